@@ -1,0 +1,65 @@
+# Every target sets up what it needs first; that takes milliseconds when nothing changed. `make help` lists them.
+# ARGS goes to the command:  make test ARGS="tests/data -k folder"     make demo ARGS="--help"
+
+VENV := .venv
+CORE_VENV := .venv-core312
+PYTHON := $(VENV)/bin/python
+ARGS ?=
+# Where `make bench` and `make reproduce` write their records, one NAME.json each.
+OUT ?= benchmarks/reproduce
+
+# TensorFlow 2.16 logs three harmless errors at every start (level 3 hides them; what fails still raises), and a Google
+# library warns of Python 3.10 each time. Keras 3 everywhere: TFX would otherwise switch tf.keras to Keras 2.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_support
+export TF_USE_LEGACY_KERAS := 0
+
+BENCHMARKS := $(filter-out %/__init__ %/record,$(basename $(wildcard benchmarks/*.py)))
+REPRODUCE := $(filter-out %/__init__,$(basename $(wildcard benchmarks/reproduce/*.py)))
+# What needs the extra [tfx], which has no wheels for Python 3.12.
+TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/trainers/test_run_fn.py))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-core-latest demo test lint test-core-latest bench reproduce lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: setup ## the whole pipeline for a VAE and a DCGAN on 8x8 digits: data to pushed model and report
+	$(VENV)/bin/tfgen demo $(ARGS)
+
+test: lint ## lint, then the whole test suite
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: setup ## ruff
+	$(VENV)/bin/ruff check .
+
+test-core-latest: setup-core-latest ## the library's tests on Python 3.12 with the newest TensorFlow and Keras, without TFX
+	$(CORE_VENV)/bin/python -m pytest $(TFX_TESTS) $(ARGS)
+
+bench: setup ## speed: runs benchmarks/*.py and records each in OUT (benchmarks/reproduce)
+	@set -e; for name in $(subst /,.,$(BENCHMARKS)); do \
+		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
+
+reproduce: setup ## quality: runs benchmarks/reproduce/*.py (long) and records each in OUT
+	@set -e; for name in $(subst /,.,$(REPRODUCE)); do \
+		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
+
+setup: ## the environment .venv alone (Python 3.10 and constraints/py310.txt)
+	@tools/setup_env.sh $(VENV) 3.10 constraints/py310.txt
+
+setup-core-latest:
+	@tools/setup_env.sh $(CORE_VENV) 3.12 constraints/core-py312.txt
+
+lock: setup ## resolves setup.cfg again and rewrites constraints/ (needs uv)
+	@uv=$$(command -v uv || echo .tools/bin/uv); \
+	lock="$$uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links"; \
+	printf 'pip\nsetuptools\nwheel\n' | \
+		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra dev - -o constraints/py310.txt && \
+	printf 'setuptools\nwheel\n' | \
+		$$lock --python-version 3.12 setup.cfg --extra dev - -o constraints/core-py312.txt
+
+clean: ## removes the environments and caches, keeps runs
+	rm -rf $(VENV) $(VENV).lock $(VENV).installing $(CORE_VENV) $(CORE_VENV).lock $(CORE_VENV).installing .tools
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

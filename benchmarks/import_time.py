@@ -1,0 +1,75 @@
+"""How long `import tfgen` takes, beside importing TensorFlow and Keras alone.
+
+    python -m benchmarks.import_time --out benchmarks/reproduce/import_time.json
+
+Each measurement is a fresh interpreter that times its own imports. The cases take turns, round after round,
+so that a busy machine slows all of them alike. The ratios are of medians; the aim is below 1.2.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.record import ROOT, module_command, record
+
+BASE = "import tensorflow, keras"
+CASES = {
+    "tensorflow_keras": BASE,
+    "tfgen": "import tfgen",
+    "tfgen_and_tensorflow_keras": f"import tfgen; {BASE}",
+    "tfgen_vae": "import tfgen; from tfgen.models import VAE",
+}
+
+
+def import_seconds(statement):
+    """Seconds that `statement` takes in a fresh interpreter, without that interpreter's own start."""
+    code = f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(f"{statement!r} failed:\n{run.stderr}")
+    return float(run.stdout.split()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each case (default 7)")
+    parser.add_argument("--out", help="JSON file for the record; without it nothing is written")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error(f"--rounds must be at least 1; got {arguments.rounds}")
+
+    start = time.perf_counter()
+    for statement in CASES.values():  # one round unrecorded, so that no case pays for a cold disk
+        import_seconds(statement)
+    seconds = {name: [] for name in CASES}
+    for turn in range(arguments.rounds):
+        for name, statement in CASES.items():
+            seconds[name].append(import_seconds(statement))
+        latest = ", ".join(f"{name} {values[-1]:.2f} s" for name, values in seconds.items())
+        print(f"round {turn + 1}/{arguments.rounds}: {latest}")
+
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    results = {"seconds": seconds, "median_seconds": medians, "ratio_of_medians": {}}
+    for name in list(CASES)[1:]:
+        results["ratio_of_medians"][name] = ratio = medians[name] / medians["tensorflow_keras"]
+        print(f"{CASES[name]!r} takes {ratio:.3f}x the time of {BASE!r} (median {medians[name]:.2f} s)")
+    if arguments.out:
+        record(
+            arguments.out,
+            command=module_command("benchmarks.import_time"),
+            seed=None,
+            protocol={
+                "cases": CASES,
+                "rounds": arguments.rounds,
+                "how": "fresh interpreter each time, cases in turn, one round first unrecorded, medians",
+            },
+            seconds=time.perf_counter() - start,
+            results=results,
+        )
+        print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

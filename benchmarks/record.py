@@ -1,0 +1,106 @@
+"""One way to write down a measurement, so that every record says how it was obtained.
+
+A record is one JSON object: what was run (`command`, `commit`, `seed`, `protocol`), on what (`versions`,
+`machine`), when (`date`, UTC), how long it took (`seconds`, wall clock) and what came out (`results`).
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+_PACKAGES = {
+    "tensorflow": "tensorflow", "keras": "keras", "tfp": "tensorflow-probability", "numpy": "numpy",
+}  # fmt: skip
+
+
+def record(path, *, command, seed, protocol, seconds, results, **extra):
+    """Writes one record as JSON, atomically, and returns it as a dict.
+
+    Args:
+      path: the JSON file; its folder is made where needed.
+      command: the command line that makes the measurement again, a string or a list of words.
+      seed: the int that decides all randomness, or None where there is none.
+      protocol: how it was measured: a string or a dict.
+      seconds: wall clock of the whole measurement, in seconds.
+      results: dict of name -> number (or anything that JSON holds; NumPy scalars and arrays are converted).
+      **extra: further fields; a name that the record has already is a ValueError.
+    """
+    fields = {
+        "command": command if isinstance(command, str) else shlex.join(map(str, command)),
+        "seed": seed,
+        "protocol": protocol,
+        "seconds": round(float(seconds), 3),
+        "results": results,
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    if taken := sorted(fields.keys() & extra.keys()):
+        raise ValueError(f"record() sets {taken} itself; got them as extra fields too")
+    fields |= extra
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(json.dumps(fields, indent=2, default=_plain) + "\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return fields
+
+
+def commit():
+    """{"hash": 40 hex digits, "dirty": whether files differ from it}; both None outside a git checkout."""
+    try:
+        head = _output(["git", "rev-parse", "HEAD"])
+        changed = _output(["git", "status", "--porcelain"])
+    except (OSError, subprocess.CalledProcessError):
+        return {"hash": None, "dirty": None}
+    return {"hash": head, "dirty": bool(changed)}
+
+
+def versions():
+    """Version of Python and of the packages that decide numbers; None where one is not installed."""
+    found = {"python": platform.python_version()}
+    for name, distribution in _PACKAGES.items():
+        try:
+            found[name] = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def machine():
+    """Usable cores, processor model and system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    model = platform.processor() or platform.machine()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    return {"cores": cores, "cpu": model, "system": f"{platform.system()} {platform.machine()}"}
+
+
+def module_command(module, argv=None):
+    """The command line of `python -m module` with this process's arguments, for `record(command=...)`."""
+    return shlex.join(["python", "-m", module, *(sys.argv[1:] if argv is None else argv)])
+
+
+def _output(command):
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _plain(value):
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"a record holds JSON values; got {type(value).__name__}: {value!r}")

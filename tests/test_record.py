@@ -1,0 +1,43 @@
+"""benchmarks.record: the one place where measurements are written down."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.record import module_command, record
+
+
+def test_record_says_how_it_was_obtained(tmp_path):
+    path = tmp_path / "folder/speed.json"
+    written = record(
+        path, command=["python", "-m", "x y"], seed=3, protocol="once", seconds=1.23456,
+        results={"mean": np.float32(0.5), "all": np.arange(2)}, preset="vae/digits",
+    )  # fmt: skip
+    read = json.loads(path.read_text())
+    assert read["results"] == {"mean": 0.5, "all": [0, 1]}
+    assert read["command"] == "python -m 'x y'"
+    assert (read["seed"], read["protocol"], read["seconds"]) == (3, "once", 1.235)
+    assert read["preset"] == "vae/digits"
+    assert read["versions"]["numpy"] == np.__version__
+    assert read["machine"]["cores"] >= 1
+    assert read["commit"].keys() == {"hash", "dirty"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", read["date"])
+    assert written.keys() == read.keys()
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    path = tmp_path / "speed.json"
+    common = {"command": "x", "seed": None, "protocol": "p", "seconds": 0}
+    record(path, results={"a": 1}, **common)
+    with pytest.raises(TypeError, match="got object"):
+        record(path, results={"a": object()}, **common)
+    with pytest.raises(ValueError, match="machine"):
+        record(path, results={}, machine="other", **common)
+    assert json.loads(path.read_text())["results"] == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["speed.json"]
+
+
+def test_module_command():
+    assert module_command("benchmarks.x", ["--out", "a b"]) == "python -m benchmarks.x --out 'a b'"
