@@ -1,0 +1,42 @@
+"""tfgen: the canon of generative image models as Keras 3 models.
+
+    import tfgen
+    data = tfgen.data.load("digits")
+    model = tfgen.models.VAE(image_shape=data.image_shape)
+    model.compile()
+    model.fit(data.batches(64, shuffle=True, binarization="dynamic"), epochs=10)
+    images = model.sample(16, seed=0)  # float32 [16, 8, 8, 1] in [0, 1]
+
+Sub-packages are imported when they are first used, so that `import tfgen` itself costs next to nothing.
+"""
+
+import importlib
+import os
+
+# TensorFlow Probability and tensorflow_transform look at this variable when they are imported; without it
+# tensorflow_transform sets it to 1 and TensorFlow Probability then fails to import beside Keras 3.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
+
+if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    raise ImportError(
+        f"tfgen needs Keras with the TensorFlow backend; KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}. "
+        "Unset it or set KERAS_BACKEND=tensorflow before Keras is imported."
+    )
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = (
+    "data", "distributions", "export", "losses", "metrics", "models", "presets", "sampling", "training",
+)  # fmt: skip
+
+__all__ = ["__version__", *_SUBPACKAGES]
+
+
+def __getattr__(name):
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"tfgen.{name}")
+    raise AttributeError(f"module 'tfgen' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return list(__all__)

@@ -1,0 +1,54 @@
+"""Random numbers as a pure function of integers, with the same values in eager, graph and XLA mode and on any split.
+
+TensorFlow's stateless samplers give other numbers under XLA, and take one seed for a whole tensor. Here each row has its own
+key, so that the noise of a row does not depend on the batch, the replica or the request that it is part of.
+
+Generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). A key is folded
+with an integer by one step of it; the numbers of a row are the steps that follow its key.
+"""
+
+import tensorflow as tf
+
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def key(seed):
+    """Key(s), uint64, of integer seed(s) of any shape."""
+    return fold(tf.zeros([], tf.uint64), seed)
+
+
+def fold(keys, data):
+    """New keys, uint64, of keys and integers, broadcast against each other."""
+    data = tf.bitcast(tf.cast(data, tf.int64), tf.uint64)
+    return _mix(keys + (data + tf.constant(1, tf.uint64)) * tf.constant(_GOLDEN, tf.uint64))
+
+
+def bits(keys, size):
+    """64 random bits for each of `size` places behind each key: uint64 [N] -> uint64 [N, size]."""
+    return fold(keys[:, None], tf.range(size, dtype=tf.int64)[None, :])
+
+
+def uniform(keys, size):
+    """float32 [N, size] in (0, 1): the centres of 2**23 equal intervals, all exact in float32."""
+    top = tf.cast(tf.bitcast(tf.bitwise.right_shift(bits(keys, size), tf.constant(41, tf.uint64)), tf.int64), tf.float32)
+    return (top + 0.5) * 2.0**-23
+
+
+def normal(keys, size):
+    """float32 [N, size] of N(0, 1), by the inverse of its distribution function; at most 5.3 in absolute value."""
+    return tf.math.ndtri(uniform(keys, size))
+
+
+def symmetric(keys, size):
+    """float32 [N, size], uniform in (-1, 1)."""
+    return 2.0 * uniform(keys, size) - 1.0
+
+
+DISTRIBUTIONS = {"normal": normal, "uniform": symmetric}
+
+
+def _mix(z):
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(shift, tf.uint64)))
+        z *= tf.constant(factor, tf.uint64)
+    return tf.bitwise.bitwise_xor(z, tf.bitwise.right_shift(z, tf.constant(31, tf.uint64)))
