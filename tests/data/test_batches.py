@@ -1,0 +1,211 @@
+"""The stream of batches: resume, determinism, order and noise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import data
+from tfgen.data import source as source_module
+
+N = 13
+MODES = [
+    {},
+    {"binarization": "threshold"},
+    {"binarization": "fixed"},
+    {"binarization": "dynamic"},
+    {"dequantize": True},
+]
+
+
+def arrays(n=N, shape=(5, 4, 1), seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 3, n)
+
+
+@pytest.fixture(params=["memory", "lazy"])
+def source(request, tmp_path, monkeypatch):
+    made = data.from_arrays(*arrays())
+    if request.param == "memory":
+        return made
+    made.write_tfrecords(tmp_path / "a.tfrecord", shards=2)
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
+    lazy = data.from_tfrecords(str(tmp_path / "a*.tfrecord"), num_classes=3)
+    assert not lazy.in_memory
+    return lazy
+
+
+def collect(dataset, n=None):
+    return list((dataset if n is None else dataset.take(n)).as_numpy_iterator())
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for x, y in zip(a, b, strict=True):
+        assert sorted(x) == sorted(y)
+        for key in x:
+            np.testing.assert_array_equal(x[key], y[key])
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_start_step_continues_bit_for_bit(source, mode, drop_remainder):
+    options = dict(shuffle=True, repeat=True, seed=3, drop_remainder=drop_remainder, **mode)
+    steps_per_epoch = 3 if drop_remainder else 4
+    whole = collect(source.batches(4, **options), 3 * steps_per_epoch)
+    for start in (1, steps_per_epoch - 1, steps_per_epoch, steps_per_epoch + 2):
+        resumed = collect(source.batches(4, start_step=start, **options), len(whole) - start)
+        assert_same(resumed, whole[start:])
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_lazy_and_memory_give_the_same_stream(mode, tmp_path, monkeypatch):
+    memory = data.from_arrays(*arrays())
+    memory.write_tfrecords(tmp_path / "a.tfrecord")
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
+    lazy = data.from_tfrecords(tmp_path / "a.tfrecord")
+    options = dict(shuffle=True, repeat=True, seed=5, **mode)
+    assert_same(collect(lazy.batches(4, **options), 8), collect(memory.batches(4, **options), 8))
+
+
+def test_one_epoch_resumes_to_its_end(source):
+    whole = collect(source.batches(4, shuffle=True, seed=1))
+    assert [len(b["image"]) for b in whole] == [4, 4, 4, 1]
+    assert_same(collect(source.batches(4, shuffle=True, seed=1, start_step=2)), whole[2:])
+    assert collect(source.batches(4, start_step=4)) == []
+    assert source.batches(4, start_step=1).cardinality().numpy() == 3
+
+
+def test_far_start_needs_no_history():
+    source = data.from_arrays(*arrays())
+    options = dict(shuffle=True, repeat=True, binarization="dynamic")
+    at = 10**12
+    two = collect(source.batches(4, start_step=at, **options), 2)
+    assert_same(collect(source.batches(4, start_step=at + 1, **options), 1), two[1:])
+
+
+def test_each_epoch_is_a_new_permutation():
+    images = np.arange(N, dtype=np.uint8)[:, None, None]
+    source = data.from_arrays(images, np.arange(N))
+    epochs = np.stack([b["label"] for b in collect(source.batches(N, shuffle=True, repeat=True, seed=2), 6)])
+    for order in epochs:
+        assert sorted(order) == list(range(N))
+    assert len({tuple(order) for order in epochs}) == 6
+    other = collect(source.batches(N, shuffle=True, repeat=True, seed=3), 1)[0]["label"]
+    assert tuple(other) != tuple(epochs[0])
+    plain = collect(source.batches(4, repeat=True), 4)
+    np.testing.assert_array_equal(np.concatenate([b["label"] for b in plain]), [*range(12), *range(4)])
+
+
+def test_labels_stay_with_their_images(source):
+    image_of = {x.tobytes(): y for x, y in zip(source.images(), source.labels(), strict=True)}
+    for batch in collect(source.batches(4, shuffle=True, seed=9)):
+        assert [image_of[x.tobytes()] for x in batch["image"]] == list(batch["label"])
+
+
+def test_plain_batches_are_the_stored_images_exactly():
+    every_value = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    source = data.from_arrays(every_value)
+    batch = collect(source.batches(1))[0]
+    assert list(batch) == ["image"] and batch["image"].dtype == np.float32
+    np.testing.assert_array_equal(batch["image"], source.images())
+    np.testing.assert_array_equal(batch["image"].ravel(), np.arange(256, dtype=np.float32) / np.float32(255))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_same_seed_same_stream_other_seed_other_stream(mode):
+    source = data.from_arrays(*arrays())
+    options = dict(shuffle=True, repeat=True, **mode)
+    first = collect(source.batches(4, seed=1, **options), 5)
+    assert_same(first, collect(source.batches(4, seed=1, **options), 5))
+    other = collect(source.batches(4, seed=2, **options), 5)
+    assert any(not np.array_equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True))
+
+
+def test_threshold_rule():
+    source = data.from_arrays(np.arange(256, dtype=np.uint8).reshape(1, 16, 16))
+    image = collect(source.batches(1, binarization="threshold"))[0]["image"].ravel()
+    np.testing.assert_array_equal(image, np.arange(256) >= 128)  # 128 / 255 is the first value >= 0.5
+    image = collect(source.batches(1, binarization="threshold", threshold=1.0))[0]["image"].ravel()
+    np.testing.assert_array_equal(image, np.arange(256) == 255)
+
+
+def test_dynamic_binarization_is_bernoulli_and_fresh():
+    values = np.array([0, 26, 128, 230, 255], np.uint8)
+    source = data.from_arrays(np.broadcast_to(values, (200, 100, 5)))
+    first, second = (
+        b["image"][..., 0] for b in collect(source.batches(200, repeat=True, binarization="dynamic"), 2)
+    )
+    p = values / 255
+    tolerance = 4.5 * np.sqrt(p * (1 - p) / 20_000)  # of the mean of 20,000 draws
+    for draw in (first, second):
+        assert set(np.unique(draw)) <= {0.0, 1.0}
+        assert np.all(np.abs(draw.mean((0, 1)) - p) <= tolerance)
+        assert draw[..., 0].max() == 0 and draw[..., 4].min() == 1
+    fresh = np.mean((first != second)[..., 2])  # independent fair draws differ half of the time
+    assert abs(fresh - 0.5) < 0.02
+    assert abs(np.mean(first[1:, :, 2] != first[:-1, :, 2]) - 0.5) < 0.02  # and so do neighbours
+
+
+def test_fixed_binarization_belongs_to_the_image_not_to_the_place():
+    source = data.from_arrays(np.full((N, 6, 6, 1), 128, np.uint8), np.arange(N))
+    seen = {}
+    for batch in collect(source.batches(4, shuffle=True, repeat=True, binarization="fixed", seed=4), 12):
+        for label, image in zip(batch["label"], batch["image"], strict=True):
+            np.testing.assert_array_equal(seen.setdefault(int(label), image), image)
+    assert len({image.tobytes() for image in seen.values()}) == N
+    other = collect(source.batches(N, binarization="fixed", seed=5))[0]["image"]
+    assert not np.array_equal(other[0], seen[0])
+
+
+def test_noise_does_not_depend_on_the_batch_size(source):
+    for mode in ({"binarization": "dynamic"}, {"dequantize": True}):
+        small = np.concatenate([b["image"] for b in collect(source.batches(3, **mode))])
+        large = collect(source.batches(N, **mode))[0]["image"]
+        np.testing.assert_array_equal(small, large)
+
+
+@pytest.mark.parametrize("levels", [2, 17, 255, 256])
+def test_dequantisation_is_uniform_and_invertible(levels):
+    v = np.repeat(np.arange(levels), 512).reshape(1, 512, levels)
+    source = data.from_arrays((v / (levels - 1)).astype(np.float32), levels=levels)
+    y = collect(source.batches(1, dequantize=True))[0]["image"][0, ..., 0]
+    assert y.min() > 0 and y.max() < 1
+    np.testing.assert_array_equal(np.floor(y * np.float32(levels)), v[0])
+    u = y * levels - v[0]
+    assert abs(u.mean() - 0.5) < 4.5 * np.sqrt(1 / 12 / u.size)
+    assert abs(u.var() - 1 / 12) < 0.01
+
+
+def test_shapes_are_static_where_they_can_be():
+    source = data.from_arrays(*arrays())
+    spec = source.batches(4, repeat=True).element_spec
+    assert spec["image"].shape == (4, 5, 4, 1) and spec["label"].shape == (4,)
+    assert source.batches(4).element_spec["image"].shape.as_list() == [None, 5, 4, 1]
+
+
+def test_two_replicas_share_each_global_batch(source):
+    options = dict(shuffle=True, repeat=True, binarization="dynamic")
+    alone = collect(source.batches(4, **options), 5)
+    strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices("CPU")[:2]])
+    shared = iter(strategy.experimental_distribute_dataset(source.batches(4, **options)))
+    for batch in alone:
+        parts = strategy.experimental_local_results(next(shared)["image"])
+        np.testing.assert_array_equal(np.concatenate([p.numpy() for p in parts]), batch["image"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(batch_size=0), "batch_size"),
+        (dict(batch_size=14, repeat=True), "larger than the 13 examples"),
+        (dict(batch_size=4, start_step=-1), "start_step"),
+        (dict(batch_size=4, start_step=5), "beyond the 4 steps"),
+        (dict(batch_size=4, seed=2**63), "seed"),
+        (dict(batch_size=4, binarization="stochastic"), "threshold.*received 'stochastic'"),
+        (dict(batch_size=4, binarization="threshold", threshold=0), "threshold"),
+        (dict(batch_size=4, binarization="fixed", dequantize=True), "exclude each other"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays(*arrays()).batches(**arguments)

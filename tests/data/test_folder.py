@@ -1,0 +1,195 @@
+"""Image folders and the decoding rules."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfgen import data
+from tfgen.data import source as source_module
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], -1)
+
+
+def save(path, array=GREY, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def one(path, **options):
+    return np.round(data.from_folder(path, **options).images()[0] * 255).astype(int)
+
+
+def test_flat_folder_in_order(tmp_path):
+    for name, value in (("b.PNG", 2), ("a.png", 1), ("c.Bmp", 3), (".hidden.png", 9)):
+        save(tmp_path / name, np.full((4, 4), value, np.uint8))
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".cache").mkdir()
+    source = data.from_folder(tmp_path)
+    assert np.round(source.images()[:, 0, 0, 0] * 255).tolist() == [1, 2, 3]
+    assert not source.has_labels and source.split == "train" and source.image_shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG", "bmp", "gif", "webp", "tif", "TIFF", "pgm"])
+def test_lossless_suffixes(tmp_path, suffix):
+    options = dict(lossless=True) if suffix == "webp" else {}
+    save(tmp_path / f"x.{suffix}", **options)
+    np.testing.assert_array_equal(one(tmp_path, channels=1)[..., 0], GREY)
+
+
+def test_jpeg_and_ppm(tmp_path):
+    save(tmp_path / "a.JPG", COLOUR)
+    save(tmp_path / "b.jpeg", COLOUR)
+    save(tmp_path / "c.ppm", COLOUR)
+    source = data.from_folder(tmp_path)
+    assert source.image_shape == (6, 8, 3)
+    np.testing.assert_array_equal(np.round(source.images()[2] * 255), COLOUR)
+
+
+def test_class_folders_and_links(tmp_path):
+    save(tmp_path / "real" / "dog" / "deep" / "x.png", np.full((4, 4), 7, np.uint8))
+    save(tmp_path / "real" / "cat" / "y.png", np.full((4, 4), 8, np.uint8))
+    (tmp_path / "real" / "dog" / "deep" / "loop").symlink_to(tmp_path / "real" / "dog")
+    (tmp_path / "real" / "ant").symlink_to(tmp_path / "real" / "cat")
+    source = data.from_folder(tmp_path / "real")
+    assert source.class_names == ["ant", "cat", "dog"] and source.labels().tolist() == [0, 1, 2]
+    assert np.round(source.images()[:, 0, 0, 0] * 255).tolist() == [8, 8, 7]
+
+
+def test_splits_share_their_class_numbers(tmp_path):
+    for path in ("train/b/x.png", "train/c/x.png", "test/a/x.png", "test/c/x.png"):
+        save(tmp_path / path)
+    train, test = (data.from_folder(tmp_path, split=s) for s in ("train", "test"))
+    assert train.class_names == test.class_names == ["a", "b", "c"]
+    assert train.labels().tolist() == [1, 2] and test.labels().tolist() == [0, 2]
+    for split in (None, "valid"):
+        with pytest.raises(ValueError, match=r"splits \['test', 'train'\]; received split="):
+            data.from_folder(tmp_path, split=split)
+
+
+def test_a_folder_without_splits_has_no_test_split(tmp_path):
+    save(tmp_path / "x.png")
+    assert data.from_folder(tmp_path, split="train").num_examples == 1
+    with pytest.raises(ValueError, match="all training data; received split='test'"):
+        data.from_folder(tmp_path, split="test")
+
+
+def test_resize_rules(tmp_path):
+    left, right = np.full((6, 4), 50, np.uint8), np.full((6, 4), 200, np.uint8)
+    save(tmp_path / "x.png", np.concatenate([left, right], 1))  # 6 high, 8 wide
+    crop, pad, stretch = (one(tmp_path, size=6, resize=r) for r in ("center_crop", "pad", "stretch"))
+    np.testing.assert_array_equal(crop[..., 0], np.concatenate([left[:, :3], right[:, :3]], 1))
+    assert pad.shape == (6, 6, 1) and pad[0].max() == 0 and pad[-1].max() == 0 and pad[3, 0, 0] == 50
+    assert stretch.shape == (6, 6, 1) and stretch[0, 0, 0] == 50 and stretch[0, 5, 0] == 200
+    assert one(tmp_path, size=(3, 12)).shape == (3, 12, 1)
+    np.testing.assert_array_equal(one(tmp_path, size=(6, 8), resize="none"), one(tmp_path))
+    with pytest.raises(ValueError, match=r"x\.png: found 6x8 pixels, expected 8x6"):
+        data.from_folder(tmp_path, size=(8, 6), resize="none")
+
+
+def test_channels(tmp_path):
+    save(tmp_path / "x.png", COLOUR)
+    luma = COLOUR @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(one(tmp_path, channels=1)[..., 0] - luma).max() <= 1
+    save(tmp_path / "x.png", GREY)
+    np.testing.assert_array_equal(one(tmp_path, channels=3), np.stack([GREY] * 3, -1))
+
+
+def test_alpha_is_composited_over_white(tmp_path):
+    alpha = np.full(GREY.shape, 255, np.uint8)
+    alpha[0] = 0
+    save(tmp_path / "x.png", np.dstack([COLOUR, alpha]))
+    image = one(tmp_path)
+    assert image[0].min() == 255
+    np.testing.assert_array_equal(image[1:], COLOUR[1:])
+    Image.fromarray(np.dstack([GREY, alpha])).save(tmp_path / "x.png")
+    assert one(tmp_path).shape == (6, 8, 1)
+
+
+def test_palette_16_bit_1_bit_and_orientation(tmp_path):
+    Image.fromarray(COLOUR).quantize(64).save(tmp_path / "x.png")
+    assert one(tmp_path).shape == (6, 8, 3)
+    Image.fromarray(GREY).convert("P").save(tmp_path / "x.png")
+    np.testing.assert_array_equal(one(tmp_path)[..., 0], GREY)
+    save(tmp_path / "x.png", GREY.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(one(tmp_path)[..., 0], GREY)
+    Image.fromarray(GREY > 100).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(one(tmp_path)[..., 0], (GREY > 100) * 255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the viewer has to turn the picture by 90 degrees clockwise
+    save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(one(tmp_path)[..., 0], np.rot90(GREY, -1))
+    (tmp_path / "x.png").unlink()
+    save(tmp_path / "x.tif", GREY.astype(np.float32))
+    with pytest.raises(ValueError, match=r"x\.tif: found pixels of Pillow mode 'F'"):
+        data.from_folder(tmp_path)
+
+
+def broken(path, kind):
+    if kind == "truncated":
+        content = save(path, np.random.default_rng(0).integers(0, 256, (6, 8), np.uint8)).read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not an image at all")
+    elif kind == "small":
+        save(path, GREY[:3])
+    elif kind == "colour":
+        save(path, COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("truncated", "not a readable image"),
+        ("empty", "not a readable image"),
+        ("text", "not a readable image"),
+        ("small", r"found 3x8 pixels, but .*a\.png has 6x8; pass size="),
+        ("colour", r"found a colour image, but .*a\.png is grey; pass channels="),
+    ],
+)
+@pytest.mark.parametrize("limit", [source_module.MEMORY_LIMIT, 10], ids=["memory", "lazy"])
+def test_bad_images(tmp_path, monkeypatch, caplog, kind, message, limit):
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", limit)
+    for name in "ac":
+        save(tmp_path / f"{name}.png")
+    broken(tmp_path / "b.png", kind)
+    with pytest.raises(ValueError, match=rf"b\.png: {message}"):
+        data.from_folder(tmp_path).images()
+    source = data.from_folder(tmp_path, on_error="skip")
+    assert source.num_examples == 2
+    np.testing.assert_array_equal(source.images()[1, ..., 0], GREY.astype(np.float32) / 255)
+    ((file, reason),) = source.skipped
+    assert file == str(tmp_path / "b.png") and reason
+    assert [r for r in caplog.messages if "1 of 3 images skipped" in r]
+
+
+def test_lazy_error_reaches_the_training_loop(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
+    save(tmp_path / "a.png")
+    broken(tmp_path / "b.png", "text")
+    with pytest.raises(Exception, match=r"b\.png: not a readable image"):
+        list(data.from_folder(tmp_path).batches(2))
+
+
+def test_nothing_usable(tmp_path):
+    with pytest.raises(ValueError, match="found nothing"):
+        data.from_folder(tmp_path / "missing")
+    with pytest.raises(ValueError, match="holds no images.*found nothing"):
+        data.from_folder(tmp_path)
+    broken(tmp_path / "b.png", "text")
+    with pytest.raises(ValueError, match="no usable image .1 skipped, the first: .*b.png"):
+        data.from_folder(tmp_path, on_error="skip")
+    save(tmp_path / "class" / "x.png")
+    with pytest.raises(ValueError, match="images beside class folders"):
+        data.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options", [dict(size=0), dict(size=(1, 2, 3)), dict(channels=2), dict(resize="fit"), dict(on_error="no")]
+)
+def test_wrong_options(tmp_path, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be .*received"):
+        data.from_folder(tmp_path, **options)

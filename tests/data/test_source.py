@@ -1,0 +1,115 @@
+"""`Source` itself and `from_arrays`."""
+
+import numpy as np
+import pytest
+
+from tfgen import data
+
+
+def make(n=6, **options):
+    rng = np.random.default_rng(0)
+    return data.from_arrays(rng.integers(0, 256, (n, 4, 5, 3), np.uint8), np.arange(n) % 3, **options)
+
+
+def test_attributes():
+    source = make(class_names=["a", "b", "c"], name="x", split="test")
+    assert (source.name, source.split, source.num_examples, len(source)) == ("x", "test", 6, 6)
+    assert source.image_shape == (4, 5, 3) and source.levels == 256 and source.skipped == []
+    assert source.has_labels and source.num_classes == 3 and source.class_names == ["a", "b", "c"]
+    assert source.images().shape == (6, 4, 5, 3) and source.images(2).dtype == np.float32
+    assert source.labels(4).tolist() == [0, 1, 2, 0] and source.labels().dtype == np.int32
+
+
+def test_without_labels():
+    source = data.from_arrays(np.zeros((2, 3, 3), np.uint8))
+    assert source.image_shape == (3, 3, 1)
+    assert not source.has_labels and source.num_classes is None and source.class_names is None
+    with pytest.raises(ValueError, match="no labels"):
+        source.labels()
+
+
+def test_is_immutable():
+    images = np.zeros((2, 3, 3, 1), np.uint8)
+    source = data.from_arrays(images, [0, 1])
+    before = source.fingerprint
+    images[:] = 9
+    source.images()[:] = 1
+    source.labels()[:] = 1
+    assert source.images().max() == 0 and source.labels().tolist() == [0, 1]
+    assert data.from_arrays(np.zeros((2, 3, 3, 1), np.uint8), [0, 1]).fingerprint == before
+
+
+def test_fingerprint_sees_shape_pixels_and_labels():
+    zeros = np.zeros((2, 2, 8, 1), np.uint8)
+    one = zeros.copy()
+    one[1, 1, 7, 0] = 1
+    prints = {
+        data.from_arrays(zeros).fingerprint,
+        data.from_arrays(zeros.reshape(2, 8, 2, 1)).fingerprint,
+        data.from_arrays(one).fingerprint,
+        data.from_arrays(zeros, [0, 1]).fingerprint,
+        data.from_arrays(zeros, [1, 1]).fingerprint,
+    }
+    assert len(prints) == 5 and all(len(p) == 64 for p in prints)
+
+
+def test_take_and_subset():
+    source = make(class_names=["a", "b", "c"])
+    part = source.subset([4, 0])
+    np.testing.assert_array_equal(part.images(), source.images()[[4, 0]])
+    assert part.labels().tolist() == [1, 0] and part.class_names == ["a", "b", "c"]
+    assert source.take(6).fingerprint == source.fingerprint
+    for wrong in ([6], [-1], [], [0.5], [[0]]):
+        with pytest.raises(ValueError, match="ind"):
+            source.subset(wrong)
+    for wrong in (0, 7):
+        with pytest.raises(ValueError, match=f"received {wrong}"):
+            source.take(wrong)
+
+
+def test_float_arrays_are_held_in_8_bits():
+    x = np.random.default_rng(0).random((3, 4, 4, 1))
+    assert np.abs(data.from_arrays(x).images() - x).max() <= 0.5 / 255 + 1e-7
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((1, 2, 2), np.nan), r"4 values.*nan at index \(0, 0, 0, 0\)"),
+        (np.full((1, 2, 2), np.inf), r"\[0, 1\].*inf"),
+        (np.full((1, 2, 2), 1.5, np.float32), r"\[0, 1\].*1.5"),
+        (np.full((1, 2, 2), -0.1), r"\[0, 1\].*-0.1"),
+        (np.zeros((1, 2, 2), np.int32), "int32"),
+        (np.zeros((2, 2), np.uint8), r"\(2, 2\)"),
+        (np.zeros((1, 2, 2, 4), np.uint8), r"1 or 3 channels.*\(2, 2, 4\)"),
+        (np.zeros((0, 2, 2, 1), np.uint8), "no images"),
+    ],
+)
+def test_wrong_arrays(images, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays(images)
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        ([0, 10], dict(num_classes=10), r"label 10 of example 1 is outside \[0, 10\)"),
+        ([0, -1], {}, r"label -1 of example 1 is outside"),
+        ([0, 2], dict(class_names=["a", "b"]), r"label 2 of example 1 is outside \[0, 2\)"),
+        ([0], {}, "2 whole numbers"),
+        ([0.0, 1.0], {}, "float64"),
+        ([0, 1], dict(class_names=["a"], num_classes=2), "num_classes=2"),
+    ],
+)
+def test_wrong_labels(labels, options, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays(np.zeros((2, 2, 2), np.uint8), labels, **options)
+
+
+def test_levels():
+    v = np.arange(4).reshape(1, 2, 2)
+    np.testing.assert_array_equal(np.round(data.from_arrays(v / 3, levels=4).images() * 3)[0, ..., 0], v[0])
+    with pytest.raises(ValueError, match="pixel value 1 at index .* none of the 4 levels"):
+        data.from_arrays(v.astype(np.uint8), levels=4)
+    with pytest.raises(ValueError, match="received 1"):
+        data.from_arrays(v / 3, levels=1)

@@ -1,0 +1,257 @@
+"""Data sets by name: `load` for every kind, and TensorFlow Datasets (offline unless asked otherwise)."""
+
+import contextlib
+import difflib
+import inspect
+import io
+import os
+import sys
+
+import numpy as np
+from absl import logging
+
+from tfgen.data.decode import check_options
+from tfgen.data.folder import from_folder
+from tfgen.data.records import Records, from_tfrecords
+from tfgen.data.source import build_source, from_arrays
+
+
+def default_data_dir():
+    """Where prepared TFDS data sets lie: $TFGEN_DATA_DIR, else ~/.cache/tfgen/tfds."""
+    return os.environ.get("TFGEN_DATA_DIR") or os.path.join(
+        os.path.expanduser("~"), ".cache", "tfgen", "tfds"
+    )
+
+
+def load(spec, split="train", **options):
+    """Loads a Source by name.
+
+    Args:
+      spec: "digits" (scikit-learn's, nothing is downloaded or written); the name of a tensorflow-datasets
+        image data set such as "mnist" or "emnist/letters"; "folder:/path"; "tfrecord:/glob", in which
+        "{split}" stands for the split; or the path of an existing folder. A name known to tensorflow-datasets
+        wins over a folder called so: write "./mnist" for the folder.
+      split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
+      **options: those of from_tfds, from_folder or from_tfrecords. None stands for an option's default.
+
+    Raises:
+      ValueError: unknown spec, split or option; the message lists what exists.
+    """
+    spec = os.fspath(spec)
+    options = {k: v for k, v in options.items() if v is not None}
+    kind, _, rest = spec.partition(":")
+    if kind == "folder":
+        return from_folder(rest, split=split, **_checked(options, from_folder, spec))
+    if kind == "tfrecord":
+        if "{split}" not in rest and split != "train":
+            raise ValueError(
+                f"{spec!r} names the same files for every split, so it is all training data; received "
+                f"split={split!r}. Put {{split}} where the file names tell the splits apart"
+            )
+        options = _checked(options, from_tfrecords, spec)
+        return from_tfrecords(rest.replace("{split}", split), split=split, **options)
+    if spec == "digits" and "data_dir" not in options:
+        _checked(options, _digits, spec)
+        return _digits(split)
+    if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(
+        os.path.expanduser(spec)
+    ):
+        return from_folder(spec, split=split, **_checked(options, from_folder, spec))
+    name = "sklearn_digits" if spec == "digits" else spec
+    if _known(name):
+        return from_tfds(name, split, **_checked(options, from_tfds, spec))
+    if os.path.isdir(spec):
+        return from_folder(spec, split=split, **_checked(options, from_folder, spec))
+    raise ValueError(
+        f"unknown data set {spec!r}{_close(spec, ['digits', *_names()])} Expected 'digits', the name of a "
+        "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'tfrecord:/glob' or "
+        "an existing folder"
+    )
+
+
+def from_tfds(
+    name,
+    split="train",
+    *,
+    data_dir=None,
+    manual_dir=None,
+    download=False,
+    size=None,
+    channels=None,
+    resize="center_crop",
+    on_error="raise",
+    levels=None,
+):
+    """A Source of a tensorflow-datasets image data set, in the order in which TFDS stores it.
+
+    If the set is not prepared yet, it is prepared now, in `data_dir`: from the original files in
+    `manual_dir`, or, only with download=True, from the network. For MNIST, Fashion-MNIST and KMNIST
+    `manual_dir` is a folder with the four .gz files under their original names; it may be read-only. TFDS
+    checks their checksums.
+
+    Args:
+      name: TFDS name, with optional config and version ("emnist/letters").
+      split: TFDS split, also "train[:80%]" or "train+test".
+      data_dir: where prepared data lie; default `default_data_dir()`.
+      manual_dir: folder with the original files.
+      download: whether the network may be used.
+      size, channels, resize, on_error: as in `from_folder`.
+      levels: number of grey levels; default 256, for sklearn_digits 17.
+
+    Raises:
+      ValueError: unknown name or split; not prepared and not possible to prepare from what was given; not
+        exactly one feature that can be the image.
+    """
+    import tensorflow_datasets as tfds
+
+    size = check_options(size, channels, resize, on_error)
+    if not _known(name):
+        raise ValueError(f"unknown tensorflow-datasets name {name!r}{_close(name, _names())}")
+    data_dir = os.path.expanduser(data_dir or default_data_dir())
+    builder = tfds.builder(name, data_dir=data_dir)
+    image_key, label_key = _feature_keys(builder)
+    if not (builder.data_path / "dataset_info.json").exists():  # is_prepared() would log a warning
+        _prepare(builder, data_dir, manual_dir, download)
+    if builder.info.file_format.value != "tfrecord":
+        raise ValueError(
+            f"{name!r} in {data_dir} is prepared as {builder.info.file_format.value}, expected tfrecord: "
+            "pass another data_dir to prepare it anew"
+        )
+    splits = sorted(builder.info.splits)
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except (KeyError, ValueError, AssertionError) as e:
+        raise ValueError(
+            f"{name!r} has no split {split!r}{_close(split, splits)} Its splits are {splits}; slices such as "
+            "'train[:80%]' are possible"
+        ) from e
+    reader = Records(
+        [(os.fspath(i.filename), i.skip, i.take) for i in instructions],
+        image_shape=None,
+        on_error=on_error,
+        options=dict(size=size, channels=channels, resize=resize),
+        image_key=image_key,
+        label_key=label_key,
+    )
+    return build_source(
+        reader,
+        on_error=on_error,
+        skipped=reader.skipped,
+        name=builder.info.full_name,
+        split=split,
+        levels=levels or (17 if builder.name == "sklearn_digits" else 256),
+        class_names=builder.info.features[label_key].names if label_key else None,
+    )
+
+
+def _digits(split):
+    from tfgen.data.digits import LEVELS, digits_arrays
+
+    images, labels = digits_arrays(split)
+    return from_arrays(images, labels, levels=LEVELS, name="digits", split=split, num_classes=10)
+
+
+def _prepare(builder, data_dir, manual_dir, download):
+    import tensorflow_datasets as tfds
+
+    if manual_dir is not None:
+        manual_dir = os.path.abspath(os.path.expanduser(manual_dir))
+        if not os.path.isdir(manual_dir):
+            raise ValueError(f"manual_dir must be a folder with the original files; received {manual_dir}")
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    # TFDS announces downloads on stdout, which belongs to the program's results; offline they are not even
+    # true.
+    logging.info("preparing %s in %s from manual_dir=%s", builder.info.full_name, data_dir, manual_dir)
+    printed = contextlib.redirect_stdout(sys.stderr if download else io.StringIO())
+    network = contextlib.nullcontext() if download else _offline(builder, data_dir, manual_dir)
+    with printed, network:
+        builder.download_and_prepare(download_dir=os.path.join(data_dir, "downloads"), download_config=config)
+
+
+@contextlib.contextmanager
+def _offline(builder, data_dir, manual_dir):
+    """While active, TFDS's download manager raises instead of going to the network.
+
+    TFDS has no option for that. What it finds in manual_dir, or downloaded before, it still uses.
+    """
+    from tensorflow_datasets.core.download import download_manager
+    from tensorflow_datasets.core.download.downloader import _Downloader
+
+    wanted = sorted({info.filename for info in (builder.url_infos or {}).values() if info.filename})
+    files = ", ".join(wanted[:8]) + (", ..." if len(wanted) > 8 else "")
+
+    class Offline(_Downloader):
+        def download(self, url, *args, **kwargs):
+            raise ValueError(
+                f"tensorflow-datasets {builder.name!r} is not prepared in {data_dir}, and {url} is not in "
+                f"manual_dir={manual_dir!r}. Pass manual_dir, a folder that holds the original files under "
+                f"their own names ({files or 'see its TFDS page'}), or "
+                "download=True to fetch them from the network"
+            )
+
+    original = download_manager.get_downloader
+    download_manager.get_downloader = Offline
+    try:
+        yield
+    finally:
+        download_manager.get_downloader = original
+
+
+def _feature_keys(builder):
+    """(key of the image, key of the label or None) among the top-level features."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    top = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [k for k, f in top.items() if isinstance(f, tfds.features.Image)]
+    if len(images) != 1 and "image" not in images:
+        raise ValueError(f"{builder.name!r}: expected one image feature, found {images or sorted(top)}")
+    image = images[0] if len(images) == 1 else "image"
+    if np.dtype(top[image].np_dtype) != np.uint8:
+        raise ValueError(
+            f"{builder.name!r}: expected 8-bit images, found feature {image!r} of {top[image].np_dtype}"
+        )
+    labels = [k for k, f in top.items() if isinstance(f, tfds.features.ClassLabel)]
+    supervised = (builder.info.supervised_keys or (None, None))[1]
+    for key in (supervised, "label", labels[0] if len(labels) == 1 else None):
+        if isinstance(key, str) and key in labels:
+            return image, key
+    return image, None
+
+
+def _known(name):
+    import tensorflow_datasets as tfds
+
+    import tfgen.data.digits  # noqa: F401  (registers SklearnDigits)
+
+    base = name.split("/")[0].split(":")[0]
+    if not base.isidentifier():
+        return False
+    try:
+        tfds.builder_cls(base)
+    except ValueError:  # tfds' DatasetNotFoundError is one
+        return False
+    return True
+
+
+def _names():
+    import tensorflow_datasets as tfds
+
+    return tfds.list_builders(with_community_datasets=False)
+
+
+def _close(wrong, names):
+    close = difflib.get_close_matches(wrong, names, n=5)
+    return f" (close: {', '.join(close)})." if close else "."
+
+
+def _checked(options, function, spec):
+    """The options, if `function` takes all of them by keyword."""
+    parameters = inspect.signature(function).parameters.values()
+    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name != "split"]
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")
+    return options

@@ -1,0 +1,135 @@
+"""Image files to uint8 arrays, with one explicit set of rules (Pillow does the decoding).
+
+What happens to each kind of image:
+
+- EXIF orientation is applied. Of an animation, the first frame is taken.
+- Palette, 1-bit, CMYK, YCbCr, LAB and HSV images are converted; a palette image counts as colour unless all
+  its used colours are grey.
+- Alpha is composited over white; a fully opaque alpha changes nothing.
+- 16-bit grey is scaled to 8 bits (value / 257, rounded). 16-bit colour is cut to its high byte by Pillow.
+  32-bit integer and float images have no agreed range and are refused.
+- Resizing is bicubic with antialiasing, on the 8-bit image; an image that has the wanted size is left
+  untouched.
+"""
+
+import io
+import struct
+
+import numpy as np
+
+RESIZE_RULES = ("center_crop", "pad", "stretch", "none")
+
+# What Pillow's readers raise on damaged files, by its documentation and by what they do with broken headers.
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
+
+
+class ImageError(ValueError):
+    """One image (or record) cannot be used; the message says what was found, the caller adds where."""
+
+
+def check_options(size, channels, resize, on_error):
+    """Validates the shared options of the file sources; returns `size` as (H, W) or None."""
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1, 3 or None (keep what the files have); received {channels!r}")
+    if resize not in RESIZE_RULES:
+        raise ValueError(f"resize must be one of {', '.join(RESIZE_RULES)}; received {resize!r}")
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip'; received {on_error!r}")
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in pair):
+        raise ValueError(f"size must be a positive int or (height, width); received {size!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def open_image(data):
+    """Reads encoded bytes or a path into a Pillow image of mode L or RGB; ImageError if it cannot."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+            opened.load()
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _to_grey_or_rgb(opened)
+    except ImageError:
+        raise
+    except (*_PILLOW_ERRORS, Image.DecompressionBombError) as e:
+        raise ImageError(f"not a readable image ({type(e).__name__}: {e})") from e
+
+
+def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
+    """Brings a Pillow image (mode L or RGB) to the wanted size and channels.
+
+    Args:
+      image: the image.
+      size: None (keep) or (H, W).
+      channels: 1, 3, or None to keep grey as 1 and colour as 3.
+      resize: how another size becomes `size`. "center_crop" scales the image to cover it and cuts the centre
+        out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none"
+        refuses.
+
+    Returns:
+      uint8 array [H, W, C].
+
+    Raises:
+      ImageError: the image has another size and resize="none".
+    """
+    if channels == 3 and image.mode == "L":
+        image = image.convert("RGB")
+    elif channels == 1 and image.mode == "RGB":
+        image = image.convert("L")  # ITU-R 601: 0.299 R + 0.587 G + 0.114 B
+    if size is not None and image.size != size[::-1]:
+        if resize == "none":
+            raise ImageError(
+                f"found {image.height}x{image.width} pixels, expected {size[0]}x{size[1]} (resize='none')"
+            )
+        image = _resize(image, size, resize)
+    array = np.asarray(image)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _to_grey_or_rgb(image):
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        wide = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ImageError(f"found pixels of Pillow mode {image.mode!r} (32 bit), expected 8 or 16 bit")
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        pixels = np.asarray(image)
+        if np.all(pixels[..., 0] == pixels[..., 1]) and np.all(pixels[..., 1] == pixels[..., 2]):
+            image = image.convert("LA" if image.mode == "RGBA" else "L")
+    elif (
+        image.mode in ("L", "RGB", "1") and "transparency" in image.info
+    ):  # one transparent colour (PNG tRNS)
+        image = image.convert("RGBA" if image.mode == "RGB" else "LA")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        grey = image.mode in ("LA", "La")
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("L" if grey else "RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _resize(image, size, rule):
+    from PIL import Image
+
+    height, width = size
+    bicubic = Image.Resampling.BICUBIC
+    if rule == "stretch":
+        return image.resize((width, height), bicubic)
+    ratios = height / image.height, width / image.width
+    scale = max(ratios) if rule == "center_crop" else min(ratios)
+    h, w = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+    image = image.resize((w, h), bicubic) if (w, h) != image.size else image
+    if rule == "center_crop":
+        top, left = (h - height) // 2, (w - width) // 2
+        return image.crop((left, top, left + width, top + height))
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(image, ((width - w) // 2, (height - h) // 2))
+    return canvas
