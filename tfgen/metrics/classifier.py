@@ -1,0 +1,346 @@
+"""A small classifier trained on the data set itself: the feature extractor that needs no download.
+
+Its logits give the classifier score, its penultimate activations the features of the Fréchet classifier
+distance, the kernel distance and precision/recall. The features are at most 64 wide on purpose: a Fréchet
+distance needs more images than features, and its bias grows with (features^2 / images), while a test split
+may hold a few hundred images (scikit-learn's digits: 397). Numbers are comparable only between evaluations
+with equal `weights_hash`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.metrics._checks import image_batch
+
+_FORMAT = 1
+FILE = "classifier.npz"
+MAX_FEATURES = 64
+
+
+def _build(config: dict[str, Any]) -> keras.Model:
+    """image [B, H, W, C] in [0, 1] -> (features [B, F], logits [B, K]).
+
+    Stages of conv 3x3, batch norm, ReLU and 2x2 max pool until the smaller side is below 8, then one more
+    conv and two dense layers. Images of 128 pixels or more are first averaged down to below 128. Every
+    layer is float32 whatever the global dtype policy is, and every initializer and dropout has its own
+    seed, so that neither the global random state is read nor changed and the result is a function of `seed`
+    alone.
+    """
+    height, width, _ = config["image_shape"]
+    seeds = iter(np.random.SeedSequence(config["seed"]).generate_state(64).tolist())
+    layer = {"dtype": "float32"}
+
+    def conv(x, filters):
+        initializer = keras.initializers.HeNormal(seed=next(seeds))
+        x = keras.layers.Conv2D(
+            filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, **layer
+        )(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, **layer)(x)
+        return keras.layers.Activation("relu", **layer)(x)
+
+    inputs = keras.Input(config["image_shape"], dtype="float32", name="image")
+    x = keras.layers.Rescaling(2.0, offset=-1.0, **layer)(inputs)
+    side = min(height, width)
+    if side >= 128:
+        factor = math.ceil((side + 1) / 128)
+        x = keras.layers.AveragePooling2D(factor, padding="same", **layer)(x)
+        side = math.ceil(side / factor)
+    filters = 16
+    while side >= 8:
+        x = keras.layers.MaxPooling2D(2, padding="same", **layer)(conv(x, filters))
+        side = math.ceil(side / 2)
+        filters = min(2 * filters, 64)
+    x = keras.layers.Flatten(**layer)(conv(x, 64))
+    x = keras.layers.Dropout(config["dropout"], seed=next(seeds), **layer)(x)
+    features = keras.layers.Dense(
+        config["feature_width"],
+        activation="relu",
+        kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
+        name="features",
+        **layer,
+    )(x)
+    logits = keras.layers.Dense(
+        config["num_classes"],
+        kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+        name="logits",
+        **layer,
+    )(features)
+    return keras.Model(inputs, [features, logits])
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Classifier:
+    """A trained classifier with its record. Made by `train_classifier` or `Classifier.load`.
+
+    Attributes:
+      config: network arguments (image_shape, num_classes, feature_width, dropout, seed), enough to build it
+        again.
+      record: how it was trained: train and test fingerprints, settings, steps, seconds, validation and test
+        accuracy.
+      accuracy: share of correct classes on the test set.
+      weights_hash: sha256 over shapes and bytes of all weights, in layer order.
+      description: short name of the network for protocols, e.g. "classifier-cnn-32".
+    """
+
+    def __init__(self, network: keras.Model, config: dict[str, Any], record: dict[str, Any]):
+        self.network, self.config, self.record = network, dict(config), dict(record)
+        self.image_shape = tuple(config["image_shape"])
+        self.num_classes = int(config["num_classes"])
+        self.feature_width = int(config["feature_width"])
+        self.description = f"classifier-cnn-{self.feature_width}"
+        digest = hashlib.sha256()
+        for weight in network.get_weights():
+            digest.update(f"{weight.dtype}{weight.shape}".encode())
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        self.weights_hash = digest.hexdigest()
+        # one trace for every batch size; XLA is slower than the plain graph on CPUs
+        self._function = tf.function(
+            lambda images: network(images, training=False),
+            input_signature=[tf.TensorSpec((None, *self.image_shape), tf.float32)],
+            jit_compile=False,
+        )
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.record.get("accuracy")
+
+    def outputs(self, images, *, batch_size: int = 500) -> tuple[np.ndarray, np.ndarray]:
+        """(features float32 [N, F], logits float32 [N, K]) of images float [N, H, W, C] in [0, 1]."""
+        images = image_batch(images, "images", shape=self.image_shape)
+        parts = [
+            [output.numpy() for output in self._function(images[start : start + batch_size])]
+            for start in range(0, len(images), batch_size)
+        ]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def features(self, images) -> np.ndarray:
+        """Penultimate activations float32 [N, F], >= 0 (after a ReLU), of mean variance 1 in training."""
+        return self.outputs(images)[0]
+
+    def logits(self, images) -> np.ndarray:
+        """Logits float32 [N, K]."""
+        return self.outputs(images)[1]
+
+    def evaluate(self, source) -> float:
+        """Share of a labelled source's images that get their label."""
+        correct = total = 0
+        for batch in source.batches(500):
+            logits = self._function(batch["image"])[1].numpy()
+            correct += int((logits.argmax(axis=1) == np.asarray(batch["label"])).sum())
+            total += len(logits)
+        return correct / total
+
+    def save(self, directory) -> Path:
+        """Writes weights and record as one file, `FILE` in `directory`, moved in whole; returns its path."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        content = {"format": _FORMAT, "config": self.config, "record": self.record, "hash": self.weights_hash}
+        weights = {f"w{i:03d}": weight for i, weight in enumerate(self.network.get_weights())}
+        buffer = io.BytesIO()
+        np.savez(buffer, json=np.array(json.dumps(content, sort_keys=True)), **weights)
+        _write(directory / FILE, buffer.getvalue())
+        return directory / FILE
+
+    @classmethod
+    def load(cls, directory) -> Classifier:
+        """Reads what `save` wrote. FileNotFoundError if it is missing, ValueError if its parts disagree."""
+        path = Path(directory) / FILE
+        try:
+            with np.load(path) as file:
+                content = json.loads(str(file["json"]))
+                weights = [file[name] for name in sorted(file.files) if name != "json"]
+        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged or no classifier ({error}); delete it and train again"
+            ) from error
+        if content.get("format") != _FORMAT:
+            raise ValueError(f"{path}: classifier format {content.get('format')!r}, expected {_FORMAT}")
+        network = _build(content["config"])
+        network.set_weights(weights)
+        classifier = cls(network, content["config"], content["record"])
+        if classifier.weights_hash != content["hash"]:
+            raise ValueError(
+                f"{path}: weights of sha256 {classifier.weights_hash}, its record says {content['hash']}; "
+                "delete the file and train again"
+            )
+        return classifier
+
+
+class _Progress(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        print(
+            f"classifier epoch {epoch + 1}/{self.params['epochs']}: loss {logs['loss']:.4f}, "
+            f"validation accuracy {logs['val_accuracy']:.4f}",
+            flush=True,
+        )
+
+
+def _normalize_features(network: keras.Model, config: dict[str, Any], images: np.ndarray) -> None:
+    """Scales the features to a mean variance of 1 over `images`, leaving the logits as they are.
+
+    A ReLU layer times s followed by weights over s is the same function. Fréchet and kernel distances then
+    have one unit whatever the network's own scale is; with large features the kernel distance would be all
+    third power.
+    """
+    features, logits = network.get_layer("features"), network.get_layer("logits")
+    values = Classifier(network, config, {}).features(images)
+    variance = float(values.var(axis=0, dtype=np.float64).mean())
+    if not variance > 0:
+        raise ValueError("the classifier learnt nothing: its features are the same for all training images")
+    scale = 1.0 / math.sqrt(variance)
+    features.set_weights([weight * np.float32(scale) for weight in features.get_weights()])
+    kernel, bias = logits.get_weights()
+    logits.set_weights([kernel / np.float32(scale), bias])
+
+
+def train_classifier(
+    train,
+    test,
+    *,
+    seed: int = 0,
+    workdir=None,
+    feature_width: int = 32,
+    dropout: float = 0.4,
+    learning_rate: float = 2e-3,
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    patience: int | None = None,
+    validation_share: float = 0.1,
+    verbose: bool = False,
+) -> Classifier:
+    """Trains the classifier on `train`; `test` is only used once, for the accuracy that is recorded.
+
+    Adam with a cosine decay to zero. A seeded part of `train` is held out; training stops early when the
+    loss on it has not improved for `patience` epochs, and the weights of its best epoch are kept.
+    Deterministic in `seed` on one CPU machine (all initializers, dropout masks and batches are seeded
+    explicitly; no global random state is used).
+
+    Args:
+      train, test: labelled `tfgen.data.Source`s of equal image shape and classes.
+      workdir: folder to save to. If it holds a classifier trained with equal data and settings, that is
+        returned.
+      feature_width: width of the penultimate layer, at most 64.
+      batch_size: default 64 below 10,000 images, else 128.
+      epochs: default: as many as give about 2,000 steps, between 4 and 40.
+      patience: epochs without improvement before stopping; default a quarter of `epochs`, at least 2.
+      validation_share: share of `train` held out, in (0, 0.5].
+      verbose: print one line per epoch.
+
+    Raises:
+      ValueError: missing labels, one class only, different shapes or classes, settings out of range, or a
+        loss that is not finite.
+    """
+    for name, source in (("train", train), ("test", test)):
+        if not source.has_labels:
+            raise ValueError(f"the classifier needs labels; the {name} set {source.name!r} has none")
+    if tuple(train.image_shape) != tuple(test.image_shape) or train.num_classes != test.num_classes:
+        raise ValueError(
+            "train and test must have equal image shapes and classes; received "
+            f"{train.image_shape} with {train.num_classes} and {test.image_shape} with {test.num_classes}"
+        )
+    if train.num_classes < 2:
+        raise ValueError(f"the classifier needs at least 2 classes; {train.name!r} has {train.num_classes}")
+    if not 1 <= feature_width <= MAX_FEATURES:
+        raise ValueError(f"feature_width must be between 1 and {MAX_FEATURES}; received {feature_width}")
+    if not 0 < validation_share <= 0.5:
+        raise ValueError(f"validation_share must be in (0, 0.5]; received {validation_share}")
+    order = np.random.default_rng(seed).permutation(train.num_examples)
+    held_out = max(1, round(validation_share * train.num_examples))
+    n_train = train.num_examples - held_out
+    if n_train < 1:
+        raise ValueError(f"the classifier needs at least 2 training images; received {train.num_examples}")
+    batch_size = min(n_train, batch_size or (64 if train.num_examples < 10_000 else 128))
+    steps_per_epoch = n_train // batch_size
+    epochs = epochs or min(40, max(4, math.ceil(2000 / steps_per_epoch)))
+    patience = patience or max(2, epochs // 4)
+
+    config = {
+        "image_shape": [int(n) for n in train.image_shape],
+        "num_classes": int(train.num_classes),
+        "feature_width": int(feature_width),
+        "dropout": float(dropout),
+        "seed": int(seed),
+    }
+    record = {
+        "data": train.name,
+        "train_fingerprint": train.fingerprint,
+        "test_fingerprint": test.fingerprint,
+        "learning_rate": float(learning_rate),
+        "batch_size": int(batch_size),
+        "epochs": int(epochs),
+        "patience": int(patience),
+        "validation_share": float(validation_share),
+    }
+    if workdir is not None and (Path(workdir) / FILE).exists():
+        found = Classifier.load(workdir)
+        if found.config == config and {name: found.record.get(name) for name in record} == record:
+            return found
+
+    start = time.monotonic()
+    validation = train.subset(np.sort(order[:held_out]))
+    fit_part = train.subset(order[held_out:])
+
+    def pairs(dataset):
+        return dataset.map(lambda batch: (batch["image"], batch["label"]))
+
+    network = _build(config)
+    # the same layers with the logits alone, which is what the loss is on
+    model = keras.Model(network.inputs, network.outputs[1])
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps_per_epoch)
+    model.compile(
+        optimizer=keras.optimizers.Adam(schedule),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    callbacks = [
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.EarlyStopping("val_loss", mode="min", patience=patience, restore_best_weights=True),
+    ]
+    history = model.fit(
+        pairs(fit_part.batches(batch_size, shuffle=True, repeat=True, seed=seed)),
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        validation_data=pairs(validation.batches(500)),
+        callbacks=[*callbacks, _Progress()] if verbose else callbacks,
+        verbose=0,
+    ).history
+    if not np.isfinite(history["loss"]).all() or not np.isfinite(history["val_loss"]).all():
+        raise ValueError(
+            f"the classifier's loss became NaN or infinite after {len(history['loss'])} epoch(s)"
+        )
+    _normalize_features(network, config, fit_part.images(min(n_train, 10_000)))
+    classifier = Classifier(network, config, record)
+    classifier.record.update(
+        accuracy=classifier.evaluate(test),
+        validation_accuracy=classifier.evaluate(validation),
+        epochs_run=len(history["loss"]),
+        seconds=round(time.monotonic() - start, 2),
+    )
+    if workdir is not None:
+        classifier.save(workdir)
+    return classifier

@@ -1,0 +1,58 @@
+"""Precision, recall, density and coverage from nearest-neighbour balls.
+
+Kynkäänniemi et al. (2019), arXiv 1904.06991 (precision, recall); Naeem et al. (2020), arXiv 2002.09797
+(density, coverage). Conventions of the latter's released code: k = 5, the radius of a point is the distance
+to its k-th neighbour within its own set (itself not counted), and a point lies in a ball when the distance
+is strictly smaller than the radius.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfgen.metrics._checks import activations, chunks, same_width, squared_distances
+
+
+def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:
+    radii = np.empty(len(points))
+    for rows in chunks(len(points), len(points)):
+        # the point itself is among its neighbours, at distance 0: index k instead of k - 1
+        radii[rows] = np.partition(squared_distances(points[rows], points), k, axis=1)[:, k]
+    return radii
+
+
+def prdc(real, fake, k: int = 5) -> dict[str, float]:
+    """{"precision", "recall", "density", "coverage"} of `fake` [M, F] with respect to `real` [N, F].
+
+    precision: share of fakes inside some real ball; recall: share of reals inside some fake ball; density:
+      mean
+    number of real balls around a fake, over k (may exceed 1); coverage: share of real balls that hold a fake.
+    Two samples of one distribution give about density 1 and coverage 1 - 2^-k; precision and recall then
+    depend on N and F, so numbers are comparable only at equal N, M and features.
+
+    Time is O((N + M)^2 F); memory is a few blocks of 32 MiB beside the inputs, never a whole distance matrix.
+
+    Raises:
+      ValueError: not finite, wrong rank, different F, k < 1, or a set with k or fewer points.
+    """
+    real, fake = activations(real, "real"), activations(fake, "fake")
+    same_width(real, fake, "real and fake")
+    if not 1 <= k < min(len(real), len(fake)):
+        raise ValueError(
+            f"k must be at least 1 and smaller than either set; "
+            f"received k={k} for {len(real)} real and {len(fake)} fake"
+        )
+    real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
+    inside_real = np.zeros(len(fake), np.int64)  # in how many real balls each fake lies
+    recalled = covered = 0
+    for rows in chunks(len(real), len(fake)):
+        distances = squared_distances(real[rows], fake)
+        inside_real += (distances < real_radii[rows, None]).sum(axis=0)
+        recalled += int((distances < fake_radii).any(axis=1).sum())
+        covered += int((distances.min(axis=1) < real_radii[rows]).sum())
+    return {
+        "precision": float((inside_real > 0).mean()),
+        "recall": recalled / len(real),
+        "density": float(inside_real.sum() / (k * len(fake))),
+        "coverage": covered / len(real),
+    }

@@ -1,0 +1,75 @@
+"""Nearest training neighbours: does a generator copy?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfgen.metrics._checks import activations, chunks, image_batch, same_width, squared_distances
+
+
+def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest row of `reference` [M, F] for each row of `query` [N, F].
+
+    Returns:
+      (indices int64 [N], Euclidean distances float64 [N]). The search is chunked over queries; the distance
+      of the pair found is computed from the difference, so that an exact copy gives exactly 0.
+    """
+    query, reference = activations(query, "query"), activations(reference, "reference")
+    same_width(query, reference, "query and reference")
+    indices = np.empty(len(query), np.int64)
+    for rows in chunks(len(query), len(reference)):
+        indices[rows] = squared_distances(query[rows], reference).argmin(axis=1)
+    distances = np.empty(len(query))
+    for rows in chunks(len(query), query.shape[1]):
+        distances[rows] = np.linalg.norm(query[rows] - reference[indices[rows]], axis=1)
+    return indices, distances
+
+
+def _shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
+    """Images moved by (dy, dx) pixels, the border repeated."""
+    height, width = images.shape[1:3]
+    rows = np.clip(np.arange(height) - dy, 0, height - 1)
+    columns = np.clip(np.arange(width) - dx, 0, width - 1)
+    return images[:, rows][:, :, columns]
+
+
+def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest image in pixels: as `nearest_neighbours`, for images [N, H, W, C] and [M, H, W, C] in [0, 1].
+
+    `max_shift` s > 0 also tries the query moved by up to s pixels in each direction (border repeated) and
+    keeps the smallest distance: (2 s + 1)^2 searches. A generator that copies with a shift of a pixel or
+      two is found so.
+    """
+    query = image_batch(query, "query")
+    reference = image_batch(reference, "reference", shape=query.shape[1:])
+    if max_shift < 0:
+        raise ValueError(f"max_shift must be >= 0; received {max_shift}")
+    flat = reference.reshape(len(reference), -1).astype(np.float64)
+    best = None
+    for dy in range(-max_shift, max_shift + 1):
+        for dx in range(-max_shift, max_shift + 1):
+            found = nearest_neighbours(_shifted(query, dy, dx).reshape(len(query), -1), flat)
+            if best is None:
+                best = found
+            else:
+                closer = found[1] < best[1]
+                best = np.where(closer, found[0], best[0]), np.where(closer, found[1], best[1])
+    return best
+
+
+def neighbour_ratio(fake_to_train, test_to_train) -> float | None:
+    """Median fake->train distance over median test->train distance.
+
+    About 1: samples are as far from the training set as unseen data. Much less than 1: memorised. None
+      where the
+    test median is 0 (the test images are themselves in the training set), which leaves the ratio undefined.
+    """
+    medians = []
+    for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):
+        values = np.asarray(values, np.float64)
+        if values.ndim != 1 or not values.size or not np.isfinite(values).all() or values.min() < 0:
+            raise ValueError(
+                f"{name} must be a non-empty vector of finite distances >= 0; shape {values.shape}"
+            )
+        medians.append(float(np.median(values)))
+    return medians[0] / medians[1] if medians[1] > 0 else None

@@ -1,0 +1,158 @@
+"""How a number was obtained, stored with the number; numbers of different protocols refuse to be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+_WEIGHTS = ("ema", "raw", "real")
+_BATCH_NORM = ("moving", "batch", "none")
+
+
+class ProtocolMismatch(ValueError):
+    """Two results were to be compared that were obtained in different ways; the message names the fields."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """All that decides a metric's value beside the images that are judged.
+
+    Attributes:
+      data, data_fingerprint, split: name, content hash and split of the reference images (the real side).
+      train_fingerprint, test_fingerprint: content hashes of the two sets of the nearest-neighbour ratios.
+      n_real, n_fake: number of reference and of judged images.
+      features, features_hash: the feature extractor's description and the sha256 of its weights.
+      seed: of every random choice of the evaluation.
+      weights: of the generator, "ema" or "raw"; "real" where the judged images are real ones.
+      batch_norm: statistics that the generator sampled with, "moving" or "batch"; "none" without batch norm.
+      k: neighbour of the balls of precision, recall, density, coverage.
+      score_splits, kid_subsets, kid_subset_size: of the classifier score and of the kernel distance.
+      n_nearest, n_nearest_train, max_shift: queries and training images of the neighbour search, pixel
+        shifts tried.
+      extra: further (name, value) pairs, e.g. truncation; a mapping is accepted and stored sorted by name.
+    """
+
+    data: str
+    data_fingerprint: str
+    split: str
+    n_real: int
+    n_fake: int
+    features: str
+    features_hash: str
+    seed: int
+    weights: str
+    batch_norm: str = "moving"
+    train_fingerprint: str | None = None
+    test_fingerprint: str | None = None
+    k: int = 5
+    score_splits: int = 1
+    kid_subsets: int | None = None
+    kid_subset_size: int | None = None
+    n_nearest: int | None = None
+    n_nearest_train: int | None = None
+    max_shift: int = 0
+    extra: Any = ()
+
+    def __post_init__(self):
+        if self.weights not in _WEIGHTS:
+            raise ValueError(f"weights must be one of {', '.join(_WEIGHTS)}; received {self.weights!r}")
+        if self.batch_norm not in _BATCH_NORM:
+            raise ValueError(
+                f"batch_norm must be one of {', '.join(_BATCH_NORM)}; received {self.batch_norm!r}"
+            )
+        pairs = dict(self.extra)
+        for name, value in pairs.items():
+            if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
+                raise ValueError(f"extra must map names to plain values; received {name!r}: {value!r}")
+        object.__setattr__(self, "extra", tuple(sorted(pairs.items())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only; `from_dict` gives an equal protocol back, also through JSON."""
+        return {**dataclasses.asdict(self), "extra": dict(self.extra)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Protocol:
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(
+                f"unknown protocol field(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def differences(self, other: Protocol, *, ignore: Iterable[str] = ()) -> dict[str, tuple]:
+        """{field: (mine, theirs)} of the fields that differ, less those in `ignore`."""
+        mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
+        if unknown := sorted(ignore - set(mine)):
+            raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
+        return {
+            name: (mine[name], theirs[name])
+            for name in mine
+            if name not in ignore and mine[name] != theirs[name]
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Values by name (numbers, lists of them, None where undefined) and the protocol of their making."""
+
+    values: dict[str, Any]
+    protocol: Protocol
+
+    def __post_init__(self):
+        for name, value in self.values.items():
+            for number in value if isinstance(value, list | tuple) else (value,):
+                if number is None:
+                    continue
+                if (
+                    isinstance(number, bool)
+                    or not isinstance(number, int | float)
+                    or not math.isfinite(number)
+                ):
+                    raise ValueError(
+                        f"result {name!r} must be a finite number, a list of them or None; got {value!r}"
+                    )
+
+    def __getitem__(self, name: str):
+        if name not in self.values:
+            raise KeyError(f"no value {name!r}; this result has {', '.join(sorted(self.values))}")
+        return self.values[name]
+
+    def check_comparable(self, other: Result, *, ignore: Iterable[str] = ()) -> None:
+        """Raises ProtocolMismatch unless both protocols are equal outside the fields named in `ignore`."""
+        if different := self.protocol.differences(other.protocol, ignore=ignore):
+            parts = ", ".join(f"{name} {mine!r} != {theirs!r}" for name, (mine, theirs) in different.items())
+            raise ProtocolMismatch(f"results of different protocols cannot be compared: {parts}")
+
+    def difference(self, other: Result, *, ignore: Iterable[str] = ()) -> dict[str, float]:
+        """self - other for every single number that both have; raises ProtocolMismatch."""
+        self.check_comparable(other, ignore=ignore)
+        return {
+            name: value - other.values[name]
+            for name, value in self.values.items()
+            if isinstance(value, int | float) and isinstance(other.values.get(name), int | float)
+        }
+
+    def ratio(self, other: Result, name: str, *, ignore: Iterable[str] = ()) -> float | None:
+        """self[name] / other[name]; None if undefined or the divisor is 0. Raises ProtocolMismatch."""
+        self.check_comparable(other, ignore=ignore)
+        mine, theirs = self[name], other[name]
+        return None if mine is None or not theirs else mine / theirs
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"values": dict(self.values), "protocol": self.protocol.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Result:
+        if set(content) != {"values", "protocol"}:
+            raise ValueError(f"a result holds 'values' and 'protocol'; received {sorted(content)}")
+        return cls(dict(content["values"]), Protocol.from_dict(content["protocol"]))
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        return cls.from_dict(json.loads(text))

@@ -1,0 +1,61 @@
+"""Vector arithmetic on concepts in latent space (Radford et al. 2016, arXiv 1511.06434, section 6.3.2).
+
+A concept is the mean latent of a few (the paper: three) samples that show it; one sample alone is unstable.
+concept a - concept b + concept c is decoded, together with copies to which U(-0.25, 0.25) noise is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def _latents(z, name: str) -> np.ndarray:
+    z = np.asarray(z)
+    if z.ndim != 2 or 0 in z.shape:
+        raise ValueError(
+            f"{name} must be latents [examples, Z] with at least one example; received shape {z.shape}"
+        )
+    if not np.isfinite(z).all():
+        raise ValueError(f"{name} must be finite; received NaN or infinity")
+    return z.astype(np.float64)
+
+
+def concept(z) -> np.ndarray:
+    """Mean of the latents of samples that show one concept: [n, Z] -> float64 [Z]."""
+    return _latents(z, "z").mean(axis=0)
+
+
+def combine(a, b, c) -> np.ndarray:
+    """concept(a) - concept(b) + concept(c) of latents [n, Z] each: float64 [Z]."""
+    a, b, c = concept(a), concept(b), concept(c)
+    if not a.shape == b.shape == c.shape:
+        raise ValueError(f"latents must have equal widths; received {len(a)}, {len(b)}, {len(c)}")
+    return a - b + c
+
+
+def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
+    """z [Z] itself, then `copies` of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
+    z = _latents(np.asarray(z)[None], "z")
+    if copies < 0 or radius < 0:
+        raise ValueError(f"copies and radius must be >= 0; received {copies} and {radius}")
+    noise = np.random.default_rng(seed).uniform(-radius, radius, (copies, z.shape[1]))
+    return np.concatenate([z, z + noise]).astype(np.float32)
+
+
+def vector_arithmetic(
+    a, b, c, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0
+) -> np.ndarray:
+    """Decodes concept(a) - concept(b) + concept(c) and its noisy copies.
+
+    Args:
+      a, b, c: latents [n, Z] of samples that show each concept.
+      decode: latents float32 [B, Z] -> images [B, H, W, C], e.g. `model.decode_images`.
+
+    Returns:
+      float32 [1 + copies, H, W, C], the result without noise first.
+    """
+    return np.asarray(
+        decode(neighbourhood(combine(a, b, c), copies=copies, radius=radius, seed=seed)), np.float32
+    )

@@ -1,0 +1,70 @@
+"""Many images as one picture."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tfgen.metrics._checks import image_batch
+
+
+def image_grid(
+    images, columns: int | None = None, *, padding: int = 1, background: float = 1.0
+) -> np.ndarray:
+    """Images [N, H, W, C] in [0, 1], row by row: float32 [rows (H + p) + p, columns (W + p) + p, C].
+
+    Args:
+      columns: default the square root of N, rounded up. A last row that is not full is filled with
+        background.
+      padding: pixels p between and around the images.
+      background: grey value of padding and empty places, in [0, 1].
+
+    Raises:
+      ValueError: images of wrong rank, dtype or range, not finite or none; numbers out of range.
+    """
+    images = image_batch(images, "images")
+    count, height, width, channels = images.shape
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    if columns < 1 or padding < 0 or not 0 <= background <= 1:
+        raise ValueError(
+            "expected columns >= 1, padding >= 0 and background in [0, 1]; "
+            f"received {columns}, {padding} and {background}"
+        )
+    rows = math.ceil(count / columns)
+    cells = np.full((rows * columns, height + padding, width + padding, channels), background, np.float32)
+    cells[:count, padding:, padding:] = images
+    grid = cells.reshape(rows, columns, height + padding, width + padding, channels).swapaxes(1, 2)
+    grid = grid.reshape(rows * (height + padding), columns * (width + padding), channels)
+    # every cell brings its padding above and left; the outer right and bottom borders are still missing
+    return np.pad(grid, ((0, padding), (0, padding), (0, 0)), constant_values=background)
+
+
+def save_png(path, images, columns: int | None = None, scale: int = 1, **options) -> Path:
+    """Writes `image_grid(images, columns, **options)` as PNG, each pixel `scale` x `scale`; returns the path.
+
+    The file is written beside its place and moved there, so that a reader never sees half of it. Grey (1
+    channel), RGB (3) and RGBA (4) images; the folder is made if needed.
+
+    Raises:
+      ValueError: as `image_grid`, another number of channels, or scale < 1.
+    """
+    from PIL import Image
+
+    if scale < 1:
+        raise ValueError(f"scale must be at least 1; received {scale}")
+    grid = image_grid(images, columns, **options)
+    if grid.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"a PNG has 1, 3 or 4 channels; received {grid.shape[-1]}")
+    pixels = np.rint(grid * 255.0).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

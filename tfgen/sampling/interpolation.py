@@ -1,0 +1,93 @@
+"""Interpolation between latents.
+
+Linear paths through z as in DCGAN (Radford et al. 2016, arXiv 1511.06434, 9 points per row), and spherical
+ones (White 2016, arXiv 1609.04468), which keep to the shell on which a high-dimensional Gaussian's mass lies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.ndim < 1 or 0 in a.shape:
+        raise ValueError(f"latents must have equal shapes [..., Z]; received {a.shape} and {b.shape}")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("latents must be finite; received NaN or infinity")
+    return a.astype(np.float64), b.astype(np.float64)
+
+
+def lerp(a, b, t) -> np.ndarray:
+    """(1 - t) a + t b for a, b [..., Z]; t scalar or broadcastable to [..., 1]. float64, exact at t=0, 1."""
+    a, b = _pair(a, b)
+    t = np.asarray(t, np.float64)
+    return (1.0 - t) * a + t * b
+
+
+def slerp(a, b, t, *, normalize: bool = False) -> np.ndarray:
+    """sin((1-t) w)/sin w a + sin(t w)/sin w b, w the angle between a and b [..., Z]. float64 [..., Z].
+
+    For a and b of equal norm the norm stays the same on the whole path and the angle grows evenly. Where a
+    and b point the same way this is `lerp`, the limit of the formula.
+
+    Args:
+      t: scalar or broadcastable to [..., 1].
+      normalize: project a and b on the unit sphere first (the convention of StyleGAN's path length in Z).
+
+    Raises:
+      ValueError: different shapes, not finite, a vector of norm 0, or opposite vectors (no unique path).
+    """
+    a, b = _pair(a, b)
+    norm_a, norm_b = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
+    if not (norm_a.all() and norm_b.all()):
+        raise ValueError("slerp needs vectors of norm > 0; received a vector of zeros")
+    unit_a, unit_b = a / norm_a, b / norm_b
+    # from the chords, which stays accurate for tiny angles where arccos of a number near 1 does not
+    angle = 2.0 * np.arctan2(
+        np.linalg.norm(unit_a - unit_b, axis=-1, keepdims=True),
+        np.linalg.norm(unit_a + unit_b, axis=-1, keepdims=True),
+    )
+    if (angle > np.pi - 1e-6).any():
+        raise ValueError("slerp between opposite vectors has no unique path")
+    if normalize:
+        a, b = unit_a, unit_b
+    t = np.asarray(t, np.float64)
+    parallel = angle < 1e-7
+    sine = np.where(parallel, 1.0, np.sin(angle))
+    weight_a = np.where(parallel, 1.0 - t, np.sin((1.0 - t) * angle) / sine)
+    weight_b = np.where(parallel, t, np.sin(t * angle) / sine)
+    return weight_a * a + weight_b * b
+
+
+_RULES = {"lerp": lerp, "slerp": slerp}
+
+
+def latent_path(a, b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
+    """`steps` evenly spaced points from a to b [..., Z], both ends included: float64 [..., steps, Z]."""
+    if steps < 2:
+        raise ValueError(f"steps must be at least 2 (both ends); received {steps}")
+    if rule not in _RULES:
+        raise ValueError(f"rule must be one of {', '.join(_RULES)}; received {rule!r}")
+    return np.stack([_RULES[rule](a, b, t) for t in np.linspace(0.0, 1.0, steps)], axis=-2)
+
+
+def interpolate(model, seeds_a, seeds_b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
+    """One row of images per pair of seeds, from seed a's latent to seed b's.
+
+    Args:
+      model: has `latents(seeds) -> [B, Z]` and `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].
+      seeds_a, seeds_b: B integers each.
+      rule: "lerp" (right for uniform latents) or "slerp".
+
+    Returns:
+      float32 [B, steps, H, W, C]; `image_grid(result.reshape(-1, H, W, C), columns=steps)` shows it.
+    """
+    seeds_a, seeds_b = (np.asarray(seeds, np.int64).reshape(-1) for seeds in (seeds_a, seeds_b))
+    if len(seeds_a) != len(seeds_b) or not len(seeds_a):
+        raise ValueError(
+            f"expected as many seeds a as seeds b, at least one; got {len(seeds_a)} and {len(seeds_b)}"
+        )
+    z = latent_path(np.asarray(model.latents(seeds_a)), np.asarray(model.latents(seeds_b)), steps, rule=rule)
+    images = np.asarray(model.decode_images(z.reshape(-1, z.shape[-1]).astype(np.float32)), np.float32)
+    return images.reshape(len(seeds_a), steps, *images.shape[1:])
