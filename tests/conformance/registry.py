@@ -1,0 +1,61 @@
+"""Every public model with tiny arguments. A new model adds one line here."""
+
+import dataclasses
+
+import numpy as np
+
+from tfgen.models import DCGAN, VAE
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """How the conformance suite builds a model.
+
+    Attributes:
+        model: its class.
+        args: tiny constructor arguments.
+        falling: the loss that must fall when the model sees one batch again and again.
+        binary: whether images must be 0 or 1.
+    """
+
+    model: type
+    args: dict
+    falling: str = "loss"
+    binary: bool = False
+
+    def build(self, **extra):
+        return self.model(**self.args, **extra)
+
+    def batch(self, size=8, seed=0):
+        """{"image", "label"} of NumPy arrays: soft blobs whose place depends on the label."""
+        rng = np.random.default_rng(seed)
+        height, width, channels = self.args["image_shape"]
+        labels = rng.integers(0, 3, size).astype("int32")
+        rows, columns = np.mgrid[:height, :width]
+        centre = 1 + labels * (height - 3) / 2
+        blobs = np.exp(-((rows[None] - centre[:, None, None]) ** 2 + (columns[None] - width / 2) ** 2) / 4)
+        images = np.clip(blobs[..., None] + 0.1 * rng.random((size, height, width, channels)), 0, 1).astype("float32")
+        return {"image": np.round(images) if self.binary else images, "label": labels}
+
+    def conditions(self, num):
+        classes = self.args.get("num_classes", 0)
+        return {"labels": np.arange(num, dtype="int32") % classes} if classes else {}
+
+
+_SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
+_DCGAN = {**_SMALL, "width": 4, "stages": 1}
+
+CASES = {
+    "vae-mlp-bernoulli": Case(VAE, {**_SMALL, "hidden": (16,)}, binary=True),
+    "vae-conv-logistic": Case(
+        VAE, {**_SMALL, "network": "conv", "hidden": (4, 8, 16), "likelihood": "discretized_logistic", "levels": 17}
+    ),
+    "vae-mlp-gaussian": Case(VAE, {**_SMALL, "hidden": (16,), "likelihood": "gaussian", "levels": 17}),
+    "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
+    "dcgan-conditional-wgan-gp": Case(
+        DCGAN,
+        {**_DCGAN, "num_classes": 3, "objective": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 10.0,
+         "discriminator_steps": 2},
+        falling="discriminator_loss",
+    ),
+}  # fmt: skip

@@ -1,0 +1,257 @@
+"""The promises that every model of tfgen keeps, each run for every case in the registry."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfgen
+from tests.conformance.registry import CASES, Case
+from tfgen.models import GenerativeModel
+
+SGD = {"class_name": "SGD", "config": {"learning_rate": 0.01}}
+ADAM = {"class_name": "Adam", "config": {"learning_rate": 2e-3, "beta_1": 0.5}}
+
+
+STEPS = 20  # of one training run; a resumed run stops in the middle
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A model after `STEPS` steps on one batch, and what was seen on the way."""
+
+    case: Case
+    model: GenerativeModel
+    before: list
+    history: dict
+    traces: int
+
+
+@pytest.fixture(scope="module", params=sorted(CASES))
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def run(case):
+    """The one long run that many tests look at: two calls of `fit`, one trace."""
+    model = compiled(case)
+    before, calls, step = sorted(model.state()), [], model.train_step
+    object.__setattr__(model, "train_step", lambda data: calls.append(1) or step(data))
+    history = train(model, case, STEPS // 2).history
+    for name, values in train(model, case, STEPS // 2).history.items():
+        history[name] += values
+    return Run(case, model, before, history, len(calls))
+
+
+@pytest.fixture(scope="module")
+def plain(case):
+    """Weights after two steps of SGD, whose updates are proportional to the gradients: what other modes must equal."""
+    return sgd_run(case)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    return tfgen.export.export_saved_model(run.model, tmp_path_factory.mktemp("exported"))
+
+
+def compiled(case, seed=0, optimizer=ADAM, **kwargs):
+    """The case's model, its weights and noise set by `seed`."""
+    keras.utils.set_random_seed(seed)
+    extra = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
+    model = case.build(seed=seed, **extra)
+    names = ("generator_optimizer", "discriminator_optimizer") if hasattr(model, "generator") else ("optimizer",)
+    model.compile(ema_decay=0.9, **{name: keras.optimizers.get(optimizer) for name in names}, **kwargs)
+    return model
+
+
+def train(model, case, steps):
+    one = tf.data.Dataset.from_tensors(case.batch()).repeat()
+    return model.fit(one, epochs=steps // 2, steps_per_epoch=2, verbose=0)
+
+
+def sgd_run(case, **kwargs):
+    model = compiled(case, optimizer=SGD, **kwargs)
+    history = train(model, case, 2).history
+    return weights(model) | {name: np.array(v) for name, v in history.items()}
+
+
+def weights(model):
+    return {key: variable.numpy() for key, variable in model.state().items()}
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for key in a:
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def assert_close(a, b, atol):
+    assert a.keys() == b.keys()
+    for key in a:
+        np.testing.assert_allclose(a[key].astype("float64"), b[key].astype("float64"), rtol=1e-3, atol=atol, err_msg=key)
+
+
+def test_every_public_model_is_registered():
+    public = {
+        cls for name in tfgen.models.__all__
+        if isinstance(cls := getattr(tfgen.models, name), type) and issubclass(cls, GenerativeModel)
+    } - {GenerativeModel}  # fmt: skip
+    assert public == set(tfgen.models.MODELS.values())
+    missing = {cls.__name__ for cls in public} - {case.model.__name__ for case in CASES.values()}
+    assert not missing, f"Add a line to tests/conformance/registry.py for {sorted(missing)}."
+
+
+def test_every_model_has_presets():
+    presets = tfgen.presets.all_presets().values()
+    assert {p.model for p in presets} == set(tfgen.models.MODELS.values())
+    for preset in presets:
+        json.dumps(preset.config())
+
+
+def test_config_round_trip(case):
+    model = case.build()
+    config = json.loads(json.dumps(model.get_config()))
+    twin = case.model.from_config(config)
+    assert twin.get_config() == model.get_config()
+    assert [v.shape for v in twin.variables] == [v.shape for v in model.variables]
+    assert set(case.args) <= set(config)
+
+
+def test_unknown_argument_is_an_error(case):
+    with pytest.raises(TypeError, match="no_such_argument"):
+        case.build(no_such_argument=1)
+
+
+def test_all_variables_exist_before_fit(run):
+    assert sorted(run.model.state()) == run.before
+    assert run.model.count_params() > 0
+
+
+def test_loss_falls_on_one_batch(run):
+    for name, values in run.history.items():
+        assert np.all(np.isfinite(values)), name
+    assert run.history[run.case.falling][-1] < run.history[run.case.falling][0]
+
+
+def test_number_of_traces(run):
+    assert run.traces == 1, f"train_step was traced {run.traces} times"
+
+
+def test_another_seed_gives_other_weights_and_noise(run):
+    twins = [compiled(run.case, seed=seed) for seed in (0, 0, 1)]
+    noise = [twin.noise([3], 2, stream=0).numpy() for twin in twins]
+    assert_equal(weights(twins[0]), weights(twins[1]))
+    np.testing.assert_array_equal(noise[0], noise[1])
+    assert np.any(noise[0] != noise[2])
+    assert any(np.any(a != b) for a, b in zip(weights(twins[0]).values(), weights(twins[2]).values(), strict=True))
+
+
+def test_resumed_training_equals_uninterrupted(run, tmp_path):
+    first = compiled(run.case)
+    train(first, run.case, STEPS // 2)
+    tfgen.training.Checkpoints(first, tmp_path).save()
+    second = compiled(run.case)
+    for variable in second.trainable_variables:  # nothing of its own start may survive
+        variable.assign(tf.zeros_like(variable.value))
+    assert tfgen.training.Checkpoints(second, tmp_path).restore() == STEPS // 2
+    train(second, run.case, STEPS // 2)
+    assert_equal(weights(run.model), weights(second))
+
+
+def test_xla_agrees_with_graph_mode(case, plain):
+    assert_close(plain, sgd_run(case, jit_compile=True), atol=2e-5)
+
+
+def test_two_devices_agree_with_one(case, plain):
+    # Without collectives: those of several strategies in one process get in each other's way on CPU.
+    reduction = tf.distribute.ReductionToOneDevice()
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction).scope():
+        mirrored = sgd_run(case)
+    assert_close(plain, mirrored, atol=2e-5)
+
+
+def test_bfloat16_is_finite_and_serves_float32(case):
+    model = compiled(case, dtype="mixed_bfloat16")
+    history = train(model, case, 2).history
+    assert all(np.isfinite(v).all() for v in history.values())
+    sample = model.sample(2, **case.conditions(2))
+    assert sample.dtype == tf.float32 and np.isfinite(sample).all()
+    assert all(v.dtype == "float32" for v in model.trainable_variables)
+
+
+def test_sample_shape_range_dtype_and_seed(run):
+    model, case = run.model, run.case
+    few, many = model.sample(3, seed=5, **case.conditions(3)), model.sample(6, seed=5, **case.conditions(6))
+    assert many.shape == (6, *case.args["image_shape"]) and many.dtype == tf.float32
+    assert float(tf.reduce_min(many)) >= 0.0 and float(tf.reduce_max(many)) <= 1.0
+    np.testing.assert_allclose(few, many[:3], atol=1e-6)
+    assert np.any(model.sample(3, seed=6, **case.conditions(3)).numpy() != few.numpy())
+    np.testing.assert_allclose(model.sample(6, seed=5, batch_size=2, **case.conditions(6)), many, atol=1e-6)
+
+
+@pytest.mark.parametrize("arguments", [{"num": 0}, {"num": 1, "seed": -1}, {"num": 1, "seed": 2**31}])
+def test_bad_sample_arguments(case, arguments):
+    with pytest.raises(ValueError, match="received"):
+        case.build().sample(**arguments, **case.conditions(1))
+
+
+def test_bad_images(case):
+    model = compiled(case)
+    good = case.batch()
+    bad = {
+        "made for images": {**good, "image": np.repeat(good["image"], 3, axis=-1)},
+        "must be float": {**good, "image": (good["image"] * 255).astype("uint8")},
+        "the field 'image'": {"label": good["label"]},
+        "must lie in": {**good, "image": good["image"] * 255},
+    }
+    for message, batch in bad.items():
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=message):
+            model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
+
+
+def test_exported_model_gives_the_same_outputs(run, exported):
+    model, case = run.model, run.case
+    assert exported.name == "1" and (exported / "saved_model.pb").exists()
+    loaded = tf.saved_model.load(str(exported)).signatures
+    batch, rng = case.batch(4), np.random.default_rng(0)
+    values = {
+        "seeds": tf.range(4, dtype=tf.int64), "image": tf.constant(batch["image"]),
+        "latent": tf.constant(rng.normal(size=(4, model.latent_dim)).astype("float32")),
+        "labels": tf.constant(case.conditions(4).get("labels", 0)),
+    }  # fmt: skip
+    with model.ema.swapped():
+        for name, (function, specs) in model.signatures().items():
+            for rows in (4, 1):  # the batch dimension is free
+                inputs = {key: values[key][:rows] for key in specs}
+                expected, got = function(**inputs), loaded[name](**inputs)
+                assert got.keys() == expected.keys()
+                for key in got:
+                    if got[key].dtype == tf.string:
+                        assert got[key].numpy().tolist() == expected[key].numpy().tolist()
+                    else:
+                        assert got[key].dtype == tf.float32
+                        np.testing.assert_allclose(got[key], expected[key], atol=2e-5, rtol=1e-5)
+
+
+BARE_READER = """
+import sys
+sys.modules["tfgen"] = None  # any import of it fails
+import tensorflow as tf
+for path in sys.argv[1:]:
+    signatures = tf.saved_model.load(path).signatures
+    inputs = {"seeds": tf.range(2, dtype=tf.int64)}
+    if "labels" in signatures["serving_default"].structured_input_signature[1]:
+        inputs["labels"] = tf.range(2)
+    for image in signatures["serving_default"](**inputs)["image_bytes"].numpy():
+        assert tf.io.decode_png(image).shape == (8, 8, 1)
+"""
+
+
+def test_exported_model_loads_without_tfgen(exported):
+    subprocess.run([sys.executable, "-I", "-c", BARE_READER, str(exported)], check=True, timeout=300)

@@ -1,0 +1,119 @@
+"""A trained model as a SavedModel that TensorFlow Serving loads and that needs no tfgen to be loaded again."""
+
+import contextlib
+import json
+import pathlib
+import platform
+import shutil
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+
+METADATA = "assets.extra/tfgen.json"
+
+
+def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=None):
+    """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
+
+    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
+    built in a hidden folder beside its place and moved in with `saved_model.pb` last, so that a server that polls the
+    folder never sees half a version.
+
+    Args:
+        model: a `GenerativeModel`.
+        base_dir: the model's folder; made if missing.
+        version: positive int; None: one more than the largest there.
+        use_ema: export the averaged weights where the model has them.
+        metadata: dict that is stored beside the model's own in `assets.extra/tfgen.json`.
+
+    Returns:
+        `pathlib.Path` of the version's folder.
+
+    Raises:
+        ValueError: the version is not a positive integer.
+        FileExistsError: the version exists.
+    """
+    base_dir = pathlib.Path(base_dir)
+    base_dir.mkdir(parents=True, exist_ok=True)
+    if version is None:
+        version = 1 + max((int(p.name) for p in base_dir.iterdir() if p.name.isdigit()), default=0)
+    if int(version) != version or version < 1:
+        raise ValueError(f"version must be a positive integer; received {version!r}.")
+    target = base_dir / str(int(version))
+    if target.exists():
+        raise FileExistsError(f"{target} exists: a version is never overwritten. Choose another one.")
+    ema = model.ema is not None and use_ema
+    hidden = pathlib.Path(tempfile.mkdtemp(prefix=f".{version}-", dir=base_dir))
+    try:
+        with model.ema.swapped() if ema else contextlib.nullcontext():
+            write_saved_model(model, hidden)
+        _write_metadata(hidden / METADATA, model, ema, metadata or {})
+        target.mkdir()
+        for item in sorted(hidden.iterdir(), key=lambda p: p.name == "saved_model.pb"):  # False sorts first
+            shutil.move(item, target / item.name)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+    return target
+
+
+def write_saved_model(model, path):
+    """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`."""
+    module = tf.Module()
+    # Plain variables: Keras' wrappers are not trackable by a tf.Module, and the reader should need neither.
+    module.weights = [v.value for v in model.variables]
+    concrete = {}
+    for name, (function, specs) in model.signatures().items():
+        # Autograph stays on for asserts and loops; jit_compile stays off: a CPU server refuses such functions.
+        traced = tf.function(function, jit_compile=False).get_concrete_function(**_named(specs))
+        _check_outputs(name, traced.structured_outputs)
+        concrete[name] = traced
+    module.functions = list(concrete.values())
+    tf.saved_model.save(module, str(path), signatures=concrete)
+
+
+def _named(specs):
+    return {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
+
+
+def _check_outputs(signature, outputs):
+    for name, tensor in outputs.items():
+        if tensor.shape.rank is None or tensor.shape.rank < 1 or tensor.shape[0] is not None:
+            raise ValueError(f"Output {name!r} of signature {signature!r} must have a free batch dimension; has {tensor.shape}.")
+        if tensor.dtype in (tf.float16, tf.bfloat16) or tensor.dtype.is_complex:
+            raise ValueError(f"Output {name!r} of signature {signature!r} is {tensor.dtype.name}, which JSON cannot carry.")
+
+
+def _write_metadata(path, model, ema, extra):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = {
+        "model": type(model).__name__,
+        "config": model.get_config(),
+        "image_shape": list(model.image_shape),
+        "weights": "ema" if ema else "raw",
+        "step": int(model.step.value.numpy()),
+        "importance_samples": getattr(model, "importance_samples", None),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": versions(),
+    }
+    path.write_text(json.dumps({**own, **extra}, indent=2, default=str))
+
+
+def read_metadata(path):
+    """What `export_saved_model` stored beside a SavedModel, as a dict; ValueError where there is none."""
+    file = pathlib.Path(path) / METADATA
+    if not file.exists():
+        raise ValueError(f"{path} has no {METADATA}: it was not exported by tfgen.")
+    return json.loads(file.read_text())
+
+
+def versions():
+    """{package: version} of what a result depends on."""
+    import numpy
+    import tensorflow_probability
+
+    import tfgen
+
+    modules = {"tfgen": tfgen, "tensorflow": tf, "keras": keras, "tensorflow-probability": tensorflow_probability, "numpy": numpy}
+    return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}

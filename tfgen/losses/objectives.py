@@ -1,0 +1,75 @@
+"""Adversarial objectives: what discriminator and generator minimise, as pure functions of raw discriminator outputs.
+
+s is the discriminator's output without a sigmoid (for `ebgan`: an energy >= 0), sp is softplus, E the mean over the batch:
+
+    name             D minimises                              G minimises     source
+    minimax          E sp(-s(x)) + E sp(s(G))                 -E sp(s(G))     Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
+    non_saturating   the same                                 E sp(-s(G))     there, section 3
+    least_squares    (E (s(x) - 1)^2 + E s(G)^2) / 2          E (s(G) - 1)^2 / 2   Mao et al. 2017, arXiv:1611.04076, eq. 9
+    wasserstein      E s(G) - E s(x)                          -E s(G)         Arjovsky et al. 2017, arXiv:1701.07875
+    hinge            E max(0, 1 - s(x)) + E max(0, 1 + s(G))  -E s(G)         Lim, Ye 2017, arXiv:1705.02894
+    ebgan            E e(x) + E max(0, margin - e(G))         E e(G)          Zhao et al. 2017, arXiv:1609.03126, eq. 1-2
+"""
+
+import dataclasses
+import functools
+import typing
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A pair of losses.
+
+    Attributes:
+        name: its name in `OBJECTIVES`.
+        discriminator: (real logits, fake logits), float of any equal rank -> scalar.
+        generator: fake logits -> scalar.
+    """
+
+    name: str
+    discriminator: typing.Callable
+    generator: typing.Callable
+
+
+def _mean_softplus(logits):
+    return tf.reduce_mean(tf.nn.softplus(logits))
+
+
+def logistic_discriminator(real, fake, real_target=1.0):
+    """Cross entropy of real against `real_target` (0.9: one-sided label smoothing) and of fake against 0."""
+    return real_target * _mean_softplus(-real) + (1.0 - real_target) * _mean_softplus(real) + _mean_softplus(fake)
+
+
+def least_squares_discriminator(real, fake):
+    return 0.5 * (tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(fake)))
+
+
+def wasserstein_discriminator(real, fake):
+    return tf.reduce_mean(fake) - tf.reduce_mean(real)
+
+
+def hinge_discriminator(real, fake):
+    return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + fake))
+
+
+def energy_discriminator(real, fake, margin):
+    return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.relu(margin - fake))
+
+
+def ebgan(margin):
+    """The energy-based objective with its margin (on the scale of the energy)."""
+    return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), tf.reduce_mean)
+
+
+OBJECTIVES = {
+    objective.name: objective
+    for objective in (
+        Objective("minimax", logistic_discriminator, lambda fake: -_mean_softplus(fake)),
+        Objective("non_saturating", logistic_discriminator, lambda fake: _mean_softplus(-fake)),
+        Objective("least_squares", least_squares_discriminator, lambda fake: 0.5 * tf.reduce_mean(tf.square(fake - 1.0))),
+        Objective("wasserstein", wasserstein_discriminator, lambda fake: -tf.reduce_mean(fake)),
+        Objective("hinge", hinge_discriminator, lambda fake: -tf.reduce_mean(fake)),
+    )
+}

@@ -1,0 +1,161 @@
+"""The family of latent-variable models: x ~ p(x|z), z ~ p(z), with an approximate posterior q(z|x)."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen import random
+from tfgen.models.base import GenerativeModel
+
+tfd = tfp.distributions
+
+
+class LatentVariableModel(GenerativeModel):
+    """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
+
+    A subclass sets `latent_dim` and implements `encode(x) -> q(z|x)` and `decode(z) -> p(x|z)` as TensorFlow
+    Probability distributions with event shapes [latent_dim] and [H, W, C].
+    """
+
+    loss_names = ("loss", "reconstruction", "kl")
+    kl_weight = 1.0
+    importance_samples = 500  # of the exported `log_prob` signature
+
+    @property
+    def prior(self):
+        """p(z) = N(0, I), event shape [latent_dim]."""
+        return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), tf.ones(self.latent_dim)), 1)
+
+    def encode(self, images, training=False):
+        """q(z|x): a distribution with batch shape [B] and event shape [latent_dim]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
+
+    def decode(self, latents, training=False):
+        """p(x|z): a distribution with batch shape latents.shape[:-1] and event shape [H, W, C]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement decode(latents).")
+
+    def call(self, images, training=False):
+        return self.reconstruct(images)
+
+    def reconstruct(self, images):
+        """Mean of p(x | z = mean of q(z|x)): float32 [B, H, W, C] in [0, 1]."""
+        return self.decode_images(self.encode(self.check_images(images)).mean())
+
+    def decode_images(self, latents):
+        """Mean of p(x|z), clipped to [0, 1]: float32 [B, H, W, C]."""
+        return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
+
+    def latents(self, seeds):
+        return random.normal(random.key(seeds), self.latent_dim)
+
+    # ---- bounds
+
+    def evaluation_noise(self, rows, seed, draw=0):
+        keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
+        return random.normal(keys, self.latent_dim)
+
+    def elbo_terms(self, images, noise, training=False):
+        """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
+
+        Args:
+            noise: standard normal [B, latent_dim].
+        """
+        posterior = self.encode(images, training=training)
+        latents = posterior.mean() + posterior.stddev() * noise
+        return self.decode(latents, training=training).log_prob(images), tfd.kl_divergence(posterior, self.prior)
+
+    def update(self, batch):
+        images = batch["image"]
+        noise = self.noise([self.latent_dim], tf.shape(images)[0], stream=0)
+
+        def loss_fn():
+            log_likelihood, kl = self.elbo_terms(images, noise, training=True)
+            reconstruction, kl = -tf.reduce_mean(log_likelihood), tf.reduce_mean(kl)
+            loss = reconstruction + self.kl_weight * kl
+            return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+
+    def test_step(self, data):
+        images = self.as_batch(data)["image"]
+        noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
+        log_likelihood, kl = self.elbo_terms(images, noise)
+        for name, value in (("loss", kl - log_likelihood), ("reconstruction", -log_likelihood), ("kl", kl)):
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def elbo(self, images, *, seed=0):
+        """One-sample estimate of the evidence lower bound, nats per image.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1], as the likelihood expects them (binarised for Bernoulli).
+            seed: int; the noise is a function of (seed, row).
+
+        Returns:
+            float32 [B].
+        """
+        images = self.check_images(images)
+        noise = self.evaluation_noise(tf.shape(images)[0], seed)
+        log_likelihood, kl = self.elbo_terms(images, noise)
+        return log_likelihood - kl
+
+    def log_prob(self, images, *, num_importance_samples=500, chunk=50, seed=0):
+        """Importance weighted lower bound on log p(x) (Burda et al. 2015, arXiv:1509.00519, eq. 8), nats per image.
+
+        L_k = E[log (1/k) sum_j p(x, z_j) / q(z_j|x)], z_j ~ q(z|x); L_1 is the ELBO, and L_k grows with k to log p(x).
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            num_importance_samples: k >= 1.
+            chunk: samples that are decoded at a time; memory grows with B * chunk, the result does not depend on it
+                but for the noise.
+            seed: int.
+
+        Returns:
+            float32 [B].
+        """
+        if num_importance_samples < 1 or chunk < 1:
+            raise ValueError(
+                "num_importance_samples and chunk must be at least 1; "
+                f"received {num_importance_samples} and {chunk}."
+            )
+        images = self.check_images(images)
+        k, chunk = num_importance_samples, min(chunk, num_importance_samples)
+        posterior = self.encode(images)
+        mean, stddev = posterior.mean(), posterior.stddev()
+        batch = tf.shape(images)[0]
+
+        def add_chunk(i, total):
+            noise = self.evaluation_noise(chunk * batch, seed, draw=i + 1)
+            latents = mean + stddev * tf.reshape(noise, [chunk, batch, self.latent_dim])  # [chunk, B, Z]
+            log_weights = (
+                self.decode(latents).log_prob(images) + self.prior.log_prob(latents) - posterior.log_prob(latents)
+            )  # [chunk, B]
+            beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may be longer than what is left of k
+            log_weights = tf.where(beyond[:, None], -float("inf"), log_weights)
+            return i + 1, tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
+
+        start = (tf.constant(0), tf.fill([batch], -float("inf")))
+        _, total = tf.while_loop(
+            lambda i, _: i * chunk < k, add_chunk, start,
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])), parallel_iterations=1,
+        )  # fmt: skip
+        return total - tf.math.log(float(k))
+
+    def signatures(self):
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+
+        def encode(image):
+            posterior = self.encode(self.check_images(image))
+            return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
+
+        def reconstruct(image):
+            return {"image": self.reconstruct(image)}
+
+        def elbo(image):
+            return {"elbo": self.elbo(image)}
+
+        def log_prob(image):
+            return {"log_prob": self.log_prob(image, num_importance_samples=self.importance_samples)}
+
+        functions = {"encode": encode, "reconstruct": reconstruct, "elbo": elbo, "log_prob": log_prob}
+        return {**super().signatures(), **{name: (function, image) for name, function in functions.items()}}

@@ -1,0 +1,244 @@
+"""Variational autoencoder.
+
+Kingma, Welling, "Auto-Encoding Variational Bayes", 2013, arXiv:1312.6114. Evaluation: Burda, Grosse, Salakhutdinov,
+"Importance Weighted Autoencoders", 2015, arXiv:1509.00519.
+
+The idea: an encoder network gives q(z|x) = N(mean, diag stddev^2), a decoder network gives p(x|z), and both are trained at
+once on a lower bound of log p(x). Writing z = mean + stddev * noise lets the gradient pass through the sample, and the
+KL term has a closed form.
+
+    ELBO(x) = E_q[log p(x|z)] - KL(q(z|x) || p(z))                                          (eq. 3, estimator B eq. 7)
+    KL(N(m, s^2) || N(0, 1)) = (s^2 + m^2 - 1 - ln s^2) / 2, summed over the latent dimensions (appendix B)
+
+All terms are sums over pixels and latent dimensions, in nats, averaged over the batch.
+
+What differs from the paper: weights start from Glorot's uniform instead of N(0, 0.01), and there is no weight decay (the
+paper's MAP prior on the weights). The `mlp` network may have several hidden layers, the `conv` network is a later habit
+(two strided convolutions). The Gaussian decoder's stddev is bounded below by one grey level: on quantised images its
+likelihood has no maximum otherwise. The discretized logistic decoder comes from Kingma et al. 2016 (arXiv:1606.04934).
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.distributions import DiscretizedLogistic
+from tfgen.models.autoencoders.base import LatentVariableModel
+from tfgen.presets import Preset
+
+tfd = tfp.distributions
+layers = keras.layers
+
+LIKELIHOODS = ("bernoulli", "gaussian", "discretized_logistic")
+
+
+class VAE(LatentVariableModel):
+    """Variational autoencoder with a Gaussian posterior.
+
+    Args:
+        image_shape: (H, W, C); for `network="conv"` H and W are multiples of 4.
+        latent_dim: number of latent dimensions.
+        network: "mlp" (fully connected) or "conv" (two convolutions of stride 2, mirrored in the decoder).
+        hidden: widths; of the hidden layers of the encoder for "mlp" (mirrored in the decoder), for "conv" the filters of
+            the two convolutions and the width of the dense layer behind them.
+        activation: of the hidden layers.
+        likelihood: "bernoulli" (images must be 0 or 1: binarise), "gaussian" (dequantise) or "discretized_logistic"
+            (grey levels as they are).
+        levels: number of grey levels of the images; used by the last two likelihoods.
+        kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
+        seed: int, of the training noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape,
+        latent_dim=20,
+        network="mlp",
+        hidden=(500,),
+        activation="tanh",
+        likelihood="bernoulli",
+        levels=256,
+        kl_weight=1.0,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(image_shape=image_shape, seed=seed, **kwargs)
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1; received {latent_dim}.")
+        self.latent_dim, self.likelihood, self.levels = int(latent_dim), likelihood, int(levels)
+        self.kl_weight = float(kl_weight)
+        # The Gaussian decoder also gives a stddev for every value.
+        out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
+        build = {"mlp": _mlp, "conv": _conv}.get(network)
+        if build is None:
+            raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
+        self.encoder, self.decoder = build(
+            self.image_shape, self.latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy
+        )
+        self.encoder.build((None, *self.image_shape))
+        self.decoder.build((None, self.latent_dim))
+        if likelihood == "discretized_logistic":
+            self.log_scale = self.add_weight(
+                name="log_scale", shape=(self.image_shape[2],), initializer=keras.initializers.Constant(np.log(0.1))
+            )
+        self.built = True
+
+    def encode(self, images, training=False):
+        mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
+        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
+
+    def decode(self, latents, training=False):
+        lead = tf.shape(latents)[:-1]  # [B], or [chunk, B] for importance samples
+        flat = tf.reshape(latents, [-1, self.latent_dim])
+        out = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(lead), H, W, C or 2C]
+        out = tf.reshape(out, tf.concat([lead, [*self.image_shape[:2], out.shape[-1]]], axis=0))
+        if self.likelihood == "bernoulli":
+            pixels = tfd.Bernoulli(logits=out, dtype=tf.float32)
+        elif self.likelihood == "gaussian":
+            mean, raw = tf.split(out, 2, axis=-1)
+            pixels = tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / self.levels)
+        else:
+            pixels = DiscretizedLogistic(tf.sigmoid(out), tf.convert_to_tensor(self.log_scale), levels=self.levels)
+        return tfd.Independent(pixels, 3)
+
+
+def _mlp(image_shape, latent_dim, hidden, activation, out_channels, dtype):
+    height, width, _ = image_shape
+    out_shape = (height, width, out_channels)
+    encoder = keras.Sequential(
+        [
+            layers.Flatten(dtype=dtype),
+            *(layers.Dense(n, activation, dtype=dtype) for n in hidden),
+            layers.Dense(2 * latent_dim, dtype=dtype),  # mean and ln variance
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [
+            *(layers.Dense(n, activation, dtype=dtype) for n in reversed(hidden)),
+            layers.Dense(int(np.prod(out_shape)), dtype=dtype),
+            layers.Reshape(out_shape, dtype=dtype),
+        ],
+        name="decoder",
+    )
+    return encoder, decoder
+
+
+def _conv(image_shape, latent_dim, hidden, activation, out_channels, dtype):
+    height, width, _ = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(f"network 'conv' needs a height and width that are multiples of 4; received {image_shape}.")
+    if len(hidden) != 3:
+        raise ValueError(f"network 'conv' takes three widths (filters, filters, dense); received hidden={hidden}.")
+    first, second, dense = hidden
+    conv = {"strides": 2, "padding": "same", "dtype": dtype}
+    encoder = keras.Sequential(
+        [
+            layers.Conv2D(first, 4, activation=activation, **conv),  # [B, H/2, W/2, first]
+            layers.Conv2D(second, 4, activation=activation, **conv),  # [B, H/4, W/4, second]
+            layers.Flatten(dtype=dtype),
+            layers.Dense(dense, activation, dtype=dtype),
+            layers.Dense(2 * latent_dim, dtype=dtype),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [
+            layers.Dense(dense, activation, dtype=dtype),
+            layers.Dense(height // 4 * (width // 4) * second, activation, dtype=dtype),
+            layers.Reshape((height // 4, width // 4, second), dtype=dtype),
+            layers.Conv2DTranspose(first, 4, activation=activation, **conv),
+            layers.Conv2DTranspose(out_channels, 4, **conv),
+        ],
+        name="decoder",
+    )
+    return encoder, decoder
+
+
+def _adam(learning_rate):
+    return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate}}}
+
+
+_ADAGRAD = {"optimizer": {"class_name": "Adagrad", "config": {"learning_rate": 0.02, "initial_accumulator_value": 0.1}}}
+
+PRESETS = [
+    Preset(
+        "vae/mnist-paper",
+        VAE,
+        {"image_shape": (28, 28, 1), "latent_dim": 20, "hidden": (500,), "activation": "tanh"},
+        data="mnist",
+        source="AEVB section 5: 500 tanh units, minibatch 100, Adagrad (step size from {0.01, 0.02, 0.1})",
+        steps=200_000,
+        compile_args=_ADAGRAD,
+        binarization="dynamic",
+        paper="curves only (figure 2)",
+    ),
+    Preset(
+        "vae/freyfaces-paper",
+        VAE,
+        {"image_shape": (28, 20, 1), "latent_dim": 10, "hidden": (200,), "activation": "tanh", "likelihood": "gaussian"},
+        data="folder:freyfaces",
+        source="AEVB section 5: 200 tanh units, Gaussian decoder with means in (0, 1), minibatch 100, Adagrad",
+        steps=100_000,
+        compile_args=_ADAGRAD,
+        dequantize=True,
+        paper="curves only (figure 2)",
+    ),
+    Preset(
+        "vae/mnist-likelihood-paper",
+        VAE,
+        {"image_shape": (28, 28, 1), "latent_dim": 3, "hidden": (100,), "activation": "tanh"},
+        data="mnist",
+        source="AEVB section 5, marginal likelihood: 100 hidden units, 3 latents",
+        steps=100_000,
+        compile_args=_ADAGRAD,
+        binarization="dynamic",
+        paper="curves only (figure 3)",
+    ),
+    Preset(
+        "vae/mnist-iwae",
+        VAE,
+        {"image_shape": (28, 28, 1), "latent_dim": 50, "hidden": (200, 200), "activation": "tanh"},
+        data="mnist",
+        source="IWAE section 5, one stochastic layer: 784-200-200-50",
+        batch_size=20,
+        steps=9_840_000,
+        compile_args=_adam(1e-3),
+        binarization="dynamic",
+        paper="86.76 nats, IWAE table 1 (VAE, k=1, bound with 5,000 samples)",
+    ),
+    Preset(
+        "vae/mnist",
+        VAE,
+        {"image_shape": (28, 28, 1), "latent_dim": 20, "hidden": (500,), "activation": "tanh"},
+        data="mnist",
+        source="the paper's network, trained with Adam",
+        steps=150_000,
+        compile_args=_adam(1e-3),
+        binarization="dynamic",
+    ),
+    Preset(
+        "vae/digits",
+        VAE,
+        {"image_shape": (8, 8, 1), "latent_dim": 8, "hidden": (128, 64), "activation": "relu", "levels": 17},
+        data="digits",
+        source="64-128-8-128-64 for scikit-learn's 8x8 digits, 250 epochs",
+        steps=3_500,
+        compile_args=_adam(2e-3),
+        binarization="threshold",
+    ),
+    Preset(
+        "vae/digits-conv",
+        VAE,
+        {"image_shape": (8, 8, 1), "latent_dim": 8, "network": "conv", "hidden": (32, 64, 64), "activation": "relu",
+         "likelihood": "discretized_logistic", "levels": 17},
+        data="digits",
+        source="the convolutional network on the 17 grey levels of the digits",
+        steps=3_500,
+        compile_args=_adam(1e-3),
+    ),
+]  # fmt: skip

@@ -1,0 +1,253 @@
+"""What every generative model of tfgen promises, and the one training step they all share."""
+
+import inspect
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.training.ema import EMA
+
+
+class GenerativeModel(keras.Model):
+    """A model that is trained on images and makes images.
+
+    The keyword-only constructor arguments of a subclass are its config: `get_config` is derived from the signature.
+    All weights exist when the constructor returns. Public methods take and return float32 NHWC images in [0, 1];
+    a batch is a dict with `image` [B, H, W, C] and, where known, `label` int32 [B].
+
+    A subclass names its losses in `loss_names`, and implements `update(batch)` (apply the gradients of one step and
+    return the losses), `latents(seeds)` and `decode_images(latents)`.
+
+    Args:
+        image_shape: (H, W, C) of the images.
+        seed: int; training noise is a pure function of (seed, step), so a checkpoint that holds the step holds it.
+        **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16.
+    """
+
+    loss_names: tuple[str, ...] = ("loss",)
+
+    def __new__(cls, *args, **kwargs):
+        model = super().__new__(cls, *args, **kwargs)
+        parameters = [p for p in inspect.signature(cls.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        unknown = sorted(set(kwargs) - {p.name for p in parameters} - {"name", "dtype", "trainable"})
+        if unknown:
+            known = ", ".join(p.name for p in parameters)
+            raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
+        config = {p.name: p.default for p in parameters if p.default is not p.empty}
+        # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
+        object.__setattr__(model, "_config", {**config, **kwargs})
+        return model
+
+    def __init__(self, *, image_shape, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if str(self.dtype_policy.name) == "mixed_float16":
+            raise ValueError("dtype 'mixed_float16' needs loss scaling, which tfgen does not do; use 'mixed_bfloat16'.")
+        shape = tuple(int(n) for n in image_shape)
+        if len(shape) != 3 or min(shape) < 1:
+            raise ValueError(f"image_shape must be (height, width, channels), all positive; received {image_shape!r}.")
+        self.image_shape = shape
+        self.seed = int(seed)
+        self.ema = None
+        counter = {"dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
+        self.step = keras.Variable(0, name="step", **counter)
+        # The first step whose loss was not finite, -1 while there is none: found in the graph, so the exact step is
+        # known even where Keras runs many steps in one call.
+        self.bad_step = keras.Variable(-1, name="bad_step", **counter)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+
+    # ---- config
+
+    def get_config(self):
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in self._config.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    # ---- training
+
+    def compile(self, optimizer=None, *, ema_decay=None, jit_compile=False, **kwargs):
+        """Prepares `fit`; every variable that training needs exists afterwards.
+
+        Args:
+            optimizer: a Keras optimizer, its name or its config dict; None: `default_optimizer()`.
+            ema_decay: if given, an exponential moving average of the weights is kept (see `tfgen.training.EMA`).
+            jit_compile: XLA. Off by default: on CPU it makes convolutional steps several times slower.
+            **kwargs: `steps_per_execution`, `run_eagerly` of `keras.Model.compile`.
+        """
+        optimizer = keras.optimizers.get(optimizer if optimizer is not None else self.default_optimizer())
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        for built, variables in self.optimizers():
+            built.build(variables)
+        self.ema = None if ema_decay is None else EMA(self.ema_variables(), decay=ema_decay)
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(1e-3)
+
+    def optimizers(self):
+        """[(optimizer, the trainable variables it updates)]."""
+        return [(self.optimizer, self.trainable_variables)]
+
+    def ema_variables(self):
+        """The float variables that sampling uses; the moving statistics of batch norm are averaged with the rest."""
+        return [v for v in self.variables if keras.backend.is_float_dtype(v.dtype)]
+
+    def state(self):
+        """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
+        groups = {"model": self.variables}
+        for i, (optimizer, _) in enumerate(self.optimizers() if self.optimizer is not None else []):
+            groups[f"optimizer_{i}"] = optimizer.variables
+        if self.ema is not None:
+            groups["ema"] = self.ema.shadows
+        skip = {id(v) for tracker in self.trackers.values() for v in tracker.variables}
+        # Keys are places, not names: Keras numbers unnamed layers by what else the process has built.
+        return {
+            f"{group}/{i}": v
+            for group, variables in groups.items()
+            for i, v in enumerate(v for v in variables if id(v) not in skip)
+        }
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def train_step(self, data):
+        batch = self.as_batch(data)
+        losses = self.update(batch)
+        for name in self.loss_names:
+            self.trackers[name].update_state(tf.cast(losses[name], tf.float32))
+        finite = tf.reduce_all([tf.math.is_finite(tf.cast(losses[n], tf.float32)) for n in self.loss_names])
+        first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
+        self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
+        if self.ema is not None:
+            self.ema.update(self.step)
+        self.step.assign_add(1)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def apply_gradients(self, optimizer, loss_fn, variables):
+        """One descent step on `loss_fn() -> (scalar, outputs)`, the mean over this replica's examples; -> outputs."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables])
+            loss, outputs = loss_fn()
+            # Keras sums gradients over the replicas; dividing makes the sum the mean over the global batch.
+            loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return outputs
+
+    def update(self, batch):
+        """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}."""
+        raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
+
+    def as_batch(self, data):
+        """Makes the batch dict of what `fit` was given: a dict, (image, label), or images alone; checks the images."""
+        if isinstance(data, (tuple, list)):
+            names = ("image", "label")
+            data = {k: v for k, v in zip(names, data, strict=False) if v is not None}
+        elif not isinstance(data, dict):
+            data = {"image": data}
+        if "image" not in data:
+            raise ValueError(f"A batch must have the field 'image'; received the fields {sorted(data)}.")
+        return {**data, "image": self.check_images(data["image"])}
+
+    def check_images(self, images):
+        """Images as a float32 tensor [B, H, W, C]; ValueError where shape or dtype is not what the model was made for."""
+        images = tf.convert_to_tensor(images)
+        if not images.dtype.is_floating:
+            raise ValueError(f"Images must be float in [0, 1]; received dtype {images.dtype.name} (divide by 255?).")
+        if not images.shape[1:].is_compatible_with(self.image_shape) or images.shape.rank != 4:
+            raise ValueError(
+                f"{type(self).__name__} was made for images [batch, {', '.join(map(str, self.image_shape))}] "
+                f"(height, width, channels); received {images.shape}."
+            )
+        images = tf.cast(images, tf.float32)
+        in_range = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # false for NaN as well
+        tf.debugging.Assert(in_range, ["Images must lie in [0, 1]; received a range of",
+                                       tf.reduce_min(images), tf.reduce_max(images)])  # fmt: skip
+        with tf.control_dependencies([] if tf.executing_eagerly() else [in_range]):
+            return tf.ensure_shape(images, (None, *self.image_shape))
+
+    # ---- random numbers
+
+    def noise(self, shape, batch_size, stream, distribution="normal"):
+        """Training noise float32 [batch_size, *shape], a pure function of (seed, step, stream, row of the global batch).
+
+        Two replicas that hold one half of a batch each draw what one replica would draw for the whole.
+
+        Args:
+            distribution: "normal" N(0, 1), or "uniform" in (-1, 1).
+        """
+        context = tf.distribute.get_replica_context()
+        first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0
+        keys = random.fold(random.fold(random.key(self.seed), tf.convert_to_tensor(self.step)), stream)
+        keys = random.fold(keys, first + tf.range(batch_size))
+        drawn = random.DISTRIBUTIONS[distribution](keys, math.prod(shape))
+        return tf.reshape(drawn, [batch_size, *shape])
+
+    # ---- sampling
+
+    def latents(self, seeds):
+        """Latent codes of integer seeds [B]; row i is a function of seeds[i] alone."""
+        raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
+
+    def decode_images(self, latents, **conditions):
+        """Images float32 [B, H, W, C] in [0, 1] of latent codes."""
+        raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
+
+    def generate(self, seeds, **conditions):
+        """Images of integer seeds.
+
+        Args:
+            seeds: int [B]; the image of a seed does not depend on the batch that it is made in.
+            **conditions: e.g. `labels` int32 [B], where the model takes any.
+
+        Returns:
+            float32 [B, H, W, C] in [0, 1].
+        """
+        return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
+
+    def sample(self, num, *, seed=0, batch_size=256, **conditions):
+        """`num` images, always the same for the same weights and `seed`.
+
+        Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
+
+        Returns:
+            float32 NumPy-compatible tensor [num, H, W, C] in [0, 1].
+        """
+        num, seed = int(num), int(seed)
+        if num < 1:
+            raise ValueError(f"num must be at least 1; received {num}.")
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
+        seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
+        if not hasattr(self, "_generate"):
+            object.__setattr__(self, "_generate", tf.function(self.generate, reduce_retracing=True))
+        chunks = []
+        for i in range(0, num, batch_size):
+            part = {k: tf.convert_to_tensor(v)[i : i + batch_size] for k, v in conditions.items()}
+            chunks.append(self._generate(seeds[i : i + batch_size], **part))
+        return tf.concat(chunks, axis=0)
+
+    def signatures(self):
+        """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export."""
+        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
+        latent = tf.TensorSpec([None, self.latent_dim], tf.float32)
+
+        def sample(seeds):
+            return {"image": self.generate(seeds)}
+
+        def serving_default(seeds):
+            return {"image_bytes": encode_png(self.generate(seeds))}
+
+        def decode(latent):
+            return {"image": self.decode_images(latent)}
+
+        return {"serving_default": (serving_default, seeds), "sample": (sample, seeds), "decode": (decode, {"latent": latent})}
+
+
+def encode_png(images):
+    """PNG bytes, string [B], of float32 [B, H, W, C] in [0, 1] with 1, 3 or 4 channels."""
+    levels = tf.cast(tf.round(tf.clip_by_value(images, 0.0, 1.0) * 255.0), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=tf.TensorSpec([], tf.string))

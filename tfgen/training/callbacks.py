@@ -1,0 +1,128 @@
+"""Callbacks for `fit`: stop on NaN, record the losses, draw sample grids."""
+
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import sampling
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss became NaN or infinite."""
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Raises `TrainingDiverged` at the end of the call in which a loss was not finite, naming the step.
+
+    Args:
+        checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
+    """
+
+    def __init__(self, checkpoints=None):
+        super().__init__()
+        self.checkpoints = checkpoints
+
+    def on_train_batch_end(self, batch, logs=None):
+        if logs and not all(np.isfinite(float(v)) for v in logs.values()):
+            step = int(self.model.bad_step.value.numpy())
+            good = self.checkpoints.latest if self.checkpoints else None
+            losses = ", ".join(f"{name} {float(value):g}" for name, value in logs.items())
+            raise TrainingDiverged(
+                f"A loss was not finite at step {step} ({losses}). Last good checkpoint: {good or 'none'}. "
+                "A smaller learning rate or a penalty usually helps."
+            )
+
+
+class History(keras.callbacks.Callback):
+    """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and says how far training is.
+
+    Args:
+        model: the model that is trained (its `step` counts).
+        directory: run folder; lines that a killed run wrote beyond its last checkpoint are dropped.
+        total_steps: for the time left.
+        report: function of a line of text, called once an epoch; None: silent.
+    """
+
+    def __init__(self, model, directory, *, total_steps, report=None):
+        super().__init__()
+        self.source, self.total, self.report = model, total_steps, report
+        self.path = pathlib.Path(directory) / "history.jsonl"
+        step = int(model.step.value.numpy())
+        kept = [line for line in read_history(self.path) if line["step"] <= step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self.writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "tensorboard"))
+        self.started, self.first_step = time.perf_counter(), step
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self.source.step.value.numpy())
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        with self.writer.as_default(step=step):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **logs}) + "\n")
+        if self.report:
+            rate = (step - self.first_step) / (time.perf_counter() - self.started)
+            left = (self.total - step) / rate
+            losses = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+            self.report(f"step {step}/{self.total}  {losses}  {rate:.0f} steps/s, {left:.0f} s left")
+
+    def on_train_end(self, logs=None):
+        self.writer.flush()
+
+
+def read_history(path):
+    """The lines of a `history.jsonl`, as dicts; a last line that was cut off is left out."""
+    path = pathlib.Path(path)
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draws the same seeds again and again: `<directory>/step-<n>.png`, and TensorBoard if a writer is given.
+
+    Args:
+        model: the model; its averaged weights are drawn where it has them.
+        directory: where the pictures go.
+        every_steps: drawn at the end of the first epoch after so many steps, and at the end of the last one.
+        num: number of images.
+        writer: a `tf.summary` writer, or None.
+    """
+
+    def __init__(self, model, directory, *, every_steps=1, num=64, writer=None):
+        super().__init__()
+        self.source, self.directory, self.writer = model, pathlib.Path(directory), writer
+        self.every_steps, self.num = every_steps, num
+
+    def on_train_begin(self, logs=None):
+        self.drawn_at = int(self.source.step.value.numpy())
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = int(self.source.step.value.numpy())
+        if epoch + 1 != self.params.get("epochs") and step - self.drawn_at < self.every_steps:
+            return
+        self.drawn_at = step
+        images = sample_for_show(self.source, self.num)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        sampling.save_png(self.directory / f"step-{step:08d}.png", images)
+        if self.writer:
+            with self.writer.as_default(step=step):
+                tf.summary.image("samples", sampling.image_grid(images)[None])
+
+
+def sample_for_show(model, num, seed=0):
+    """`num` images [num, H, W, C] of the averaged weights where there are any; a conditional model shows every class in turn."""
+    conditions = {"labels": np.arange(num, dtype=np.int32) % model.num_classes} if getattr(model, "num_classes", 0) else {}
+    if model.ema is None:
+        return model.sample(num, seed=seed, **conditions).numpy()
+    with model.ema.swapped():
+        return model.sample(num, seed=seed, **conditions).numpy()
