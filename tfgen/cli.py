@@ -1,0 +1,146 @@
+"""The command `tfgen`."""
+
+import argparse
+import ast
+import importlib
+import os
+import sys
+
+# Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main(argv=None):
+    """Runs one sub-command; -> exit status. Wrong input ends with one line on stderr and status 2."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["demo"]:
+        # The demo's options are the pipeline's; it needs the extra [tfx].
+        return importlib.import_module("pipelines.local").main(argv[1:])
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except (ValueError, OSError) as error:
+        print(f"tfgen {args.command}: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:  # TrainingDiverged
+        print(f"tfgen {args.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="tfgen", description="Generative image models: train, look, export.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("presets", help="list the presets: model, data set, source, the paper's result")
+    command.set_defaults(run=_presets)
+
+    command = commands.add_parser(
+        "train", help="train a preset on images; run it again to go on where it stopped",
+        description="Trains a preset. Killed at any moment, the same command goes on from the last checkpoint.",
+    )  # fmt: skip
+    command.add_argument("--preset", required=True, help="a name that `tfgen presets` lists, e.g. vae/mnist")
+    command.add_argument("--workdir", required=True, help="run folder: checkpoints, losses, TensorBoard, sample grids")
+    command.add_argument("--data", help="digits, a TFDS name, a folder, folder:PATH or tfrecord:GLOB (default: the preset's)")
+    command.add_argument("--split", default="train", help="which split to train on (default: train)")
+    command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
+    command.add_argument("--data_dir", help="where prepared TFDS data sets are kept")
+    command.add_argument("--size", type=_size, help="resize images to N or HxW pixels")
+    command.add_argument("--channels", type=int, help="1: grey, 3: colour")
+    command.add_argument("--resize", help="how: center_crop, pad, stretch or none")
+    command.add_argument("--on_error", help="unreadable images: raise (default) or skip")
+    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
+                         help="override a setting of the preset, e.g. --set latent_dim=10 (repeatable)")  # fmt: skip
+    command.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    command.add_argument("--batch_size", type=int, help="images per step over all devices (default: the preset's)")
+    command.add_argument("--seed", type=int, default=0, help="of weights, noise and data order (default: 0)")
+    command.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
+    command.add_argument("--log_every", type=int, default=100, help="steps between lines of progress")
+    command.add_argument("--checkpoint_every", type=int, default=1000, help="steps between checkpoints")
+    command.add_argument("--sample_every", type=int, default=2000, help="steps between sample grids")
+    command.set_defaults(run=_train)
+
+    command = commands.add_parser("sample", help="draw a grid of samples from a run folder")
+    command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
+    command.add_argument("--out", required=True, help="PNG file to write")
+    command.add_argument("--num", type=int, default=64, help="how many (default: 64)")
+    command.add_argument("--seed", type=int, default=0, help="the same seed draws the same images")
+    command.set_defaults(run=_sample)
+
+    command = commands.add_parser("export", help="write a run's model as a SavedModel for TensorFlow Serving")
+    command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
+    command.add_argument("--to", required=True, help="the model's folder; the version is a numbered folder in it")
+    command.add_argument("--version", type=int, help="default: one more than the largest there")
+    command.add_argument("--raw", action="store_true", help="the weights as they are, not their moving average")
+    command.set_defaults(run=_export)
+
+    commands.add_parser("demo", help="the whole TFX pipeline for a VAE and a DCGAN; `tfgen demo --help`")
+    return parser
+
+
+def _presets(args):
+    from tfgen import presets
+
+    for name, preset in sorted(presets.all_presets().items()):
+        result = f"; paper: {preset.paper}" if preset.paper else ""
+        print(f"{name:28} {preset.model.__name__:8} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
+
+
+def _train(args):
+    import tfgen
+    from trainers.train import TrainConfig, train
+
+    overrides = dict(_assignment(text) for text in args.overrides)
+    if args.batch_size is not None:
+        overrides["batch_size"] = args.batch_size
+    config = TrainConfig(
+        preset=args.preset, overrides=overrides, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
+        log_every=args.log_every, checkpoint_every=args.checkpoint_every, sample_every=args.sample_every,
+    )  # fmt: skip
+    preset = config.resolve()
+    options = {name: getattr(args, name) for name in ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")}
+    source = tfgen.data.load(args.data or preset.data, args.split, **options)
+    result = train(config, source, args.workdir)
+    print(f"done: {result.step} steps in {result.workdir}; samples in {result.workdir / 'samples'}")
+    print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")
+
+
+def _sample(args):
+    from tfgen import sampling
+    from tfgen.training.callbacks import sample_for_show
+    from trainers.train import load_run
+
+    model, _ = load_run(args.workdir)
+    sampling.save_png(args.out, sample_for_show(model, args.num, seed=args.seed))
+    print(args.out)
+
+
+def _export(args):
+    from tfgen.export import export_saved_model
+    from trainers.train import export_metadata, load_run
+
+    model, record = load_run(args.workdir)
+    path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
+    print(path)
+
+
+def _assignment(text):
+    """("name", value) of "name=value"; the value is a Python literal, or else a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"--set takes NAME=VALUE; received {text!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _size(text):
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")
+    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Training as a job: one function behind the command `tfgen train` and the TFX Trainer."""

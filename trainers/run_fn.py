@@ -1,0 +1,55 @@
+"""The TFX Trainer's `run_fn`: transformed examples in, SavedModel out."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shutil
+import tempfile
+
+import tfgen
+from tfgen.export import export_saved_model
+from trainers.train import TrainConfig, export_metadata, run_name, train
+
+
+def run_fn(fn_args):
+    """Trains a preset on the materialised examples of Transform and exports it for serving.
+
+    Reads from `fn_args.custom_config`: `preset` (name), `overrides` ({name: value}), `workdir` (folder that outlives the
+    execution: the run folder in it is named by configuration and data, so a killed training goes on), `seed`, `steps`,
+    `mixed_precision`, and the intervals of `TrainConfig`.
+
+    Raises:
+        ValueError: an unknown key of custom_config, preset or override; no `preset`.
+    """
+    settings = dict(fn_args.custom_config or {})
+    root = settings.pop("workdir", None) or fn_args.model_run_dir
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    if "preset" not in settings or set(settings) - known:
+        raise ValueError(f"custom_config needs 'preset' and may have workdir, {', '.join(sorted(known))}; has {sorted(settings)}.")
+    config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
+    source = tfgen.data.from_tfrecords(
+        list(fn_args.train_files), image_shape=tuple(config.resolve().model_args["image_shape"])
+    )
+    result = train(config, source, pathlib.Path(root) / run_name(config, source))
+
+    record = json.loads((result.workdir / "config.json").read_text())
+    serving = pathlib.Path(fn_args.serving_model_dir)
+    # Beside its place, not in it: TFX wants the model itself in serving_model_dir, and whole or not at all.
+    serving.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
+        version = export_saved_model(result.model, folder.path, version=1, metadata=export_metadata(record))
+        if serving.exists():
+            shutil.rmtree(serving)
+        version.replace(serving)
+    logs = pathlib.Path(fn_args.model_run_dir)
+    shutil.copytree(result.workdir / "tensorboard", logs, dirs_exist_ok=True)
+    (logs / "history.json").write_text(json.dumps(result.history))
+
+
+@dataclasses.dataclass
+class _Folder:
+    path: str
+
+    def close(self):
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,234 @@
+"""The training job: preset + images + run folder -> a trained model, resumable at any moment.
+
+    <workdir>/config.json        what is trained on what; a run that does not match it refuses to go on
+    <workdir>/checkpoints/       weights, optimisers, averaged weights, step
+    <workdir>/history.jsonl      mean losses of every `log_every` steps
+    <workdir>/tensorboard/       the same as scalars, and sample grids
+    <workdir>/samples/           the same seeds, drawn as training goes on
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import time
+import typing
+
+import keras
+import tensorflow as tf
+
+from tfgen import presets
+from tfgen.export import versions
+from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
+from tfgen.training.callbacks import read_history
+
+# Where fit runs on one replica, this many steps are one call: Keras then spends its time per call, not per step.
+STEPS_PER_CALL = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What to train and how.
+
+    Attributes:
+        preset: a name in `tfgen.presets.names()`.
+        overrides: {name: value}, see `Preset.override`.
+        steps: None: the preset's number.
+        seed: int; weights, noise and data order are functions of it.
+        mixed_precision: compute in bfloat16.
+        log_every, checkpoint_every, sample_every: steps.
+    """
+
+    preset: str
+    overrides: dict = dataclasses.field(default_factory=dict)
+    steps: int | None = None
+    seed: int = 0
+    mixed_precision: bool = False
+    log_every: int = 100
+    checkpoint_every: int = 1000
+    sample_every: int = 2000
+
+    def resolve(self):
+        """The preset with everything in its place."""
+        steps = {} if self.steps is None else {"steps": self.steps}
+        preset = presets.get(self.preset).override({**self.overrides, **steps})
+        for name in ("steps", "batch_size"):
+            if not isinstance(getattr(preset, name), int) or getattr(preset, name) < 1:
+                raise ValueError(f"{name} must be a positive integer; received {getattr(preset, name)!r}.")
+        return preset
+
+    def model(self):
+        """The compiled model, its weights a function of `seed`. Under a strategy, call it in its scope."""
+        keras.utils.set_random_seed(self.seed)
+        dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
+        return self.resolve().build(seed=self.seed, **dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What `train` gives back: the model holds the weights of `step`, its averaged weights in `model.ema`."""
+
+    workdir: pathlib.Path
+    step: int
+    model: keras.Model
+    history: list
+    seconds: float
+
+
+def train(config, source, workdir, *, report: typing.Callable | None = print):
+    """Trains, or goes on with what was begun in `workdir`.
+
+    Always under MirroredStrategy; one device is one replica. The batch of the preset is the global one. On one CPU device
+    a run that was killed and resumed ends with the same bits as one that was not.
+
+    Args:
+        config: `TrainConfig`.
+        source: `tfgen.data.Source` of training images.
+        workdir: the run folder.
+        report: function of a line of text about the progress, or None.
+
+    Returns:
+        `TrainResult`.
+
+    Raises:
+        ValueError: unknown preset or override; images that do not fit the model; a folder with another run in it.
+        OSError: the folder cannot be written.
+        TrainingDiverged: a loss became NaN or infinite; names the step and the last good checkpoint.
+    """
+    started = time.perf_counter()
+    preset = config.resolve()
+    check_images_fit(preset, source)
+    workdir = pathlib.Path(workdir)
+    open_run(workdir, config, preset, source)
+
+    strategy = tf.distribute.MirroredStrategy()
+    replicas = strategy.num_replicas_in_sync
+    if preset.batch_size % replicas:
+        raise ValueError(f"batch_size {preset.batch_size} must be a multiple of the {replicas} devices.")
+    with strategy.scope():
+        model = config.model()
+        checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
+        step = checkpoints.restore()
+    say = report or (lambda line: None)
+    if step:
+        say(f"resumed at step {step} from {checkpoints.latest}")
+    while step < preset.steps:
+        # Whole intervals first, then what is left, as one shorter one.
+        interval = min(config.log_every, preset.steps - step)
+        epochs = (preset.steps - step) // interval
+        # More steps in a call fail on several replicas in Keras.
+        model.steps_per_execution = STEPS_PER_CALL if replicas == 1 and interval % STEPS_PER_CALL == 0 else 1
+        history = History(model, workdir, total_steps=preset.steps, report=report)
+        batches = source.batches(
+            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
+            binarization=preset.binarization, dequantize=preset.dequantize,
+        )  # fmt: skip
+        callbacks = [
+            StopOnNonFinite(checkpoints),
+            history,
+            checkpoints,
+            SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer),
+        ]
+        model.train_function = None  # Keras keeps the function of the last call, with its steps per execution
+        model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        step = int(model.step.value.numpy())
+    return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
+
+
+def check_images_fit(preset, source):
+    """ValueError where the preset's model cannot be trained on these images."""
+    wanted = tuple(preset.model_args["image_shape"])
+    if tuple(source.image_shape) != wanted:
+        raise ValueError(
+            f"Preset {preset.name!r} is for images {wanted} (height, width, channels); {source.name} has "
+            f"{tuple(source.image_shape)}. Load the images with another size or channels, or override image_shape="
+            f"{tuple(source.image_shape)}."
+        )
+    classes = preset.model_args.get("num_classes", 0)
+    if classes and source.num_classes != classes:
+        raise ValueError(f"The model has num_classes={classes}; {source.name} has {source.num_classes} classes.")
+    if preset.batch_size > source.num_examples:
+        raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
+
+
+def snapshot(config, preset, source):
+    """What makes a run this run, as plain JSON: steps and logging may change when it goes on."""
+    resolved = preset.config()
+    resolved.pop("steps")
+    return json.loads(
+        json.dumps(
+            {
+                "preset": resolved,
+                "seed": config.seed,
+                "mixed_precision": config.mixed_precision,
+                "data": {"name": source.name, "split": source.split, "num_examples": source.num_examples,
+                         "fingerprint": source.fingerprint},
+            }
+        )
+    )  # fmt: skip
+
+
+def run_name(config, source):
+    """Folder name that is the same for the same run: preset and a hash of `snapshot`."""
+    digest = hashlib.sha256(json.dumps(snapshot(config, config.resolve(), source), sort_keys=True).encode()).hexdigest()
+    return f"{config.preset.replace('/', '-')}-{digest[:12]}"
+
+
+def open_run(workdir, config, preset, source):
+    """Makes the folder and its config.json, or checks that the one there is of the same run."""
+    ours, path = snapshot(config, preset, source), workdir / "config.json"
+    if path.exists():
+        theirs = json.loads(path.read_text())["run"]
+        different = sorted(_differences(theirs, ours))
+        if different:
+            raise ValueError(
+                f"{workdir} holds another run; it differs in {'; '.join(different)}. Choose another workdir, or delete it."
+            )
+        return
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        record = {"run": ours, "config": dataclasses.asdict(config), "versions": versions()}
+        temporary.write_text(json.dumps(record, indent=2))
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(f"The run folder {workdir} cannot be written: {error}.") from error
+
+
+def _differences(theirs, ours, prefix=""):
+    for key in {**theirs, **ours}:
+        a, b = theirs.get(key), ours.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            yield f"{prefix}{key}: {a!r} there, {b!r} now"
+
+
+def load_run(workdir):
+    """The model of a run folder at its last checkpoint; -> (model, config.json as a dict).
+
+    Raises:
+        ValueError: no run, or no checkpoint yet.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.exists():
+        raise ValueError(f"{workdir} is not a run folder: it has no config.json.")
+    record = json.loads(path.read_text())
+    model = TrainConfig(**record["config"]).model()
+    if Checkpoints(model, path.parent / "checkpoints").restore() == 0:
+        raise ValueError(f"{workdir} has no checkpoint yet.")
+    return model, record
+
+
+def export_metadata(record):
+    """What an exported model carries about the run it came from, from the run's config.json."""
+    run = record["run"]
+    return {
+        "preset": run["preset"]["name"],
+        "seed": run["seed"],
+        "binarization": run["preset"]["binarization"],
+        "dequantize": run["preset"]["dequantize"],
+        "data": run["data"],
+        "data_fingerprint": run["data"]["fingerprint"],
+    }
