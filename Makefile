@@ -15,7 +15,7 @@ export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_s
 export TF_USE_LEGACY_KERAS := 0
 
 BENCHMARKS := $(filter-out %/__init__ %/record,$(basename $(wildcard benchmarks/*.py)))
-REPRODUCE := $(filter-out %/__init__,$(basename $(wildcard benchmarks/reproduce/*.py)))
+REPRODUCE := $(filter-out %/__init__ %/common,$(basename $(wildcard benchmarks/reproduce/*.py)))
 # What needs the extra [tfx], which has no wheels for Python 3.12.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/trainers/test_run_fn.py))
 

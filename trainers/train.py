@@ -102,7 +102,7 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     workdir = pathlib.Path(workdir)
     open_run(workdir, config, preset, source)
 
-    strategy = tf.distribute.MirroredStrategy()
+    strategy = make_strategy()
     replicas = strategy.num_replicas_in_sync
     if preset.batch_size % replicas:
         raise ValueError(f"batch_size {preset.batch_size} must be a multiple of the {replicas} devices.")
@@ -134,6 +134,15 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
+
+
+def make_strategy():
+    """MirroredStrategy over all GPUs, or over the logical CPU devices where there is none."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.distribute.MirroredStrategy()
+    # On CPU the collectives of two strategies in one process take each other's messages; a plain sum has none.
+    devices = [f"CPU:{i}" for i, _ in enumerate(tf.config.list_logical_devices("CPU"))]
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def check_images_fit(preset, source):

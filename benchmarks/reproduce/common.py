@@ -1,0 +1,90 @@
+"""What the reproductions share: the command line, the training, the record."""
+
+import argparse
+import pathlib
+import sys
+import time
+
+import numpy as np
+
+import tfgen
+from benchmarks.record import record
+from tfgen.metrics import Evaluator, train_classifier
+from trainers.train import TrainConfig, train
+
+
+def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
+    """Trains `preset`, measures, and writes `<out>`.
+
+    Args:
+        name: of the run, a folder under --workdir.
+        measure: (model, train source, test source, seed) -> (results dict, protocol dict).
+        gates: {result name: ("<=" or ">=", number)}.
+        data: default of --data.
+        tuning: how the settings were chosen, for the record.
+        **overrides: of the preset.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", default=f"benchmarks/reproduce/{name}.json", help="the record")
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    parser.add_argument("--data", default=data, help="data set, see tfgen.data.load")
+    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    train_source, test_source = (tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test"))
+    config = TrainConfig(preset=preset, overrides=overrides, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
+    workdir = pathlib.Path(args.workdir) / f"{name}-{args.seed}"
+    result = train(config, train_source, workdir)
+    started = time.perf_counter()
+    results, protocol = measure(result.model, train_source, test_source, args.seed)
+    passed = {key: results[key] <= bound if sign == "<=" else results[key] >= bound for key, (sign, bound) in gates.items()}
+    resolved = config.resolve()
+    written = record(
+        args.out,
+        command=f"python -m benchmarks.reproduce.{name} " + " ".join(sys.argv[1:]),
+        seed=args.seed,
+        protocol={
+            "preset": resolved.config(), "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
+            "test": f"{test_source.name} {test_source.split}", "n_test": len(test_source), "tuning": tuning,
+            **protocol,
+        },
+        seconds=result.seconds,
+        results={"train_seconds": result.seconds, "steps": result.step, **results},
+        gates={key: f"{sign} {bound}" for key, (sign, bound) in gates.items()},
+        passed=passed,
+        evaluation_seconds=round(time.perf_counter() - started, 1),
+        paper=resolved.paper,
+    )  # fmt: skip
+    for key, value in written["results"].items():
+        print(f"{key:32} {value}" + (f"   gate {written['gates'][key]}: {'met' if passed[key] else 'MISSED'}" if key in gates else ""))
+
+
+def likelihood(binarization, k=500, elbo_samples=10):
+    """Measures -ELBO and the importance weighted bound, nats per image, on the whole test split."""
+
+    def measure(model, train_source, test_source, seed):
+        elbo, bound = [], []
+        for batch in test_source.batches(500, binarization=binarization, seed=seed):
+            elbo.append(np.mean([model.elbo(batch["image"], seed=seed + i) for i in range(elbo_samples)], axis=0))
+            bound.append(model.log_prob(batch["image"], num_importance_samples=k, seed=seed))
+        results = {"negative_elbo_nats": -float(np.mean(np.concatenate(elbo))),
+                   f"iwae{k}_nats": -float(np.mean(np.concatenate(bound)))}  # fmt: skip
+        return results, {"binarization": binarization, "importance_samples": k, "elbo_samples": elbo_samples, "weights": "raw"}
+
+    return measure
+
+
+def adversarial(model, train_source, test_source, seed):
+    """Measures samples by a classifier trained on the train split, beside an untrained generator and real test images."""
+    classifier = train_classifier(train_source, test_source, seed=seed)
+    evaluator = Evaluator(train_source, test_source, classifier, seed=seed)
+    n = min(10_000, len(test_source))
+    real = evaluator.real_anchor(n).values
+    untrained = evaluator(type(model).from_config(model.get_config()).sample(n, seed=seed).numpy(), weights="raw").values
+    with model.ema.swapped():
+        trained = evaluator(model.sample(n, seed=seed).numpy(), weights="ema")
+    values = dict(trained.values)
+    ratio = values["frechet_classifier_distance"] / untrained["frechet_classifier_distance"]
+    results = {**values, "fcd_relative_to_untrained": ratio, "classifier_accuracy": classifier.accuracy,
+               "anchor_real": real, "anchor_untrained": untrained}  # fmt: skip
+    return results, {"metrics": trained.protocol.to_dict()}

@@ -1,0 +1,96 @@
+"""What TensorFlow Serving finds in the folder."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfgen
+from tfgen.export import export_saved_model, read_metadata
+from tfgen.models import DCGAN, VAE
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(8,))
+    model.compile(ema_decay=0.9)
+    for shadow in model.ema.shadows:
+        shadow.assign(0.5 * tf.convert_to_tensor(shadow.value))
+    return model
+
+
+def test_versions_and_metadata(model, tmp_path):
+    path = export_saved_model(model, tmp_path / "vae", version=42, metadata={"preset": "vae/digits"})
+    assert path.name == "42" and export_saved_model(model, tmp_path / "vae").name == "43"
+    assert sorted(p.name for p in (tmp_path / "vae").iterdir()) == ["42", "43"], "nothing half-made is left"
+    metadata = read_metadata(path)
+    assert metadata["model"] == "VAE" and metadata["preset"] == "vae/digits" and metadata["weights"] == "ema"
+    assert metadata["versions"]["tensorflow"] == tf.__version__ and metadata["importance_samples"] == 500
+    twin = tfgen.models.MODELS[metadata["model"]].from_config(metadata["config"])
+    assert twin.get_config() == model.get_config()
+
+
+def test_errors(model, tmp_path):
+    export_saved_model(model, tmp_path, version=1)
+    with pytest.raises(FileExistsError, match="never overwritten"):
+        export_saved_model(model, tmp_path, version=1)
+    for bad in (0, -3, 1.5):
+        with pytest.raises(ValueError, match="positive integer"):
+            export_saved_model(model, tmp_path, version=bad)
+    with pytest.raises(ValueError, match="not exported by tfgen"):
+        read_metadata(tmp_path)
+
+
+def test_averaged_or_raw_weights(model, tmp_path):
+    images = {}
+    for name, use_ema in (("ema", True), ("raw", False)):
+        path = export_saved_model(model, tmp_path / name, use_ema=use_ema)
+        assert read_metadata(path)["weights"] == name
+        seeds = tf.range(3, dtype=tf.int64)
+        images[name] = tf.saved_model.load(str(path)).signatures["sample"](seeds=seeds)["image"].numpy()
+    np.testing.assert_allclose(images["raw"], model.generate([0, 1, 2]), atol=1e-6)
+    assert np.abs(images["raw"] - images["ema"]).max() > 1e-3
+    assert not model.ema._swapped, "the model has its own weights again"
+
+
+def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(tf.saved_model, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError("No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        export_saved_model(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert not model.ema._swapped
+
+
+def test_saved_model_pb_is_moved_in_last(model, tmp_path, monkeypatch):
+    import shutil
+
+    moved, move = [], shutil.move
+    monkeypatch.setattr(shutil, "move", lambda a, b: moved.append(b.name) or move(a, b))
+    export_saved_model(model, tmp_path)
+    assert moved[-1] == "saved_model.pb" and "variables" in moved[:-1]
+
+
+def test_no_compiled_function_and_free_batch_everywhere(tmp_path):
+    model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, dtype="mixed_bfloat16")
+    model.compile()
+    path = export_saved_model(model, tmp_path)
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    graph = proto.meta_graphs[0]
+    for function in graph.graph_def.library.function:
+        assert not function.attr["_XlaMustCompile"].b, function.signature.name
+    for name, signature in graph.signature_def.items():
+        if name.startswith("__"):
+            continue
+        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
+            assert tensor.tensor_shape.dim[0].size == -1, (name, tensor.name)
+            assert tensor.dtype in (tf.float32, tf.string, tf.int32, tf.int64), (name, tensor.name)
+
+
+def test_picture_of_a_seed_is_the_same_over_every_signature(model, tmp_path):
+    loaded = tf.saved_model.load(str(export_saved_model(model, tmp_path, use_ema=False))).signatures
+    seeds = tf.constant([5, 2**40], tf.int64)
+    image = loaded["sample"](seeds=seeds)["image"].numpy()
+    png = [tf.io.decode_png(b).numpy() for b in loaded["serving_default"](seeds=seeds)["image_bytes"].numpy()]
+    np.testing.assert_array_equal(np.stack(png), np.round(image * 255).astype("uint8"))
+    np.testing.assert_allclose(model.sample(2, seed=3)[1], loaded["sample"](seeds=[3 * 2**32 + 1])["image"][0], atol=1e-6)

@@ -1,0 +1,216 @@
+"""The training job: resumable to the bit, loud about wrong input, and never silently wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfgen
+from tfgen.training import TrainingDiverged
+from trainers.train import TrainConfig, load_run, run_name, train
+
+TINY = {
+    "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
+    "dcgan/digits": {"width": 4, "dense_width": 8, "latent_dim": 4, "batch_size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def source():
+    return tfgen.data.load("digits")
+
+
+def config(preset="vae/digits", **settings):
+    overrides = {**TINY[preset], **settings.pop("overrides", {})}
+    defaults = {"steps": 40, "log_every": 10, "checkpoint_every": 20, "sample_every": 20}
+    return TrainConfig(preset=preset, overrides=overrides, **{**defaults, **settings})
+
+
+def checkpoint(workdir):
+    reader = tf.train.load_checkpoint(str(workdir / "checkpoints"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+
+
+def test_run_folder_and_result(source, tmp_path):
+    lines = []
+    result = train(config(steps=45), source, tmp_path / "run", report=lines.append)
+    assert result.step == 45
+    assert [line["step"] for line in result.history] == [10, 20, 30, 40, 45]
+    assert all(np.isfinite(list(line.values())).all() for line in result.history)
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert names == {"config.json", "checkpoints", "history.jsonl", "tensorboard", "samples"}
+    assert [p.name for p in sorted((tmp_path / "run" / "samples").iterdir())] == [
+        "step-00000020.png", "step-00000040.png", "step-00000045.png"
+    ]  # fmt: skip
+    assert any("steps/s" in line for line in lines)
+    record = json.loads((tmp_path / "run/config.json").read_text())
+    assert record["run"]["preset"]["model_args"]["latent_dim"] == 2
+    assert record["run"]["data"]["fingerprint"] == source.fingerprint
+    events = [
+        value.tag for file in (tmp_path / "run/tensorboard").iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file)) for value in event.summary.value
+    ]  # fmt: skip
+    assert {"loss", "kl", "reconstruction", "samples"} <= set(events)
+
+    model, _ = load_run(tmp_path / "run")
+    np.testing.assert_array_equal(model.sample(3), result.model.sample(3))
+    again = train(config(steps=45), source, tmp_path / "run", report=None)
+    assert again.step == 45 and len(again.history) == 5, "a finished run is not trained again"
+    more = train(config(steps=60), source, tmp_path / "run", report=None)
+    assert more.step == 60, "but can be trained further"
+
+
+def test_dequantised_and_conditional_presets_train(source, tmp_path):
+    train(config("dcgan/digits", overrides={"num_classes": 10}, steps=2, log_every=2), source, tmp_path / "a", report=None)
+    grey = {"likelihood": "gaussian", "binarization": None, "dequantize": True, "levels": 17}
+    train(config(overrides=grey, steps=2, log_every=2), source, tmp_path / "b", report=None)
+    bfloat16 = train(config(steps=2, log_every=2, mixed_precision=True), source, tmp_path / "c", report=None)
+    assert bfloat16.model.compute_dtype == "bfloat16"
+
+
+def arguments(preset, workdir):
+    command = [sys.executable, "-m", "tfgen.cli", "train", "--preset", preset, "--workdir", str(workdir), "--steps", "300"]
+    command += ["--log_every", "20", "--checkpoint_every", "60", "--sample_every", "1000"]
+    for name, value in TINY[preset].items():
+        command += ["--set", f"{name}={value}"]
+    return command
+
+
+@pytest.mark.parametrize("preset", sorted(TINY))
+def test_killed_run_ends_with_the_bits_of_one_that_was_not(preset, tmp_path):
+    """kill -9 in mid-epoch; weights, averages, optimisers and step are then compared."""
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
+    whole = subprocess.Popen(arguments(preset, tmp_path / "whole"), env=env, stdout=subprocess.PIPE, text=True)
+    killed = subprocess.Popen(arguments(preset, tmp_path / "killed"), env=env, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not list((tmp_path / "killed").glob("checkpoints/ckpt-*.index")):
+        assert time.monotonic() < deadline and killed.poll() is None
+        time.sleep(0.005)
+    time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert whole.wait(timeout=240) == 0
+    resumed = subprocess.run(arguments(preset, tmp_path / "killed"), env=env, stdout=subprocess.PIPE, text=True, check=True)
+    assert "resumed at step" in resumed.stdout
+    a, b = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
+    assert a.keys() == b.keys() and len(a) > 10
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    histories = [(tmp_path / run / "history.jsonl").read_text().splitlines() for run in ("whole", "killed")]
+    assert [json.loads(line)["step"] for line in histories[0]] == [json.loads(line)["step"] for line in histories[1]]
+
+
+def test_nan_stops_with_the_step_and_the_last_good_checkpoint(source, tmp_path):
+    train(config(steps=20), source, tmp_path, report=None)
+    good = checkpoint(tmp_path)
+    model_step = {}
+
+    def poison(line):
+        model_step["line"] = line
+
+    # An infinite learning rate ruins the weights in the first step; the loss of the next one tells.
+    bad = config(steps=60, overrides={"learning_rate": float("inf")})
+    other = tmp_path / "other"
+    with pytest.raises(TrainingDiverged, match=r"not finite at step 1 .*Last good checkpoint: none"):
+        train(bad, source, other, report=poison)
+    assert not list(other.glob("checkpoints/ckpt-*"))
+    for name, value in checkpoint(tmp_path).items():
+        np.testing.assert_array_equal(value, good[name])
+
+
+def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
+    result = train(config(steps=20), source, tmp_path, report=None)
+    checkpoints = tfgen.training.Checkpoints(result.model, tmp_path / "checkpoints")
+    before = checkpoints.latest
+    weight = result.model.trainable_variables[0]
+    weight.assign(tf.fill(weight.shape, float("nan")))
+    with pytest.raises(FloatingPointError, match="ckpt-20"):
+        checkpoints.save()
+    assert checkpoints.latest == before
+
+
+FULL_DISK = """
+import resource, sys
+import tfgen
+from tfgen.models import VAE
+model = VAE(image_shape=(8, 8, 1), hidden=(64,))
+model.compile()
+checkpoints = tfgen.training.Checkpoints(model, sys.argv[1])
+checkpoints.save()
+model.step.assign(7)
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # what a file may grow to: writes fail as on a full disk
+try:
+    checkpoints.save()
+except OSError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "step 7" in str(error) and "Last good checkpoint" in str(error) and "ckpt-0" in str(error), error
+else:
+    raise SystemExit("nothing failed")
+assert tfgen.training.Checkpoints(model, sys.argv[1]).restore() == 0 and int(model.step.value) == 0
+print("kept")
+"""
+
+
+def test_full_disk_while_checkpointing_keeps_the_last_one(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and "kept" in done.stdout, done.stderr[-2000:]
+
+
+def test_folder_that_cannot_be_written(source, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written"):
+        train(config(), source, tmp_path / "file" / "run", report=None)
+    with pytest.raises(OSError, match="cannot be written"):
+        train(config(), source, "/proc/tfgen-run", report=None)
+
+
+def test_another_run_in_the_folder_is_an_error(source, tmp_path):
+    train(config(steps=10), source, tmp_path, report=None)
+    for other in (config(overrides={"latent_dim": 3}), config(seed=1)):
+        with pytest.raises(ValueError, match="holds another run; it differs in"):
+            train(other, source, tmp_path, report=None)
+    with pytest.raises(ValueError, match="data.fingerprint"):
+        train(config(), source.take(200), tmp_path, report=None)
+    assert run_name(config(), source) == run_name(config(steps=99), source) != run_name(config(seed=1), source)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"preset": "vae/digit"}, "Did you mean 'vae/digits'"),
+        ({"overrides": {"latent_dims": 3}}, "no setting 'latent_dims'. Did you mean 'latent_dim'"),
+        ({"overrides": {"image_shape": (28, 28, 1)}}, r"is for images \(28, 28, 1\)"),
+        ({"overrides": {"batch_size": 5000}}, "exceeds the 1400 images"),
+        ({"steps": 0}, "steps must be a positive integer"),
+        ({"preset": "dcgan/digits", "overrides": {"num_classes": 7}}, "num_classes=7"),
+    ],
+)
+def test_bad_requests(source, tmp_path, bad, message):
+    bad = dict(bad)
+    request = TrainConfig(preset=bad.pop("preset", "vae/digits"), **bad)
+    with pytest.raises(ValueError, match=message):
+        train(request, source, tmp_path / "run", report=None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_colour_images_for_a_grey_preset(tmp_path):
+    colour = tfgen.data.from_arrays(np.zeros((200, 8, 8, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"\(8, 8, 1\).*has \(8, 8, 3\)"):
+        train(config(), colour, tmp_path, report=None)
+
+
+def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
+    small, large = (tfgen.presets.get("vae/digits").override({"hidden": (n,)}).build() for n in (4, 8))
+    tfgen.training.Checkpoints(small, tmp_path).save()
+    with pytest.raises(ValueError, match=r"another model.*\(64, 8\) here and \[64, 4\] there"):
+        tfgen.training.Checkpoints(large, tmp_path).restore()
