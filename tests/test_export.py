@@ -53,7 +53,9 @@ def test_averaged_or_raw_weights(model, tmp_path):
 
 
 def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(tf.saved_model, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError("No space left on device")))
+    monkeypatch.setattr(
+        tf.saved_model, "save", lambda *args, **kwargs: (_ for _ in ()).throw(OSError("No space left on device"))
+    )
     with pytest.raises(OSError, match="No space"):
         export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())

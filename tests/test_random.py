@@ -21,7 +21,9 @@ def test_bits_are_splitmix64():
     # The first outputs for this state, as published with the reference implementation.
     assert splitmix64(1234567, 2) == [6457827717110365317, 3203168211198807973]
     state = tf.constant([1234567, 2**64 - 1], tf.uint64)
-    np.testing.assert_array_equal(random.bits(state, 5), np.array([splitmix64(1234567, 5), splitmix64(2**64 - 1, 5)], "uint64"))
+    np.testing.assert_array_equal(
+        random.bits(state, 5), np.array([splitmix64(1234567, 5), splitmix64(2**64 - 1, 5)], "uint64")
+    )
 
 
 @pytest.mark.parametrize("name", sorted(random.DISTRIBUTIONS))

@@ -41,7 +41,9 @@ def _parser():
     )  # fmt: skip
     command.add_argument("--preset", required=True, help="a name that `tfgen presets` lists, e.g. vae/mnist")
     command.add_argument("--workdir", required=True, help="run folder: checkpoints, losses, TensorBoard, sample grids")
-    command.add_argument("--data", help="digits, a TFDS name, a folder, folder:PATH or tfrecord:GLOB (default: the preset's)")
+    command.add_argument(
+        "--data", help="digits, a TFDS name, a folder, folder:PATH or tfrecord:GLOB (default: the preset's)"
+    )
     command.add_argument("--split", default="train", help="which split to train on (default: train)")
     command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     command.add_argument("--data_dir", help="where prepared TFDS data sets are kept")

@@ -80,7 +80,9 @@ def _named(specs):
 def _check_outputs(signature, outputs):
     for name, tensor in outputs.items():
         if tensor.shape.rank is None or tensor.shape.rank < 1 or tensor.shape[0] is not None:
-            raise ValueError(f"Output {name!r} of signature {signature!r} must have a free batch dimension; has {tensor.shape}.")
+            raise ValueError(
+                f"Output {name!r} of signature {signature!r} must have a free batch dimension; has {tensor.shape}."
+            )
         if tensor.dtype in (tf.float16, tf.bfloat16) or tensor.dtype.is_complex:
             raise ValueError(f"Output {name!r} of signature {signature!r} is {tensor.dtype.name}, which JSON cannot carry.")
 
@@ -115,5 +117,11 @@ def versions():
 
     import tfgen
 
-    modules = {"tfgen": tfgen, "tensorflow": tf, "keras": keras, "tensorflow-probability": tensorflow_probability, "numpy": numpy}
+    modules = {
+        "tfgen": tfgen,
+        "tensorflow": tf,
+        "keras": keras,
+        "tensorflow-probability": tensorflow_probability,
+        "numpy": numpy,
+    }
     return {"python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}}

@@ -99,6 +99,15 @@ class Preset:
         return {**config, "model": self.model.__name__}
 
 
+def cosine_decay(learning_rate, alpha=0.01):
+    """Learning-rate spec that falls from `learning_rate` to `alpha` times it over all steps of the run."""
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": None, "alpha": alpha},
+    }
+
+
 def _keyword_arguments(model):
     parameters = inspect.signature(model.__init__).parameters.values()
     return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"}

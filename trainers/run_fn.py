@@ -26,7 +26,9 @@ def run_fn(fn_args):
     root = settings.pop("workdir", None) or fn_args.model_run_dir
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if "preset" not in settings or set(settings) - known:
-        raise ValueError(f"custom_config needs 'preset' and may have workdir, {', '.join(sorted(known))}; has {sorted(settings)}.")
+        raise ValueError(
+            f"custom_config needs 'preset' and may have workdir, {', '.join(sorted(known))}; has {sorted(settings)}."
+        )
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
     source = tfgen.data.from_tfrecords(
         list(fn_args.train_files), image_shape=tuple(config.resolve().model_args["image_shape"])

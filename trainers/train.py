@@ -1,10 +1,10 @@
 """The training job: preset + images + run folder -> a trained model, resumable at any moment.
 
-    <workdir>/config.json        what is trained on what; a run that does not match it refuses to go on
-    <workdir>/checkpoints/       weights, optimisers, averaged weights, step
-    <workdir>/history.jsonl      mean losses of every `log_every` steps
-    <workdir>/tensorboard/       the same as scalars, and sample grids
-    <workdir>/samples/           the same seeds, drawn as training goes on
+<workdir>/config.json        what is trained on what; a run that does not match it refuses to go on
+<workdir>/checkpoints/       weights, optimisers, averaged weights, step
+<workdir>/history.jsonl      mean losses of every `log_every` steps
+<workdir>/tensorboard/       the same as scalars, and sample grids
+<workdir>/samples/           the same seeds, drawn as training goes on
 """
 
 import dataclasses

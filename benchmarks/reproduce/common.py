@@ -31,8 +31,12 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    train_source, test_source = (tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test"))
-    config = TrainConfig(preset=preset, overrides=overrides, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
+    train_source, test_source = (
+        tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
+    )
+    config = TrainConfig(
+        preset=preset, overrides=overrides, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
+    )
     workdir = pathlib.Path(args.workdir) / f"{name}-{args.seed}"
     result = train(config, train_source, workdir)
     started = time.perf_counter()
@@ -56,7 +60,10 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
         paper=resolved.paper,
     )  # fmt: skip
     for key, value in written["results"].items():
-        print(f"{key:32} {value}" + (f"   gate {written['gates'][key]}: {'met' if passed[key] else 'MISSED'}" if key in gates else ""))
+        print(
+            f"{key:32} {value}"
+            + (f"   gate {written['gates'][key]}: {'met' if passed[key] else 'MISSED'}" if key in gates else "")
+        )
 
 
 def likelihood(binarization, k=500, elbo_samples=10):
@@ -69,7 +76,12 @@ def likelihood(binarization, k=500, elbo_samples=10):
             bound.append(model.log_prob(batch["image"], num_importance_samples=k, seed=seed))
         results = {"negative_elbo_nats": -float(np.mean(np.concatenate(elbo))),
                    f"iwae{k}_nats": -float(np.mean(np.concatenate(bound)))}  # fmt: skip
-        return results, {"binarization": binarization, "importance_samples": k, "elbo_samples": elbo_samples, "weights": "raw"}
+        return results, {
+            "binarization": binarization,
+            "importance_samples": k,
+            "elbo_samples": elbo_samples,
+            "weights": "raw",
+        }
 
     return measure
 

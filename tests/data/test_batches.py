@@ -132,9 +132,7 @@ def test_threshold_rule():
 def test_dynamic_binarization_is_bernoulli_and_fresh():
     values = np.array([0, 26, 128, 230, 255], np.uint8)
     source = data.from_arrays(np.broadcast_to(values, (200, 100, 5)))
-    first, second = (
-        b["image"][..., 0] for b in collect(source.batches(200, repeat=True, binarization="dynamic"), 2)
-    )
+    first, second = (b["image"][..., 0] for b in collect(source.batches(200, repeat=True, binarization="dynamic"), 2))
     p = values / 255
     tolerance = 4.5 * np.sqrt(p * (1 - p) / 20_000)  # of the mean of 20,000 draws
     for draw in (first, second):

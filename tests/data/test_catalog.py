@@ -34,9 +34,7 @@ class TinyPictures(tfds.core.GeneratorBasedBuilder):
             "photo": tfds.features.Image(),
             "species": tfds.features.ClassLabel(names=["ant", "bee"]),
         }
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(features), disable_shuffling=True
-        )
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features), disable_shuffling=True)
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(), "test": self._generate_examples()}
@@ -57,9 +55,7 @@ def test_digits():
     order = np.random.RandomState(0).permutation(1797)
     values = np.round(np.concatenate([train.images(), test.images()])[..., 0] * 16)
     np.testing.assert_array_equal(values, load_digits().images[order])
-    np.testing.assert_array_equal(
-        np.concatenate([train.labels(), test.labels()]), load_digits().target[order]
-    )
+    np.testing.assert_array_equal(np.concatenate([train.labels(), test.labels()]), load_digits().target[order])
 
 
 def test_all_17_levels_are_recovered():
@@ -67,9 +63,7 @@ def test_all_17_levels_are_recovered():
     assert len(stored) == 17
     np.testing.assert_array_equal(np.round(stored / np.float32(255) * 16), np.arange(17))
     source = data.load("digits")
-    on = np.concatenate(
-        [b["image"] for b in source.batches(100, binarization="threshold").as_numpy_iterator()]
-    )
+    on = np.concatenate([b["image"] for b in source.batches(100, binarization="threshold").as_numpy_iterator()])
     np.testing.assert_array_equal(on == 1, np.round(source.images() * 16) >= 8)
 
 
@@ -125,9 +119,7 @@ def test_original_files_in_manual_dir(tmp_path, monkeypatch):
     urls = {mnist._MNIST_URL + p.name: checksums.compute_url_info(p) for p in manual.iterdir()}
     monkeypatch.setattr(tfds.builder_cls("mnist"), "url_infos", urls)
 
-    with pytest.raises(
-        ValueError, match=r"'mnist' is not prepared.*t10k-images-idx3-ubyte.gz.*download=True"
-    ):
+    with pytest.raises(ValueError, match=r"'mnist' is not prepared.*t10k-images-idx3-ubyte.gz.*download=True"):
         data.load("mnist")
     with pytest.raises(ValueError, match="manual_dir must be a folder"):
         data.load("mnist", manual_dir=str(tmp_path / "missing"))

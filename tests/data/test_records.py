@@ -14,9 +14,7 @@ from tfgen.data import source as source_module
 
 def make(n=7, labels=True):
     rng = np.random.default_rng(0)
-    return data.from_arrays(
-        rng.integers(0, 256, (n, 4, 5, 3), np.uint8), np.arange(n) % 3 if labels else None
-    )
+    return data.from_arrays(rng.integers(0, 256, (n, 4, 5, 3), np.uint8), np.arange(n) % 3 if labels else None)
 
 
 def example(**features):
@@ -73,9 +71,7 @@ def test_gzip(tmp_path, monkeypatch, limit):
 @pytest.mark.parametrize("compression", ["", "GZIP"])
 def test_float_lists(tmp_path, compression):
     source = make()
-    floats = [
-        example(image=x.ravel(), label=int(y)) for x, y in zip(source.images(), source.labels(), strict=True)
-    ]
+    floats = [example(image=x.ravel(), label=int(y)) for x, y in zip(source.images(), source.labels(), strict=True)]
     path = write(tmp_path / "f", floats, compression)
     assert data.from_tfrecords(path, image_shape=(4, 5, 3)).fingerprint == source.fingerprint
     assert data.from_tfrecords(path, image_shape=(4, 5, 3), size=8, channels=1).image_shape == (8, 8, 1)
@@ -144,10 +140,7 @@ def test_corrupted_byte_is_found_by_its_checksum(tmp_path):
     with pytest.raises(ValueError, match=r"x: record (2[89]\d|30\d): damaged"):
         data.from_tfrecords(path)
     source = data.from_tfrecords(path, on_error="skip")
-    assert (
-        source.fingerprint
-        == make(600).take(source.num_examples).subset(np.arange(source.num_examples)).fingerprint
-    )
+    assert source.fingerprint == make(600).take(source.num_examples).subset(np.arange(source.num_examples)).fingerprint
 
 
 def test_not_a_tfrecord(tmp_path):

@@ -89,7 +89,9 @@ def test_penalties_of_a_linear_critic():
         def critic(x, bias=bias):
             return linear(weight)(x) + bias
 
-        assert float(losses.gradient_penalty(critic, images(1), images(2), alpha)) == pytest.approx((norm - 1) ** 2, rel=1e-5)
+        assert float(losses.gradient_penalty(critic, images(1), images(2), alpha)) == pytest.approx(
+            (norm - 1) ** 2, rel=1e-5
+        )
         assert float(losses.r1_penalty(critic, images(1), images(2), alpha)) == pytest.approx(norm**2 / 2, rel=1e-5)
 
 
@@ -106,7 +108,9 @@ def test_gradient_penalty_is_zero_where_the_norm_is_one_and_safe_where_it_is_zer
                                          tf.fill([5], 0.3))) == pytest.approx(0.0, abs=1e-10)  # fmt: skip
     scale = tf.Variable(0.0)
     with tf.GradientTape() as tape:
-        penalty = losses.gradient_penalty(lambda x: scale * tf.reduce_sum(x, [1, 2, 3]), images(1), images(2), tf.fill([5], 0.3))
+        penalty = losses.gradient_penalty(
+            lambda x: scale * tf.reduce_sum(x, [1, 2, 3]), images(1), images(2), tf.fill([5], 0.3)
+        )
     assert float(penalty) == 1.0
     assert np.isfinite(float(tape.gradient(penalty, scale)))
 
@@ -114,14 +118,18 @@ def test_gradient_penalty_is_zero_where_the_norm_is_one_and_safe_where_it_is_zer
 @pytest.mark.parametrize(("alpha", "where"), [(1.0, 1), (0.0, 2)])
 def test_gradient_penalty_end_points(alpha, where):
     seen = []
-    losses.gradient_penalty(lambda x: seen.append(x) or tf.reduce_sum(x, [1, 2, 3]), images(1), images(2), tf.fill([5], alpha))
+    losses.gradient_penalty(
+        lambda x: seen.append(x) or tf.reduce_sum(x, [1, 2, 3]), images(1), images(2), tf.fill([5], alpha)
+    )
     np.testing.assert_array_equal(seen[0], images(where))
 
 
 def test_gradient_penalty_reaches_the_critic_but_not_the_generator():
     critic, generator = tf.Variable(images(0)[0]), tf.Variable(1.0)
     with tf.GradientTape() as tape:
-        penalty = losses.gradient_penalty(lambda x: linear(critic)(tf.sin(x)), images(1), generator * images(2), tf.fill([5], 0.5))
+        penalty = losses.gradient_penalty(
+            lambda x: linear(critic)(tf.sin(x)), images(1), generator * images(2), tf.fill([5], 0.5)
+        )
     to_critic, to_generator = tape.gradient(penalty, [critic, generator])
     assert float(tf.norm(to_critic)) > 0 and to_generator is None
 

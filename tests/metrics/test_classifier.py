@@ -34,9 +34,7 @@ def test_digits_accuracy_and_outputs(sources, classifier):
 
 def test_outputs_do_not_depend_on_the_batch(sources, classifier):
     images = sources[1].images(50)
-    for whole, parts in zip(
-        classifier.outputs(images), classifier.outputs(images, batch_size=7), strict=True
-    ):
+    for whole, parts in zip(classifier.outputs(images), classifier.outputs(images, batch_size=7), strict=True):
         np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-4)
     assert classifier._function.experimental_get_tracing_count() == 1
 
@@ -121,9 +119,7 @@ def test_global_dtype_policy_is_ignored(sources, classifier):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 30, 3), (28, 28, 1), (300, 200, 3)])
 def test_any_image_size_builds_small(shape):
-    network = module._build(
-        {"image_shape": list(shape), "num_classes": 5, "feature_width": 16, "dropout": 0.1, "seed": 0}
-    )
+    network = module._build({"image_shape": list(shape), "num_classes": 5, "feature_width": 16, "dropout": 0.1, "seed": 0})
     assert [tuple(o.shape) for o in network.outputs] == [(None, 16), (None, 5)]
     assert network.count_params() < 300_000
 

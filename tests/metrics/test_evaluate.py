@@ -55,9 +55,7 @@ def test_protocol_says_how(evaluator, sources, classifier, noise):
 
 def test_results_repeat_and_survive_json(evaluator, sources, classifier, noise):
     first = evaluator(noise, weights="raw")
-    again = metrics.evaluate_samples(
-        noise, test=sources[1], train=sources[0], classifier=classifier, weights="raw", seed=0
-    )
+    again = metrics.evaluate_samples(noise, test=sources[1], train=sources[0], classifier=classifier, weights="raw", seed=0)
     assert Result.from_json(first.to_json()) == first == again
 
 

@@ -58,9 +58,7 @@ def test_class_shares_and_count():
     assert metrics.count_classes(shares) == 3
     assert metrics.count_classes(shares, 0.3) == 1
     assert metrics.presence_threshold(10) == pytest.approx(0.02)
-    assert (
-        metrics.count_classes(np.full(100, 0.01)) == 100
-    )  # 2 % could never be reached by all of 100 classes
+    assert metrics.count_classes(np.full(100, 0.01)) == 100  # 2 % could never be reached by all of 100 classes
 
 
 # ---- Fréchet distance
@@ -85,9 +83,7 @@ def test_frechet_closed_forms():
     a = rng().normal(size=(300, 5))
     shift = np.arange(5.0)
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-    assert metrics.frechet_distance(a, a + shift) == pytest.approx(
-        (shift**2).sum(), rel=1e-9
-    )  # equal covariance
+    assert metrics.frechet_distance(a, a + shift) == pytest.approx((shift**2).sum(), rel=1e-9)  # equal covariance
     # diagonal Gaussians: sum of (standard deviation differences)^2
     s, t = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.5, 3.0])
     value = metrics.frechet_distance_from_moments(np.zeros(3), np.diag(s**2), np.zeros(3), np.diag(t**2))
@@ -109,10 +105,7 @@ def test_frechet_needs_more_examples_than_features():
 
 def test_frechet_bias_follows_the_known_formula():
     d, n = 16, 500  # equal distributions N(0, I): about (d (d + 1) / 2 + 2 d) / n
-    values = [
-        metrics.frechet_distance(rng(i).normal(size=(n, d)), rng(100 + i).normal(size=(n, d)))
-        for i in range(10)
-    ]
+    values = [metrics.frechet_distance(rng(i).normal(size=(n, d)), rng(100 + i).normal(size=(n, d))) for i in range(10)]
     assert np.mean(values) == pytest.approx((d * (d + 1) / 2 + 2 * d) / n, rel=0.1)
 
 
@@ -254,9 +247,7 @@ def test_bits_per_dim():
     assert metrics.bits_per_dim(784 * math.log(2), 784) == pytest.approx(1)
     assert metrics.bits_per_dim(0.0, 10, levels=256) == 8  # uniform density on [0, 1]
     assert metrics.bits_per_dim(10 * math.log(2), 10, levels=256, width=2) == 8  # uniform density on [-1, 1]
-    np.testing.assert_allclose(
-        metrics.bits_per_dim(np.array([1.0, 2.0]), 3), np.array([1, 2]) / 3 / math.log(2)
-    )
+    np.testing.assert_allclose(metrics.bits_per_dim(np.array([1.0, 2.0]), 3), np.array([1, 2]) / 3 / math.log(2))
     for nats, dims in ((1.0, 0), (np.nan, 3)):
         with pytest.raises(ValueError, match="received"):
             metrics.bits_per_dim(nats, dims)

@@ -26,7 +26,9 @@ def test_parameter_counts_at_32_and_28_from_their_layer_tables():
         return 2 * n
 
     model = DCGAN(image_shape=(32, 32, 3), width=128)
-    assert trainable(model.generator) == (100 * 16 * 512 + bn(16 * 512) + 25 * (512 * 256 + 256 * 128 + 128 * 3) + bn(256 + 128))
+    assert trainable(model.generator) == (
+        100 * 16 * 512 + bn(16 * 512) + 25 * (512 * 256 + 256 * 128 + 128 * 3) + bn(256 + 128)
+    )
     assert trainable(model.discriminator) == 25 * (3 * 128 + 128 * 256 + 256 * 512) + bn(256 + 512) + 16 * 512
 
     # The code's MNIST network: conditional, labels joined to the input of every layer (batch norm affine here).
@@ -34,12 +36,12 @@ def test_parameter_counts_at_32_and_28_from_their_layer_tables():
     assert trainable(model.generator) == (
         110 * 1024 + bn(1024) + 1034 * 128 * 49 + bn(128 * 49) + 25 * (138 * 64 + 74 * 1) + bn(64)
     )
-    assert trainable(model.discriminator) == (
-        25 * (11 * 64 + 74 * 128) + bn(128) + (128 * 49 + 10) * 1024 + bn(1024) + 1034
-    )
+    assert trainable(model.discriminator) == (25 * (11 * 64 + 74 * 128) + bn(128) + (128 * 49 + 10) * 1024 + bn(1024) + 1034)
 
 
-@pytest.mark.parametrize(("shape", "stages"), [((64, 64, 3), 4), ((32, 32, 3), 3), ((28, 28, 1), 2), ((8, 8, 1), 1), ((16, 24, 1), 2)])
+@pytest.mark.parametrize(
+    ("shape", "stages"), [((64, 64, 3), 4), ((32, 32, 3), 3), ((28, 28, 1), 2), ((8, 8, 1), 1), ((16, 24, 1), 2)]
+)
 def test_output_shape_and_range(shape, stages):
     model = DCGAN(image_shape=shape, width=2, latent_dim=5)
     assert len(model.discriminator.convs) == len(model.generator.deconvs) == stages
@@ -52,7 +54,9 @@ def test_output_shape_and_range(shape, stages):
 
 def test_guidelines_of_the_paper():
     model = DCGAN(image_shape=(32, 32, 3), width=4)
-    norms = [layer.name for layer in model.discriminator._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [
+        layer.name for layer in model.discriminator._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     assert len(norms) == 2, "no batch norm at D's input layer"
     assert len(model.generator.norms) == len(model.generator.deconvs) - 1, "nor at G's output"
     assert not any(isinstance(layer, keras.layers.Pooling) if hasattr(keras.layers, "Pooling") else "pool" in layer.name
@@ -100,18 +104,22 @@ def test_discriminator_steps_use_fresh_parts_of_the_batch():
     images = np.random.default_rng(0).random((6, 8, 8, 1), dtype="float32")
     model.train_step({"image": tf.constant(images)})
     parts, streams = zip(*seen, strict=True)
-    np.testing.assert_allclose(np.concatenate([p[:, None] for p in parts], 1).reshape(images.shape), 2 * images - 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([p[:, None] for p in parts], 1).reshape(images.shape), 2 * images - 1, atol=1e-6
+    )
     assert len(set(streams)) == 3
     with pytest.raises(tf.errors.InvalidArgumentError, match="must be a multiple"):
         model.train_step({"image": tf.constant(images[:5])})
 
 
 def test_training_keeps_real_and_fake_apart_in_batch_norm():
-    """One joint batch would leak which half is real through the statistics: D's logit of a real image must not depend on fakes."""
+    """One joint batch would tell real from fake by its statistics."""
     model = DCGAN(**{**TINY, "stages": 2})
     real = tf.constant(np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32"))
     batches = []
-    model.discriminate = lambda x, one_hot=None, training=False: batches.append(x.shape[0]) or DCGAN.discriminate(model, x, one_hot, training)
+    model.discriminate = lambda x, one_hot=None, training=False: (
+        batches.append(x.shape[0]) or DCGAN.discriminate(model, x, one_hot, training)
+    )
     model.compile(run_eagerly=True)
     model.update_discriminator(real, None, stream=0)
     assert batches == [4, 4]
@@ -153,10 +161,15 @@ def test_interpolation_and_arithmetic_on_the_model():
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [({"stages": 4}, "multiples of 16"), ({"objective": "l1"}, "objective must be one of"), ({"penalty": "gp"}, "penalty must be"),
-     ({"latent_distribution": "cauchy"}, "latent_distribution"), ({"latent_dim": 0}, "at least 1"),
-     ({"regularizer": "l1"}, "regularizer must be")],
-)  # fmt: skip
+    [
+        ({"stages": 4}, "multiples of 16"),
+        ({"objective": "l1"}, "objective must be one of"),
+        ({"penalty": "gp"}, "penalty must be"),
+        ({"latent_distribution": "cauchy"}, "latent_distribution"),
+        ({"latent_dim": 0}, "at least 1"),
+        ({"regularizer": "l1"}, "regularizer must be"),
+    ],
+)
 def test_bad_arguments(bad, message):
     with pytest.raises(ValueError, match=message):
         DCGAN(**{**TINY, **bad})

@@ -8,7 +8,19 @@ from tfgen import cli
 
 def test_train_sample_export(tmp_path, capsys):
     run = str(tmp_path / "run")
-    command = ["train", "--preset", "vae/digits", "--workdir", run, "--steps", "10", "--set", "hidden=(8,)", "--batch_size", "20"]
+    command = [
+        "train",
+        "--preset",
+        "vae/digits",
+        "--workdir",
+        run,
+        "--steps",
+        "10",
+        "--set",
+        "hidden=(8,)",
+        "--batch_size",
+        "20",
+    ]
     assert cli.main(command) == 0
     assert cli.main(["sample", "--workdir", run, "--out", str(tmp_path / "grid.png"), "--num", "4"]) == 0
     assert tf.io.decode_png((tmp_path / "grid.png").read_bytes()).shape.rank == 3

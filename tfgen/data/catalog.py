@@ -18,9 +18,7 @@ from tfgen.data.source import build_source, from_arrays
 
 def default_data_dir():
     """Where prepared TFDS data sets lie: $TFGEN_DATA_DIR, else ~/.cache/tfgen/tfds."""
-    return os.environ.get("TFGEN_DATA_DIR") or os.path.join(
-        os.path.expanduser("~"), ".cache", "tfgen", "tfds"
-    )
+    return os.environ.get("TFGEN_DATA_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "tfgen", "tfds")
 
 
 def load(spec, split="train", **options):
@@ -53,9 +51,7 @@ def load(spec, split="train", **options):
     if spec == "digits" and "data_dir" not in options:
         _checked(options, _digits, spec)
         return _digits(split)
-    if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(
-        os.path.expanduser(spec)
-    ):
+    if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec))
     name = "sklearn_digits" if spec == "digits" else spec
     if _known(name):
@@ -210,9 +206,7 @@ def _feature_keys(builder):
         raise ValueError(f"{builder.name!r}: expected one image feature, found {images or sorted(top)}")
     image = images[0] if len(images) == 1 else "image"
     if np.dtype(top[image].np_dtype) != np.uint8:
-        raise ValueError(
-            f"{builder.name!r}: expected 8-bit images, found feature {image!r} of {top[image].np_dtype}"
-        )
+        raise ValueError(f"{builder.name!r}: expected 8-bit images, found feature {image!r} of {top[image].np_dtype}")
     labels = [k for k, f in top.items() if isinstance(f, tfds.features.ClassLabel)]
     supervised = (builder.info.supervised_keys or (None, None))[1]
     for key in (supervised, "label", labels[0] if len(labels) == 1 else None):

@@ -81,9 +81,7 @@ def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
         image = image.convert("L")  # ITU-R 601: 0.299 R + 0.587 G + 0.114 B
     if size is not None and image.size != size[::-1]:
         if resize == "none":
-            raise ImageError(
-                f"found {image.height}x{image.width} pixels, expected {size[0]}x{size[1]} (resize='none')"
-            )
+            raise ImageError(f"found {image.height}x{image.width} pixels, expected {size[0]}x{size[1]} (resize='none')")
         image = _resize(image, size, resize)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
@@ -102,9 +100,7 @@ def _to_grey_or_rgb(image):
         pixels = np.asarray(image)
         if np.all(pixels[..., 0] == pixels[..., 1]) and np.all(pixels[..., 1] == pixels[..., 2]):
             image = image.convert("LA" if image.mode == "RGBA" else "L")
-    elif (
-        image.mode in ("L", "RGB", "1") and "transparency" in image.info
-    ):  # one transparent colour (PNG tRNS)
+    elif image.mode in ("L", "RGB", "1") and "transparency" in image.info:  # one transparent colour (PNG tRNS)
         image = image.convert("RGBA" if image.mode == "RGB" else "LA")
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         grey = image.mode in ("LA", "La")

@@ -9,9 +9,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
-def from_folder(
-    path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256
-):
+def from_folder(path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256):
     """A Source of the images in a folder, ordered by path.
 
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
@@ -51,8 +49,7 @@ def from_folder(
         folder, class_names = root, _folders(root)
     else:
         raise ValueError(
-            f"{root} has no split folders (train, test, ...), so it is all training data; "
-            f"received split={split!r}"
+            f"{root} has no split folders (train, test, ...), so it is all training data; received split={split!r}"
         )
 
     flat = [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if _is_image(os.path.join(folder, f))]
@@ -101,9 +98,7 @@ def _folders(path):
     """Names of the visible sub-folders, sorted; none if there is no such folder."""
     if not os.path.isdir(path):
         return []
-    return sorted(
-        n for n in os.listdir(path) if not n.startswith(".") and os.path.isdir(os.path.join(path, n))
-    )
+    return sorted(n for n in os.listdir(path) if not n.startswith(".") and os.path.isdir(os.path.join(path, n)))
 
 
 def _is_image(path):

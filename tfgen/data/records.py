@@ -91,9 +91,7 @@ class Records:
 
     def __init__(self, files, *, image_shape, on_error, options, image_key="image", label_key="label"):
         self._image_shape = None if image_shape is None else tuple(int(s) for s in image_shape)
-        if self._image_shape is not None and (
-            len(self._image_shape) != 3 or self._image_shape[2] not in (1, 3)
-        ):
+        if self._image_shape is not None and (len(self._image_shape) != 3 or self._image_shape[2] not in (1, 3)):
             raise ValueError(f"image_shape must be (H, W, C) with C 1 or 3; received {image_shape!r}")
         self._on_error, self._options = on_error, options
         self._image_key, self._label_key = image_key, label_key
@@ -200,9 +198,7 @@ class Records:
 
     def _from_floats(self, values):
         if self._image_shape is None:
-            raise ImageError(
-                f"holds {values.size} floats as image: pass image_shape=(height, width, channels)"
-            )
+            raise ImageError(f"holds {values.size} floats as image: pass image_shape=(height, width, channels)")
         if values.size != np.prod(self._image_shape):
             raise ImageError(f"found {values.size} floats, expected image_shape={self._image_shape}")
         whole = np.round(values * 255.0)

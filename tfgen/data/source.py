@@ -34,9 +34,7 @@ class Source:
       skipped: list of (file, reason) of what was left out under on_error="skip".
     """
 
-    def __init__(
-        self, images, labels, *, name, split, levels=256, num_classes=None, class_names=None, skipped=()
-    ):
+    def __init__(self, images, labels, *, name, split, levels=256, num_classes=None, class_names=None, skipped=()):
         """`images`: uint8 [N, H, W, C], taken over without a copy, or LazyImages."""
         if not 2 <= levels <= 256:
             raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
@@ -147,17 +145,13 @@ class Source:
         """The examples at `indices` (in [0, N), in the given order) as a Source with the same classes."""
         indices = np.asarray(indices)
         if indices.ndim != 1 or indices.size == 0 or not np.issubdtype(indices.dtype, np.integer):
-            raise ValueError(
-                f"indices must be a non-empty list of whole numbers; received {indices.dtype} {indices.shape}"
-            )
+            raise ValueError(f"indices must be a non-empty list of whole numbers; received {indices.dtype} {indices.shape}")
         bad = indices[(indices < 0) | (indices >= self.num_examples)]
         if bad.size:
             raise ValueError(f"index {bad[0]} is outside [0, {self.num_examples}) of {self!r}")
         images = self._images[indices] if self.in_memory else self._images.select(indices)
         labels = self._labels[indices] if self.has_labels else None
-        return Source(
-            images, labels, name=self.name, split=self.split, levels=self.levels, class_names=self.class_names
-        )
+        return Source(images, labels, name=self.name, split=self.split, levels=self.levels, class_names=self.class_names)
 
     def write_tfrecords(self, path, shards=1):
         """Writes TFRecords: `image` (PNG bytes) and, with labels, `label` (int64), in stored order.
@@ -172,9 +166,7 @@ class Source:
           temporary one.
         """
         if int(shards) != shards or not 1 <= shards <= self.num_examples:
-            raise ValueError(
-                f"shards must be a whole number in [1, {self.num_examples}]; received {shards!r}"
-            )
+            raise ValueError(f"shards must be a whole number in [1, {self.num_examples}]; received {shards!r}")
         stem, suffix = os.path.splitext(os.path.abspath(os.path.expanduser(os.fspath(path))))
         folder = os.path.dirname(stem)
         os.makedirs(folder, exist_ok=True)
@@ -207,9 +199,7 @@ class Source:
         if n is None:
             return self.num_examples
         if int(n) != n or not 1 <= n <= self.num_examples:
-            raise ValueError(
-                f"n must be a whole number in [1, {self.num_examples}] for {self!r}; received {n!r}"
-            )
+            raise ValueError(f"n must be a whole number in [1, {self.num_examples}] for {self!r}; received {n!r}")
         return int(n)
 
     def _read(self, indices):
@@ -228,9 +218,7 @@ class Source:
         return tf.ensure_shape(images, [None, *self.image_shape])
 
 
-def from_arrays(
-    images, labels=None, *, levels=256, name="arrays", split="train", class_names=None, num_classes=None
-):
+def from_arrays(images, labels=None, *, levels=256, name="arrays", split="train", class_names=None, num_classes=None):
     """A Source of arrays (copied).
 
     Args:
@@ -258,8 +246,7 @@ def from_arrays(
         if len(bad):
             place = tuple(int(k) for k in bad[0])
             raise ValueError(
-                f"float images must lie in [0, 1]; {len(bad)} values do not, the first is {images[place]} "
-                f"at index {place}"
+                f"float images must lie in [0, 1]; {len(bad)} values do not, the first is {images[place]} at index {place}"
             )
         images = _level_values(levels)[np.round(images * (levels - 1)).astype(np.int64)]
     elif images.dtype != np.uint8:
@@ -434,8 +421,7 @@ def _check_labels(labels, n, num_classes, class_names, name):
     bad = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if bad.size:
         raise ValueError(
-            f"{name}: label {labels[bad[0]]} of example {bad[0]} is outside [0, {num_classes}) "
-            f"({bad.size} such labels)"
+            f"{name}: label {labels[bad[0]]} of example {bad[0]} is outside [0, {num_classes}) ({bad.size} such labels)"
         )
     labels = labels.astype(np.int32)
     labels.flags.writeable = False

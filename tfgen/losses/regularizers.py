@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def l2_regularizer(variables):
-    """Sum of squares of the weights of rank 2 and more, halved: its gradient is the weight itself (weight decay in the loss)."""
+    """Half the sum of squares of the weights of rank 2 and more: its gradient is the weight itself."""
     kernels = [tf.convert_to_tensor(v) for v in variables if len(v.shape) > 1]
     return tf.add_n([tf.nn.l2_loss(tf.cast(k, tf.float32)) for k in kernels])
 

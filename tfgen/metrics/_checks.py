@@ -15,9 +15,7 @@ def activations(values, name: str, *, min_rows: int = 1) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; received dtype {array.dtype}")
     if array.shape[0] < min_rows or array.shape[1] < 1:
-        raise ValueError(
-            f"{name} must have at least {min_rows} row(s) and 1 column; received shape {array.shape}"
-        )
+        raise ValueError(f"{name} must have at least {min_rows} row(s) and 1 column; received shape {array.shape}")
     array = array.astype(np.float64, copy=False)
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
@@ -30,9 +28,7 @@ def activations(values, name: str, *, min_rows: int = 1) -> np.ndarray:
 
 def same_width(a: np.ndarray, b: np.ndarray, names: str) -> None:
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
-            f"{names} must have the same number of features; received {a.shape[1]} and {b.shape[1]}"
-        )
+        raise ValueError(f"{names} must have the same number of features; received {a.shape[1]} and {b.shape[1]}")
 
 
 def image_batch(images, name: str, *, shape: tuple | None = None, min_images: int = 1) -> np.ndarray:
@@ -52,9 +48,7 @@ def image_batch(images, name: str, *, shape: tuple | None = None, min_images: in
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = ~np.isfinite(array).all(axis=(1, 2, 3))
-        raise ValueError(
-            f"{name} must be finite; {int(bad.sum())} of {len(array)} images hold NaN or infinity"
-        )
+        raise ValueError(f"{name} must be finite; {int(bad.sum())} of {len(array)} images hold NaN or infinity")
     if low < -1e-3 or high > 1 + 1e-3:
         raise ValueError(f"{name} must lie in [0, 1]; received values from {low:.6g} to {high:.6g}")
     return np.clip(array, 0, 1).astype(np.float32, copy=False)

@@ -45,9 +45,7 @@ def _build(config: dict[str, Any]) -> keras.Model:
 
     def conv(x, filters):
         initializer = keras.initializers.HeNormal(seed=next(seeds))
-        x = keras.layers.Conv2D(
-            filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, **layer
-        )(x)
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, **layer)(x)
         x = keras.layers.BatchNormalization(momentum=0.9, **layer)(x)
         return keras.layers.Activation("relu", **layer)(x)
 
@@ -174,9 +172,7 @@ class Classifier:
                 content = json.loads(str(file["json"]))
                 weights = [file[name] for name in sorted(file.files) if name != "json"]
         except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-            raise ValueError(
-                f"{path} is damaged or no classifier ({error}); delete it and train again"
-            ) from error
+            raise ValueError(f"{path} is damaged or no classifier ({error}); delete it and train again") from error
         if content.get("format") != _FORMAT:
             raise ValueError(f"{path}: classifier format {content.get('format')!r}, expected {_FORMAT}")
         network = _build(content["config"])
@@ -330,9 +326,7 @@ def train_classifier(
         verbose=0,
     ).history
     if not np.isfinite(history["loss"]).all() or not np.isfinite(history["val_loss"]).all():
-        raise ValueError(
-            f"the classifier's loss became NaN or infinite after {len(history['loss'])} epoch(s)"
-        )
+        raise ValueError(f"the classifier's loss became NaN or infinite after {len(history['loss'])} epoch(s)")
     _normalize_features(network, config, fit_part.images(min(n_train, 10_000)))
     classifier = Classifier(network, config, record)
     classifier.record.update(

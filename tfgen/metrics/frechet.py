@@ -31,11 +31,7 @@ def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) ->
     mean_a, mean_b = (np.asarray(m, np.float64) for m in (mean_a, mean_b))
     covariance_a, covariance_b = (np.asarray(c, np.float64) for c in (covariance_a, covariance_b))
     size = mean_a.size
-    if (
-        mean_a.shape != (size,)
-        or mean_b.shape != (size,)
-        or not (covariance_a.shape == covariance_b.shape == (size, size))
-    ):
+    if mean_a.shape != (size,) or mean_b.shape != (size,) or not (covariance_a.shape == covariance_b.shape == (size, size)):
         raise ValueError(
             "expected means [F] and covariances [F, F]; received "
             f"{mean_a.shape}, {covariance_a.shape}, {mean_b.shape}, {covariance_b.shape}"

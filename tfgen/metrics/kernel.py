@@ -49,8 +49,7 @@ def kernel_distance(a, b, *, subsets: int = 100, subset_size: int | None = None,
         subset_size = min(1000, len(a), len(b))
     if not 2 <= subset_size <= min(len(a), len(b)):
         raise ValueError(
-            f"subset_size must be between 2 and the size of the smaller set, {min(len(a), len(b))}; "
-            f"received {subset_size}"
+            f"subset_size must be between 2 and the size of the smaller set, {min(len(a), len(b))}; received {subset_size}"
         )
     if subsets < 1:
         raise ValueError(f"subsets must be at least 1; received {subsets}")

@@ -39,8 +39,7 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
     same_width(real, fake, "real and fake")
     if not 1 <= k < min(len(real), len(fake)):
         raise ValueError(
-            f"k must be at least 1 and smaller than either set; "
-            f"received k={k} for {len(real)} real and {len(fake)} fake"
+            f"k must be at least 1 and smaller than either set; received k={k} for {len(real)} real and {len(fake)} fake"
         )
     real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
     inside_real = np.zeros(len(fake), np.int64)  # in how many real balls each fake lies

@@ -68,8 +68,6 @@ def neighbour_ratio(fake_to_train, test_to_train) -> float | None:
     for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):
         values = np.asarray(values, np.float64)
         if values.ndim != 1 or not values.size or not np.isfinite(values).all() or values.min() < 0:
-            raise ValueError(
-                f"{name} must be a non-empty vector of finite distances >= 0; shape {values.shape}"
-            )
+            raise ValueError(f"{name} must be a non-empty vector of finite distances >= 0; shape {values.shape}")
         medians.append(float(np.median(values)))
     return medians[0] / medians[1] if medians[1] > 0 else None

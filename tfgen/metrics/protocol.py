@@ -60,9 +60,7 @@ class Protocol:
         if self.weights not in _WEIGHTS:
             raise ValueError(f"weights must be one of {', '.join(_WEIGHTS)}; received {self.weights!r}")
         if self.batch_norm not in _BATCH_NORM:
-            raise ValueError(
-                f"batch_norm must be one of {', '.join(_BATCH_NORM)}; received {self.batch_norm!r}"
-            )
+            raise ValueError(f"batch_norm must be one of {', '.join(_BATCH_NORM)}; received {self.batch_norm!r}")
         pairs = dict(self.extra)
         for name, value in pairs.items():
             if not isinstance(name, str) or not isinstance(value, str | int | float | bool | None):
@@ -77,9 +75,7 @@ class Protocol:
     def from_dict(cls, values: dict[str, Any]) -> Protocol:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ValueError(
-                f"unknown protocol field(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-            )
+            raise ValueError(f"unknown protocol field(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         return cls(**values)
 
     def differences(self, other: Protocol, *, ignore: Iterable[str] = ()) -> dict[str, tuple]:
@@ -87,11 +83,7 @@ class Protocol:
         mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
         if unknown := sorted(ignore - set(mine)):
             raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
-        return {
-            name: (mine[name], theirs[name])
-            for name in mine
-            if name not in ignore and mine[name] != theirs[name]
-        }
+        return {name: (mine[name], theirs[name]) for name in mine if name not in ignore and mine[name] != theirs[name]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,14 +98,8 @@ class Result:
             for number in value if isinstance(value, list | tuple) else (value,):
                 if number is None:
                     continue
-                if (
-                    isinstance(number, bool)
-                    or not isinstance(number, int | float)
-                    or not math.isfinite(number)
-                ):
-                    raise ValueError(
-                        f"result {name!r} must be a finite number, a list of them or None; got {value!r}"
-                    )
+                if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                    raise ValueError(f"result {name!r} must be a finite number, a list of them or None; got {value!r}")
 
     def __getitem__(self, name: str):
         if name not in self.values:

@@ -244,7 +244,11 @@ class GenerativeModel(keras.Model):
         def decode(latent):
             return {"image": self.decode_images(latent)}
 
-        return {"serving_default": (serving_default, seeds), "sample": (sample, seeds), "decode": (decode, {"latent": latent})}
+        return {
+            "serving_default": (serving_default, seeds),
+            "sample": (sample, seeds),
+            "decode": (decode, {"latent": latent}),
+        }
 
 
 def encode_png(images):

@@ -14,9 +14,7 @@ import numpy as np
 def _latents(z, name: str) -> np.ndarray:
     z = np.asarray(z)
     if z.ndim != 2 or 0 in z.shape:
-        raise ValueError(
-            f"{name} must be latents [examples, Z] with at least one example; received shape {z.shape}"
-        )
+        raise ValueError(f"{name} must be latents [examples, Z] with at least one example; received shape {z.shape}")
     if not np.isfinite(z).all():
         raise ValueError(f"{name} must be finite; received NaN or infinity")
     return z.astype(np.float64)
@@ -44,9 +42,7 @@ def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) ->
     return np.concatenate([z, z + noise]).astype(np.float32)
 
 
-def vector_arithmetic(
-    a, b, c, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0
-) -> np.ndarray:
+def vector_arithmetic(a, b, c, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
     """Decodes concept(a) - concept(b) + concept(c) and its noisy copies.
 
     Args:
@@ -56,6 +52,4 @@ def vector_arithmetic(
     Returns:
       float32 [1 + copies, H, W, C], the result without noise first.
     """
-    return np.asarray(
-        decode(neighbourhood(combine(a, b, c), copies=copies, radius=radius, seed=seed)), np.float32
-    )
+    return np.asarray(decode(neighbourhood(combine(a, b, c), copies=copies, radius=radius, seed=seed)), np.float32)

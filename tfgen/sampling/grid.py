@@ -11,9 +11,7 @@ import numpy as np
 from tfgen.metrics._checks import image_batch
 
 
-def image_grid(
-    images, columns: int | None = None, *, padding: int = 1, background: float = 1.0
-) -> np.ndarray:
+def image_grid(images, columns: int | None = None, *, padding: int = 1, background: float = 1.0) -> np.ndarray:
     """Images [N, H, W, C] in [0, 1], row by row: float32 [rows (H + p) + p, columns (W + p) + p, C].
 
     Args:
@@ -30,8 +28,7 @@ def image_grid(
     columns = math.ceil(math.sqrt(count)) if columns is None else columns
     if columns < 1 or padding < 0 or not 0 <= background <= 1:
         raise ValueError(
-            "expected columns >= 1, padding >= 0 and background in [0, 1]; "
-            f"received {columns}, {padding} and {background}"
+            f"expected columns >= 1, padding >= 0 and background in [0, 1]; received {columns}, {padding} and {background}"
         )
     rows = math.ceil(count / columns)
     cells = np.full((rows * columns, height + padding, width + padding, channels), background, np.float32)

@@ -120,7 +120,7 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 def sample_for_show(model, num, seed=0):
-    """`num` images [num, H, W, C] of the averaged weights where there are any; a conditional model shows every class in turn."""
+    """`num` images [num, H, W, C], of the averaged weights if there are any; the classes in turn if conditional."""
     conditions = {"labels": np.arange(num, dtype=np.int32) % model.num_classes} if getattr(model, "num_classes", 0) else {}
     if model.ema is None:
         return model.sample(num, seed=seed, **conditions).numpy()

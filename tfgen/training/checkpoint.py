@@ -38,7 +38,7 @@ class Checkpoints(keras.callbacks.Callback):
             OSError: nothing could be written (full disk, read-only folder); names the last good checkpoint.
             FloatingPointError: a weight is not finite; nothing is written.
         """
-        for key, variable in self.variables.items():
+        for variable in self.variables.values():
             if variable.dtype.startswith(("float", "bfloat")) and not bool(
                 tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable.value)))
             ):
@@ -61,15 +61,15 @@ class Checkpoints(keras.callbacks.Callback):
         path = self.latest
         if path is None:
             return 0
-        saved = {k: shape for k, shape in tf.train.load_checkpoint(path).get_variable_to_shape_map().items()}
+        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
         prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
         escaped = {prefix + key.replace("/", ".S") + suffix: v for key, v in self.variables.items()}
         for name, variable in escaped.items():
             if name not in saved or tuple(saved[name]) != tuple(variable.shape):
                 key = name[len(prefix) : -len(suffix)].replace(".S", "/")
                 raise ValueError(
-                    f"Checkpoint {path} is of another model: {key} ({variable.path}) has shape {tuple(variable.shape)} here and "
-                    f"{saved.get(name, 'does not exist')} there."
+                    f"Checkpoint {path} is of another model: {key} ({variable.path}) has shape "
+                    f"{tuple(variable.shape)} here and {saved.get(name, 'does not exist')} there."
                 )
         self.manager.checkpoint.restore(path).assert_consumed()
         return int(self.source.step.value.numpy())

@@ -71,7 +71,7 @@ class DCGAN(AdversarialModel):
         stages = _default_stages(self.image_shape) if stages is None else int(stages)
         if stages < 1 or self.image_shape[0] % 2**stages or self.image_shape[1] % 2**stages:
             raise ValueError(
-                f"DCGAN doubles the side {stages} times, so height and width must be multiples of {2**max(stages, 1)}; "
+                f"DCGAN doubles the side {stages} times, so height and width must be multiples of {2 ** max(stages, 1)}; "
                 f"received image_shape {self.image_shape}. Choose other `stages` or resize the images."
             )
         settings = {"width": width, "stages": stages, "dense_width": dense_width, "dtype": self.dtype_policy}
@@ -83,7 +83,7 @@ class DCGAN(AdversarialModel):
     def features(self, images, labels=None):
         """The discriminator's features for a linear classifier (section 5.1).
 
-        Every convolution's output is max-pooled to a 4 x 4 grid (a smaller one stays as it is) and flattened; all are joined.
+        Every convolution's output, max-pooled to a 4 x 4 grid (a smaller one stays as it is), flattened and joined.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].

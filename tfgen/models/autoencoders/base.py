@@ -115,8 +115,7 @@ class LatentVariableModel(GenerativeModel):
         """
         if num_importance_samples < 1 or chunk < 1:
             raise ValueError(
-                "num_importance_samples and chunk must be at least 1; "
-                f"received {num_importance_samples} and {chunk}."
+                f"num_importance_samples and chunk must be at least 1; received {num_importance_samples} and {chunk}."
             )
         images = self.check_images(images)
         k, chunk = num_importance_samples, min(chunk, num_importance_samples)

@@ -25,7 +25,7 @@ import tensorflow_probability as tfp
 
 from tfgen.distributions import DiscretizedLogistic
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.presets import Preset
+from tfgen.presets import Preset, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -218,9 +218,7 @@ PRESETS = [
         data="mnist",
         source="the paper's width with a second hidden layer; Adam, cosine decay; for 20 minutes on two cores",
         steps=90_000,
-        compile_args=_adam(
-            {"class_name": "CosineDecay", "config": {"initial_learning_rate": 1e-3, "decay_steps": None, "alpha": 0.01}}
-        ),
+        compile_args=_adam(cosine_decay(1e-3)),
         binarization="dynamic",
     ),
     Preset(
