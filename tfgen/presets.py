@@ -4,6 +4,7 @@ Each model file lists its own; `get("vae/mnist")` finds them all. A preset is a 
 overridden by name.
 """
 
+import copy
 import dataclasses
 import difflib
 import importlib
@@ -81,7 +82,9 @@ class Preset:
     def build(self, **extra):
         """The model, compiled; `extra` adds constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
-        model.compile(**{name: self._over_run(value) for name, value in self.compile_args.items()})
+        # A copy: Keras writes into the configs that it reads.
+        settings = copy.deepcopy(self.compile_args)
+        model.compile(**{name: self._over_run(value) for name, value in settings.items()})
         return model
 
     def _over_run(self, value):

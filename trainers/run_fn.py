@@ -7,6 +7,8 @@ import pathlib
 import shutil
 import tempfile
 
+import tensorflow as tf
+
 import tfgen
 from tfgen.export import export_saved_model
 from trainers.train import TrainConfig, export_metadata, run_name, train
@@ -17,23 +19,24 @@ def run_fn(fn_args):
 
     Reads from `fn_args.custom_config`: `preset` (name), `overrides` ({name: value}), `workdir` (folder that outlives the
     execution: the run folder in it is named by configuration and data, so a killed training goes on), `seed`, `steps`,
-    `mixed_precision`, and the intervals of `TrainConfig`.
+    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: other code is another run).
 
     Raises:
         ValueError: an unknown key of custom_config, preset or override; no `preset`.
     """
     settings = dict(fn_args.custom_config or {})
-    root = settings.pop("workdir", None) or fn_args.model_run_dir
+    root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if "preset" not in settings or set(settings) - known:
         raise ValueError(
-            f"custom_config needs 'preset' and may have workdir, {', '.join(sorted(known))}; has {sorted(settings)}."
+            f"custom_config needs 'preset' and may have workdir, code, {', '.join(sorted(known))}; has {sorted(settings)}."
         )
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
     source = tfgen.data.from_tfrecords(
-        list(fn_args.train_files), image_shape=tuple(config.resolve().model_args["image_shape"])
+        [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))],
+        image_shape=tuple(config.resolve().model_args["image_shape"]),
     )
-    result = train(config, source, pathlib.Path(root) / run_name(config, source))
+    result = train(config, source, pathlib.Path(root) / run_name(config, source, code))
 
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)

@@ -165,23 +165,19 @@ def snapshot(config, preset, source):
     """What makes a run this run, as plain JSON: steps and logging may change when it goes on."""
     resolved = preset.config()
     resolved.pop("steps")
-    return json.loads(
-        json.dumps(
-            {
-                "preset": resolved,
-                "seed": config.seed,
-                "mixed_precision": config.mixed_precision,
-                "data": {"name": source.name, "split": source.split, "num_examples": source.num_examples,
-                         "fingerprint": source.fingerprint},
-            }
-        )
-    )  # fmt: skip
+    run = {
+        "preset": resolved,
+        "seed": config.seed,
+        "mixed_precision": config.mixed_precision,
+        "data": {"num_examples": source.num_examples, "fingerprint": source.fingerprint},
+    }
+    return json.loads(json.dumps(run))
 
 
-def run_name(config, source):
-    """Folder name that is the same for the same run: preset and a hash of `snapshot`."""
-    digest = hashlib.sha256(json.dumps(snapshot(config, config.resolve(), source), sort_keys=True).encode()).hexdigest()
-    return f"{config.preset.replace('/', '-')}-{digest[:12]}"
+def run_name(config, source, code=""):
+    """Folder name that is the same for the same run: preset and a hash of `snapshot` and `code`."""
+    run = json.dumps([snapshot(config, config.resolve(), source), code], sort_keys=True)
+    return f"{config.preset.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
 def open_run(workdir, config, preset, source):
@@ -198,7 +194,12 @@ def open_run(workdir, config, preset, source):
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        record = {"run": ours, "config": dataclasses.asdict(config), "versions": versions()}
+        record = {
+            "run": ours,
+            "data": f"{source.name}, {source.split}",
+            "config": dataclasses.asdict(config),
+            "versions": versions(),
+        }
         temporary.write_text(json.dumps(record, indent=2))
         temporary.replace(path)
     except OSError as error:
@@ -238,6 +239,6 @@ def export_metadata(record):
         "seed": run["seed"],
         "binarization": run["preset"]["binarization"],
         "dequantize": run["preset"]["dequantize"],
-        "data": run["data"],
+        "data": record["data"],
         "data_fingerprint": run["data"]["fingerprint"],
     }

@@ -2,13 +2,12 @@
 
 import argparse
 import pathlib
-import sys
 import time
 
 import numpy as np
 
 import tfgen
-from benchmarks.record import record
+from benchmarks.record import module_command, record
 from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
@@ -45,7 +44,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
     resolved = config.resolve()
     written = record(
         args.out,
-        command=f"python -m benchmarks.reproduce.{name} " + " ".join(sys.argv[1:]),
+        command=module_command(f"benchmarks.reproduce.{name}"),
         seed=args.seed,
         protocol={
             "preset": resolved.config(), "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),

@@ -1,0 +1,70 @@
+"""The GenerativeEvaluator component."""
+
+import json
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, component_spec, standard_artifacts
+
+from pipelines.components.generative_evaluator import executor, verdict
+
+
+class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
+    PARAMETERS = {
+        "data": component_spec.ExecutionParameter(type=str),  # JSON of Data.description()
+        "num_samples": component_spec.ExecutionParameter(type=int),
+        "seed": component_spec.ExecutionParameter(type=int),
+        "thresholds": component_spec.ExecutionParameter(type=str),  # JSON
+        "code": component_spec.ExecutionParameter(type=str),  # part of the cache key only
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "classifier": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "baseline_model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+    OUTPUTS = {
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class GenerativeEvaluator(base_component.BaseComponent):
+    """Measures a generator on the eval split, and blesses it or not.
+
+    Outputs `evaluation` (metrics.json with the protocol of each number, anchors, thresholds and verdict; samples.png,
+    neighbours.png, and reconstructions.png where the model reconstructs) and `blessing`, which Pusher reads.
+
+    Args:
+        examples: channel of transformed examples, splits train and eval.
+        model: channel of the Trainer's model: a SavedModel with the signature `sample`.
+        data: dict, `pipelines.data.Data.description()`.
+        classifier: channel of the ClassifierTrainer's model; without it only likelihoods are measured.
+        baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
+        num_samples: int; images that are generated; 0: as many as the eval split has.
+        seed: int.
+        thresholds: see `verdict`.
+        code: hash of the code that the result depends on; a change of it makes the component run again.
+    """
+
+    SPEC_CLASS = GenerativeEvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(self, examples, model, data, *, classifier=None, baseline_model=None,
+                 num_samples=0, seed=0, thresholds=None, code=""):  # fmt: skip
+        verdict.check_thresholds(thresholds or {})
+        if num_samples < 0 or num_samples == 1:
+            raise ValueError(f"num_samples must be 0 (as many as the eval split has) or >= 2; received {num_samples}.")
+        spec = GenerativeEvaluatorSpec(
+            examples=examples,
+            model=model,
+            classifier=classifier,
+            baseline_model=baseline_model,
+            data=json.dumps(data, sort_keys=True),
+            num_samples=num_samples,
+            seed=seed,
+            thresholds=json.dumps(thresholds or {}, sort_keys=True),
+            code=code,
+            evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+            blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,284 @@
+"""Measures an exported generator: sample metrics, likelihoods, anchors, the last blessed model; writes it all down.
+
+Only the SavedModel is used, loaded with plain `tf.saved_model.load`: what is measured is what will be served.
+"""
+
+import dataclasses
+import json
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines.components.generative_evaluator import figures, verdict
+
+MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
+SAMPLE_BATCH = 256
+LIKELIHOOD_BATCH = 100
+NOT_JUDGED = ("class_shares",)  # lists, for the report
+
+
+class Generator:
+    """An exported model: its signatures and its `tfgen.json`."""
+
+    def __init__(self, path):
+        path = str(path)
+        metadata = os.path.join(path, "assets.extra", "tfgen.json")
+        if not tf.io.gfile.exists(metadata):
+            raise FileNotFoundError(f"{metadata} is missing: {path} was not written by tfgen.export.")
+        with tf.io.gfile.GFile(metadata) as f:
+            self.metadata = json.load(f)
+        self._loaded = tf.saved_model.load(path)
+        self.signatures = self._loaded.signatures
+        if "sample" not in self.signatures:
+            raise ValueError(f"{path} has no signature 'sample'; it has {sorted(self.signatures)}.")
+
+    def sample(self, num, seed):
+        """float32 [num, H, W, C]; image i is that of the serving seed `seed * 2**32 + i`."""
+        inputs = {"seeds": np.arange(num, dtype=np.int64) + (int(seed) << 32), **conditions(self.metadata, num)}
+        parts = [
+            self.signatures["sample"](**{k: tf.constant(v[i : i + SAMPLE_BATCH]) for k, v in inputs.items()})[
+                "image"
+            ].numpy()
+            for i in range(0, num, SAMPLE_BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def map(self, name, images, batch_size=LIKELIHOOD_BATCH):
+        """Signature `name` (image -> an output of the same name or `image`) over all images."""
+        function = self.signatures[name]
+        (output,) = function.structured_outputs if len(function.structured_outputs) == 1 else (name,)
+        return np.concatenate(
+            [
+                function(image=tf.constant(images[i : i + batch_size]))[output].numpy()
+                for i in range(0, len(images), batch_size)
+            ]
+        )
+
+
+def conditions(metadata, num):
+    """What a conditional model is asked for: every class in turn."""
+    classes = metadata.get("config", {}).get("num_classes", 0)
+    return {"labels": np.arange(num, dtype=np.int32) % classes} if classes else {}
+
+
+def untrained_samples(metadata, num, seed):
+    """Images of a model of the same configuration before its first training step: the worst anchor."""
+    from tfgen import models
+
+    name = metadata["model"]
+    if name not in models.MODELS:
+        raise ValueError(f"tfgen.models has no model {name!r}; it has {', '.join(sorted(models.MODELS))}.")
+    return np.asarray(
+        models.MODELS[name].from_config(metadata["config"]).sample(num, seed=seed, **conditions(metadata, num))
+    )
+
+
+def reference_images(source, binarization):
+    """The images a generator was asked to imitate, as a Source.
+
+    A model of images binarised at a threshold imitates those. One that saw Bernoulli draws of the grey levels shows
+    their means, which are the grey levels themselves.
+    """
+    if binarization != "threshold":
+        return source
+    from tfgen import data
+
+    return data.from_arrays(
+        _images(source, {"binarization": "threshold"}, 0), source.labels() if source.has_labels else None, levels=2,
+        name=f"{source.name}-binarized",
+    )  # fmt: skip
+
+
+def _images(source, meta, seed):
+    """All images float32 [N, H, W, C], prepared as the model's training images were; the noise from `seed`."""
+    batches = source.batches(500, binarization=meta.get("binarization"), dequantize=bool(meta.get("dequantize")), seed=seed)
+    return np.concatenate([batch["image"].numpy() for batch in batches])
+
+
+def likelihoods(generator, source, seed):
+    """-> ({metric: mean}, protocol dict) of the signatures `log_prob` and `elbo`, where the model has them.
+
+    negative_log_likelihood: nats per image (the importance weighted bound), bits_per_dim: the same per dimension,
+    negative_elbo: nats per image. The images are binarised as the model was trained; dynamically with `seed`.
+    """
+    meta = generator.metadata
+    present = [name for name in ("log_prob", "elbo") if name in generator.signatures]
+    if not present:
+        return {}, {}
+    images = _images(source, meta, seed)
+    # A density of dequantised images becomes the probability of their levels by the width of one level.
+    log_levels = math.log2(source.levels) if meta.get("dequantize") else 0.0
+    values = {}
+    for name in present:
+        mean = float(np.mean(generator.map(name, images), dtype=np.float64))
+        if name == "log_prob":
+            values["negative_log_likelihood"] = -mean
+            values["bits_per_dim"] = -mean / (math.prod(source.image_shape) * math.log(2.0)) + log_levels
+        else:
+            values["negative_elbo"] = -mean
+    protocol = {
+        "data": source.name,
+        "data_fingerprint": source.fingerprint,
+        "split": "eval",
+        "n_real": len(images),
+        "binarization": meta.get("binarization"),
+        "dequantize": bool(meta.get("dequantize", False)),
+        "importance_samples": meta.get("importance_samples"),
+        "seed": seed,
+        "weights": meta.get("weights"),
+    }
+    return values, protocol
+
+
+def _sample_metrics(evaluator, images, metadata, known):
+    """-> ({metric: value}, protocol dict or None). Images that are not finite have the metrics `known`, all NaN."""
+    if not np.isfinite(images).all():
+        return dict.fromkeys(known, math.nan), None
+    extra = {"binarization": metadata.get("binarization")}
+    batch_norm = metadata.get("batch_norm", "moving")
+    result = evaluator(images, weights=metadata.get("weights", "raw"), batch_norm=batch_norm, extra=extra)
+    return dict(result.values), result.protocol.to_dict()
+
+
+def _numbers(values):
+    return {name: float(v) for name, v in values.items() if name not in NOT_JUDGED and isinstance(v, int | float)}
+
+
+def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=None, baseline_dir=None,
+             num_samples=0, seed=0, thresholds=None):  # fmt: skip
+    """Measures the SavedModel in `model_dir`, decides, and writes `output_dir`.
+
+    Args:
+        model_dir: folder with saved_model.pb and assets.extra/tfgen.json.
+        train, test: `tfgen.data.Source`s.
+        data_name: for the report.
+        output_dir: gets metrics.json, samples.png, neighbours.png and, where the model reconstructs,
+            reconstructions.png.
+        classifier_dir: of `tfgen.metrics.Classifier`; None: no sample metrics, likelihoods alone.
+        baseline_dir: SavedModel of the last blessed model, or None. It is measured here, with the same images,
+            features and seeds: numbers of another protocol are never compared.
+        num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
+        seed: of everything random.
+        thresholds: see `verdict`.
+
+    Returns: the content of metrics.json:
+        {"model": tfgen.json, "data", "classifier": {...} | None, "metrics": {name: {"value", "real", "untrained",
+        "baseline", "protocol": name in "protocols"}}, "protocols", "class_shares", "thresholds",
+        "verdict": {"blessed", "checks"}, "baseline": {...} | None, "notes"}; numbers that are not finite are null.
+    """
+    thresholds = thresholds or {}
+    generator = Generator(model_dir)
+    meta = generator.metadata
+    binarization = meta.get("binarization")
+    num = num_samples or min(test.num_examples, MAX_SAMPLES)
+    reference_train, reference_test = (reference_images(s, binarization) for s in (train, test))
+    samples = generator.sample(num, seed)
+    if samples.shape[1:] != tuple(test.image_shape):
+        raise ValueError(f"The model makes images {samples.shape[1:]}, the data set has {tuple(test.image_shape)}.")
+
+    values, protocols, anchors, notes = {}, {}, {"real": {}, "untrained": {}}, []
+    evaluator = classifier = None
+    if classifier_dir is not None:
+        from tfgen import metrics
+
+        classifier = metrics.Classifier.load(classifier_dir)
+        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, seed=seed)
+        real = evaluator.real_anchor(num)
+        if real.protocol.n_fake != num:
+            notes.append(f"The anchor of real images is of {real.protocol.n_fake} images, the generators' of {num}.")
+        anchors["real"] = dict(real.values)
+        anchors["untrained"] = _sample_metrics(evaluator, untrained_samples(meta, num, seed), meta, real.values)[0]
+        values, protocols["samples"] = _sample_metrics(evaluator, samples, meta, _numbers(real.values))
+        if protocols["samples"] is None:
+            notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
+    else:
+        notes.append("The data set has no labels, so there is no classifier and no metric of the samples.")
+
+    likelihood, protocols["likelihood"] = likelihoods(generator, test, seed)
+    baseline, baseline_note = _baseline(
+        baseline_dir, evaluator, meta, protocols["likelihood"], test, num, seed, anchors["real"]
+    )
+    judged = {**_numbers(values), **likelihood}
+    checks = verdict.judge(
+        judged,
+        thresholds,
+        untrained=_numbers(anchors["untrained"]),
+        baseline=baseline,
+        baseline_note=baseline_note,
+    )
+    content = {
+        "model": meta,
+        "data": data_name,
+        "classifier": None if classifier is None else {
+            "accuracy": classifier.accuracy, "weights_hash": classifier.weights_hash,
+            "description": classifier.description,
+        },
+        "metrics": {
+            name: {
+                "value": value,
+                "real": anchors["real"].get(name),
+                "untrained": anchors["untrained"].get(name),
+                "baseline": baseline.get(name),
+                "protocol": "likelihood" if name in likelihood else "samples",
+            }
+            for name, value in judged.items()
+        },
+        "class_shares": values.get("class_shares"),
+        "protocols": protocols,
+        "thresholds": thresholds,
+        "verdict": {
+            "blessed": all(check.passed for check in checks),
+            "checks": [dataclasses.asdict(check) for check in checks],
+        },
+        "baseline": {"note": baseline_note},
+        "notes": notes,
+    }  # fmt: skip
+    content = _finite(content)
+    _write(content, output_dir, generator, samples, reference_train, test, seed)
+    return content
+
+
+def _baseline(path, evaluator, meta, likelihood_protocol, test, num, seed, known):
+    """-> ({metric: value of the last blessed model, measured now}, why a metric is missing)."""
+    if path is None:
+        return {}, "there is none"
+    baseline = Generator(path)
+    for key in ("preset", "image_shape"):
+        if baseline.metadata.get(key) != meta.get(key):
+            return {}, f"it has another {key}: {baseline.metadata.get(key)} instead of {meta.get(key)}"
+    values, note = {}, ""
+    if evaluator is not None:
+        values.update(_numbers(_sample_metrics(evaluator, baseline.sample(num, seed), baseline.metadata, known)[0]))
+    likelihood, protocol = likelihoods(baseline, test, seed)
+    different = [k for k in protocol if k != "weights" and protocol[k] != likelihood_protocol.get(k)]
+    if different:
+        note = f"its likelihood has another protocol: {', '.join(different)}"
+    else:
+        values.update(likelihood)
+    return {name: value for name, value in values.items() if math.isfinite(value)}, note
+
+
+def _write(content, output_dir, generator, samples, reference_train, test, seed):
+    os.makedirs(output_dir, exist_ok=True)
+    figures.write_samples(os.path.join(output_dir, "samples.png"), samples)
+    if np.isfinite(samples).all():
+        figures.write_neighbours(os.path.join(output_dir, "neighbours.png"), samples, reference_train.images())
+    if "reconstruct" in generator.signatures:
+        images = _images(test.take(min(64, test.num_examples)), generator.metadata, seed)
+        figures.write_reconstructions(
+            os.path.join(output_dir, "reconstructions.png"), images, generator.map("reconstruct", images)
+        )
+    # Last: where metrics.json is, everything is.
+    with open(os.path.join(output_dir, "metrics.json"), "w") as f:
+        json.dump(content, f, indent=1, sort_keys=True, allow_nan=False)
+
+
+def _finite(value):
+    """JSON has no NaN: null stands for it; the verdict's reasons say what it was."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

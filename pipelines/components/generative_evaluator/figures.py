@@ -1,0 +1,54 @@
+"""Image arrays -> PNG files: sample grid, reconstructions, nearest training neighbours."""
+
+import numpy as np
+
+MIN_TILE = 32  # pixels; smaller images are enlarged by a whole factor, so that they can be looked at
+
+
+def grid(images, columns, *, gap=2):
+    """Images [N, H, W, C] in [0, 1] -> uint8 [rows, columns, C or 3]: row by row, white gaps, enlarged if small."""
+    images = np.asarray(images)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"A grid needs images [N, H, W, C] with N >= 1; received shape {images.shape}.")
+    n, height, width, channels = images.shape
+    factor = max(1, -(-MIN_TILE // max(height, width)))
+    rows = -(-n // columns)
+    pixels = np.round(np.clip(np.nan_to_num(images), 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    height, width = pixels.shape[1:3]
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        y, x = gap + (i // columns) * (height + gap), gap + (i % columns) * (width + gap)
+        canvas[y : y + height, x : x + width] = image
+    return canvas
+
+
+def write_png(path, pixels):
+    """uint8 [H, W, C], C in 1 to 4, to a PNG file."""
+    import tensorflow as tf
+
+    tf.io.write_file(str(path), tf.io.encode_png(pixels))
+
+
+def write_samples(path, samples, columns=16):
+    write_png(path, grid(samples[: columns * 10], min(columns, len(samples))))
+
+
+def write_reconstructions(path, images, reconstructions, columns=16):
+    """Pairs of rows: the image above, its reconstruction below."""
+    columns = min(columns, len(images))
+    rows = []
+    for i in range(0, len(images) - columns + 1, columns):  # whole rows only: a short one would shift the next
+        rows += [images[i : i + columns], reconstructions[i : i + columns]]
+    write_png(path, grid(np.concatenate(rows), columns))
+
+
+def write_neighbours(path, samples, reference, *, k=5, rows=12):
+    """A row per sample: the sample, then its `k` nearest images of `reference` (L2 on pixels)."""
+    samples, k = np.asarray(samples[:rows]), min(k, len(reference))
+    flat = np.asarray(reference, np.float64).reshape(len(reference), -1)
+    tiles = []
+    for sample in samples:
+        squared = ((flat - sample.reshape(1, -1)) ** 2).sum(axis=1)
+        tiles += [sample, *reference[np.argsort(squared, kind="stable")[:k]]]
+    write_png(path, grid(np.stack(tiles), k + 1))

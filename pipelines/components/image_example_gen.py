@@ -1,0 +1,94 @@
+"""ImageExampleGen: any data set that `tfgen.data` reads -> tf.Examples {image: PNG bytes, label: int64}, on Beam."""
+
+import functools
+import json
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format, struct_pb2
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.example_gen.component import QueryBasedExampleGen
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2
+from tfx.types import standard_component_specs
+from tfx.utils import proto_utils
+
+from pipelines import data as data_lib
+
+EXAMPLES_PER_SHARD = 1000
+
+
+@functools.lru_cache(maxsize=2)  # a worker reads a split once, not once per shard
+def _load(data_json, split):
+    return data_lib.load_split(json.loads(data_json), split)
+
+
+def encode_examples(source):
+    """Yields a tf.train.Example per image of `source`."""
+    images = np.round(source.images() * 255.0).astype(np.uint8)
+    labels = source.labels() if source.has_labels else None
+    for i in range(source.num_examples):
+        png = tf.io.encode_png(images[i]).numpy()
+        feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png]))}
+        if labels is not None:
+            feature["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(labels[i])]))
+        yield tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+class ReadShard(beam.DoFn):
+    """(first, last) -> the examples with these indices."""
+
+    def __init__(self, data_json, split):
+        self._data_json = data_json
+        self._split = split
+
+    def process(self, bounds):
+        source = _load(self._data_json, self._split)
+        yield from encode_examples(source.subset(range(*bounds)))
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Reads each split with `tfgen.data`, in shards."""
+
+    def GetInputSourceToExamplePTransform(self):
+        raise NotImplementedError("GenerateExamplesByBeam reads the splits itself.")
+
+    def GenerateExamplesByBeam(self, pipeline, exec_properties):
+        config = example_gen_pb2.CustomConfig()
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
+        unpacked = struct_pb2.Struct()
+        config.custom_config.Unpack(unpacked)
+        data_json = json.dumps(json_format.MessageToDict(unpacked)["data"], sort_keys=True)
+        input_config = example_gen_pb2.Input()
+        proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config)
+        _load.cache_clear()  # in one process, a second run must not see the first one's files
+        splits = {}
+        for split in input_config.splits:
+            count = _load(data_json, split.pattern).num_examples
+            shards = [(i, min(i + EXAMPLES_PER_SHARD, count)) for i in range(0, count, EXAMPLES_PER_SHARD)]
+            splits[split.name] = (
+                pipeline
+                | f"Shards[{split.name}]" >> beam.Create(shards)
+                | f"Read[{split.name}]" >> beam.ParDo(ReadShard(data_json, split.pattern))
+            )
+        return splits
+
+
+class ImageExampleGen(QueryBasedExampleGen):
+    """Outputs `examples` with the splits train and eval.
+
+    Args:
+        data: dict of `pipelines.data.Data.config()`; its fingerprint is part of the cache key, so that changed pixels
+            are read again and unchanged ones are not.
+    """
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, data):
+        struct = struct_pb2.Struct()
+        json_format.ParseDict({"data": data}, struct)
+        custom = example_gen_pb2.CustomConfig()
+        custom.custom_config.Pack(struct)
+        splits = [example_gen_pb2.Input.Split(name=name, pattern=name) for name in ("train", "eval")]
+        super().__init__(input_config=example_gen_pb2.Input(splits=splits), custom_config=custom)

@@ -1,0 +1,110 @@
+"""What the pipeline must know of a data set before it starts: resolved once by a runner, then passed as plain values."""
+
+import dataclasses
+
+import numpy as np
+
+HELD_OUT = 0.1  # the share held out for evaluation where a data set has no test split
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """A data set of `tfgen.data`, as `resolve` found it.
+
+    spec, options: arguments of `tfgen.data.load`. train_split, eval_split: its splits; eval_split None: the evaluation
+    split is HELD_OUT of train_split, by a fixed permutation. import_base: for records that are imported as they are
+    (ImportExampleGen): the folder that the glob patterns `train_split` and `eval_split` are relative to.
+    image_shape: (H, W, C). fingerprint: of both splits; a part of the cache keys.
+    """
+
+    spec: str
+    image_shape: tuple
+    fingerprint: str
+    options: dict = dataclasses.field(default_factory=dict)
+    train_split: str = "train"
+    eval_split: str | None = "test"
+    import_base: str | None = None
+    num_classes: int | None = None
+    class_names: tuple | None = None
+    levels: int = 256
+    num_examples: tuple = ()  # (train, eval)
+    statistics: dict = dataclasses.field(default_factory=dict)  # for the report, see `describe`
+
+    def description(self):
+        """The JSON-able dict that `pipelines.components.examples.source` takes."""
+        return {
+            "name": self.spec,
+            "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "levels": self.levels,
+        }
+
+    def config(self):
+        """The JSON-able dict that `load_split` takes, with the fingerprint."""
+        names = ("spec", "options", "train_split", "eval_split", "import_base", "fingerprint")
+        return {name: getattr(self, name) for name in names}
+
+
+def load_split(config, name):
+    """-> the `tfgen.data.Source` of split `name` ("train" or "eval") of a `Data.config()`."""
+    import tfgen
+
+    if name not in ("train", "eval"):
+        raise ValueError(f"The pipeline's splits are 'train' and 'eval'; received {name!r}.")
+    spec, options, base = config["spec"], dict(config["options"]), config.get("import_base")
+    split = config["train_split"] if name == "train" else config["eval_split"]
+    if base:
+        return tfgen.data.load(f"tfrecord:{base}/{split}", **options)
+    if config["eval_split"] is not None:
+        return tfgen.data.load(spec, split, **options)
+    source = tfgen.data.load(spec, config["train_split"], **options)
+    order = np.random.default_rng(0).permutation(source.num_examples)
+    held_out = max(1, round(HELD_OUT * source.num_examples))
+    return source.subset(np.sort(order[:held_out] if name == "eval" else order[held_out:]))
+
+
+def resolve(spec, options=None, *, train_split="train", eval_split="test", import_base=None):
+    """Reads both splits once and checks that the pipeline can work with them; -> Data.
+
+    Raises: what `tfgen.data.load` raises for an unknown or unreadable data set; ValueError where a split is empty or
+    the splits differ in shape.
+    """
+    config = {"spec": spec, "options": dict(options or {}), "train_split": train_split, "eval_split": eval_split,
+              "import_base": import_base}  # fmt: skip
+    train, evaluation = load_split(config, "train"), load_split(config, "eval")
+    for name, source in (("train", train), ("eval", evaluation)):
+        if source.num_examples < 2:
+            raise ValueError(f"The {name} split of {spec!r} has {source.num_examples} images; at least 2 are needed.")
+    if train.image_shape != evaluation.image_shape:
+        raise ValueError(
+            f"The splits of {spec!r} have different image shapes: train {train.image_shape}, eval "
+            f"{evaluation.image_shape}. Give a size (and channels) to bring them to one shape."
+        )
+    return Data(
+        **config,
+        statistics=describe(train, evaluation),
+        image_shape=tuple(train.image_shape),
+        fingerprint=f"{train.fingerprint}-{evaluation.fingerprint}",
+        num_classes=train.num_classes,
+        class_names=None if train.class_names is None else tuple(train.class_names),
+        levels=train.levels,
+        num_examples=(train.num_examples, evaluation.num_examples),
+    )
+
+
+def describe(train, evaluation, limit=10_000):
+    """{"class_counts": [[int] * classes of train, of eval] or None, "pixel_mean", "pixel_std": of the first `limit`
+    training images in [0, 1], "pixel_histogram": shares in 16 equal bins, "skipped": [(file, reason)]}."""
+    pixels = train.images(min(limit, train.num_examples))
+    histogram = np.histogram(pixels, bins=16, range=(0.0, 1.0))[0]
+    counts = None
+    if train.has_labels and evaluation.has_labels:
+        counts = [np.bincount(s.labels(), minlength=train.num_classes).tolist() for s in (train, evaluation)]
+    return {
+        "class_counts": counts,
+        "pixel_mean": float(pixels.mean(dtype=np.float64)),
+        "pixel_std": float(pixels.std(dtype=np.float64)),
+        "pixel_histogram": (histogram / histogram.sum()).tolist(),
+        "skipped": [*train.skipped, *evaluation.skipped],
+    }

@@ -1,0 +1,94 @@
+"""Compiles the pipeline for Kubeflow Pipelines / Vertex AI to a JSON file; needs no cluster and no network.
+
+    python -m pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
+
+The image must hold tfgen with the extra [tfx] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own images
+set it to 1, and TensorFlow Probability then fails beside Keras 3). All code is named by dotted paths, so nothing is
+uploaded at compile time.
+
+Kubeflow knows only TFX's own LatestBlessedModelStrategy, which looks for the last blessed model of the whole pipeline,
+so give each preset a pipeline of its own there. The evaluator never compares models of different presets.
+"""
+
+import argparse
+import sys
+
+import tfgen
+
+
+def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branches, workdir, push_base_directory,
+                     num_samples=0, evaluation_seed=0, beam_pipeline_args=None):  # fmt: skip
+    """Writes the IR to the file `output`; -> the same as a dict. The arguments are those of `create_pipeline`.
+
+    Args:
+        output: path of the JSON file.
+        image: container image, see above.
+    """
+    import pathlib
+
+    from tfx import v1 as tfx
+
+    from pipelines.pipeline import create_pipeline
+
+    output = pathlib.Path(output).absolute()
+    pipeline = create_pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        data=data,
+        branches=branches,
+        workdir=workdir,
+        push_base_directory=push_base_directory,
+        num_samples=num_samples,
+        evaluation_seed=evaluation_seed,
+        beam_pipeline_args=beam_pipeline_args,
+        baseline_strategy=tfx.dsl.experimental.LatestBlessedModelStrategy,
+    )
+    runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
+        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image),
+        output_dir=str(output.parent),
+        output_filename=output.name,
+    )
+    return runner.run(pipeline)
+
+
+def main(argv=None):
+    """`python -m pipelines.kubeflow`; -> exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.kubeflow",
+        description="Compiles the pipeline for Kubeflow Pipelines / Vertex AI.",
+        epilog="The image must set TF_USE_LEGACY_KERAS=0.",
+    )
+    add = parser.add_argument
+    add("--output", default="pipeline.json")
+    add("--image", required=True, help="container image with tfgen[tfx] and TF_USE_LEGACY_KERAS=0")
+    add("--pipeline_name", default="tfgen", help="(default: %(default)s)")
+    add("--pipeline_root", required=True, help="bucket of the artifacts")
+    add("--workdir", required=True, help="bucket or shared folder of the trainers' run folders")
+    add("--push_to", required=True, help="bucket or folder that TensorFlow Serving loads from")
+    add("--data", default="digits", help="readable here (its shape is looked up) and in the containers")
+    add("--preset", action="append", dest="presets", required=True)
+    add("--steps", type=int, default=None)
+    args = parser.parse_args(argv)
+
+    from pipelines import data as data_lib
+    from pipelines.local import DEMO_THRESHOLDS
+    from pipelines.pipeline import Branch
+
+    for preset in args.presets:
+        tfgen.presets.get(preset)
+    compile_pipeline(
+        args.output,
+        image=args.image,
+        pipeline_name=args.pipeline_name,
+        pipeline_root=args.pipeline_root,
+        data=data_lib.resolve(args.data),
+        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p, {})) for p in args.presets],
+        workdir=args.workdir,
+        push_base_directory=args.push_to,
+    )
+    print(f"wrote {args.output}; submit it with the Kubeflow Pipelines or Vertex AI client")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,464 @@
+"""Runs the pipeline on this machine: LocalDagRunner, ML Metadata in SQLite, everything under one workspace folder.
+
+    <workspace>/pipeline.log     what TensorFlow, Beam and TFX say
+    <workspace>/metadata.sqlite  ML Metadata: what ran, from what, how long
+    <workspace>/artifacts/       outputs of the components
+    <workspace>/runs/            run folders of the trainers (checkpoints, TensorBoard)
+    <workspace>/pushed/<model>/<version>/  what TensorFlow Serving loads
+    <workspace>/report.html
+
+A run that was killed goes on where it was: finished components are cached, the trainer resumes from its run folder.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import re
+import sys
+import threading
+import time
+
+import tfgen
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+# When the demo's models count as good: far from the untrained generator, and not clearly worse than the last one.
+DEMO_THRESHOLDS = {
+    "vae/digits": {
+        "frechet_classifier_distance": {"relative_to_untrained": 0.2, "max_worsening": 0.5},
+        "negative_log_likelihood": {"upper": 18.5, "max_worsening": 0.05},
+    },
+    "dcgan/digits": {
+        "frechet_classifier_distance": {"relative_to_untrained": 0.1, "max_worsening": 1.0},
+        "classifier_score": {"lower": 7.5},
+        "num_classes": {"lower": 10},
+    },
+}
+DEMO_PRESETS = tuple(DEMO_THRESHOLDS)
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be done; found before anything was started."""
+
+
+class PipelineFailure(RuntimeError):
+    """A component failed; the message names it, the cause and the log."""
+
+
+def check_workspace(workspace):
+    """Makes the folder; raises UsageError where it cannot be written."""
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        probe = workspace / f".write-test-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"The workspace {workspace} cannot be written: {error}. Choose another one.") from error
+
+
+def check_request(presets, overrides, thresholds, steps=None):
+    """Raises UsageError for an unknown or repeated preset, an unknown override, a number of steps or of examples per
+    batch that is not positive, or a malformed threshold. `steps`: int, {preset: int} or None."""
+    from pipelines.components.generative_evaluator import verdict
+    from trainers.train import TrainConfig
+
+    if not presets:
+        raise UsageError("No preset was given.")
+    if len(set(presets)) != len(presets):
+        raise UsageError(f"Each preset can be given once; received {', '.join(presets)}.")
+    try:
+        for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
+            of_preset = steps.get(preset) if isinstance(steps, dict) else steps
+            TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
+            verdict.check_thresholds(thresholds.get(preset, {}))
+    except (ValueError, TypeError) as error:
+        raise UsageError(str(error)) from error
+
+
+def run(
+    *,
+    workspace="tfgen-demo",
+    data="digits",
+    data_options=None,
+    presets=DEMO_PRESETS,
+    steps=None,
+    overrides=None,
+    thresholds=None,
+    num_samples=0,
+    seed=0,
+    mixed_precision=False,
+    cache=True,
+    beam_args=(),
+    train_split="train",
+    eval_split="test",
+    import_base=None,
+    out=None,
+):
+    """Runs the whole pipeline and writes the report.
+
+    Args:
+        workspace: folder; made if it is not there.
+        data: data spec of `tfgen.data.load`; data_options: its options.
+        presets: names of `tfgen.presets`.
+        steps: None (the presets' numbers), int for all, or {preset: int}.
+        overrides: {preset: {name: value}}.
+        thresholds: {preset: thresholds}; None: the demo's, for presets that have some.
+        num_samples: images generated for each evaluation; 0: as many as the eval split has.
+        seed: of training, classifier and evaluation.
+        mixed_precision: bool.
+        cache: False runs everything anew.
+        beam_args: Beam pipeline options.
+        train_split, eval_split, import_base: see `pipelines.data.Data`.
+        out: text stream for the progress; default sys.stdout.
+
+    Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
+
+    Raises: UsageError before anything starts; PipelineFailure where a component failed.
+    """
+    started = time.monotonic()
+    workspace = pathlib.Path(workspace).expanduser().absolute()
+    data = f"tfrecord:{import_base}" if import_base else data
+    overrides = overrides or {}
+    thresholds = DEMO_THRESHOLDS if thresholds is None else thresholds
+    check_workspace(workspace)
+    log_path = workspace / "pipeline.log"
+    with _quiet(log_path, out or sys.stdout) as console:
+        check_request(presets, overrides, thresholds, steps)
+        resolved = _resolve(data, data_options, train_split, eval_split, import_base)
+        console(
+            f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
+            f"{'x'.join(map(str, resolved.image_shape))}"
+        )
+        for preset in presets:
+            _check_fit(tfgen.presets.get(preset).override(overrides.get(preset, {})), resolved)
+        console(f"workspace {workspace}")
+        console(f"log       {log_path}")
+        console("loading TFX, which can take half a minute ...")
+        branches = [
+            {
+                "preset": preset,
+                "steps": steps.get(preset) if isinstance(steps, dict) else steps,
+                "overrides": overrides.get(preset, {}),
+                "seed": seed,
+                "mixed_precision": mixed_precision,
+                "thresholds": thresholds.get(preset, {}),
+            }
+            for preset in presets
+        ]
+        options = {
+            "num_samples": num_samples,
+            "evaluation_seed": seed,
+            "enable_cache": cache,
+            "beam_pipeline_args": ["--direct_running_mode=in_memory", "--direct_num_workers=1", *beam_args],
+        }
+        outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
+        console(f"finished in {time.monotonic() - started:.0f} s")
+        _print_outcome(outcome, console)
+    return outcome
+
+
+def _resolve(data, options, train_split, eval_split, import_base):
+    from pipelines import data as data_lib
+
+    try:
+        return data_lib.resolve(data, options, train_split=train_split, eval_split=eval_split, import_base=import_base)
+    except (ValueError, TypeError, OSError, LookupError, ImportError) as error:
+        raise UsageError(f"The data set {data!r} cannot be used: {error}") from error
+
+
+def _check_fit(preset, data):
+    """What the trainer would refuse is refused here, not after minutes of preparing data."""
+    expected = tuple(preset.model_args["image_shape"])
+    if expected != tuple(data.image_shape):
+        raise UsageError(
+            f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {tuple(data.image_shape)}. "
+            "Give the data set a size (and channels), or override image_shape."
+        )
+    if preset.batch_size > data.num_examples[0]:
+        raise UsageError(
+            f"The preset {preset.name!r} has batches of {preset.batch_size}, {data.spec!r} has "
+            f"{data.num_examples[0]} training images. Override batch_size."
+        )
+
+
+def run_demo(workspace="tfgen-demo", **kwargs):
+    """What `tfgen demo` calls: VAE and DCGAN on the digits; the arguments are those of `run`. -> exit code."""
+    return main_of(workspace=workspace, **kwargs)
+
+
+def main_of(**kwargs):
+    """`run`, with errors as messages; -> exit code."""
+    try:
+        return run(**kwargs)["exit_code"]
+    except UsageError as error:
+        print(f"tfgen: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except PipelineFailure as error:
+        print(f"tfgen: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("tfgen: interrupted; the next run goes on from here", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run_pipeline(workspace, data, branches, options, console, log_path):
+    from tfx import v1 as tfx
+
+    from pipelines import local_runner, report, runs
+    from pipelines.pipeline import Branch, create_pipeline
+
+    branches = [Branch(**branch) for branch in branches]
+    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite"))
+    pipeline = create_pipeline(
+        pipeline_name="tfgen",
+        pipeline_root=str(workspace / "artifacts"),
+        data=data,
+        branches=branches,
+        workdir=str(workspace / "runs"),
+        push_base_directory=str(workspace / "pushed"),
+        metadata_connection_config=metadata,
+        **options,
+    )
+    progress = _Progress(console, workspace / "runs", {b.slug: total_steps(b) for b in branches})
+    try:
+        local_runner.Runner(progress).run(pipeline)
+    except Exception as error:
+        logging.getLogger().exception("The pipeline failed.")
+        where = progress.current or "The start of the pipeline"
+        raise PipelineFailure(f"{where} failed: {_first_lines(error)}\nThe full log is in {log_path}.") from error
+    finally:
+        progress.close()
+    record = runs.read(metadata, branches)
+    page = workspace / "report.html"
+    report.write(page, record, data)
+    record["report"] = str(page)
+    record["exit_code"] = EXIT_OK if all(m["blessed"] for m in record["models"].values()) else EXIT_NOT_BLESSED
+    return record
+
+
+def total_steps(branch):
+    return branch.steps or tfgen.presets.get(branch.preset).steps
+
+
+class _Progress:
+    """A line when a component starts and when it ends; follows the histories that the trainers write meanwhile."""
+
+    def __init__(self, console, runs_dir, steps, interval=5.0):
+        self.current = None
+        self._console, self._runs_dir, self._steps = console, runs_dir, steps
+        self._started = self._since = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(interval,), daemon=True)
+        self._thread.start()
+
+    def start(self, node):
+        self._started, self._since, self.current = time.monotonic(), time.time(), node
+        if not _is_resolver(node):
+            self._console(f"  {node} ...")
+
+    def finish(self, node, cached):
+        self.current = None
+        if not _is_resolver(node):
+            seconds = time.monotonic() - self._started
+            self._console(f"  {node:32s} {'cached' if cached else 'done':>6s} {seconds:7.1f} s")
+
+    def _follow(self, interval):
+        said = {}
+        while not self._stop.wait(interval):
+            node = self.current or ""
+            if not node.startswith("Trainer."):
+                continue
+            slug = node.removeprefix("Trainer.")
+            for path in self._runs_dir.glob(f"{slug}-*/history.jsonl"):
+                line = _last_line(path)
+                if line and path.stat().st_mtime >= self._since and said.get(path) != line.get("step"):
+                    said[path] = line.get("step")
+                    losses = "  ".join(f"{k} {v:.4g}" for k, v in line.items() if k != "step")
+                    self._console(f"      {slug} step {line.get('step')}/{self._steps.get(slug, '?')}  {losses}")
+
+    def close(self):
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+
+def _is_resolver(node):
+    return node.startswith("LastBlessed.")
+
+
+def _last_line(path):
+    """The last whole JSON line; a line that is just being written is left for the next time."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    for text in reversed(lines[-2:]):
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(text)
+    return None
+
+
+@contextlib.contextmanager
+def _quiet(log_path, out):
+    """Sends this process' stdout and stderr, that of C++ and of child processes too, to the log file.
+
+    Yields a function that writes a line to `out` as it was, and to the log.
+    """
+    for stream in (out, sys.stdout, sys.stderr):
+        stream.flush()
+    try:
+        shown = os.fdopen(os.dup(out.fileno()), "w", buffering=1)
+    except (AttributeError, OSError, ValueError):
+        shown = out  # not a file, e.g. io.StringIO
+    saved = os.dup(1), os.dup(2)
+    log = open(log_path, "a", buffering=1)  # noqa: SIM115
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    absl_logger = logging.getLogger("absl")
+    before = root.handlers[:], root.level, absl_logger.handlers[:], absl_logger.level
+    root.handlers, absl_logger.handlers = [handler], []
+    root.setLevel(logging.INFO)
+    absl_logger.setLevel(logging.INFO)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+
+    def console(line):
+        print(line, file=shown, flush=True)
+        root.info("tfgen: %s", line)
+
+    try:
+        # Python's own streams as well: they need not be the descriptors 1 and 2 (notebooks, pytest).
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield console
+    finally:
+        log.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in saved:
+            os.close(descriptor)
+        root.handlers, absl_logger.handlers = before[0], before[2]
+        root.setLevel(before[1])
+        absl_logger.setLevel(before[3])
+        # The log stays open: handlers that libraries made meanwhile hold it.
+        if shown is not out:
+            shown.close()
+
+
+def _first_lines(error, lines=4):
+    text = str(error).strip() or type(error).__name__
+    return f"{type(error).__name__}: " + "\n".join(text.splitlines()[:lines])
+
+
+def _print_outcome(outcome, console):
+    for preset, model in outcome["models"].items():
+        console("")
+        console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
+        for reason in model["reasons"]:
+            console(f"  reason   {reason}")
+        console(f"  samples  {model['samples']}")
+        console(f"  metrics  {model['metrics']}")
+        if model["pushed"]:
+            when = "" if model["pushed_now"] else " (by an earlier run)"
+            console(f"  pushed   {model['pushed']}{when}")
+        else:
+            console("  pushed   nothing: only blessed models are pushed")
+    console("")
+    console(f"report     {outcome['report']}")
+
+
+def build_parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.local",
+        description="Data set -> trained, measured and pushed generators, on this machine.",
+        epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
+        "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
+    )
+    add = parser.add_argument
+    add(
+        "--workspace",
+        default="tfgen-demo",
+        help="folder of everything that is written (default: %(default)s)",
+    )
+    add("--data", default="digits", help="data set, as tfgen.data.load takes it (default: %(default)s)")
+    add("--data_options", type=_json_dict, default={}, metavar="JSON",
+        help="options of the data set, e.g. '{\"size\": [28, 28], \"manual_dir\": \"/data/mnist\"}'")  # fmt: skip
+    add("--train_split", default="train", help="(default: %(default)s)")
+    add("--eval_split", default="test",
+        help="(default: %(default)s); '-': hold out a tenth of the training split, for sets without one")  # fmt: skip
+    add("--import_base", default=None,
+        help="instead of --data: a folder of TFRecords of {image, label} to be imported as they are; --train_split and "
+        "--eval_split are then glob patterns in it")  # fmt: skip
+    add("--preset", action="append", dest="presets", metavar="NAME",
+        help=f"may be repeated (default: {' and '.join(DEMO_PRESETS)})")  # fmt: skip
+    add("--steps", type=int, default=None, help="training steps (default: the preset's)")
+    add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
+        help="a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
+    add("--thresholds", type=_json_dict, default=None, metavar="JSON",
+        help="{preset: {metric: {rule: bound}}}, rules: upper, lower, relative_to_untrained, max_worsening "
+        "(default: the demo's)")  # fmt: skip
+    add(
+        "--num_samples",
+        type=int,
+        default=0,
+        help="images per evaluation (default: as many as the eval split has)",
+    )
+    add("--seed", type=int, default=0)
+    add("--mixed_precision", action="store_true", help="train in bfloat16")
+    add("--no_cache", action="store_true", help="run every component, changed or not")
+    add("--beam_arg", action="append", default=[], help="a Beam pipeline option; may be repeated")
+    return parser
+
+
+def _json_dict(text):
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}; received {text!r}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON object; received {text!r}")
+    return value
+
+
+def parse_overrides(texts):
+    """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is not JSON is a string."""
+    result = {}
+    for text in texts:
+        match = re.fullmatch(r"([^:=]+):([^=]+)=(.*)", text)
+        if not match:
+            raise UsageError(f"--override must read PRESET:NAME=VALUE; received {text!r}.")
+        preset, name, value = match.groups()
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(value)
+        result.setdefault(preset, {})[name] = value
+    return result
+
+
+def main(argv=None):
+    """`python -m pipelines.local`; -> exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        overrides = parse_overrides(args.override)
+    except UsageError as error:
+        print(f"tfgen: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    return main_of(
+        workspace=args.workspace,
+        data=args.data,
+        data_options=args.data_options,
+        presets=tuple(args.presets or DEMO_PRESETS),
+        steps=args.steps,
+        overrides=overrides,
+        thresholds=args.thresholds,
+        num_samples=args.num_samples,
+        seed=args.seed,
+        mixed_precision=args.mixed_precision,
+        cache=not args.no_cache,
+        beam_args=args.beam_arg,
+        train_split=args.train_split,
+        eval_split=None if args.eval_split == "-" else args.eval_split,
+        import_base=args.import_base,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

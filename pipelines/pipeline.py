@@ -1,0 +1,190 @@
+"""The pipeline: data set -> (per preset) trained, measured, blessed and pushed generator. Paths come as arguments.
+
+ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
+                -> Transform -> ClassifierTrainer
+                             -> per preset: Trainer -> GenerativeEvaluator (against the last blessed) -> Pusher
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+
+from tfx import v1 as tfx
+from tfx.types import channel, standard_artifacts
+
+from pipelines.components.classifier_trainer import ClassifierTrainer
+from pipelines.components.generative_evaluator.component import GenerativeEvaluator
+from pipelines.components.image_example_gen import ImageExampleGen
+from pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    """One preset in the pipeline: what to train and when it is good enough.
+
+    steps None: the preset's number. overrides: of the preset, as `trainers.run_fn` takes them. thresholds: see
+    `pipelines.components.generative_evaluator.verdict`.
+    """
+
+    preset: str
+    steps: int | None = None
+    overrides: dict = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    mixed_precision: bool = False
+    thresholds: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def slug(self):
+        return self.preset.replace("/", "-")
+
+
+def code_hash(*packages):
+    """Hash of the Python files of `packages` (folders beside this one): a part of the cache keys, so that a component
+    runs again when the code that made its result has changed."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for package in packages:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def create_pipeline(
+    *,
+    pipeline_name,
+    pipeline_root,
+    data,
+    branches,
+    workdir,
+    push_base_directory,
+    num_samples=0,
+    evaluation_seed=0,
+    enable_cache=True,
+    metadata_connection_config=None,
+    beam_pipeline_args=None,
+    baseline_strategy=PreviousBlessedModelStrategy,
+):
+    """Builds the TFX pipeline.
+
+    Args:
+        pipeline_name: str.
+        pipeline_root: folder (or bucket) of the artifacts.
+        data: `pipelines.data.Data`.
+        branches: sequence of `Branch`, one per preset.
+        workdir: folder of the trainers' run folders; stable over runs, so that a killed training is resumed.
+        push_base_directory: the model of preset `vae/digits` is pushed to `<push_base_directory>/vae-digits/<version>`.
+        num_samples: int; images that each evaluation generates; 0: as many as the eval split has.
+        evaluation_seed: int; of the classifier and of the generated images.
+        enable_cache: bool.
+        metadata_connection_config: of ML Metadata; None where the orchestrator has its own.
+        beam_pipeline_args: list of str.
+        baseline_strategy: finds the model to compare with. Orchestrators that know only TFX's own
+            `LatestBlessedModelStrategy` are given that.
+
+    Returns: `tfx.dsl.Pipeline`.
+    """
+    if not branches:
+        raise ValueError("The pipeline needs at least one preset; received none.")
+    slugs = [branch.slug for branch in branches]
+    if len(set(slugs)) != len(slugs):
+        raise ValueError(f"Each preset can appear once; received {[b.preset for b in branches]}.")
+
+    if data.import_base is not None:
+        example_gen = tfx.components.ImportExampleGen(
+            input_base=data.import_base,
+            input_config=tfx.proto.Input(
+                splits=[
+                    tfx.proto.Input.Split(name="train", pattern=data.train_split),
+                    tfx.proto.Input.Split(name="eval", pattern=data.eval_split),
+                ]
+            ),
+        )
+    else:
+        example_gen = ImageExampleGen(data.config())
+    statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
+    validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    transform = tfx.components.Transform(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="pipelines.preprocessing.preprocessing_fn",
+        custom_config={"image_shape": list(data.image_shape)},
+        disable_statistics=True,  # per pixel they say nothing, and cost more than the decoding
+        disable_analyzer_cache=True,
+    )
+    examples = transform.outputs["transformed_examples"]
+    components = [example_gen, statistics, schema, validator, transform]
+
+    classifier = None
+    if data.num_classes:
+        classifier = ClassifierTrainer(
+            examples, data.description(), seed=evaluation_seed, code=code_hash("tfgen/metrics", "tfgen/data")
+        )
+        components.append(classifier)
+
+    for branch in branches:
+        components += _branch(
+            branch, data, transform, schema, classifier, workdir, push_base_directory, num_samples, evaluation_seed,
+            baseline_strategy,
+        )  # fmt: skip
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=components,
+        enable_cache=enable_cache,
+        metadata_connection_config=metadata_connection_config,
+        beam_pipeline_args=beam_pipeline_args,
+    )
+
+
+def _branch(branch, data, transform, schema, classifier, workdir, push_base, num_samples, seed, baseline_strategy):
+    slug = branch.slug
+    examples = transform.outputs["transformed_examples"]
+    trainer = tfx.components.Trainer(
+        run_fn="trainers.run_fn.run_fn",
+        examples=examples,
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(num_steps=branch.steps or 0),
+        eval_args=tfx.proto.EvalArgs(num_steps=0),
+        custom_config={
+            "preset": branch.preset,
+            "overrides": dict(branch.overrides),
+            "workdir": str(workdir),
+            "seed": branch.seed,
+            "steps": branch.steps,
+            "mixed_precision": branch.mixed_precision,
+            "code": code_hash("tfgen", "trainers"),
+        },
+    ).with_id(f"Trainer.{slug}")
+
+    # All models this trainer ever made, and all blessings: a blessing names its model by id.
+    channels = {
+        # Without output_key: with it the compiler would take this channel and `current` for the same one.
+        "model": channel.Channel(type=standard_artifacts.Model, producer_component_id=trainer.id),
+        "model_blessing": channel.Channel(type=standard_artifacts.ModelBlessing),
+    }
+    if baseline_strategy is PreviousBlessedModelStrategy:
+        channels["current"] = trainer.outputs["model"]
+    baseline = tfx.dsl.Resolver(strategy_class=baseline_strategy, **channels).with_id(f"LastBlessed.{slug}")
+
+    evaluator = GenerativeEvaluator(
+        examples=examples,
+        model=trainer.outputs["model"],
+        classifier=classifier.outputs["model"] if classifier else None,
+        baseline_model=baseline.outputs["model"],
+        data=data.description(),
+        num_samples=num_samples,
+        seed=seed,
+        thresholds=branch.thresholds,
+        code=code_hash("tfgen", "pipelines/components/generative_evaluator"),
+    ).with_id(f"GenerativeEvaluator.{slug}")
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=f"{str(push_base).rstrip('/')}/{slug}")
+        ),
+    ).with_id(f"Pusher.{slug}")
+    return [trainer, baseline, evaluator, pusher]

@@ -1,0 +1,64 @@
+import json
+
+import numpy as np
+import pytest
+
+from pipelines import data as data_lib
+
+
+def write_images(folder, images):
+    import tensorflow as tf
+
+    folder.mkdir(parents=True)
+    for i, image in enumerate(images):
+        (folder / f"{i:03d}.png").write_bytes(tf.io.encode_png(image).numpy())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 1), dtype=np.uint8)
+    write_images(tmp_path / "images" / "a", images[:20])
+    write_images(tmp_path / "images" / "b", images[20:])
+    return tmp_path / "images"
+
+
+def test_digits():
+    data = data_lib.resolve("digits")
+    assert data.image_shape == (8, 8, 1) and data.num_classes == 10 and data.levels == 17
+    assert data.num_examples == (1400, 397) and sum(data.statistics["class_counts"][1]) == 397
+    assert sum(data.statistics["pixel_histogram"]) == pytest.approx(1.0)
+    assert data_lib.resolve("digits").fingerprint == data.fingerprint
+    json.dumps([data.config(), data.description()])
+
+
+def test_held_out_images_are_the_same_every_time_and_not_trained_on(folder):
+    data = data_lib.resolve(f"folder:{folder}", eval_split=None)
+    assert data.num_examples == (27, 3) and data.eval_split is None
+    train, evaluation = (data_lib.load_split(data.config(), name) for name in ("train", "eval"))
+    pixels = [{image.tobytes() for image in source.images()} for source in (train, evaluation)]
+    assert len(pixels[0] | pixels[1]) == 30 and not pixels[0] & pixels[1]
+    assert data_lib.load_split(data.config(), "eval").fingerprint == evaluation.fingerprint
+
+
+def test_changed_pixels_change_the_fingerprint(folder):
+    before = data_lib.resolve(f"folder:{folder}", eval_split=None).fingerprint
+    image = folder / "a" / "000.png"
+    image.write_bytes((folder / "b" / "000.png").read_bytes())
+    assert data_lib.resolve(f"folder:{folder}", eval_split=None).fingerprint != before
+
+
+def test_options_reach_the_reader(folder):
+    data = data_lib.resolve(f"folder:{folder}", {"size": 2, "channels": 3}, eval_split=None)
+    assert data.image_shape == (2, 2, 3)
+
+
+def test_splits_of_different_shapes(tmp_path):
+    write_images(tmp_path / "d" / "train" / "a", np.zeros((4, 4, 4, 1), np.uint8))
+    write_images(tmp_path / "d" / "test" / "a", np.zeros((4, 5, 5, 1), np.uint8))
+    with pytest.raises(ValueError, match=r"train \(4, 4, 1\), eval \(5, 5, 1\). Give a size"):
+        data_lib.resolve(f"folder:{tmp_path / 'd'}")
+
+
+def test_unknown_split_name():
+    with pytest.raises(ValueError, match="'train' and 'eval'; received 'test'"):
+        data_lib.load_split(data_lib.resolve("digits").config(), "test")

@@ -1,0 +1,195 @@
+"""The evaluator on hand-made SavedModels: no training, no TFX."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipelines.components.generative_evaluator import evaluate
+from tfgen import data, metrics
+
+SHAPE = (4, 4, 1)
+
+
+class Classifier:
+    """Random features: all that the metrics need."""
+
+    image_shape, description, weights_hash, accuracy = SHAPE, "random-6", "0123", 0.5
+
+    def outputs(self, images):
+        rng = np.random.default_rng(0)
+        flat = np.reshape(np.asarray(images, np.float64), (len(images), -1))
+        return flat @ rng.normal(size=(16, 6)), flat @ rng.normal(size=(16, 3)) * 5.0
+
+
+class Model(tf.Module):
+    """Images `scale` * uniform noise of the seed; the "likelihood" is -`nats`."""
+
+    def __init__(self, scale, nats):
+        super().__init__()
+        self.scale, self.nats = tf.Variable(scale, trainable=False), tf.Variable(nats, trainable=False)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds")])
+    def sample(self, seeds):
+        draw = lambda s: tf.random.stateless_uniform(SHAPE, tf.stack([s, tf.constant(0, tf.int64)]))  # noqa: E731
+        return {"image": self.scale * tf.map_fn(draw, seeds, fn_output_signature=tf.float32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def log_prob(self, image):
+        binary = tf.reduce_all((image == 0.0) | (image == 1.0), axis=[1, 2, 3])
+        return {"log_prob": tf.where(binary, -self.nats, tf.float32.min)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def reconstruct(self, image):
+        return {"image": 0.5 * image}
+
+
+@pytest.fixture(scope="module")
+def sources():
+    images = np.random.default_rng(1).random((120, *SHAPE)).astype(np.float32)
+    labels = np.arange(120) % 3
+    return data.from_arrays(images[:80], labels[:80]), data.from_arrays(images[80:], labels[80:])
+
+
+@pytest.fixture
+def run(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(metrics.Classifier, "load", lambda path: Classifier())
+    monkeypatch.setattr(evaluate, "untrained_samples", lambda meta, num, seed: np.full((num, *SHAPE), 0.5, np.float32))
+
+    def export(name, scale=1.0, nats=10.0, likelihood=True, **metadata):
+        path = tmp_path / name
+        if not path.exists():
+            model = Model(scale, nats)
+            signatures = {"sample": model.sample}
+            if likelihood:
+                signatures.update(log_prob=model.log_prob, reconstruct=model.reconstruct)
+            tf.saved_model.save(model, str(path), signatures=signatures)
+        meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
+                "binarization": "threshold", "importance_samples": 5, **metadata}  # fmt: skip
+        (path / "assets.extra").mkdir(exist_ok=True)
+        (path / "assets.extra" / "tfgen.json").write_text(json.dumps(meta))
+        return path
+
+    def run(model, **kwargs):
+        arguments = {"train": sources[0], "test": sources[1], "data_name": "noise", "classifier_dir": "x",
+                     "output_dir": str(tmp_path / "out"), **kwargs}  # fmt: skip
+        return evaluate.evaluate(model, **arguments)
+
+    run.export = export
+    run.output = tmp_path / "out"
+    return run
+
+
+def test_numbers_files_and_protocols(run, sources):
+    result = run(run.export("a"), thresholds={"negative_log_likelihood": {"upper": 10.5}}, seed=3)
+    assert result["verdict"]["blessed"]
+    metric = result["metrics"]
+    # Uniform noise is what the data are, the untrained generator's constant images are not.
+    distance = metric["frechet_classifier_distance"]
+    assert distance["value"] < 0.2 * distance["untrained"] and distance["real"] < 0.2 * distance["untrained"]
+    assert metric["negative_log_likelihood"]["value"] == pytest.approx(10.0)
+    assert metric["bits_per_dim"]["value"] == pytest.approx(10.0 / 16 / math.log(2.0))
+    protocols = result["protocols"]
+    assert protocols["samples"]["n_fake"] == 40 and protocols["samples"]["seed"] == 3
+    assert protocols["samples"]["weights"] == "raw" and protocols["samples"]["features_hash"] == "0123"
+    assert protocols["samples"]["extra"] == {"binarization": "threshold"}
+    assert protocols["likelihood"]["importance_samples"] == 5 and protocols["likelihood"]["n_real"] == 40
+    assert protocols["likelihood"]["data_fingerprint"] == sources[1].fingerprint
+    assert {metric[name]["protocol"] for name in metric} == {"samples", "likelihood"}
+    for name in ("samples.png", "neighbours.png", "reconstructions.png"):
+        assert (run.output / name).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((run.output / "metrics.json").read_text()) == result
+
+
+def test_deterministic_in_the_seed(run):
+    model = run.export("a")
+    assert run(model, seed=1) == run(model, seed=1)
+    assert run(model, seed=1)["metrics"] != run(model, seed=2)["metrics"]
+
+
+def test_the_sample_seeds_are_those_of_the_library(run):
+    generator = evaluate.Generator(run.export("a"))
+    seeds = tf.constant([(7 << 32) + 2], tf.int64)
+    np.testing.assert_array_equal(generator.sample(4, 7)[2:3], generator.signatures["sample"](seeds=seeds)["image"])
+
+
+def test_nan_samples_are_not_blessed_and_said_so(run):
+    result = run(run.export("nan", scale=math.nan))
+    assert not result["verdict"]["blessed"]
+    reasons = [check["reason"] for check in result["verdict"]["checks"]]
+    assert "frechet_classifier_distance is nan" in reasons
+    assert result["metrics"]["frechet_classifier_distance"]["value"] is None
+    assert "NaN or infinity" in result["notes"][0]
+    assert json.loads((run.output / "metrics.json").read_text()) == result
+    assert (run.output / "samples.png").exists() and not (run.output / "neighbours.png").exists()
+
+
+def test_nan_likelihood_is_not_blessed(run):
+    result = run(run.export("nan", nats=math.nan))
+    assert [c["metric"] for c in result["verdict"]["checks"] if not c["passed"]] == [
+        "negative_log_likelihood", "bits_per_dim",
+    ]  # fmt: skip
+
+
+def test_change_against_the_last_blessed_model(run):
+    good, bad = run.export("good", nats=10.0), run.export("bad", nats=12.0)
+    thresholds = {"negative_log_likelihood": {"max_worsening": 0.1}}
+    worse = run(bad, baseline_dir=good, thresholds=thresholds)
+    assert not worse["verdict"]["blessed"]
+    assert worse["metrics"]["negative_log_likelihood"]["baseline"] == pytest.approx(10.0)
+    assert "20.0% worse" in worse["verdict"]["checks"][0]["reason"]
+    assert run(good, baseline_dir=bad, thresholds=thresholds)["verdict"]["blessed"]
+
+
+def test_numbers_of_another_protocol_are_not_compared(run):
+    model = run.export("new", importance_samples=5)
+    baseline = run.export("old", nats=1.0, importance_samples=500)
+    thresholds = {"negative_log_likelihood": {"max_worsening": 0.1}, "recall": {"max_worsening": 0.1}}
+    result = run(model, baseline_dir=baseline, thresholds=thresholds)
+    assert result["verdict"]["blessed"]
+    assert "importance_samples" in result["verdict"]["checks"][0]["reason"]
+    assert result["metrics"]["negative_log_likelihood"]["baseline"] is None
+    assert result["metrics"]["recall"]["baseline"] is not None  # measured anew, under this protocol
+
+
+def test_a_baseline_of_another_preset_is_no_baseline(run):
+    result = run(run.export("new"), baseline_dir=run.export("old", preset="other/x"),
+                 thresholds={"negative_log_likelihood": {"max_worsening": 0.0}})  # fmt: skip
+    assert "another preset" in result["verdict"]["checks"][0]["reason"]
+
+
+def test_fewer_real_images_than_samples_is_noted(run):
+    result = run(run.export("a"), num_samples=60)
+    assert result["protocols"]["samples"]["n_fake"] == 60
+    assert result["notes"] == ["The anchor of real images is of 40 images, the generators' of 60."]
+
+
+def test_without_a_classifier_only_likelihoods(run):
+    result = run(run.export("a"), classifier_dir=None)
+    assert set(result["metrics"]) == {"negative_log_likelihood", "bits_per_dim"}
+    assert result["classifier"] is None and "no labels" in result["notes"][0]
+
+
+def test_without_likelihood(run):
+    result = run(run.export("a", likelihood=False))
+    assert "negative_log_likelihood" not in result["metrics"]
+    assert not (run.output / "reconstructions.png").exists()
+
+
+def test_what_is_no_exported_generator(run, tmp_path, sources):
+    with pytest.raises(FileNotFoundError, match="not written by tfgen.export"):
+        run(tmp_path)
+    path = run.export("a")
+    other = data.from_arrays(np.zeros((40, 5, 5, 1), np.uint8))
+    with pytest.raises(ValueError, match=r"makes images \(4, 4, 1\), the data set has \(5, 5, 1\)"):
+        run(path, train=other, test=other, classifier_dir=None)
+
+
+def test_untrained_samples_are_made_by_the_models_class():
+    meta = {"model": "VAE", "config": {"image_shape": [8, 8, 1], "latent_dim": 2, "hidden": [4]}}
+    images = evaluate.untrained_samples(meta, 3, seed=0)
+    assert images.shape == (3, 8, 8, 1) and images.std() < 0.2
+    with pytest.raises(ValueError, match="has no model 'Nothing'; it has DCGAN, VAE"):
+        evaluate.untrained_samples({"model": "Nothing", "config": {}}, 3, seed=0)

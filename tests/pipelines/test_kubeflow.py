@@ -1,0 +1,79 @@
+"""The pipeline compiles for Kubeflow without a cluster and without a network."""
+
+import dataclasses
+import json
+
+import pytest
+
+from pipelines import data as data_lib
+from pipelines import kubeflow
+
+
+@pytest.fixture(scope="module")
+def arguments():
+    from pipelines.pipeline import Branch
+
+    return {
+        "image": "registry.example/tfgen:1",
+        "pipeline_name": "tfgen-digits",
+        "pipeline_root": "gs://bucket/root",
+        "data": data_lib.resolve("digits"),
+        "branches": [
+            Branch("vae/digits", steps=100, thresholds={"recall": {"lower": 0.1}}),
+            Branch("dcgan/digits"),
+        ],
+        "workdir": "gs://bucket/runs",
+        "push_base_directory": "gs://bucket/pushed/",
+    }
+
+
+def test_ir(arguments, tmp_path):
+    compiled = kubeflow.compile_pipeline(tmp_path / "ir" / "pipeline.json", **arguments)
+    assert json.loads((tmp_path / "ir" / "pipeline.json").read_text()) == compiled
+    spec = compiled["pipelineSpec"]
+    assert spec["schemaVersion"].startswith("2.")
+    tasks = spec["root"]["dag"]["tasks"]
+    for node in ("ImageExampleGen", "Transform", "ClassifierTrainer"):
+        assert node in tasks
+    for slug in ("vae-digits", "dcgan-digits"):
+        assert {f"{c}.{slug}" for c in ("Trainer", "GenerativeEvaluator", "Pusher")} <= set(tasks)
+        assert f"GenerativeEvaluator.{slug}" in tasks[f"Pusher.{slug}"]["dependentTasks"]
+    text = json.dumps(spec)
+    assert "trainers.run_fn.run_fn" in text and "pipelines.preprocessing.preprocessing_fn" in text
+    assert "gs://bucket/pushed/dcgan-digits" in text
+    images = {e["container"]["image"] for e in spec["deploymentSpec"]["executors"].values() if "container" in e}
+    assert images == {"registry.example/tfgen:1"}
+
+
+def test_without_labels_there_is_no_classifier(arguments, tmp_path):
+    unlabelled = dataclasses.replace(arguments["data"], num_classes=None, class_names=None)
+    compiled = kubeflow.compile_pipeline(tmp_path / "pipeline.json", **{**arguments, "data": unlabelled})
+    tasks = compiled["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert "ClassifierTrainer" not in tasks and "GenerativeEvaluator.vae-digits" in tasks
+
+
+def test_what_create_pipeline_refuses(arguments):
+    from pipelines.pipeline import Branch, create_pipeline
+
+    rest = {k: arguments[k] for k in ("pipeline_name", "pipeline_root", "data", "workdir", "push_base_directory")}
+    with pytest.raises(ValueError, match="at least one preset"):
+        create_pipeline(branches=[], **rest)
+    with pytest.raises(ValueError, match="Each preset can appear once"):
+        create_pipeline(branches=[Branch("vae/digits"), Branch("vae/digits")], **rest)
+    with pytest.raises(ValueError, match="Unknown rule"):
+        create_pipeline(branches=[Branch("vae/digits", thresholds={"recall": {"least": 1}})], **rest)
+    with pytest.raises(ValueError, match="num_samples must be 0"):
+        create_pipeline(branches=[Branch("vae/digits")], num_samples=1, **rest)
+
+
+def test_the_code_is_a_part_of_the_cache_keys(tmp_path, monkeypatch):
+    from pipelines import pipeline
+
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "package").mkdir()
+    monkeypatch.setattr(pipeline, "__file__", str(tmp_path / "pipelines" / "pipeline.py"))
+    hashes = set()
+    for text in ("a = 1", "a = 2", "a = 2"):
+        (tmp_path / "package" / "module.py").write_text(text)
+        hashes.add(pipeline.code_hash("package"))
+    assert len(hashes) == 2

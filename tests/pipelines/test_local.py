@@ -1,0 +1,105 @@
+"""What the local runner refuses before anything is started."""
+
+import os
+
+import pytest
+
+from pipelines import local
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "vae/digit"], "There is no preset 'vae/digit'. Did you mean 'vae/digits'?"),
+        (["--preset", "vae/digits", "--preset", "vae/digits"], "Each preset can be given once"),
+        (["--data", "no-such-data-set"], "The data set 'no-such-data-set' cannot be used"),
+        (["--data", "folder:/no/such/folder"], "The data set 'folder:/no/such/folder' cannot be used"),
+        (["--preset", "vae/digits", "--override", "vae/digits:latent_dims=3"], "Did you mean 'latent_dim'?"),
+        (["--preset", "vae/digits", "--override", "latent_dim=3"], "must read PRESET:NAME=VALUE"),
+        (
+            ["--preset", "vae/digits", "--thresholds", '{"vae/digits": {"recall": {"least": 1}}}'],
+            "Unknown rule 'least'",
+        ),
+        (["--preset", "vae/digits", "--steps", "0"], "steps must be a positive integer; received 0"),
+        (
+            ["--preset", "vae/digits", "--override", "vae/digits:batch_size=2000"],
+            "has batches of 2000, 'digits' has 1400",
+        ),
+        (
+            ["--preset", "vae/mnist"],
+            "The preset 'vae/mnist' is for images (28, 28, 1), 'digits' has (8, 8, 1)",
+        ),
+    ],
+)
+def test_wrong_requests_end_before_anything_starts(arguments, message, tmp_path, capfd):
+    assert local.main(["--workspace", str(tmp_path / "w"), *arguments]) == local.EXIT_USAGE
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "w" / "metadata.sqlite").exists()
+
+
+def test_a_workspace_that_cannot_be_written(tmp_path, capfd, monkeypatch):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    assert local.main(["--workspace", str(blocker / "w")]) == local.EXIT_USAGE
+    assert "cannot be written" in capfd.readouterr().err
+
+    def refuse(self, data):  # root may write anywhere, so a read-only folder cannot be had by its mode
+        raise PermissionError(13, "Permission denied", os.fspath(self))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
+    assert local.main(["--workspace", str(tmp_path / "read-only")]) == local.EXIT_USAGE
+    assert "Permission denied" in capfd.readouterr().err
+
+
+def test_arguments_that_are_no_json(capsys):
+    with pytest.raises(SystemExit):
+        local.main(["--thresholds", "{"])
+    assert "not JSON" in capsys.readouterr().err
+
+
+def test_help_explains_the_exit_codes(capsys):
+    with pytest.raises(SystemExit):
+        local.main(["--help"])
+    assert "3 the pipeline ran but a model was NOT BLESSED" in " ".join(capsys.readouterr().out.split())
+
+
+def test_overrides_are_json_or_text():
+    assert local.parse_overrides(["a/b:n=3", "a/b:s=tanh", "c/d:x=[1, 2]"]) == {
+        "a/b": {"n": 3, "s": "tanh"},
+        "c/d": {"x": [1, 2]},
+    }
+
+
+def test_progress_follows_the_history(tmp_path):
+    lines = []
+    run = tmp_path / "vae-digits-0123"
+    run.mkdir()
+    progress = local._Progress(lines.append, tmp_path, {"vae-digits": 200}, interval=0.01)
+    try:
+        progress.start("LastBlessed.vae-digits")
+        progress.finish("LastBlessed.vae-digits", cached=False)
+        progress.start("Trainer.vae-digits")
+        (run / "history.jsonl").write_text('{"step": 100, "loss": 20.5}\n{"step": 15')
+        for _ in range(500):
+            if len(lines) == 2:
+                break
+            progress._stop.wait(0.01)
+        progress.finish("Trainer.vae-digits", cached=True)
+    finally:
+        progress.close()
+    assert lines[0] == "  Trainer.vae-digits ..."
+    assert lines[1] == "      vae-digits step 100/200  loss 20.5"
+    assert lines[2].split()[:2] == ["Trainer.vae-digits", "cached"] and len(lines) == 3
+
+
+def test_output_of_the_process_goes_to_the_log(tmp_path, capfd):
+    log = tmp_path / "log"
+    with local._quiet(log, os.fdopen(os.dup(1), "w")) as console:
+        os.write(2, b"from C++\n")
+        print("from a library", flush=True)
+        console("shown")
+    print("after", flush=True)
+    said = capfd.readouterr()
+    assert said.out.splitlines() == ["shown", "after"] and said.err == ""
+    text = log.read_text()
+    assert "from C++" in text and "shown" in text

@@ -1,0 +1,123 @@
+import html.parser
+import re
+
+import numpy as np
+import pytest
+
+from pipelines import data as data_lib
+from pipelines import report
+from pipelines.components.generative_evaluator import figures
+
+EVIL = "<script>alert('x')</script>"
+
+
+class Checker(html.parser.HTMLParser):
+    """Every tag is closed in order; notes all tags, and attributes that load something."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.loads = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [v for k, v in attrs if k in ("src", "href", "xlink:href", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def record(tmp_path):
+    images = np.random.default_rng(0).random((20, 8, 8, 1))
+    figures.write_samples(tmp_path / "samples.png", images)
+    figures.write_neighbours(tmp_path / "neighbours.png", images, images)
+    metric = {"value": 3.5, "real": 0.5, "untrained": 70.0, "baseline": None, "protocol": "samples"}
+    content = {
+        "model": {"model": "VAE", "step": 10, "weights": "ema", "seed": 0, "binarization": EVIL},
+        "data": EVIL,
+        "classifier": {"accuracy": 0.987, "weights_hash": "0", "description": "classifier-cnn-32"},
+        "metrics": {
+            "frechet_classifier_distance": metric,
+            EVIL: {**metric, "value": None, "baseline": 2.25},
+        },
+        "class_shares": [0.5, 0.25, 0.25],
+        "protocols": {"samples": {"n_fake": 397, "data": EVIL}, "likelihood": {}},
+        "thresholds": {},
+        "verdict": {
+            "blessed": False,
+            "checks": [
+                {
+                    "metric": EVIL,
+                    "rule": "finite",
+                    "bound": None,
+                    "value": None,
+                    "passed": False,
+                    "reason": EVIL,
+                }
+            ],
+        },
+        "baseline": {"note": ""},
+        "notes": [EVIL],
+    }
+    model = {
+        "blessed": False, "reasons": [EVIL], "pushed": None, "pushed_now": False, "evaluation": str(tmp_path),
+        "metrics": "", "samples": "", "model": "", "content": content,
+        "history": [{"step": s, "loss": 30.0 / s if s != 3 else float("nan")} for s in range(1, 11)],
+    }  # fmt: skip
+    return {
+        "run": EVIL,
+        "components": {
+            "ImageExampleGen": {"state": "cached", "seconds": 0.04, "made_in": 5.67, "outputs": {}},
+            EVIL: {"state": "complete", "seconds": 12.34, "made_in": 12.34, "outputs": {}},
+            "LastBlessed.vae-digits": {"state": "complete", "seconds": 0.1, "made_in": 0.1, "outputs": {}},
+        },
+        "models": {"vae/digits": model, EVIL: {**model, "blessed": True, "pushed": EVIL, "history": []}},
+        "anomalies": [("train", EVIL, "Unexpected values")],
+        "versions": {"tensorflow": "2.16.2"},
+    }
+
+
+@pytest.fixture
+def data():
+    return data_lib.Data(
+        spec=EVIL, image_shape=(8, 8, 1), fingerprint="f", num_classes=2, class_names=(EVIL, "b"),
+        num_examples=(20, 10),
+        statistics={"class_counts": [[5, 15], [4, 6]], "pixel_mean": 0.5, "pixel_std": 0.25,
+                    "pixel_histogram": [1 / 16] * 16, "skipped": [(EVIL, "not an image")]},
+    )  # fmt: skip
+
+
+def test_well_formed_self_contained_and_escaped(record, data, tmp_path):
+    report.write(tmp_path / "report.html", record, data)
+    page = (tmp_path / "report.html").read_text()
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == [] and page.startswith("<!DOCTYPE html>")
+    assert "script" not in checker.tags and "link" not in checker.tags
+    assert all(v.startswith(("data:image/png;base64,", "#")) for v in checker.loads)
+    assert not re.search(r"@import|url\(", page)
+    assert "&lt;script&gt;alert" in page
+
+
+def test_says_what_a_reader_looks_for(record, data):
+    page = report.render(record, data)
+    for text in ("NOT BLESSED", "98.70%", "397", "70", "not finite", "2.25", "12.3", "5.7", "2.16.2", "Unexpected values",
+                 "Training images per class", "not an image", "Untrained", "Real images", "loss (last 3)"):  # fmt: skip
+        assert text in page, text
+    assert page.count("data:image/png") == 4 and "LastBlessed" not in page
+    assert "No history was recorded" in page
+
+
+def test_curves_have_a_gap_where_a_value_is_not_finite():
+    svg = report.curves([{"step": s, "loss": float("inf") if s == 2 else 1.0 * s} for s in range(5)])
+    path = re.search(r'stroke-width="1.6" d="([^"]*)"', svg).group(1)
+    assert path.count("M") == 2 and path.count("L") == 2
+    assert "nan" not in svg and "inf" not in svg
+    assert report.curves([{"step": 1, "loss": float("nan")}]) == report.curves([])

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from pipelines.components.generative_evaluator import verdict
+
+
+def passed(checks):
+    return [check.passed for check in checks]
+
+
+def test_bounds_of_the_value():
+    values = {"frechet_classifier_distance": 3.0, "classifier_score": 8.0}
+    thresholds = {"frechet_classifier_distance": {"upper": 3.0}, "classifier_score": {"lower": 8.5}}
+    checks = verdict.judge(values, thresholds)
+    assert passed(checks) == [True, False]
+    assert checks[1].reason == "classifier_score 8, at least 8.5"
+
+
+def test_relative_to_untrained():
+    thresholds = {"d": {"relative_to_untrained": 0.2}}
+    assert passed(verdict.judge({"d": 19.0}, thresholds, untrained={"d": 100.0})) == [True]
+    assert passed(verdict.judge({"d": 21.0}, thresholds, untrained={"d": 100.0})) == [False]
+    # Without the anchor nothing is proven: not blessed.
+    assert passed(verdict.judge({"d": 1.0}, thresholds, untrained={})) == [False]
+    assert passed(verdict.judge({"d": 0.0}, thresholds, untrained={"d": 0.0})) == [False]
+
+
+def test_worsening_knows_which_way_is_worse():
+    lower = {"d": {"max_worsening": 0.1}}
+    assert passed(verdict.judge({"d": 10.9}, lower, baseline={"d": 10.0})) == [True]
+    assert passed(verdict.judge({"d": 11.2}, lower, baseline={"d": 10.0})) == [False]
+    higher = {"classifier_score": {"max_worsening": 0.1}}
+    assert passed(verdict.judge({"classifier_score": 20.0}, higher, baseline={"classifier_score": 10.0})) == [True]
+    assert passed(verdict.judge({"classifier_score": 8.0}, higher, baseline={"classifier_score": 10.0})) == [False]
+
+
+def test_the_first_model_has_nothing_to_be_compared_with():
+    (check,) = verdict.judge({"d": 1.0}, {"d": {"max_worsening": 0.1}}, baseline_note="there is none")
+    assert check.passed and check.value is None and "there is none" in check.reason
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_not_finite_is_not_blessed_even_without_a_threshold(value):
+    (check,) = verdict.judge({"d": value}, {})
+    assert not check.passed and str(value) in check.reason
+    for rule in verdict.RULES:
+        checks = verdict.judge({"d": math.nan}, {"d": {rule: 1.0}}, untrained={"d": 1.0}, baseline={"d": 1.0})
+        assert passed(checks) == [False, False]
+
+
+def test_a_metric_that_was_not_measured_is_not_blessed():
+    (check,) = verdict.judge({"d": 1.0}, {"negative_log_likelihood": {"upper": 3}})
+    assert not check.passed and "was not measured; there are d" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ({"d": {"maximum": 1}}, "Unknown rule 'maximum' for 'd'"),
+        ({"d": {"upper": math.nan}}, "must be a finite number; received nan"),
+        ({"d": {"upper": "3"}}, "received '3'"),
+        ({"d": {"upper": True}}, "received True"),
+        ({"d": 3}, "must be a dict of rules"),
+        ({"d": {}}, "must be a dict of rules"),
+    ],
+)
+def test_malformed_thresholds(thresholds, message):
+    with pytest.raises(ValueError, match=message):
+        verdict.check_thresholds(thresholds)
