@@ -240,7 +240,7 @@ PRESETS = [
     Preset(
         "dcgan/mnist", DCGAN,
         {"image_shape": (28, 28, 1), "width": 32, "dense_width": 256},
-        data="mnist", source="the MNIST network at half width, unconditional", batch_size=64, steps=16_000,
+        data="mnist", source="the MNIST network at half width, unconditional", batch_size=64, steps=10_000,
         compile_args={**_PAPER, "ema_decay": 0.999},
     ),
     Preset(
