@@ -25,7 +25,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.presets import Preset
+from tfgen.models.preset import Preset
 
 layers = keras.layers
 

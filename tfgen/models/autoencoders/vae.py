@@ -25,7 +25,7 @@ import tensorflow_probability as tfp
 
 from tfgen.distributions import DiscretizedLogistic
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.presets import Preset, cosine_decay
+from tfgen.models.preset import Preset, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers

@@ -1,0 +1,108 @@
+"""A preset: paper x data set -> constructor arguments, optimiser, steps, as data. Each model file lists its own."""
+
+import copy
+import dataclasses
+import difflib
+import inspect
+import typing
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Everything that a training run needs besides the images.
+
+    Attributes:
+        name: "<paper>/<data set or variant>".
+        model: the model class.
+        model_args: its constructor arguments, `image_shape` included.
+        data: the `tfgen.data` specification that it is meant for.
+        source: the table or section of the paper, or what else the values rest on.
+        batch_size: examples per step, over all replicas.
+        steps: optimiser steps (generator steps for a GAN).
+        compile_args: keyword arguments of `model.compile`; optimisers as {"class_name", "config"} dicts.
+        binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
+        dequantize: add uniform noise of one level's width.
+        paper: the paper's result, with its metric, or None.
+    """
+
+    name: str
+    model: type
+    model_args: dict
+    data: str
+    source: str
+    batch_size: int = 100
+    steps: int = 10_000
+    compile_args: dict = dataclasses.field(default_factory=dict)
+    binarization: str | None = None
+    dequantize: bool = False
+    paper: str | None = None
+
+    TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
+        "data", "batch_size", "steps", "binarization", "dequantize", "ema_decay", "learning_rate",
+    )  # fmt: skip
+
+    def override(self, overrides):
+        """This preset with some values replaced by name.
+
+        Args:
+            overrides: {name: value}; a constructor argument of the model or one of `TRAINING_FIELDS`. `learning_rate`
+                replaces that of every optimiser.
+
+        Raises:
+            ValueError: an unknown name; the message lists the known ones.
+        """
+        args, compile_args, fields = dict(self.model_args), dict(self.compile_args), {}
+        arguments = _keyword_arguments(self.model)
+        for name, value in overrides.items():
+            if name == "learning_rate":
+                for key, spec in compile_args.items():
+                    if isinstance(spec, dict):
+                        compile_args[key] = {**spec, "config": {**spec["config"], "learning_rate": value}}
+            elif name == "ema_decay":
+                compile_args["ema_decay"] = value
+            elif name in self.TRAINING_FIELDS:
+                fields[name] = value
+            elif name in arguments:
+                args[name] = value
+            else:
+                known = sorted({*arguments, *self.TRAINING_FIELDS})
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise ValueError(f"Preset {self.name!r} has no setting {name!r}.{hint} It has: {', '.join(known)}.")
+        return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
+
+    def build(self, **extra):
+        """The model, compiled; `extra` adds constructor arguments such as `seed` and `dtype`."""
+        model = self.model(**{**self.model_args, **extra})
+        # A copy: Keras writes into the configs that it reads.
+        settings = copy.deepcopy(self.compile_args)
+        model.compile(**{name: self._over_run(value) for name, value in settings.items()})
+        return model
+
+    def _over_run(self, value):
+        """An optimiser spec whose learning-rate schedule says decay_steps=None decays over all steps of the run."""
+        if not isinstance(value, dict) or not isinstance(value["config"].get("learning_rate"), dict):
+            return value
+        schedule = value["config"]["learning_rate"]
+        if schedule["config"].get("decay_steps") is None:
+            schedule = {**schedule, "config": {**schedule["config"], "decay_steps": self.steps}}
+        return {**value, "config": {**value["config"], "learning_rate": schedule}}
+
+    def config(self):
+        """A JSON-able snapshot."""
+        config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**config, "model": self.model.__name__}
+
+
+def cosine_decay(learning_rate, alpha=0.01):
+    """Learning-rate spec that falls from `learning_rate` to `alpha` times it over all steps of the run."""
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": None, "alpha": alpha},
+    }
+
+
+def _keyword_arguments(model):
+    parameters = inspect.signature(model.__init__).parameters.values()
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"}
