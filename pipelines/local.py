@@ -12,6 +12,7 @@ A run that was killed goes on where it was: finished components are cached, the 
 
 import argparse
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -57,6 +58,17 @@ def check_workspace(workspace):
         probe.unlink()
     except OSError as error:
         raise UsageError(f"The workspace {workspace} cannot be written: {error}. Choose another one.") from error
+
+
+@contextlib.contextmanager
+def only_run_in(workspace):
+    """Keeps a second run out of the workspace; the lock goes with the process, so a killed run leaves none."""
+    with open(workspace / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"Another run is at work in {workspace}. Wait for it, or choose another workspace.") from error
+        yield
 
 
 def check_request(presets, overrides, thresholds, steps=None):
@@ -125,7 +137,7 @@ def run(
     thresholds = DEMO_THRESHOLDS if thresholds is None else thresholds
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
-    with _quiet(log_path, out or sys.stdout) as console:
+    with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
         check_request(presets, overrides, thresholds, steps)
         resolved = _resolve(data, data_options, train_split, eval_split, import_base)
         console(

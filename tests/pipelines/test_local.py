@@ -51,6 +51,14 @@ def test_a_workspace_that_cannot_be_written(tmp_path, capfd, monkeypatch):
     assert "Permission denied" in capfd.readouterr().err
 
 
+def test_two_runs_in_one_workspace(tmp_path, capfd):
+    with local.only_run_in(tmp_path):
+        assert local.main(["--workspace", str(tmp_path)]) == local.EXIT_USAGE
+    assert "Another run is at work" in capfd.readouterr().err
+    with local.only_run_in(tmp_path):
+        pass
+
+
 def test_arguments_that_are_no_json(capsys):
     with pytest.raises(SystemExit):
         local.main(["--thresholds", "{"])
