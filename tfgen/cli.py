@@ -5,9 +5,12 @@ import ast
 import importlib
 import os
 import sys
+import warnings
 
 # Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A Google library warns of Python 3.10, which TFX needs, at every start.
+warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
 def main(argv=None):
@@ -20,6 +23,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         return args.run(args) or 0
+    except BrokenPipeError:  # `tfgen presets | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 2

@@ -207,3 +207,16 @@ def test_two_replicas_share_each_global_batch(source):
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         data.from_arrays(*arrays()).batches(**arguments)
+
+
+def test_keras_epochs_over_one_dataset_are_the_epochs_of_the_endless_stream():
+    source = data.from_arrays(*arrays())
+    n = source.num_examples
+    once = source.batches(1, shuffle=True, binarization="dynamic", seed=3)
+    endless = iter(source.batches(1, shuffle=True, binarization="dynamic", seed=3, repeat=True))
+    for _ in range(3):
+        for batch in once:
+            np.testing.assert_array_equal(batch["image"], next(endless)["image"])
+    fixed = source.batches(n, binarization="dynamic", seed=3)  # an evaluation set stays the same
+    first, second = (next(iter(fixed))["image"].numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, second)

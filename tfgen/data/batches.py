@@ -106,7 +106,13 @@ def make_batches(
             batch["label"] = tf.gather(labels, indices)
         return batch
 
-    epochs = tf.data.Dataset.range(start_step // steps, np.iinfo(np.int64).max if repeat else 1)
+    if shuffle and not repeat:
+        # Keras iterates anew for each of its epochs: the first time over the dataset is epoch 0, the next one epoch 1.
+        with tf.init_scope(), tf.device("CPU:0"):
+            iterations = tf.Variable(-1, dtype=tf.int64, trainable=False)
+        epochs = tf.data.Dataset.range(1).map(lambda _: iterations.assign_add(1))
+    else:
+        epochs = tf.data.Dataset.range(start_step // steps, np.iinfo(np.int64).max if repeat else 1)
     dataset = epochs.flat_map(epoch_batches)
     cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps - start_step
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))

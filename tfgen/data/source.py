@@ -109,7 +109,8 @@ class Source:
         Args:
           batch_size: B.
           shuffle: a fresh permutation of all images for each epoch, from (seed, epoch). Else stored order.
-          repeat: endless, epoch after epoch (no batch spans two epochs); else one epoch.
+          repeat: endless, epoch after epoch (no batch spans two epochs); else one epoch, and with `shuffle` each
+            iteration over the same dataset is the next epoch, in a new order and with new noise.
           seed: of the order and the noise; any 64-bit integer.
           start_step: global step of the first batch.
           drop_remainder: leave out the last, smaller batch of each epoch. Default: the value of `repeat`.
