@@ -224,6 +224,7 @@ def test_exported_model_gives_the_same_outputs(run, exported):
         "seeds": tf.range(4, dtype=tf.int64), "image": tf.constant(batch["image"]),
         "latent": tf.constant(rng.normal(size=(4, model.latent_dim)).astype("float32")),
         "labels": tf.constant(case.conditions(4).get("labels", 0)),
+        "examples": tf.constant([example(seed=i, **({"label": 2} if case.conditions(1) else {})) for i in range(4)]),
     }  # fmt: skip
     with model.ema.swapped():
         for name, (function, specs) in model.signatures().items():
@@ -239,9 +240,29 @@ def test_exported_model_gives_the_same_outputs(run, exported):
                         np.testing.assert_allclose(got[key], expected[key], atol=2e-5, rtol=1e-5)
 
 
+def test_serialized_examples_name_seeds_and_labels(run, exported):
+    loaded, conditions = tf.saved_model.load(str(exported)).signatures, run.case.conditions(3)
+    labels = conditions.get("labels", [0, 0, 0])
+    features = [{"seed": 7, "label": int(labels[0])}, {"label": int(labels[1])}, {"seed": 2**40, "label": int(labels[2])}]
+    got = loaded["serve_examples"](examples=tf.constant([example(**f) for f in features]))["image"]
+    inputs = {"seeds": tf.constant([7, 0, 2**40], tf.int64), **{k: tf.constant(v) for k, v in conditions.items()}}
+    np.testing.assert_array_equal(got, loaded["sample"](**inputs)["image"])
+    unlike = example(image=[3, 4])  # a training example: other features are passed over, seed and label are 0
+    assert loaded["serve_examples"](examples=tf.constant([unlike]))["image"].shape == (1, *run.model.image_shape)
+
+
+def example(**features):
+    """A serialized tf.Example of integers."""
+    made = tf.train.Example()
+    for name, value in features.items():
+        made.features.feature[name].int64_list.value.extend(np.atleast_1d(value))
+    return made.SerializeToString()
+
+
 BARE_READER = """
 import sys
-sys.modules["tfgen"] = None  # any import of it fails
+for name in ("tfgen", "trainers", "keras", "tf_keras", "tensorflow_probability"):
+    sys.modules[name] = None  # any import of it fails
 import tensorflow as tf
 for path in sys.argv[1:]:
     signatures = tf.saved_model.load(path).signatures
