@@ -16,11 +16,11 @@ export TF_USE_LEGACY_KERAS := 0
 
 BENCHMARKS := $(filter-out %/__init__ %/record,$(basename $(wildcard benchmarks/*.py)))
 REPRODUCE := $(filter-out %/__init__ %/common,$(basename $(wildcard benchmarks/reproduce/*.py)))
-# What needs the extra [tfx], which has no wheels for Python 3.12.
-TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/trainers/test_run_fn.py))
+# What needs the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
+TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core-latest demo test lint test-core-latest bench reproduce lock clean
+.PHONY: help setup setup-core-latest demo test lint test-core-latest test-serving-real bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ test: lint ## lint, then the whole test suite
 
 lint: setup ## ruff
 	$(VENV)/bin/ruff check .
+
+test-serving-real: setup ## the wire cases against tensorflow_model_server, where that binary is on PATH
+	$(PYTHON) -m serving.conformance --server tensorflow_model_server $(ARGS)
 
 test-core-latest: setup-core-latest ## the library's tests on Python 3.12 with the newest TensorFlow and Keras, without TFX
 	$(CORE_VENV)/bin/python -m pytest $(TFX_TESTS) $(ARGS)

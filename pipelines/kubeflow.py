@@ -2,9 +2,9 @@
 
     python -m pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
 
-The image must hold tfgen with the extra [tfx] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own images
-set it to 1, and TensorFlow Probability then fails beside Keras 3). All code is named by dotted paths, so nothing is
-uploaded at compile time.
+The image must hold tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
+images set it to 1, and TensorFlow Probability then fails beside Keras 3). All code is named by dotted paths, so nothing
+is uploaded at compile time.
 
 Kubeflow knows only TFX's own LatestBlessedModelStrategy, which looks for the last blessed model of the whole pipeline,
 so give each preset a pipeline of its own there. The evaluator never compares models of different presets.
@@ -17,13 +17,16 @@ import tfgen
 
 
 def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branches, workdir, push_base_directory,
-                     num_samples=0, evaluation_seed=0, beam_pipeline_args=None):  # fmt: skip
+                     num_samples=0, evaluation_seed=0, beam_pipeline_args=None, infra_validation="local"):  # fmt: skip
     """Writes the IR to the file `output`; -> the same as a dict. The arguments are those of `create_pipeline`.
 
     Args:
         output: path of the JSON file.
         image: container image, see above.
+        infra_validation: "local" or "none": TFX's compiler for Kubeflow refuses its own InfraValidator.
     """
+    if infra_validation == "docker":
+        raise ValueError("infra_validation must be 'local' or 'none' on Kubeflow; received 'docker'.")
     import pathlib
 
     from tfx import v1 as tfx
@@ -42,6 +45,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         evaluation_seed=evaluation_seed,
         beam_pipeline_args=beam_pipeline_args,
         baseline_strategy=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        infra_validation=infra_validation,
     )
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
         config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image),
@@ -60,7 +64,7 @@ def main(argv=None):
     )
     add = parser.add_argument
     add("--output", default="pipeline.json")
-    add("--image", required=True, help="container image with tfgen[tfx] and TF_USE_LEGACY_KERAS=0")
+    add("--image", required=True, help="container image with tfgen[tfx,serving] and TF_USE_LEGACY_KERAS=0")
     add("--pipeline_name", default="tfgen", help="(default: %(default)s)")
     add("--pipeline_root", required=True, help="bucket of the artifacts")
     add("--workdir", required=True, help="bucket or shared folder of the trainers' run folders")
@@ -68,6 +72,8 @@ def main(argv=None):
     add("--data", default="digits", help="readable here (its shape is looked up) and in the containers")
     add("--preset", action="append", dest="presets", required=True)
     add("--steps", type=int, default=None)
+    add("--infra_validation", choices=("local", "none"), default="local",
+        help="how a model is served and asked before it is pushed (default: %(default)s)")  # fmt: skip
     args = parser.parse_args(argv)
 
     from pipelines import data as data_lib
@@ -85,6 +91,7 @@ def main(argv=None):
         branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p, {})) for p in args.presets],
         workdir=args.workdir,
         push_base_directory=args.push_to,
+        infra_validation=args.infra_validation,
     )
     print(f"wrote {args.output}; submit it with the Kubeflow Pipelines or Vertex AI client")
     return 0

@@ -107,6 +107,7 @@ def run(
     train_split="train",
     eval_split="test",
     import_base=None,
+    infra_validation="local",
     out=None,
 ):
     """Runs the whole pipeline and writes the report.
@@ -124,6 +125,7 @@ def run(
         cache: False runs everything anew.
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `pipelines.data.Data`.
+        infra_validation: "local", "docker" or "none", see `pipelines.pipeline.create_pipeline`.
         out: text stream for the progress; default sys.stdout.
 
     Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
@@ -164,6 +166,7 @@ def run(
             "num_samples": num_samples,
             "evaluation_seed": seed,
             "enable_cache": cache,
+            "infra_validation": infra_validation,
             "beam_pipeline_args": ["--direct_running_mode=in_memory", "--direct_num_workers=1", *beam_args],
         }
         outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
@@ -244,11 +247,23 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
     finally:
         progress.close()
     record = runs.read(metadata, branches)
+    _add_infra_verdicts(record, branches)
     page = workspace / "report.html"
     report.write(page, record, data)
     record["report"] = str(page)
     record["exit_code"] = EXIT_OK if all(m["blessed"] for m in record["models"].values()) else EXIT_NOT_BLESSED
     return record
+
+
+def _add_infra_verdicts(record, branches):
+    """A model that could not be served is not blessed, however good it is."""
+    for branch in branches:
+        node = f"InfraValidator.{branch.slug}"
+        for blessing in record["components"].get(node, {}).get("outputs", {}).get("blessing", []):
+            if not blessing["properties"].get("blessed"):
+                model = record["models"][branch.preset]
+                model["blessed"] = False
+                model["reasons"].append(f"{node}: the server did not load the model or not answer; the log says why")
 
 
 def total_steps(branch):
@@ -417,6 +432,9 @@ def build_parser():
     add("--seed", type=int, default=0)
     add("--mixed_precision", action="store_true", help="train in bfloat16")
     add("--no_cache", action="store_true", help="run every component, changed or not")
+    add("--infra_validation", choices=("local", "docker", "none"), default="local",
+        help="serve each model and send it requests before it is pushed: with the compatible server, with TensorFlow "
+        "Serving's docker image, or not at all (default: %(default)s)")  # fmt: skip
     add("--beam_arg", action="append", default=[], help="a Beam pipeline option; may be repeated")
     return parser
 
@@ -469,6 +487,7 @@ def main(argv=None):
         train_split=args.train_split,
         eval_split=None if args.eval_split == "-" else args.eval_split,
         import_base=args.import_base,
+        infra_validation=args.infra_validation,
     )
 
 

@@ -3,6 +3,7 @@
 ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
                 -> Transform -> ClassifierTrainer
                              -> per preset: Trainer -> GenerativeEvaluator (against the last blessed) -> Pusher
+                                                    -> InfraValidator (can it be served?)             ->
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from tfx.types import channel, standard_artifacts
 from pipelines.components.classifier_trainer import ClassifierTrainer
 from pipelines.components.generative_evaluator.component import GenerativeEvaluator
 from pipelines.components.image_example_gen import ImageExampleGen
+from pipelines.components.infra_validator.component import MODES, infra_validator
 from pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 
 
@@ -63,6 +65,7 @@ def create_pipeline(
     metadata_connection_config=None,
     beam_pipeline_args=None,
     baseline_strategy=PreviousBlessedModelStrategy,
+    infra_validation="local",
 ):
     """Builds the TFX pipeline.
 
@@ -80,6 +83,8 @@ def create_pipeline(
         beam_pipeline_args: list of str.
         baseline_strategy: finds the model to compare with. Orchestrators that know only TFX's own
             `LatestBlessedModelStrategy` are given that.
+        infra_validation: how each model is served and asked before it is pushed: "local" (the compatible server, in a
+            process beside the executor; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
 
     Returns: `tfx.dsl.Pipeline`.
     """
@@ -88,6 +93,8 @@ def create_pipeline(
     slugs = [branch.slug for branch in branches]
     if len(set(slugs)) != len(slugs):
         raise ValueError(f"Each preset can appear once; received {[b.preset for b in branches]}.")
+    if infra_validation not in MODES:
+        raise ValueError(f"infra_validation must be one of {', '.join(MODES)}; received {infra_validation!r}.")
 
     if data.import_base is not None:
         example_gen = tfx.components.ImportExampleGen(
@@ -125,7 +132,7 @@ def create_pipeline(
     for branch in branches:
         components += _branch(
             branch, data, transform, schema, classifier, workdir, push_base_directory, num_samples, evaluation_seed,
-            baseline_strategy,
+            baseline_strategy, infra_validation,
         )  # fmt: skip
 
     return tfx.dsl.Pipeline(
@@ -138,7 +145,8 @@ def create_pipeline(
     )
 
 
-def _branch(branch, data, transform, schema, classifier, workdir, push_base, num_samples, seed, baseline_strategy):
+def _branch(branch, data, transform, schema, classifier, workdir, push_base, num_samples, seed, baseline_strategy,
+            infra_validation):  # fmt: skip
     slug = branch.slug
     examples = transform.outputs["transformed_examples"]
     trainer = tfx.components.Trainer(
@@ -180,11 +188,15 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         thresholds=branch.thresholds,
         code=code_hash("tfgen", "pipelines/components/generative_evaluator"),
     ).with_id(f"GenerativeEvaluator.{slug}")
+    validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("serving"))
+    if validator is not None:
+        validator = validator.with_id(f"InfraValidator.{slug}")
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=validator.outputs["blessing"] if validator else None,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=f"{str(push_base).rstrip('/')}/{slug}")
         ),
     ).with_id(f"Pusher.{slug}")
-    return [trainer, baseline, evaluator, pusher]
+    return [trainer, baseline, evaluator, *([validator] if validator else []), pusher]

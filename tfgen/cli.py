@@ -13,12 +13,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
+_APPLICATIONS = {"demo": "pipelines.local", "serve": "serving.server.main"}
+
+
 def main(argv=None):
     """Runs one sub-command; -> exit status. Wrong input ends with one line on stderr and status 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] == ["demo"]:
-        # The demo's options are the pipeline's; it needs the extra [tfx].
-        return importlib.import_module("pipelines.local").main(argv[1:])
+    if argv and argv[0] in _APPLICATIONS:
+        # An application has its own options, and needs its own extra: [tfx] or [serving].
+        return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
     parser = _parser()
     args = parser.parse_args(argv)
     try:
@@ -83,6 +86,7 @@ def _parser():
     command.set_defaults(run=_export)
 
     commands.add_parser("demo", help="the whole TFX pipeline for a VAE and a DCGAN; `tfgen demo --help`")
+    commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; `tfgen serve --help`")
     return parser
 
 

@@ -10,11 +10,12 @@ import time
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 METADATA = "assets.extra/tfgen.json"
 
 
-def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=None):
+def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=None, warmup=True):
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
 
     Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
@@ -27,6 +28,8 @@ def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=
         version: positive int; None: one more than the largest there.
         use_ema: export the averaged weights where the model has them.
         metadata: dict that is stored beside the model's own in `assets.extra/tfgen.json`.
+        warmup: write the requests with which TensorFlow Serving warms the version up before it serves. Needs the extra
+            [serving]; without it the version is exported without them, and the log says so.
 
     Returns:
         `pathlib.Path` of the version's folder.
@@ -50,6 +53,8 @@ def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=
         with model.ema.swapped() if ema else contextlib.nullcontext():
             write_saved_model(model, hidden)
         _write_metadata(hidden / METADATA, model, ema, metadata or {})
+        if warmup:
+            _write_warmup(hidden)
         target.mkdir()
         for item in sorted(hidden.iterdir(), key=lambda p: p.name == "saved_model.pb"):  # False sorts first
             shutil.move(item, target / item.name)
@@ -85,6 +90,19 @@ def _check_outputs(signature, outputs):
             )
         if tensor.dtype in (tf.float16, tf.bfloat16) or tensor.dtype.is_complex:
             raise ValueError(f"Output {name!r} of signature {signature!r} is {tensor.dtype.name}, which JSON cannot carry.")
+
+
+def _write_warmup(path):
+    try:
+        from serving.warmup import write_warmup
+    except ModuleNotFoundError as error:
+        if error.name.split(".")[0] not in ("serving", "tensorflow_serving"):
+            raise
+        logging.warning(
+            "No warm-up requests were written: tensorflow-serving-api is not installed (tfgen[serving] brings it)."
+        )
+        return
+    write_warmup(path)
 
 
 def _write_metadata(path, model, ema, extra):

@@ -64,7 +64,7 @@ def states(outcome):
 
 def test_every_component_ran(first):
     names = ["ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "ClassifierTrainer",
-             f"Trainer.{SLUG}", f"GenerativeEvaluator.{SLUG}", f"Pusher.{SLUG}"]  # fmt: skip
+             f"Trainer.{SLUG}", f"GenerativeEvaluator.{SLUG}", f"InfraValidator.{SLUG}", f"Pusher.{SLUG}"]  # fmt: skip
     assert states(first) == dict.fromkeys(names, "complete")
     assert first["anomalies"] == []
     assert all(c["seconds"] >= 0.0 for c in first["components"].values())
@@ -132,7 +132,8 @@ def refused(second, workspace):
 
 def test_not_blessed_stops_the_pusher(refused, workspace):
     ran = {name for name, state in states(refused).items() if state == "complete"}
-    assert ran == {f"Trainer.{SLUG}", f"GenerativeEvaluator.{SLUG}", f"Pusher.{SLUG}"}  # and nothing else
+    # and nothing else
+    assert ran == {f"{name}.{SLUG}" for name in ("Trainer", "GenerativeEvaluator", "InfraValidator", "Pusher")}
     model = refused["models"][PRESET]
     assert not model["blessed"] and model["pushed"] is None and refused["exit_code"] == local.EXIT_NOT_BLESSED
     assert len(workspace.versions()) == 1

@@ -241,14 +241,27 @@ class GenerativeModel(keras.Model):
         def serving_default(seeds):
             return {"image_bytes": encode_png(self.generate(seeds))}
 
+        def latents(seeds):
+            return {"latent": self.latents(seeds)}
+
         def decode(latent):
             return {"image": self.decode_images(latent)}
+
+        def serve_examples(examples):
+            return {"image": self.generate(parse_integers(examples, "seed")["seed"])}
 
         return {
             "serving_default": (serving_default, seeds),
             "sample": (sample, seeds),
+            "latents": (latents, seeds),
             "decode": (decode, {"latent": latent}),
+            "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
         }
+
+
+def parse_integers(examples, *names):
+    """{name: int64 [B]} of serialized tf.Examples, string [B]; 0 where an example lacks the feature."""
+    return tf.io.parse_example(examples, {name: tf.io.FixedLenFeature([], tf.int64, 0) for name in names})
 
 
 def encode_png(images):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective
-from tfgen.models.base import GenerativeModel, encode_png
+from tfgen.models.base import GenerativeModel, encode_png, parse_integers
 
 
 class AdversarialModel(GenerativeModel):
@@ -189,8 +189,13 @@ class AdversarialModel(GenerativeModel):
         def decode(latent, labels):
             return {"image": self.decode_images(latent, labels=labels)}
 
+        def serve_examples(examples):
+            features = parse_integers(examples, "seed", "label")
+            return {"image": self.generate(features["seed"], labels=features["label"])}
+
         functions = {"sample": sample, "serving_default": serving_default, "decode": decode}
-        return {name: (functions[name], {**specs, **labels}) for name, (_, specs) in signatures.items()}
+        labelled = {name: (function, {**signatures[name][1], **labels}) for name, function in functions.items()}
+        return {**signatures, **labelled, "serve_examples": (serve_examples, signatures["serve_examples"][1])}
 
 
 def _choose(what, name, table):

@@ -1,0 +1,1 @@
+"""Infrastructure validation: the candidate model is served, and asked, before it may be pushed."""

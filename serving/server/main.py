@@ -1,0 +1,185 @@
+"""`tfgen serve`: TensorFlow Serving's protocols in one Python process.
+
+    tfgen serve --model_name=digits --model_base_path=models/vae-digits --port=8500 --rest_api_port=8501
+
+The ports open once every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 where a model
+cannot be loaded, 2 for wrong flags or files.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+# Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from serving.errors import ServingError  # noqa: E402
+from serving.server import flags as flags_module  # noqa: E402
+from serving.server import grpc_server, inference  # noqa: E402
+from serving.server.batching import Batcher  # noqa: E402
+from serving.server.flags import ConfigError  # noqa: E402
+from serving.server.metrics import Metrics  # noqa: E402
+from serving.server.model_manager import ModelManager, Stopped  # noqa: E402
+from serving.server.servable import Servable  # noqa: E402
+
+_log = logging.getLogger("tfgen.serving")
+
+
+class RunningServer:
+    """A started server. `grpc_port` and `rest_port` (None without REST) are the ports that it has."""
+
+    def __init__(self, manager, metrics, batcher, grpc, grpc_port, rest, config_poller):
+        self.manager, self.metrics = manager, metrics
+        self.grpc_port, self.rest_port = grpc_port, rest.port if rest else None
+        self._batcher, self._grpc, self._rest, self._config_poller = batcher, grpc, rest, config_poller
+        self._stopped = False
+
+    def stop(self, grace=5.0):
+        """Takes no new requests, answers those under way for up to `grace` seconds, and unloads. Twice does no harm."""
+        if self._stopped:
+            return
+        self._stopped = True
+        end = time.monotonic() + grace
+        if self._config_poller is not None:
+            self._config_poller.stop()
+        if self._rest is not None:
+            self._rest.stop()
+        finished = self._grpc.stop(grace)
+        if self._rest is not None:
+            self._rest.join(max(0.0, end - time.monotonic()))
+        finished.wait(max(0.0, end - time.monotonic()) + 1)
+        if self._batcher is not None:
+            self._batcher.stop()
+        self.manager.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class _ConfigPoller:
+    """Reads the model config file again and again; a file that is refused changes nothing."""
+
+    def __init__(self, flags, manager, current):
+        self._flags, self._manager, self._current = flags, manager, current
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="config", daemon=True)
+        self._thread.start()
+
+    def _poll(self):
+        while not self._stop.wait(self._flags.model_config_file_poll_wait_seconds):
+            try:
+                config = flags_module.model_config(self._flags)
+                if config != self._current:
+                    self._manager.reload(config, stop=self._stop)
+                    self._current = config
+            except Stopped:
+                return
+            except (ConfigError, ServingError) as error:
+                _log.error("%s is not applied: %s", self._flags.model_config_file, error)
+            except Exception:  # a poller that dies would silently freeze the configuration
+                _log.exception("Reading %s failed", self._flags.model_config_file)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+
+def start(argv_or_flags, *, stop=None):
+    """Starts a server in this process.
+
+    Args:
+        argv_or_flags: list of command-line words, or the namespace that `flags.parse` makes of them.
+        stop: a `threading.Event` that ends the wait for models with `model_manager.Stopped`.
+
+    Returns:
+        `RunningServer`, its ports open and every configured model available.
+
+    Raises:
+        ConfigError: flags or files are wrong, a port is taken.
+        ServingError: a configuration is refused or a model could not be loaded.
+    """
+    flags = argv_or_flags if hasattr(argv_or_flags, "model_base_path") else flags_module.parse(argv_or_flags)
+    flags_module.check(flags)
+    config = flags_module.model_config(flags)
+    page_path = flags_module.prometheus_path(flags)
+    parameters = flags_module.batching_parameters(flags)
+    metrics, batcher = Metrics(), Batcher(parameters) if parameters is not None else None
+
+    def load(name, version, path):
+        servable = Servable(name, version, path)
+        try:
+            if flags.enable_model_warmup:
+                started = time.monotonic()
+                if count := inference.warm_up(servable):
+                    _log.info("%s %d warmed up with %d requests in %.1f s", name, version, count, time.monotonic() - started)
+        except Exception:
+            servable.close()
+            raise
+        servable.batcher = batcher
+        return servable
+
+    manager = ModelManager(
+        load, poll_wait=flags.file_system_poll_wait_seconds, max_load_retries=flags.max_num_load_retries,
+        retry_interval=flags.load_retry_interval_micros / 1e6,
+        allow_labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
+    )  # fmt: skip
+    grpc = rest = None
+    try:
+        manager.reload(config, stop=stop)
+        grpc, grpc_port = grpc_server.serve(flags.host, flags.port, manager, metrics,
+                                            threads=flags.grpc_max_threads,
+                                            max_request_bytes=flags.max_request_bytes)  # fmt: skip
+        _log.info("Running gRPC ModelServer at %s:%d ...", flags.host, grpc_port)
+        if flags.rest_api_port is not None:
+            from serving.server import rest_server
+
+            app = rest_server.App(
+                rest_server.Handler(manager, metrics), page=metrics.page, page_path=page_path,
+                timeout=flags.rest_api_timeout_in_ms / 1000, max_bytes=flags.max_request_bytes,
+                threads=flags.rest_api_num_threads, cors=flags.rest_api_enable_cors_support,
+            )  # fmt: skip
+            rest = rest_server.RestServer(flags.host, flags.rest_api_port, app,
+                                          patience=flags.rest_api_header_timeout_in_ms / 1000,
+                                          grace=flags.shutdown_grace_seconds)  # fmt: skip
+            _log.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, rest.port)
+    except BaseException:
+        if grpc is not None:
+            grpc.stop(0)
+        if batcher is not None:
+            batcher.stop()
+        manager.stop()
+        raise
+    poll = flags.model_config_file and flags.model_config_file_poll_wait_seconds
+    poller = _ConfigPoller(flags, manager, config) if poll else None
+    return RunningServer(manager, metrics, batcher, grpc, grpc_port, rest, poller)
+
+
+def main(argv=None):
+    """Runs a server until SIGTERM or SIGINT; -> exit status."""
+    flags = flags_module.parser().parse_args(sys.argv[1:] if argv is None else list(argv))
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    _log.setLevel(logging.INFO)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        server = start(flags, stop=stop)
+    except Stopped:
+        return 0
+    except (ConfigError, ServingError) as error:
+        print(f"Failed to start server. Error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    stop.wait()
+    _log.info("Finishing requests under way (up to %d s) ...", flags.shutdown_grace_seconds)
+    server.stop(flags.shutdown_grace_seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,396 @@
+"""The REST API on starlette and uvicorn, in a thread of its own.
+
+Routes, codes and texts follow tensorflow/serving 2.16.1 (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc).
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gzip
+import json
+import logging
+import re
+import socket
+import threading
+import time
+import urllib.parse
+import zlib
+
+import grpc
+import h11
+import uvicorn
+from google.protobuf import json_format
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    regression_pb2,
+)
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from serving import json_tensor
+from serving.errors import ServingError, http_status
+from serving.server import examples_json, grpc_server, inference
+from serving.server.flags import ConfigError
+from serving.server.servable import DEFAULT_SIGNATURE, as_serving_error
+
+MAX_CONNECTIONS = 1000
+KEEP_ALIVE_SECONDS = 75
+# Replies in this range are packed for clients that accept it. Packing megabytes of digits costs more than the model.
+GZIP_BYTES = range(1024, 1 << 20)
+_JSON = {"content-type": "application/json"}
+_CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET",
+    "access-control-allow-headers": "Content-Type",
+}
+_PLACE = r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
+_PREDICT = re.compile(_PLACE + r":(classify|regress|predict)", re.IGNORECASE)
+_STATUS = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE)
+_log = logging.getLogger("tfgen.serving")
+_INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Handler:
+    """What each REST request is answered with. Thread-safe."""
+
+    def __init__(self, manager, metrics):
+        self.manager, self.metrics = manager, metrics
+
+    def answer(self, method, path, body, deadline):
+        """(HTTP status, body) of a request.
+
+        Args:
+            path: as sent, percent-encoded, without query.
+            deadline: of `time.monotonic()`.
+        """
+        started, code = time.monotonic(), grpc.StatusCode.OK
+        spec, api = model_pb2.ModelSpec(), None
+        try:
+            api, fill = self._route(method, path, spec)
+            reply = fill(spec, body, deadline)
+        except Exception as error:
+            if not isinstance(error, ServingError):
+                _log.exception("%s %s failed", method, path)
+            failure = as_serving_error(error)
+            code, reply = failure.code, json_tensor.format_error(failure.message)
+        if api and self.manager.is_configured(spec.name):
+            self.metrics.request(spec.name, api, "REST", code.name, time.monotonic() - started)
+        return http_status(code), reply
+
+    def _route(self, method, path, spec):
+        match = None
+        if method == "POST":
+            match = _PREDICT.fullmatch(path)
+        elif method == "GET":
+            match = _STATUS.fullmatch(path)
+        if match is None:
+            raise _malformed(method, path)
+        name, version, label, what = match.groups()
+        if name is None:
+            raise ServingError(_INVALID, "Missing model name in request.")
+        # Only ever a key of a dictionary, never part of a file name.
+        spec.name = _decoded(name)
+        if version is not None:
+            if len(version) > 30 or int(version) >= 2**63:
+                raise ServingError(_INVALID, f"Failed to convert version: {version} to numeric.")
+            spec.version.value = int(version)
+        if label is not None:
+            spec.version_label = _decoded(label)
+        if method == "GET":
+            if what is None:
+                return "GetModelStatus", self._status
+            if what == "metadata":
+                return "GetModelMetadata", self._metadata
+        fills = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
+        if what in fills:  # the pattern ignores case, the method does not
+            return what.capitalize(), fills[what]
+        raise _malformed(method, path)
+
+    def _predict(self, spec, body, deadline):
+        with contextlib.ExitStack() as stack:
+            servable = None
+
+            def signature_of(name):
+                nonlocal servable  # one version for the signature and the run, whatever is swapped meanwhile
+                servable = servable or stack.enter_context(self.manager.acquire(spec))
+                name = name or DEFAULT_SIGNATURE
+                if name not in servable.signatures:
+                    raise ServingError(_INVALID, f'Serving signature name: "{name}" not found in signature def')
+                return servable.signatures[name]
+
+            request = json_tensor.parse_predict(body, signature_of)
+            timeout = deadline - time.monotonic()
+            outputs = inference.predict(servable, request.signature_name, request.inputs, timeout=timeout)
+        return json_tensor.format_predict(outputs, request.row)
+
+    def _classify(self, spec, body, deadline):
+        request, reply = classification_pb2.ClassificationRequest(), classification_pb2.ClassificationResponse()
+        request.input.CopyFrom(_examples(spec, body, request.model_spec))
+        with self.manager.acquire(spec) as servable:
+            inference.classify(servable, request, reply, deadline - time.monotonic())
+        return examples_json.format_classify(reply.result)
+
+    def _regress(self, spec, body, deadline):
+        request, reply = regression_pb2.RegressionRequest(), regression_pb2.RegressionResponse()
+        request.input.CopyFrom(_examples(spec, body, request.model_spec))
+        with self.manager.acquire(spec) as servable:
+            inference.regress(servable, request, reply, deadline - time.monotonic())
+        return examples_json.format_regress(reply.result)
+
+    def _status(self, spec, body, deadline):
+        reply = get_model_status_pb2.GetModelStatusResponse()
+        grpc_server.status(self.manager, spec, reply)
+        return _json(_as_dict(reply, preserving_proto_field_name=True))
+
+    def _metadata(self, spec, body, deadline):
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+        reply = get_model_metadata_pb2.GetModelMetadataResponse()
+        grpc_server.metadata(self.manager, request, reply)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        reply.metadata["signature_def"].Unpack(signatures)
+        return _json({
+            "model_spec": _as_dict(reply.model_spec, preserving_proto_field_name=True),
+            "metadata": {"signature_def": _as_dict(signatures, preserving_proto_field_name=True)},
+        })  # fmt: skip
+
+
+def _examples(spec, body, target):
+    target.CopyFrom(spec)
+    target.signature_name, examples = examples_json.parse_examples(body)
+    return examples
+
+
+def _malformed(method, path):
+    return ServingError(_INVALID, f"Malformed request: {method} {path}")
+
+
+def _decoded(text):
+    return urllib.parse.unquote_to_bytes(text).decode("utf-8", "replace")
+
+
+def _as_dict(message, **options):
+    """A message as JSON values with every primitive field printed."""
+    try:
+        return json_format.MessageToDict(message, always_print_fields_with_no_presence=True, **options)
+    except TypeError:  # protobuf before 5
+        return json_format.MessageToDict(message, including_default_value_fields=True, **options)
+
+
+def _json(value):
+    return json.dumps(value, indent=1).encode()
+
+
+class App:
+    """The ASGI application: reads within limits, answers in a thread, packs.
+
+    Args:
+        handler: a `Handler`.
+        page: function -> text of the metrics, or None.
+        page_path: where the metrics are.
+        timeout: seconds for a request from its headers to its answer.
+        max_bytes: of a body, as sent and unpacked.
+    """
+
+    def __init__(self, handler, *, page, page_path, timeout, max_bytes, threads, cors):
+        self.handler, self.page, self.page_path = handler, page, page_path
+        self.timeout, self.max_bytes, self.cors = timeout, max_bytes, cors
+        self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="rest")
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self.respond(request)
+        except ClientDisconnect:
+            return
+        except Exception:
+            _log.exception("%s %s failed", request.method, scope["path"])
+            response = self.error(500, "Internal error")
+        await response(scope, receive, send)
+
+    async def respond(self, request):
+        deadline = time.monotonic() + self.timeout
+        path = request.scope["raw_path"].decode("ascii")
+        if self.page_path is not None and path == self.page_path:
+            return Response(self.page(), media_type="text/plain", headers={"content-type": "text/plain"})
+        if not path.lower().startswith("/v1/"):
+            return Response("Not Found", 404, media_type="text/plain")
+        if request.method == "OPTIONS":
+            allowed = re.search("https?://", request.headers.get("origin", "")) is not None
+            return Response(status_code=200 if allowed else 400, headers=_CORS if self.cors else None)
+        try:
+            body = await asyncio.wait_for(self.read(request), self.timeout)
+        except asyncio.TimeoutError:
+            return self.error(408, "The request did not arrive in time")
+        except _Refused as refused:
+            return self.error(refused.status, str(refused))
+        loop = asyncio.get_running_loop()
+        packed = len(body) and request.headers.get("content-encoding", "identity").lower().strip()
+        work = loop.run_in_executor(self.pool, self.work, request.method, path, body, packed, deadline)
+        try:
+            # The run has the deadline too; this is for the wait for a thread and for operations that cannot be stopped.
+            status, reply = await asyncio.wait_for(work, deadline - time.monotonic() + 0.25)
+        except asyncio.TimeoutError:
+            return self.error(504, f"Not answered within {self.timeout:g} seconds")
+        headers = dict(_JSON)
+        if len(reply) in GZIP_BYTES and _accepts_gzip(request.headers.get("accept-encoding", "")):
+            reply = await loop.run_in_executor(self.pool, gzip.compress, reply, 1)
+            headers |= {"content-encoding": "gzip", "vary": "Accept-Encoding"}
+        return Response(reply, status, headers=headers | (_CORS if self.cors else {}))
+
+    def work(self, method, path, body, packed, deadline):
+        if packed and packed != "identity":
+            try:
+                body = _unpack(body, packed, self.max_bytes)
+            except _Refused as refused:
+                return refused.status, json_tensor.format_error(str(refused))
+        return self.handler.answer(method, path, body, deadline)
+
+    def error(self, status, message):
+        return Response(json_tensor.format_error(message), status, headers=_JSON | (_CORS if self.cors else {}))
+
+    async def read(self, request):
+        length = request.headers.get("content-length", "0")
+        too_large = _Refused(413, f"The request body is larger than {self.max_bytes} bytes")
+        if int(length) > self.max_bytes:  # h11 has checked that it is a number
+            raise too_large
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self.max_bytes:
+                raise too_large
+        return b"".join(chunks)
+
+
+class _Refused(Exception):
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+def _unpack(body, encoding, max_bytes):
+    if encoding not in ("gzip", "x-gzip"):
+        raise _Refused(415, f"Content-Encoding {encoding} is not supported; gzip is")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise _Refused(400, f"The body is not gzip: {error}") from error
+    if len(plain) > max_bytes:
+        raise _Refused(413, f"The unpacked request body is larger than {max_bytes} bytes")
+    if not unpacker.eof:
+        raise _Refused(400, "The gzip body is cut short")
+    return plain
+
+
+def _accepts_gzip(header):
+    for part in header.lower().split(","):
+        name, _, parameters = part.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return re.search(r"q\s*=\s*0(\.0*)?\s*$", parameters) is None
+    return False
+
+
+class Protocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with limits on slow clients, which it lacks: headers that trickle, replies not read."""
+
+    patience = 10.0  # seconds; set by `serve`
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self._timer = None
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._watch()
+
+    def data_received(self, data):
+        super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._watch()  # the headers of the next request, or the rest of a body that was refused
+        else:
+            self._unwatch()
+
+    def on_response_complete(self):
+        super().on_response_complete()
+        if self.cycle.more_body or self.conn.trailing_data[0]:
+            self._watch()  # answered before the request was read to its end, or the next one has begun
+
+    def send_400_response(self, msg):
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # a reply is under way: there is no place for another
+            self.transport.abort()
+            return
+        body = json_tensor.format_error(msg)
+        headers = [*_JSON.items(), ("content-length", str(len(body))), ("connection", "close")]
+        for event in (h11.Response(status_code=400, headers=headers, reason="Bad Request"), h11.Data(data=body)):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
+
+    def pause_writing(self):
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self):
+        super().resume_writing()
+        self._unwatch()
+
+    def connection_lost(self, exc):
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def _watch(self):
+        if self._timer is None:  # from the first byte on: a trickle must not put it off
+            self._timer = self.loop.call_later(self.patience, self.transport.abort)
+
+    def _unwatch(self):
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class RestServer:
+    """uvicorn in a thread. Raises ConfigError where the port cannot be had."""
+
+    def __init__(self, host, port, app, *, patience, grace):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # With the protocol named asyncio sets TCP_NODELAY: without it every small reply waits 40 ms.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError(f"cannot listen on {host}:{port} for REST: {error.strerror}") from error
+        self._socket.listen(256)
+        self.port = self._socket.getsockname()[1]
+        self.app = app
+        config = uvicorn.Config(
+            app, http=type("Protocol", (Protocol,), {"patience": patience}), ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=grace,
+            h11_max_incomplete_event_size=64 << 10,
+        )  # fmt: skip
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="rest", daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise ConfigError(f"the REST server on {host}:{port} did not start")
+            time.sleep(0.005)
+
+    def stop(self):
+        """Takes no new connections; returns at once. Requests under way are answered."""
+        self._server.should_exit = True
+
+    def join(self, timeout):
+        self._thread.join(timeout)
+        self._server.force_exit = True
+        self._thread.join(1)
+        self._socket.close()
+        self.app.pool.shutdown(wait=False, cancel_futures=True)

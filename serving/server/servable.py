@@ -1,0 +1,124 @@
+"""One loaded version of a model: a SavedModel in a TensorFlow session, as TensorFlow Serving holds it."""
+
+import dataclasses
+import os
+
+import grpc
+import numpy as np
+import tensorflow as tf
+
+from serving.errors import ServingError
+
+DEFAULT_SIGNATURE = "serving_default"
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+# The session loader is deprecated for training code; it is what gives deadlines, pruned runs and a clean unload.
+tf.get_logger().addFilter(lambda record: "loader_impl) is deprecated" not in record.getMessage())
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """What the graph says of one input or output of a signature."""
+
+    name: str
+    dtype: tf.DType
+    shape: tf.TensorShape
+
+    @property
+    def numpy_dtype(self):
+        return np.dtype(self.dtype.as_numpy_dtype)
+
+
+class Servable:
+    """A SavedModel (tag `serve`) ready to run. Thread-safe.
+
+    A session rather than `tf.saved_model.load`: a run takes a timeout, computes only the outputs asked for, fails with the
+    messages that TensorFlow Serving's users know, and `close` gives the memory back.
+
+    Raises:
+        ServingError: the folder holds no model that TensorFlow can load.
+    """
+
+    def __init__(self, name, version, path):
+        self.name, self.version, self.path = name, version, path
+        self.batcher = None
+        self.graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=self.graph, config=tf.compat.v1.ConfigProto(allow_soft_placement=True))
+        try:
+            with self.graph.as_default():
+                meta = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], os.fspath(path))
+            self.graph.finalize()
+        except Exception as error:
+            self._session.close()
+            raise as_serving_error(error) from error
+        self.signatures = dict(meta.signature_def)
+        self._tensors = {}
+        for signature in self.signatures.values():
+            for info in [*signature.inputs.values(), *signature.outputs.values()]:
+                self._describe(info)
+
+    def tensor(self, info):
+        """`Tensor` of a TensorInfo; ServingError where the graph has none of that name."""
+        if info.WhichOneof("encoding") != "name":
+            raise ServingError(grpc.StatusCode.UNIMPLEMENTED, "Only dense tensors are served")
+        if info.name not in self._tensors:
+            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Tensor {info.name}, specified in the signature, "
+                               "was not found in the Graph")  # fmt: skip
+        return self._tensors[info.name]
+
+    def _describe(self, info):
+        if info.WhichOneof("encoding") == "name":
+            try:
+                found = self.graph.get_tensor_by_name(info.name)
+            except (KeyError, ValueError):
+                return  # e.g. the initialisation operation; a request for it gets the error
+            self._tensors[info.name] = Tensor(info.name, found.dtype.base_dtype, found.shape)
+
+    def execute(self, feeds, fetches, timeout=None):
+        """`run`, together with other requests where the server batches."""
+        if self.batcher is not None:
+            return self.batcher.execute(self, feeds, fetches, timeout)
+        return self.run(feeds, fetches, timeout)
+
+    def run(self, feeds, fetches, timeout=None):
+        """One run of the graph.
+
+        Args:
+            feeds: {tensor name: ndarray of exactly that tensor's dtype}.
+            fetches: tensor names.
+            timeout: seconds, None for no limit.
+
+        Returns:
+            ndarrays in the order of `fetches`; strings are object arrays of bytes.
+
+        Raises:
+            ServingError: with TensorFlow's code and message.
+        """
+        options = None
+        if timeout is not None:
+            if timeout <= 0:
+                raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out before the model was run")
+            options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, min(int(timeout * 1000), 2**31 - 1)))
+        try:
+            results = self._session.run(list(fetches), feeds, options=options)
+        except Exception as error:
+            raise as_serving_error(error) from error
+        # A scalar comes back as a Python or NumPy scalar.
+        return [np.asarray(r, dtype=self._tensors[name].numpy_dtype) for name, r in zip(fetches, results, strict=True)]
+
+    def close(self):
+        self._session.close()
+
+
+def as_serving_error(error):
+    """The `ServingError` that tells a client of an exception of TensorFlow or of a file system."""
+    if isinstance(error, ServingError):
+        return error
+    if isinstance(error, tf.errors.OpError):
+        return ServingError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), error.message or str(error))
+    if isinstance(error, MemoryError):
+        return ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Out of memory")
+    if isinstance(error, FileNotFoundError):
+        return ServingError(grpc.StatusCode.NOT_FOUND, str(error))
+    if isinstance(error, (ValueError, TypeError, OSError)):
+        return ServingError(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+    return ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")

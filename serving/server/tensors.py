@@ -1,0 +1,158 @@
+"""TensorProto to and from NumPy, quickly and without trusting what was sent.
+
+`tf.make_ndarray` reads `float_val` number by number, and `tf.make_tensor_proto` writes `tensor_content`, where
+TensorFlow Serving answers with `float_val`. On the wire a packed float field is the array's own bytes.
+"""
+
+import math
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+
+from serving.errors import ServingError
+
+# DataType -> (field, its number where its wire form is the array's little-endian bytes, else None)
+_FIELDS = {
+    types_pb2.DT_FLOAT: ("float_val", 5),
+    types_pb2.DT_DOUBLE: ("double_val", 6),
+    types_pb2.DT_COMPLEX64: ("scomplex_val", 9),
+    types_pb2.DT_COMPLEX128: ("dcomplex_val", 12),
+    types_pb2.DT_BOOL: ("bool_val", None),
+    types_pb2.DT_INT64: ("int64_val", None),
+    types_pb2.DT_UINT32: ("uint32_val", None),
+    types_pb2.DT_UINT64: ("uint64_val", None),
+    types_pb2.DT_STRING: ("string_val", None),
+    types_pb2.DT_HALF: ("half_val", None),
+    types_pb2.DT_BFLOAT16: ("half_val", None),
+    **{
+        kind: ("int_val", None)
+        for kind in (
+            types_pb2.DT_INT32, types_pb2.DT_INT16, types_pb2.DT_INT8, types_pb2.DT_UINT8, types_pb2.DT_UINT16
+        )
+    },
+}  # fmt: skip
+_NUMPY = {kind: np.dtype(tf.as_dtype(kind).as_numpy_dtype) for kind in _FIELDS}
+_LENGTH_DELIMITED, _FIXED = 2, {1: 8, 5: 4}
+
+
+def dtype_name(kind):
+    """ "float", "string", ... of a DataType value, as TensorFlow's messages spell it."""
+    name = types_pb2.DataType.Name(kind) if kind in types_pb2.DataType.values() else f"DT_UNKNOWN_{kind}"
+    return name[len("DT_") :].lower()
+
+
+def encode(array, proto):
+    """Writes an ndarray into an empty TensorProto, values in `float_val`, `int_val`, ... as TensorFlow Serving does.
+
+    Raises:
+        ServingError: UNIMPLEMENTED for a dtype that has no such field.
+    """
+    kind = types_pb2.DT_STRING if array.dtype.kind == "O" else tf.as_dtype(array.dtype).as_datatype_enum
+    if kind not in _FIELDS:
+        raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"A tensor of type {dtype_name(kind)} cannot be answered")
+    proto.dtype = kind
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    proto.tensor_shape.SetInParent()
+    field, number = _FIELDS[kind]
+    if not array.size:
+        return
+    if number is not None:
+        data = np.ascontiguousarray(array).tobytes()
+        proto.MergeFromString(_varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data)
+    elif field == "half_val":
+        proto.half_val.extend(np.ascontiguousarray(array).view(np.uint16).ravel().tolist())
+    else:
+        getattr(proto, field).extend(array.ravel().tolist())
+
+
+def decode(proto, name, max_bytes):
+    """ndarray of a TensorProto; strings are object arrays of bytes. Too few values: the last one is repeated.
+
+    Args:
+        name: of the input, for messages.
+        max_bytes: refuse what would take more memory, whatever its shape says.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT where dtype, shape and values do not make a tensor.
+    """
+    if proto.dtype not in _FIELDS:
+        raise _bad(name, f"dtype {dtype_name(proto.dtype)}")
+    dtype = _NUMPY[proto.dtype]
+    shape = [d.size for d in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or any(d < 0 for d in shape):
+        raise _bad(name, "the shape must be known")
+    count = math.prod(shape)
+    if len(shape) > 32 or count * dtype.itemsize > max_bytes:
+        raise _bad(name, f"shape {shape} is too large")
+    if proto.tensor_content:
+        if dtype.kind == "O" or len(proto.tensor_content) != count * dtype.itemsize:
+            raise _bad(name, f"{len(proto.tensor_content)} bytes of tensor_content for {dtype} of shape {shape}")
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    values = _values(proto, dtype)
+    if len(values) < count:
+        rest = np.zeros(1, dtype) if dtype.kind != "O" else np.array([b""], dtype=object)
+        rest = values[-1:] if len(values) else rest
+        values = np.concatenate([values, np.broadcast_to(rest, [count - len(values)])])
+    return values[:count].reshape(shape)
+
+
+def _values(proto, dtype):
+    field, number = _FIELDS[proto.dtype]
+    if number is not None:
+        data = _packed(proto.SerializeToString(), number)
+        return np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
+    repeated = getattr(proto, field)
+    if dtype.kind == "O":
+        values = np.empty(len(repeated), object)
+        values[:] = repeated
+        return values
+    if field == "half_val":
+        return np.fromiter(repeated, np.int64, len(repeated)).astype(np.uint16).view(dtype)
+    wide = np.uint64 if field == "uint64_val" else np.int64
+    return np.fromiter(repeated, wide, len(repeated)).astype(dtype)
+
+
+def _packed(data, number):
+    """The bytes of one packed field of a serialized message, b"" where it is absent."""
+    position = 0
+    while position < len(data):
+        key, position = _read_varint(data, position)
+        if key & 7 == _LENGTH_DELIMITED:
+            size, position = _read_varint(data, position)
+        elif key & 7 in _FIXED:
+            size = _FIXED[key & 7]
+        else:  # a varint
+            start = position
+            _, position = _read_varint(data, position)
+            size, position = position - start, start
+        if key == (number << 3 | _LENGTH_DELIMITED):
+            return data[position : position + size]
+        position += size
+    return b""
+
+
+def _varint(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data, position):
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _bad(name, why):
+    return ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"tensor parsing error: {name}: {why}")

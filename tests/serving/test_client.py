@@ -1,0 +1,369 @@
+"""The client against the compatible server, and against stubs that fail in chosen ways."""
+
+import concurrent.futures
+import contextlib
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+
+from serving.client import Client, ServingError
+from serving.server import main as server_main
+from tfgen.export import export_saved_model
+from tfgen.models import DCGAN, VAE
+from tfgen.sampling import latent_path
+
+Code = grpc.StatusCode
+SEEDS = [5, 0, -3, 2**40]
+
+
+# ---- against `tfgen serve`
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """{name: (base path, signatures)} of a VAE with two versions and of a conditional DCGAN."""
+    root = tmp_path_factory.mktemp("models")
+    vae = VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,))
+    gan = DCGAN(image_shape=(8, 8, 3), latent_dim=4, width=4, stages=1, num_classes=3)
+    for model in (vae, gan):
+        model.compile()
+    export_saved_model(vae, root / "vae", version=3)
+    for variable in vae.trainable_variables:
+        variable.assign(1.5 * tf.convert_to_tensor(variable.value))
+    paths = {"vae": export_saved_model(vae, root / "vae", version=7), "gan": export_saved_model(gan, root / "gan")}
+    return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
+
+
+@pytest.fixture(scope="module")
+def targets(loaded, tmp_path_factory):
+    config = tmp_path_factory.mktemp("config") / "models.config"
+    entries = "".join(
+        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" '
+        + ("model_version_policy { all {} } " + 'version_labels { key: "stable" value: 3 }' if name == "vae" else "")
+        + " }\n"
+        for name, (path, _) in loaded.items()
+    )
+    config.write_text(f"model_config_list {{ {entries} }}")
+    arguments = [f"--model_config_file={config}", "--port=0", "--rest_api_port=0"]
+    with server_main.start([*arguments, "--allow_version_labels_for_unavailable_models"]) as server:
+        target = f"127.0.0.1:{server.grpc_port}"
+        with Client(target, "vae", version=7) as newest:  # the ports are open as soon as any version serves
+            newest.wait_until_ready(60.0)
+        yield {"grpc": target, "rest": f"http://127.0.0.1:{server.rest_port}"}
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def connect(request, targets):
+    with contextlib.ExitStack() as stack:
+        yield lambda model, **options: stack.enter_context(Client(targets[request.param], model, **options))
+
+
+def test_samples_are_those_of_the_saved_model(connect, loaded):
+    seeds = tf.constant(SEEDS, tf.int64)
+    got = connect("vae").sample(SEEDS)
+    assert got.dtype == np.float32 and got.shape == (4, 8, 8, 1)
+    np.testing.assert_array_equal(got, loaded["vae"][1]["sample"](seeds=seeds)["image"])
+    labels = [0, 2, 1, 1]
+    expected = loaded["gan"][1]["sample"](seeds=seeds, labels=tf.constant(labels))["image"]
+    np.testing.assert_array_equal(connect("gan").sample(np.array(SEEDS), labels=labels), expected)
+
+
+def test_png(connect):
+    client = connect("vae")
+    pictures = [tf.io.decode_png(png).numpy() for png in client.sample_png(SEEDS)]
+    np.testing.assert_array_equal(np.stack(pictures), np.round(client.sample(SEEDS) * 255).astype("uint8"))
+
+
+def test_images_in(connect, loaded):
+    client, images = connect("vae"), np.random.default_rng(0).integers(0, 2, [3, 8, 8, 1]).astype("float32")
+    signatures, image = loaded["vae"][1], tf.constant(images)
+    np.testing.assert_array_equal(client.encode(images), signatures["encode"](image=image)["latent"])
+    np.testing.assert_array_equal(client.reconstruct(images), signatures["reconstruct"](image=image)["image"])
+    np.testing.assert_array_equal(client.log_prob(images.astype("float64")), signatures["log_prob"](image=image)["log_prob"])
+    np.testing.assert_array_equal(client.decode(client.latents(SEEDS)), client.sample(SEEDS))
+
+
+def test_interpolation(connect, loaded):
+    got = connect("vae").interpolate(1, 2, steps=5, rule="slerp")
+    z = loaded["vae"][1]["latents"](seeds=tf.constant([1, 2], tf.int64))["latent"].numpy()
+    path = latent_path(z[0], z[1], 5, rule="slerp").astype("float32")
+    np.testing.assert_array_equal(got, loaded["vae"][1]["decode"](latent=tf.constant(path))["image"])
+    client = connect("gan")
+    got = client.interpolate(1, 2, label=2)
+    assert got.shape == (9, 8, 8, 3)
+    np.testing.assert_allclose(got[[0, -1]], client.sample([1, 2], labels=[2, 2]), atol=1e-6)
+
+
+def test_many_rows_take_several_requests(connect):
+    whole, parts = connect("gan", batch_size=100), connect("gan", batch_size=16)
+    seeds, labels = np.arange(50), np.arange(50) % 3
+    np.testing.assert_allclose(parts.sample(seeds, labels), whole.sample(seeds, labels), atol=1e-6)
+
+
+def test_versions_and_labels(connect):
+    assert connect("vae").served_version() == connect("vae").wait_until_ready() == 7
+    old = connect("vae", version=3).sample(SEEDS)
+    assert np.any(old != connect("vae").sample(SEEDS))
+    np.testing.assert_array_equal(connect("vae", label="stable").sample(SEEDS), old)
+    stable = connect("vae", label="stable", batch_size=2)
+    assert stable.served_version() == 3
+    np.testing.assert_allclose(stable.sample(SEEDS), old, atol=1e-6)
+
+
+def test_errors_of_the_server(connect):
+    for client, code in (
+        (connect("no/such model"), Code.NOT_FOUND),
+        (connect("vae", version=4), Code.NOT_FOUND),
+        (connect("vae", label="canary"), Code.INVALID_ARGUMENT),
+        (connect("gan"), Code.INVALID_ARGUMENT),  # without labels
+    ):
+        with pytest.raises(ServingError) as caught:
+            client.sample([1])
+        assert caught.value.code is code and caught.value.message
+    with pytest.raises(ServingError, match="0, 1"):
+        connect("vae").reconstruct(np.full([1, 8, 8, 1], 2.0))
+    with pytest.raises(ServingError):
+        connect("gan").reconstruct(np.zeros([1, 8, 8, 3]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.sample([]), "at least one integer"),
+        (lambda c: c.sample([0.5]), "float64"),
+        (lambda c: c.sample(3), "list of"),
+        (lambda c: c.sample([2**63]), "int64"),
+        (lambda c: c.sample([1, 2], labels=[1]), "1 labels for 2 rows"),
+        (lambda c: c.reconstruct(np.zeros([1, 8, 8, 1], "uint8")), "images must be float"),
+        (lambda c: c.reconstruct(np.zeros([8, 8, 1])), r"\(8, 8, 1\)"),
+        (lambda c: c.encode(np.full([1, 8, 8, 1], np.nan)), "finite"),
+        (lambda c: c.decode(np.zeros([3])), "latents must be float"),
+        (lambda c: c.sample([1], timeout=0), "timeout"),
+    ],
+)
+def test_wrong_arguments_never_leave(call, message, unused_port):
+    with Client(f"127.0.0.1:{unused_port}", "vae") as client, pytest.raises(ValueError, match=message):
+        call(client)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("localhost", "m"), ("ftp://localhost:1", "m"), ("localhost:1", ""), ("http://x", "m", {"credentials": 1}),
+     ("localhost:1", "m", {"version": 1, "label": "a"}), ("localhost:1", "m", {"retries": -1}),
+     ("localhost:1", "m", {"batch_size": 0}), ("localhost:1", "m", {"timeout": -1})],
+)  # fmt: skip
+def test_wrong_clients(arguments):
+    target, model, *options = arguments
+    with pytest.raises(ValueError):
+        Client(target, model, **(options[0] if options else {}))
+
+
+def test_import_from_tfgen_and_rest_without_tensorflow():
+    # A notebook that only talks REST should not pay for TensorFlow.
+    code = (
+        "import sys, tfgen.client; assert 'grpc' not in sys.modules\n"
+        "from tfgen.client import Client; Client('http://127.0.0.1:1', 'm').close()\n"
+        "assert 'tensorflow' not in sys.modules\n"
+        "try: tfgen.client.Clinet\n"
+        "except AttributeError as error: assert 'Client' in str(error)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# ---- against stubs
+
+
+@pytest.fixture
+def unused_port():
+    return 9  # discard: nobody listens there, and nothing is to be sent
+
+
+class Script:
+    """What the stubs answer: `steps` is a list of Code, float (seconds of silence) or version number, the last repeats."""
+
+    def __init__(self, *steps):
+        self.steps, self.calls, self.version = list(steps), [], 1
+
+    def next(self, seeds, version):
+        self.calls.append((seeds, version))
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, float):
+            time.sleep(step)
+        elif isinstance(step, int):
+            self.version = step  # a new version takes over
+        if isinstance(step, Code):
+            return step
+        return Code.NOT_FOUND if version not in (0, self.version) else Code.OK
+
+    def image(self, seeds):
+        return np.array([[[[s * 10.0 + self.version]]] for s in seeds], np.float32)
+
+
+class GrpcStub(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, script):
+        self._script = script
+
+    def Predict(self, request, context):
+        seeds = tf.make_ndarray(request.inputs["seeds"]).tolist()
+        code = self._script.next(seeds, request.model_spec.version.value)
+        if code is not Code.OK:
+            context.abort(code, "stub")
+        image = tf.make_tensor_proto(self._script.image(seeds))
+        return predict_pb2.PredictResponse(outputs={"image": image})
+
+    def GetModelMetadata(self, request, context):
+        reply = get_model_metadata_pb2.GetModelMetadataResponse()
+        reply.model_spec.version.value = self._script.version
+        return reply
+
+
+@contextlib.contextmanager
+def grpc_stub(script, port=0):
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(GrpcStub(script), server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait(5)
+
+
+@contextlib.contextmanager
+def rest_stub(script, port=0):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            version = int(self.path.split("/versions/")[1].split(":")[0]) if "/versions/" in self.path else 0
+            code = script.next(body["inputs"]["seeds"], version)
+            status = {Code.OK: 200, Code.UNAVAILABLE: 503, Code.NOT_FOUND: 404, Code.INVALID_ARGUMENT: 400}[code]
+            ok = {"outputs": script.image(body["inputs"]["seeds"]).tolist()}
+            self._answer(status, ok if code is Code.OK else {"error": "stub"})
+
+        def do_GET(self):
+            self._answer(200, {"model_spec": {"version": str(script.version)}})
+
+        def _answer(self, status, body):
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):  # the client may have given up
+                self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=[grpc_stub, rest_stub])
+def stub(request):
+    return request.param
+
+
+def test_unavailable_is_tried_again(stub):
+    script = Script(Code.UNAVAILABLE, Code.UNAVAILABLE, Code.OK)
+    with stub(script) as target, Client(target, "m") as client:
+        assert client.sample([4]).item() == 41
+    assert len(script.calls) == 3
+
+
+def test_retries_end(stub):
+    for retries in (0, 2):
+        script = Script(Code.UNAVAILABLE)
+        with stub(script) as target, Client(target, "m", retries=retries) as client:
+            with pytest.raises(ServingError) as caught:
+                client.sample([4])
+        assert caught.value.code is Code.UNAVAILABLE and len(script.calls) == retries + 1
+
+
+def test_other_errors_are_not_tried_again(stub):
+    script = Script(Code.INVALID_ARGUMENT)
+    with stub(script) as target, Client(target, "m") as client, pytest.raises(ServingError, match="stub") as caught:
+        client.sample([4])
+    assert caught.value.code is Code.INVALID_ARGUMENT and len(script.calls) == 1
+
+
+@pytest.mark.parametrize("steps", [(3.0,), (Code.UNAVAILABLE,)], ids=["silent", "unavailable"])
+def test_the_deadline_covers_everything(stub, steps):
+    script = Script(*steps)
+    with stub(script) as target, Client(target, "m", retries=1000, timeout=60.0) as client:
+        started = time.monotonic()
+        with pytest.raises(ServingError) as caught:
+            client.sample([4], timeout=0.4)
+        assert time.monotonic() - started < 1.5
+    # A request that was sent and not answered in time is not sent again.
+    assert caught.value.code in (Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE)
+    if steps == (3.0,):
+        assert caught.value.code is Code.DEADLINE_EXCEEDED and len(script.calls) == 1
+
+
+def test_one_call_is_answered_by_one_version(stub):
+    script = Script(1, 1, 2)  # version 2 takes over after two requests
+    with stub(script) as target, Client(target, "m", batch_size=2) as client:
+        got = client.sample(np.arange(6)).ravel()
+    np.testing.assert_array_equal(got, np.arange(6) * 10 + 2)
+    assert [version for _, version in script.calls] == [1, 1, 1, 2, 2, 2]
+
+
+def test_versions_that_never_stay(stub):
+    script = Script(*range(2, 40))
+    with stub(script) as target, Client(target, "m", batch_size=1) as client, pytest.raises(ServingError) as caught:
+        client.sample([1, 2])
+    assert caught.value.code is Code.NOT_FOUND and len(script.calls) <= 6
+
+
+def test_a_server_that_comes_back(stub):
+    script = Script(Code.OK)
+    with stub(script) as target, Client(target, "m", retries=20) as client:
+        client.sample([1])
+        port = int(target.rpartition(":")[2])
+    with Client(target, "m", retries=20, timeout=20.0) as client, contextlib.ExitStack() as stack:
+        restart = threading.Timer(0.5, lambda: stack.enter_context(stub(script, port)))
+        restart.start()
+        try:
+            assert client.wait_until_ready() == 1
+            assert client.sample([2]).item() == 21
+        finally:
+            restart.join()
+
+
+@pytest.mark.parametrize("reply", [b"<html>Bad gateway</html>", b"[1]", b'{"outputs": [[1.0]]}', b'{"predictions": [1]}'])
+def test_replies_that_are_none(reply):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}/prefix/", "m") as client, pytest.raises(ServingError) as caught:
+            client.sample([1, 2])
+        assert caught.value.code is Code.INTERNAL
+    finally:
+        server.shutdown()
+        server.server_close()
