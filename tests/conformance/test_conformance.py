@@ -164,6 +164,18 @@ def test_resumed_training_equals_uninterrupted(run, tmp_path):
     assert_equal(weights(run.model), weights(second))
 
 
+def test_keras_save_and_load_give_the_same_model(run, tmp_path):
+    run.model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    run.model.save_weights(tmp_path / "model.weights.h5")
+    twin = run.case.build()
+    twin.load_weights(tmp_path / "model.weights.h5")
+    for model in (loaded, twin):
+        assert [v.shape for v in model.weights] == [v.shape for v in run.model.weights]
+        for a, b in zip(model.weights, run.model.weights, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
 def test_xla_agrees_with_graph_mode(case, plain):
     assert_close(plain, sgd_run(case, jit_compile=True), atol=2e-5)
 

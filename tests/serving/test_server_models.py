@@ -330,9 +330,14 @@ def test_sigterm_answers_what_is_under_way(tmp_path):
     heavy.parent.mkdir()
     # Seconds of arithmetic that no optimiser can shorten.
     body = {"serving_default": ({"x": (tf.float32, [None])}, lambda x: {"y": tf.while_loop(
-        lambda i, v: i < 250_000, lambda i, v: (i + 1, tf.math.cos(v)), [0, x])[1]})}  # fmt: skip
+        lambda i, v: i < 1_000_000, lambda i, v: (i + 1, tf.math.cos(v)), [0, x])[1]})}  # fmt: skip
     conformance.write_model(heavy, body)
-    flags = ["--model_name=m", f"--model_base_path={tmp_path}/m"]
+    flags = [
+        "--model_name=m",
+        f"--model_base_path={tmp_path}/m",
+        "--shutdown_grace_seconds=60",
+        "--rest_api_timeout_in_ms=60000",
+    ]
     with conformance.Server(conformance.OWN_SERVER, flags) as server:
         answers = []
 
@@ -350,10 +355,10 @@ def test_sigterm_answers_what_is_under_way(tmp_path):
         threads = [threading.Thread(target=f) for f in (one, other)]
         for thread in threads:
             thread.start()
-        time.sleep(1.0)
+        time.sleep(0.5)
         early = list(answers)
         server.process.send_signal(signal.SIGTERM)
-        assert server.wait_exit(30) == 0
+        assert server.wait_exit(60) == 0
         for thread in threads:
             thread.join()
         assert early == [] and answers == [200, 200]

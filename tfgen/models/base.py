@@ -166,8 +166,7 @@ class GenerativeModel(keras.Model):
         in_range = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # false for NaN as well
         tf.debugging.Assert(in_range, ["Images must lie in [0, 1]; received a range of",
                                        tf.reduce_min(images), tf.reduce_max(images)])  # fmt: skip
-        with tf.control_dependencies([] if tf.executing_eagerly() else [in_range]):
-            return tf.ensure_shape(images, (None, *self.image_shape))
+        return tf.ensure_shape(images, (None, *self.image_shape))
 
     # ---- random numbers
 

@@ -30,6 +30,7 @@ from tfgen.models.preset import Preset
 layers = keras.layers
 
 
+@keras.saving.register_keras_serializable("tfgen")
 class DCGAN(AdversarialModel):
     """DCGAN, optionally conditional.
 
@@ -154,9 +155,10 @@ class Generator(_Network):
         self.grid = (height // 2**stages, width_px // 2**stages, filters)
         widths = [] if dense_width is None else [dense_width]
         widths.append(self.grid[0] * self.grid[1] * filters)
-        make_dense = [layers.Dense(n, use_bias=False, kernel_initializer=init, dtype=dtype, name=f"dense_{i}")
+        # Plain lists of layers: what lies deeper, Keras would leave out of a saved file without a word.
+        self.dense = [layers.Dense(n, use_bias=False, kernel_initializer=init, dtype=dtype, name=f"dense_{i}")
                       for i, n in enumerate(widths)]  # fmt: skip
-        self.dense = [(d, _batch_norm(dtype, f"dense_norm_{i}")) for i, d in enumerate(make_dense)]
+        self.dense_norms = [_batch_norm(dtype, f"dense_norm_{i}") for i in range(len(widths))]
         self.deconvs = [
             layers.Conv2DTranspose(width * 2 ** (i - 1) if i else channels, 5, strides=2, padding="same",
                                    use_bias=False, kernel_initializer=init, dtype=dtype, name=f"deconv_{i}")
@@ -166,7 +168,7 @@ class Generator(_Network):
 
     def call(self, inputs, training=False):
         x, one_hot = _split(inputs)
-        for dense, norm in self.dense:
+        for dense, norm in zip(self.dense, self.dense_norms, strict=True):
             x = tf.nn.relu(norm(dense(_join(x, one_hot)), training=training))
         x = tf.reshape(x, [-1, *self.grid])  # [B, h, w, filters]
         for deconv, norm in zip(self.deconvs, self.norms, strict=False):

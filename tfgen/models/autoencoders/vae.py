@@ -33,6 +33,7 @@ layers = keras.layers
 LIKELIHOODS = ("bernoulli", "gaussian", "discretized_logistic")
 
 
+@keras.saving.register_keras_serializable("tfgen")
 class VAE(LatentVariableModel):
     """Variational autoencoder with a Gaussian posterior.
 
