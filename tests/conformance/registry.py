@@ -54,8 +54,7 @@ CASES = {
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(
         DCGAN,
-        {**_DCGAN, "num_classes": 3, "objective": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 10.0,
-         "discriminator_steps": 2},
+        {**_DCGAN, "num_classes": 3, "objective": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 10.0},
         falling="discriminator_loss",
     ),
 }  # fmt: skip

@@ -91,27 +91,6 @@ def test_which_loss_moves_which_network():
     assert moved(lambda: model.update_generator(4, None, stream=2)) == [True, False]
 
 
-def test_discriminator_steps_use_fresh_parts_of_the_batch():
-    seen = []
-
-    class Spy(DCGAN):
-        def update_discriminator(self, real, one_hot, stream):
-            seen.append((real.numpy(), stream))
-            return super().update_discriminator(real, one_hot, stream)
-
-    model = Spy(**TINY, discriminator_steps=3)
-    model.compile(run_eagerly=True)
-    images = np.random.default_rng(0).random((6, 8, 8, 1), dtype="float32")
-    model.train_step({"image": tf.constant(images)})
-    parts, streams = zip(*seen, strict=True)
-    np.testing.assert_allclose(
-        np.concatenate([p[:, None] for p in parts], 1).reshape(images.shape), 2 * images - 1, atol=1e-6
-    )
-    assert len(set(streams)) == 3
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must be a multiple"):
-        model.train_step({"image": tf.constant(images[:5])})
-
-
 def test_training_keeps_real_and_fake_apart_in_batch_norm():
     """One joint batch would tell real from fake by its statistics."""
     model = DCGAN(**{**TINY, "stages": 2})

@@ -13,8 +13,7 @@ class AdversarialModel(GenerativeModel):
 
     A subclass calls `set_networks` in its constructor and, if it is conditional, has `num_classes` > 0.
 
-    A training step takes a batch apart into `discriminator_steps` equal parts. Each part gives one discriminator update
-    with fresh noise; then follows one generator update, with fresh noise again. Real and fake images pass the
+    A training step is one discriminator update, then one generator update with fresh noise. Real and fake images pass the
     discriminator in separate batches, so that its batch norm sees one kind at a time.
 
     Args:
@@ -27,7 +26,6 @@ class AdversarialModel(GenerativeModel):
         penalty_weight: its factor.
         regularizer: None or a name in `tfgen.losses.REGULARIZERS`; added to the losses of both networks.
         regularizer_weight: its factor.
-        discriminator_steps: discriminator updates per generator update.
         seed: int, of the training noise.
     """
 
@@ -35,18 +33,17 @@ class AdversarialModel(GenerativeModel):
 
     def __init__(
         self, *, image_shape, latent_dim, latent_distribution, num_classes, objective, penalty, penalty_weight,
-        regularizer, regularizer_weight, discriminator_steps, seed, **kwargs,
+        regularizer, regularizer_weight, seed, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if latent_dim < 1 or discriminator_steps < 1 or num_classes < 0:
+        if latent_dim < 1 or num_classes < 0:
             raise ValueError(
-                "latent_dim and discriminator_steps must be at least 1 and num_classes at least 0; received "
-                f"{latent_dim}, {discriminator_steps} and {num_classes}."
+                f"latent_dim must be at least 1 and num_classes at least 0; received {latent_dim} and {num_classes}."
             )
         if latent_distribution not in ("normal", "uniform"):
             raise ValueError(f"latent_distribution must be 'normal' or 'uniform'; received {latent_distribution!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
-        self.num_classes, self.discriminator_steps = int(num_classes), int(discriminator_steps)
+        self.num_classes = int(num_classes)
         known = isinstance(objective, Objective)
         self.objective = objective if known else _choose("objective", objective, OBJECTIVES)
         self.penalty = None if penalty is None else _choose("penalty", penalty, PENALTIES)
@@ -96,20 +93,9 @@ class AdversarialModel(GenerativeModel):
         return tf.reshape(tf.cast(self.discriminator(inputs, training=training), tf.float32), [-1])
 
     def update(self, batch):
-        size = tf.shape(batch["image"])[0]
-        if self.discriminator_steps > 1:
-            tf.debugging.assert_equal(
-                size % self.discriminator_steps, 0,
-                f"The batch is split over discriminator_steps={self.discriminator_steps}; its size must be a multiple.",
-            )  # fmt: skip
-        part = size // self.discriminator_steps
         one_hot = self.one_hot(batch["label"]) if self.num_classes else None
-        for i in range(self.discriminator_steps):
-            # Every k-th row: with two replicas, step i then sees the rows that it would see with one.
-            rows = slice(i, None, self.discriminator_steps)
-            labels = None if one_hot is None else one_hot[rows]
-            losses = self.update_discriminator(2.0 * batch["image"][rows] - 1.0, labels, stream=2 * i)
-        return losses | self.update_generator(part, labels, stream=2 * self.discriminator_steps)
+        losses = self.update_discriminator(2.0 * batch["image"] - 1.0, one_hot, stream=0)
+        return losses | self.update_generator(tf.shape(batch["image"])[0], one_hot, stream=2)
 
     def update_discriminator(self, real, one_hot, stream):
         """One discriminator step on real images [b, H, W, C] in [-1, 1]."""

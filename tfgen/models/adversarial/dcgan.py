@@ -41,7 +41,7 @@ class DCGAN(AdversarialModel):
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
         num_classes: 0, or the number of classes; one-hot labels are then joined to the input of every layer.
         latent_dim, latent_distribution, objective, penalty, penalty_weight, regularizer, regularizer_weight,
-            discriminator_steps, seed: see `AdversarialModel`.
+            seed: see `AdversarialModel`.
     """
 
     def __init__(
@@ -59,15 +59,13 @@ class DCGAN(AdversarialModel):
         penalty_weight=1.0,
         regularizer=None,
         regularizer_weight=1e-5,
-        discriminator_steps=1,
         seed=0,
         **kwargs,
     ):
         super().__init__(
             image_shape=image_shape, latent_dim=latent_dim, latent_distribution=latent_distribution,
             num_classes=num_classes, objective=objective, penalty=penalty, penalty_weight=penalty_weight,
-            regularizer=regularizer, regularizer_weight=regularizer_weight, discriminator_steps=discriminator_steps,
-            seed=seed, **kwargs,
+            regularizer=regularizer, regularizer_weight=regularizer_weight, seed=seed, **kwargs,
         )  # fmt: skip
         stages = _default_stages(self.image_shape) if stages is None else int(stages)
         if stages < 1 or self.image_shape[0] % 2**stages or self.image_shape[1] % 2**stages:
