@@ -69,7 +69,7 @@ def test_frechet_golden():
 
 
 def test_frechet_agrees_with_scipy():
-    scipy_linalg = pytest.importorskip("scipy.linalg")
+    from scipy import linalg as scipy_linalg  # scikit-learn brings it
     a = rng(1).normal(size=(200, 12)) @ rng(2).normal(size=(12, 12))
     b = rng(3).normal(size=(150, 12)) @ rng(4).normal(size=(12, 12)) + 1
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
