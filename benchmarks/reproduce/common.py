@@ -1,6 +1,7 @@
 """What the reproductions share: the command line, the training, the record."""
 
 import argparse
+import contextlib
 import pathlib
 import time
 
@@ -12,7 +13,7 @@ from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
 
-def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
+def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None, **overrides):
     """Trains `preset`, measures, and writes `<out>`.
 
     Args:
@@ -21,6 +22,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
         gates: {result name: ("<=" or ">=", number)}.
         data: default of --data.
         tuning: how the settings were chosen, for the record.
+        command: the command line that the record names; None: `python -m benchmarks.reproduce.<name>` with its arguments.
         **overrides: of the preset.
     """
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,7 +49,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, **overrides):
     resolved = config.resolve()
     written = record(
         args.out,
-        command=module_command(f"benchmarks.reproduce.{name}"),
+        command=command or module_command(f"benchmarks.reproduce.{name}"),
         seed=args.seed,
         protocol={
             "preset": resolved.config(), "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
@@ -95,8 +97,8 @@ def adversarial(model, train_source, test_source, seed):
     n = min(10_000, len(test_source))
     real = evaluator.real_anchor(n).values
     untrained = evaluator(type(model).from_config(model.get_config()).sample(n, seed=seed).numpy(), weights="raw").values
-    with model.ema.swapped():
-        trained = evaluator(model.sample(n, seed=seed).numpy(), weights="ema")
+    with contextlib.nullcontext() if model.ema is None else model.ema.swapped():
+        trained = evaluator(model.sample(n, seed=seed).numpy(), weights="raw" if model.ema is None else "ema")
     values = dict(trained.values)
     ratio = values["frechet_classifier_distance"] / untrained["frechet_classifier_distance"]
     results = {**values, "fcd_relative_to_untrained": ratio, "classifier_accuracy": classifier.accuracy,

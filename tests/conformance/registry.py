@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.models import DCGAN, VAE
+from tfgen.models import DCGAN, SNGAN, VAE, WGAN, WGANGP, InfoGAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Case:
 
 _SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
 _DCGAN = {**_SMALL, "width": 4, "stages": 1}
+_CONV = {**_SMALL, "width": 4, "network_args": {"stages": 1}}
 
 CASES = {
     "vae-mlp-bernoulli": Case(VAE, {**_SMALL, "hidden": (16,)}, binary=True),
@@ -51,6 +52,20 @@ CASES = {
         VAE, {**_SMALL, "network": "conv", "hidden": (4, 8, 16), "likelihood": "discretized_logistic", "levels": 17}
     ),
     "vae-mlp-gaussian": Case(VAE, {**_SMALL, "hidden": (16,), "likelihood": "gaussian", "levels": 17}),
+    "wgan": Case(WGAN, {**_CONV, "thorough_turns": 1, "thorough_every": 2, "thorough_steps": 3, "discriminator_steps": 2},
+                 falling="discriminator_loss"),
+    "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss"),
+    "sngan": Case(SNGAN, {**_CONV, "discriminator_steps": 1}, falling="discriminator_loss"),
+    "sngan-projection-resnet": Case(
+        SNGAN, {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "generator_batch_factor": 2},
+        falling="discriminator_loss",
+    ),
+    "infogan": Case(
+        InfoGAN,
+        {"image_shape": (8, 8, 1), "width": 4, "network_args": {"stages": 2, "dense_width": 8}, "categorical": (3, 2),
+         "continuous": 1, "noise_dim": 2, "code_stddev": None},
+        falling="discriminator_loss",
+    ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(
         DCGAN,

@@ -71,7 +71,7 @@ def test_features_are_pooled_to_a_grid_of_four():
     images = np.random.default_rng(0).random((2, 64, 64, 3), dtype="float32")
     features = model.features(images)
     assert features.shape == (2, 16 * (8 + 16 + 32 + 64))
-    first = model.discriminator.maps([2 * images - 1])[0].numpy()  # [2, 32, 32, 8]
+    first = model.discriminator.maps(2 * images - 1)[0].numpy()  # [2, 32, 32, 8]
     expected = first.reshape(2, 4, 8, 4, 8, 8).max(axis=(2, 4))
     np.testing.assert_allclose(features[:, : 16 * 8], expected.reshape(2, -1), rtol=1e-6)
 
@@ -87,8 +87,8 @@ def test_which_loss_moves_which_network():
         after = [[v.numpy() for v in network.trainable_variables] for network in (model.generator, model.discriminator)]
         return [any(np.any(a != b) for a, b in zip(x, y, strict=True)) for x, y in zip(before, after, strict=True)]
 
-    assert moved(lambda: model.update_discriminator(tf.constant(real), None, stream=0)) == [False, True]
-    assert moved(lambda: model.update_generator(4, None, stream=2)) == [True, False]
+    assert moved(lambda: model.update_discriminator({"raw": tf.constant(real)}, stream=0)) == [False, True]
+    assert moved(lambda: model.update_generator({"raw": tf.constant(real)}, stream=2)) == [True, False]
 
 
 def test_training_keeps_real_and_fake_apart_in_batch_norm():
@@ -96,11 +96,11 @@ def test_training_keeps_real_and_fake_apart_in_batch_norm():
     model = DCGAN(**{**TINY, "stages": 2})
     real = tf.constant(np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32"))
     batches = []
-    model.discriminate = lambda x, one_hot=None, training=False: (
-        batches.append(x.shape[0]) or DCGAN.discriminate(model, x, one_hot, training)
+    model.judge = lambda x, one_hot=None, training=False: (
+        batches.append(x.shape[0]) or DCGAN.judge(model, x, one_hot, training)
     )
     model.compile(run_eagerly=True)
-    model.update_discriminator(real, None, stream=0)
+    model.update_discriminator({"raw": real}, stream=0)
     assert batches == [4, 4]
 
 

@@ -23,7 +23,7 @@ class Objective:
     """A pair of losses.
 
     Attributes:
-        name: its name in `OBJECTIVES`.
+        name: its name in `OBJECTIVES`; of one made by a function below, what that function calls it.
         discriminator: (real logits, fake logits), float of any equal rank -> scalar.
         generator: fake logits -> scalar.
     """
@@ -59,7 +59,9 @@ def energy_discriminator(real, fake, margin):
 
 
 def ebgan(margin):
-    """The energy-based objective with its margin (on the scale of the energy)."""
+    """The energy-based objective; `margin` > 0 is on the scale of the energy. Its outputs are energies >= 0, not logits."""
+    if not 0.0 < margin < float("inf"):
+        raise ValueError(f"margin must be positive and finite; received {margin!r}.")
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), tf.reduce_mean)
 
 
@@ -73,3 +75,26 @@ OBJECTIVES = {
         Objective("hinge", hinge_discriminator, lambda fake: -tf.reduce_mean(fake)),
     )
 }
+
+
+def label_smoothing(objective="non_saturating", real_target=0.9):
+    """One-sided label smoothing of a logistic objective: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
+
+    The discriminator's target for real examples becomes `real_target`; that for fakes stays 0 (with both smoothed, the
+    best discriminator would pull the generator towards its own samples), and so does the generator's loss.
+
+    Args:
+        objective: "minimax" or "non_saturating", as a name or an `Objective`.
+        real_target: in (0, 1]; 1 changes nothing.
+
+    Returns:
+        `Objective`, named `<name>_smoothed`.
+    """
+    chosen = objective if isinstance(objective, Objective) else OBJECTIVES.get(objective)
+    if chosen is None or chosen.discriminator is not logistic_discriminator:
+        name = repr(objective) if chosen is None else repr(chosen.name)
+        raise ValueError(f"Labels exist in the objectives minimax and non_saturating only; received {name}.")
+    if not 0.0 < real_target <= 1.0:
+        raise ValueError(f"real_target must be in (0, 1]; received {real_target!r}.")
+    smoothed = functools.partial(logistic_discriminator, real_target=real_target)
+    return dataclasses.replace(chosen, name=f"{chosen.name}_smoothed", discriminator=smoothed)

@@ -1,12 +1,99 @@
-"""Regularisers: functions of a network's trainable variables -> scalar, added to that network's loss."""
+"""Regularisers: scalars of a network's weights or codes, added to that network's loss.
+
+Those in `REGULARIZERS` are functions of the trainable variables alone; which of them (the embeddings, say) take no part
+is decided by who calls.
+"""
 
 import tensorflow as tf
+
+from tfgen.losses._precision import at_least_float32
+
+
+def _kernels(variables):
+    variables = list(variables)
+    kernels = [at_least_float32(v) for v in variables if len(v.shape) > 1]
+    if not kernels:
+        raise ValueError(f"No kernel (a variable of rank 2 or more) among the {len(variables)} variables received.")
+    return kernels
 
 
 def l2_regularizer(variables):
     """Half the sum of squares of the weights of rank 2 and more: its gradient is the weight itself."""
-    kernels = [tf.convert_to_tensor(v) for v in variables if len(v.shape) > 1]
-    return tf.add_n([tf.nn.l2_loss(tf.cast(k, tf.float32)) for k in kernels])
+    return tf.add_n([tf.nn.l2_loss(kernel) for kernel in _kernels(variables)])
 
 
-REGULARIZERS = {"l2": l2_regularizer}
+def orthogonal_regularizer(variables):
+    """Sum over kernels of ||W W^T * (1 - I)||_F^2: Brock et al. 2019, arXiv:1809.11096, eq. 3, with beta = 1.
+
+    W is [outputs, all else]: the last axis of a kernel counts the outputs. (A transposed convolution of Keras keeps
+    them in the last axis but one, so that there W's rows are the inputs.) Only products of different filters count: their
+    norms are left free. The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
+    """
+    sums = []
+    for kernel in _kernels(variables):
+        weight = tf.reshape(kernel, [-1, kernel.shape[-1]])  # [rest, outputs]: W^T
+        product = tf.matmul(weight, weight, transpose_a=True)
+        sums.append(tf.reduce_sum(tf.square(_without_diagonal(product))))
+    return tf.add_n(sums)
+
+
+def pulling_away(codes):
+    """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the repelling term of energy-based GANs.
+
+    Zhao et al. 2017, arXiv:1609.03126, section 2.4. It belongs to the generator's loss alone.
+
+    Args:
+        codes: [N, ...], N >= 2: the encoder's codes of generated images. A code of zeros has cosine 0 with every other.
+
+    Returns:
+        scalar in [0, 1]: 0 for orthogonal codes, 1 for codes of one direction (or opposite ones); scale does not count.
+
+    Raises:
+        ValueError: fewer than two rows, or no axis beside the batch.
+    """
+    codes = at_least_float32(codes)
+    if codes.shape.rank < 2 or (codes.shape[0] is not None and codes.shape[0] < 2):
+        raise ValueError(f"codes must be [N, ...] with N of at least 2; received shape {codes.shape}.")
+    num = tf.shape(codes)[0]
+    tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")  # where the batch size is not static
+    directions = tf.math.l2_normalize(tf.reshape(codes, [num, -1]), axis=1)
+    squares = tf.square(_without_diagonal(tf.matmul(directions, directions, transpose_b=True)))
+    return tf.reduce_sum(squares) / tf.cast(num * (num - 1), squares.dtype)
+
+
+def _without_diagonal(matrix):
+    return tf.linalg.set_diag(matrix, tf.zeros_like(matrix[0]))
+
+
+def historical(variables, averages):
+    """Sum of ||theta - mean_t||^2 with the mean held constant: Salimans et al. 2016, arXiv:1606.03498, section 3.3.
+
+    Args:
+        variables: the weights theta; of any rank.
+        averages: their `running_mean`s over the steps so far, in the same order and of the same shapes.
+
+    Raises:
+        ValueError: the two differ in number or in a shape.
+    """
+    variables, averages = [at_least_float32(v) for v in variables], [tf.convert_to_tensor(a) for a in averages]
+    if [v.shape for v in variables] != [a.shape for a in averages]:
+        raise ValueError(
+            "historical needs one average for each variable, of its shape; received variables of shapes "
+            f"{[tuple(v.shape) for v in variables]} and averages of shapes {[tuple(a.shape) for a in averages]}."
+        )
+    pairs = zip(variables, averages, strict=True)
+    return tf.add_n([tf.reduce_sum(tf.square(v - tf.stop_gradient(tf.cast(a, v.dtype)))) for v, a in pairs])
+
+
+def running_mean(mean, value, count):
+    """mean_t = mean_{t-1} + (value_t - mean_{t-1}) / t: the mean of `count` = t >= 1 values, the newest of them `value`.
+
+    At t = 1 the result is `value`, whatever (finite) `mean` was.
+    """
+    if isinstance(count, int) and count < 1:
+        raise ValueError(f"count is the number of values so far, with this one: at least 1; received {count!r}.")
+    mean, value = tf.convert_to_tensor(mean), tf.convert_to_tensor(value)
+    return mean + (value - mean) / tf.cast(count, mean.dtype)
+
+
+REGULARIZERS = {"l2": l2_regularizer, "orthogonal": orthogonal_regularizer}

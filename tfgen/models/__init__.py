@@ -1,9 +1,13 @@
 """The models, one file per paper. `MODELS` maps the public name of each to its class."""
 
 from tfgen.models.adversarial.dcgan import DCGAN
+from tfgen.models.adversarial.infogan import InfoGAN
+from tfgen.models.adversarial.sngan import SNGAN
+from tfgen.models.adversarial.wgan import WGAN
+from tfgen.models.adversarial.wgan_gp import WGANGP
 from tfgen.models.autoencoders.vae import VAE
 from tfgen.models.base import GenerativeModel
 
-MODELS = {cls.__name__: cls for cls in (VAE, DCGAN)}
+MODELS = {cls.__name__: cls for cls in (VAE, DCGAN, InfoGAN, SNGAN, WGAN, WGANGP)}
 
-__all__ = ["DCGAN", "MODELS", "VAE", "GenerativeModel"]
+__all__ = ["DCGAN", "InfoGAN", "MODELS", "SNGAN", "VAE", "WGAN", "WGANGP", "GenerativeModel"]

@@ -13,7 +13,8 @@ from tfgen.training.ema import EMA
 class GenerativeModel(keras.Model):
     """A model that is trained on images and makes images.
 
-    The keyword-only constructor arguments of a subclass are its config: `get_config` is derived from the signature.
+    The keyword-only constructor arguments of a subclass and of the classes above it are its config: `get_config` is derived
+    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs.
     All weights exist when the constructor returns. Public methods take and return float32 NHWC images in [0, 1];
     a batch is a dict with `image` [B, H, W, C] and, where known, `label` int32 [B].
 
@@ -30,12 +31,12 @@ class GenerativeModel(keras.Model):
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
-        parameters = [p for p in inspect.signature(cls.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        unknown = sorted(set(kwargs) - {p.name for p in parameters} - {"name", "dtype", "trainable"})
+        parameters = cls.config_parameters()
+        unknown = sorted(set(kwargs) - set(parameters) - {"name", "dtype", "trainable"})
         if unknown:
-            known = ", ".join(p.name for p in parameters)
+            known = ", ".join(parameters)
             raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
-        config = {p.name: p.default for p in parameters if p.default is not p.empty}
+        config = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
         object.__setattr__(model, "_config", {**config, **kwargs})
         return model
@@ -58,6 +59,21 @@ class GenerativeModel(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
 
     # ---- config
+
+    @classmethod
+    def config_parameters(cls):
+        """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
+        found = {}
+        for base in cls.__mro__:
+            if not issubclass(base, GenerativeModel) or "__init__" not in base.__dict__:
+                continue
+            parameters = inspect.signature(base.__init__).parameters.values()
+            for parameter in parameters:
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    found.setdefault(parameter.name, parameter)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
+        return found
 
     def get_config(self):
         return {k: list(v) if isinstance(v, tuple) else v for k, v in self._config.items()}
@@ -115,10 +131,10 @@ class GenerativeModel(keras.Model):
 
     def train_step(self, data):
         batch = self.as_batch(data)
-        losses = self.update(batch)
-        for name in self.loss_names:
-            self.trackers[name].update_state(tf.cast(losses[name], tf.float32))
-        finite = tf.reduce_all([tf.math.is_finite(tf.cast(losses[n], tf.float32)) for n in self.loss_names])
+        losses = {name: tf.cast(loss, tf.float32) for name, loss in self.update(batch).items() if name in self.loss_names}
+        for name, loss in losses.items():
+            self.trackers[name].update_state(loss)
+        finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
         if self.ema is not None:
@@ -133,12 +149,19 @@ class GenerativeModel(keras.Model):
             loss, outputs = loss_fn()
             # Keras sums gradients over the replicas; dividing makes the sum the mean over the global batch.
             loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        # TensorFlow 2.16's graph optimiser can drop the control edge that keeps an update behind the reads of the same
+        # variable, where the gradient does not depend on its value (a critic's last layer). A seed that depends on the
+        # loss makes the order one of data. It also turns a loss that is not finite into gradients that are not.
+        seed = tf.where(tf.math.is_finite(loss), tf.ones_like(loss), float("nan"))
+        gradients = tape.gradient(loss, [v.value for v in variables], output_gradients=seed)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return outputs
 
     def update(self, batch):
-        """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}."""
+        """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}.
+
+        A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
 
     def as_batch(self, data):
@@ -178,12 +201,15 @@ class GenerativeModel(keras.Model):
         Args:
             distribution: "normal" N(0, 1), or "uniform" in (-1, 1).
         """
+        drawn = random.DISTRIBUTIONS[distribution](self.noise_keys(batch_size, stream), math.prod(shape))
+        return tf.reshape(drawn, [batch_size, *shape])
+
+    def noise_keys(self, batch_size, stream):
+        """The keys [batch_size] (see `tfgen.random`) from which `noise` draws."""
         context = tf.distribute.get_replica_context()
         first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0
         keys = random.fold(random.fold(random.key(self.seed), tf.convert_to_tensor(self.step)), stream)
-        keys = random.fold(keys, first + tf.range(batch_size))
-        drawn = random.DISTRIBUTIONS[distribution](keys, math.prod(shape))
-        return tf.reshape(drawn, [batch_size, *shape])
+        return random.fold(keys, first + tf.range(batch_size))
 
     # ---- sampling
 

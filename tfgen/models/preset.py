@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import difflib
-import inspect
 import typing
 
 
@@ -18,7 +17,7 @@ class Preset:
         data: the `tfgen.data` specification that it is meant for.
         source: the table or section of the paper, or what else the values rest on.
         batch_size: examples per step, over all replicas.
-        steps: optimiser steps (generator steps for a GAN).
+        steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; optimisers as {"class_name", "config"} dicts.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
@@ -52,7 +51,7 @@ class Preset:
             ValueError: an unknown name; the message lists the known ones.
         """
         args, compile_args, fields = dict(self.model_args), dict(self.compile_args), {}
-        arguments = _keyword_arguments(self.model)
+        arguments = set(self.model.config_parameters()) - {"seed"}
         for name, value in overrides.items():
             if name == "learning_rate":
                 for key, spec in compile_args.items():
@@ -76,16 +75,17 @@ class Preset:
         model = self.model(**{**self.model_args, **extra})
         # A copy: Keras writes into the configs that it reads.
         settings = copy.deepcopy(self.compile_args)
-        model.compile(**{name: self._over_run(value) for name, value in settings.items()})
+        model.compile(**{name: self._over_run(name, value) for name, value in settings.items()})
         return model
 
-    def _over_run(self, value):
-        """An optimiser spec whose learning-rate schedule says decay_steps=None decays over all steps of the run."""
+    def _over_run(self, name, value):
+        """An optimiser spec whose learning-rate schedule says decay_steps=None decays over all its steps of the run."""
         if not isinstance(value, dict) or not isinstance(value["config"].get("learning_rate"), dict):
             return value
         schedule = value["config"]["learning_rate"]
         if schedule["config"].get("decay_steps") is None:
-            schedule = {**schedule, "config": {**schedule["config"], "decay_steps": self.steps}}
+            every = self.model_args.get("discriminator_steps", 1) if name == "generator_optimizer" else 1
+            schedule = {**schedule, "config": {**schedule["config"], "decay_steps": max(1, self.steps // every)}}
         return {**value, "config": {**value["config"], "learning_rate": schedule}}
 
     def config(self):
@@ -103,6 +103,10 @@ def cosine_decay(learning_rate, alpha=0.01):
     }
 
 
-def _keyword_arguments(model):
-    parameters = inspect.signature(model.__init__).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"seed"}
+def linear_decay(learning_rate):
+    """Learning-rate spec that falls from `learning_rate` to 0 in a straight line over all steps of the run."""
+    return {
+        "module": "keras.optimizers.schedules",
+        "class_name": "PolynomialDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": None, "end_learning_rate": 0.0},
+    }

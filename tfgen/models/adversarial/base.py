@@ -1,20 +1,25 @@
-"""The family of adversarial models: a generator, a discriminator, and the one training step for all of them."""
+"""The family of adversarial models: a generator, a discriminator, and the one training loop for all of them."""
 
 import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective
+from tfgen.layers.spectral_norm import update_spectral_state
+from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
+from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.base import GenerativeModel, encode_png, parse_integers
 
 
 class AdversarialModel(GenerativeModel):
-    """Network x objective x penalty x regulariser, each of them chosen on its own.
+    """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
 
-    A subclass calls `set_networks` in its constructor and, if it is conditional, has `num_classes` > 0.
+    A subclass calls `set_networks` in its constructor. A paper's own idea goes into `discriminator_terms` and
+    `generator_terms` (further losses), `draw_latents` (another latent space) or `generator_turn` (another schedule).
 
-    A training step is one discriminator update, then one generator update with fresh noise. Real and fake images pass the
-    discriminator in separate batches, so that its batch norm sees one kind at a time.
+    A training step takes one batch: one discriminator update on it and then, if it is the generator's turn,
+    `generator_steps` generator updates with fresh noise. With `discriminator_steps` = 5 every discriminator update so has
+    its own real images, and every fifth is followed by the generator's. Real and fake images pass the discriminator in
+    separate batches, so that its batch norm sees one kind at a time.
 
     Args:
         image_shape: (H, W, C).
@@ -24,17 +29,36 @@ class AdversarialModel(GenerativeModel):
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
         penalty_weight: its factor.
+        weight_clip: None or c: the discriminator's weights are clipped to [-c, c] after each of its updates.
         regularizer: None or a name in `tfgen.losses.REGULARIZERS`; added to the losses of both networks.
         regularizer_weight: its factor.
+        discriminator_steps: discriminator updates for each turn of the generator.
+        generator_steps: generator updates in one turn.
+        generator_batch_factor: the generator's batch is this many times the discriminator's.
         seed: int, of the training noise.
     """
 
     loss_names = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
 
     def __init__(
-        self, *, image_shape, latent_dim, latent_distribution, num_classes, objective, penalty, penalty_weight,
-        regularizer, regularizer_weight, seed, **kwargs,
-    ):  # fmt: skip
+        self,
+        *,
+        image_shape,
+        latent_dim=100,
+        latent_distribution="normal",
+        num_classes=0,
+        objective="non_saturating",
+        penalty=None,
+        penalty_weight=1.0,
+        weight_clip=None,
+        regularizer=None,
+        regularizer_weight=1e-5,
+        discriminator_steps=1,
+        generator_steps=1,
+        generator_batch_factor=1,
+        seed=0,
+        **kwargs,
+    ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         if latent_dim < 1 or num_classes < 0:
             raise ValueError(
@@ -42,6 +66,14 @@ class AdversarialModel(GenerativeModel):
             )
         if latent_distribution not in ("normal", "uniform"):
             raise ValueError(f"latent_distribution must be 'normal' or 'uniform'; received {latent_distribution!r}.")
+        counts = discriminator_steps, generator_steps, generator_batch_factor
+        if not all(isinstance(n, int) and n >= 1 for n in counts):
+            raise ValueError(
+                "discriminator_steps, generator_steps and generator_batch_factor must be whole numbers of at least 1; "
+                f"received {counts}."
+            )
+        if weight_clip is not None and not weight_clip > 0:
+            raise ValueError(f"weight_clip must be positive or None; received {weight_clip!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
         self.num_classes = int(num_classes)
         known = isinstance(objective, Objective)
@@ -49,9 +81,16 @@ class AdversarialModel(GenerativeModel):
         self.penalty = None if penalty is None else _choose("penalty", penalty, PENALTIES)
         self.regularizer = None if regularizer is None else _choose("regularizer", regularizer, REGULARIZERS)
         self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
+        self.weight_clip = weight_clip
+        self.discriminator_steps, self.generator_steps, self.generator_batch_factor = counts
+        self._generator_turn = True  # of the step that is being traced
 
     def set_networks(self, generator, discriminator):
-        """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model."""
+        """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
+
+        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1] and what the
+        model's own losses need, such as `features`.
+        """
         labels = [(None, self.num_classes)] if self.num_classes else []
         generator.build([(None, self.latent_dim), *labels])
         discriminator.build([(None, *self.image_shape), *labels])
@@ -77,7 +116,53 @@ class AdversarialModel(GenerativeModel):
         ]
 
     def ema_variables(self):
-        return self.generator.variables
+        return [v for v in self.generator.variables if keras.backend.is_float_dtype(v.dtype)]
+
+    def generator_turn(self, step):
+        """Whether step `step` (an int, counted from 0) ends with the generator's turn."""
+        return (step + 1) % self.discriminator_steps == 0
+
+    def make_train_function(self, force=False):
+        """Keras' own function where all steps are alike; else one graph for each pattern of turns that comes up."""
+        if all(self.generator_turn(step) for step in range(100)):
+            return super().make_train_function(force)
+        if self.train_function is not None and not force:
+            return self.train_function
+        strategy, wrap = self.distribute_strategy, (lambda f, **kwargs: f) if self.run_eagerly else tf.function
+
+        def one_step(turn):
+            def on_replica(data):
+                self._generator_turn = turn
+                return self.train_step(data)
+
+            def on_data(data):
+                return tf.nest.map_structure(
+                    lambda log: strategy.reduce("MEAN", log, axis=None), strategy.run(on_replica, args=(data,))
+                )
+
+            return wrap(on_data, reduce_retracing=True, jit_compile=self.jit_compile, autograph=False)
+
+        steps = {turn: one_step(turn) for turn in (False, True)}
+
+        def pattern(turns):
+            def on_iterator(iterator):
+                for turn in turns:
+                    logs = steps[turn](next(iterator))
+                return logs
+
+            return wrap(on_iterator, autograph=False)
+
+        patterns = {}
+
+        def function(iterator):
+            first = int(self.step.value.numpy())
+            turns = tuple(self.generator_turn(first + i) for i in range(self.steps_per_execution))
+            if turns not in patterns:
+                patterns[turns] = pattern(turns)
+            return patterns[turns](iterator)
+
+        self.train_function = function
+        return function
 
     def call(self, latents, training=False):
         return self.decode_images(latents)
@@ -87,44 +172,100 @@ class AdversarialModel(GenerativeModel):
         inputs = [latents] if one_hot is None else [latents, one_hot]
         return tf.cast(self.generator(inputs, training=training), tf.float32)
 
-    def discriminate(self, raw_images, one_hot=None, training=False):
-        """Logits float32 [B] of images in [-1, 1]."""
+    def judge(self, raw_images, one_hot=None, training=False, **noise):
+        """What the discriminator says of images in [-1, 1]: {"logit": float32 [B], "features": ...}.
+
+        `noise` is what `judge_noise` draws for this pass; nothing outside of training.
+        """
         inputs = [raw_images] if one_hot is None else [raw_images, one_hot]
-        return tf.reshape(tf.cast(self.discriminator(inputs, training=training), tf.float32), [-1])
+        outputs = self.discriminator(inputs, training=training, **noise)
+        outputs = {key: tf.cast(value, tf.float32) for key, value in outputs.items()}
+        return {**outputs, "logit": tf.reshape(outputs["logit"], [-1])}
+
+    def judge_noise(self, batch_size, stream, part=0):
+        """{"keys": uint64 [batch_size]} for one pass of a discriminator that is `noisy` (see `tfgen.layers.noise`), else {}.
+
+        Args:
+            stream: of the update that the pass belongs to. Its latents are drawn from other keys.
+            part: tells the passes of one update apart.
+        """
+        if not getattr(self.discriminator, "noisy", False):
+            return {}
+        return {"keys": random.fold(self.noise_keys(batch_size, -1 - stream), part)}
+
+    def discriminate(self, raw_images, one_hot=None, training=False, **noise):
+        """Logits float32 [B] of images in [-1, 1]."""
+        return self.judge(raw_images, one_hot, training, **noise)["logit"]
+
+    def discriminator_terms(self, batch, real, fake, latents):
+        """{name: scalar} added to the discriminator's loss; `real` and `fake` are what `judge` says of each."""
+        return {}
+
+    def generator_terms(self, batch, fake, latents):
+        """{name: scalar} added to the generator's loss."""
+        return {}
+
+    def adversarial_loss(self, batch, fake):
+        """What the generator minimises, of `fake`, what `judge` says of its images."""
+        return self.objective.generator(fake["logit"])
 
     def update(self, batch):
-        one_hot = self.one_hot(batch["label"]) if self.num_classes else None
-        losses = self.update_discriminator(2.0 * batch["image"] - 1.0, one_hot, stream=0)
-        return losses | self.update_generator(tf.shape(batch["image"])[0], one_hot, stream=2)
+        if self.num_classes:
+            if "label" not in batch:
+                raise ValueError(
+                    f"{type(self).__name__} with num_classes={self.num_classes} needs `label` in its batches; received "
+                    f"the fields {sorted(batch)}."
+                )
+            batch = {**batch, "one_hot": self.one_hot(batch["label"])}
+        batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
+        losses = self.update_discriminator(batch, stream=0)
+        if self._generator_turn:
+            for i in range(self.generator_steps):
+                losses |= self.update_generator(batch, stream=2 + i)
+        return losses
 
-    def update_discriminator(self, real, one_hot, stream):
-        """One discriminator step on real images [b, H, W, C] in [-1, 1]."""
-        size = tf.shape(real)[0]
-        latents = self.noise([self.latent_dim], size, stream, self.latent_distribution)
-        fake = tf.stop_gradient(self.generate_raw(latents, one_hot, training=True))
+    def update_discriminator(self, batch, stream):
+        """One discriminator step; `batch` has `raw`, real images [b, H, W, C] in [-1, 1], and `one_hot` if conditional."""
+        update_spectral_state(self.discriminator)
+        real_images, one_hot = batch["raw"], batch.get("one_hot")
+        size = tf.shape(real_images)[0]
+        latents = self.draw_latents(self.noise_keys(size, stream))
+        fake_images = tf.stop_gradient(self.generate_raw(latents, one_hot, training=True))
+        noise = [self.judge_noise(size, stream, part) for part in range(3)]
 
         def loss_fn():
-            real_logits = self.discriminate(real, one_hot, training=True)
-            fake_logits = self.discriminate(fake, one_hot, training=True)
-            loss = self.objective.discriminator(real_logits, fake_logits)
+            real = self.judge(real_images, one_hot, training=True, **noise[0])
+            fake = self.judge(fake_images, one_hot, training=True, **noise[1])
+            terms = self.discriminator_terms(batch, real, fake, latents)
+            loss = self.objective.discriminator(real["logit"], fake["logit"]) + sum(terms.values())
             if self.penalty is not None:
                 alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
-                penalty = self.penalty(lambda x: self.discriminate(x, one_hot, training=True), real, fake, alpha)
-                loss += self.penalty_weight * penalty
+                loss += self.penalty_weight * self.penalty(
+                    lambda x: self.discriminate(x, one_hot, training=True, **noise[2]), real_images, fake_images, alpha
+                )
             loss += self.regularization(self.discriminator)
-            logits = {"real_logit": tf.reduce_mean(real_logits), "fake_logit": tf.reduce_mean(fake_logits)}
-            return loss, {"discriminator_loss": loss, **logits}
+            logits = {f"{name}_logit": tf.reduce_mean(judged["logit"]) for name, judged in (("real", real), ("fake", fake))}
+            return loss, {**terms, "discriminator_loss": loss, **logits}
 
-        return self.apply_gradients(self.discriminator_optimizer, loss_fn, self.discriminator.trainable_variables)
+        variables = self.discriminator.trainable_variables
+        outputs = self.apply_gradients(self.discriminator_optimizer, loss_fn, variables)
+        if self.weight_clip is not None:
+            clip_weights(variables, self.weight_clip)
+        return outputs
 
-    def update_generator(self, size, one_hot, stream):
-        """One generator step on `size` fresh latents; the gradient passes through the discriminator, which stays."""
-        latents = self.noise([self.latent_dim], size, stream, self.latent_distribution)
+    def update_generator(self, batch, stream):
+        """One generator step on fresh latents; the gradient passes through the discriminator, which stays."""
+        one_hot, factor = batch.get("one_hot"), self.generator_batch_factor
+        if one_hot is not None:
+            one_hot = tf.repeat(one_hot, factor, axis=0)
+        size = factor * tf.shape(batch["raw"])[0]
+        latents, noise = self.draw_latents(self.noise_keys(size, stream)), self.judge_noise(size, stream)
 
         def loss_fn():
-            fake_logits = self.discriminate(self.generate_raw(latents, one_hot, training=True), one_hot, training=True)
-            loss = self.objective.generator(fake_logits) + self.regularization(self.generator)
-            return loss, {"generator_loss": loss}
+            fake = self.judge(self.generate_raw(latents, one_hot, training=True), one_hot, training=True, **noise)
+            terms = self.generator_terms(batch, fake, latents)
+            loss = self.adversarial_loss(batch, fake) + sum(terms.values()) + self.regularization(self.generator)
+            return loss, {**terms, "generator_loss": loss}
 
         return self.apply_gradients(self.optimizer, loss_fn, self.generator.trainable_variables)
 
@@ -135,8 +276,12 @@ class AdversarialModel(GenerativeModel):
 
     # ---- sampling
 
+    def draw_latents(self, keys):
+        """Latents [B, latent_dim], each a function of its key in `keys` [B] alone: in training and in sampling."""
+        return random.DISTRIBUTIONS[self.latent_distribution](keys, self.latent_dim)
+
     def latents(self, seeds):
-        return random.DISTRIBUTIONS[self.latent_distribution](random.key(seeds), self.latent_dim)
+        return self.draw_latents(random.key(seeds))
 
     def decode_images(self, latents, labels=None):
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
@@ -182,6 +327,33 @@ class AdversarialModel(GenerativeModel):
         functions = {"sample": sample, "serving_default": serving_default, "decode": decode}
         labelled = {name: (function, {**signatures[name][1], **labels}) for name, function in functions.items()}
         return {**signatures, **labelled, "serve_examples": (serve_examples, signatures["serve_examples"][1])}
+
+
+class FreeNetworkModel(AdversarialModel):
+    """A model whose paper is not about the networks: they are chosen by name.
+
+    Args:
+        network: "mlp", "conv" or "resnet", see `tfgen.models.adversarial.networks`.
+        width: of both networks.
+        network_args: dict of further settings of both; `generator` and `discriminator` in it are dicts for one of them.
+        **kwargs: see `AdversarialModel`.
+    """
+
+    def __init__(self, *, image_shape, network="conv", width=64, network_args=None, **kwargs):
+        super().__init__(image_shape=image_shape, **kwargs)
+        settings, given = self.network_defaults(network), dict(network_args or {})
+        for name in ("generator", "discriminator"):
+            settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
+        if network == "resnet":  # its labels go into the generator's batch norms
+            settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
+        networks = make_networks(
+            network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **{**settings, **given}
+        )
+        self.set_networks(*networks)
+
+    def network_defaults(self, network):
+        """Settings of the networks that belong to the paper, under those that the user gives."""
+        return {}
 
 
 def _choose(what, name, table):

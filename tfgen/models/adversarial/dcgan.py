@@ -25,9 +25,9 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.networks import make_networks
+from tfgen.models.adversarial.networks.conv import default_stages
 from tfgen.models.preset import Preset
-
-layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -40,44 +40,25 @@ class DCGAN(AdversarialModel):
         stages: convolutions of stride 2; None: as many as keep a grid of at least 4 x 4 (64 px: 4, 32 px: 3, 28 px: 2).
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
         num_classes: 0, or the number of classes; one-hot labels are then joined to the input of every layer.
-        latent_dim, latent_distribution, objective, penalty, penalty_weight, regularizer, regularizer_weight,
-            seed: see `AdversarialModel`.
+        **kwargs: see `AdversarialModel`.
     """
 
     def __init__(
-        self,
-        *,
-        image_shape,
-        width=128,
-        stages=None,
-        dense_width=None,
-        num_classes=0,
-        latent_dim=100,
-        latent_distribution="uniform",
-        objective="non_saturating",
-        penalty=None,
-        penalty_weight=1.0,
-        regularizer=None,
-        regularizer_weight=1e-5,
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(
-            image_shape=image_shape, latent_dim=latent_dim, latent_distribution=latent_distribution,
-            num_classes=num_classes, objective=objective, penalty=penalty, penalty_weight=penalty_weight,
-            regularizer=regularizer, regularizer_weight=regularizer_weight, seed=seed, **kwargs,
-        )  # fmt: skip
-        stages = _default_stages(self.image_shape) if stages is None else int(stages)
+        self, *, image_shape, width=128, stages=None, dense_width=None, latent_distribution="uniform", **kwargs
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
+        stages = default_stages(self.image_shape) if stages is None else int(stages)
         if stages < 1 or self.image_shape[0] % 2**stages or self.image_shape[1] % 2**stages:
             raise ValueError(
                 f"DCGAN doubles the side {stages} times, so height and width must be multiples of {2 ** max(stages, 1)}; "
                 f"received image_shape {self.image_shape}. Choose other `stages` or resize the images."
             )
-        settings = {"width": width, "stages": stages, "dense_width": dense_width, "dtype": self.dtype_policy}
         self.set_networks(
-            Generator(image_shape=self.image_shape, name="generator", **settings),
-            Discriminator(image_shape=self.image_shape, name="discriminator", **settings),
-        )
+            *make_networks(
+                "conv", image_shape=self.image_shape, width=width, stages=stages, dense_width=dense_width,
+                dtype=self.dtype_policy,
+            )
+        )  # fmt: skip
 
     def features(self, images, labels=None):
         """The discriminator's features for a linear classifier (section 5.1).
@@ -91,120 +72,11 @@ class DCGAN(AdversarialModel):
             float32 [B, 16 * number of filters of all convolutions] for a grid of at least 4 x 4.
         """
         raw = 2.0 * self.check_images(images) - 1.0
-        one_hot = None if labels is None else self.one_hot(labels)
         pooled = []
-        for maps in self.discriminator.maps([raw] if one_hot is None else [raw, one_hot], training=False):
+        for maps in self.discriminator.maps(raw, None if labels is None else self.one_hot(labels)):
             pool = [-(-side // 4) for side in maps.shape[1:3]]
             pooled.append(tf.nn.max_pool2d(tf.cast(maps, tf.float32), pool, strides=pool, padding="SAME"))
         return tf.concat([tf.reshape(p, [tf.shape(p)[0], -1]) for p in pooled], axis=-1)
-
-
-def _default_stages(image_shape):
-    side, stages = min(image_shape[:2]), 0
-    while side % 2 == 0 and side // 2 >= 4:
-        side, stages = side // 2, stages + 1
-    return max(stages, 1)
-
-
-def _normal(stddev):
-    return keras.initializers.RandomNormal(0.0, stddev)
-
-
-def _batch_norm(dtype, name):
-    # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
-    return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.02), synchronized=True,
-        dtype=dtype, name=name,
-    )  # fmt: skip
-
-
-def _join(x, one_hot):
-    """Joins one-hot labels [B, K] to features [B, F] or maps [B, H, W, F]."""
-    if one_hot is None:
-        return x
-    one_hot = tf.cast(one_hot, x.dtype)
-    if x.shape.rank == 4:
-        ones = tf.ones_like(x[..., :1])
-        one_hot = one_hot[:, None, None, :] * ones
-    return tf.concat([x, one_hot], axis=-1)
-
-
-def _split(inputs):
-    return inputs if len(inputs) == 2 else (inputs[0], None)
-
-
-class _Network(keras.layers.Layer):
-    """Layers that are applied one after the other, with the labels joined to the input of each weight layer."""
-
-    def build(self, input_shape):
-        # One call on zeros builds every layer with the shape that it will see, labels included.
-        self.call([tf.zeros([1, *shape[1:]]) for shape in input_shape])
-        self.built = True
-
-
-class Generator(_Network):
-    """z [B, Z] -> images [B, H, W, C] in [-1, 1]."""
-
-    def __init__(self, *, image_shape, width, stages, dense_width, **kwargs):
-        super().__init__(**kwargs)
-        dtype, init = self.dtype_policy, _normal(0.02)
-        height, width_px, channels = image_shape
-        filters = width * 2 ** (stages - 1)
-        self.grid = (height // 2**stages, width_px // 2**stages, filters)
-        widths = [] if dense_width is None else [dense_width]
-        widths.append(self.grid[0] * self.grid[1] * filters)
-        # Plain lists of layers: what lies deeper, Keras would leave out of a saved file without a word.
-        self.dense = [layers.Dense(n, use_bias=False, kernel_initializer=init, dtype=dtype, name=f"dense_{i}")
-                      for i, n in enumerate(widths)]  # fmt: skip
-        self.dense_norms = [_batch_norm(dtype, f"dense_norm_{i}") for i in range(len(widths))]
-        self.deconvs = [
-            layers.Conv2DTranspose(width * 2 ** (i - 1) if i else channels, 5, strides=2, padding="same",
-                                   use_bias=False, kernel_initializer=init, dtype=dtype, name=f"deconv_{i}")
-            for i in reversed(range(stages))
-        ]  # fmt: skip
-        self.norms = [_batch_norm(dtype, f"norm_{i}") for i in range(stages - 1)]
-
-    def call(self, inputs, training=False):
-        x, one_hot = _split(inputs)
-        for dense, norm in zip(self.dense, self.dense_norms, strict=True):
-            x = tf.nn.relu(norm(dense(_join(x, one_hot)), training=training))
-        x = tf.reshape(x, [-1, *self.grid])  # [B, h, w, filters]
-        for deconv, norm in zip(self.deconvs, self.norms, strict=False):
-            x = tf.nn.relu(norm(deconv(_join(x, one_hot)), training=training))
-        return tf.tanh(self.deconvs[-1](_join(x, one_hot)))
-
-
-class Discriminator(_Network):
-    """Images [B, H, W, C] in [-1, 1] -> logits [B, 1]."""
-
-    def __init__(self, *, image_shape, width, stages, dense_width, **kwargs):
-        super().__init__(**kwargs)
-        dtype, init = self.dtype_policy, _normal(0.02)
-        weights = {"use_bias": False, "kernel_initializer": init, "dtype": dtype}
-        self.convs = [layers.Conv2D(width * 2**i, 5, strides=2, padding="same", name=f"conv_{i}", **weights)
-                      for i in range(stages)]  # fmt: skip
-        self.norms = [None, *(_batch_norm(dtype, f"norm_{i}") for i in range(1, stages))]
-        self.dense = None if dense_width is None else layers.Dense(dense_width, name="dense", **weights)
-        self.dense_norm = None if dense_width is None else _batch_norm(dtype, "dense_norm")
-        self.logit = layers.Dense(1, name="logit", **weights)
-
-    def maps(self, inputs, training=False):
-        """The output of every convolution, after norm and activation: [[B, h, w, filters], ...]."""
-        x, one_hot = _split(inputs)
-        maps = []
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = conv(_join(x, one_hot))
-            x = tf.nn.leaky_relu(x if norm is None else norm(x, training=training), 0.2)
-            maps.append(x)
-        return maps
-
-    def call(self, inputs, training=False):
-        _, one_hot = _split(inputs)
-        last = self.maps(inputs, training)[-1]
-        x = tf.reshape(last, [-1, last.shape[1] * last.shape[2] * last.shape[3]])
-        if self.dense is not None:
-            x = tf.nn.leaky_relu(self.dense_norm(self.dense(_join(x, one_hot)), training=training), 0.2)
-        return self.logit(_join(x, one_hot))
 
 
 def _adam(learning_rate):

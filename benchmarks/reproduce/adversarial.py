@@ -1,0 +1,34 @@
+"""One run of one adversarial preset, judged by a classifier trained on the data set itself.
+
+    python -m benchmarks.reproduce.adversarial wgan_gp_digits
+
+Settings are those of the presets; the step counts follow from the time that a run may take on two cores.
+"""
+
+import sys
+
+from benchmarks.record import module_command
+from benchmarks.reproduce.common import adversarial, main
+
+_SCORE, _CLASSES, _FCD = "classifier_score", "num_classes", "frechet_classifier_distance"
+_ALL_CLASSES = {_CLASSES: (">=", 10)}
+
+# name: (preset, data, gates)
+RUNS = {
+    "gan_digits": ("gan/digits", "digits", {_SCORE: (">=", 7.5), _FCD: ("<=", 5.0), **_ALL_CLASSES}),
+    "wgan_digits": ("wgan/digits", "digits", {_SCORE: (">=", 6.0), **_ALL_CLASSES}),
+    "wgan_gp_digits": ("wgan-gp/digits", "digits", {_FCD: ("<=", 2.0), "recall": (">=", 0.9)}),
+    "ebgan_digits": ("ebgan/digits", "digits", {_SCORE: (">=", 7.5), _FCD: ("<=", 8.0)}),
+    "ebgan_pt_digits": ("ebgan-pt/digits", "digits", {_SCORE: (">=", 7.5), _FCD: ("<=", 8.0)}),
+    "sngan_digits": ("sngan/digits", "digits", {_FCD: ("<=", 2.0)}),
+    "wgan_gp_mnist": ("wgan-gp/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
+    "sngan_mnist": ("sngan/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
+}
+
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in RUNS:
+        raise SystemExit(f"Name a run: {', '.join(RUNS)}; received {name!r}.")
+    preset, data, gates = RUNS[name]
+    command = module_command("benchmarks.reproduce.adversarial")
+    main(name, preset, adversarial, gates, data=data, tuning="none", argv=sys.argv[2:], command=command)

@@ -1,0 +1,43 @@
+"""Layers that several models share, one public idea per file."""
+
+from tfgen.layers.conditional_batch_norm import ConditionalBatchNorm
+from tfgen.layers.instance_norm import InstanceNormalization
+from tfgen.layers.maxout import Maxout
+from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination, minibatch_similarity
+from tfgen.layers.noise import Dropout, GaussianNoise, dropout, gaussian_noise
+from tfgen.layers.spectral_norm import (
+    SpectralConv2D,
+    SpectralConv2DTranspose,
+    SpectralDense,
+    SpectralEmbedding,
+    update_spectral_state,
+)
+from tfgen.layers.virtual_batch_norm import VirtualBatchNorm
+from tfgen.layers.weight_norm import (
+    WeightNormConv2D,
+    WeightNormConv2DTranspose,
+    WeightNormDense,
+    data_dependent_init,
+)
+
+__all__ = [
+    "ConditionalBatchNorm",
+    "Dropout",
+    "GaussianNoise",
+    "InstanceNormalization",
+    "Maxout",
+    "MinibatchDiscrimination",
+    "SpectralConv2D",
+    "SpectralConv2DTranspose",
+    "SpectralDense",
+    "SpectralEmbedding",
+    "VirtualBatchNorm",
+    "WeightNormConv2D",
+    "WeightNormConv2DTranspose",
+    "WeightNormDense",
+    "data_dependent_init",
+    "dropout",
+    "gaussian_noise",
+    "minibatch_similarity",
+    "update_spectral_state",
+]

@@ -1,0 +1,97 @@
+"""Dropout and Gaussian noise as pure functions of keys (see `tfgen.random`): the same step draws the same noise.
+
+Keras' own layers draw from a state, so that a resumed run, or the same batch on two replicas, sees other noise. Here each
+row has a key, and its noise is a function of that key alone: it does not depend on the rest of its batch.
+
+How a network uses them: it holds layers, each with a `stream` of its own (its place in the network), and hands the keys that
+it was called with to all of them. Without keys the layers do nothing, which is what sampling and evaluation want:
+
+    self.noises = [GaussianNoise(0.3, stream=0), Dropout(0.5, stream=1)]
+    ...
+    x = self.noises[0](x, keys)         # keys: uint64 [B] or None
+
+How a model of the adversarial family uses them: a `Discriminator` that has a `noisy` of True is called with `keys` in
+training. The loop draws them from (seed, step, row), others for each pass: `AdversarialModel.judge_noise`, to be handed on
+to `judge`.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+
+
+def dropout(x, keys, rate):
+    """Sets each value to 0 with probability `rate` and divides the others by 1 - rate, so that the mean stays.
+
+    Args:
+        x: float [B, ...], all but B static.
+        keys: uint64 [B].
+        rate: in [0, 1).
+    """
+    kept = _rows(random.uniform, x, keys) >= rate  # [B, ...]
+    return x * tf.cast(tf.where(kept, 1.0 / (1.0 - rate), 0.0), x.dtype)
+
+
+def gaussian_noise(x, keys, stddev):
+    """Adds N(0, stddev^2) to each value of x, float [B, ...] with all but B static; keys: uint64 [B]."""
+    return x + tf.cast(stddev * _rows(random.normal, x, keys), x.dtype)
+
+
+class _Noise(keras.layers.Layer):
+    """A layer that is the identity without keys.
+
+    Args:
+        stream: int that tells this layer's noise from that of the others which get the same keys.
+    """
+
+    def __init__(self, amount, *, stream, **kwargs):
+        super().__init__(**kwargs)
+        self.amount, self.stream = float(amount), int(stream)
+
+    def call(self, x, keys=None):
+        if keys is None or not self.amount:
+            return x
+        return self.apply_noise(x, random.fold(keys, self.stream))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class Dropout(_Noise):
+    """`dropout` of `rate` in [0, 1). Called with x, float [B, ...], and keys, uint64 [B] or None: x as it is."""
+
+    def __init__(self, rate, *, stream, **kwargs):
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"rate must be in [0, 1); received {rate!r}.")
+        super().__init__(rate, stream=stream, **kwargs)
+
+    def apply_noise(self, x, keys):
+        return dropout(x, keys, self.amount)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.amount, "stream": self.stream}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GaussianNoise(_Noise):
+    """`gaussian_noise` of `stddev` >= 0. Called with x, float [B, ...], and keys, uint64 [B] or None: x as it is."""
+
+    def __init__(self, stddev, *, stream, **kwargs):
+        if not 0.0 <= stddev < math.inf:
+            raise ValueError(f"stddev must be at least 0 and finite; received {stddev!r}.")
+        super().__init__(stddev, stream=stream, **kwargs)
+
+    def apply_noise(self, x, keys):
+        return gaussian_noise(x, keys, self.amount)
+
+    def get_config(self):
+        return {**super().get_config(), "stddev": self.amount, "stream": self.stream}
+
+
+def _rows(distribution, x, keys):
+    """float32 of the shape of x, row i drawn from keys[i]."""
+    shape = x.shape[1:]
+    if x.shape.rank is None or None in shape:
+        raise ValueError(f"Noise needs inputs [batch, ...] with all axes but the first known; received shape {x.shape}.")
+    return tf.reshape(distribution(keys, math.prod(shape)), [-1, *shape])

@@ -1,0 +1,103 @@
+"""Spectral normalisation: layers whose kernel, as a matrix, has largest singular value 1.
+
+Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, arXiv:1802.05957.
+
+    W_SN = W / sigma(W),  sigma(W) = v^T W u,  v = W u / |W u|                   (eq. 8 and algorithm 1)
+    u <- W^T v / |W^T v|                                                         (one step of power iteration)
+    dL/dW = (G - <G, W_SN> v u^T) / sigma,  G = dL/dW_SN                         (eq. 12)
+
+Here W is [rest, out], the kernel with its output units last, so u and v have changed places with those of the paper.
+
+What differs from the paper: the forward pass reads u and never writes it. The training loop calls `update_spectral_state`
+once per discriminator step, where the authors' code iterates in every training pass.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers._reparameterized import Reparameterized
+
+_EPSILON = 1e-12
+
+
+class SpectralNorm(Reparameterized):
+    """Mixin: the layer's kernel divided by its largest singular value, as power iteration knows it.
+
+    Attributes:
+        u: float32 [out], not trainable, of norm 1: the estimate of the first right singular vector.
+    """
+
+    def build_weights(self):
+        self.u = self.add_weight(
+            name="u", shape=(self.raw_weight.shape[self.output_axis],), initializer=_random_direction, dtype="float32",
+            trainable=False, autocast=False, aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def reparameterize(self, weight):
+        # |W u| equals v^T W u, and so does its derivative with v held fixed: v u^T. So v need not be computed.
+        squared = tf.reduce_sum(tf.square(self._forward(weight)))
+        return weight * tf.math.rsqrt(tf.maximum(squared, _EPSILON**2))
+
+    def sigma(self):
+        """The estimate of the largest singular value, float32 scalar; never above the true one."""
+        return tf.norm(self._forward(self.raw_kernel()))
+
+    def power_iteration(self):
+        """One step: u <- normalise(W^T normalise(W u))."""
+        weight = self.raw_kernel()
+        v = _normalize(self._forward(weight))
+        self.u.assign(_normalize(tf.linalg.matvec(self._matrix(weight), v, transpose_a=True)))
+
+    def _forward(self, weight):  # W u, [rest]
+        return tf.linalg.matvec(self._matrix(weight), tf.stop_gradient(tf.convert_to_tensor(self.u)))
+
+    def _matrix(self, weight):  # [rest, out]
+        if self.output_axis != -1:
+            weight = tf.linalg.matrix_transpose(weight)
+        return tf.reshape(weight, [-1, weight.shape[-1]])
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class SpectralDense(SpectralNorm, keras.layers.Dense):
+    """`keras.layers.Dense` with a spectrally normalised kernel; same arguments, inputs and outputs."""
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class SpectralConv2D(SpectralNorm, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with a spectrally normalised kernel [kh * kw * in, out]; same arguments, inputs, outputs.
+
+    This bounds the matrix, as in the paper, not the convolution as an operator.
+    """
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class SpectralConv2DTranspose(SpectralNorm, keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose` with a spectrally normalised kernel [kh * kw * in, out]; same arguments."""
+
+    output_axis = -2  # the kernel is [kh, kw, out, in]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class SpectralEmbedding(SpectralNorm, keras.layers.Embedding):
+    """`keras.layers.Embedding` with a spectrally normalised table [num, dim]; same arguments, inputs and outputs."""
+
+    embeddings = SpectralNorm.kernel
+
+
+def update_spectral_state(network):
+    """One step of power iteration for every spectrally normalised layer inside `network`, at any depth.
+
+    To be called once per discriminator step; does nothing for a network without such layers.
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, SpectralNorm):
+            layer.power_iteration()
+
+
+def _normalize(vector):
+    return vector / tf.maximum(tf.norm(vector), _EPSILON)
+
+
+def _random_direction(shape, dtype=None):
+    # The seed is fixed: any direction that the kernel was not made for serves, and runs stay reproducible.
+    return _normalize(keras.random.normal(shape, dtype=dtype, seed=0))

@@ -1,0 +1,77 @@
+"""Virtual batch normalisation: every example is normalised by a fixed reference batch and itself.
+
+Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs", NeurIPS 2016,
+arXiv:1606.03498, section 3.4.
+"""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VirtualBatchNorm(keras.layers.Layer):
+    """Batch norm whose rows do not depend on one another, but for the reference rows that come first.
+
+    The same reference images pass through the network in front of every batch. They are normalised with their own mean m_r
+    and mean square q_r. Row i beyond them, with its own mean m_i and mean square q_i over the positions of a map, is
+    normalised with
+
+        (N m_r + m_i) / (N + 1)  and  (N q_r + q_i) / (N + 1)      for N = num_reference.
+
+    A gain and a shift per channel follow. There are no moving statistics: inference needs the reference rows as well.
+
+    Args:
+        epsilon: added to the variance.
+
+    Call arguments:
+        inputs: float [num_reference + B, ..., C], the reference rows first.
+        num_reference: int of at least 1.
+
+    Raises:
+        ValueError: num_reference is not an int of at least 1, or more than the rows there are (where their number is not
+            known: tf.errors.InvalidArgumentError when run).
+    """
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        if epsilon <= 0:
+            raise ValueError(f"epsilon must be positive; received {epsilon}.")
+        self.epsilon = float(epsilon)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+    def build(self, input_shape):
+        if len(input_shape) < 2:
+            raise ValueError(f"VirtualBatchNorm needs inputs [batch, ..., channels]; received shape {input_shape}.")
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", dtype="float32", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", dtype="float32", autocast=False)
+
+    def call(self, inputs, num_reference):
+        if not isinstance(num_reference, int) or num_reference < 1:
+            raise ValueError(f"num_reference must be an int of at least 1; received {num_reference!r}.")
+        if inputs.shape[0] is None:
+            tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], "There are fewer rows than num_reference.")
+        elif inputs.shape[0] < num_reference:
+            raise ValueError(f"There must be num_reference = {num_reference} rows at least; received {inputs.shape[0]}.")
+        x = tf.cast(inputs, tf.float32)
+        positions = list(range(1, x.shape.rank - 1))
+        reference, others = x[:num_reference], x[num_reference:]
+        mean, variance = tf.nn.moments(reference, axes=[0, *positions], keepdims=True)  # [1, ..., 1, C]
+        own_mean, own_variance = tf.nn.moments(others, axes=positions, keepdims=True)  # [B, 1, ..., 1, C]
+        # The variance of the mixture; mean square minus squared mean is the same, but loses digits.
+        own = 1.0 / (num_reference + 1.0)
+        mixed_mean = mean + own * (own_mean - mean)
+        mixed_variance = (1.0 - own) * (variance + own * tf.square(own_mean - mean)) + own * own_variance
+        outputs = tf.concat(
+            [self._normalize(reference, mean, variance), self._normalize(others, mixed_mean, mixed_variance)], axis=0
+        )
+        return tf.cast(outputs, inputs.dtype)
+
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        return input_shape
+
+    def _normalize(self, x, mean, variance):
+        gain = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(variance + self.epsilon)
+        return (x - mean) * gain + tf.convert_to_tensor(self.beta)

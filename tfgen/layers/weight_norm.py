@@ -1,0 +1,128 @@
+"""Weight normalisation, with the initialisation that depends on data.
+
+Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to Accelerate Training of Deep Neural Networks",
+NeurIPS 2016, arXiv:1602.07868.
+
+    w = g v / sqrt(1e-6 + |v|^2)        per output unit (eq. 2; the 1e-6 from the code of arXiv:1606.03498)
+    at the start: g <- g s / std(t), b <- (b - mean(t)) s / std(t)     for pre-activations t of one batch (eq. 5, 6)
+
+so that each unit's pre-activations have mean 0 and standard deviation s = `init_stdv` on that batch.
+"""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers._reparameterized import Reparameterized
+
+
+class WeightNorm(Reparameterized):
+    """Mixin: the kernel of each output unit is a learnt length times a learnt direction.
+
+    Args:
+        train_scale: whether the lengths g are trained (True), or stay as initialised.
+        init_stdv: the standard deviation that `data_dependent_init` gives to pre-activations; the paper's networks
+            have .1 at their output layers.
+
+    Attributes:
+        scale: g, float32 [out].
+    """
+
+    def __init__(self, *args, train_scale=True, init_stdv=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        if init_stdv <= 0:
+            raise ValueError(f"init_stdv must be positive; received {init_stdv}.")
+        self.train_scale, self.init_stdv = bool(train_scale), float(init_stdv)
+
+    def get_config(self):
+        return {**super().get_config(), "train_scale": self.train_scale, "init_stdv": self.init_stdv}
+
+    def build_weights(self):
+        self.scale = self.add_weight(
+            name="scale", shape=(self.raw_weight.shape[self.output_axis],), initializer="ones", dtype="float32",
+            trainable=self.train_scale, autocast=False,
+        )  # fmt: skip
+
+    def reparameterize(self, weight):
+        scale = tf.convert_to_tensor(self.scale)
+        rank = weight.shape.rank
+        output = rank + self.output_axis
+        scale = tf.reshape(scale, [-1 if i == output else 1 for i in range(rank)])
+        return scale * weight_norm(weight, [i for i in range(rank) if i != output])
+
+    def initialize_from(self, inputs):
+        """Sets `scale` and `bias` by the pre-activations of this batch: see `data_dependent_init`."""
+        activation, self.activation = self.activation, None
+        try:
+            outputs = tf.cast(type(self).call(self, inputs), tf.float32)
+        finally:
+            self.activation = activation
+        mean, variance = tf.nn.moments(outputs, axes=list(range(outputs.shape.rank - 1)))
+        # A unit that is constant on the batch, say behind dead ones, has no scale to set.
+        gain = tf.where(variance > 1e-12, self.init_stdv * tf.math.rsqrt(tf.maximum(variance, 1e-12)), 1.0)
+        self.scale.assign(gain * tf.convert_to_tensor(self.scale))
+        if self.use_bias:
+            self.bias.assign(gain * (tf.cast(tf.convert_to_tensor(self.bias), tf.float32) - mean))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WeightNormDense(WeightNorm, keras.layers.Dense):
+    """`keras.layers.Dense` with weight norm; same inputs and outputs, and the arguments of `WeightNorm` besides."""
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WeightNormConv2D(WeightNorm, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with weight norm; same inputs and outputs, and the arguments of `WeightNorm` besides."""
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WeightNormConv2DTranspose(WeightNorm, keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose` with weight norm; same inputs, outputs, and the arguments of `WeightNorm` besides."""
+
+    output_axis = -2  # the kernel is [kh, kw, out, in]
+
+
+def weight_norm(weight, axes):
+    """v / sqrt(1e-6 + |v|^2), the norm taken over `axes`."""
+    return weight * tf.math.rsqrt(1e-6 + tf.reduce_sum(tf.square(weight), axis=axes, keepdims=True))
+
+
+def data_dependent_init(network, inputs, **kwargs):
+    """Initialises the layers of a built network by one batch, each after those that it takes its inputs from.
+
+    A layer takes part if it has `initialize_from(inputs)`: the weight-normed ones, and `MinibatchDiscrimination`. It is
+    initialised when the pass first reaches it; one that the pass does not reach stays as it is. To be called once, before
+    training.
+
+    Args:
+        network: a layer or model.
+        inputs: what it is called with, e.g. float32 [B, H, W, C].
+        **kwargs: further arguments of the call, e.g. `training=True` for dropout and noise.
+
+    Returns:
+        The network's outputs, all of its layers being initialised.
+
+    Raises:
+        RuntimeError: inside a tf.function, where weights would change at every call.
+        ValueError: the network has no layer that takes part.
+    """
+    if not tf.executing_eagerly():
+        raise RuntimeError("data_dependent_init changes weights once, so it must be called outside of tf.function.")
+    layers = [layer for layer in network._flatten_layers() if hasattr(layer, "initialize_from")]
+    if not layers:
+        raise ValueError(f"{network.name!r} has no layer with initialize_from; received {type(network).__name__}.")
+    try:
+        for layer in layers:
+            # In the instance's dict, so that `call` itself, which may not change weights, need not know of this.
+            vars(layer)["call"] = functools.partial(_initialize_and_call, layer)
+        return network(inputs, **kwargs)
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)
+
+
+def _initialize_and_call(layer, inputs, *args, **kwargs):
+    vars(layer).pop("call")  # a layer that is used twice is initialised by its first use
+    layer.initialize_from(inputs)
+    return layer.call(inputs, *args, **kwargs)

@@ -1,0 +1,30 @@
+"""Losses of discriminator features."""
+
+import tensorflow as tf
+
+from tfgen.losses._precision import at_least_float32
+
+_NORMS = {"squared": tf.square, "absolute": tf.abs}
+
+
+def feature_matching(real_features, fake_features, norm="squared"):
+    """Mean over the features of the difference of their batch means: Salimans et al. 2016, arXiv:1606.03498, section 3.1.
+
+        mean_k |E f_k(x) - E f_k(G(z))|^p,  p = 2 ("squared", their MNIST code) or 1 ("absolute", CIFAR-10 and SVHN)
+
+    A loss of the generator: take its gradient with respect to the generator's variables only.
+
+    Args:
+        real_features: float [B, ...], a layer of the discriminator.
+        fake_features: float [B', ...], the same layer; the batch sizes may differ.
+        norm: "squared" or "absolute".
+
+    Raises:
+        ValueError: unknown norm, or features of different shapes.
+    """
+    if norm not in _NORMS:
+        raise ValueError(f"norm must be one of {', '.join(sorted(_NORMS))}; received {norm!r}.")
+    real, fake = at_least_float32(real_features), at_least_float32(fake_features)
+    if real.shape.rank == 0 or not real.shape[1:].is_compatible_with(fake.shape[1:]):
+        raise ValueError(f"Real and fake features must agree beyond the batch; received {real.shape} and {fake.shape}.")
+    return tf.reduce_mean(_NORMS[norm](tf.reduce_mean(real, axis=0) - tf.reduce_mean(fake, axis=0)))

@@ -1,0 +1,58 @@
+"""The bound on mutual information: Chen et al. 2016 (InfoGAN), arXiv:1606.03657, section 5.
+
+    L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c)),  in nats
+
+Generator and Q minimise their loss minus lambda L_I. log Q of a code made of parts is the sum over the parts; H(c), too.
+The entropies are constants: without them L_I keeps its gradients and loses its meaning.
+"""
+
+import math
+
+import tensorflow as tf
+
+from tfgen.losses._precision import at_least_float32
+
+
+def categorical_log_likelihood(logits, one_hot):
+    """log Q(c) [B] of a one-hot code [B, K] under the softmax of `logits` [B, K]."""
+    logits = at_least_float32(logits)
+    one_hot = tf.cast(one_hot, logits.dtype)
+    _check_shapes(logits, one_hot, "logits and one_hot")
+    return tf.reduce_sum(one_hot * tf.nn.log_softmax(logits), axis=-1)
+
+
+def gaussian_log_likelihood(mean, value, stddev=1.0):
+    """log density [B] of a code `value` [B, D] under N(mean, stddev^2), summed over D.
+
+    Args:
+        mean: [B, D].
+        value: [B, D].
+        stddev: a positive number (the paper's code fixes 1), or a positive tensor that broadcasts with `mean`.
+    """
+    if isinstance(stddev, (int, float)) and not 0.0 < stddev < math.inf:
+        raise ValueError(f"stddev must be positive and finite; received {stddev!r}.")
+    mean = at_least_float32(mean)
+    value = tf.cast(value, mean.dtype)
+    _check_shapes(mean, value, "mean and value")
+    stddev = tf.cast(stddev, mean.dtype)
+    log_density = -0.5 * tf.square((value - mean) / stddev) - tf.math.log(stddev) - 0.5 * math.log(2.0 * math.pi)
+    return tf.reduce_sum(log_density, axis=-1)
+
+
+def categorical_entropy(num_classes):
+    """H(c) = ln K, a float, of a code that is uniform over `num_classes` = K classes."""
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1; received {num_classes!r}.")
+    return math.log(num_classes)
+
+
+def uniform_entropy(size, low=-1.0, high=1.0):
+    """H(c) = size ln(high - low), a float, of `size` independent codes uniform in (low, high)."""
+    if size < 1 or not low < high:
+        raise ValueError(f"size must be at least 1 and low below high; received {size!r}, {low!r} and {high!r}.")
+    return size * math.log(high - low)
+
+
+def _check_shapes(a, b, names):
+    if a.shape.rank < 2 or not a.shape.is_compatible_with(b.shape):
+        raise ValueError(f"{names} must both be [batch, code]; received {a.shape} and {b.shape}.")

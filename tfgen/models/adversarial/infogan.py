@@ -1,0 +1,370 @@
+"""InfoGAN.
+
+Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, "InfoGAN: Interpretable Representation Learning by Information
+Maximizing Generative Adversarial Nets", NeurIPS 2016, arXiv:1606.03657; MNIST as in the authors' code (openai/InfoGAN).
+
+The idea: part of the latent vector is a code c, and the generator is rewarded for the mutual information of c and its image,
+so that the code's parts come to mean something (the digit, its slant, its width) without any label. The information is
+bounded from below by a network Q that reads the code off the image; Q shares all of the discriminator D but its last layers.
+Q is then a classifier that was trained without labels.
+
+    L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c)),  in nats                                                  (eq. 5)
+    D, Q minimise E softplus(-s(x)) + E softplus(s(G)) - lambda L_I,   G minimises E softplus(-s(G)) - lambda L_I   (eq. 6)
+
+Latents are [z, one-hot codes ..., continuous codes]: z and continuous codes uniform in (-1, 1), a categorical code uniform
+over its K values. Q's outputs are logits for each categorical code, and a mean and a deviation for each continuous one (a
+Gaussian); its own layers are Dense 128, batch norm, leaky ReLU, Dense. L_I is of generated images alone.
+
+What differs from the paper: all outputs are tanh, where some of the paper's are sigmoid (the same function of twice the
+logit). Logarithms are of the softmax itself, where the code adds 1e-8 to probabilities. The generator's turn has latents of
+its own, where the code's has those of the discriminator's. Batch norm follows every hidden layer but D's first. A learned
+deviation is exp(output / 2) plus a floor, without which L_I and its gradients have no bound.
+
+As in the code, lambda L_I is in the loss of D and Q too, so it shapes the shared layers; Q's outputs for a deviation that
+is fixed are there, unused. MNIST fixes it at 1, so L_I is at most -0.226 nats for each continuous code: not its level says
+something, but its rise. The slope of the leaky ReLU is .1 in the text, and .01 in the code and so in the MNIST presets.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import losses, random
+from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.networks import make_networks
+from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, normal
+from tfgen.models.preset import Preset
+
+MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577
+
+
+@dataclasses.dataclass(frozen=True)
+class CodeLayout:
+    """What stands where in a latent vector: [noise, one-hot codes ..., continuous codes].
+
+    Codes are numbered from 0, the categorical ones first.
+
+    Attributes:
+        noise: number of noise variables.
+        categorical: numbers of values K >= 2, one for each categorical code.
+        continuous: number of continuous codes.
+    """
+
+    noise: int
+    categorical: tuple[int, ...]
+    continuous: int
+
+    def __post_init__(self):
+        numbers = (self.noise, *self.categorical, self.continuous)
+        whole = all(isinstance(n, int) for n in numbers)
+        if not whole or min(self.noise, self.continuous) < 0 or min(self.categorical, default=2) < 2 or not self.num_codes:
+            raise ValueError(
+                "A code layout is whole numbers: noise_dim and continuous of at least 0, categorical a sequence of at least "
+                f"2 each, and at least one code; received noise_dim={self.noise!r}, categorical={self.categorical!r}, "
+                f"continuous={self.continuous!r}."
+            )
+
+    @property
+    def sizes(self):
+        return [self.noise, *self.categorical, self.continuous]
+
+    @property
+    def num_codes(self):
+        return len(self.categorical) + self.continuous
+
+    def split(self, latents):
+        """Latents [B, sum of sizes] -> (noise [B, noise], [one-hot [B, K], ...], continuous [B, continuous])."""
+        noise, *one_hots, continuous = tf.split(latents, self.sizes, axis=-1)
+        return noise, one_hots, continuous
+
+    def join(self, noise, one_hots, continuous):
+        """The inverse of `split`."""
+        parts = [noise, *one_hots, continuous]
+        if [part.shape[-1] for part in parts] != self.sizes:
+            raise ValueError(f"Parts of widths {self.sizes} are joined; received {[tuple(part.shape) for part in parts]}.")
+        return tf.concat(parts, axis=-1)
+
+    def check_code(self, code, *, categorical=False):
+        """ValueError unless `code` is the number of a code, or of a categorical one."""
+        count, kind = (len(self.categorical), "categorical codes") if categorical else (self.num_codes, "codes")
+        if not isinstance(code, int) or not 0 <= code < count:
+            raise ValueError(f"There are {count} {kind}, numbered from 0; received code {code!r}.")
+
+    def replace(self, latents, code, values):
+        """Latents [B, sum of sizes] whose code number `code` is `values`; float32 NumPy array.
+
+        Args:
+            values: one number or [B]: integers in [0, K) for a categorical code; finite for a continuous one (in training
+                they lie in (-1, 1)).
+
+        Raises:
+            ValueError: no such code, or values out of range.
+        """
+        self.check_code(code)
+        latents, values = np.array(latents, np.float32), np.asarray(values)
+        if latents.ndim != 2 or latents.shape[1] != sum(self.sizes) or values.shape not in ((), latents.shape[:1]):
+            raise ValueError(
+                f"Latents must be [B, {sum(self.sizes)}] and values one number or [B]; received {latents.shape} and "
+                f"{values.shape}."
+            )
+        count = len(self.categorical)
+        start = self.noise + sum(self.categorical[:code]) + max(0, code - count)
+        if code >= count:
+            if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+                raise ValueError(f"Values of the continuous code {code} must be finite numbers; received {values}.")
+            latents[:, start] = values
+            return latents
+        size = self.categorical[code]
+        if values.dtype.kind not in "iu" or values.size and not (0 <= values.min() and values.max() < size):
+            raise ValueError(f"Values of the categorical code {code} must be integers in [0, {size}); received {values}.")
+        latents[:, start : start + size] = np.eye(size, dtype=np.float32)[values]
+        return latents
+
+
+class DiscriminatorWithQ(Network):
+    """`discriminator` and Q on its features: adds "code" [B, outputs], Q's raw outputs, to what it returns."""
+
+    def __init__(self, discriminator, outputs, *, width, slope, **kwargs):
+        super().__init__(**kwargs)
+        settings = {"kernel_initializer": normal(0.02), "dtype": self.dtype_policy}
+        self.discriminator, self.slope = discriminator, slope
+        self.hidden = layers.Dense(width, name="q_hidden", **settings)
+        self.norm = batch_norm(self.dtype_policy, "q_norm")
+        self.code = layers.Dense(outputs, name="q_code", **settings)
+
+    def call(self, inputs, training=False):
+        judged = self.discriminator(inputs, training=training)
+        hidden = self.norm(self.hidden(judged["features"]), training=training)
+        return {**judged, "code": self.code(tf.nn.leaky_relu(hidden, self.slope))}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class InfoGAN(AdversarialModel):
+    """InfoGAN. Its logs have L_I of each kind of code, in nats: that of categorical codes rises towards sum ln K.
+
+    Args:
+        categorical: numbers of values, one for each categorical code.
+        continuous: number of continuous codes.
+        noise_dim: number of noise variables.
+        latent_dim: None, or the sum of the widths of all of these, as a check.
+        categorical_weight, continuous_weight: lambda > 0, of L_I of each kind of code.
+        code_stddev: deviation of Q's Gaussians; None: learned.
+        q_width: units of Q's own hidden layer.
+        slope: of the leaky ReLU in D and Q.
+        network: "mlp" or "conv", see `tfgen.models.adversarial.networks`.
+        width: of the networks.
+        network_args: dict of further settings of the networks; `generator` and `discriminator` in it hold those of one.
+        **kwargs: see `AdversarialModel`. There are no labels: num_classes must be 0.
+    """
+
+    loss_names = (*AdversarialModel.loss_names, "categorical_information", "continuous_information")
+
+    def __init__(
+        self, *, image_shape, categorical=(10,), continuous=2, noise_dim=62, latent_dim=None, categorical_weight=1.0,
+        continuous_weight=1.0, code_stddev=1.0, q_width=128, slope=0.1, network="conv", width=64, network_args=None,
+        latent_distribution="uniform", **kwargs,
+    ):  # fmt: skip
+        layout = CodeLayout(noise_dim, tuple(categorical), continuous)
+        total = sum(layout.sizes)
+        if latent_dim not in (None, total):
+            raise ValueError(
+                f"noise_dim={noise_dim}, categorical={tuple(categorical)} and continuous={continuous} make {total} latent "
+                f"variables; received latent_dim={latent_dim!r}."
+            )
+        super().__init__(image_shape=image_shape, latent_dim=total, latent_distribution=latent_distribution, **kwargs)
+        if self.num_classes:
+            raise ValueError(f"InfoGAN learns without labels; received num_classes={self.num_classes}.")
+        if not (categorical_weight > 0 and continuous_weight > 0):
+            raise ValueError(
+                "categorical_weight and continuous_weight must be positive; received "
+                f"{categorical_weight!r} and {continuous_weight!r}."
+            )
+        if code_stddev is not None and not code_stddev > 0:
+            raise ValueError(f"code_stddev must be positive, or None to learn it; received {code_stddev!r}.")
+        self.layout, self.code_stddev = layout, code_stddev
+        self.information_weights = {"categorical": float(categorical_weight), "continuous": float(continuous_weight)}
+        settings = {**({"kernel_size": 4, "use_bias": True} if network == "conv" else {}), **(network_args or {})}
+        settings["discriminator"] = {"slope": slope, **settings.get("discriminator", {})}
+        generator, discriminator = make_networks(
+            network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **settings
+        )
+        outputs = sum(layout.categorical) + 2 * layout.continuous
+        with_q = DiscriminatorWithQ(
+            discriminator, outputs, width=q_width, slope=slope, dtype=self.dtype_policy, name="discriminator_with_q"
+        )
+        self.set_networks(generator, with_q)
+
+    def draw_latents(self, keys):
+        sizes, count = self.layout.categorical, len(self.layout.categorical)
+        noise = random.DISTRIBUTIONS[self.latent_distribution](random.fold(keys, 0), self.layout.noise)
+        drawn = random.uniform(random.fold(keys, 1), self.layout.num_codes)  # [B, codes] in (0, 1)
+        one_hots = [tf.one_hot(tf.cast(drawn[:, i] * size, tf.int32), size) for i, size in enumerate(sizes)]
+        return self.layout.join(noise, one_hots, 2.0 * drawn[:, count:] - 1.0)
+
+    # ---- Q
+
+    def posterior(self, outputs):
+        """Q's raw outputs [B, outputs] -> ([logits [B, K], ...], mean [B, continuous], stddev as mean or a number)."""
+        *logits, mean, log_variance = tf.split(outputs, [*self.layout.categorical, *[self.layout.continuous] * 2], axis=-1)
+        stddev = MIN_STDDEV + tf.exp(0.5 * log_variance) if self.code_stddev is None else float(self.code_stddev)
+        return logits, mean, stddev
+
+    def information(self, outputs, latents):
+        """L_I of generated images: Q's raw outputs of them [B, outputs] and their `latents` [B, latent_dim].
+
+        Returns:
+            {"categorical": scalar, "continuous": scalar}, in nats, without a kind that the layout has not.
+        """
+        logits, mean, stddev = self.posterior(outputs)
+        _, one_hots, values = self.layout.split(latents)
+        bounds = {}
+        if one_hots:
+            found = [losses.categorical_log_likelihood(q, c) for q, c in zip(logits, one_hots, strict=True)]
+            entropy = sum(losses.categorical_entropy(size) for size in self.layout.categorical)
+            bounds["categorical"] = tf.reduce_mean(tf.add_n(found)) + entropy
+        if self.layout.continuous:
+            found = losses.gaussian_log_likelihood(mean, values, stddev)
+            bounds["continuous"] = tf.reduce_mean(found) + losses.uniform_entropy(self.layout.continuous)
+        return bounds
+
+    def discriminator_terms(self, batch, real, fake, latents):
+        return self.generator_terms(batch, fake, latents)
+
+    def generator_terms(self, batch, fake, latents):
+        bounds = self.information(fake["code"], latents)
+        return {f"{kind}_term": -self.information_weights[kind] * bound for kind, bound in bounds.items()}
+
+    def update(self, batch):
+        logs = super().update(batch)
+        terms = {kind: logs[f"{kind}_term"] for kind in self.information_weights if f"{kind}_term" in logs}
+        return logs | {f"{kind}_information": -term / self.information_weights[kind] for kind, term in terms.items()}
+
+    def code_posterior(self, images):
+        """Q(c | x), what Q reads off images.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+
+        Returns:
+            {"category_0": float32 [B, K], ...: probabilities, for each categorical code;
+            "mean", "stddev": float32 [B, continuous], where there are continuous codes}.
+        """
+        logits, mean, stddev = self.posterior(self.judge(2.0 * self.check_images(images) - 1.0)["code"])
+        found = {f"category_{i}": tf.nn.softmax(values) for i, values in enumerate(logits)}
+        if self.layout.continuous:
+            found |= {"mean": mean, "stddev": stddev * tf.ones_like(mean)}
+        return found
+
+    def classify(self, images, code=0):
+        """The value of the categorical code number `code` that Q finds most probable: a classifier without labels.
+
+        Which value stands for which class is the network's choice; see `tfgen.metrics.hungarian_accuracy`.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+
+        Returns:
+            int32 [B] in [0, K).
+        """
+        self.layout.check_code(code, categorical=True)
+        return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
+
+    def traversal(self, code, values=None, *, rows=10, seed=0):
+        """Images in rows: along a row one code changes and all else in the latent vector stays (figure 2).
+
+        Args:
+            code: number of the code, the categorical ones first.
+            values: those that it takes; None: all of a categorical code; 10 from -2 to 2 of a continuous one, which goes
+                beyond the (-1, 1) of training, as the paper's figures do.
+            rows: number of rows; row i has the other codes and the noise of image i of `sample(rows, seed=seed)`.
+
+        Returns:
+            float32 [rows, number of values, H, W, C] in [0, 1].
+
+        Raises:
+            ValueError: no such code, values out of range, rows or seed too small.
+        """
+        self.layout.check_code(code)
+        if not isinstance(rows, int) or rows < 1 or not 0 <= seed < 2**31:
+            raise ValueError(f"rows must be at least 1 and seed in [0, 2**31); received {rows!r} and {seed!r}.")
+        if values is None:
+            sizes = self.layout.categorical
+            values = np.arange(sizes[code]) if code < len(sizes) else np.linspace(-2.0, 2.0, 10)
+        values = np.asarray(values)
+        if values.ndim != 1 or not values.size:
+            raise ValueError(f"values must be a list of at least one number; received shape {values.shape}.")
+        latents = np.repeat(self.latents(np.arange(rows) + (seed << 32)), len(values), axis=0)
+        images = self.decode_images(self.layout.replace(latents, code, np.tile(values, rows)))
+        return tf.reshape(images, [rows, len(values), *self.image_shape])
+
+    def signatures(self):
+        """Those of the family, and `code_posterior`. A client sets codes in what `latents` returned, for `decode`."""
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+        return {**super().signatures(), "code_posterior": (lambda image: self.code_posterior(image), image)}
+
+
+def _adam(generator, discriminator):
+    return {
+        f"{name}_optimizer": {"class_name": "Adam", "config": {"learning_rate": rate, "beta_1": 0.5, "epsilon": 1e-8}}
+        for name, rate in (("generator", generator), ("discriminator", discriminator))
+    }
+
+
+_MNIST = {"image_shape": (28, 28, 1), "categorical": (10,), "continuous": 2, "noise_dim": 62, "slope": 0.01}
+_COLOUR = {
+    "image_shape": (32, 32, 3),
+    "network_args": {"generator": {"filters": [448, 256, 128, 64]}, "discriminator": {"filters": [64, 128, 256]}},
+}
+_UNPUBLISHED = "; the number of steps is not published"
+
+PRESETS = [
+    Preset(
+        "infogan/mnist-paper", InfoGAN, {**_MNIST, "network_args": {"dense_width": 1024}}, data="mnist",
+        source="appendix C.1 and the code: lambda 1, G 1e-3, D 2e-4, batch 128, 50 times 100 steps", batch_size=128,
+        steps=5_000, compile_args=_adam(1e-3, 2e-4), paper="5 % error of the categorical code as a classifier (section 7.2)",
+    ),
+    Preset(
+        "infogan/svhn-paper", InfoGAN,
+        {**_COLOUR, "categorical": (10,) * 4, "continuous": 4, "noise_dim": 124, "code_stddev": None},
+        data="svhn_cropped", source=f"appendix C.2: 4 Cat(10), 4 uniform, lambda 1{_UNPUBLISHED}", batch_size=128,
+        steps=30_000, compile_args=_adam(1e-3, 2e-4),
+    ),
+    Preset(
+        "infogan/celeba-paper", InfoGAN, {**_COLOUR, "categorical": (10,) * 10, "continuous": 0, "noise_dim": 128},
+        data="celeb_a", source=f"appendix C.3: 10 Cat(10), lambda 1, 32 px{_UNPUBLISHED}", batch_size=128,
+        steps=80_000, compile_args=_adam(1e-3, 2e-4),
+    ),
+    Preset(
+        "infogan/faces-paper", InfoGAN,
+        {"image_shape": (32, 32, 1), "categorical": (), "continuous": 5, "noise_dim": 128, "code_stddev": None,
+         "continuous_weight": 0.2, "network_args": {"stages": 2, "dense_width": 1024}},
+        data="folder:faces", source=f"appendix C.4: 3D faces, 5 uniform, lambda .2, G 5e-4, D 2e-4{_UNPUBLISHED}",
+        batch_size=128, steps=30_000, compile_args=_adam(5e-4, 2e-4),
+    ),
+    Preset(
+        "infogan/chairs-paper", InfoGAN,
+        {"image_shape": (64, 64, 1), "categorical": (20,) * 3, "continuous": 1, "noise_dim": 128, "code_stddev": None,
+         "categorical_weight": 10.0, "continuous_weight": 10.0,
+         "network_args": {"dense_width": 1024,
+                          "generator": {"filters": [256, 256, 256, 128, 64], "strides": [1, 1, 2, 2, 2]},
+                          "discriminator": {"filters": [64, 128, 256, 256, 256], "strides": [2, 2, 2, 1, 1]}}},
+        data="folder:chairs",
+        source="appendix C.5: 3D chairs, 3 Cat(20), 1 uniform, lambda 10; strides of D as the mirror image of G's. An "
+        f"experiment of the authors has lambda .01 and D 1e-4: uncertain{_UNPUBLISHED}",
+        batch_size=128, steps=30_000, compile_args=_adam(1e-3, 2e-4),
+    ),
+    Preset(
+        "infogan/mnist", InfoGAN, {**_MNIST, "width": 32, "network_args": {"dense_width": 256}}, data="mnist",
+        source="the MNIST networks at half width, the published settings", batch_size=128, steps=5_000,
+        compile_args={**_adam(1e-3, 2e-4), "ema_decay": 0.999},
+    ),
+    Preset(
+        "infogan/digits", InfoGAN,
+        {"image_shape": (8, 8, 1), "categorical": (10,), "continuous": 2, "noise_dim": 20, "continuous_weight": 0.1,
+         "network": "mlp", "width": 256},
+        data="digits", source="fully connected, on scikit-learn's 8x8 digits", batch_size=128, steps=5_000,
+        compile_args={**_adam(1e-3, 2e-4), "ema_decay": 0.995},
+    ),
+]  # fmt: skip

@@ -1,0 +1,37 @@
+"""Generators and discriminators that several papers share: fully connected, convolutional, residual."""
+
+from tfgen.models.adversarial.networks.conv import ConvDiscriminator, ConvGenerator
+from tfgen.models.adversarial.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
+from tfgen.models.adversarial.networks.mlp import MLPDiscriminator, MLPGenerator
+from tfgen.models.adversarial.networks.resnet import ResNetDiscriminator, ResNetGenerator
+
+NETWORKS = {
+    "mlp": (MLPGenerator, MLPDiscriminator),
+    "conv": (ConvGenerator, ConvDiscriminator),
+    "resnet": (ResNetGenerator, ResNetDiscriminator),
+    "maxout": (MLPGenerator, MaxoutDiscriminator),
+    "conv_maxout": (DeconvGenerator, ConvMaxoutDiscriminator),
+}
+
+
+def make_networks(kind, *, generator=None, discriminator=None, **shared):
+    """(generator, discriminator) of a kind in `NETWORKS`.
+
+    Args:
+        kind: "mlp", "conv" or "resnet".
+        generator, discriminator: dicts of settings for one of them, over those in `shared`.
+        **shared: settings of both: `image_shape`, `width` and what the networks take.
+
+    Raises:
+        ValueError: no such kind, or a setting that its networks do not have.
+    """
+    if kind not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {kind!r}.")
+    settings = {"generator": {**shared, **(generator or {})}, "discriminator": {**shared, **(discriminator or {})}}
+    networks = []
+    for cls, (name, values) in zip(NETWORKS[kind], settings.items(), strict=True):
+        try:
+            networks.append(cls(name=name, **values))
+        except TypeError as error:
+            raise ValueError(f"The {kind} {name} cannot be built with the settings {sorted(values)}: {error}") from error
+    return networks

@@ -1,0 +1,110 @@
+"""Wasserstein GAN with weight clipping.
+
+Arjovsky, Chintala, Bottou, "Wasserstein GAN", ICML 2017, arXiv:1701.07875; settings as in the authors' code
+(martinarjovsky/WassersteinGAN).
+
+The idea: instead of telling real from fake, the discriminator ("critic") f estimates the earth mover's distance
+W(p, q) = max E_p f(x) - E_q f(x) over functions of Lipschitz constant 1, up to a factor. That distance is continuous in the
+generator's weights where the Jensen-Shannon divergence is not, so the critic can be trained to its optimum, and its loss
+then falls as the images get better.
+
+    critic minimises E f(G(z)) - E f(x), then w <- clip(w, -c, c),      G minimises -E f(G(z))
+
+The critic has five updates for each of the generator's; and a hundred in each of the generator's first 25 turns and in every
+500th, so that its estimate is sound where it matters. An optimiser without momentum (RMSprop) is used, since the critic's
+objective is not stationary.
+
+What differs from the paper: nothing in the algorithm. Weights are clipped after each critic update (algorithm 1), where the
+code clips before. The critic's last 4x4 convolution, averaged, is a dense layer here (the same function).
+"""
+
+import keras
+
+from tfgen.models.adversarial.base import FreeNetworkModel
+from tfgen.models.preset import Preset
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WGAN(FreeNetworkModel):
+    """WGAN. In its logs, `real_logit` - `fake_logit` estimates the distance up to a factor: it should fall.
+
+    Args:
+        thorough_turns: the generator's first so many turns, and each `thorough_every`-th, come after `thorough_steps`
+            critic updates; 0: never.
+        **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
+    """
+
+    def __init__(
+        self, *, thorough_turns=25, thorough_every=500, thorough_steps=100, objective="wasserstein", weight_clip=0.01,
+        discriminator_steps=5, **kwargs,
+    ):  # fmt: skip
+        super().__init__(
+            objective=objective, weight_clip=weight_clip, discriminator_steps=discriminator_steps, **kwargs
+        )  # fmt: skip
+        if not 0 <= thorough_turns <= thorough_every or thorough_steps < discriminator_steps:
+            raise ValueError(
+                "thorough_turns must lie in [0, thorough_every] and thorough_steps be at least discriminator_steps; "
+                f"received {thorough_turns=}, {thorough_every=}, {thorough_steps=}, {discriminator_steps=}."
+            )
+        self.thorough_turns, self.thorough_every, self.thorough_steps = thorough_turns, thorough_every, thorough_steps
+
+    def default_optimizer(self):
+        return keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-8)
+
+    def generator_turn(self, step):
+        if not self.thorough_turns:
+            return super().generator_turn(step)
+        # A period is `thorough_every` turns, of which the first is thorough; in the first period, several are.
+        few, many = self.discriminator_steps, self.thorough_steps
+        first = self.thorough_every * few + self.thorough_turns * (many - few)
+        period = self.thorough_every * few + (many - few)
+        step, thorough = (step, self.thorough_turns) if step < first else ((step - first) % period, 1)
+        if step < thorough * many:
+            return (step + 1) % many == 0
+        return (step - thorough * many + 1) % few == 0
+
+
+def _rmsprop(learning_rate, rho=0.99):
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho, "epsilon": 1e-8}}
+
+
+def _both(spec):
+    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+
+
+_LSUN = {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4}}
+
+PRESETS = [
+    Preset(
+        "wgan/lsun-bedrooms-paper", WGAN, _LSUN, data="lsun/bedroom",
+        source="section 4.2 and the code: DCGAN networks, RMSprop 5e-5, c .01, 25 epochs", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/lsun-bedrooms-no-batch-norm-paper", WGAN,
+        {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4, "generator": {"norm": None}}},
+        data="lsun/bedroom", source="section 4.3, figure 6: a generator without batch norm", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/lsun-bedrooms-mlp-paper", WGAN,
+        {"image_shape": (64, 64, 3), "network": "mlp", "width": 512,
+         "network_args": {"depth": 3, "generator": {"norm": None, "output": "linear"}, "discriminator": {"slope": 0.0}}},
+        data="lsun/bedroom", source="section 4.3, figure 7, and the code: four layers, ReLU, 512 units", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/digits", WGAN,
+        {"image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim": 32, "weight_clip": 0.03,
+         "thorough_turns": 0},
+        data="digits", source="fully connected, on scikit-learn's 8x8 digits: 2,000 generator steps", batch_size=64,
+        steps=10_000, compile_args=_both(_rmsprop(2e-4, rho=0.9)),
+    ),
+    Preset(
+        "wgan/mnist", WGAN,
+        {"image_shape": (28, 28, 1), "width": 32, "weight_clip": 0.03,
+         "network_args": {"kernel_size": 4, "dense_width": 256}},
+        data="mnist", source="the 28 px networks at half width", batch_size=64, steps=30_000,
+        compile_args={**_both(_rmsprop(2e-4, rho=0.9)), "ema_decay": 0.999},
+    ),
+]  # fmt: skip
