@@ -247,13 +247,18 @@ class GenerativeModel(keras.Model):
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
         seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
-        if not hasattr(self, "_generate"):
-            object.__setattr__(self, "_generate", tf.function(self.generate, reduce_retracing=True))
         chunks = []
         for i in range(0, num, batch_size):
             part = {k: tf.convert_to_tensor(v)[i : i + batch_size] for k, v in conditions.items()}
-            chunks.append(self._generate(seeds[i : i + batch_size], **part))
+            chunks.append(self.generate_function(seeds[i : i + batch_size], **part))
         return tf.concat(chunks, axis=0)
+
+    @property
+    def generate_function(self):
+        """`generate` as a graph, traced once."""
+        if not hasattr(self, "_generate"):
+            object.__setattr__(self, "_generate", tf.function(self.generate, reduce_retracing=True))
+        return self._generate
 
     def signatures(self):
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export."""

@@ -1,5 +1,7 @@
 """The family of adversarial models: a generator, a discriminator, and the one training loop for all of them."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -7,6 +9,7 @@ from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
 from tfgen.models.adversarial.networks import make_networks
+from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
 from tfgen.models.base import GenerativeModel, encode_png, parse_integers
 
 
@@ -84,6 +87,7 @@ class AdversarialModel(GenerativeModel):
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps, self.generator_batch_factor = counts
         self._generator_turn = True  # of the step that is being traced
+        self._batch_statistics = False  # whether sampling uses the statistics of its batch
 
     def set_networks(self, generator, discriminator):
         """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
@@ -283,17 +287,55 @@ class AdversarialModel(GenerativeModel):
     def latents(self, seeds):
         return self.draw_latents(random.key(seeds))
 
+    def sample(self, num, *, seed=0, batch_size=256, batch_norm="moving", **conditions):
+        """As `GenerativeModel.sample`, with a choice of the statistics that the generator's batch norm uses.
+
+        Args:
+            batch_norm: "moving": those followed in training; an image does not depend on the others. "batch": those of each
+                batch of `batch_size` images (the last may be smaller), as several papers' code does. "standing": the mean
+                over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
+                arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
+        """
+        if batch_norm not in ("moving", "batch", "standing"):
+            raise ValueError(f"batch_norm must be 'moving', 'batch' or 'standing'; received {batch_norm!r}.")
+        draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
+        if batch_norm == "moving":
+            return draw(num)
+        with kept_statistics(self.generator) as norms:
+            if batch_norm == "standing":
+                set_standing_statistics(norms, functools.partial(self._standing_batch, seed, batch_size), batches=16)
+                return draw(num)
+            cached = self.__dict__.pop("_generate", None)
+            self._batch_statistics = True
+            try:
+                return draw(num)
+            finally:
+                self._batch_statistics = False
+                self.__dict__.pop("_generate", None)
+                if cached is not None:
+                    object.__setattr__(self, "_generate", cached)
+
+    def _standing_batch(self, seed, size, index):
+        """One batch of latents, and labels if conditional, through the generator in training mode."""
+        keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
+        one_hot = None
+        if self.num_classes:
+            drawn = random.uniform(random.fold(keys, 1), 1)[:, 0] * self.num_classes
+            one_hot = tf.one_hot(tf.cast(drawn, tf.int32), self.num_classes)
+        self.generate_raw(self.draw_latents(keys), one_hot, training=True)
+
     def decode_images(self, latents, labels=None):
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
 
-        Batch norm uses its moving statistics: an image does not depend on the others in its batch.
+        Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.
         """
         if self.num_classes and labels is None:
             raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
         if labels is not None and not self.num_classes:
             raise ValueError(f"{type(self).__name__} was built with num_classes=0 and takes no labels.")
         one_hot = None if labels is None else self.one_hot(labels)
-        return tf.clip_by_value(0.5 + 0.5 * self.generate_raw(latents, one_hot), 0.0, 1.0)
+        raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
+        return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)
 
     def one_hot(self, labels):
         """[B, num_classes] of integer labels; an error, at run time, for a label out of range."""

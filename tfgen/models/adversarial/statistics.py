@@ -1,0 +1,31 @@
+"""The statistics that a generator's batch norm uses when it is sampled."""
+
+import contextlib
+
+import keras
+
+
+@contextlib.contextmanager
+def kept_statistics(network):
+    """Yields the batch norm layers of `network`; afterwards their moving statistics are what they were, whatever happened."""
+    norms = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    variables = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+    values = [keras.ops.convert_to_numpy(v) for v in variables]
+    try:
+        yield norms
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def set_standing_statistics(norms, forward, batches):
+    """Makes the moving statistics the mean over `batches` batches; `forward(i)` runs batch i in training mode, eagerly."""
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for i in range(batches):
+            for norm in norms:
+                norm.momentum = i / (i + 1)  # the moving average then is the running mean
+            forward(i)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
