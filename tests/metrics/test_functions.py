@@ -34,9 +34,9 @@ def test_classifier_score_closed_forms():
 
 
 def test_classifier_score_splits_are_consecutive_parts():
-    logits = rng().normal(size=(90, 4))
-    parts = [metrics.classifier_score(logits[i : i + 30]).mean for i in (0, 30, 60)]
-    score = metrics.classifier_score(logits, splits=3)
+    logits = rng().normal(size=(50, 4))
+    parts = [metrics.classifier_score(part).mean for part in np.array_split(logits, 4)]  # of 13, 13, 12, 12
+    score = metrics.classifier_score(logits, splits=4)
     assert score == pytest.approx((np.mean(parts), np.std(parts)))
 
 
@@ -70,6 +70,7 @@ def test_frechet_golden():
 
 def test_frechet_agrees_with_scipy():
     from scipy import linalg as scipy_linalg  # scikit-learn brings it
+
     a = rng(1).normal(size=(200, 12)) @ rng(2).normal(size=(12, 12))
     b = rng(3).normal(size=(150, 12)) @ rng(4).normal(size=(12, 12)) + 1
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -109,6 +110,49 @@ def test_frechet_bias_follows_the_known_formula():
     assert np.mean(values) == pytest.approx((d * (d + 1) / 2 + 2 * d) / n, rel=0.1)
 
 
+def test_frechet_bias_halves_when_the_number_doubles():
+    d, truth = 16, metrics.Moments().update(rng(99).normal(size=(200_000, 16)))
+
+    def mean(n):
+        return np.mean([metrics.frechet_distance(truth, rng(i).normal(size=(n, d))) for i in range(20)])
+
+    assert mean(200) / mean(400) == pytest.approx(2, rel=0.1)
+
+
+def test_frechet_infinity_removes_the_bias_of_the_fakes():
+    d, n = 8, 2000
+    truth = metrics.Moments().update(rng(99).normal(size=(200_000, d)))
+    limits = [metrics.frechet_distance_infinity(truth, rng(i).normal(size=(n, d))) for i in range(20)]
+    bias = (d * (d + 1) / 4 + d) / n  # of one side, half of that of two
+    assert np.mean([limit.distances[-1] for limit in limits]) == pytest.approx(bias, rel=0.2)
+    assert abs(np.mean([limit.value for limit in limits])) < 0.2 * bias
+    assert np.mean([limit.slope for limit in limits]) == pytest.approx(n * bias, rel=0.2)
+    limit = limits[0]
+    assert limit.sizes[0] == 200 and limit.sizes[-1] == n and len(limit.sizes) == len(limit.distances) == 15
+    slope, value = np.polyfit(1 / np.array(limit.sizes), limit.distances, 1)
+    assert (limit.value, limit.slope) == pytest.approx((value, slope))
+    assert limit.distances[-1] == pytest.approx(metrics.frechet_distance(truth, rng(0).normal(size=(n, d))))
+    far = metrics.frechet_distance_infinity(truth, rng(0).normal(size=(n, d)) + 5)
+    assert far.value == pytest.approx(25 * d, rel=0.02)
+
+
+def test_frechet_infinity_rejects_sizes():
+    real, fake = rng(0).normal(size=(100, 8)), rng(1).normal(size=(100, 8))
+    with pytest.raises(ValueError, match="more examples than features.*5 examples of 8"):
+        metrics.frechet_distance_infinity(real, fake, smallest=5)
+    assert math.isfinite(metrics.frechet_distance_infinity(real, fake, smallest=5, force=True).value)
+    for arguments in ({"smallest": 100}, {"smallest": 1}, {"points": 1, "smallest": 20}):
+        with pytest.raises(ValueError, match="points must be at least 2 and smallest between 2 and the 100 fakes"):
+            metrics.frechet_distance_infinity(real, fake, **arguments)
+
+
+def test_moments_agree_with_numpy_far_from_zero():
+    values = rng().normal(size=(3000, 5)) * [1, 2, 3, 4, 5] + 1e6
+    mean, covariance = metrics.moments(values)
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(covariance, np.cov(values, rowvar=False), atol=1e-8)
+
+
 def test_frechet_rejects_moments_of_wrong_shape_and_nan():
     with pytest.raises(ValueError, match=r"\(2,\).*\(3, 3\)"):
         metrics.frechet_distance_from_moments(np.zeros(2), np.eye(3), np.zeros(2), np.eye(2))
@@ -143,6 +187,28 @@ def test_kernel_distance_same_and_different_distributions():
     assert abs(same.mean) < 0.02 < 1 < other.mean
     assert same == metrics.kernel_distance(a, b, subsets=20, subset_size=500)
     assert same != metrics.kernel_distance(a, b, subsets=20, subset_size=500, seed=1)
+
+
+def test_kernel_distance_is_unbiased():
+    """The mean over many subsets of a pool is the value of the whole pool, whatever their size."""
+    a, b = rng(0).normal(size=(60, 3)), rng(1).normal(size=(60, 3)) + 0.7
+    whole = metrics.kernel_distance(a, b, subsets=1, subset_size=60).mean
+    for size in (4, 20):
+        # the mean over n subsets of one pool has a standard error of std / sqrt(n)
+        subsets = metrics.kernel_distance(a, b, subsets=4000, subset_size=size)
+        assert abs(subsets.mean - whole) < 4 * subsets.std / np.sqrt(4000)
+        assert subsets.std < 20 * whole  # and the bound says something
+    none = metrics.kernel_distance(
+        rng(2).normal(size=(20_000, 3)), rng(3).normal(size=(20_000, 3)), subset_size=50, subsets=400
+    )
+    assert abs(none.mean) < 4 * none.std / 20
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 300, 2**25])
+def test_kernel_distance_does_not_depend_on_chunks(monkeypatch, chunk_bytes):
+    whole = metrics.kernel_distance(F, G, subsets=1).mean
+    monkeypatch.setattr(_checks, "CHUNK_BYTES", chunk_bytes)
+    assert metrics.kernel_distance(F, G, subsets=1).mean == pytest.approx(whole, rel=1e-12)
 
 
 def test_kernel_distance_rejects_sizes():
@@ -184,6 +250,11 @@ def test_prdc_does_not_depend_on_chunks(monkeypatch, chunk_bytes):
     assert metrics.prdc(real, fake, k=5) == pytest.approx(reference_prdc(real, fake, 5), abs=1e-12)
 
 
+def test_prdc_does_not_depend_on_the_origin():
+    real, fake = rng(0).normal(size=(120, 6)), rng(1).normal(size=(90, 6)) * 0.8
+    assert metrics.prdc(real + 1e7, fake + 1e7) == metrics.prdc(real, fake)
+
+
 def test_prdc_expectations_and_extremes():
     real, fake = rng(0).normal(size=(800, 4)), rng(1).normal(size=(800, 4))
     values = metrics.prdc(real, fake, k=5)
@@ -213,6 +284,12 @@ def test_nearest_neighbours(monkeypatch, chunk_bytes):
     np.testing.assert_allclose(distances, whole.min(axis=1), rtol=1e-12)
 
 
+def test_nearest_neighbours_do_not_depend_on_the_origin():
+    query, reference = rng(0).normal(size=(30, 7)), rng(1).normal(size=(50, 7))
+    far = metrics.nearest_neighbours(query + 1e7, reference + 1e7)[0]
+    np.testing.assert_array_equal(far, metrics.nearest_neighbours(query, reference)[0])
+
+
 def test_nearest_neighbour_of_a_copy_is_exactly_zero_away():
     reference = rng().normal(size=(20, 5)) + 1e4
     indices, distances = metrics.nearest_neighbours(reference[::3], reference)
@@ -240,17 +317,25 @@ def test_neighbour_ratio():
             metrics.neighbour_ratio(bad, [1])
 
 
-# ---- bits per dimension
+# ---- another implementation
 
 
-def test_bits_per_dim():
-    assert metrics.bits_per_dim(784 * math.log(2), 784) == pytest.approx(1)
-    assert metrics.bits_per_dim(0.0, 10, levels=256) == 8  # uniform density on [0, 1]
-    assert metrics.bits_per_dim(10 * math.log(2), 10, levels=256, width=2) == 8  # uniform density on [-1, 1]
-    np.testing.assert_allclose(metrics.bits_per_dim(np.array([1.0, 2.0]), 3), np.array([1, 2]) / 3 / math.log(2))
-    for nats, dims in ((1.0, 0), (np.nan, 3)):
-        with pytest.raises(ValueError, match="received"):
-            metrics.bits_per_dim(nats, dims)
+def test_numbers_of_torch_fidelity():
+    """What the metric functions of torch-fidelity 0.4.0 gave for these features, to its last digits."""
+    random = np.random.RandomState(0)  # its stream never changes
+    mix = random.normal(size=(24, 24))
+    real = np.maximum(random.normal(size=(600, 24)) @ mix, 0)
+    fake = np.maximum(0.9 * random.normal(size=(500, 24)) @ mix + 0.5, 0)
+    logits = 3 * random.normal(size=(500, 10))
+    assert metrics.frechet_distance(real, fake) == pytest.approx(5.25898955488, rel=1e-9)
+    # one subset of all, as the draws of subsets differ
+    kid = metrics.kernel_distance(real[:500], fake, subsets=1, subset_size=500)
+    assert kid.mean == pytest.approx(1.7822343322422398, rel=1e-9)
+    score = metrics.classifier_score(logits, 5)
+    assert score == pytest.approx((3.9045043343294736, 0.3170736616822283), rel=1e-9)
+    for k, precision, recall in ((3, 0.89, 0.8233333230018616), (5, 0.9520000219345093, 0.8916666507720947)):
+        values = metrics.prdc(real, fake, k)  # float32 there
+        assert (values["precision"], values["recall"]) == pytest.approx((precision, recall), rel=1e-6)
 
 
 # ---- bad activations, for every function that takes them
@@ -263,6 +348,10 @@ CALLS = {
     "kernel_distance": lambda a: metrics.kernel_distance(a, F),
     "prdc": lambda a: metrics.prdc(F, a, k=1),
     "nearest_neighbours": lambda a: metrics.nearest_neighbours(a, F),
+    "frechet_distance_infinity": lambda a: metrics.frechet_distance_infinity(F, a, force=True),
+    "closest_pairs": lambda a: metrics.closest_pairs(a, 1),
+    "linear_separability": lambda a: metrics.linear_separability(a, F),
+    "conditional_accuracy": lambda a: metrics.conditional_accuracy(a, [0, 1, 1, 0]),
 }
 BAD = {
     "nan": (np.array([[0, 1.0], [2, np.nan], [1, 1], [np.inf, 0]]), "2 of 4 rows.*first is row 1"),
@@ -283,7 +372,7 @@ def test_bad_activations(call, bad):
         CALLS[call](values)
 
 
-@pytest.mark.parametrize("call", [c for c in CALLS if c not in ("classifier_score", "class_shares")])
+@pytest.mark.parametrize("call", ["frechet_distance", "kernel_distance", "prdc", "nearest_neighbours"])
 def test_different_widths(call):
     with pytest.raises(ValueError, match="same number of features; received"):
         CALLS[call](np.zeros((5, 3)))

@@ -1,22 +1,41 @@
 """Measures of generated images, each a plain function of activations, with the protocol beside the number.
 
-The functions are NumPy in float64 and import nothing heavy. `Classifier` (Keras) is the default source of
-features: a small network trained on the data set itself. `evaluate_samples` runs everything at once.
+The functions are NumPy in float64 and import nothing heavy. Beside each stands an accumulator for examples that
+come in shards (see `accumulators`): update, merge, result; the numbers are the same. `Classifier` (Keras) is the
+default source of features: a small network trained on the data set itself. `evaluate_samples` runs everything at once.
 """
 
 import importlib
 
+# fmt: off
 _MODULES = {
-    "score": ("Estimate", "class_shares", "classifier_score", "count_classes", "presence_threshold"),
-    "frechet": ("frechet_distance", "frechet_distance_from_moments", "moments"),
-    "kernel": ("kernel_distance",),
-    "manifold": ("prdc",),
-    "neighbours": ("nearest_images", "nearest_neighbours", "neighbour_ratio"),
-    "likelihood": ("bits_per_dim",),
+    "accumulators": ("Accumulator", "Moments", "Rows"),
+    "score": (
+        "ClassShares", "ClassifierScore", "Estimate",
+        "class_shares", "classifier_score", "count_classes", "presence_threshold",
+    ),
+    "frechet": (
+        "FrechetDistance", "FrechetDistanceInfinity", "FrechetLimit",
+        "frechet_distance", "frechet_distance_from_moments", "frechet_distance_infinity", "moments",
+    ),
+    "kernel": ("KernelDistance", "kernel_distance"),
+    "manifold": ("PRDC", "prdc"),
+    "similarity": ("MultiScaleSimilarity", "ms_ssim", "ms_ssim_diversity"),
+    "wasserstein": ("SlicedWasserstein", "laplacian_pyramid", "sliced_wasserstein"),
+    "path_length": ("PathLength", "path_distances", "perceptual_path_length", "trimmed_mean"),
+    "separability": ("LinearSeparability", "Separability", "conditional_entropy", "linear_separability"),
+    "neighbours": ("NearestNeighbours", "nearest_images", "nearest_neighbours", "neighbour_ratio"),
+    "birthday": ("ClosestPairs", "closest_pairs", "duplicate_rate", "support_size"),
+    "likelihood": ("Likelihood", "LikelihoodResult", "bits_per_dim", "importance_log_prob"),
+    "accuracy": ("Accuracy", "ConditionalAccuracy", "conditional_accuracy"),
+    "keras_metrics": ("KerasConditionalAccuracy",),
+    "parzen": ("ParzenEstimate", "fit_sigma", "parzen_estimate", "parzen_log_likelihood"),
+    "clustering": ("confusion_matrix", "hungarian_accuracy", "majority_accuracy"),
     "classifier": ("Classifier", "train_classifier"),
     "protocol": ("Protocol", "ProtocolMismatch", "Result"),
     "evaluate": ("Evaluator", "anchors", "evaluate_samples"),
 }
+# fmt: on
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_HOME)
 

@@ -7,23 +7,41 @@ import numpy as np
 CHUNK_BYTES = 32 * 2**20  # size of one block of a distance matrix; a few such blocks live at the same time
 
 
-def activations(values, name: str, *, min_rows: int = 1) -> np.ndarray:
-    """`values` as float64 [N, F]; ValueError for a wrong rank, too few rows, no columns, NaN or infinity."""
+def finite(values, name: str) -> np.ndarray:
+    """`values` as an array [N, ...] of real, finite numbers; ValueError that counts the bad rows otherwise."""
     array = np.asarray(values)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have rank 2, [examples, features]; received shape {array.shape}")
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; received dtype {array.dtype}")
-    if array.shape[0] < min_rows or array.shape[1] < 1:
-        raise ValueError(f"{name} must have at least {min_rows} row(s) and 1 column; received shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
-    bad = ~np.isfinite(array).all(axis=1)
-    if bad.any():
+    if array.ndim < 1:
+        raise ValueError(f"{name} must have rank 1 or more, examples first; received a scalar")
+    if not np.isfinite(array).all():
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
         raise ValueError(
             f"{name} must be finite; {int(bad.sum())} of {len(array)} rows hold NaN or infinity, "
             f"the first is row {int(np.argmax(bad))}"
         )
     return array
+
+
+def activations(values, name: str, *, min_rows: int = 1, cast: bool = True) -> np.ndarray:
+    """`values` as float64 [N, F]; ValueError for a wrong rank, too few rows, no columns, NaN or infinity.
+
+    `cast=False` leaves the dtype, for callers that convert block by block to save memory.
+    """
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have rank 2, [examples, features]; received shape {array.shape}")
+    array = finite(array, name)
+    if array.shape[0] < min_rows or array.shape[1] < 1:
+        raise ValueError(f"{name} must have at least {min_rows} row(s) and 1 column; received shape {array.shape}")
+    return array.astype(np.float64, copy=False) if cast else array
+
+
+def generator(*words: int) -> np.random.Generator:
+    """Random numbers as a function of non-negative integers alone: a seed, then a purpose or an example's id."""
+    if any(word < 0 for word in words):
+        raise ValueError(f"seeds and ids must be >= 0; received {words}")
+    return np.random.default_rng([int(word) for word in words])
 
 
 def same_width(a: np.ndarray, b: np.ndarray, names: str) -> None:
@@ -59,6 +77,12 @@ def chunks(rows: int, columns: int):
     step = max(1, CHUNK_BYTES // (8 * max(1, columns)))
     for start in range(0, rows, step):
         yield slice(start, min(rows, start + step))
+
+
+def centred(reference: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """All arrays less the mean of the first: distances stay, and their expansion into products does not cancel."""
+    mean = reference.mean(axis=0)
+    return tuple(array - mean for array in (reference, *others))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,17 +8,23 @@ of equal N on equal features may be compared.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from tfgen.metrics._checks import activations, same_width
+from tfgen.metrics._checks import activations, generator
+from tfgen.metrics.accumulators import Moments, TwoSets
 
 
 def moments(values) -> tuple[np.ndarray, np.ndarray]:
     """Mean [F] and covariance [F, F] (divided by N - 1) of activations [N, F], N >= 2, in float64."""
-    values = activations(values, "activations", min_rows=2)
-    mean = values.mean(axis=0)
-    centred = values - mean
-    return mean, centred.T @ centred / (len(values) - 1)
+    return _moments(values, "activations").result()
+
+
+def _moments(values, name: str) -> Moments:
+    if isinstance(values, Moments):
+        return values
+    return Moments().update(activations(values, name, min_rows=2, cast=False))
 
 
 def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) -> float:
@@ -38,8 +44,15 @@ def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) ->
         )
     if not all(np.isfinite(m).all() for m in (mean_a, covariance_a, mean_b, covariance_b)):
         raise ValueError("means and covariances must be finite; received NaN or infinity")
-    values, vectors = np.linalg.eigh((covariance_a + covariance_a.T) / 2)
-    root_a = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    return _distance(mean_a, covariance_a, _root(covariance_a), mean_b, covariance_b)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+
+
+def _distance(mean_a, covariance_a, root_a, mean_b, covariance_b) -> float:
     product = root_a @ covariance_b @ root_a
     trace_root = np.sqrt(np.maximum(np.linalg.eigvalsh((product + product.T) / 2), 0.0)).sum()
     difference = mean_a - mean_b
@@ -47,19 +60,104 @@ def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) ->
     return float(max(distance, 0.0))
 
 
+def _check_counts(a: Moments, b: Moments, force: bool) -> None:
+    if a.count < 2 or b.count < 2:
+        raise ValueError(f"the Fréchet distance needs at least 2 examples of each set; received {a.count} and {b.count}")
+    if len(a.mean) != len(b.mean):
+        raise ValueError(f"a and b must have the same number of features; received {len(a.mean)} and {len(b.mean)}")
+    if not force and min(a.count, b.count) <= len(a.mean):
+        raise ValueError(
+            "the Fréchet distance needs more examples than features: received "
+            f"{a.count} and {b.count} examples of {len(a.mean)} features. "
+            "Use more images or fewer features, or force=True to compute it nevertheless"
+        )
+
+
 def frechet_distance(a, b, *, force: bool = False) -> float:
     """Fréchet distance of activations `a` [N, F] and `b` [M, F] (lower is better, 0 for equal moments).
+
+    Either may also be a `Moments`, for instance the stored ones of a data set.
 
     Raises:
       ValueError: not finite, wrong rank, different F; N or M not above F, where the covariance is singular
         and the estimate mostly bias, unless `force=True` (then 2 rows suffice).
     """
-    a, b = activations(a, "a", min_rows=2), activations(b, "b", min_rows=2)
-    same_width(a, b, "a and b")
-    if not force and min(len(a), len(b)) <= a.shape[1]:
+    a, b = _moments(a, "a"), _moments(b, "b")
+    _check_counts(a, b, force)
+    return frechet_distance_from_moments(*a.result(), *b.result())
+
+
+class FrechetDistance(TwoSets):
+    """`frechet_distance` of activations that come in shards: mean and covariance of each side, of fixed size.
+
+    `parts["real"]` are the `Moments` of the data; they may be kept and merged into the next evaluation.
+    """
+
+    function = staticmethod(frechet_distance)
+
+    def __init__(self, *, force: bool = False):
+        super().__init__(force=force)
+
+    def _part(self, side):
+        return Moments()
+
+    def result(self) -> float:
+        return frechet_distance(self.parts["real"], self.parts["fake"], **self.settings)
+
+
+class FrechetLimit(NamedTuple):
+    """Fréchet distance of infinitely many generated images: the intercept `value` of the line value + slope / n
+    through the `distances` of `sizes` images."""
+
+    value: float
+    slope: float
+    sizes: list[int]
+    distances: list[float]
+
+
+def frechet_distance_infinity(
+    real, fake, *, smallest: int | None = None, points: int = 15, seed: int = 0, force: bool = False
+) -> FrechetLimit:
+    """FID-infinity: the Fréchet distance without the bias of a finite number of generated images.
+
+    Chong and Forsyth (2020), arXiv 1911.07023: distances of `points` random subsets of the fakes, of evenly spaced
+    sizes, against 1 / size; the bias is linear in it. The bias of the real side stays: use all of the data set. The
+    value may be negative by the noise of the fit.
+
+    Args:
+      real: activations [N, F] or their `Moments`; fake: activations [M, F].
+      smallest: size of the smallest subset; None takes M // 10, as published (5,000 of 50,000).
+      points: number of sizes, at least 2.
+      seed: of the subsets.
+
+    Raises:
+      ValueError: as `frechet_distance`, for the smallest subset too; fewer than 2 different sizes.
+    """
+    real, fake = _moments(real, "real"), activations(fake, "fake", min_rows=2, cast=False)
+    smallest = len(fake) // 10 if smallest is None else smallest
+    if points < 2 or not 2 <= smallest < len(fake):
         raise ValueError(
-            "the Fréchet distance needs more examples than features: received "
-            f"{len(a)} and {len(b)} examples of {a.shape[1]} features. "
-            "Use more images or fewer features, or force=True to compute it nevertheless"
+            f"points must be at least 2 and smallest between 2 and the {len(fake)} fakes; received {points} and {smallest}"
         )
-    return frechet_distance_from_moments(*moments(a), *moments(b))
+    sizes = np.unique(np.linspace(smallest, len(fake), points).astype(np.int64))
+    mean, covariance = real.result()
+    root, distances = _root(covariance), []
+    for size in sizes:
+        rows = generator(seed, size).choice(len(fake), size, replace=False)
+        subset = _moments(fake[np.sort(rows)], "fake")
+        _check_counts(real, subset, force)
+        distances.append(_distance(mean, covariance, root, *subset.result()))
+    slope, value = np.polyfit(1.0 / sizes, distances, 1)
+    return FrechetLimit(float(value), float(slope), sizes.tolist(), distances)
+
+
+class FrechetDistanceInfinity(TwoSets):
+    """`frechet_distance_infinity` of activations that come in shards: moments of the real, rows of the fake side."""
+
+    function = staticmethod(frechet_distance_infinity)
+
+    def _part(self, side):
+        return Moments() if side == "real" else super()._part(side)
+
+    def result(self) -> FrechetLimit:
+        return frechet_distance_infinity(self.parts["real"], self.parts["fake"].result(), **self.settings)

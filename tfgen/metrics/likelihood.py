@@ -1,10 +1,38 @@
-"""Likelihood in bits per dimension."""
+"""Likelihood in nats per image and in bits per dimension.
+
+Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders" (2015), arXiv 1509.00519, equation 8:
+    log p(x) >= E log (1/S) sum_s w_s,  w_s = p(x, z_s) / q(z_s | x),
+which becomes an equality as S grows. A generator without a density, as of a GAN, has no such number.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+
+from tfgen.metrics.accumulators import Accumulator, Moments
+
+
+def importance_log_prob(log_weights) -> np.ndarray:
+    """log (1/S) sum_s exp(log_weights[s, n]), in nats: float64 [N] of log-weights [S, N].
+
+    A log-weight of -inf is a weight of 0; where all of an image are, its result is -inf.
+
+    Raises:
+      ValueError: wrong rank, no weights, NaN or +inf.
+    """
+    log_weights = np.asarray(log_weights)
+    if log_weights.ndim != 2 or not len(log_weights):
+        raise ValueError(f"log_weights must be [S, N], importance samples by images, S >= 1; received {log_weights.shape}")
+    log_weights = log_weights.astype(np.float64)
+    if np.isnan(log_weights).any() or np.isposinf(log_weights).any():
+        raise ValueError("log_weights must not hold NaN or +inf")
+    top = log_weights.max(axis=0)
+    safe = np.where(np.isneginf(top), 0.0, top)
+    with np.errstate(divide="ignore"):
+        return safe + np.log(np.exp(log_weights - safe).mean(axis=0))
 
 
 def bits_per_dim(nats, dims: int, *, levels: float = 1, width: float = 1.0):
@@ -29,3 +57,47 @@ def bits_per_dim(nats, dims: int, *, levels: float = 1, width: float = 1.0):
     if not np.isfinite(bits).all():
         raise ValueError("nats must be finite; received NaN or infinity")
     return float(bits) if bits.ndim == 0 else bits
+
+
+class LikelihoodResult(NamedTuple):
+    """Negative log-likelihood: mean `nats` per image, its standard error (None of one image), `bits_per_dim`."""
+
+    nats: float
+    standard_error: float | None
+    bits_per_dim: float
+
+
+class Likelihood(Accumulator):
+    """Mean negative log-likelihood of images that come in shards; one mean and variance are kept.
+
+    Args:
+      dims, levels, width: as for `bits_per_dim`.
+    """
+
+    def __init__(self, dims: int, *, levels: float = 1, width: float = 1.0):
+        bits_per_dim(0.0, dims, levels=levels, width=width)
+        super().__init__(dims=dims, levels=levels, width=width)
+        self.parts = {"nats": Moments()}
+
+    def update(self, log_weights, ids=None):
+        """Adds log-likelihoods [N] or log-weights [S, N] of N images, in nats; `ids` are not needed and not read.
+
+        ValueError for NaN, and for an image of likelihood 0: its mean would be infinite.
+        """
+        log_weights = np.asarray(log_weights)
+        nats = -importance_log_prob(log_weights[None] if log_weights.ndim == 1 else log_weights)
+        if np.isinf(nats).any():
+            raise ValueError(
+                f"{int(np.isinf(nats).sum())} of {len(nats)} images have a likelihood of 0; their mean is infinite"
+            )
+        self.parts["nats"].update(nats[:, None])
+        return self
+
+    def result(self) -> LikelihoodResult:
+        """ValueError of no images."""
+        moments = self.parts["nats"]
+        if not moments.count:
+            raise ValueError("there is no result of no images; update() has not received any")
+        nats = float(moments.mean[0])
+        error = float(np.sqrt(moments.result()[1][0, 0] / moments.count)) if moments.count > 1 else None
+        return LikelihoodResult(nats, error, bits_per_dim(nats, **self.settings))

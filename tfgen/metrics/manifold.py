@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfgen.metrics._checks import activations, chunks, same_width, squared_distances
+from tfgen.metrics._checks import activations, centred, chunks, same_width, squared_distances
+from tfgen.metrics.accumulators import TwoSets
 
 
 def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:
@@ -25,8 +26,7 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
     """{"precision", "recall", "density", "coverage"} of `fake` [M, F] with respect to `real` [N, F].
 
     precision: share of fakes inside some real ball; recall: share of reals inside some fake ball; density:
-      mean
-    number of real balls around a fake, over k (may exceed 1); coverage: share of real balls that hold a fake.
+      mean number of real balls around a fake, over k (may exceed 1); coverage: share of real balls that hold a fake.
     Two samples of one distribution give about density 1 and coverage 1 - 2^-k; precision and recall then
     depend on N and F, so numbers are comparable only at equal N, M and features.
 
@@ -41,6 +41,7 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
         raise ValueError(
             f"k must be at least 1 and smaller than either set; received k={k} for {len(real)} real and {len(fake)} fake"
         )
+    real, fake = centred(real, fake)
     real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
     inside_real = np.zeros(len(fake), np.int64)  # in how many real balls each fake lies
     recalled = covered = 0
@@ -55,3 +56,9 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
         "density": float(inside_real.sum() / (k * len(fake))),
         "coverage": covered / len(real),
     }
+
+
+class PRDC(TwoSets):
+    """`prdc` of activations that come in shards, which are kept; its arguments are that function's."""
+
+    function = staticmethod(prdc)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfgen.metrics._checks import activations, chunks, image_batch, same_width, squared_distances
+from tfgen.metrics._checks import activations, centred, chunks, image_batch, same_width, squared_distances
+from tfgen.metrics.accumulators import TwoSets
 
 
 def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
@@ -17,12 +18,20 @@ def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
     query, reference = activations(query, "query"), activations(reference, "reference")
     same_width(query, reference, "query and reference")
     indices = np.empty(len(query), np.int64)
+    near_reference, near_query = centred(reference, query)
     for rows in chunks(len(query), len(reference)):
-        indices[rows] = squared_distances(query[rows], reference).argmin(axis=1)
+        indices[rows] = squared_distances(near_query[rows], near_reference).argmin(axis=1)
     distances = np.empty(len(query))
     for rows in chunks(len(query), query.shape[1]):
         distances[rows] = np.linalg.norm(query[rows] - reference[indices[rows]], axis=1)
     return indices, distances
+
+
+class NearestNeighbours(TwoSets):
+    """`nearest_neighbours` of each fake among the real rows, both in shards, which are kept; indices count the rows of
+    the real side in the order of their ids."""
+
+    function, sides = staticmethod(nearest_neighbours), ("fake", "real")
 
 
 def _shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
@@ -38,7 +47,7 @@ def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray,
 
     `max_shift` s > 0 also tries the query moved by up to s pixels in each direction (border repeated) and
     keeps the smallest distance: (2 s + 1)^2 searches. A generator that copies with a shift of a pixel or
-      two is found so.
+    two is found so.
     """
     query = image_batch(query, "query")
     reference = image_batch(reference, "reference", shape=query.shape[1:])
@@ -61,8 +70,7 @@ def neighbour_ratio(fake_to_train, test_to_train) -> float | None:
     """Median fake->train distance over median test->train distance.
 
     About 1: samples are as far from the training set as unseen data. Much less than 1: memorised. None
-      where the
-    test median is 0 (the test images are themselves in the training set), which leaves the ratio undefined.
+    where the test median is 0 (the test images are themselves in the training set), which leaves the ratio undefined.
     """
     medians = []
     for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):

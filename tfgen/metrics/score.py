@@ -2,6 +2,8 @@
 
 Salimans et al., "Improved Techniques for Training GANs" (2016), arXiv 1606.03498:
     score = exp(mean_x KL(p(y|x) || p(y))),  p(y) = mean_x p(y|x)
+With the classifier of MNIST it is the MNIST score, with Inception-v3 the Inception score. Numbers of different
+classifiers are not comparable.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen.metrics._checks import activations
+from tfgen.metrics._checks import activations, chunks
+from tfgen.metrics.accumulators import Accumulator, Sums, checked_ids
 
 
 class Estimate(NamedTuple):
@@ -33,35 +36,102 @@ def classifier_score(outputs, splits: int = 1, *, from_logits: bool = True) -> E
     Raises:
       ValueError: not finite, wrong rank, rows that are no distributions, or `splits` outside [1, N].
     """
-    outputs = activations(outputs, "outputs")
-    if not 1 <= splits <= len(outputs):
-        raise ValueError(f"splits must be between 1 and the number of rows {len(outputs)}; received {splits}")
+    outputs = activations(outputs, "outputs", cast=False)
+    score = ClassifierScore(splits, len(outputs), from_logits=from_logits)
+    for part in chunks(*outputs.shape):
+        score.update(outputs[part], np.arange(part.start, part.stop))
+    return score.result()
+
+
+class ClassifierScore(Accumulator):
+    """`classifier_score` of outputs that come in shards; sums of fixed size [splits, K].
+
+    Args:
+      splits, from_logits: as for `classifier_score`.
+      total: number of all examples, needed for more than one split: it decides where the consecutive parts end.
+    """
+
+    def __init__(self, splits: int = 1, total: int | None = None, *, from_logits: bool = True):
+        if splits > 1 and total is None:
+            raise ValueError(
+                f"total must be given for more than one split, to know where they end; received splits={splits}"
+            )
+        if splits < 1 or (total is not None and splits > total):
+            raise ValueError(f"splits must be between 1 and the number of rows {total}; received {splits}")
+        super().__init__(splits=splits, total=total, from_logits=from_logits)
+        self.parts = {"sums": Sums()}
+        # numpy.array_split's rule: the first parts are one longer where it does not divide
+        self._ends = None if total is None else np.cumsum([total // splits + (i < total % splits) for i in range(splits)])
+
+    def update(self, outputs, ids=None):
+        """Adds outputs [N, K]; `ids` int [N], the places in 0 ... total - 1, are needed for more than one split."""
+        outputs, splits = activations(outputs, "outputs", min_rows=0), self.settings["splits"]
+        if not len(outputs):
+            return self
+        if splits == 1:
+            split = np.zeros(len(outputs), np.int64)
+        else:
+            if ids is None:
+                raise ValueError("ids must be given for more than one split: they say which split a row belongs to")
+            split = np.searchsorted(self._ends, checked_ids(ids, len(outputs)), side="right")
+            if split.max() >= splits:
+                raise ValueError(f"ids must be below total={self.settings['total']}; received {np.max(ids)}")
+        p, log_p = _probabilities(outputs, self.settings["from_logits"])
+        member = (split == np.arange(splits)[:, None]).astype(np.float64)  # [splits, N]
+        self.parts["sums"].update(count=member.sum(axis=1), p=member @ p, negative_entropy=member @ (p * log_p).sum(axis=1))
+        return self
+
+    def result(self) -> Estimate:
+        """Estimate(mean, std) over the splits. ValueError for none, or where not `total` examples came."""
+        sums = self.parts["sums"].result()
+        count = sums["count"]
+        if self._ends is not None and (count != np.diff(self._ends, prepend=0)).any():
+            expected, received = np.diff(self._ends, prepend=0).tolist(), count.astype(int).tolist()
+            raise ValueError(f"the splits must hold {expected} examples each once; received {received}")
+        marginal = sums["p"] / count[:, None]
+        # a marginal of 0 means that every p of that class is 0, so that any finite logarithm will do
+        entropy = -(marginal * np.log(np.where(marginal > 0, marginal, 1.0))).sum(axis=1)
+        scores = np.exp(sums["negative_entropy"] / count + entropy)
+        return Estimate(float(scores.mean()), float(scores.std()))
+
+
+def _probabilities(outputs: np.ndarray, from_logits: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(p, log p), with log p finite where p is 0."""
     if from_logits:
         # log-softmax, so that a confident classifier never gives 0 * log 0
         log_p = outputs - outputs.max(axis=1, keepdims=True)
-        log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
-        p = np.exp(log_p)
-    else:
-        if outputs.min() < 0 or np.abs(outputs.sum(axis=1) - 1).max() > 1e-3:
-            raise ValueError(
-                "probabilities must be >= 0 with rows that sum to 1; received minimum "
-                f"{outputs.min():.6g} and row sums [{outputs.sum(1).min():.6g}, {outputs.sum(1).max():.6g}]"
-            )
-        p = outputs
-        log_p = np.log(np.where(p > 0, p, 1.0))
-    scores = []
-    for part_p, part_log_p in zip(np.array_split(p, splits), np.array_split(log_p, splits), strict=True):
-        marginal = part_p.mean(axis=0)
-        # a marginal of 0 means that every p of that class is 0, so that any finite logarithm will do
-        log_marginal = np.log(np.where(marginal > 0, marginal, 1.0))
-        scores.append(np.exp((part_p * (part_log_p - log_marginal)).sum(axis=1).mean()))
-    return Estimate(float(np.mean(scores)), float(np.std(scores)))
+        log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+        return np.exp(log_p), log_p
+    if outputs.min() < 0 or np.abs(outputs.sum(axis=1) - 1).max() > 1e-3:
+        raise ValueError(
+            "probabilities must be >= 0 with rows that sum to 1; received minimum "
+            f"{outputs.min():.6g} and row sums [{outputs.sum(1).min():.6g}, {outputs.sum(1).max():.6g}]"
+        )
+    return outputs, np.log(np.where(outputs > 0, outputs, 1.0))
 
 
 def class_shares(logits) -> np.ndarray:
     """Share of the examples whose largest output is class k: float64 [K], sums to one. `logits` is [N, K]."""
-    logits = activations(logits, "logits")
-    return np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]) / len(logits)
+    return ClassShares().update(activations(logits, "logits", cast=False)).result()
+
+
+class ClassShares(Accumulator):
+    """`class_shares` of logits that come in shards: K counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = {"sums": Sums()}
+
+    def update(self, logits, ids=None):
+        """Adds logits [N, K]; `ids` are not needed and not read."""
+        logits = activations(logits, "logits", min_rows=0, cast=False)
+        if len(logits):
+            self.parts["sums"].update(count=np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]))
+        return self
+
+    def result(self) -> np.ndarray:
+        count = self.parts["sums"].result()["count"]
+        return count / count.sum()
 
 
 def presence_threshold(num_classes: int) -> float:

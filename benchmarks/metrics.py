@@ -1,0 +1,153 @@
+"""Time and memory of the metrics at their published sizes, on random features.
+
+    python -m benchmarks.metrics --out benchmarks/reproduce/metrics.json
+
+Each measurement runs in a process of its own, whose peak of resident memory is its own too (Linux). Features are
+rectified normal numbers, float32 as an extractor gives them; making them is not part of the seconds.
+
+    frechet     50,000 x 2,048 on either side, accumulated in batches of 1,000: moments, then the eigen roots
+    sqrtm       the same with NumPy's covariance of all rows and SciPy's root of the product of the covariances
+    kernel      100 subsets of 1,000 of 2 x 10,000 x 2,048
+    prdc        precision, recall, density, coverage of 10,000 x 10,000 x 2,048
+    shards      the moments of 1, 2, 4, ... shards of 1,000, each accumulated alone and merged: time per shard
+"""
+
+import argparse
+import functools
+import multiprocessing
+import re
+import time
+
+import numpy as np
+
+from benchmarks.record import module_command, record
+from tfgen import metrics
+
+GATES = {"frechet": {"seconds": 60, "peak_gib": 2}}
+BATCH = 1000
+
+
+def features(count, width, side):
+    """Batches float32 [<= BATCH, width]; the second side is a little wider, so that the distance is not 0."""
+    rng = np.random.default_rng([0, side])
+    for start in range(0, count, BATCH):
+        rows = rng.standard_normal((min(BATCH, count - start), width), dtype=np.float32)
+        yield np.maximum(rows, 0) * np.float32(1 + 0.1 * side)
+
+
+def whole(count, width, side, dtype=np.float32):
+    array = np.empty((count, width), dtype)
+    for i, rows in enumerate(features(count, width, side)):
+        array[i * BATCH : i * BATCH + len(rows)] = rows
+    return array
+
+
+def frechet(args):
+    distance, seconds = metrics.FrechetDistance(), {"moments": 0.0}
+    for side, name in enumerate(("real", "fake")):
+        for rows in features(args.images, args.width, side):
+            started = time.perf_counter()
+            distance.update(name, rows)
+            seconds["moments"] += time.perf_counter() - started
+    started = time.perf_counter()
+    value = distance.result()
+    seconds["root"] = time.perf_counter() - started
+    return {"value": value, "seconds": sum(seconds.values()), **{f"{k}_seconds": v for k, v in seconds.items()}}
+
+
+def sqrtm(args):
+    from scipy import linalg
+
+    moments, seconds = [], 0.0
+    for side in range(2):
+        rows = whole(args.images, args.width, side, np.float64)
+        started = time.perf_counter()
+        moments.append((rows.mean(axis=0), np.cov(rows, rowvar=False)))
+        seconds += time.perf_counter() - started
+        del rows
+    started = time.perf_counter()
+    (mean_a, cov_a), (mean_b, cov_b) = moments
+    root = linalg.sqrtm(cov_a @ cov_b)
+    value = float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(root).real)
+    root_seconds = time.perf_counter() - started
+    return {
+        "value": value, "seconds": seconds + root_seconds, "moments_seconds": seconds, "root_seconds": root_seconds,
+    }  # fmt: skip
+
+
+def _pair(function, args, **settings):
+    a, b = (whole(args.pool, args.width, side) for side in range(2))
+    started = time.perf_counter()
+    value = function(a, b, **settings)
+    return {"value": value, "seconds": time.perf_counter() - started}
+
+
+def kernel(args):
+    return _pair(metrics.kernel_distance, args, subsets=args.subsets, subset_size=args.subset_size)
+
+
+def prdc(args):
+    return _pair(metrics.prdc, args, k=5)
+
+
+def shards(args):
+    counts = [2**i for i in range(args.doublings + 1)]
+    rows = whole(BATCH * counts[-1], args.width, 0)
+    metrics.Moments().update(rows[:BATCH])  # the first call wakes the linear algebra library's threads
+    seconds = {}
+    for count in counts:
+        started = time.perf_counter()
+        parts = [metrics.Moments().update(rows[i * BATCH : (i + 1) * BATCH]) for i in range(count)]
+        merged = functools.reduce(metrics.Moments.merge, parts)
+        seconds[count] = time.perf_counter() - started
+    once = metrics.Moments().update(rows).result()[1]
+    return {
+        "seconds": sum(seconds.values()),
+        "seconds_per_shard": {str(count): value / count for count, value in seconds.items()},
+        "relative_difference": float(np.abs(merged.result()[1] - once).max() / np.abs(once).max()),
+    }
+
+
+MEASUREMENTS = {function.__name__: function for function in (frechet, sqrtm, kernel, prdc, shards)}
+
+
+def alone(name, args):
+    """Runs in a fresh process: the result with its own peak of resident memory."""
+    result = MEASUREMENTS[name](args)
+    with open("/proc/self/status") as f:
+        result["peak_gib"] = int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) / 2**20
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out")
+    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--images", type=int, default=50_000, help="rows of frechet and sqrtm on either side")
+    parser.add_argument("--width", type=int, default=2048)
+    parser.add_argument("--pool", type=int, default=10_000, help="rows of kernel and prdc on either side")
+    parser.add_argument("--subsets", type=int, default=100)
+    parser.add_argument("--subset-size", type=int, default=1000)
+    parser.add_argument("--doublings", type=int, default=4, help="shards up to 2 to this")
+    args = parser.parse_args()
+    started, results = time.perf_counter(), {}
+    context = multiprocessing.get_context("spawn")
+    for name in args.only:
+        with context.Pool(1) as pool:
+            results[name] = pool.apply(alone, (name, args))
+        for quantity, gate in GATES.get(name, {}).items():
+            print(f"{name} {quantity} {results[name][quantity]:.2f}, gate {gate}")
+        print(name, results[name], flush=True)
+    if args.out:
+        record(
+            args.out,
+            command=module_command("benchmarks.metrics"),
+            seed=0,
+            protocol={**{k: v for k, v in vars(args).items() if k != "out"}, "batch": BATCH, "gates": GATES},
+            seconds=time.perf_counter() - started,
+            results=results,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Birthday paradox: how many different images does a generator make?
+
+Arora and Zhang (2017), arXiv 1706.08224. If a batch of s samples holds a duplicate half of the time, the support of the
+distribution is about s^2 / (2 ln 2) images: where all are equally likely that many, else fewer carry most of the mass.
+Near-duplicates are found by distance; the paper looks at the 20 closest pairs by eye, `closest_pairs` gives them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tfgen.metrics._checks import activations, centred, chunks, generator, squared_distances
+from tfgen.metrics.accumulators import OneSet
+
+
+def closest_pairs(features, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` closest pairs of different rows of features [N, F].
+
+    Returns:
+      (pairs int64 [count, 2], first index the smaller; Euclidean distances float64 [count], ascending; exactly 0 for
+      equal rows). Memory is a few blocks of 32 MiB.
+
+    Raises:
+      ValueError: not finite, wrong rank, fewer than 2 rows, or `count` outside 1 ... N (N - 1) / 2.
+    """
+    features = activations(features, "features", min_rows=2)
+    total = len(features) * (len(features) - 1) // 2
+    if not 1 <= count <= total:
+        raise ValueError(f"count must be between 1 and the {total} pairs; received {count}")
+    (near,) = centred(features)
+    best, pairs = np.empty(0), np.empty((0, 2), np.int64)
+    for rows in chunks(len(near), len(near)):
+        distances = squared_distances(near[rows], near[rows.start :])
+        # each pair once: columns start with the block's own first row
+        distances[np.tril_indices(len(distances), m=distances.shape[1])] = np.inf
+        keep = np.argpartition(distances, min(count, distances.size) - 1, axis=None)[:count]
+        found = np.stack(np.unravel_index(keep, distances.shape), axis=1) + rows.start
+        best, pairs = np.concatenate([best, distances.ravel()[keep]]), np.concatenate([pairs, found])
+        order = np.argsort(best, kind="stable")[:count]
+        best, pairs = best[order], pairs[order]
+    distances = np.linalg.norm(features[pairs[:, 0]] - features[pairs[:, 1]], axis=1)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], distances))
+    return pairs[order], distances[order]
+
+
+class ClosestPairs(OneSet):
+    """`closest_pairs` of features that come in shards, which are kept; indices count them in the order of their ids."""
+
+    function = staticmethod(closest_pairs)
+
+
+def duplicate_rate(features, *, batch_size: int, threshold: float, batches: int = 100, seed: int = 0) -> float:
+    """Share of random batches that hold two rows at most `threshold` apart.
+
+    Args:
+      features: [N, F]; batch_size: rows of a batch, from 2 to N, drawn without replacement.
+      threshold: Euclidean distance >= 0 of a near-duplicate.
+      batches: number of batches, their draw a function of `seed`.
+    """
+    features = activations(features, "features", min_rows=2)
+    if not 2 <= batch_size <= len(features):
+        raise ValueError(f"batch_size must be between 2 and the {len(features)} rows; received {batch_size}")
+    if batches < 1 or not threshold >= 0:
+        raise ValueError(f"batches must be at least 1 and threshold at least 0; received {batches} and {threshold}")
+    rng = generator(seed)
+    draws = (rng.choice(len(features), batch_size, replace=False) for _ in range(batches))
+    return sum(float(closest_pairs(features[rows], 1)[1][0]) <= threshold for rows in draws) / batches
+
+
+def support_size(batch_size: float) -> float:
+    """Number of different images whose batches of this size hold a duplicate half of the time: s^2 / (2 ln 2)."""
+    if batch_size < 2:
+        raise ValueError(f"batch_size must be at least 2; received {batch_size}")
+    return batch_size**2 / (2.0 * math.log(2.0))

@@ -1,0 +1,92 @@
+"""Accuracy of clusters found without labels, once each cluster is given a class.
+
+Two rules give it: one-to-one, by the matching that is right most often (Hungarian algorithm); or each cluster the class
+that most of its examples have, where clusters may be more than classes. A rule fitted on one split may be scored on
+another, so that no label of the scored split has been seen.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def confusion_matrix(clusters, labels, num_clusters: int, num_classes: int) -> np.ndarray:
+    """How many examples of each class each cluster holds: int64 [num_clusters, num_classes].
+
+    Args:
+      clusters: integers [N] in [0, num_clusters), N >= 1.
+      labels: integers [N] in [0, num_classes).
+
+    Raises:
+      ValueError: not integers, not vectors of one length, empty, or out of range.
+    """
+    clusters = _indices(clusters, "clusters", num_clusters, "num_clusters")
+    labels = _indices(labels, "labels", num_classes, "num_classes")
+    if len(clusters) != len(labels):
+        raise ValueError(f"clusters and labels must be of one length; received {len(clusters)} and {len(labels)}")
+    counts = np.bincount(clusters * num_classes + labels, minlength=num_clusters * num_classes)
+    return counts.reshape(num_clusters, num_classes)
+
+
+def hungarian_accuracy(clusters, labels, num_classes: int, *, fit=None) -> float:
+    """Share of the examples whose cluster is matched to their class, under the best one-to-one matching.
+
+    Args:
+      clusters, labels: integers [N] in [0, num_classes): as many clusters as classes.
+      num_classes: K.
+      fit: (clusters, labels) of the split that the matching is made on; None: the scored examples themselves.
+
+    Returns:
+      in [0, 1]; a permutation of the true labels gives 1.
+
+    Raises:
+      ValueError: see `confusion_matrix`.
+    """
+    from scipy.optimize import linear_sum_assignment  # scikit-learn brings it
+
+    def assign(counts):
+        return linear_sum_assignment(counts, maximize=True)[1]
+
+    return _accuracy(assign, clusters, labels, num_classes, num_classes, fit)
+
+
+def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, fit=None) -> float:
+    """Share of the examples whose class is the most frequent one of their cluster (of equals, the lowest class).
+
+    Args:
+      clusters: integers [N] in [0, num_clusters); clusters may be more or fewer than classes.
+      labels: integers [N] in [0, num_classes).
+      num_clusters, num_classes: their numbers.
+      fit: (clusters, labels) of the split that decides on the classes; None: the scored examples themselves, where
+        more clusters make a higher number by themselves (1.0 for a cluster per example). A cluster without an example
+        in `fit` has no class, and its examples count as wrong.
+
+    Returns:
+      in [0, 1].
+
+    Raises:
+      ValueError: see `confusion_matrix`.
+    """
+
+    def assign(counts):
+        return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
+
+    return _accuracy(assign, clusters, labels, num_clusters, num_classes, fit)
+
+
+def _accuracy(assign, clusters, labels, num_clusters, num_classes, fit) -> float:
+    counts = confusion_matrix(clusters, labels, num_clusters, num_classes)
+    assignment = assign(counts if fit is None else confusion_matrix(*fit, num_clusters, num_classes))
+    has_class = assignment >= 0
+    return float(counts[has_class, assignment[has_class]].sum() / counts.sum())
+
+
+def _indices(values, name: str, limit: int, limit_name: str) -> np.ndarray:
+    if limit < 1:
+        raise ValueError(f"{limit_name} must be at least 1; received {limit}")
+    array = np.asarray(values)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be a non-empty vector of integers; received {array.dtype} {array.shape}")
+    if array.min() < 0 or array.max() >= limit:
+        raise ValueError(f"{name} must lie in [0, {limit}); received values from {array.min()} to {array.max()}")
+    return array.astype(np.int64, copy=False)
