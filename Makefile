@@ -15,7 +15,6 @@ export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_s
 export TF_USE_LEGACY_KERAS := 0
 
 BENCHMARKS := $(filter-out %/__init__ %/record,$(basename $(wildcard benchmarks/*.py)))
-REPRODUCE := $(filter-out %/__init__ %/common,$(basename $(wildcard benchmarks/reproduce/*.py)))
 # What needs the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
@@ -44,9 +43,8 @@ bench: setup ## speed: runs benchmarks/*.py and records each in OUT (benchmarks/
 	@set -e; for name in $(subst /,.,$(BENCHMARKS)); do \
 		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
 
-reproduce: setup ## quality: runs benchmarks/reproduce/*.py (long) and records each in OUT
-	@set -e; for name in $(subst /,.,$(REPRODUCE)); do \
-		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
+reproduce: setup ## quality: long training runs, each recorded in OUT; ARGS names them, e.g. ARGS="sngan_digits" or "all"
+	$(PYTHON) -m benchmarks.reproduce --folder "$(OUT)" $(ARGS)
 
 setup: ## the environment .venv alone (Python 3.10 and constraints/py310.txt)
 	@tools/setup_env.sh $(VENV) 3.10 constraints/py310.txt

@@ -1,6 +1,6 @@
 """The demo's own pushed models, served: answers equal to those in process, and a second push that no client notices.
 
-    python -m benchmarks.serve_demo --workspace /tmp/served-demo --out benchmarks/reproduce/serve_demo.json
+    python -m benchmarks.serve_demo --out benchmarks/reproduce/serve_demo.json
 
 Runs the demo pipeline (VAE and DCGAN on the digits) and times it; starts `tfgen serve` on what it pushed; compares gRPC (the
 official stubs) and REST (plain HTTP) with the SavedModel in this process. Then the pipeline runs again with another seed, so
@@ -13,6 +13,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -83,12 +84,12 @@ def hammer(port, name, stop, seen, errors):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", required=True, type=pathlib.Path)
+    parser.add_argument("--workspace", type=pathlib.Path, help="of the pipeline (default: a temporary folder)")
     parser.add_argument("--out", default="benchmarks/reproduce/serve_demo.json")
     parser.add_argument("--steps", type=int, help="training steps (default: the presets')")
     args = parser.parse_args()
     started = time.perf_counter()
-    workspace = args.workspace.resolve()
+    workspace = (args.workspace or pathlib.Path(tempfile.mkdtemp(prefix="served-demo-"))).resolve()
     seconds = {"first": demo(workspace, 0, args.steps), "unchanged": demo(workspace, 0, args.steps)}
     pushed = {name: workspace / "pushed" / slug for name, slug in MODELS.items()}
 
@@ -97,7 +98,7 @@ def main():
     config.write_text("model_config_list { " + " ".join(entries) + " }\n")
     grpc_port, rest_port = free_ports(2)
     server = subprocess.Popen(
-        [sys.executable, "-m", "tfgen", "serve", f"--model_config_file={config}", f"--port={grpc_port}",
+        [pathlib.Path(sys.executable).with_name("tfgen"), "serve", f"--model_config_file={config}", f"--port={grpc_port}",
          f"--rest_api_port={rest_port}", "--file_system_poll_wait_seconds=1"],
     )  # fmt: skip
     stop, seen, errors, threads = threading.Event(), [], [], []

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import pathlib
 import time
 
@@ -13,8 +14,11 @@ from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
 
-def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None, **overrides):
+def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None, seeds=None, rank=None, **overrides):
     """Trains `preset`, measures, and writes `<out>`.
+
+    With several seeds there is a run for each and one record of them all. Its results, to which the gates belong, are those
+    of the best seed; "median" in them has the median over the seeds of every number, "seeds" the results of each seed.
 
     Args:
         name: of the run, a folder under --workdir.
@@ -23,44 +27,61 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         data: default of --data.
         tuning: how the settings were chosen, for the record.
         command: the command line that the record names; None: `python -m benchmarks.reproduce.<name>` with its arguments.
+        seeds: None: the one of --seed; or the seeds of the runs.
+        rank: with several seeds, the result by which they are compared; the highest is best.
         **overrides: of the preset.
+
+    Returns:
+        the trained model; with several seeds the best.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default=f"benchmarks/reproduce/{name}.json", help="the record")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
     parser.add_argument("--data", default=data, help="data set, see tfgen.data.load")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--seed", type=int, default=0)
+    if seeds is None:
+        parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     train_source, test_source = (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
     )
-    config = TrainConfig(
-        preset=preset, overrides=overrides, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
-    )
-    workdir = pathlib.Path(args.workdir) / f"{name}-{args.seed}"
-    result = train(config, train_source, workdir)
-    started = time.perf_counter()
-    results, protocol = measure(result.model, train_source, test_source, args.seed)
-    # From the making of the run folder to its last line: also right when only the evaluation is run again.
-    train_seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
-    results = {"train_seconds": train_seconds, "steps": result.step, **results}
+    runs, evaluation_seconds = {}, 0.0  # {seed: (model, results)}
+    for seed in [args.seed] if seeds is None else seeds:
+        config = TrainConfig(
+            preset=preset, overrides=overrides, seed=seed, log_every=500, checkpoint_every=5000, sample_every=10_000
+        )
+        workdir = pathlib.Path(args.workdir) / f"{name}-{seed}"
+        result = train(config, train_source, workdir)
+        started = time.perf_counter()
+        results, protocol = measure(result.model, train_source, test_source, seed)
+        evaluation_seconds += time.perf_counter() - started
+        # From the making of the run folder to its last line: also right when only the evaluation is run again.
+        train_seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+        runs[seed] = result.model, {"train_seconds": train_seconds, "steps": result.step, **results}
+    found = {seed: results for seed, (_, results) in runs.items()}
+    train_seconds = sum(results["train_seconds"] for results in found.values())
+    model, results = runs[seed if seeds is None else max(seeds, key=lambda seed: found[seed][rank])]
+    if seeds is not None:
+        numbers = [key for key, value in results.items() if isinstance(value, (int, float))]
+        median = {key: float(np.median([one[key] for one in found.values()])) for key in numbers}
+        protocol = {"best_of_seeds": f"highest {rank}", **protocol}
+        results = {**results, "median": median, "seeds": found}
     passed = {key: results[key] <= bound if sign == "<=" else results[key] >= bound for key, (sign, bound) in gates.items()}
     resolved = config.resolve()
     written = record(
         args.out,
         command=command or module_command(f"benchmarks.reproduce.{name}"),
-        seed=args.seed,
+        seed=args.seed if seeds is None else list(seeds),
         protocol={
             "preset": resolved.config(), "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
             "test": f"{test_source.name} {test_source.split}", "n_test": len(test_source), "tuning": tuning,
             **protocol,
         },
-        seconds=train_seconds + time.perf_counter() - started,
+        seconds=train_seconds + evaluation_seconds,
         results=results,
         gates={key: f"{sign} {bound}" for key, (sign, bound) in gates.items()},
         passed=passed,
-        evaluation_seconds=round(time.perf_counter() - started, 1),
+        evaluation_seconds=round(evaluation_seconds, 1),
         paper=resolved.paper,
     )  # fmt: skip
     for key, value in written["results"].items():
@@ -68,6 +89,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
             f"{key:32} {value}"
             + (f"   gate {written['gates'][key]}: {'met' if passed[key] else 'MISSED'}" if key in gates else "")
         )
+    return model
 
 
 def likelihood(binarization, k=500, elbo_samples=10):
@@ -90,10 +112,15 @@ def likelihood(binarization, k=500, elbo_samples=10):
     return measure
 
 
+@functools.cache
+def _evaluator(train_source, test_source, seed):
+    classifier = train_classifier(train_source, test_source, seed=seed)
+    return Evaluator(train_source, test_source, classifier, seed=seed)
+
+
 def adversarial(model, train_source, test_source, seed):
     """Measures samples by a classifier trained on the train split, beside an untrained generator and real test images."""
-    classifier = train_classifier(train_source, test_source, seed=seed)
-    evaluator = Evaluator(train_source, test_source, classifier, seed=seed)
+    evaluator = _evaluator(train_source, test_source, seed)
     n = min(10_000, len(test_source))
     real = evaluator.real_anchor(n).values
     untrained = evaluator(type(model).from_config(model.get_config()).sample(n, seed=seed).numpy(), weights="raw").values
@@ -101,6 +128,6 @@ def adversarial(model, train_source, test_source, seed):
         trained = evaluator(model.sample(n, seed=seed).numpy(), weights="raw" if model.ema is None else "ema")
     values = dict(trained.values)
     ratio = values["frechet_classifier_distance"] / untrained["frechet_classifier_distance"]
-    results = {**values, "fcd_relative_to_untrained": ratio, "classifier_accuracy": classifier.accuracy,
+    results = {**values, "fcd_relative_to_untrained": ratio, "classifier_accuracy": evaluator.classifier.accuracy,
                "anchor_real": real, "anchor_untrained": untrained}  # fmt: skip
     return results, {"metrics": trained.protocol.to_dict()}

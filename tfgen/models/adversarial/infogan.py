@@ -57,8 +57,7 @@ class CodeLayout:
     continuous: int
 
     def __post_init__(self):
-        numbers = (self.noise, *self.categorical, self.continuous)
-        whole = all(isinstance(n, int) for n in numbers)
+        whole = all(isinstance(n, int) for n in self.sizes)
         if not whole or min(self.noise, self.continuous) < 0 or min(self.categorical, default=2) < 2 or not self.num_codes:
             raise ValueError(
                 "A code layout is whole numbers: noise_dim and continuous of at least 0, categorical a sequence of at least "
@@ -95,12 +94,8 @@ class CodeLayout:
     def replace(self, latents, code, values):
         """Latents [B, sum of sizes] whose code number `code` is `values`; float32 NumPy array.
 
-        Args:
-            values: one number or [B]: integers in [0, K) for a categorical code; finite for a continuous one (in training
-                they lie in (-1, 1)).
-
-        Raises:
-            ValueError: no such code, or values out of range.
+        `values` are one number or [B]: integers in [0, K) for a categorical code; finite for a continuous one (in training
+        they lie in (-1, 1)). ValueError: no such code, or values out of range.
         """
         self.check_code(code)
         latents, values = np.array(latents, np.float32), np.asarray(values)
@@ -212,10 +207,9 @@ class InfoGAN(AdversarialModel):
         return logits, mean, stddev
 
     def information(self, outputs, latents):
-        """L_I of generated images: Q's raw outputs of them [B, outputs] and their `latents` [B, latent_dim].
+        """L_I in nats of generated images: of Q's raw outputs for them [B, outputs] and of their `latents` [B, latent_dim].
 
-        Returns:
-            {"categorical": scalar, "continuous": scalar}, in nats, without a kind that the layout has not.
+        {"categorical": scalar, "continuous": scalar}, without a kind of code that the layout does not have.
         """
         logits, mean, stddev = self.posterior(outputs)
         _, one_hots, values = self.layout.split(latents)
@@ -248,8 +242,8 @@ class InfoGAN(AdversarialModel):
             images: float32 [B, H, W, C] in [0, 1].
 
         Returns:
-            {"category_0": float32 [B, K], ...: probabilities, for each categorical code;
-            "mean", "stddev": float32 [B, continuous], where there are continuous codes}.
+            {"category_0": probabilities float32 [B, K], ... for each categorical code, and, where there are continuous ones,
+            "mean" and "stddev": float32 [B, continuous]}.
         """
         logits, mean, stddev = self.posterior(self.judge(2.0 * self.check_images(images) - 1.0)["code"])
         found = {f"category_{i}": tf.nn.softmax(values) for i, values in enumerate(logits)}
@@ -258,15 +252,10 @@ class InfoGAN(AdversarialModel):
         return found
 
     def classify(self, images, code=0):
-        """The value of the categorical code number `code` that Q finds most probable: a classifier without labels.
+        """The value, int32 [B] in [0, K), of categorical code `code` that Q finds most probable for images as above.
 
-        Which value stands for which class is the network's choice; see `tfgen.metrics.hungarian_accuracy`.
-
-        Args:
-            images: float32 [B, H, W, C] in [0, 1].
-
-        Returns:
-            int32 [B] in [0, K).
+        A classifier without labels: which value stands for which class is the network's choice; see
+        `tfgen.metrics.hungarian_accuracy`.
         """
         self.layout.check_code(code, categorical=True)
         return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
@@ -333,8 +322,8 @@ PRESETS = [
     ),
     Preset(
         "infogan/celeba-paper", InfoGAN, {**_COLOUR, "categorical": (10,) * 10, "continuous": 0, "noise_dim": 128},
-        data="celeb_a", source=f"appendix C.3: 10 Cat(10), lambda 1, 32 px{_UNPUBLISHED}", batch_size=128,
-        steps=80_000, compile_args=_adam(1e-3, 2e-4),
+        data="celeb_a", source=f"appendix C.3: 10 Cat(10), lambda 1, 32 px{_UNPUBLISHED}", batch_size=128, steps=80_000,
+        compile_args=_adam(1e-3, 2e-4),
     ),
     Preset(
         "infogan/faces-paper", InfoGAN,
