@@ -19,12 +19,15 @@ import keras
 import tensorflow as tf
 
 from tfgen import presets
+from tfgen.data import semi_supervised
 from tfgen.export import versions
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
 # Where fit runs on one replica, this many steps are one call: Keras then spends its time per call, not per step.
 STEPS_PER_CALL = 10
+# A model that is to be initialised by data sees this many images before the first step.
+INITIAL_IMAGES = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +85,8 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     Always under MirroredStrategy; one device is one replica. The batch of the preset is the global one. On one CPU device
     a run that was killed and resumed ends with the same bits as one that was not.
 
+    A model with a method `initialize(batch)` is given `INITIAL_IMAGES` images of `source` before its first step.
+
     Args:
         config: `TrainConfig`.
         source: `tfgen.data.Source` of training images.
@@ -99,6 +104,9 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     started = time.perf_counter()
     preset = config.resolve()
     check_images_fit(preset, source)
+    whole = source
+    if preset.labels_per_class is not None:
+        source = semi_supervised(source, preset.labels_per_class, seed=config.seed)
     workdir = pathlib.Path(workdir)
     open_run(workdir, config, preset, source)
 
@@ -110,6 +118,9 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         model = config.model()
         checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
         step = checkpoints.restore()
+        if step == 0 and hasattr(model, "initialize"):
+            images = min(INITIAL_IMAGES, whole.num_examples)
+            model.initialize(next(iter(whole.batches(images, shuffle=True, seed=config.seed))))
     say = report or (lambda line: None)
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")

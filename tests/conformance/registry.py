@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.models import DCGAN, SNGAN, VAE, WGAN, WGANGP, InfoGAN
+from tfgen.models import DCGAN, EBGAN, GAN, SNGAN, VAE, WGAN, WGANGP, ImprovedGAN, InfoGAN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +60,35 @@ CASES = {
         SNGAN, {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "generator_batch_factor": 2},
         falling="discriminator_loss",
     ),
+    "gan-maxout": Case(GAN, {**_SMALL, "width": 16}, falling="discriminator_loss"),
+    "gan-conv-maxout": Case(
+        GAN, {**_SMALL, "network": "conv_maxout", "width": 8, "num_classes": 3, "objective": "minimax"},
+        falling="discriminator_loss",
+    ),
+    # Without the pulling-away term, which compares the codes of one replica.
+    "ebgan": Case(EBGAN, {**_SMALL, "width": 4, "depth": 1, "encoder": (4, 8)}, falling="discriminator_loss"),
+    "ebgan-mlp-squared": Case(
+        EBGAN, {**_SMALL, "network": "mlp", "width": 16, "encoder": (16, 8), "energy": "squared", "num_classes": 3},
+        falling="discriminator_loss",
+    ),
     "infogan": Case(
         InfoGAN,
         {"image_shape": (8, 8, 1), "width": 4, "network_args": {"stages": 2, "dense_width": 8}, "categorical": (3, 2),
          "continuous": 1, "noise_dim": 2, "code_stddev": None},
         falling="discriminator_loss",
+    ),
+    "improved-gan-semi-supervised": Case(
+        ImprovedGAN,
+        {**_SMALL, "widths": (8, 8), "generator_widths": (8,), "num_labels": 3, "feature_matching": "squared",
+         "historical_weight": 0.1},
+        falling="discriminator_loss",
+    ),
+    # Without minibatch discrimination, which by design depends on how a batch is divided.
+    "improved-gan-virtual-batch-norm": Case(
+        ImprovedGAN,
+        {**_SMALL, "widths": (8,), "generator_widths": (8,), "dropout": (0.1, 0.5), "real_target": 0.9, "reference_size": 3,
+         "generator_steps": 2, "num_labels": 3},
+        falling="supervised_loss",
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(

@@ -29,7 +29,7 @@ class Maxout(keras.layers.Layer):
     def call(self, inputs):
         channels = inputs.shape[-1]
         if channels % self.pieces:
-            raise ValueError(f"Maxout of {self.pieces} pieces needs a multiple of {self.pieces} channels; received {channels}.")
+            raise ValueError(f"Maxout of {self.pieces} pieces needs channels in multiples of it; received {channels}.")
         shape = tf.concat([tf.shape(inputs)[:-1], [channels // self.pieces, self.pieces]], axis=0)
         outputs = tf.reduce_max(tf.reshape(inputs, shape), axis=-1)
         return tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))

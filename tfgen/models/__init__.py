@@ -1,6 +1,9 @@
 """The models, one file per paper. `MODELS` maps the public name of each to its class."""
 
 from tfgen.models.adversarial.dcgan import DCGAN
+from tfgen.models.adversarial.ebgan import EBGAN
+from tfgen.models.adversarial.gan import GAN
+from tfgen.models.adversarial.improved_gan import ImprovedGAN
 from tfgen.models.adversarial.infogan import InfoGAN
 from tfgen.models.adversarial.sngan import SNGAN
 from tfgen.models.adversarial.wgan import WGAN
@@ -8,6 +11,6 @@ from tfgen.models.adversarial.wgan_gp import WGANGP
 from tfgen.models.autoencoders.vae import VAE
 from tfgen.models.base import GenerativeModel
 
-MODELS = {cls.__name__: cls for cls in (VAE, DCGAN, InfoGAN, SNGAN, WGAN, WGANGP)}
+MODELS = {cls.__name__: cls for cls in (VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP)}
 
-__all__ = ["DCGAN", "InfoGAN", "MODELS", "SNGAN", "VAE", "WGAN", "WGANGP", "GenerativeModel"]
+__all__ = ["DCGAN", "EBGAN", "GAN", "ImprovedGAN", "InfoGAN", "MODELS", "SNGAN", "VAE", "WGAN", "WGANGP", "GenerativeModel"]

@@ -5,6 +5,10 @@ import dataclasses
 import difflib
 import typing
 
+import keras
+
+from tfgen.training.schedules import HeldDecay
+
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
@@ -21,6 +25,8 @@ class Preset:
         compile_args: keyword arguments of `model.compile`; optimisers as {"class_name", "config"} dicts.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
+        labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
+            `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
     """
 
@@ -34,10 +40,11 @@ class Preset:
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None
     dequantize: bool = False
+    labels_per_class: int | None = None
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
-        "data", "batch_size", "steps", "binarization", "dequantize", "ema_decay", "learning_rate",
+        "data", "batch_size", "steps", "binarization", "dequantize", "labels_per_class", "ema_decay", "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides):
@@ -110,3 +117,8 @@ def linear_decay(learning_rate):
         "class_name": "PolynomialDecay",
         "config": {"initial_learning_rate": learning_rate, "decay_steps": None, "end_learning_rate": 0.0},
     }
+
+
+def held_decay(learning_rate, held):
+    """Learning-rate spec that stays for the fraction `held` of the run, then falls to 0 in a straight line."""
+    return keras.saving.serialize_keras_object(HeldDecay(learning_rate, decay_steps=None, held=held))

@@ -7,7 +7,7 @@ import keras
 
 @contextlib.contextmanager
 def kept_statistics(network):
-    """Yields the batch norm layers of `network`; afterwards their moving statistics are what they were, whatever happened."""
+    """Yields the batch norm layers of `network`; their moving statistics are restored afterwards."""
     norms = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     variables = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
     values = [keras.ops.convert_to_numpy(v) for v in variables]

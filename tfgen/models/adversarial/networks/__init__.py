@@ -1,4 +1,4 @@
-"""Generators and discriminators that several papers share: fully connected, convolutional, residual."""
+"""Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout."""
 
 from tfgen.models.adversarial.networks.conv import ConvDiscriminator, ConvGenerator
 from tfgen.models.adversarial.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
@@ -18,7 +18,7 @@ def make_networks(kind, *, generator=None, discriminator=None, **shared):
     """(generator, discriminator) of a kind in `NETWORKS`.
 
     Args:
-        kind: "mlp", "conv" or "resnet".
+        kind: a name in `NETWORKS`.
         generator, discriminator: dicts of settings for one of them, over those in `shared`.
         **shared: settings of both: `image_shape`, `width` and what the networks take.
 

@@ -90,7 +90,7 @@ class Discriminator(Network):
 
     def make_conv(self, filters, kernel_size, **kwargs):
         cls = SpectralConv2D if self.spectral else layers.Conv2D
-        return cls(filters, kernel_size, padding="same", **{**self.weights_like, **kwargs})
+        return cls(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def call(self, inputs, training=False, keys=None):
         x, one_hot = split(inputs)

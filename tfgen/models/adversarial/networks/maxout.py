@@ -80,9 +80,6 @@ class ConvMaxoutDiscriminator(Maxouts):
         self.dense, self.dense_maxout = self.make_dense(5 * (125 * width // 8), name="dense"), Maxout(5, dtype=dtype)
         self.dropouts = self.make_dropouts(len(self.convs) + 2)
 
-    def make_conv(self, filters, kernel_size, **kwargs):
-        return layers.Conv2D(filters, kernel_size, **{**self.weights_like, **kwargs})
-
     def features(self, x, one_hot, training, keys=None):
         for dropout, conv, pad, pool in zip(self.dropouts, self.convs, self.PADDING, self.POOLS, strict=False):
             x = join(dropout(x, keys), one_hot)

@@ -1,0 +1,90 @@
+"""Improved GAN with few labels: test errors, on digits beside the same network that learns from the labels alone.
+
+python -m benchmarks.reproduce.semi_supervised digits
+python -m benchmarks.reproduce.semi_supervised mnist --manual_dir FOLDER
+"""
+
+import argparse
+import pathlib
+import time
+
+import numpy as np
+
+import tfgen
+from benchmarks.record import module_command, record
+from benchmarks.reproduce.common import main
+from trainers.train import TrainConfig, train
+
+RATIO = 0.75  # of the GAN's error to the supervised one's, to be reached by 2 of 3 seeds
+PRESETS = {"supervised": "improved-gan/digits-supervised", "gan": "improved-gan/digits"}
+
+
+def error(model, source):
+    """Percentage of images whose class the averaged weights get wrong."""
+    with model.ema.swapped():
+        classes = np.concatenate([model.classify(batch["image"]) for batch in source.batches(500)])
+    return 100.0 * float(np.mean(classes != source.labels()))
+
+
+def mnist(argv):
+    def measure(model, train_source, test_source, seed):
+        return {"test_error_percent": error(model, test_source)}, {"weights": "ema"}
+
+    main(
+        "semi_supervised_mnist", "improved-gan/mnist", measure, {"test_error_percent": ("<=", 2.0)}, data="mnist",
+        tuning="none: the published settings; rate and averaging for a short run",
+        argv=argv, command=module_command("benchmarks.reproduce.semi_supervised"),
+    )  # fmt: skip
+
+
+def digits(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", default="benchmarks/reproduce/semi_supervised_digits.json", help="the record")
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the labels, the weights and the noise")
+    parser.add_argument("--labels", type=int, nargs="+", default=[20, 50, 100], help="in all, of 10 classes")
+    parser.add_argument("--steps", type=int, help="instead of the presets'")
+    args = parser.parse_args(argv)
+    train_source, test_source = (tfgen.data.load("digits", split) for split in ("train", "test"))
+    started, results, passed = time.perf_counter(), {}, {}
+    for labels in args.labels:
+        errors = {name: [] for name in PRESETS}
+        for seed in args.seeds:
+            for name, preset in PRESETS.items():
+                config = TrainConfig(
+                    preset, {"labels_per_class": labels // 10}, steps=args.steps, seed=seed, log_every=500,
+                    sample_every=10_000,
+                )  # fmt: skip
+                workdir = pathlib.Path(args.workdir) / f"semi_supervised_digits-{name}-{labels}-{seed}"
+                errors[name].append(error(train(config, train_source, workdir, report=None).model, test_source))
+            print(f"{labels} labels, seed {seed}: " + ", ".join(f"{name} {e[-1]:.2f} %" for name, e in errors.items()))
+        ratios = [gan / max(supervised, 1e-9) for gan, supervised in zip(errors["gan"], errors["supervised"], strict=True)]
+        results[f"{labels}_labels"] = {
+            **{f"{name}_error_percent": {"seeds": e, "mean": float(np.mean(e))} for name, e in errors.items()},
+            "error_ratio": ratios,
+        }
+        passed[f"{labels}_labels"] = sum(ratio <= RATIO for ratio in ratios) >= 2 / 3 * len(ratios)
+    record(
+        args.out,
+        command=module_command("benchmarks.reproduce.semi_supervised"),
+        seed=args.seeds,
+        protocol={
+            "presets": {name: tfgen.presets.get(preset).config() for name, preset in PRESETS.items()},
+            "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
+            "test": f"{test_source.name} {test_source.split}", "n_test": len(test_source), "steps": args.steps,
+            "weights": "ema", "tuning": "none: settings given in advance",
+        },
+        seconds=time.perf_counter() - started,
+        results=results,
+        gates={key: f"error_ratio <= {RATIO} for 2 of 3 seeds" for key in results},
+        passed=passed,
+    )  # fmt: skip
+    for key, met in passed.items():
+        print(f"{key}: {'met' if met else 'MISSED'}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False)
+    parser.add_argument("data", choices=("digits", "mnist"))
+    chosen, rest = parser.parse_known_args()
+    {"digits": digits, "mnist": mnist}[chosen.data](rest)

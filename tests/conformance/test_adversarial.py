@@ -1,0 +1,73 @@
+"""What every adversarial model of the registry promises about which update reaches which weights."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance.registry import CASES
+from tfgen.models.adversarial.base import AdversarialModel
+
+NAMES = sorted(name for name, case in CASES.items() if issubclass(case.model, AdversarialModel))
+
+
+@pytest.fixture(params=NAMES)
+def model(request):
+    model = CASES[request.param].build()
+    model.compile()
+    object.__setattr__(model, "case", CASES[request.param])
+    return model
+
+
+def update(model, *, generator=False, discriminator=False):
+    """One step on the case's batch, of one network only."""
+    if not discriminator:
+        model.update_discriminator = lambda *args, **kwargs: {}
+    if not generator:
+        model.update_generator = lambda *args, **kwargs: {}
+    model.update(model.as_batch({name: tf.convert_to_tensor(value) for name, value in model.case.batch().items()}))
+
+
+def moved(model, step):
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    before = {name: [v.numpy() for v in network.trainable_variables] for name, network in networks.items()}
+    step()
+    return {
+        name: [bool(np.any(v.numpy() != old)) for v, old in zip(network.trainable_variables, before[name], strict=True)]
+        for name, network in networks.items()
+    }
+
+
+def test_the_discriminators_update_leaves_the_generator(model):
+    found = moved(model, lambda: update(model, discriminator=True))
+    assert not any(found["generator"])
+    assert any(found["discriminator"])
+
+
+def test_the_generators_update_leaves_the_discriminator(model):
+    found = moved(model, lambda: update(model, generator=True))
+    assert not any(found["discriminator"])
+    assert any(found["generator"])
+
+
+def test_every_weight_has_an_optimizer_and_only_one(model):
+    owned = [id(v) for _, variables in model.optimizers() for v in variables]
+    assert len(owned) == len(set(owned))
+    assert set(owned) == {id(v) for v in model.trainable_variables}
+
+
+def test_fakes_of_the_discriminators_update_carry_no_gradient(model):
+    """Nothing that the discriminator minimises depends on the generator's weights, other than through numbers."""
+    seen = []
+    judge = model.judge
+
+    def spy(raw_images, *args, **kwargs):
+        seen.append(raw_images)
+        return judge(raw_images, *args, **kwargs)
+
+    model.judge = spy
+    with tf.GradientTape() as tape:
+        tape.watch([v.value for v in model.generator.trainable_variables])
+        update(model, discriminator=True)
+        total = tf.add_n([tf.reduce_sum(images) for images in seen])
+    gradients = tape.gradient(total, [v.value for v in model.generator.trainable_variables])
+    assert all(g is None for g in gradients)

@@ -1,0 +1,262 @@
+"""Energy-based GAN: the discriminator is an autoencoder, and its reconstruction error an energy.
+
+Zhao, Mathieu, LeCun, "Energy-based Generative Adversarial Network", ICLR 2017, arXiv:1609.03126.
+
+The idea: the discriminator gives each image an energy, low near the data and high elsewhere, and the generator looks for
+images of low energy. An autoencoder that is trained to reconstruct the data, but nothing else, is such a function, and it
+learns from all values of an image where a binary discriminator learns from one bit. Energies of fakes are raised up to
+a margin m and no further.
+
+    e(x) = |Dec(Enc(x)) - x|                                                                        (section 2.3)
+    D minimises E e(x) + E max(0, m - e(G(z)))        G minimises E e(G(z)) + w PT                        (eq. 1, 2)
+    PT = 1 / (N (N - 1)) sum_{i != j} cos^2(Enc(G(z_i)), Enc(G(z_j)))        pulling away, section 2.4
+
+At the optimum both kinds have the same energies, and D's loss is m. PT keeps the codes of a batch of fakes apart.
+
+Networks: fully connected for MNIST (G of five layers of 800 units, D 784-1024-784); else convolutions of kernel 4 and stride
+2, the encoder of 64, 128, 256 (and 512) filters, the decoder its mirror image, and DCGAN's generator. ReLU throughout, batch
+norm but for G's output, D's first layer and its output.
+
+What differs from the paper: the released networks are not known to us, the sizes are those of its text. Real and fake
+images pass the autoencoder's batch norm in separate batches. Its search over dropout and SGD and its semi-supervised ladder
+network are not here. `energy="squared"` (the sum of squares, whose gradient vanishes with the error) is an addition.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import ebgan, pulling_away
+from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.networks.common import Network, batch_norm, flatten, join, layers, normal, split
+from tfgen.models.adversarial.networks.conv import ConvGenerator
+from tfgen.models.adversarial.networks.mlp import MLPGenerator
+from tfgen.models.preset import Preset
+
+
+def norm_energy(errors):
+    """|errors| per row; the gradient at 0, which has no direction, is 0."""
+    return tf.sqrt(tf.maximum(squared_energy(errors), 1e-12))
+
+
+def squared_energy(errors):
+    return tf.reduce_sum(tf.square(errors), axis=-1)
+
+
+ENERGIES = {"norm": norm_energy, "squared": squared_energy}
+
+
+class Autoencoder(Network):
+    """Images [B, H, W, C] in [-1, 1] -> {"logit": energy [B, 1], "features": codes [B, F], "reconstruction": [B, H, W, C]}.
+
+    One-hot labels, if there are any, are joined to the input of every layer.
+
+    Args:
+        conv: convolutions of kernel 4 and stride 2, or fully connected layers.
+        widths: filters or units of the encoder's layers; the last are the code's. The decoder is its mirror image.
+        energy: a name in `ENERGIES`.
+        norm: whether there is batch norm, but for the first layer and the output.
+        kernel_initializer: of all kernels.
+    """
+
+    def __init__(self, *, image_shape, conv, widths, energy, norm, kernel_initializer, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.conv, self.energy = image_shape, conv, ENERGIES[energy]
+        settings = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+
+        def make(units, name, up):
+            if not conv:
+                return layers.Dense(units, name=name, **settings)
+            cls = layers.Conv2DTranspose if up else layers.Conv2D
+            return cls(units, 4, strides=2, padding="same", name=name, **settings)
+
+        out = image_shape[-1] if conv else math.prod(image_shape)
+        back = [*reversed(widths[:-1]), out]
+        self.encoder = [make(units, f"encoder_{i}", False) for i, units in enumerate(widths)]
+        self.decoder = [make(units, f"decoder_{i}", True) for i, units in enumerate(back)]
+        self.norms = [
+            batch_norm(self.dtype_policy, f"norm_{i}") if norm and 0 < i < 2 * len(widths) - 1 else None
+            for i in range(2 * len(widths))
+        ]
+
+    def call(self, inputs, training=False):
+        images, one_hot = split(inputs)
+        x = images if self.conv else flatten(images)
+        sizes, num = [], len(self.encoder)
+        for i, layer in enumerate([*self.encoder, *self.decoder]):
+            if i < num:
+                sizes.append(x.shape[1:-1])
+            x = layer(join(x, one_hot))
+            if i >= num and self.conv:  # an odd side was rounded up on its way down
+                height, width = sizes.pop()
+                x = x[:, :height, :width]
+            if self.norms[i] is not None:
+                x = self.norms[i](x, training=training)
+            if i < 2 * num - 1:
+                x = tf.nn.relu(x)
+            if i == num - 1:
+                codes = flatten(x) if self.conv else x
+        reconstruction = tf.reshape(tf.tanh(tf.cast(x, tf.float32)), [-1, *self.image_shape])
+        energy = self.energy(flatten(reconstruction - tf.cast(images, tf.float32)))
+        return {"logit": energy[:, None], "features": codes, "reconstruction": reconstruction}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class EBGAN(AdversarialModel):
+    """EBGAN. What other models call logits are energies >= 0 here: `real_logit` and `fake_logit` in the logs are the means.
+
+    Args:
+        network: "conv" or "mlp", of both networks.
+        width: of the generator: filters next to the image, or units of each hidden layer.
+        depth: of the generator: convolutions of stride 2 (None: as many as keep a grid of at least 4 x 4), or hidden layers.
+        encoder: widths of the encoder's layers, the code's last.
+        margin: m > 0, on the scale of the energy of images in [-1, 1].
+        energy: "norm" (the paper's) or "squared": the error's Euclidean norm, or its square.
+        pulling_away: w >= 0, the weight of PT in the generator's loss. With several replicas, PT compares the codes of each
+            on its own.
+        norm: batch norm in both networks; the fully connected generator has it always.
+        generator_stddev, discriminator_stddev: of the initial kernels; None: Glorot's uniform, or .02 in convolutions.
+        objective: "ebgan" alone; here for the sake of the family.
+        **kwargs: see `AdversarialModel`.
+    """
+
+    loss_names = (*AdversarialModel.loss_names, "pulling_away")
+
+    def __init__(
+        self, *, image_shape, network="conv", width=64, depth=None, encoder=(64, 128, 256), margin=10.0, energy="norm",
+        pulling_away=0.0, norm=True, generator_stddev=None, discriminator_stddev=None, objective="ebgan", **kwargs,
+    ):  # fmt: skip
+        if objective != "ebgan":
+            raise ValueError(f"EBGAN's losses need energies, so its objective is 'ebgan'; received {objective!r}.")
+        super().__init__(image_shape=image_shape, objective=ebgan(margin), **kwargs)
+        if network not in ("conv", "mlp"):
+            raise ValueError(f"network must be 'conv' or 'mlp'; received {network!r}.")
+        if energy not in ENERGIES:
+            raise ValueError(f"energy must be one of {', '.join(ENERGIES)}; received {energy!r}.")
+        if not encoder or not all(isinstance(n, int) and n >= 1 for n in encoder):
+            raise ValueError(f"encoder must be the widths of its layers, whole numbers of at least 1; received {encoder!r}.")
+        if not 0.0 <= pulling_away < math.inf:
+            raise ValueError(f"pulling_away must be at least 0 and finite; received {pulling_away!r}.")
+        self.pulling_away = float(pulling_away)
+        conv, shared = network == "conv", {"image_shape": self.image_shape, "dtype": self.dtype_policy}
+
+        def initializer(stddev):
+            default = normal(0.02) if conv else "glorot_uniform"
+            return default if stddev is None else normal(stddev)
+
+        settings = {"width": width, "kernel_initializer": initializer(generator_stddev), "name": "generator", **shared}
+        if conv:
+            settings |= {"kernel_size": 4, "norm": "batch" if norm else None, "use_bias": not norm}
+            generator = ConvGenerator(stages=depth, **settings)
+        else:
+            generator = MLPGenerator(depth=2 if depth is None else depth, **settings)
+        autoencoder = Autoencoder(
+            conv=conv, widths=list(encoder), energy=energy, norm=norm, name="discriminator",
+            kernel_initializer=initializer(discriminator_stddev), **shared,
+        )  # fmt: skip
+        self.set_networks(generator, autoencoder)
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(1e-3, beta_1=0.5)
+
+    def generator_terms(self, batch, fake, latents):
+        if not self.pulling_away:
+            return {}
+        return {"pulling_away": self.pulling_away * pulling_away(fake["features"])}
+
+    def energy(self, images, labels=None):
+        """The energy of images, a score of how far they are from the data: the higher, the less they belong to it.
+
+        Args:
+            images: float [B, H, W, C] in [0, 1].
+            labels: int [B] if the model is conditional.
+
+        Returns:
+            float32 [B], at least 0; an image's energy does not depend on the others in its batch.
+        """
+        return self._judge_images(images, labels)["logit"]
+
+    def reconstruct(self, images, labels=None):
+        """What the autoencoder makes of images: float32 [B, H, W, C] in [0, 1], as they are."""
+        return 0.5 + 0.5 * self._judge_images(images, labels)["reconstruction"]
+
+    def _judge_images(self, images, labels):
+        return self.judge(2.0 * self.check_images(images) - 1.0, None if labels is None else self.one_hot(labels))
+
+
+def _adam(learning_rate):
+    spec = {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": 0.5, "epsilon": 1e-8}}
+    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+
+
+_STDDEVS = {"generator_stddev": 2e-4, "discriminator_stddev": 2e-3}
+_MNIST = {
+    "image_shape": (28, 28, 1), "network": "mlp", "width": 800, "depth": 4, "encoder": (1024,), "margin": 10.0, **_STDDEVS,
+}  # fmt: skip
+_64 = {"image_shape": (64, 64, 3), "width": 128, **_STDDEVS}
+_DIGITS = {
+    "image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim": 32, "encoder": (256, 64), "margin": 2.0,
+    "energy": "squared", "norm": False,
+}  # fmt: skip
+_ASSUMED = "; Adam 1e-3 as for MNIST, batch and steps as DCGAN's"
+
+
+def _imagenet(side, width, margin):
+    return {
+        "image_shape": (side, side, 3), "width": width, "encoder": (64, 128, 256, 512), "margin": margin,
+        "pulling_away": 0.1, **_STDDEVS,
+    }  # fmt: skip
+
+
+PRESETS = [
+    Preset(
+        "ebgan/mnist-paper", EBGAN, _MNIST, data="mnist",
+        source="the best of the grid for MNIST: 5 and 2 layers, 800 and 1024 units, margin 10, Adam 1e-3; 50 epochs",
+        batch_size=100, steps=30_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan-pt/mnist-paper", EBGAN, {**_MNIST, "pulling_away": 0.1}, data="mnist",
+        source="ebgan/mnist-paper with the pulling-away term", batch_size=100, steps=30_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan/lsun-bedrooms-paper", EBGAN, {**_64, "margin": 80.0}, data="lsun/bedroom",
+        source="section 4.3: 64 px, margin 80" + _ASSUMED, batch_size=128, steps=118_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan-pt/lsun-bedrooms-paper", EBGAN, {**_64, "margin": 80.0, "pulling_away": 0.1}, data="lsun/bedroom",
+        source="section 4.3: with the pulling-away term" + _ASSUMED, batch_size=128, steps=118_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan/celeba-paper", EBGAN, {**_64, "margin": 20.0}, data="celeb_a",
+        source="section 4.3: 64 px, margin 20" + _ASSUMED, batch_size=128, steps=40_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan-pt/celeba-paper", EBGAN, {**_64, "margin": 20.0, "pulling_away": 0.1}, data="celeb_a",
+        source="section 4.3: with the pulling-away term" + _ASSUMED, batch_size=128, steps=40_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan-pt/imagenet-128-paper", EBGAN, _imagenet(128, 64, 40.0), data="imagenet2012",
+        source="section 4.4: 128 px, margin 40" + _ASSUMED, batch_size=128, steps=250_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan-pt/imagenet-256-paper", EBGAN, _imagenet(256, 64, 80.0), data="imagenet2012",
+        source="section 4.4: 256 px, margin 80" + _ASSUMED, batch_size=128, steps=250_000, compile_args=_adam(1e-3),
+    ),
+    Preset(
+        "ebgan/mnist", EBGAN,
+        {"image_shape": (28, 28, 1), "width": 32, "depth": 2, "encoder": (32, 64, 128), "margin": 10.0, "latent_dim": 64},
+        data="mnist", source="the convolutional networks at half width", batch_size=64, steps=10_000,
+        compile_args={**_adam(1e-3), "ema_decay": 0.999},
+    ),
+    Preset(
+        "ebgan/digits", EBGAN, _DIGITS, data="digits",
+        source="autoencoder 64-256-64-256-64 without batch norm, squared errors, margin 2", batch_size=64, steps=6_000,
+        compile_args={**_adam(1e-3), "ema_decay": 0.995},
+    ),
+    Preset(
+        "ebgan-pt/digits", EBGAN, {**_DIGITS, "pulling_away": 0.1}, data="digits",
+        source="ebgan/digits with the pulling-away term", batch_size=64, steps=6_000,
+        compile_args={**_adam(1e-3), "ema_decay": 0.995},
+    ),
+]  # fmt: skip

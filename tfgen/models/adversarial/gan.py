@@ -1,0 +1,131 @@
+"""Generative adversarial network: the first.
+
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, "Generative Adversarial Nets", NeurIPS 2014,
+arXiv:1406.2661; networks and settings as in the authors' code (goodfeli/adversarial), since the paper gives almost none.
+
+The idea: a generator G makes images of noise z, and a discriminator D learns to tell them from real ones; G is trained on
+what D says. For the best D the game is a divergence between the data and the samples, whose minimum is the data itself.
+
+    min_G max_D V = E log D(x) + E log(1 - D(G(z)))                                                          (eq. 1)
+    D* = p_data / (p_data + p_g),   V(D*) = -log 4 + 2 JSD(p_data, p_g)                               (eq. 2, theorem 1)
+
+`objective="minimax"` is eq. 1. There G has almost no gradient while D rejects its images with confidence; with
+"non_saturating" (section 3, the default, and the code's) G maximises log D(G(z)) instead: the same fixed point, and a
+gradient of -1 where the other has 0.
+
+The paper's measure, the log-likelihood of test images under a Parzen window on samples (section 5), is
+`tfgen.metrics.parzen`. Its protocol for MNIST, for images as rows in [0, 1]:
+
+    samples = model.sample(10_000).numpy().reshape(10_000, -1)
+    parzen_estimate(samples, validation[:1000], test, grid=np.logspace(-1, 0, 10))     # nats per image
+
+What differs from the paper and its code: G's update follows D's and draws its own noise, where the code moves both at once
+on the same samples. D's loss is the sum of its two terms, where the code has half of it: the presets halve D's learning
+rate instead. Momentum stays at .5, where the code raises it to .7 over 250 epochs. Images lie in [-1, 1] between the
+networks: a sigmoid output is the tanh of half its logit, and MNIST's D takes its input back to [0, 1] (where dropout's 0
+is black), so the functions are those of the code. CIFAR-10 is not contrast-normalised, as samples could not be
+taken back to images then. Training sees all 60,000 (50,000) images, where the code keeps the last 10,000 for validation.
+The Toronto faces, which are not public, are left out.
+"""
+
+import keras
+import numpy as np
+
+from tfgen.models.adversarial.base import FreeNetworkModel
+from tfgen.models.adversarial.networks.common import OUTPUTS
+from tfgen.models.adversarial.networks.maxout import uniform
+from tfgen.models.preset import Preset
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GAN(FreeNetworkModel):
+    """GAN with the networks of its authors' code, or others.
+
+    Args:
+        network: "maxout": MNIST's, fully connected; "conv_maxout": CIFAR-10's; or any in
+            `tfgen.models.adversarial.networks`.
+        width: of both networks; as published 1200 and 240 ("maxout"), 80 and 32 ("conv_maxout"). One network's own goes
+            into `network_args`: {"discriminator": {"width": 240}}.
+        **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
+    """
+
+    def __init__(self, *, network="maxout", **kwargs):
+        super().__init__(network=network, **kwargs)
+
+    def network_defaults(self, network):
+        if network != "maxout":
+            return {}
+        return {"generator": {"norm": None, "output": "sigmoid", "kernel_initializer": uniform(0.05)}}
+
+    def init_output_bias(self, images):
+        """Sets the generator's output bias so that, for inputs of zero to its last layer, it makes the mean image.
+
+        To be called once, before training; the code does so on MNIST with all training images.
+
+        Args:
+            images: float [N, H, W, C] in [0, 1].
+
+        Raises:
+            ValueError: images of another shape or dtype, or a generator whose last layer is not fully connected with a
+                sigmoid or tanh.
+        """
+        scale = {OUTPUTS["sigmoid"]: 1.0, OUTPUTS["tanh"]: 0.5}.get(getattr(self.generator, "activation", None))
+        layer = getattr(self.generator, "out", None)
+        if scale is None or not isinstance(layer, keras.layers.Dense):
+            raise ValueError(
+                "init_output_bias needs a generator that ends in a fully connected layer and a sigmoid or tanh; received "
+                f"network {self.get_config()['network']!r}."
+            )
+        # Means of 0 and 1 have no finite logit: the code stops there too.
+        mean = np.clip(np.mean(self.check_images(images), axis=0, dtype="float64"), 1e-7, 1.0 - 1e-7)
+        layer.bias.assign((scale * np.log(mean / (1.0 - mean))).reshape(-1))
+
+
+def _sgd(learning_rate):
+    """Divided by 1.000004 at each update; over 1,000 at once, as float32 cannot tell that factor from its neighbours."""
+    schedule = {
+        "module": "keras.optimizers.schedules",
+        "class_name": "ExponentialDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": 1000, "decay_rate": 1.000004**-1000},
+    }
+    return {"class_name": "SGD", "config": {"learning_rate": schedule, "momentum": 0.5}}
+
+
+def _paper(learning_rate):
+    return {"generator_optimizer": _sgd(learning_rate), "discriminator_optimizer": _sgd(learning_rate / 2)}
+
+
+_ADAM = {"class_name": "Adam", "config": {"learning_rate": 2e-4, "beta_1": 0.5, "epsilon": 1e-8}}
+_OURS = {"generator_optimizer": _ADAM, "discriminator_optimizer": _ADAM, "ema_decay": 0.995}
+_DIGITS = {"image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim": 32}
+
+PRESETS = [
+    Preset(
+        "gan/mnist-paper", GAN,
+        {"image_shape": (28, 28, 1), "network": "maxout", "width": 1200, "network_args": {"discriminator": {"width": 240}}},
+        data="mnist",
+        source="the code's mnist.yaml; it has no last epoch: 250 of 500 updates, as long as its momentum rises. Call "
+        "init_output_bias before training",
+        batch_size=100, steps=125_000, compile_args=_paper(0.1),
+        paper="Parzen log-likelihood 225 +- 2 nats (table 1)",
+    ),
+    Preset(
+        "gan/cifar10-paper", GAN,
+        {"image_shape": (32, 32, 3), "network": "conv_maxout", "width": 80,
+         "network_args": {"discriminator": {"width": 32}}},
+        data="cifar10", source="the code's cifar10_convolutional.yaml; 250 epochs of 312 updates, as for MNIST",
+        batch_size=128, steps=78_000, compile_args=_paper(0.004),
+    ),
+    Preset(
+        "gan/mnist", GAN, {"image_shape": (28, 28, 1), "network": "mlp", "width": 512, "latent_dim": 64}, data="mnist",
+        source="fully connected with batch norm in G, Adam as DCGAN", batch_size=64, steps=20_000, compile_args=_OURS,
+    ),
+    Preset(
+        "gan/digits", GAN, _DIGITS, data="digits",
+        source="G 32-256-256-64 with batch norm, D 256-256, Adam as DCGAN", batch_size=64, steps=6_000, compile_args=_OURS,
+    ),
+    Preset(
+        "gan-minimax/digits", GAN, {**_DIGITS, "objective": "minimax"}, data="digits",
+        source="gan/digits with the objective of eq. 1", batch_size=64, steps=6_000, compile_args=_OURS,
+    ),
+]  # fmt: skip

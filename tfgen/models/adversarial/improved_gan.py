@@ -1,0 +1,318 @@
+"""Improved GAN: five techniques for training, and semi-supervised learning.
+
+Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs", NeurIPS 2016,
+arXiv:1606.03498; networks and settings as in the authors' code (openai/improved-gan).
+
+The idea: a GAN is a game, and descent on two losses need not find its equilibrium; five changes, each of its own, help. The
+discriminator can be a classifier of K classes besides, and then learns from images without labels as well: it must tell them
+from generated ones, and with feature matching this makes good features for the few labels that there are.
+
+    feature matching         G minimises |E f(x) - E f(G(z))|, f: the features before D's last layer          section 3.1
+    minibatch discrimination D's last layer also sees how close an image is to the others of its batch                3.2
+    historical averaging     both losses + |theta - mean of theta so far|^2                                           3.3
+    one-sided smoothing      D's target is `real_target`, say .9, for real images, and 0 for generated ones           3.4
+    virtual batch norm       G normalises each row by fixed reference rows and itself                                 3.5
+
+Semi-supervised (section 5), with class logits l, l_{K+1} = 0, Z = logsumexp(l), p(real) = sigmoid(Z), sp = softplus:
+
+    L_D = E [Z(x) - l_y(x)] + w / 2 (E sp(-Z(u)) + E sp(Z(G)))       x: labelled, u: unlabelled images, w: unlabelled_weight
+
+With num_labels = 0 there is one logit, Z = l_1, and the first term is missing.
+
+What differs from the paper: the generator's turn takes its real features from the discriminator's unlabelled batch, where
+the code draws another. The averaged weights start as a copy, not at 0. Latents are uniform in (-1, 1) instead of (0, 1): the
+same, before batch norm. Dropout and noise are functions of (seed, step). Strided convolutions pad as TensorFlow does, not by
+one on each side. The code's Adam has its 1e-8 under the root, for which epsilon = 1e-4 stands here. The reference batch of
+virtual batch norm is one of latents, since only the generator has it. Minibatch discrimination compares the images of one
+replica; everything else is of the global batch.
+"""
+
+import dataclasses
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen import losses, random
+from tfgen.layers import data_dependent_init
+from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
+from tfgen.models.preset import Preset, held_decay, linear_decay
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class ImprovedGAN(AdversarialModel):
+    """Improved GAN. Every technique is a switch of its own, off by default.
+
+    Batches of a semi-supervised model have the fields `image` and `label`, and `unlabelled`, images of any class; without
+    the last, as from a set all of whose labels are known, `image` serves as both. See `tfgen.data.semi_supervised`.
+
+    Args:
+        image_shape: (H, W, C); for "conv" H and W are multiples of 8 and at least 16.
+        network: "mlp" (the paper's of MNIST) or "conv" (of CIFAR-10 and SVHN).
+        widths: discriminator. mlp: units of each layer; conv: filters of the first three layers, and of the other six.
+        generator_widths: mlp: units of each hidden layer; conv: channels of the grid and of the layers up to the last.
+        noise: standard deviations of the Gaussian noise in the discriminator, (of its input, within). mlp: before each
+            layer, in units of [0, 1] at the input; conv: before each group of three layers, the input in [-1, 1].
+        dropout: rates, in the same places.
+        num_labels: 0, or K: the discriminator classifies K classes.
+        unlabelled_weight: w, of the unsupervised loss; 0: the discriminator learns from labels alone.
+        feature_matching: None, or "squared" or "absolute" (see `tfgen.losses.feature_matching`): the generator's loss,
+            instead of that of `objective`.
+        minibatch_kernels: 0, or the kernels of minibatch discrimination, of 5 dimensions each.
+        historical_weight: of historical averaging, in the losses of both networks.
+        real_target: in (0, 1]; below 1 for one-sided label smoothing.
+        reference_size: 0, or the rows of the reference batch of virtual batch norm.
+        **kwargs: see `AdversarialModel`. Images and labels are not joined: num_classes must be 0.
+    """
+
+    def __init__(
+        self, *, image_shape, network="mlp", widths=(1000, 500, 250, 250, 250), generator_widths=(500, 500),
+        noise=(0.3, 0.5), dropout=(0.0, 0.0), num_labels=0, unlabelled_weight=1.0, feature_matching=None,
+        minibatch_kernels=0, historical_weight=0.0, real_target=1.0, reference_size=0, latent_distribution="uniform",
+        **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
+        if self.num_classes:
+            raise ValueError(f"ImprovedGAN's generator takes no labels: num_classes must be 0 (K is num_labels); "
+                             f"received {self.num_classes}.")  # fmt: skip
+        counts = {"num_labels": num_labels, "minibatch_kernels": minibatch_kernels, "reference_size": reference_size}
+        for name, count in counts.items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0; received {count!r}.")
+        if num_labels == 1:
+            raise ValueError("num_labels must be 0 or at least 2, the number of classes; received 1.")
+        for name, weight in {"unlabelled_weight": unlabelled_weight, "historical_weight": historical_weight}.items():
+            if not 0.0 <= weight < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite; received {weight!r}.")
+        if feature_matching not in (None, "squared", "absolute"):
+            raise ValueError(f"feature_matching must be None, 'squared' or 'absolute'; received {feature_matching!r}.")
+        for name, pair in {"noise": noise, "dropout": dropout}.items():
+            if len(pair) != 2:
+                raise ValueError(f"{name} must be two numbers, (of the input, within); received {pair!r}.")
+        self.num_labels, self.feature_matching = num_labels, feature_matching
+        self.historical_weight, self.network = float(historical_weight), network
+        if num_labels or real_target != 1.0:  # both need probabilities
+            self.objective = losses.label_smoothing(self.objective, real_target)
+        self.objective = _weighted(self.objective, 0.5 * unlabelled_weight)
+        if network not in WEIGHT_NORMED:
+            raise ValueError(f"network must be one of {', '.join(WEIGHT_NORMED)}; received {network!r}.")
+        self.set_networks(
+            *make_weight_normed(
+                network, image_shape=self.image_shape, widths=widths, generator_widths=generator_widths, noise=noise,
+                dropout=dropout, num_logits=max(num_labels, 1), minibatch_kernels=minibatch_kernels,
+                reference=self._reference(reference_size) if reference_size else None, dtype=self.dtype_policy,
+            )
+        )  # fmt: skip
+        if num_labels:
+            self.loss_names = (*self.loss_names, "supervised_loss")
+            self.trackers["supervised_loss"] = keras.metrics.Mean(name="supervised_loss")
+        if self.historical_weight:
+            self.generator_history = _copies(self.generator.trainable_variables)
+            self.discriminator_history = _copies(self.discriminator.trainable_variables)
+
+    def _reference(self, size):
+        keys = random.fold(random.fold(random.key(self.seed), -1), tf.range(size))  # -1: no step of training has it
+        return self.draw_latents(keys).numpy()
+
+    def ema_variables(self):
+        """Those of both networks: the discriminator is the classifier."""
+        variables = [*self.generator.variables, *self.discriminator.variables]
+        return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
+
+    # ---- training
+
+    def initialize(self, batch):
+        """Sets scales and biases of the weight-normed layers by one batch, to be called once, before training.
+
+        Pre-activations then have mean 0 and a given deviation (see `tfgen.layers.data_dependent_init`); the paper takes 500
+        images.
+
+        Args:
+            batch: as in training; only the field `image` is used.
+
+        Raises:
+            ValueError: the model has been trained; the images do not fit.
+        """
+        step = int(keras.ops.convert_to_numpy(self.step))
+        if step:
+            raise ValueError(f"initialize() is for a model before training; this one is at step {step}.")
+        raw = 2.0 * self.as_batch(batch)["image"] - 1.0
+        if self.network == "conv":  # the last layer of the other generator starts at scale 1 in the code
+            data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
+        data_dependent_init(self.discriminator, [raw], **self.judge_noise(len(raw), 0, part=4))
+
+    def update(self, batch):
+        if self.num_labels:
+            if "label" not in batch:
+                raise ValueError(
+                    f"ImprovedGAN with num_labels={self.num_labels} needs `label` in its batches; received the fields "
+                    f"{sorted(batch)}."
+                )
+            label = self._check_labels(batch["label"])
+            unlabelled = self.check_images(batch.get("unlabelled", batch["image"]))
+            batch = {"image": unlabelled, "label": label, "labelled": 2.0 * batch["image"] - 1.0}
+        return super().update(batch)
+
+    def _check_labels(self, labels):
+        labels = tf.convert_to_tensor(labels)
+        if not labels.dtype.is_integer or labels.shape.rank != 1:
+            raise ValueError(f"label must be integers [B]; received {labels.dtype.name} {labels.shape}.")
+        in_range = tf.reduce_all((labels >= 0) & (labels < self.num_labels))
+        message = f"Every `image` needs a label in [0, {self.num_labels}) (others go into `unlabelled`); received a range of"
+        tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])
+        return labels
+
+    def discriminator_terms(self, batch, real, fake, latents):
+        if not self.num_labels:
+            return {}
+        images = batch["labelled"]
+        judged = self.judge(images, training=True, **self.judge_noise(tf.shape(images)[0], 0, part=3))
+        return {"supervised_loss": losses.supervised_loss(judged["class_logits"], batch["label"])}
+
+    def update_discriminator(self, batch, stream):
+        self._remember("discriminator", self.step + 1)
+        return super().update_discriminator(batch, stream)
+
+    def update_generator(self, batch, stream):
+        turn = self.step // self.discriminator_steps
+        self._remember("generator", turn * self.generator_steps + (stream - 2) + 1)
+        if self.feature_matching:
+            # The features of real images do not depend on the generator.
+            noise = self.judge_noise(tf.shape(batch["raw"])[0], stream, part=1)
+            batch = {**batch, "target": _global_mean(self.judge(batch["raw"], training=True, **noise)["features"])}
+        return super().update_generator(batch, stream)
+
+    def adversarial_loss(self, batch, fake):
+        if not self.feature_matching:
+            return super().adversarial_loss(batch, fake)
+        return losses.feature_matching(batch["target"], _global_mean(fake["features"]), norm=self.feature_matching)
+
+    def _remember(self, name, count):
+        """The mean of the network's weights at the start of each of its `count` updates, this one with them."""
+        if self.historical_weight:
+            pairs = zip(getattr(self, f"{name}_history"), getattr(self, name).trainable_variables, strict=True)
+            for mean, variable in pairs:
+                mean.assign(losses.running_mean(mean, variable, count))
+
+    def regularization(self, network):
+        loss = super().regularization(network)
+        if self.historical_weight:
+            averages = self.generator_history if network is self.generator else self.discriminator_history
+            loss += self.historical_weight * losses.historical(network.trainable_variables, averages)
+        return loss
+
+    # ---- classification
+
+    def class_logits(self, images):
+        """l, float32 [B, K], of images float32 [B, H, W, C] in [0, 1].
+
+        With minibatch discrimination they depend on the batch, which must have two images at least.
+
+        Raises:
+            ValueError: the model has num_labels = 0; images of another shape or dtype.
+        """
+        if not self.num_labels:
+            raise ValueError("This model classifies nothing: it was built with num_labels=0.")
+        return self.judge(2.0 * self.check_images(images) - 1.0)["class_logits"]
+
+    def classify(self, images):
+        """The most probable class, int32 [B], of images float32 [B, H, W, C] in [0, 1]. See `class_logits`.
+
+        The paper classifies with averaged weights: `with model.ema.swapped(): model.classify(images)`.
+        """
+        return tf.argmax(self.class_logits(images), axis=-1, output_type=tf.int32)
+
+    def signatures(self):
+        if not self.num_labels:
+            return super().signatures()
+
+        def classify(image):
+            return {"probability": tf.nn.softmax(self.class_logits(image))}
+
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+        return {**super().signatures(), "classify": (classify, image)}
+
+
+def _weighted(objective, weight):
+    """The objective with its discriminator's loss times `weight`."""
+    return dataclasses.replace(objective, discriminator=lambda real, fake: weight * objective.discriminator(real, fake))
+
+
+def _copies(variables):
+    """Variables that training assigns to and no optimiser knows, with the values of `variables`."""
+    settings = {"trainable": False, "aggregation": "only_first_replica"}
+    return [keras.Variable(keras.ops.convert_to_numpy(v), name=f"mean_{i}", **settings) for i, v in enumerate(variables)]
+
+
+def _global_mean(features):
+    """Mean over the global batch, [1, F]: feature matching is no mean over examples, so replicas must share theirs."""
+    mean = tf.reduce_mean(features, axis=0, keepdims=True)
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return mean
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+
+
+def _adam(learning_rate, beta_1=0.5, epsilon=1e-4):
+    spec = {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "epsilon": epsilon}}
+    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+
+
+_MNIST = {"image_shape": (28, 28, 1), "num_labels": 10, "feature_matching": "squared"}
+_CONV = {
+    "image_shape": (32, 32, 3), "network": "conv", "widths": (96, 192), "generator_widths": (512, 256, 128),
+    "noise": (0.0, 0.0), "dropout": (0.2, 0.5), "num_labels": 10, "feature_matching": "absolute",
+}  # fmt: skip
+_DIGITS = {
+    "image_shape": (8, 8, 1), "widths": (256, 256), "generator_widths": (256, 256), "noise": (0.15, 0.3),
+    "latent_dim": 32, "num_labels": 10, "feature_matching": "squared",
+}  # fmt: skip
+
+PRESETS = [
+    *(
+        Preset(
+            f"improved-gan/mnist-{10 * n}-labels-paper", ImprovedGAN, _MNIST, data="mnist", labels_per_class=n,
+            source="section 5.1 and the code: 300 epochs of 600 steps, Adam 3e-3 beta_1 .5", batch_size=100,
+            steps=180_000, compile_args={**_adam(3e-3), "ema_decay": 0.9999}, paper=f"{errors} errors of 10,000 (table 1)",
+        )
+        for n, errors in ((2, "1677 +- 452"), (5, "221 +- 136"), (10, "93 +- 6.5"), (20, "90 +- 4.2"))
+    ),
+    Preset(
+        "improved-gan/cifar10-paper", ImprovedGAN, _CONV, data="cifar10", labels_per_class=400,
+        source="section 5.2 and the code: 1,200 epochs, Adam 3e-4 beta_1 .5, falling to 0 over the last third",
+        batch_size=100, steps=600_000, compile_args={**_adam(held_decay(3e-4, held=2 / 3)), "ema_decay": 0.9999},
+        paper="18.63 +- 2.32 % errors with 4,000 labels; 21.83, 19.61, 17.72 with 1,000, 2,000, 8,000 (table 2)",
+    ),
+    Preset(
+        "improved-gan/svhn-paper", ImprovedGAN, {**_CONV, "widths": (64, 128)}, data="svhn_cropped", labels_per_class=100,
+        source="section 5.3 and the code: 900 epochs, Adam 3e-4 beta_1 .5, falling to 0 over the last third",
+        batch_size=100, steps=658_800, compile_args={**_adam(held_decay(3e-4, held=2 / 3)), "ema_decay": 0.9999},
+        paper="8.11 +- 1.3 % errors with 1,000 labels; 18.44, 6.16 with 500, 2,000 (table 3)",
+    ),
+    Preset(
+        "improved-gan/cifar10-samples-paper", ImprovedGAN,
+        {**_CONV, "noise": (0.2, 0.0), "dropout": (0.0, 0.5), "feature_matching": None, "objective": "minimax",
+         "minibatch_kernels": 100, "generator_steps": 3, "real_target": 0.9, "reference_size": 100},
+        data="cifar10", labels_per_class=400,
+        source="section 5.2 and the code of minibatch discrimination, with the virtual batch norm and the label smoothing "
+        "that table 3's full model has and that code has not", batch_size=100, steps=600_000,
+        compile_args={**_adam(held_decay(3e-4, held=2 / 3)), "ema_decay": 0.9999},
+        paper="Inception score 8.09 +- .07 (table 3)",
+    ),
+    Preset(
+        "improved-gan/mnist", ImprovedGAN, _MNIST, data="mnist", labels_per_class=10,
+        source="the paper's, for a short run: the rate falls to 0", batch_size=100, steps=25_000,
+        compile_args={**_adam(linear_decay(3e-3)), "ema_decay": 0.999},
+    ),
+    Preset(
+        "improved-gan/digits", ImprovedGAN, _DIGITS, data="digits", labels_per_class=5,
+        source="the MNIST networks scaled down to scikit-learn's 8x8 digits", batch_size=100, steps=4_000,
+        compile_args={**_adam(1e-3), "ema_decay": 0.999},
+    ),
+    Preset(
+        "improved-gan/digits-supervised", ImprovedGAN, {**_DIGITS, "unlabelled_weight": 0.0}, data="digits",
+        labels_per_class=5, source="as improved-gan/digits, but learning from the labelled images alone", batch_size=100,
+        steps=4_000, compile_args={**_adam(1e-3), "ema_decay": 0.999},
+    ),
+]  # fmt: skip
