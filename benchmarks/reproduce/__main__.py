@@ -16,6 +16,7 @@ COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},
     **{name: ["adversarial", name] for name in RUNS},
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
+    **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "gaussians")},
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},
 }
 

@@ -13,6 +13,9 @@ from tfgen.models.adversarial.statistics import kept_statistics, set_standing_st
 from tfgen.models.base import GenerativeModel, encode_png, parse_integers
 
 
+MOST_STEPS = 10  # in one graph where steps differ: each is there in full, and TensorFlow refuses more than about 30
+
+
 class AdversarialModel(GenerativeModel):
     """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
 
@@ -160,10 +163,13 @@ class AdversarialModel(GenerativeModel):
 
         def function(iterator):
             first = int(self.step.value.numpy())
-            turns = tuple(self.generator_turn(first + i) for i in range(self.steps_per_execution))
-            if turns not in patterns:
-                patterns[turns] = pattern(turns)
-            return patterns[turns](iterator)
+            turns = [self.generator_turn(first + i) for i in range(self.steps_per_execution)]
+            while turns:
+                some, turns = tuple(turns[:MOST_STEPS]), turns[MOST_STEPS:]
+                if some not in patterns:
+                    patterns[some] = pattern(some)
+                logs = patterns[some](iterator)
+            return logs
 
         self.train_function = function
         return function

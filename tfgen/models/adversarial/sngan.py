@@ -19,7 +19,7 @@ What differs from the paper: u is updated once per discriminator step, and not a
 import keras
 
 from tfgen.models.adversarial.base import FreeNetworkModel
-from tfgen.models.preset import Preset, linear_decay
+from tfgen.models.preset import Preset, held_decay, linear_decay
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -136,14 +136,14 @@ PRESETS = [
     ),
     Preset(
         "sngan/imagenet64-projection-paper", SNGAN, {**_IMAGENET_64, "num_classes": 1000}, data="imagenet_resized/64x64",
-        source="the code: 250,000 generator steps; its rate stays until step 200,000, here it falls from the start",
-        batch_size=64, steps=1_250_000, dequantize=True, compile_args=_both(_adam(linear_decay(2e-4))),
+        source="the code: 250,000 generator steps, the rate falls to 0 from step 200,000", batch_size=64,
+        steps=1_250_000, dequantize=True, compile_args=_both(_adam(held_decay(2e-4, 200 / 250))),
     ),
     Preset(
         "sngan/imagenet128-projection-paper", SNGAN, {**_IMAGENET_128, "num_classes": 1000}, data="imagenet2012",
-        source="arXiv:1802.05637, section 4.1 and the code: batch 4 x 16, 450,000 generator steps; its rate stays "
-        "until step 400,000, here it falls from the start",
-        batch_size=64, steps=2_250_000, dequantize=True, compile_args=_both(_adam(linear_decay(2e-4))),
+        source="arXiv:1802.05637, section 4.1 and the code: batch 4 x 16, 450,000 generator steps, the rate falls "
+        "to 0 from step 400,000",
+        batch_size=64, steps=2_250_000, dequantize=True, compile_args=_both(_adam(held_decay(2e-4, 400 / 450))),
         paper="Inception score 29.7, intra-class FID 103.1 (table 1)",
     ),
     Preset(

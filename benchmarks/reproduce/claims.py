@@ -1,0 +1,468 @@
+"""What the papers of the adversarial family claim, each claim as one record, one figure and one table in docs/claims.md.
+
+    python -m benchmarks.reproduce.claims saturating
+
+Runs that exist in --workdir are read, not made again. `feature-matching` and `infogan` have no runs of their own: they show
+the records of `semi_supervised` and `infogan`.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import time
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+import tfgen
+from benchmarks.record import ROOT, module_command, record
+from tfgen import random
+from tfgen.losses import OBJECTIVES
+from tfgen.metrics import Evaluator, train_classifier
+from trainers.train import TrainConfig, train
+
+SEEDS = (0, 1, 2)
+_FCD, _SCORE, _CLASSES = "frechet_classifier_distance", "classifier_score", "num_classes"
+
+
+# ---- The generator's gradient: non-saturating and minimax
+
+LOSSES = {"non_saturating": "non-saturating", "minimax": "minimax"}
+PRETRAINING, AFTER, LOOK = 200, 200, 50
+
+
+def saturating(args):
+    """Gradient norms of the generator of gan/digits while D learns alone, and while both learn after that."""
+    source, curves = tfgen.data.load("digits", "train"), []
+    for seed in SEEDS:
+        for objective in LOSSES:
+            curves.append({"seed": seed, "objective": objective, **gradient_norms(objective, source, seed)})
+            print("saturating", seed, objective, curves[-1]["training"][LOOK])
+    norms = {
+        name: [curve["training"][LOOK] for curve in curves if curve["objective"] == name] for name in LOSSES
+    }  # fmt: skip
+    # While D learns alone both losses look at the same networks.
+    alone = [curve["alone"] for curve in curves if curve["objective"] == "minimax"]
+    results = {
+        "step": LOOK,
+        "norms": norms,
+        "ratio": float(np.median(np.divide(norms["non_saturating"], norms["minimax"]))),
+        "ratio_after_pretraining": float(np.median([one["non_saturating"][-1] / one["minimax"][-1] for one in alone])),
+        "curves": curves,
+    }
+    protocol = {
+        "preset": tfgen.presets.get("gan/digits").config(), "seeds": SEEDS, "pretraining_steps": PRETRAINING,
+        "steps": AFTER, "norm": "of all weights of G, for the batch of latents that its next update uses",
+        "ratio": f"non-saturating / minimax after {LOOK} updates of both networks, median over the seeds",
+    }  # fmt: skip
+    return results, protocol, {"ratio": (">=", 10.0)}
+
+
+def gradient_norms(objective, source, seed):
+    """{"alone": {objective: norms while D learns alone, every 10 steps}, "training": [norm of each step after that]}."""
+    keras.utils.set_random_seed(seed)
+    preset = tfgen.presets.get("gan/digits").override({"objective": objective})
+    model = preset.build(seed=seed)
+    variables = [v.value for v in model.generator.trainable_variables]
+
+    @tf.function
+    def norms():
+        latents = model.draw_latents(model.noise_keys(preset.batch_size, stream=2))
+        with tf.GradientTape(persistent=True) as tape:
+            logits = model.discriminate(model.generate_raw(latents, training=True), training=True)
+            losses = {name: OBJECTIVES[name].generator(logits) for name in LOSSES}
+        return {name: tf.linalg.global_norm(tape.gradient(loss, variables)) for name, loss in losses.items()}
+
+    @tf.function
+    def update_discriminator(images):
+        model.update_discriminator({"raw": 2.0 * images - 1.0}, stream=0)
+        model.step.assign_add(1)
+
+    @tf.function
+    def update(images):
+        model.update({"image": images})
+        model.step.assign_add(1)
+
+    batches = iter(source.batches(preset.batch_size, shuffle=True, repeat=True, seed=seed))
+    alone, training = {name: [] for name in LOSSES}, []
+    for step in range(PRETRAINING + 1):
+        if step % 10 == 0:
+            for name, norm in norms().items():
+                alone[name].append(float(norm))
+        if step < PRETRAINING:
+            update_discriminator(next(batches)["image"])
+    for step in range(AFTER + 1):
+        training.append(float(norms()[objective]))
+        if step < AFTER:
+            update(next(batches)["image"])
+    return {"alone": alone, "training": training}
+
+
+def draw_saturating(found, args):
+    curves = found["results"]["curves"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for name, label in LOSSES.items():
+        alone = [curve["alone"][name] for curve in curves if curve["objective"] == name]
+        trained = [curve["training"] for curve in curves if curve["objective"] == name]
+        color = {"non_saturating": "C0", "minimax": "C3"}[name]
+        for axes, lines, every in ((left, alone, 10), (right, trained, 1)):
+            for i, line in enumerate(lines):
+                axes.plot(np.arange(len(line)) * every, line, color=color, alpha=0.8, label=None if i else label)
+    left.set(title="D learns alone, G does not move", xlabel="step of D", ylabel="norm of G's gradient", yscale="log")
+    right.set(title="then both learn", xlabel="step of both")
+    right.axvline(LOOK, color="0.6", linestyle=":", linewidth=1)
+    left.legend()
+    return figure
+
+
+def table_saturating(found):
+    results = found["results"]
+    rows = [
+        [LOSSES[name], *(f"{norm:.2g}" for norm in norms)] for name, norms in results["norms"].items()
+    ]  # fmt: skip
+    head = [f"gradient norm after {results['step']} steps", *(f"seed {seed}" for seed in found["protocol"]["seeds"])]
+    ratios = (
+        f"Non-saturating over minimax, median of the seeds: {results['ratio']:.3g} after {results['step']} steps of both; "
+        f"{results['ratio_after_pretraining']:.3g} at the end of D's own training, at the same weights."
+    )
+    return f"{table(head, rows)}\n\n{ratios}"
+
+
+# ---- Digits, several seeds: clipping and gradient penalty, gradient penalty and spectral normalisation
+
+
+def compare(args, presets, steps=None):
+    """{preset: {"seeds": [results], "median": results}}: trained, or read where the run folder has the run.
+
+    Samples are of the raw weights of every model; one classifier, of seed 0, judges all.
+    """
+    sources = [tfgen.data.load("digits", split) for split in ("train", "test")]
+    classifier = train_classifier(*sources, seed=0)
+    evaluator = Evaluator(*sources, classifier, seed=0)
+    found, protocol = {}, None
+    for name in presets:
+        seeds = []
+        for seed in SEEDS:
+            config = TrainConfig(
+                preset=name, steps=steps, seed=seed, log_every=500, checkpoint_every=5000, sample_every=10_000
+            )  # fmt: skip
+            # The runs of `adversarial` have these names; a run of another length must not go on with one of them.
+            own_length = steps is None or steps == tfgen.presets.get(name).steps
+            folder = re.sub(r"\W", "_", name) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
+            workdir = pathlib.Path(args.workdir) / folder
+            result = train(config, sources[0], workdir)
+            judged = evaluator(result.model.sample(len(sources[1]), seed=seed).numpy(), weights="raw")
+            protocol = judged.protocol.to_dict()
+            keep = (_FCD, _SCORE, _CLASSES, "precision", "recall")
+            seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+            seeds.append({"seed": seed, "steps": result.step, "train_seconds": seconds,
+                          **{key: judged.values[key] for key in keep}})  # fmt: skip
+            print(name, seeds[-1])
+        median = {key: float(np.median([one[key] for one in seeds])) for key in seeds[0] if key != "seed"}
+        found[name] = {"median": median, "seeds": seeds}
+    real = evaluator.real_anchor(len(sources[1])).values
+    anchor = {key: real[key] for key in (_FCD, _SCORE, "precision", "recall")}
+    configs = {name: tfgen.presets.get(name).config() for name in presets}
+    return found, {
+        "presets": configs, "seeds": SEEDS, "metrics": protocol, "test_images": anchor,
+        "train_seconds": "from the making of the run folder to its last line: too long where a run was interrupted",
+    }  # fmt: skip
+
+
+def clipping(args):
+    steps = args.steps or tfgen.presets.get("wgan-gp/digits").steps
+    results, protocol = compare(args, ("wgan/digits", "wgan-gp/digits"), steps)
+    results["fcd_ratio"] = results["wgan/digits"]["median"][_FCD] / results["wgan-gp/digits"]["median"][_FCD]
+    return results, {**protocol, "steps": steps}, {"fcd_ratio": (">=", 1.0)}
+
+
+def spectral(args):
+    results, protocol = compare(args, ("sngan/digits", "wgan-gp/digits"))
+    medians = [results[name]["median"] for name in ("sngan/digits", "wgan-gp/digits")]
+    results["seconds_ratio"] = medians[0]["train_seconds"] / medians[1]["train_seconds"]
+    results["sngan_fcd"] = medians[0][_FCD]
+    return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}
+
+
+TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
+
+
+def draw_numbers(*keys):
+    """A panel for each number, a dot for each seed."""
+    labels = {_FCD: "Fréchet classifier distance", _SCORE: "classifier score", "train_seconds": "seconds of training"}
+
+    def draw(found, args):
+        models = {name: TITLES[name] for name in found["results"] if name in TITLES}
+        figure, panels = plt.subplots(1, len(keys), figsize=(3.4 * len(keys), 3.4), layout="constrained")
+        for axes, key in zip(panels, keys, strict=True):
+            for x, name in enumerate(models):
+                seeds = found["results"][name]["seeds"]
+                axes.plot([x + 0.06 * (i - 1) for i in range(len(seeds))], [one[key] for one in seeds], "o", color=f"C{x}")
+            if key in found["protocol"]["test_images"]:
+                value = found["protocol"]["test_images"][key]
+                axes.axhline(value, color="0.5", linestyle=":", label="test images")
+                axes.legend()
+            axes.set(title=labels.get(key, key), xticks=range(len(models)), xticklabels=models.values(), xlim=(-0.5, 1.5))
+            if key != _SCORE:
+                axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+        return figure
+
+    return draw
+
+
+def table_numbers(found):
+    head = ["model", "generator steps", "FCD", "score", "classes", "recall", "seconds"]
+    rows = []
+    for name, one in found["results"].items():
+        if name not in TITLES:
+            continue
+        turns = found["protocol"]["presets"][name]["model_args"].get("discriminator_steps", 5)
+        forms = {_FCD: ".2f", _SCORE: ".2f", _CLASSES: "d", "recall": ".2f", "train_seconds": ".0f"}
+        texts = [" / ".join(f"{seed[key]:{form}}" for seed in one["seeds"]) for key, form in forms.items()]
+        rows.append([f"{TITLES[name]} (`{name}`)", f"{one['median']['steps'] / turns:,.0f}", *texts])
+    return f"{table(head, rows)}\n\nOne number for each of the seeds {', '.join(map(str, found['protocol']['seeds']))}."
+
+
+# ---- Mixtures of Gaussians: which modes does the generator find?
+
+# A point p is the image 0.5 + 0.5 * p / scale, which the networks see as p / scale: modes reach to .8, so that none is cut.
+MIXTURES = {
+    "8": {"centers": [[2 * np.cos(a), 2 * np.sin(a)] for a in np.arange(8) * np.pi / 4], "stddev": 0.02, "scale": 2.5,
+          "share": 0.01, "gate": 8},
+    "25": {"centers": [[x, y] for x in range(-4, 5, 2) for y in range(-4, 5, 2)], "stddev": 0.05, "scale": 5.0,
+           "share": 0.005, "gate": 23},
+}  # fmt: skip
+_TOY = {
+    "image_shape": (1, 1, 2), "network": "mlp", "width": 128, "latent_dim": 2,
+    "network_args": {"depth": 3, "generator": {"norm": None, "output": "linear"}, "discriminator": {"slope": 0.0}},
+}  # fmt: skip
+TOY_STEPS, TOY_BATCH, TOY_SAMPLES = {"8": 15_000, "25": 60_000}, 256, 10_000
+
+
+def toy_model(name, steps, seed=0):
+    """The compiled model of "wgan-gp" or "wgan": the paper's networks at a quarter of their width."""
+    keras.utils.set_random_seed(seed)
+    if name == "wgan-gp":
+        model = tfgen.models.WGANGP(**_TOY, penalty_weight=0.1, seed=seed)
+        optimizers = [keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9) for rate in _falling(3e-4, steps)]
+    else:
+        model = tfgen.models.WGAN(**_TOY, weight_clip=0.1, thorough_turns=0, seed=seed)
+        optimizers = [keras.optimizers.RMSprop(rate, rho=0.9, epsilon=1e-8) for rate in _falling(2e-4, steps)]
+    model.compile(*optimizers)
+    return model
+
+
+def _falling(rate, steps):
+    """Rates of the generator, which has a fifth of the updates, and of the critic, down to 0 at the end."""
+    return [keras.optimizers.schedules.PolynomialDecay(rate, steps // every, 0.0) for every in (5, 1)]
+
+
+def toy_batches(mixture, seed):
+    """Endless batches, each a pure function of (seed, its number): {"image": float32 [256, 1, 1, 2]}."""
+    centers = tf.constant(mixture["centers"], tf.float32)
+
+    def batch(number):
+        keys = random.fold(random.fold(random.key(seed), number), tf.range(TOY_BATCH))
+        mode = tf.cast(random.uniform(random.fold(keys, 0), 1)[:, 0] * len(centers), tf.int32)
+        points = tf.gather(centers, mode) + mixture["stddev"] * random.normal(random.fold(keys, 1), 2)
+        return {"image": tf.reshape(0.5 + 0.5 * points / mixture["scale"], [TOY_BATCH, 1, 1, 2])}
+
+    return tf.data.Dataset.counter().map(batch).prefetch(20)
+
+
+def toy_points(args, name, which, steps):
+    """Points float32 [10,000, 2] of the trained generator, and the seconds of training."""
+    path = pathlib.Path(args.workdir) / f"claim_gaussians-{name}-{which}-{steps}.npz"
+    if not path.exists():
+        model, mixture = toy_model(name, steps), MIXTURES[which]
+        model.steps_per_execution = 20
+        started = time.perf_counter()
+        model.fit(toy_batches(mixture, seed=0), steps_per_epoch=steps, verbose=0)
+        seconds = time.perf_counter() - started
+        points = (2.0 * model.sample(TOY_SAMPLES, seed=0).numpy().reshape(-1, 2) - 1.0) * mixture["scale"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, points=points, seconds=seconds)
+    with np.load(path) as file:
+        return file["points"], float(file["seconds"])
+
+
+def modes(points, mixture):
+    """What of the mixture the points cover: a point belongs to a mode if it lies within 3 standard deviations of it."""
+    distances = np.linalg.norm(points[:, None] - np.asarray(mixture["centers"])[None], axis=-1)  # [N, modes]
+    shares = np.mean(distances <= 3 * mixture["stddev"], axis=0)
+    return {"covered": int(np.sum(shares >= mixture["share"])), "of": len(shares), "within_3_std": float(shares.sum())}
+
+
+def gaussians(args):
+    steps = {which: args.steps or TOY_STEPS[which] for which in MIXTURES}
+    results = {}
+    for name in ("wgan-gp", "wgan"):
+        for which, mixture in MIXTURES.items():
+            points, seconds = toy_points(args, name, which, steps[which])
+            results[f"{name}-{which}"] = {**modes(points, mixture), "train_seconds": seconds}
+            print(name, which, results[f"{name}-{which}"])
+    gates = {}
+    for which, mixture in MIXTURES.items():
+        results[f"modes_{which}"] = results[f"wgan-gp-{which}"]["covered"]
+        gates[f"modes_{which}"] = (">=", mixture["gate"])
+    shares = {which: mixture["share"] for which, mixture in MIXTURES.items()}
+    protocol = {
+        "steps": steps, "batch": TOY_BATCH, "samples": TOY_SAMPLES, "model_args": _TOY, "seed": 0,
+        "optimizers": {name: [o.get_config() for o in (m.optimizer, m.discriminator_optimizer)]
+                       for name in ("wgan-gp", "wgan") for m in [toy_model(name, steps["25"])]},
+        "covered": f"a mode that has at least {shares} of the samples within 3 standard deviations",
+    }  # fmt: skip
+    return results, protocol, gates
+
+
+def draw_gaussians(found, args):
+    figure, panels = plt.subplots(2, 2, figsize=(7.2, 7.2), layout="constrained")
+    for row, (which, mixture) in zip(panels, MIXTURES.items(), strict=True):
+        for axes, (name, label) in zip(row, (("wgan-gp", "gradient penalty"), ("wgan", "clipping")), strict=True):
+            points, _ = toy_points(args, name, which, found["protocol"]["steps"][which])
+            for center in mixture["centers"]:
+                axes.add_patch(plt.Circle(center, 5 * mixture["stddev"], fill=False, color="C3", linewidth=0.8))
+            axes.plot(*points[:2000].T, ".", markersize=2, alpha=0.5)
+            one = found["results"][f"{name}-{which}"]
+            half = 1.25 * np.max(mixture["centers"])
+            axes.set(title=f"{label}: {one['covered']} of {one['of']} modes", xlim=(-half, half), ylim=(-half, half),
+                     aspect="equal")  # fmt: skip
+    return figure
+
+
+def table_gaussians(found):
+    rows = []
+    for key, one in found["results"].items():
+        if isinstance(one, dict):
+            name, which = key.rsplit("-", 1)
+            label = {"wgan-gp": "gradient penalty", "wgan": "clipping"}[name]
+            rows.append([label, f"{one['covered']} of {which}", f"{one['within_3_std']:.1%}", f"{one['train_seconds']:.0f}"])
+    return table(["critic", "modes covered", "samples within 3 std of a mode", "seconds"], rows)
+
+
+# ---- From the records of others
+
+
+def draw_infogan(found, args):
+    figure, axes = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
+    seeds = found["results"]["seeds"]
+    information = [one["categorical_information"] for one in seeds.values()]
+    accuracy = [one["hungarian_accuracy"] for one in seeds.values()]
+    axes.plot(information, accuracy, "o")
+    for seed, x, y in zip(seeds, information, accuracy, strict=True):
+        axes.annotate(f"seed {seed}", (x, y), textcoords="offset points", xytext=(6, 4))
+    axes.axvline(np.log(10), color="0.5", linestyle=":", label="ln 10, the most there is")
+    axes.axhline(0.1, color="0.5", linestyle="--", label="chance")
+    axes.set(xlabel="bound on the information [nats]", ylabel="accuracy on test images", ylim=(0, 1), xlim=(0, 2.6))
+    axes.legend(loc="center left")
+    return figure
+
+
+def table_infogan(found):
+    keys = ("hungarian_accuracy", "majority_accuracy", "categorical_information")
+    rows = [[seed, *(f"{one[key]:.3f}" for key in keys)] for seed, one in found["results"]["seeds"].items()]
+    return table(["seed", "accuracy, a code for each digit", "accuracy, each code's majority digit", "nats"], rows)
+
+
+LEARNERS = {"supervised": "labelled images alone", "gan": "feature matching"}
+
+
+def draw_feature_matching(found, args):
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    sizes = list(found["results"])  # "20_labels", ...
+    for i, (name, label) in enumerate(LEARNERS.items()):
+        errors = [found["results"][size][f"{name}_error_percent"] for size in sizes]
+        axes.plot([one["mean"] for one in errors], "-", color=f"C{i}", label=label)
+        for x, one in enumerate(errors):
+            axes.plot([x] * len(one["seeds"]), one["seeds"], "o", color=f"C{i}", alpha=0.6)
+    axes.set(xticks=range(len(sizes)), xticklabels=[size.replace("_", " ") for size in sizes], ylabel="test error [%]")
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+    axes.legend()
+    return figure
+
+
+def table_feature_matching(found):
+    rows = []
+    for size, one in found["results"].items():
+        errors = [" / ".join(f"{e:.1f}" for e in one[f"{name}_error_percent"]["seeds"]) for name in LEARNERS]
+        rows.append([size.removesuffix("_labels"), *errors, " / ".join(f"{ratio:.2f}" for ratio in one["error_ratio"])])
+    seeds = ", ".join(map(str, found["seed"]))
+    head = ["labels", *(f"error [%], {label}" for label in LEARNERS.values()), "ratio"]
+    return f"{table(head, rows)}\n\nOne number for each of the seeds {seeds}; the line of the figure is their mean."
+
+
+# name: (measure, draw, table); instead of a function that measures, the record of another module.
+CLAIMS = {
+    "saturating": (saturating, draw_saturating, table_saturating),
+    "clipping": (clipping, draw_numbers(_FCD, _SCORE, "recall"), table_numbers),
+    "spectral": (spectral, draw_numbers(_FCD, "train_seconds"), table_numbers),
+    "gaussians": (gaussians, draw_gaussians, table_gaussians),
+    "feature-matching": ("semi_supervised_digits", draw_feature_matching, table_feature_matching),
+    "infogan": ("infogan_digits", draw_infogan, table_infogan),
+}
+
+
+# ---- Writing it down
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def fill(path, name, text):
+    """Replaces what stands in the file between the markers of `name`."""
+    begin, end = f"<!-- {name}: from its record -->", f"<!-- end of {name} -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{path} must have the lines {begin!r} and {end!r}.")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("claim", choices=list(CLAIMS))
+    parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
+    parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    parser.add_argument("--steps", type=int, help="of clipping and gaussians, for a shorter run")
+    args = parser.parse_args()
+    measure, draw, as_table = CLAIMS[args.claim]
+    slug = args.claim.replace("-", "_")
+    if callable(measure):
+        started = time.perf_counter()
+        results, protocol, gates = measure(args)
+        met = {"<=": lambda value, bound: value <= bound, ">=": lambda value, bound: value >= bound}
+        passed = {key: met[sign](results[key], bound) for key, (sign, bound) in gates.items()}
+        path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
+        record(
+            path, command=module_command("benchmarks.reproduce.claims"), seed=protocol.get("seeds", 0), protocol=protocol,
+            seconds=time.perf_counter() - started, results=results,
+            gates={key: f"{sign} {bound}" for key, (sign, bound) in gates.items()}, passed=passed,
+        )  # fmt: skip
+        for key, (sign, bound) in gates.items():
+            print(f"{key} {results[key]:.4g}   gate {sign} {bound}: {'met' if passed[key] else 'MISSED'}")
+    else:
+        path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
+        if not path.exists():
+            print(f"{args.claim}: there is no {path} yet; `python -m benchmarks.reproduce {measure}` makes it.")
+            return
+    # From the file, as it will be read later: what JSON changes must not matter.
+    found = json.loads(path.read_text())
+    (args.docs / "images").mkdir(parents=True, exist_ok=True)
+    figure = draw(found, args)
+    figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
+    plt.close(figure)
+    fill(args.docs / "claims.md", args.claim, as_table(found))
+
+
+if __name__ == "__main__":
+    main()
