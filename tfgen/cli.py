@@ -7,6 +7,8 @@ import os
 import sys
 import warnings
 
+from tfgen.metrics import command as evaluation
+
 # Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A Google library warns of Python 3.10, which TFX needs, at every start.
@@ -84,6 +86,9 @@ def _parser():
     command.add_argument("--version", type=int, help="default: one more than the largest there")
     command.add_argument("--raw", action="store_true", help="the weights as they are, not their moving average")
     command.set_defaults(run=_export)
+
+    command = commands.add_parser("evaluate", help=evaluation.SUMMARY)
+    evaluation.add_arguments(command)
 
     commands.add_parser("demo", help="the whole TFX pipeline for a VAE and a DCGAN; `tfgen demo --help`")
     commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; `tfgen serve --help`")

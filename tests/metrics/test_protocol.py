@@ -69,3 +69,19 @@ def test_different_protocols_refuse(change):
 def test_values_must_be_finite_numbers(value):
     with pytest.raises(ValueError, match="result 'x'"):
         Result({"x": value}, protocol())
+
+
+def test_who_is_judged_may_differ():
+    """Two generators are there to be compared; all else must be equal."""
+    a, b = (Result({"x": value}, protocol(generator_hash=digest)) for value, digest in ((6.0, "aa"), (4.0, "bb")))
+    assert a.difference(b) == {"x": 2.0}
+    assert Result.from_json(a.to_json()) == a and a.protocol != b.protocol
+    for change in ({"truncation": 0.7}, {"resize": "pad to 8x8"}, {"batch_norm": "standing"}, {"weights": "files"}):
+        with pytest.raises(ProtocolMismatch, match=next(iter(change))):
+            a.difference(Result({"x": 4.0}, protocol(**change)))
+
+
+def test_printed_in_one_line():
+    text = str(protocol(generator_hash="0123456789abcdef", extra={"binarization": "threshold"}))
+    assert "generator_hash 0123456789ab," in text and "n_fake 5" in text and "binarization threshold" in text
+    assert "truncation" not in text and "\n" not in text

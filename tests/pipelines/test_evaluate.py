@@ -1,13 +1,17 @@
 """The evaluator on hand-made SavedModels: no training, no TFX."""
 
+import functools
 import json
 import math
+import pathlib
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pipelines.components.generative_evaluator import evaluate
+from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 from tfgen import data, metrics
 
 SHAPE = (4, 4, 1)
@@ -46,6 +50,21 @@ class Model(tf.Module):
         return {"image": 0.5 * image}
 
 
+class Constant(tf.Module):
+    """Grey images whatever the seed."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds")])
+    def sample(self, seeds):
+        return {"image": tf.fill([tf.size(seeds), *SHAPE], 0.5)}
+
+
+def write(module, path, signatures, metadata):
+    path = pathlib.Path(path)
+    tf.saved_model.save(module, str(path), signatures={name: getattr(module, name) for name in signatures})
+    (path / "assets.extra").mkdir()
+    (path / "assets.extra" / "tfgen.json").write_text(json.dumps(metadata))
+
+
 @pytest.fixture(scope="module")
 def sources():
     images = np.random.default_rng(1).random((120, *SHAPE)).astype(np.float32)
@@ -56,20 +75,14 @@ def sources():
 @pytest.fixture
 def run(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics.Classifier, "load", lambda path: Classifier())
-    monkeypatch.setattr(evaluate, "untrained_samples", lambda meta, num, seed: np.full((num, *SHAPE), 0.5, np.float32))
+    monkeypatch.setattr(evaluate, "export_untrained", lambda meta, path, seed: write(Constant(), path, ["sample"], meta))
 
     def export(name, scale=1.0, nats=10.0, likelihood=True, **metadata):
         path = tmp_path / name
         if not path.exists():
-            model = Model(scale, nats)
-            signatures = {"sample": model.sample}
-            if likelihood:
-                signatures.update(log_prob=model.log_prob, reconstruct=model.reconstruct)
-            tf.saved_model.save(model, str(path), signatures=signatures)
-        meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
-                "binarization": "threshold", "importance_samples": 5, **metadata}  # fmt: skip
-        (path / "assets.extra").mkdir(exist_ok=True)
-        (path / "assets.extra" / "tfgen.json").write_text(json.dumps(meta))
+            meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
+                    "binarization": "threshold", "importance_samples": 5, **metadata}  # fmt: skip
+            write(Model(scale, nats), path, ["sample", *(["log_prob", "reconstruct"] if likelihood else [])], meta)
         return path
 
     def run(model, **kwargs):
@@ -187,9 +200,65 @@ def test_what_is_no_exported_generator(run, tmp_path, sources):
         run(path, train=other, test=other, classifier_dir=None)
 
 
-def test_untrained_samples_are_made_by_the_models_class():
+def test_untrained_samples_are_those_of_the_models_class_and_the_seed(tmp_path):
     meta = {"model": "VAE", "config": {"image_shape": [8, 8, 1], "latent_dim": 2, "hidden": [4]}}
-    images = evaluate.untrained_samples(meta, 3, seed=0)
-    assert images.shape == (3, 8, 8, 1) and images.std() < 0.2
-    with pytest.raises(ValueError, match="has no model 'Nothing'; it has DCGAN, VAE"):
-        evaluate.untrained_samples({"model": "Nothing", "config": {}}, 3, seed=0)
+    images = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        evaluate.export_untrained(meta, str(tmp_path / name), seed)
+        images[name] = evaluate.Generator(tmp_path / name).sample(3, 0)
+    assert images["a"].shape == (3, 8, 8, 1) and images["a"].std() < 0.2
+    np.testing.assert_array_equal(images["a"], images["b"])
+    assert (images["a"] != images["c"]).any()
+    with pytest.raises(ValueError, match="has no model 'Nothing'; it has .*DCGAN.*VAE"):
+        evaluate.export_untrained({"model": "Nothing", "config": {}}, str(tmp_path / "d"), 0)
+
+
+def open_source(split, count):
+    rng = np.random.default_rng(["train", "test"].index(split))
+    images, labels = rng.random((count, *SHAPE)).astype(np.float32), np.arange(count) % 3
+    return data.from_arrays(images, labels, split=split)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Sources of several batches, as Beam's workers get them: each process opens its own."""
+    return tuple(Remote(functools.partial(open_source, split, count)) for split, count in (("train", 1100), ("test", 700)))
+
+
+def test_through_beam_in_any_number_of_shards_equals_one_process(run, many):
+    """700 samples are three batches, the training images five: three shards and five, one and one."""
+
+    def numbers(shard):
+        beams = None if shard is None else functools.partial(ThroughBeam, beam.Pipeline, shard=shard)
+        found = run(model, train=many[0], test=many[1], num_samples=700, seed=2, run=beams)
+        assert not (run.output / ".work").exists()
+        values = {
+            (name, of): metric[of]
+            for name, metric in found["metrics"].items()
+            for of in ("value", "real", "untrained")
+            if metric[of] is not None
+        }
+        return values, found["protocols"]
+
+    model = run.export("a")
+    expected, protocols = numbers(None)
+    assert len(expected) > 40
+    for shard in (256, 10_000):
+        found, same = numbers(shard)
+        assert same == protocols and found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_nan_samples_through_beam(run, many):
+    result = run(run.export("nan", scale=math.nan), train=many[0], test=many[1], num_samples=300,
+                 run=functools.partial(ThroughBeam, beam.Pipeline, shard=256))  # fmt: skip
+    assert not result["verdict"]["blessed"] and "NaN or infinity" in result["notes"][0]
+    assert result["metrics"]["recall"]["value"] is None and result["metrics"]["recall"]["real"] is not None
+
+
+def test_remote_pickles_as_what_opens_it(many):
+    import pickle
+
+    restored = pickle.loads(pickle.dumps(many[1]))
+    assert restored.fingerprint == many[1].fingerprint and len(pickle.dumps(many[1])) < 1000
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = many[1].nothing

@@ -1,9 +1,13 @@
 """`tfgen` as a user types it."""
 
+import functools
+import json
+
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import cli
+from tfgen import cli, data, metrics
 
 
 def test_train_sample_export(tmp_path, capsys):
@@ -52,3 +56,133 @@ def test_wrong_input_is_one_line(argv, message, capsys, tmp_path, monkeypatch):
     error = capsys.readouterr().err.strip()
     assert message in error and len(error.splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run of three steps, a classifier of the digits trained for it, and the cache that both leave."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    train = ["train", "--preset", "vae/digits", "--workdir", str(folder / "run"), "--steps", "3", "--set", "hidden=(8,)"]
+    assert cli.main(train) == 0
+    return folder
+
+
+@pytest.fixture
+def evaluate(run_folder, tmp_path, monkeypatch, capsys):
+    """Runs `tfgen evaluate` with a few words of arguments; -> (status, stdout, stderr)."""
+    monkeypatch.setenv("TFGEN_CACHE", str(run_folder / "cache"))
+    monkeypatch.setattr(metrics, "train_classifier", functools.partial(metrics.train_classifier, epochs=8))
+    monkeypatch.chdir(tmp_path)
+
+    def evaluate(*argv):
+        capsys.readouterr()
+        status = cli.main(["evaluate", *map(str, argv)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    evaluate.model = run_folder / "run"
+    return evaluate
+
+
+FAST = ("--metrics", "score,fid,kid,prdc", "--n_real", "400")
+
+
+def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path):
+    status, out, error = evaluate("--model", evaluate.model, *FAST, "--anchor", "--out", tmp_path / "a.json")
+    assert status == 0 and "frechet_classifier_distance" in out and "protocol: data digits" in out
+    assert "training the classifier" in error and "training" not in out
+    content = json.loads((tmp_path / "a.json").read_text())
+    values, protocol = content["result"]["values"], content["result"]["protocol"]
+    assert content["anchor"]["values"]["frechet_classifier_distance"] < values["frechet_classifier_distance"]
+    assert (protocol["n_real"], protocol["n_fake"], protocol["weights"], protocol["batch_norm"]) == (
+        400,
+        400,
+        "raw",
+        "moving",
+    )
+    assert len(protocol["generator_hash"]) == len(protocol["features_hash"]) == 64
+
+    assert cli.main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
+    checkpoint = ("--preset", "vae/digits", "--set", "hidden=(8,)", "--checkpoint", evaluate.model / "checkpoints")
+    for judged in (("--model", tmp_path / "models"), checkpoint):
+        status, out, error = evaluate(*judged, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
+        assert status == 0 and "difference" in out and "training" not in error
+        difference = json.loads((tmp_path / "b.json").read_text())["difference"]
+        assert difference == pytest.approx(dict.fromkeys(difference, 0), abs=1e-4)
+
+    status, out, error = evaluate("--model", evaluate.model, *FAST, "--n_fake", "200", "--compare", tmp_path / "a.json")
+    assert status == 2 and "different protocols cannot be compared: n_fake 200 != 400" in error and out == ""
+
+
+def write_images(folder, images, classes=None):
+    for i, image in enumerate(np.round(255 * images).astype(np.uint8)):
+        path = folder / ("" if classes is None else str(classes[i])) / f"{i:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_png(image).numpy())
+
+
+def test_evaluate_two_folders(evaluate, tmp_path):
+    """Real digits as if they were generated; a classifier trained on the other folder, which has no held-out split."""
+    source = data.load("digits")
+    images, labels = source.images(), source.labels()
+    write_images(tmp_path / "fake", images[:300])
+    write_images(tmp_path / "real", images[300:1000], labels[300:1000])
+    folders = ("--fake", tmp_path / "fake", "--real", tmp_path / "real")
+    status, out, error = evaluate(*folders, "--out", tmp_path / "a.json")
+    assert status == 0, error
+    content = json.loads((tmp_path / "a.json").read_text())["result"]
+    assert content["values"]["num_classes"] >= 9 and content["values"]["frechet_classifier_distance"] < 4
+    assert "nn_pixel_ratio" not in content["values"] and "nearest is left out" in error
+    assert (content["protocol"]["weights"], content["protocol"]["n_fake"]) == ("files", 300)
+    status, out, _ = evaluate(*folders, "--size", "16", "--metrics", "ms_ssim", "--no_cache")
+    assert status == 0 and "ms_ssim_mean" in out and "resize center_crop to 16x16" in out
+
+
+def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 299, 299, 3], name="Mul")
+        kernel = np.random.default_rng(0).normal(size=(8, 8, 3, 4)).astype(np.float32)
+        x = tf.nn.conv2d(x, kernel, 37, "SAME")
+        tf.reduce_mean(tf.nn.relu(x), axis=[1, 2], keepdims=True, name="pool_3")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    arguments = ("--model", evaluate.model, "--features", "inception", "--weights", tmp_path / "graph.pb", "--n_real", "50")
+    status, out, error = evaluate(*arguments, "--metrics", "fid")
+    assert status == 0 and "frechet_inception_distance" in out and "inception-v3-2015-12-05, bilinear_tf1" in out
+    status, _, error = evaluate(*arguments, "--metrics", "score")
+    assert status == 2 and "needs logits" in error
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "give one of --model, --preset with --checkpoint, --fake; received none"),
+        (("--model", "RUN", "--fake", "x"), "received model, fake"),
+        (("--model", "nowhere"), "there is no nowhere"),
+        (("--preset", "vae/digits"), "belong together"),
+        (("--preset", "vae/digits", "--checkpoint", "x"), "there is none at x"),
+        (("--fake", "x"), "--fake needs the real images"),
+        (("--fake", "x", "--real", "y"), "expected a folder of images, found nothing"),
+        (("--model", "RUN", "--data", "digits", "--real", "y"), "not both"),
+        (("--model", "RUN", "--metrics", "fdi"), "names out of score, fid"),
+        (("--model", "RUN", "--metrics", ","), "names out of score, fid"),
+        (("--model", "RUN", "--data", "no_such_set"), "no_such_set"),
+        (("--model", "RUN", "--batch_norm", "batch"), "VAE samples with moving statistics only"),
+        (("--model", "RUN", "--features", "inception"), "classify_image_graph_def.pb"),
+        (("--model", "RUN", "--features", "keras-inception"), "not comparable with published FID"),
+        (("--model", "RUN", "--features", "inception", "--weights", "http://x/y.pb"), "needs the sha256"),
+        (("--model", "RUN", "--weights", "x"), "--weights are those of --features inception"),
+        (("--model", "RUN", "--compare", "cli.json"), "is no JSON that `tfgen evaluate --out` wrote"),
+        (("--model", "RUN", "--compare", "missing.json"), "missing.json"),
+        (("--model", "RUN", "--n_fake", "1"), "--n_fake must be at least 2"),
+        (("--model", "RUN", "--metrics", "fid", "--n_fake", "20"), "more examples than features"),
+        (("--model", "RUN", "--metrics", "ms_ssim"), "at least 11 pixels"),
+        (("--model", "RUN", "--metrics", "nearest", "--test_split", "validation"), "need a held-out split"),
+        (("--model", ".", "--raw"), "--raw needs a run folder"),
+    ],
+)
+def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_path):
+    (tmp_path / "cli.json").write_text("{}")
+    status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
+    last = error.strip().splitlines()[-1]
+    assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")

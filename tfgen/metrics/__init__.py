@@ -33,7 +33,11 @@ _MODULES = {
     "clustering": ("confusion_matrix", "hungarian_accuracy", "majority_accuracy"),
     "classifier": ("Classifier", "train_classifier"),
     "protocol": ("Protocol", "ProtocolMismatch", "Result"),
-    "evaluate": ("Evaluator", "anchors", "evaluate_samples"),
+    "cache": ("Cache",),
+    "statistics": ("InProcess", "NearestImages", "NotFinite", "Statistics", "Walk"),
+    "extractors": ("GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
+    "generators": ("RunGenerator", "SavedModelGenerator", "Samples", "imitated"),
+    "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),
 }
 # fmt: on
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

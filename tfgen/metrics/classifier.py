@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import time
 import zipfile
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.metrics._checks import image_batch
+from tfgen.metrics._files import write_whole
 
 _FORMAT = 1
 FILE = "classifier.npz"
@@ -79,18 +79,6 @@ def _build(config: dict[str, Any]) -> keras.Model:
     return keras.Model(inputs, [features, logits])
 
 
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class Classifier:
     """A trained classifier with its record. Made by `train_classifier` or `Classifier.load`.
 
@@ -102,12 +90,15 @@ class Classifier:
       accuracy: share of correct classes on the test set.
       weights_hash: sha256 over shapes and bytes of all weights, in layer order.
       description: short name of the network for protocols, e.g. "classifier-cnn-32".
+      kind: "classifier"; num_logits: the number of classes. Both as of any extractor, see `tfgen.metrics.extractors`.
     """
+
+    kind = "classifier"
 
     def __init__(self, network: keras.Model, config: dict[str, Any], record: dict[str, Any]):
         self.network, self.config, self.record = network, dict(config), dict(record)
         self.image_shape = tuple(config["image_shape"])
-        self.num_classes = int(config["num_classes"])
+        self.num_classes = self.num_logits = int(config["num_classes"])
         self.feature_width = int(config["feature_width"])
         self.description = f"classifier-cnn-{self.feature_width}"
         digest = hashlib.sha256()
@@ -160,7 +151,7 @@ class Classifier:
         weights = {f"w{i:03d}": weight for i, weight in enumerate(self.network.get_weights())}
         buffer = io.BytesIO()
         np.savez(buffer, json=np.array(json.dumps(content, sort_keys=True)), **weights)
-        _write(directory / FILE, buffer.getvalue())
+        write_whole(directory / FILE, buffer.getvalue())
         return directory / FILE
 
     @classmethod

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from tfgen.metrics._checks import image_batch
-from tfgen.metrics.frechet import frechet_distance
+from tfgen.metrics.accumulators import Moments
+from tfgen.metrics.cache import Cache
+from tfgen.metrics.frechet import frechet_distance, frechet_distance_infinity
 from tfgen.metrics.kernel import kernel_distance
 from tfgen.metrics.manifold import prdc
-from tfgen.metrics.neighbours import nearest_images, nearest_neighbours, neighbour_ratio
+from tfgen.metrics.neighbours import nearest_neighbours, neighbour_ratio
 from tfgen.metrics.protocol import Protocol, Result
-from tfgen.metrics.score import class_shares, classifier_score, count_classes
+from tfgen.metrics.score import count_classes
+from tfgen.metrics.statistics import InProcess, NearestImages, Statistics, Walk, draw
+
+# {metric: (statistics of the real side, of the judged side)}; names of statistics as in `Statistics`.
+METRICS = {
+    "score": ((), ("score",)),
+    "fid": (("moments",), ("moments",)),
+    "fid_infinity": (("moments",), ("rows",)),
+    "kid": (("rows",), ("rows",)),
+    "prdc": (("rows",), ("rows",)),
+    "nearest": ((), ("queries",)),
+    "ms_ssim": ((), ("similarity",)),
+}
+DEFAULT = ("score", "fid", "kid", "prdc", "nearest")
+WITHOUT_FEATURES = frozenset(["ms_ssim"])
 
 
-def _draw(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
-    """`count` of `total` indices without replacement, in stored order; all if `count` is not smaller."""
-    return np.arange(total) if count >= total else np.sort(rng.choice(total, count, replace=False))
+class Drawn:
+    """Images of a source at `indices`, by place: function (first, last) -> float32 [last - first, H, W, C]."""
+
+    def __init__(self, source, indices):
+        self.source, self.indices = source, indices
+
+    def __call__(self, first, last):
+        return self.source.subset(self.indices[first:last]).images()
+
+    def all(self):
+        return self(0, len(self.indices))
 
 
 class Evaluator:
@@ -23,9 +50,10 @@ class Evaluator:
 
     Args:
       train, test: `tfgen.data.Source`s. The images must be what the generator was asked to imitate: for a
-        model of binarised images give binarised sources (`tfgen.data.from_arrays`).
-      classifier: `Classifier` (or any object with image_shape, description, weights_hash and
-        `outputs(images) -> (features, logits)`).
+        model of binarised images give binarised sources (`imitated`). The one that is not the reference may be None
+        where "nearest" is not among the metrics.
+      classifier: `Classifier` or any other extractor (see `tfgen.metrics.extractors`); None for metrics of pixels alone.
+      metrics: names out of `METRICS`.
       seed: of all subsets drawn here.
       reference: "train" or "test", the real set of the Fréchet and kernel distances and of precision/recall.
         "train" (default) lets held-out test images pass through the same code as the best achievable result.
@@ -35,6 +63,10 @@ class Evaluator:
       n_nearest: at most this many judged (and test) images are searched for their nearest training image.
       n_nearest_train: at most this many training images are searched (a seeded subset; default up to 60,000).
       max_shift: pixel shifts tried in the pixel search, see `nearest_images`.
+      force: compute Fréchet distances of fewer images than features, too.
+      resize: how the sources' images came to their size, for the protocol.
+      run: how a walk over images is done: `InProcess()`, or anything that is called like it.
+      cache: `Cache` of the reference's statistics, or None.
     """
 
     def __init__(
@@ -43,6 +75,7 @@ class Evaluator:
         test,
         classifier,
         *,
+        metrics=DEFAULT,
         seed: int = 0,
         reference: str = "train",
         n_real: int = 10_000,
@@ -53,99 +86,198 @@ class Evaluator:
         n_nearest: int = 1000,
         n_nearest_train: int = 60_000,
         max_shift: int = 0,
+        force: bool = False,
+        resize: str | None = None,
+        run: Callable | None = None,
+        cache: Cache | None = None,
     ):
+        metrics = tuple(metrics)
+        if unknown := sorted(set(metrics) - set(METRICS)):
+            raise ValueError(f"unknown metric(s) {', '.join(unknown)}; there are {', '.join(METRICS)}")
+        if not metrics:
+            raise ValueError(f"metrics must name at least one of {', '.join(METRICS)}; received none")
         if reference not in ("train", "test"):
             raise ValueError(f"reference must be 'train' or 'test'; received {reference!r}")
+        self.train, self.test, self.classifier, self.seed = train, test, classifier, seed
+        self.metrics, self.reference, self.force, self.resize = metrics, reference, force, resize
+        self.real = train if reference == "train" else test
         for name, source in (("train", train), ("test", test)):
-            if tuple(source.image_shape) != tuple(classifier.image_shape):
+            if source is None and (name == reference or "nearest" in metrics):
+                why = "is the reference" if name == reference else "is needed by the metric 'nearest'"
+                raise ValueError(f"the {name} set {why}; received None")
+            shape = None if classifier is None else classifier.image_shape
+            if source is not None and shape is not None and tuple(source.image_shape) != tuple(shape):
                 raise ValueError(
                     f"the {name} set {source.name!r} has images {tuple(source.image_shape)}; the classifier "
-                    f"expects {tuple(classifier.image_shape)}"
+                    f"expects {tuple(shape)}"
                 )
+        if classifier is None and (wanting := [m for m in metrics if m not in WITHOUT_FEATURES]):
+            raise ValueError(f"the metrics {', '.join(wanting)} need an extractor of features; received None")
+        if "score" in metrics and not getattr(classifier, "num_logits", 1):
+            raise ValueError(f"the metric 'score' needs logits; {classifier.description} has none")
         if min(n_real, n_nearest, n_nearest_train) < 1:
             counts = n_real, n_nearest, n_nearest_train
             raise ValueError(f"n_real, n_nearest and n_nearest_train must be at least 1; received {counts}")
-        self.train, self.test, self.classifier, self.seed = train, test, classifier, seed
-        self.reference = reference
         self.settings = dict(k=k, score_splits=score_splits, kid_subsets=kid_subsets, max_shift=max_shift)
-        self.kid_subset_size, self.n_nearest = kid_subset_size, n_nearest
+        self.kid_subset_size, self.n_nearest, self.n_nearest_train = kid_subset_size, n_nearest, n_nearest_train
+        self.run = InProcess() if run is None else run
         # one independent stream per purpose, so that changing one number leaves the other subsets as they are
         streams = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
-        real = train if reference == "train" else test
-        real_images = self._images(real, _draw(streams[0], real.num_examples, n_real))
-        self.real_features = classifier.outputs(real_images)[0]
-        self.train_images = self._images(train, _draw(streams[1], train.num_examples, n_nearest_train))
-        self.train_features = classifier.outputs(self.train_images)[0]
-        queries = self._images(test, _draw(streams[2], test.num_examples, n_nearest))
-        self.test_distances = self._to_train(queries, classifier.outputs(queries)[0])
+        indices = draw(streams[0], self.real.num_examples, n_real)
+        self.n_real = len(indices)
+        self.moments, self.rows = self._real_side(indices, cache)
+        if "nearest" not in metrics:
+            return
+        train_indices = draw(streams[1], train.num_examples, n_nearest_train)
+        self._nearest_train = Drawn(train, train_indices)
+        same = reference == "train" and np.array_equal(indices, train_indices)
+        self._train_features = self.rows if same and self.rows is not None else self._features(train, train_indices)
+        queries = Drawn(test, draw(streams[2], test.num_examples, n_nearest))
+        found = self._statistics(["queries"], queries, len(queries.indices), "test images", n_queries=None)
+        self.test_distances = self._to_train(found)
 
-    @staticmethod
-    def _images(source, indices) -> np.ndarray:
-        return source.images() if len(indices) == source.num_examples else source.subset(indices).images()
+    def _statistics(self, needs, images, count, what, extractor=True, **settings) -> Statistics:
+        make = functools.partial(Statistics, tuple(sorted(set(needs))), count, seed=self.seed, **settings)
+        features = any(need != "similarity" for need in needs)
+        return self.run(make, Walk(images, count, self.classifier if features else None), what).check(what)
 
-    def _to_train(self, images, features) -> tuple[np.ndarray, np.ndarray]:
-        """Distances (pixels, features) of each image to its nearest training image."""
-        pixels = nearest_images(images, self.train_images, max_shift=self.settings["max_shift"])[1]
-        return pixels, nearest_neighbours(features, self.train_features)[1]
+    def _features(self, source, indices) -> np.ndarray:
+        found = self._statistics(["rows"], Drawn(source, indices), len(indices), f"{source.split} images")
+        return found.parts["rows"].result()
+
+    def _real_side(self, indices, cache) -> tuple[Moments | None, np.ndarray | None]:
+        """(moments, features) of the reference, each where a metric needs it."""
+        needs = sorted({need for metric in self.metrics for need in METRICS[metric][0]})
+        if not needs:
+            return None, None
+
+        def arrays():
+            found = self._statistics(needs, Drawn(self.real, indices), len(indices), "real images").parts
+            values = {}
+            if "moments" in found:
+                moments = found["moments"]
+                values |= {"count": np.array(moments.count), "mean": moments.mean, "scatter": moments.scatter}
+            if "rows" in found:
+                values["rows"] = found["rows"].result()
+            return values
+
+        if cache is None:
+            values = arrays()
+        else:
+            key = {
+                "data_fingerprint": self.real.fingerprint, "split": self.reference, "n_real": len(indices),
+                "seed": self.seed, "resize": self.resize, "features": self.classifier.description,
+                "features_hash": self.classifier.weights_hash, "statistics": needs,
+            }  # fmt: skip
+            values = cache.get(key, arrays)
+        moments = None
+        if "mean" in values:
+            moments = Moments()
+            moments.count, moments.mean, moments.scatter = int(values["count"]), values["mean"], values["scatter"]
+        return moments, values.get("rows")
+
+    def _to_train(self, found: Statistics) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (pixels, features) of each query image to its nearest training image."""
+        images, features = (found.parts[f"query_{name}"].result() for name in ("images", "features"))
+        near = self._nearest_train
+        batch = max(1, 2**23 // images[0].size)  # the search takes about 64 MiB beside the queries
+        make = functools.partial(NearestImages, images, self.settings["max_shift"])
+        pixels = self.run(make, Walk(near, len(near.indices), batch=batch), "nearest training images")
+        return pixels, nearest_neighbours(features, self._train_features)[1]
 
     def __call__(self, fake_images, *, weights: str, batch_norm: str = "moving", extra=()) -> Result:
-        """Metrics of `fake_images` float [N, H, W, C] in [0, 1]; `weights`, `batch_norm`, `extra`: see
-        Protocol.
-
-        Values: classifier_score, classifier_score_std, num_classes, class_shares (list),
-        frechet_classifier_distance, kernel_distance_mean, kernel_distance_std, precision, recall, density,
-        coverage, and for pixel and feature space nn_*_fake_train, nn_*_test_train (median L2 distances) and
-        nn_*_ratio.
+        """`judge` of `fake_images` float [N, H, W, C] in [0, 1].
 
         Raises:
           ValueError: images of a wrong shape, rank, dtype or range, NaN, or too few images for the features.
         """
-        images = image_batch(fake_images, "fake_images", shape=self.classifier.image_shape, min_images=2)
-        features, logits = self.classifier.outputs(images)
-        smaller = min(len(images), len(self.real_features))
-        subset_size = self.kid_subset_size or min(1000, max(2, smaller // 2))
-        score = classifier_score(logits, self.settings["score_splits"])
-        shares = class_shares(logits)
-        kid = kernel_distance(
-            self.real_features,
-            features,
-            subsets=self.settings["kid_subsets"],
-            subset_size=subset_size,
-            seed=self.seed,
-        )
-        queries = _draw(np.random.default_rng([self.seed, 3]), len(images), self.n_nearest)
-        values = {
-            "classifier_score": score.mean,
-            "classifier_score_std": score.std,
-            "num_classes": count_classes(shares),
-            "class_shares": shares.tolist(),
-            "frechet_classifier_distance": frechet_distance(self.real_features, features),
-            "kernel_distance_mean": kid.mean,
-            "kernel_distance_std": kid.std,
-            **prdc(self.real_features, features, k=self.settings["k"]),
-        }
-        fake_distances = self._to_train(images[queries], features[queries])
-        for space, fake, test in zip(("pixel", "feature"), fake_distances, self.test_distances, strict=True):
-            values[f"nn_{space}_fake_train"] = float(np.median(fake))
-            values[f"nn_{space}_test_train"] = float(np.median(test))
-            values[f"nn_{space}_ratio"] = neighbour_ratio(fake, test)
-        real = self.train if self.reference == "train" else self.test
+        images = image_batch(fake_images, "fake_images", shape=tuple(self.real.image_shape), min_images=2)
+        take = lambda first, last: images[first:last]  # noqa: E731
+        return self.judge(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
+
+    def judge(
+        self, images, count: int, *, weights: str, batch_norm: str = "moving", truncation=None, generator_hash=None, extra=()
+    ) -> Result:
+        """Metrics of `count` images, given by a function (first, last) -> float32 [last - first, H, W, C] in [0, 1].
+
+        No more than a batch of them is held at a time, but for `n_nearest`, and the pairs of "ms_ssim".
+
+        Args:
+          images, count: as said; the function must pickle where `run` sends it to other processes.
+          weights, batch_norm, truncation, generator_hash, extra: see `Protocol`.
+
+        Values:
+          score: classifier_score, classifier_score_std, num_classes, class_shares (list).
+          fid: frechet_<kind>_distance, where the kind is that of the extractor: "classifier", "inception" (FID as
+            published) or "keras_inception" (not comparable with it).
+          fid_infinity: frechet_<kind>_distance_infinity.
+          kid: kernel_distance_mean, kernel_distance_std. prdc: precision, recall, density, coverage.
+          nearest: for pixel and feature space nn_*_fake_train, nn_*_test_train (median L2 distances), nn_*_ratio.
+          ms_ssim: ms_ssim_mean, ms_ssim_std of 100 random pairs; the higher, the less diverse.
+
+        Raises:
+          NotFinite (a ValueError): images with NaN or infinity.
+          ValueError: images of a wrong shape or range, or too few for the features.
+        """
+        if count < 2:
+            raise ValueError(f"at least 2 images are needed; received {count}")
+        needs = {need for metric in self.metrics for need in METRICS[metric][1]}
+        settings = {"splits": self.settings["score_splits"], "n_queries": self.n_nearest}
+        extra = dict(extra)
+        if "similarity" in needs:
+            settings["similarity"] = min(100, count // 2), similarity_scales(self.real.image_shape)
+        fake = self._statistics(needs, images, count, "fake_images", **settings).parts
+        features = fake["rows"].result() if "rows" in fake else None
+        subset_size = self.kid_subset_size or min(1000, max(2, min(count, self.n_real) // 2))
+        frechet = f"frechet_{getattr(self.classifier, 'kind', 'classifier')}_distance"
+        values = {}
+        if "score" in self.metrics:
+            score, shares = fake["score"].result(), fake["shares"].result()
+            values |= {"classifier_score": score.mean, "classifier_score_std": score.std,
+                       "num_classes": count_classes(shares), "class_shares": shares.tolist()}  # fmt: skip
+        if "fid" in self.metrics:
+            values[frechet] = frechet_distance(self.moments, fake["moments"], force=self.force)
+        if "fid_infinity" in self.metrics:
+            limit = frechet_distance_infinity(self.moments, features, seed=self.seed, force=self.force)
+            values[f"{frechet}_infinity"] = limit.value
+        if "kid" in self.metrics:
+            kid = kernel_distance(
+                self.rows, features, subsets=self.settings["kid_subsets"], subset_size=subset_size, seed=self.seed
+            )
+            values |= {"kernel_distance_mean": kid.mean, "kernel_distance_std": kid.std}
+        if "prdc" in self.metrics:
+            values |= prdc(self.rows, features, k=self.settings["k"])
+        if "nearest" in self.metrics:
+            found = Statistics(("queries",), count)
+            found.parts = {name: fake[name] for name in ("query_images", "query_features")}
+            for space, near, test in zip(("pixel", "feature"), self._to_train(found), self.test_distances, strict=True):
+                values[f"nn_{space}_fake_train"] = float(np.median(near))
+                values[f"nn_{space}_test_train"] = float(np.median(test))
+                values[f"nn_{space}_ratio"] = neighbour_ratio(near, test)
+        if "ms_ssim" in self.metrics:
+            similarity = fake["similarity"].result()
+            values |= {"ms_ssim_mean": similarity.mean, "ms_ssim_std": similarity.std}
+        if self.force:
+            extra["force"] = True
         protocol = Protocol(
-            data=real.name,
-            data_fingerprint=real.fingerprint,
+            data=self.real.name,
+            data_fingerprint=self.real.fingerprint,
             split=self.reference,
-            n_real=len(self.real_features),
-            n_fake=len(images),
-            features=self.classifier.description,
-            features_hash=self.classifier.weights_hash,
+            n_real=self.n_real,
+            n_fake=count,
+            features="none" if self.classifier is None else self.classifier.description,
+            features_hash="none" if self.classifier is None else self.classifier.weights_hash,
             seed=self.seed,
             weights=weights,
             batch_norm=batch_norm,
-            train_fingerprint=self.train.fingerprint,
-            test_fingerprint=self.test.fingerprint,
+            resize=self.resize,
+            truncation=truncation,
+            generator_hash=generator_hash,
+            train_fingerprint=None if self.train is None else self.train.fingerprint,
+            test_fingerprint=None if self.test is None else self.test.fingerprint,
             kid_subset_size=subset_size,
-            n_nearest=len(queries),
-            n_nearest_train=len(self.train_images),
+            n_nearest=min(self.n_nearest, count),
+            n_nearest_train=None if self.train is None else min(self.n_nearest_train, self.train.num_examples),
             extra=extra,
             **self.settings,
         )
@@ -163,9 +295,21 @@ class Evaluator:
             used; the protocol's n_fake says so, and results of different n_fake refuse to be compared.
         """
         source = self.test if self.reference == "train" else self.train
+        if source is None:
+            raise ValueError("the anchor of real images needs the split that is not the reference; it is None")
         count = source.num_examples if n_fake is None else n_fake
-        indices = _draw(np.random.default_rng([self.seed, 4]), source.num_examples, count)
-        return self(self._images(source, indices), weights="real", batch_norm="none")
+        images = Drawn(source, draw(np.random.default_rng([self.seed, 4]), source.num_examples, count))
+        return self.judge(images, len(images.indices), weights="real", batch_norm="none")
+
+
+def similarity_scales(image_shape) -> int:
+    """Number of scales, 1 to 5, at which images (H, W, C) are large enough for `ms_ssim`; ValueError if none."""
+    side, scales = min(image_shape[:2]), 0
+    while scales < 5 and side >= 11:
+        side, scales = -(-side // 2), scales + 1
+    if not scales:
+        raise ValueError(f"ms_ssim needs images of at least 11 pixels; received {tuple(image_shape)}")
+    return scales
 
 
 def evaluate_samples(

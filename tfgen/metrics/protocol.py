@@ -8,8 +8,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-_WEIGHTS = ("ema", "raw", "real")
-_BATCH_NORM = ("moving", "batch", "none")
+_WEIGHTS = ("ema", "raw", "real", "files")
+_BATCH_NORM = ("moving", "batch", "standing", "none")
+# Who is judged, not how: results of two generators are there to be compared.
+_WHO = frozenset(["generator_hash"])
 
 
 class ProtocolMismatch(ValueError):
@@ -26,8 +28,14 @@ class Protocol:
       n_real, n_fake: number of reference and of judged images.
       features, features_hash: the feature extractor's description and the sha256 of its weights.
       seed: of every random choice of the evaluation.
-      weights: of the generator, "ema" or "raw"; "real" where the judged images are real ones.
-      batch_norm: statistics that the generator sampled with, "moving" or "batch"; "none" without batch norm.
+      weights: of the generator, "ema" or "raw"; "real" where the judged images are real ones, "files" where they came
+        as files.
+      batch_norm: statistics that the generator sampled with, "moving", "batch" or "standing" (see
+        `AdversarialModel.sample`); "none" without batch norm.
+      resize: how the images of the data set came to their size, e.g. "center_crop to 64x64"; None where they were not
+        resized. The extractor's own rule is part of `features`.
+      truncation: factor or bound of the latents, None without.
+      generator_hash: sha256 of the generator's weights, where known. The one field that results may differ in.
       k: neighbour of the balls of precision, recall, density, coverage.
       score_splits, kid_subsets, kid_subset_size: of the classifier score and of the kernel distance.
       n_nearest, n_nearest_train, max_shift: queries and training images of the neighbour search, pixel
@@ -45,6 +53,9 @@ class Protocol:
     seed: int
     weights: str
     batch_norm: str = "moving"
+    resize: str | None = None
+    truncation: float | None = None
+    generator_hash: str | None = None
     train_fingerprint: str | None = None
     test_fingerprint: str | None = None
     k: int = 5
@@ -79,11 +90,23 @@ class Protocol:
         return cls(**values)
 
     def differences(self, other: Protocol, *, ignore: Iterable[str] = ()) -> dict[str, tuple]:
-        """{field: (mine, theirs)} of the fields that differ, less those in `ignore`."""
+        """{field: (mine, theirs)} of the fields that differ, less `generator_hash` and those in `ignore`."""
         mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
         if unknown := sorted(ignore - set(mine)):
             raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
-        return {name: (mine[name], theirs[name]) for name in mine if name not in ignore and mine[name] != theirs[name]}
+        names = [name for name in mine if name not in ignore | _WHO]
+        return {name: (mine[name], theirs[name]) for name in names if mine[name] != theirs[name]}
+
+    def __str__(self):
+        """One line: every field that is set, hashes cut to 12 digits."""
+        fields = {**self.to_dict(), **dict(self.extra)}
+        fields.pop("extra")
+        short = {
+            name: value[:12] if name.endswith(("hash", "fingerprint")) else value
+            for name, value in fields.items()
+            if value is not None
+        }
+        return ", ".join(f"{name} {value}" for name, value in short.items())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
 from pipelines.components.generative_evaluator import executor, verdict
@@ -28,8 +28,8 @@ class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
     }
 
 
-class GenerativeEvaluator(base_component.BaseComponent):
-    """Measures a generator on the eval split, and blesses it or not.
+class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
+    """Measures a generator on the eval split, and blesses it or not. Samples and statistics are made in shards, on Beam.
 
     Outputs `evaluation` (metrics.json with the protocol of each number, anchors, thresholds and verdict; samples.png,
     neighbours.png, and reconstructions.png where the model reconstructs) and `blessing`, which Pusher reads.
@@ -47,7 +47,7 @@ class GenerativeEvaluator(base_component.BaseComponent):
     """
 
     SPEC_CLASS = GenerativeEvaluatorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(self, examples, model, data, *, classifier=None, baseline_model=None,
                  num_samples=0, seed=0, thresholds=None, code=""):  # fmt: skip

@@ -4,46 +4,41 @@ Only the SavedModel is used, loaded with plain `tf.saved_model.load`: what is me
 """
 
 import dataclasses
+import functools
 import json
 import math
 import os
+import shutil
+import types
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from pipelines.components.generative_evaluator import figures, verdict
+from pipelines.components.generative_evaluator.through_beam import Remote
+from tfgen.metrics.generators import Samples, SavedModelGenerator, imitated
+from tfgen.metrics.statistics import BATCH, NotFinite
 
 MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
-SAMPLE_BATCH = 256
+SHOWN = 160  # samples that the figures show
 LIKELIHOOD_BATCH = 100
 NOT_JUDGED = ("class_shares",)  # lists, for the report
 
 
-class Generator:
-    """An exported model: its signatures and its `tfgen.json`."""
+class Generator(SavedModelGenerator):
+    """A model that `tfgen.export` wrote: its signatures and its `tfgen.json`."""
 
     def __init__(self, path):
         path = str(path)
         metadata = os.path.join(path, "assets.extra", "tfgen.json")
         if not tf.io.gfile.exists(metadata):
             raise FileNotFoundError(f"{metadata} is missing: {path} was not written by tfgen.export.")
-        with tf.io.gfile.GFile(metadata) as f:
-            self.metadata = json.load(f)
-        self._loaded = tf.saved_model.load(path)
-        self.signatures = self._loaded.signatures
-        if "sample" not in self.signatures:
-            raise ValueError(f"{path} has no signature 'sample'; it has {sorted(self.signatures)}.")
+        super().__init__(path)
 
     def sample(self, num, seed):
         """float32 [num, H, W, C]; image i is that of the serving seed `seed * 2**32 + i`."""
-        inputs = {"seeds": np.arange(num, dtype=np.int64) + (int(seed) << 32), **conditions(self.metadata, num)}
-        parts = [
-            self.signatures["sample"](**{k: tf.constant(v[i : i + SAMPLE_BATCH]) for k, v in inputs.items()})[
-                "image"
-            ].numpy()
-            for i in range(0, num, SAMPLE_BATCH)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([self.images(seed, i, min(i + BATCH, num)) for i in range(0, num, BATCH)])
 
     def map(self, name, images, batch_size=LIKELIHOOD_BATCH):
         """Signature `name` (image -> an output of the same name or `image`) over all images."""
@@ -57,38 +52,30 @@ class Generator:
         )
 
 
-def conditions(metadata, num):
-    """What a conditional model is asked for: every class in turn."""
-    classes = metadata.get("config", {}).get("num_classes", 0)
-    return {"labels": np.arange(num, dtype=np.int32) % classes} if classes else {}
+def export_untrained(metadata, path, seed):
+    """Writes a model of the same configuration before its first training step: the worst anchor.
 
-
-def untrained_samples(metadata, num, seed):
-    """Images of a model of the same configuration before its first training step: the worst anchor."""
+    As a SavedModel with the signature `sample`, so that all workers draw from the same weights, a function of `seed`.
+    """
     from tfgen import models
+    from tfgen.export import METADATA, write_saved_model
 
     name = metadata["model"]
     if name not in models.MODELS:
         raise ValueError(f"tfgen.models has no model {name!r}; it has {', '.join(sorted(models.MODELS))}.")
-    return np.asarray(
-        models.MODELS[name].from_config(metadata["config"]).sample(num, seed=seed, **conditions(metadata, num))
-    )
+    keras.utils.set_random_seed(seed)
+    model = models.MODELS[name].from_config(metadata["config"])
+    signatures = {"sample": model.signatures()["sample"]}
+    write_saved_model(types.SimpleNamespace(variables=model.variables, signatures=lambda: signatures), path)
+    file = os.path.join(path, METADATA)
+    os.makedirs(os.path.dirname(file))
+    with open(file, "w") as f:
+        json.dump({**metadata, "weights": "raw"}, f)
 
 
 def reference_images(source, binarization):
-    """The images a generator was asked to imitate, as a Source.
-
-    A model of images binarised at a threshold imitates those. One that saw Bernoulli draws of the grey levels shows
-    their means, which are the grey levels themselves.
-    """
-    if binarization != "threshold":
-        return source
-    from tfgen import data
-
-    return data.from_arrays(
-        _images(source, {"binarization": "threshold"}, 0), source.labels() if source.has_labels else None, levels=2,
-        name=f"{source.name}-binarized",
-    )  # fmt: skip
+    """`tfgen.metrics.imitated` of a source, itself opened by each process where the images are not the source's own."""
+    return source if binarization != "threshold" else Remote(functools.partial(imitated, source, binarization))
 
 
 def _images(source, meta, seed):
@@ -132,13 +119,17 @@ def likelihoods(generator, source, seed):
     return values, protocol
 
 
-def _sample_metrics(evaluator, images, metadata, known):
+def _sample_metrics(evaluator, generator, num, seed, known):
     """-> ({metric: value}, protocol dict or None). Images that are not finite have the metrics `known`, all NaN."""
-    if not np.isfinite(images).all():
+    metadata = generator.metadata
+    try:
+        result = evaluator.judge(
+            Samples(generator, seed), num, weights=metadata.get("weights", "raw"),
+            batch_norm=metadata.get("batch_norm", "moving"), generator_hash=generator.weights_hash,
+            extra={"binarization": metadata.get("binarization")},
+        )  # fmt: skip
+    except NotFinite:
         return dict.fromkeys(known, math.nan), None
-    extra = {"binarization": metadata.get("binarization")}
-    batch_norm = metadata.get("batch_norm", "moving")
-    result = evaluator(images, weights=metadata.get("weights", "raw"), batch_norm=batch_norm, extra=extra)
     return dict(result.values), result.protocol.to_dict()
 
 
@@ -147,12 +138,12 @@ def _numbers(values):
 
 
 def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=None, baseline_dir=None,
-             num_samples=0, seed=0, thresholds=None):  # fmt: skip
+             num_samples=0, seed=0, thresholds=None, run=None):  # fmt: skip
     """Measures the SavedModel in `model_dir`, decides, and writes `output_dir`.
 
     Args:
         model_dir: folder with saved_model.pb and assets.extra/tfgen.json.
-        train, test: `tfgen.data.Source`s.
+        train, test: `tfgen.data.Source`s, or `Remote`s of them where `run` goes to other processes.
         data_name: for the report.
         output_dir: gets metrics.json, samples.png, neighbours.png and, where the model reconstructs,
             reconstructions.png.
@@ -162,35 +153,49 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
         num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
         seed: of everything random.
         thresholds: see `verdict`.
+        run: how the walks over samples and real images are done, e.g. a function scratch folder -> `ThroughBeam`; None: in
+            this process.
 
     Returns: the content of metrics.json:
         {"model": tfgen.json, "data", "classifier": {...} | None, "metrics": {name: {"value", "real", "untrained",
         "baseline", "protocol": name in "protocols"}}, "protocols", "class_shares", "thresholds",
         "verdict": {"blessed", "checks"}, "baseline": {...} | None, "notes"}; numbers that are not finite are null.
     """
-    thresholds = thresholds or {}
-    generator = Generator(model_dir)
+    scratch = os.path.join(output_dir, ".work")
+    os.makedirs(scratch, exist_ok=True)
+    try:
+        return _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed,
+                         thresholds or {}, scratch, None if run is None else run(scratch))  # fmt: skip
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, thresholds,
+              scratch, run):  # fmt: skip
+    generator = Remote(functools.partial(Generator, str(model_dir)))
     meta = generator.metadata
     binarization = meta.get("binarization")
     num = num_samples or min(test.num_examples, MAX_SAMPLES)
     reference_train, reference_test = (reference_images(s, binarization) for s in (train, test))
-    samples = generator.sample(num, seed)
-    if samples.shape[1:] != tuple(test.image_shape):
-        raise ValueError(f"The model makes images {samples.shape[1:]}, the data set has {tuple(test.image_shape)}.")
+    if generator.image_shape != tuple(test.image_shape):
+        raise ValueError(f"The model makes images {generator.image_shape}, the data set has {tuple(test.image_shape)}.")
 
     values, protocols, anchors, notes = {}, {}, {"real": {}, "untrained": {}}, []
     evaluator = classifier = None
     if classifier_dir is not None:
         from tfgen import metrics
 
-        classifier = metrics.Classifier.load(classifier_dir)
-        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, seed=seed)
+        classifier = Remote(functools.partial(metrics.Classifier.load, str(classifier_dir)))
+        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, seed=seed, run=run)
         real = evaluator.real_anchor(num)
         if real.protocol.n_fake != num:
             notes.append(f"The anchor of real images is of {real.protocol.n_fake} images, the generators' of {num}.")
         anchors["real"] = dict(real.values)
-        anchors["untrained"] = _sample_metrics(evaluator, untrained_samples(meta, num, seed), meta, real.values)[0]
-        values, protocols["samples"] = _sample_metrics(evaluator, samples, meta, _numbers(real.values))
+        path = os.path.join(scratch, "untrained")
+        export_untrained(meta, path, seed)
+        untrained = Remote(functools.partial(Generator, path))
+        anchors["untrained"] = _sample_metrics(evaluator, untrained, num, seed, real.values)[0]
+        values, protocols["samples"] = _sample_metrics(evaluator, generator, num, seed, _numbers(real.values))
         if protocols["samples"] is None:
             notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
     else:
@@ -236,7 +241,7 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
         "notes": notes,
     }  # fmt: skip
     content = _finite(content)
-    _write(content, output_dir, generator, samples, reference_train, test, seed)
+    _write(content, output_dir, generator, generator.sample(min(num, SHOWN), seed), reference_train, test, seed)
     return content
 
 
@@ -244,13 +249,13 @@ def _baseline(path, evaluator, meta, likelihood_protocol, test, num, seed, known
     """-> ({metric: value of the last blessed model, measured now}, why a metric is missing)."""
     if path is None:
         return {}, "there is none"
-    baseline = Generator(path)
+    baseline = Remote(functools.partial(Generator, str(path)))
     for key in ("preset", "image_shape"):
         if baseline.metadata.get(key) != meta.get(key):
             return {}, f"it has another {key}: {baseline.metadata.get(key)} instead of {meta.get(key)}"
     values, note = {}, ""
     if evaluator is not None:
-        values.update(_numbers(_sample_metrics(evaluator, baseline.sample(num, seed), baseline.metadata, known)[0]))
+        values.update(_numbers(_sample_metrics(evaluator, baseline, num, seed, known)[0]))
     likelihood, protocol = likelihoods(baseline, test, seed)
     different = [k for k in protocol if k != "weights" and protocol[k] != likelihood_protocol.get(k)]
     if different:

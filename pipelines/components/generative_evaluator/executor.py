@@ -1,18 +1,20 @@
 """Executor of the GenerativeEvaluator."""
 
+import functools
 import json
 import os
 
 from tfx.components.evaluator import constants
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from pipelines.components import examples as examples_lib
 from pipelines.components.generative_evaluator import evaluate
+from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict, output_dict, exec_properties):
         model = artifact_utils.get_single_instance(input_dict["model"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
@@ -29,8 +31,8 @@ class Executor(base_executor.BaseExecutor):
 
         result = evaluate.evaluate(
             path_utils.serving_model_path(model.uri),
-            train=examples_lib.source(input_dict["examples"], "train", data),
-            test=examples_lib.source(input_dict["examples"], "eval", data),
+            train=Remote(functools.partial(examples_lib.source, input_dict["examples"], "train", data)),
+            test=Remote(functools.partial(examples_lib.source, input_dict["examples"], "eval", data)),
             data_name=data["name"],
             classifier_dir=classifier_dir,
             baseline_dir=path_utils.serving_model_path(baseline.uri) if baseline else None,
@@ -38,6 +40,7 @@ class Executor(base_executor.BaseExecutor):
             seed=exec_properties["seed"],
             thresholds=json.loads(exec_properties["thresholds"]),
             output_dir=evaluation.uri,
+            run=functools.partial(ThroughBeam, self._make_beam_pipeline),
         )
 
         # The convention of TFX's Evaluator, which Pusher and LatestBlessedModelStrategy read.

@@ -1,0 +1,119 @@
+"""Time and memory of the pipeline's GenerativeEvaluator: 10,000 samples of 28x28 pixels, on Beam and in one process.
+
+    python -m benchmarks.pipeline_evaluation --out benchmarks/reproduce/pipeline_evaluation.json
+
+The whole evaluation as the component runs it, of an untrained generator of the preset dcgan/mnist: samples, real images,
+the anchors of real images and of another untrained generator, all default metrics, figures. Images are synthetic, as many
+as MNIST has (60,000 and 10,000), in TFRecords as Transform writes them but PNG; reading them is part of the seconds. Each
+way runs in a process of its own, whose peak of resident memory is its own too (Linux). The classifier is trained for one
+epoch before, outside of the seconds.
+"""
+
+import argparse
+import functools
+import json
+import multiprocessing
+import pathlib
+import re
+import tempfile
+import time
+
+import numpy as np
+
+from benchmarks.record import module_command, record
+
+SHAPE = (28, 28, 1)
+WAYS = ("beam", "in_process")
+
+
+def prepare(folder, args):
+    """Writes data, classifier and generator."""
+    from tfgen import data, metrics, presets
+    from tfgen.export import export_saved_model
+
+    sources = {}
+    for split, count in (("train", args.train), ("test", args.test)):
+        rng = np.random.default_rng([0, count])
+        labels = rng.integers(0, 10, count)
+        pixels = np.repeat(np.repeat(rng.integers(0, 256, (count, 7, 7, 1), dtype=np.uint8), 4, axis=1), 4, axis=2)
+        pixels[np.arange(count), labels, :] = 255  # a bright row tells the class
+        sources[split] = data.from_arrays(pixels, labels, num_classes=10)
+        sources[split].write_tfrecords(folder / split / "images.tfrecord")
+    metrics.train_classifier(
+        sources["train"].take(2000), sources["test"].take(1000), epochs=1, workdir=folder / "classifier"
+    )
+    preset = presets.get("dcgan/mnist")
+    export_saved_model(
+        preset.build(seed=0), folder / "model", version=1, warmup=False, metadata={"preset": preset.name, "seed": 0}
+    )
+
+
+def open_source(folder, split):
+    from tfgen import data
+
+    return data.from_tfrecords(str(folder / split / "*"), split=split, num_classes=10)
+
+
+def run(way, folder, args):
+    """Runs in a fresh process: seconds, peak of resident memory, and the values."""
+    import apache_beam as beam
+
+    from pipelines.components.generative_evaluator import evaluate
+    from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
+
+    options = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+    pipeline = functools.partial(beam.Pipeline, argv=options)
+    started = time.perf_counter()
+    content = evaluate.evaluate(
+        folder / "model" / "1",
+        train=Remote(functools.partial(open_source, folder, "train")),
+        test=Remote(functools.partial(open_source, folder, "test")),
+        data_name="synthetic",
+        output_dir=str(folder / way),
+        classifier_dir=folder / "classifier",
+        num_samples=args.samples,
+        run=functools.partial(ThroughBeam, pipeline) if way == "beam" else None,
+    )
+    seconds = time.perf_counter() - started
+    with open("/proc/self/status") as f:
+        peak = int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) / 2**20
+    values = {name: metric["value"] for name, metric in content["metrics"].items()}
+    return {"seconds": seconds, "peak_gib": peak, "values": values}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out")
+    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--train", type=int, default=60_000, help="synthetic training images")
+    parser.add_argument("--test", type=int, default=10_000, help="synthetic test images")
+    args = parser.parse_args()
+    started, context = time.perf_counter(), multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        folder, results = pathlib.Path(folder), {}
+        for function, way in ((prepare, None), *((run, way) for way in WAYS)):
+            with context.Pool(1) as pool:
+                found = pool.apply(function, (folder, args) if way is None else (way, folder, args))
+            if way:
+                results[way] = found
+                print(way, json.dumps(found), flush=True)
+    pairs = [(results["beam"]["values"][name], value) for name, value in results["in_process"]["values"].items()]
+    results["largest_relative_difference"] = max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
+    print("largest relative difference", results["largest_relative_difference"])
+    if args.out:
+        record(
+            args.out,
+            command=module_command("benchmarks.pipeline_evaluation"),
+            seed=0,
+            protocol={
+                **{k: v for k, v in vars(args).items() if k != "out"},
+                "image_shape": SHAPE,
+                "generator": "dcgan/mnist",
+            },
+            seconds=time.perf_counter() - started,
+            results=results,
+        )
+
+
+if __name__ == "__main__":
+    main()

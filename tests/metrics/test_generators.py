@@ -1,0 +1,121 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import data, metrics
+from tfgen.export import export_saved_model
+from tfgen.models import DCGAN, VAE
+
+
+class Small(VAE):
+    """Serves nothing but samples, which is quick to export."""
+
+    def signatures(self):
+        return {"sample": super().signatures()["sample"]}
+
+
+@pytest.fixture(scope="module")
+def vae():
+    model = Small(image_shape=(8, 8, 1), latent_dim=2, hidden=(4,))
+    model.compile(ema_decay=0.9)
+    for shadow in model.ema.shadows:
+        shadow.assign(0.5 * shadow)
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(vae, tmp_path_factory):
+    base = tmp_path_factory.mktemp("models")
+    path = export_saved_model(vae, base, version=10, warmup=False, metadata={"binarization": "threshold"})
+    shutil.copytree(path, base / "2")
+    return base
+
+
+def test_saved_model_in_ranges_is_sample_in_one(vae, exported):
+    generator = metrics.SavedModelGenerator(exported)
+    assert generator.path.name == "10" and generator.image_shape == (8, 8, 1)
+    assert (generator.weights, generator.batch_norm, generator.binarization) == ("ema", "moving", "threshold")
+    take = metrics.Samples(generator, seed=3)
+    with vae.ema.swapped():
+        whole = vae.sample(10, seed=3).numpy()
+    np.testing.assert_allclose(np.concatenate([take(0, 4), take(4, 10)]), whole, atol=1e-6)
+    other = metrics.SavedModelGenerator(exported / "2")
+    assert other.weights_hash == generator.weights_hash
+
+
+def test_hash_follows_the_weights(vae, exported):
+    first = metrics.SavedModelGenerator(exported).weights_hash
+    path = export_saved_model(vae, exported.parent / "raw", use_ema=False, warmup=False)
+    assert metrics.SavedModelGenerator(path).weights_hash != first
+    assert metrics.SavedModelGenerator(path).weights == "raw"
+
+
+def test_live_model_with_and_without_average():
+    model = VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(4,))
+    model.compile(ema_decay=0.9)
+    for shadow in model.ema.shadows:
+        shadow.assign(0.5 * shadow)
+    raw = metrics.RunGenerator(model, use_ema=False)
+    expected, digest = model.sample(5, seed=1).numpy(), raw.weights_hash
+    np.testing.assert_allclose(metrics.Samples(raw, 1)(0, 5), expected, atol=1e-6)
+    averaged = metrics.RunGenerator(model)
+    assert (raw.weights, averaged.weights) == ("raw", "ema") and averaged.weights_hash != digest
+    assert np.abs(metrics.Samples(averaged, 1)(0, 5) - expected).max() > 1e-3
+
+
+def test_statistics_of_batch_norm():
+    model = DCGAN(image_shape=(8, 8, 1), latent_dim=3, num_classes=2, width=4)
+    drawn = {}
+    for mode in ("moving", "batch", "standing"):
+        generator = metrics.RunGenerator(model, batch_norm=mode, num=6)
+        take = metrics.Samples(generator, 0)
+        drawn[mode] = np.concatenate([take(0, 4), take(4, 6)])
+        expected = model.sample(6, seed=0, batch_norm=mode, labels=np.arange(6) % 2).numpy()
+        np.testing.assert_allclose(drawn[mode], expected, atol=1e-5)
+        assert generator.batch_norm == mode
+    assert len({array.tobytes() for array in drawn.values()}) == 3
+
+
+class Bare(tf.Module):
+    """A SavedModel that other code wrote."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds")])
+    def sample(self, seeds):
+        return {"image": tf.zeros([tf.size(seeds), 4, 4, 1])}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="z")])
+    def wrong(self, z):
+        return {"image": tf.zeros([tf.size(z), 4, 4, 1])}
+
+
+def test_any_saved_model(tmp_path, vae):
+    module = Bare()
+    tf.saved_model.save(module, str(tmp_path / "bare"), signatures={"sample": module.sample})
+    generator = metrics.SavedModelGenerator(tmp_path / "bare")
+    assert generator.metadata == {} and generator.weights == "raw" and len(generator.weights_hash) == 64
+    tf.saved_model.save(module, str(tmp_path / "wrong"), signatures={"sample": module.wrong})
+    tf.saved_model.save(module, str(tmp_path / "other"), signatures={"draw": module.sample})
+    cases = [
+        (lambda: metrics.SavedModelGenerator(tmp_path / "wrong"), r"must take seeds.*it takes \['z'\]"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "other"), r"no signature 'sample'; it has \['draw'\]"),
+        (lambda: metrics.SavedModelGenerator(tmp_path), "is no SavedModel"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is no SavedModel"),
+        (lambda: metrics.RunGenerator(vae, batch_norm="batch"), "Small samples with moving statistics only"),
+        (lambda: metrics.RunGenerator(vae, batch_norm="best"), "batch_norm must be one of"),
+        (lambda: metrics.Samples(generator, -1), "seed must be in"),
+    ]
+    for call, message in cases:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_imitated_images():
+    source = data.from_arrays(np.array([0, 127, 128, 255], np.uint8).reshape(1, 2, 2, 1), [0], split="test")
+    assert metrics.imitated(source, None) is source and metrics.imitated(source, "dynamic") is source
+    binary = metrics.imitated(source, "threshold")
+    np.testing.assert_array_equal(binary.images().ravel(), [0, 0, 1, 1])
+    assert (binary.split, binary.levels, binary.num_classes) == ("test", 2, 1)
+    json.dumps(binary.name)

@@ -1,0 +1,220 @@
+"""One walk over images, cut and merged in any way, and the evaluator on top of it."""
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+
+from tfgen import data, metrics
+from tfgen.metrics.statistics import BATCH
+
+SHAPE, FEATURES = (12, 12, 1), 6
+EVERYTHING = tuple(metrics.METRICS)
+
+
+class Extractor:
+    """Random float64 features: rows do not depend on their batch."""
+
+    image_shape, description, weights_hash, kind, num_logits = SHAPE, "random-6", "0123", "classifier", 3
+    calls = 0
+
+    def outputs(self, images):
+        type(self).calls += len(images)
+        rng = np.random.default_rng(0)
+        flat = np.reshape(np.asarray(images, np.float64), (len(images), -1))
+        project = lambda size: np.stack([flat @ column for column in rng.normal(size=(size, flat.shape[1]))], axis=1)  # noqa: E731
+        return project(FEATURES), 3 * project(3)
+
+
+class OnePerOne(metrics.InProcess):
+    """Shards of one batch each, of `batch` images, merged in a random order."""
+
+    def __init__(self, batch, seed):
+        self.batch, self.rng = batch, np.random.default_rng(seed)
+
+    def __call__(self, make, walk, what):
+        walk = metrics.Walk(walk.images, walk.count, walk.extractor, self.batch)
+        parts = []
+        for shard in walk.shards(10**6):
+            part = pickle.loads(pickle.dumps(make()))
+            for element in walk(shard):
+                part.update(**element)
+            parts.append(part)
+        order = self.rng.permutation(len(parts))
+        return functools.reduce(lambda a, b: a.merge(b), [parts[i] for i in order], make()).result()
+
+
+def images(count, seed, offset=0.0):
+    return np.clip(np.random.default_rng(seed).random((count, *SHAPE)) + offset, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return tuple(data.from_arrays(images(n, seed), np.arange(n) % 3) for n, seed in ((600, 1), (300, 2)))
+
+
+def test_any_batches_shards_and_order_give_the_same_numbers(sources):
+    fake = images(520, 3, 0.1)
+    settings = dict(metrics=EVERYTHING, n_nearest=40, n_real=350, score_splits=3, seed=5)
+
+    def numbers(run):
+        result = metrics.Evaluator(*sources, Extractor(), run=run, **settings)(fake, weights="raw")
+        assert result.protocol.n_real == 350
+        values = dict(result.values)
+        return {**values, **dict(enumerate(values.pop("class_shares")))}, result.protocol
+
+    expected, protocol = numbers(None)
+    assert {"frechet_classifier_distance_infinity", "ms_ssim_mean", "nn_pixel_ratio"} <= expected.keys()
+    for batch, seed in ((7, 0), (64, 1), (1000, 2)):
+        found, same = numbers(OnePerOne(batch, seed))
+        found.pop("class_shares"), expected.pop("class_shares", None)
+        assert same == protocol and found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_values_are_those_of_the_functions(sources):
+    fake, extractor = images(520, 3, 0.1), Extractor()
+    result = metrics.Evaluator(*sources, extractor, metrics=EVERYTHING)(fake, weights="raw")
+    (real, _), (features, logits) = extractor.outputs(sources[0].images()), extractor.outputs(fake)
+    assert result["frechet_classifier_distance"] == pytest.approx(metrics.frechet_distance(real, features), rel=1e-9)
+    assert result["classifier_score"] == pytest.approx(metrics.classifier_score(logits).mean, rel=1e-12)
+    assert {name: result[name] for name in ("precision", "recall", "density", "coverage")} == metrics.prdc(real, features)
+    kid = metrics.kernel_distance(real, features, subsets=50, subset_size=260)
+    assert (result["kernel_distance_mean"], result["kernel_distance_std"]) == pytest.approx(kid)
+    assert result["ms_ssim_mean"] == metrics.ms_ssim_diversity(fake, pairs=100, scales=1).mean
+    pixels = metrics.nearest_images(fake, sources[0].images())[1]
+    assert result["nn_pixel_fake_train"] == pytest.approx(np.median(pixels), rel=1e-12)
+
+
+def test_golden(sources):
+    """Numbers that a change of draws, orders or definitions would move."""
+    values = metrics.Evaluator(*sources, Extractor(), metrics=EVERYTHING)(images(520, 3, 0.1), weights="raw").values
+    golden = {
+        "classifier_score": 1.1101156865860815,
+        "frechet_classifier_distance": 5.514206197097849,
+        "frechet_classifier_distance_infinity": 5.4031132438271126,
+        "kernel_distance_mean": 11332.4703672973,
+        "precision": 0.9557692307692308,
+        "recall": 0.9383333333333334,
+        "density": 0.9984615384615385,
+        "coverage": 0.9,
+        "nn_pixel_ratio": 1.0160267645090173,
+        "nn_feature_ratio": 0.9986142144624356,
+        "ms_ssim_mean": 0.08295463524145229,
+    }
+    assert {name: values[name] for name in golden} == pytest.approx(golden, rel=1e-7)
+
+
+def test_only_what_is_asked_for_is_computed(sources):
+    for name, keys in (("fid", {"frechet_classifier_distance"}), ("ms_ssim", {"ms_ssim_mean", "ms_ssim_std"})):
+        evaluator = metrics.Evaluator(sources[0], None, None if name == "ms_ssim" else Extractor(), metrics=[name])
+        assert set(evaluator(images(300, 4), weights="raw").values) == keys
+    before = Extractor.calls
+    metrics.Evaluator(sources[0], None, Extractor(), metrics=["score"])
+    assert Extractor.calls == before  # the score has no real side
+
+
+def test_kind_of_the_features_is_in_the_name(sources):
+    extractor = Extractor()
+    extractor.kind = "keras_inception"
+    result = metrics.Evaluator(sources[0], None, extractor, metrics=["fid"])(images(300, 4), weights="raw")
+    assert set(result.values) == {"frechet_keras_inception_distance"}
+
+
+def test_shards_begin_where_batches_begin():
+    for count in (1, BATCH, BATCH + 1, 10 * BATCH - 3):
+        walk = metrics.Walk(lambda a, b: np.zeros((b - a, 2, 2, 1), np.float32), count)
+        for number in (1, 2, 3, 7, 100):
+            shards = walk.shards(number)
+            assert shards[0][0] == 0 and shards[-1][1] == count and len(shards) <= number
+            assert all(a[1] == b[0] and b[0] % BATCH == 0 for a, b in zip(shards, shards[1:], strict=False))
+            batches = [tuple(element["ids"][[0, -1]]) for shard in shards for element in walk(shard)]
+            assert batches == [tuple(element["ids"][[0, -1]]) for element in walk((0, count))]
+
+
+def test_bad_images_are_counted_wherever_they_are(sources):
+    fake = images(520, 3)
+    fake[[3, 300, 519], 0, 0, 0] = np.nan, np.inf, -np.inf
+    take = lambda a, b: fake[a:b]  # noqa: E731
+    for run in (None, OnePerOne(50, 0)):
+        evaluator = metrics.Evaluator(*sources, Extractor(), run=run)
+        with pytest.raises(metrics.NotFinite, match="3 of 520 images hold NaN or infinity"):
+            evaluator.judge(take, 520, weights="raw")
+
+
+def test_shards_that_are_missing_or_come_twice_are_errors():
+    walk = metrics.Walk(lambda a, b: images(b - a, 0), 100, Extractor())
+    make = functools.partial(metrics.Statistics, ("rows",), 100)
+    (element,) = walk((0, 100))
+    with pytest.raises(ValueError, match="statistics of 100 images; received 0"):
+        make().result()
+    with pytest.raises(ValueError, match="statistics of 100 images; received 200"):
+        make().update(**element).merge(make().update(**element)).result()
+    with pytest.raises(ValueError, match="only accumulators of one kind and with equal arguments"):
+        make().merge(metrics.Statistics(("rows",), 99))
+    with pytest.raises(ValueError, match="unknown statistics means"):
+        metrics.Statistics(("means",), 3)
+
+
+def test_real_statistics_are_cached_under_what_they_depend_on(sources, tmp_path):
+    said, fake = [], images(300, 4)
+    cache = metrics.Cache(tmp_path, said.append)
+
+    def judge(train=sources[0], **settings):
+        before = Extractor.calls
+        result = metrics.Evaluator(train, None, Extractor(), cache=cache, **{"metrics": ["fid", "kid"], **settings})
+        return result(fake, weights="raw"), Extractor.calls - before - 300
+
+    first, calls = judge()
+    assert calls == 600
+    again, calls = judge()
+    assert calls == 0 and again == first
+    for change in ({"n_real": 500}, {"metrics": ["fid"]}, {"resize": "pad to 12x12"}, {"seed": 1}, {"train": sources[1]}):
+        assert judge(**change)[1] > 0, change
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-7])
+    again, calls = judge()
+    assert calls == 600 and again == first and "damaged" in said[0]
+
+
+def test_more_images_than_features_or_force(sources):
+    evaluator = metrics.Evaluator(sources[0], None, Extractor(), metrics=["fid"])
+    with pytest.raises(ValueError, match="more examples than features.*force=True"):
+        evaluator(images(FEATURES, 4), weights="raw")
+    forced = metrics.Evaluator(sources[0], None, Extractor(), metrics=["fid"], force=True)(
+        images(FEATURES, 4), weights="raw"
+    )
+    assert dict(forced.protocol.extra) == {"force": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(metrics=["fdi"]), "unknown metric.*fdi; there are score, fid"),
+        (dict(metrics=[]), "at least one of score"),
+        (dict(test=None), "test set is needed by the metric 'nearest'"),
+        (dict(test=None, metrics=["fid"], reference="test"), "test set is the reference"),
+        (dict(classifier=None, metrics=["fid", "ms_ssim"]), "metrics fid need an extractor"),
+    ],
+)
+def test_rejects(sources, arguments, message):
+    given = {"train": sources[0], "test": sources[1], "classifier": Extractor(), **arguments}
+    with pytest.raises(ValueError, match=message):
+        metrics.Evaluator(given.pop("train"), given.pop("test"), given.pop("classifier"), **given)
+
+
+def test_small_images_have_no_ms_ssim():
+    small = data.from_arrays(np.random.default_rng(0).random((30, 8, 8, 1)))
+    with pytest.raises(ValueError, match="at least 11 pixels"):
+        metrics.Evaluator(small, None, None, metrics=["ms_ssim"])(small.images(), weights="raw")
+
+
+def test_progress_is_told(sources):
+    said = []
+    run = metrics.InProcess(said.append, every=0.0)
+    run(
+        functools.partial(metrics.Statistics, ("rows",), 600),
+        metrics.Walk(lambda a, b: images(b - a, 0), 600, Extractor()),
+        "x",
+    )
+    assert said[0].startswith("x: 256 of 600 images, about") and len(said) == 3

@@ -1,0 +1,73 @@
+"""Statistics of real images, kept on disk: computed once for each protocol, and again where the file is damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfgen.metrics._files import write_whole
+
+_FORMAT = 1
+
+
+class Cache:
+    """Arrays by name under a key, one file for each: a line of JSON (format, key, sha256), then an .npz.
+
+    Args:
+      folder: made where it is missing.
+      report: function of one line of text.
+    """
+
+    def __init__(self, folder, report: Callable[[str], None] = print):
+        self.folder, self.report = Path(folder).expanduser(), report
+
+    def path(self, key: dict) -> Path:
+        """Where the arrays of `key` (plain values by name) are kept."""
+        return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()}.stats"
+
+    def get(self, key: dict, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The arrays of `key`: those on disk, or else what `make()` gives, which is then kept.
+
+        A file that is damaged is reported and replaced. A folder that cannot be written is reported; the numbers do not
+        depend on it.
+        """
+        path = self.path(key)
+        if path.exists():
+            try:
+                return self._read(path, key)
+            except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+                self.report(f"{path} is damaged ({error}): the real side is computed again")
+        arrays = make()
+        try:
+            self._write(path, key, arrays)
+        except OSError as error:
+            self.report(f"{path} could not be written ({error}): the real side will be computed again next time")
+        return arrays
+
+    def _read(self, path: Path, key: dict) -> dict[str, np.ndarray]:
+        header, _, content = path.read_bytes().partition(b"\n")
+        header = json.loads(header)
+        if header["format"] != _FORMAT or header["key"] != json.loads(_text(key)):
+            raise ValueError("it is of another format or key")
+        if hashlib.sha256(content).hexdigest() != header["sha256"]:
+            raise ValueError("its checksum does not hold")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    def _write(self, path: Path, key: dict, arrays: dict[str, np.ndarray]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        content = buffer.getvalue()
+        header = {"format": _FORMAT, "key": json.loads(_text(key)), "sha256": hashlib.sha256(content).hexdigest()}
+        write_whole(path, json.dumps(header, sort_keys=True).encode() + b"\n" + content)
+
+
+def _text(key: dict) -> str:
+    return json.dumps(key, sort_keys=True)

@@ -1,0 +1,319 @@
+"""Feature extractors by path: Inception-v3 for FID and inception score, VGG-16 for perceptual path length.
+
+An extractor is any object with
+    image_shape   (H, W, C) of the images that it takes, or None for any size with 1 or 3 channels
+    description   network, weights and resize rule in a few words, for protocols
+    weights_hash  sha256 of its weights
+    kind          "classifier", "inception" or "keras_inception"; it names the Fréchet distance
+    num_logits    number of logits, 0 for none
+    outputs(images float32 [N, H, W, C] in [0, 1]) -> (features [N, F], logits [N, K] or None)
+The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default.
+
+Published FID numbers rest on one network, the Inception of 2015-12-05 with 1,008 outputs, as a frozen TensorFlow graph.
+Its features are pool_3 (2,048 wide); the inception score takes pool_3 times the softmax weights without the bias. Pixels
+are rounded to 8 bits, resized to 299x299 as the original code does it (bilinear without antialiasing, TensorFlow 1's
+corners), and given as (x - 128) / 128. Keras' own ImageNet weights are another network: its distances are a measure of
+their own and not comparable with any published FID.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.metrics._checks import image_batch
+from tfgen.metrics._files import weights_file
+
+INCEPTION_FILE = "classify_image_graph_def.pb"
+INCEPTION_URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+KERAS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
+VGG_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+SIDE = 299
+RESIZE = ("bilinear_tf1", "bicubic_antialias")
+_WHAT = {
+    "inception": f"the Inception of published FID numbers ({INCEPTION_FILE}, in {INCEPTION_URL}; or a SavedModel or .keras "
+    "file of it)",
+    "keras-inception": f"Keras' ImageNet weights of Inception-v3 ({KERAS_FILE}; not comparable with published FID)",
+    "vgg16": f"Keras' ImageNet weights of VGG-16 ({VGG_FILE})",
+}
+
+
+def inception(weights, *, kind: str = "inception", resize: str = "bilinear_tf1", **files):
+    """The Inception extractor whose weights are in a file.
+
+    Args:
+      weights: path or URL. For kind "inception" the published frozen graph (.pb, or the .tgz that holds it), or a
+        SavedModel folder or .keras file of the same network; for "keras-inception" the .h5 file of keras.applications.
+      kind: "inception" or "keras-inception".
+      resize: see `GraphInception`.
+      **files: sha256_expected, allow_download, cache, report of `weights_file`.
+
+    Raises:
+      ValueError: no such file, a file that is no such network, a wrong checksum, or a URL that may not be fetched.
+    """
+    if kind not in ("inception", "keras-inception"):
+        raise ValueError(f"kind must be 'inception' or 'keras-inception'; received {kind!r}")
+    path, digest = weights_file(_WHAT[kind], weights, **files)
+    if kind == "keras-inception":
+        return KerasInception(path, digest, resize=resize)
+    if path.is_dir() or path.suffix == ".keras":
+        return SavedInception(path, digest, resize=resize)
+    return GraphInception(path, digest, resize=resize)
+
+
+class _Inception:
+    """What the three share: the images' way in."""
+
+    image_shape, kind, num_logits, batch = None, "inception", 0, 64
+
+    def __init__(self, digest: str, resize: str, name: str):
+        if resize not in RESIZE:
+            raise ValueError(f"resize must be one of {', '.join(RESIZE)}; received {resize!r}")
+        self.weights_hash, self.resize = digest, resize
+        self.description = f"{name}, {resize} to {SIDE}x{SIDE}"
+
+    def outputs(self, images) -> tuple[np.ndarray, np.ndarray | None]:
+        """(features float32 [N, F], logits float32 [N, K] or None) of images [N, H, W, 1 or 3] in [0, 1]."""
+        images = image_batch(images, "images")
+        if images.shape[3] not in (1, 3):
+            raise ValueError(f"images must have 1 or 3 channels; received shape {images.shape}")
+        channels = 3 // images.shape[3]  # grey becomes three equal channels
+        parts = [
+            self._run(images[start : start + self.batch].repeat(channels, axis=3))
+            for start in range(0, len(images), self.batch)
+        ]
+        features, logits = zip(*parts, strict=True)
+        return np.concatenate(features), None if logits[0] is None else np.concatenate(logits)
+
+    def _run(self, images):
+        raise NotImplementedError
+
+
+def prepared(images, resize: str, scale: str = "128"):
+    """Tensor float32 [N, 299, 299, 3] for Inception, of images [N, H, W, 3] in [0, 1].
+
+    Args:
+      resize: "bilinear_tf1": as published; "bicubic_antialias": the anti-aliased rule of Parmar et al. 2021
+        (arXiv 2104.11222), in floating point.
+      scale: "128": (x - 128) / 128 of x in 0 ... 255, as published; "unit": 2 x - 1 of x in [0, 1], as Keras does it.
+    """
+    images = tf.round(255.0 * tf.convert_to_tensor(images, tf.float32))
+    if resize == "bilinear_tf1":
+        images = tf.raw_ops.ResizeBilinear(images=images, size=[SIDE, SIDE], align_corners=False, half_pixel_centers=False)
+    else:
+        images = tf.clip_by_value(tf.image.resize(images, [SIDE, SIDE], "bicubic", antialias=True), 0.0, 255.0)
+    images = (images - 128.0) / 128.0 if scale == "128" else images / 127.5 - 1.0
+    return tf.ensure_shape(images, (None, SIDE, SIDE, 3))
+
+
+class GraphInception(_Inception):
+    """The frozen graph of 2015-12-05, or one with the same names: Mul (input), pool_3, softmax/logits/MatMul or logits.
+
+    Args:
+      path: the .pb file, or the .tgz that holds it.
+      digest: sha256 of the file.
+      resize: "bilinear_tf1", as all numbers that are called FID without more, or "bicubic_antialias" ("clean").
+    """
+
+    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+        super().__init__(digest, resize, "inception-v3-2015-12-05")
+        definition, path = tf.compat.v1.GraphDef(), Path(path)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # protobuf only warns of bytes that it could not read
+                definition.ParseFromString(_graph_bytes(path))
+        except Exception as error:  # protobuf has its own exceptions, which differ by implementation
+            raise ValueError(f"{path} is no frozen TensorFlow graph ({type(error).__name__}: {error})") from error
+        names = {node.name for node in definition.node}
+        if missing := sorted({"Mul", "pool_3"} - names):
+            raise ValueError(f"{path} is not the Inception graph of 2015-12-05: it has no {' and no '.join(missing)}")
+        # A session and not a function: the old graph has operations that only graphs of its own age may hold.
+        graph = tf.Graph()
+        with graph.as_default():
+            self._images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
+            tf.import_graph_def(definition, input_map={"Mul:0": prepared(self._images, resize)}, name="")
+        self._session = tf.compat.v1.Session(graph=graph)
+        self._fetches, self._weights = [graph.get_tensor_by_name("pool_3:0")], None
+        if "softmax/logits/MatMul" in names:
+            # The graph itself reshapes to one image here, so the product is taken outside.
+            weights = graph.get_operation_by_name("softmax/logits/MatMul").inputs[1]
+            self._weights = self._session.run(weights)
+            self.num_logits = self._weights.shape[1]
+        elif "logits" in names:
+            self._fetches.append(graph.get_tensor_by_name("logits:0"))
+            self.num_logits = int(self._fetches[1].shape[-1])
+
+    def _run(self, images):
+        features, *logits = self._session.run(self._fetches, {self._images: images})
+        features = features.reshape(len(images), -1)
+        if self._weights is not None:
+            logits = [features @ self._weights]
+        return features, logits[0] if logits else None
+
+
+def _graph_bytes(path: Path) -> bytes:
+    if path.suffix not in (".tgz", ".gz"):
+        return path.read_bytes()
+    with tarfile.open(path) as archive:
+        member = next((m for m in archive if m.name.endswith(".pb")), None)
+        if member is None:
+            raise ValueError("the archive holds no .pb file")
+        return archive.extractfile(member).read()
+
+
+class SavedInception(_Inception):
+    """The same network as a SavedModel folder or a .keras file, given images as `prepared` makes them.
+
+    Of its outputs, by name, "features" or "pool_3" (averaged over pixels if of rank 4) and, where there, "logits"; of a
+    network with one output that, with two without names features and logits.
+    """
+
+    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+        super().__init__(digest, resize, "inception-v3 by path")
+        self._function = _saved_function(Path(path))
+        features, logits = self._run(np.zeros((1, 8, 8, 3), np.float32))
+        if features.ndim != 2:
+            raise ValueError(f"{path}: features must have rank 2 or 4; received shape {features.shape}")
+        self.num_logits = 0 if logits is None else logits.shape[1]
+
+    def _run(self, images):
+        features, logits = self._function(prepared(images, self.resize))
+        if features.shape.rank == 4:
+            features = tf.reduce_mean(features, axis=[1, 2])
+        return features.numpy(), None if logits is None else logits.numpy()
+
+
+def _saved_function(path: Path):
+    """Function of prepared images -> (features, logits or None)."""
+    if path.suffix == ".keras":
+        import keras
+
+        network = keras.saving.load_model(path, compile=False)
+        return lambda images: _named_outputs(network(images, training=False), path)
+    if not (path / "saved_model.pb").exists():
+        raise ValueError(f"{path} is no SavedModel: it has no saved_model.pb")
+    loaded = tf.saved_model.load(str(path))
+    if "serving_default" not in loaded.signatures:
+        raise ValueError(f"{path} has no signature serving_default; it has {sorted(loaded.signatures)}")
+    function = loaded.signatures["serving_default"]
+    inputs = list(function.structured_input_signature[1])
+    if len(inputs) != 1:
+        raise ValueError(f"{path}: the signature must have the images as its only input; received {inputs}")
+
+    def call(images):
+        call.kept = loaded  # its variables live no longer than it does
+        return _named_outputs(function(**{inputs[0]: images}), path)
+
+    return call
+
+
+def _named_outputs(outputs, path):
+    if isinstance(outputs, (list, tuple)):
+        outputs = dict(zip(("features", "logits"), outputs, strict=False))
+    if not isinstance(outputs, dict):
+        outputs = {"features": outputs}
+    if len(outputs) == 1:
+        return next(iter(outputs.values())), None
+    for name in ("features", "pool_3"):
+        if name in outputs:
+            return outputs[name], outputs.get("logits")
+    raise ValueError(f"{path}: none of the outputs is called features or pool_3; received {sorted(outputs)}")
+
+
+class KerasInception(_Inception):
+    """keras.applications' Inception-v3 with its own ImageNet weights: not comparable with any published FID.
+
+    Args:
+      path: the .h5 file of weights, with the top; None: random weights, for tests of the way through it.
+      digest: sha256 of the file.
+    """
+
+    kind = "keras_inception"
+
+    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+        import keras
+
+        super().__init__(digest, resize, "keras-imagenet-inception-v3 (not comparable with published FID)")
+        network = keras.applications.InceptionV3(weights=None, classifier_activation=None)
+        if path is not None:
+            _load_keras_weights(network, path)
+        network = keras.Model(network.inputs, [network.get_layer("avg_pool").output, network.output])
+        self._network, self.num_logits = network, int(network.outputs[1].shape[-1])
+        self._function = tf.function(
+            lambda images: network(prepared(images, resize, "unit"), training=False),
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)],
+        )
+
+    def _run(self, images):
+        return tuple(output.numpy() for output in self._function(images))
+
+
+def _load_keras_weights(network, path) -> None:
+    try:
+        network.load_weights(str(path))
+    except Exception as error:  # h5py and Keras raise many kinds
+        raise ValueError(f"{path} does not hold the weights of {network.name} ({type(error).__name__}: {error})") from error
+
+
+class VGGDistance:
+    """Perceptual distance on VGG-16, in the form of LPIPS (Zhang et al. 2018, arXiv 1801.03924), for path lengths.
+
+    Of relu1_2, 2_2, 3_3, 4_3 and 5_3, each scaled to unit length over its channels: the squared difference, weighted by
+    channel, averaged over pixels, summed over the five. With Keras' ImageNet weights and without learnt channel weights
+    it is of LPIPS' form but not LPIPS: path lengths compare among themselves only.
+
+    Args:
+      weights: path or URL of the .h5 file of keras.applications, without the top.
+      channel_weights: five float arrays [C], C = 64, 128, 256, 512, 512; None: 1 / C, the mean over channels.
+      **files: sha256_expected, allow_download, cache, report of `weights_file`.
+    """
+
+    LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
+    WIDTHS = (64, 128, 256, 512, 512)
+
+    def __init__(self, weights, *, channel_weights=None, **files):
+        path, digest = weights_file(_WHAT["vgg16"], weights, **files)
+        self._build(path, channel_weights)
+        self.weights_hash = digest
+        self.description = f"vgg16-keras, {'mean over channels' if channel_weights is None else 'channel weights given'}"
+
+    def _build(self, path, channel_weights):
+        import keras
+
+        if channel_weights is None:
+            channel_weights = [np.full(width, 1.0 / width) for width in self.WIDTHS]
+        shapes = [np.shape(w) for w in channel_weights]
+        if shapes != [(width,) for width in self.WIDTHS]:
+            raise ValueError(f"channel_weights must be five vectors of {self.WIDTHS} numbers; received shapes {shapes}")
+        network = keras.applications.VGG16(include_top=False, weights=None)
+        if path is not None:
+            _load_keras_weights(network, path)
+        network = keras.Model(network.inputs, [network.get_layer(name).output for name in self.LAYERS])
+        weights = [tf.constant(w, tf.float32) for w in channel_weights]
+
+        def distance(a, b):
+            maps = network(keras.applications.vgg16.preprocess_input(255.0 * tf.concat([a, b], axis=0)), training=False)
+            total = 0.0
+            for features, weight in zip(maps, weights, strict=True):
+                length = tf.sqrt(tf.reduce_sum(features**2, axis=-1, keepdims=True))
+                a_unit, b_unit = tf.split(features / (length + 1e-10), 2)
+                total += tf.reduce_mean(tf.reduce_sum(weight * (a_unit - b_unit) ** 2, axis=-1), axis=[1, 2])
+            return total
+
+        spec = tf.TensorSpec([None, None, None, 3], tf.float32)
+        self._distance = tf.function(distance, input_signature=[spec, spec])
+
+    def __call__(self, a, b) -> np.ndarray:
+        """float32 [B] of images a, b [B, H, W, 1 or 3] in [0, 1], of at least 32 pixels."""
+        a, b = image_batch(a, "a"), image_batch(b, "b")
+        if a.shape != b.shape or a.shape[3] not in (1, 3) or min(a.shape[1:3]) < 32:
+            raise ValueError(
+                f"a and b must be [B, H, W, 1 or 3] of one shape, 32 pixels or more; received {a.shape}, {b.shape}"
+            )
+        if a.shape[3] == 1:
+            a, b = a.repeat(3, axis=3), b.repeat(3, axis=3)
+        return self._distance(a, b).numpy()
