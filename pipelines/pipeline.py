@@ -40,13 +40,13 @@ class Branch:
         return self.preset.replace("/", "-")
 
 
-def code_hash(*packages):
-    """Hash of the Python files of `packages` (folders beside this one): a part of the cache keys, so that a component
+def code_hash(*places):
+    """Hash of the Python files at `places` (files, or folders, beside this one): a part of the cache keys, so that a component
     runs again when the code that made its result has changed."""
     root = pathlib.Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for package in packages:
-        for path in sorted((root / package).rglob("*.py")):
+    for place in places:
+        for path in sorted((root / place).rglob("*.py")) or [root / place]:
             digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -186,7 +186,7 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         num_samples=num_samples,
         seed=seed,
         thresholds=branch.thresholds,
-        code=code_hash("tfgen", "pipelines/components/generative_evaluator"),
+        code=code_hash("tfgen", "pipelines/components/generative_evaluator", "pipelines/combine.py"),
     ).with_id(f"GenerativeEvaluator.{slug}")
     validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("serving"))
     if validator is not None:

@@ -12,7 +12,6 @@ from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
 from tfgen.models.base import GenerativeModel, encode_png, parse_integers
 
-
 MOST_STEPS = 10  # in one graph where steps differ: each is there in full, and TensorFlow refuses more than about 30
 
 
