@@ -41,8 +41,8 @@ class Branch:
 
 
 def code_hash(*places):
-    """Hash of the Python files at `places` (files, or folders, beside this one): a part of the cache keys, so that a component
-    runs again when the code that made its result has changed."""
+    """Hash of the Python files at `places` (files or folders): a part of the cache keys, so that a component runs again when
+    the code that made its result has changed."""
     root = pathlib.Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for place in places:
