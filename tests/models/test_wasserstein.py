@@ -197,3 +197,15 @@ def test_missing_labels_are_named():
     model.compile()
     with pytest.raises(ValueError, match="needs `label`"):
         model.fit(tf.data.Dataset.from_tensors(images()), verbose=0)
+
+
+def test_averaged_weights_move_with_the_generators_turns_alone():
+    model = WGANGP(**MLP)
+    model.compile(ema_decay=0.9)
+    data = tf.data.Dataset.from_tensors(images()).repeat()
+    before = [v.numpy() for v in model.ema.shadows]
+    model.fit(data, steps_per_epoch=4, verbose=0)
+    for shadow, old in zip(model.ema.shadows, before, strict=True):
+        np.testing.assert_array_equal(shadow.numpy(), old)
+    model.fit(data, steps_per_epoch=1, verbose=0)
+    assert any(np.any(shadow.numpy() != old) for shadow, old in zip(model.ema.shadows, before, strict=True))

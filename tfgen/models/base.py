@@ -137,7 +137,7 @@ class GenerativeModel(keras.Model):
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
-        if self.ema is not None:
+        if self.ema is not None and self.averages_turn():
             self.ema.update(self.step)
         self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
@@ -156,6 +156,10 @@ class GenerativeModel(keras.Model):
         gradients = tape.gradient(loss, [v.value for v in variables], output_gradients=seed)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return outputs
+
+    def averages_turn(self):
+        """Whether the step that is being traced moves the averaged weights; not where it leaves the weights alone."""
+        return True
 
     def update(self, batch):
         """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}.

@@ -128,6 +128,9 @@ class AdversarialModel(GenerativeModel):
         """Whether step `step` (an int, counted from 0) ends with the generator's turn."""
         return (step + 1) % self.discriminator_steps == 0
 
+    def averages_turn(self):
+        return self._generator_turn
+
     def make_train_function(self, force=False):
         """Keras' own function where all steps are alike; else one graph for each pattern of turns that comes up."""
         if all(self.generator_turn(step) for step in range(100)):
