@@ -283,6 +283,14 @@ def test_initialize_standardises_what_each_layer_gives():
         model.initialize(batch)
 
 
+def test_scales_stay_where_data_does_not_set_them():
+    model = compiled(**LABELLED, scaled_by_data=False)
+    before = [v.numpy() for v in model.discriminator.variables]
+    model.initialize({"image": images(20)})
+    for old, variable in zip(before, model.discriminator.variables, strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+
+
 def test_initialize_of_the_convolutional_networks():
     model = ImprovedGAN(
         image_shape=(16, 16, 1), network="conv", widths=(4, 6), generator_widths=(6, 4, 4), latent_dim=3, num_labels=3,
