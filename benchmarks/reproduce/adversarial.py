@@ -26,6 +26,9 @@ RUNS = {
     "wgan_gp_mnist": ("wgan-gp/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
     "sngan_mnist": ("sngan/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
 }
+TUNING = {
+    "wgan_gp_mnist": "five critic steps a turn, 30,000 in all at 3e-4, gave a score of 8.10; this is the second setting",
+}
 
 if __name__ == "__main__":
     name = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -34,4 +37,5 @@ if __name__ == "__main__":
     preset, data, gates = RUNS[name]
     command = module_command("benchmarks.reproduce.adversarial")
     several = {"seeds": (0, 1), "rank": _SCORE} if name in TWO_SEEDS else {}
-    main(name, preset, adversarial, gates, data=data, tuning="none", argv=sys.argv[2:], command=command, **several)
+    tuning = TUNING.get(name, "none")
+    main(name, preset, adversarial, gates, data=data, tuning=tuning, argv=sys.argv[2:], command=command, **several)

@@ -398,14 +398,39 @@ def table_feature_matching(found):
     return f"{table(head, rows)}\n\nOne number for each of the seeds {seeds}; the line of the figure is their mean."
 
 
-# name: (measure, draw, table); instead of a function that measures, the record of another module.
+# name: (measure, draw, table, what the figure shows); instead of a function that measures, the record of another module.
 CLAIMS = {
-    "saturating": (saturating, draw_saturating, table_saturating),
-    "clipping": (clipping, draw_numbers(_FCD, _SCORE, "recall"), table_numbers),
-    "spectral": (spectral, draw_numbers(_FCD, "train_seconds"), table_numbers),
-    "gaussians": (gaussians, draw_gaussians, table_gaussians),
-    "feature-matching": ("semi_supervised_digits", draw_feature_matching, table_feature_matching),
-    "infogan": ("infogan_digits", draw_infogan, table_infogan),
+    "saturating": (
+        saturating,
+        draw_saturating,
+        table_saturating,
+        "Norm of the generator's gradient over the steps for both losses",
+    ),
+    "clipping": (
+        clipping,
+        draw_numbers(_FCD, _SCORE, "recall"),
+        table_numbers,
+        "Fréchet classifier distance, score and recall of three seeds each",
+    ),
+    "spectral": (
+        spectral,
+        draw_numbers(_FCD, "train_seconds"),
+        table_numbers,
+        "Fréchet classifier distance and seconds of training, three seeds each",
+    ),
+    "gaussians": (gaussians, draw_gaussians, table_gaussians, "Samples over the modes for both mixtures and both critics"),
+    "feature-matching": (
+        "semi_supervised_digits",
+        draw_feature_matching,
+        table_feature_matching,
+        "Test error over the number of labels, with and without unlabelled images",
+    ),
+    "infogan": (
+        "infogan_digits",
+        draw_infogan,
+        table_infogan,
+        "Accuracy of the code as a classifier over the bound on its information",
+    ),
 }
 
 
@@ -435,7 +460,7 @@ def main():
     parser.add_argument("--workdir", default="runs", help="where run folders go")
     parser.add_argument("--steps", type=int, help="of clipping and gaussians, for a shorter run")
     args = parser.parse_args()
-    measure, draw, as_table = CLAIMS[args.claim]
+    measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
     if callable(measure):
         started = time.perf_counter()
@@ -461,7 +486,7 @@ def main():
     figure = draw(found, args)
     figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
     plt.close(figure)
-    fill(args.docs / "claims.md", args.claim, as_table(found))
+    fill(args.docs / "claims.md", args.claim, f"![{shown}](images/claim_{slug}.png)\n\n{as_table(found)}")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ def mnist(argv):
 
     main(
         "semi_supervised_mnist", "improved-gan/mnist", measure, {"test_error_percent": ("<=", 2.0)}, data="mnist",
-        tuning="the published settings, but for scales of 1 (with those set by data: 22.3 % after 25,000 steps, the discriminator "
-        "tells all images apart; chosen by the logits of the first 1,200 steps), rate and averaging for a short run",
+        tuning="the published settings, but for scales of 1 (with those set by data: 22.3 % after 25,000 steps, the "
+        "discriminator tells all images apart; chosen by the logits of the first 1,200 steps), rate and averaging "
+        "for a short run",
         argv=argv, command=module_command("benchmarks.reproduce.semi_supervised"),
     )  # fmt: skip
 
