@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.models import DCGAN, EBGAN, GAN, SNGAN, VAE, WGAN, WGANGP, ImprovedGAN, InfoGAN
+from tfgen.models import DCGAN, EBGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, ImprovedGAN, InfoGAN, PixelCNN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,10 @@ class Case:
         centre = 1 + labels * (height - 3) / 2
         blobs = np.exp(-((rows[None] - centre[:, None, None]) ** 2 + (columns[None] - width / 2) ** 2) / 4)
         images = np.clip(blobs[..., None] + 0.1 * rng.random((size, height, width, channels)), 0, 1).astype("float32")
-        return {"image": np.round(images) if self.binary else images, "label": labels}
+        levels = 2 if self.binary else self.args.get("levels")
+        if levels:
+            images = np.round(images * (levels - 1)) / np.float32(levels - 1)
+        return {"image": images, "label": labels}
 
     def conditions(self, num):
         classes = self.args.get("num_classes", 0)
@@ -44,6 +47,7 @@ class Case:
 
 _SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
 _DCGAN = {**_SMALL, "width": 4, "stages": 1}
+_PIXELS = {"image_shape": (8, 8, 1), "width": 4, "depth": 2, "head_width": 8, "first_kernel_size": 3}
 _CONV = {**_SMALL, "width": 4, "network_args": {"stages": 1}}
 
 CASES = {
@@ -89,6 +93,12 @@ CASES = {
         {**_SMALL, "widths": (8,), "generator_widths": (8,), "dropout": (0.1, 0.5), "real_target": 0.9, "reference_size": 3,
          "generator_steps": 2, "num_labels": 3},
         falling="supervised_loss",
+    ),
+    "pixel-cnn-binary": Case(PixelCNN, {**_PIXELS, "levels": 2}, falling="nll", binary=True),
+    "pixel-cnn-colour": Case(PixelCNN, {**_PIXELS, "levels": 5, "image_shape": (6, 5, 3), "num_classes": 3}, falling="nll"),
+    "gated-pixel-cnn": Case(GatedPixelCNN, {**_PIXELS, "levels": 5}, falling="nll"),
+    "gated-pixel-cnn-classes": Case(
+        GatedPixelCNN, {**_PIXELS, "levels": 5, "num_classes": 3, "map_channels": 2}, falling="nll"
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(

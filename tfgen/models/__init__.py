@@ -9,8 +9,12 @@ from tfgen.models.adversarial.sngan import SNGAN
 from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.adversarial.wgan_gp import WGANGP
 from tfgen.models.autoencoders.vae import VAE
+from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
+from tfgen.models.autoregressive.pixel_cnn import PixelCNN
 from tfgen.models.base import GenerativeModel
 
-MODELS = {cls.__name__: cls for cls in (VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP)}
+MODELS = {
+    cls.__name__: cls for cls in (VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN)
+}
 
-__all__ = ["DCGAN", "EBGAN", "GAN", "ImprovedGAN", "InfoGAN", "MODELS", "SNGAN", "VAE", "WGAN", "WGANGP", "GenerativeModel"]
+__all__ = ["MODELS", "GenerativeModel", *MODELS]

@@ -4,6 +4,7 @@ import inspect
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import random
@@ -28,6 +29,7 @@ class GenerativeModel(keras.Model):
     """
 
     loss_names: tuple[str, ...] = ("loss",)
+    num_classes = 0  # of a conditional model
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -264,38 +266,84 @@ class GenerativeModel(keras.Model):
             object.__setattr__(self, "_generate", tf.function(self.generate, reduce_retracing=True))
         return self._generate
 
+    # ---- conditions
+
+    def condition_specs(self):
+        """{argument of `generate`: (field of a batch, tf.TensorSpec)} of what the model must be told beside the seed."""
+        return {"labels": ("label", tf.TensorSpec([None], tf.int32))} if self.num_classes else {}
+
+    def conditions_of(self, batch):
+        """{argument of `generate`: tensor} of a batch of training; ValueError where a field is missing."""
+        return {name: self.field_of(batch, field) for name, (field, _) in self.condition_specs().items()}
+
+    def field_of(self, batch, field):
+        if field not in batch:
+            raise ValueError(
+                f"{type(self).__name__} needs `{field}` in its batches here; received the fields {sorted(batch)}."
+            )
+        return batch[field]
+
+    def one_hot(self, labels):
+        """[B, num_classes] of integer labels; an error, at run time, for a label out of range."""
+        if not self.num_classes:
+            raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
+        if labels is None:
+            raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
+        return tf.one_hot(check_labels(labels, self.num_classes), self.num_classes)
+
+    # ---- export
+
     def signatures(self):
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export."""
+        fields = self.condition_specs()
+        conditions = {name: spec for name, (_, spec) in fields.items()}
         seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
         latent = tf.TensorSpec([None, self.latent_dim], tf.float32)
 
-        def sample(seeds):
-            return {"image": self.generate(seeds)}
+        def sample(seeds, **conditions):
+            return {"image": self.generate(seeds, **conditions)}
 
-        def serving_default(seeds):
-            return {"image_bytes": encode_png(self.generate(seeds))}
+        def serving_default(seeds, **conditions):
+            return {"image_bytes": encode_png(self.generate(seeds, **conditions))}
 
         def latents(seeds):
             return {"latent": self.latents(seeds)}
 
-        def decode(latent):
-            return {"image": self.decode_images(latent)}
+        def decode(latent, **conditions):
+            return {"image": self.decode_images(latent, **conditions)}
 
         def serve_examples(examples):
-            return {"image": self.generate(parse_integers(examples, "seed")["seed"])}
+            specs = {"seed": tf.TensorSpec([None], tf.int64), **dict(fields.values())}
+            features = parse_features(examples, specs)
+            return sample(features["seed"], **{name: features[field] for name, (field, _) in fields.items()})
 
         return {
-            "serving_default": (serving_default, seeds),
-            "sample": (sample, seeds),
+            "serving_default": (serving_default, {**seeds, **conditions}),
+            "sample": (sample, {**seeds, **conditions}),
             "latents": (latents, seeds),
-            "decode": (decode, {"latent": latent}),
+            "decode": (decode, {"latent": latent, **conditions}),
             "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
         }
 
 
-def parse_integers(examples, *names):
-    """{name: int64 [B]} of serialized tf.Examples, string [B]; 0 where an example lacks the feature."""
-    return tf.io.parse_example(examples, {name: tf.io.FixedLenFeature([], tf.int64, 0) for name in names})
+def check_labels(labels, num_classes):
+    """Integer labels [B] as a tensor; ValueError for another dtype or rank, an error at run time for one out of range."""
+    labels = tf.convert_to_tensor(labels)
+    if not labels.dtype.is_integer or labels.shape.rank != 1:
+        raise ValueError(f"labels must be integers [B]; received {labels.dtype.name} {labels.shape}.")
+    in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
+    message = f"Labels must lie in [0, {num_classes}); received a range of"
+    tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])
+    return labels
+
+
+def parse_features(examples, specs):
+    """{name: tensor of specs[name]} of serialized tf.Examples, string [B]; 0 where an example lacks the feature."""
+    features = {}
+    for name, spec in specs.items():
+        dtype = tf.int64 if spec.dtype.is_integer else tf.float32
+        features[name] = tf.io.FixedLenFeature(spec.shape[1:], dtype, np.zeros(spec.shape[1:], dtype.as_numpy_dtype))
+    return {name: tf.cast(value, specs[name].dtype) for name, value in tf.io.parse_example(examples, features).items()}
 
 
 def encode_png(images):

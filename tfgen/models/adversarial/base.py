@@ -10,7 +10,7 @@ from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
 from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
-from tfgen.models.base import GenerativeModel, encode_png, parse_integers
+from tfgen.models.base import GenerativeModel
 
 MOST_STEPS = 10  # in one graph where steps differ: each is there in full, and TensorFlow refuses more than about 30
 
@@ -223,12 +223,7 @@ class AdversarialModel(GenerativeModel):
 
     def update(self, batch):
         if self.num_classes:
-            if "label" not in batch:
-                raise ValueError(
-                    f"{type(self).__name__} with num_classes={self.num_classes} needs `label` in its batches; received "
-                    f"the fields {sorted(batch)}."
-                )
-            batch = {**batch, "one_hot": self.one_hot(batch["label"])}
+            batch = {**batch, "one_hot": self.one_hot(**self.conditions_of(batch))}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
         losses = self.update_discriminator(batch, stream=0)
         if self._generator_turn:
@@ -337,46 +332,9 @@ class AdversarialModel(GenerativeModel):
 
         Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.
         """
-        if self.num_classes and labels is None:
-            raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
-        if labels is not None and not self.num_classes:
-            raise ValueError(f"{type(self).__name__} was built with num_classes=0 and takes no labels.")
-        one_hot = None if labels is None else self.one_hot(labels)
+        one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
         raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
         return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)
-
-    def one_hot(self, labels):
-        """[B, num_classes] of integer labels; an error, at run time, for a label out of range."""
-        labels = tf.convert_to_tensor(labels)
-        if not labels.dtype.is_integer:
-            raise ValueError(f"labels must be integers; received dtype {labels.dtype.name}.")
-        in_range = tf.reduce_all((labels >= 0) & (labels < self.num_classes))
-        message = f"Labels must lie in [0, {self.num_classes}); received a range of"
-        tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])
-        return tf.one_hot(labels, self.num_classes)
-
-    def signatures(self):
-        signatures = super().signatures()
-        if not self.num_classes:
-            return signatures
-        labels = {"labels": tf.TensorSpec([None], tf.int32)}
-
-        def sample(seeds, labels):
-            return {"image": self.generate(seeds, labels=labels)}
-
-        def serving_default(seeds, labels):
-            return {"image_bytes": encode_png(self.generate(seeds, labels=labels))}
-
-        def decode(latent, labels):
-            return {"image": self.decode_images(latent, labels=labels)}
-
-        def serve_examples(examples):
-            features = parse_integers(examples, "seed", "label")
-            return {"image": self.generate(features["seed"], labels=features["label"])}
-
-        functions = {"sample": sample, "serving_default": serving_default, "decode": decode}
-        labelled = {name: (function, {**signatures[name][1], **labels}) for name, function in functions.items()}
-        return {**signatures, **labelled, "serve_examples": (serve_examples, signatures["serve_examples"][1])}
 
 
 class FreeNetworkModel(AdversarialModel):

@@ -37,6 +37,7 @@ from tfgen import losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
+from tfgen.models.base import check_labels
 from tfgen.models.preset import Preset, held_decay
 
 
@@ -149,24 +150,10 @@ class ImprovedGAN(AdversarialModel):
 
     def update(self, batch):
         if self.num_labels:
-            if "label" not in batch:
-                raise ValueError(
-                    f"ImprovedGAN with num_labels={self.num_labels} needs `label` in its batches; received the fields "
-                    f"{sorted(batch)}."
-                )
-            label = self._check_labels(batch["label"])
+            label = check_labels(self.field_of(batch, "label"), self.num_labels)
             unlabelled = self.check_images(batch.get("unlabelled", batch["image"]))
             batch = {"image": unlabelled, "label": label, "labelled": 2.0 * batch["image"] - 1.0}
         return super().update(batch)
-
-    def _check_labels(self, labels):
-        labels = tf.convert_to_tensor(labels)
-        if not labels.dtype.is_integer or labels.shape.rank != 1:
-            raise ValueError(f"label must be integers [B]; received {labels.dtype.name} {labels.shape}.")
-        in_range = tf.reduce_all((labels >= 0) & (labels < self.num_labels))
-        message = f"Every `image` needs a label in [0, {self.num_labels}) (others go into `unlabelled`); received a range of"
-        tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])
-        return labels
 
     def discriminator_terms(self, batch, real, fake, latents):
         if not self.num_labels:

@@ -1,0 +1,246 @@
+"""The family of autoregressive models: p(x) is a product over pixels, each given those before it in raster order."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.distributions.pixels import CategoricalPixels
+from tfgen.models.base import GenerativeModel
+from tfgen.sampling.cached import Whole, scan
+
+
+class AutoregressiveModel(GenerativeModel):
+    """Trained on the exact likelihood of images whose values are `levels` equal steps in [0, 1], 0 and 1 among them.
+
+    A subclass builds its layers in the constructor, ends it with `build_network()`, and implements `network`. The latents
+    are the uniform numbers from which the pixels are drawn, [H * W * uniforms of a pixel]; see `tfgen.distributions.pixels`.
+
+    Args:
+        image_shape: (H, W, C).
+        levels: grey levels of a channel; 2 for binary images.
+        num_classes: 0, or the number of classes of a conditional model (batches then need `label`).
+        **kwargs: see `GenerativeModel`.
+    """
+
+    loss_names = ("nll", "bits_per_dim")
+
+    def __init__(self, *, image_shape, levels=256, num_classes=0, **kwargs):
+        super().__init__(image_shape=image_shape, **kwargs)
+        for name, value, least in (("levels", levels, 2), ("num_classes", num_classes, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}; received {value!r}.")
+        self.levels, self.num_classes = levels, num_classes
+        self.likelihood = self.make_likelihood()
+        self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
+
+    def make_likelihood(self):
+        return CategoricalPixels(self.levels, self.image_shape[-1])
+
+    def network(self, x, scope, condition=None, training=False):
+        """Parameters of all pixels' distributions, [B, H, W, P] of the compute dtype: pixel-level.
+
+        Args:
+            x: what `prepare` makes of the images.
+            scope: see `tfgen.sampling.cached`; all that crosses positions goes through it.
+            condition: what `condition` gives, or None.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement network(x, scope, condition).")
+
+    def condition(self, labels=None):
+        """What the network is told of the conditions of a batch: None, or the labels as one-hot rows [B, K]."""
+        return None if labels is None and not self.num_classes else self.one_hot(labels)
+
+    def build_network(self):
+        """Builds all layers, by one pass over the smallest batch."""
+        conditions = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, (_, spec) in self.condition_specs().items()}
+        found = self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), self.condition(**conditions))
+        if found.shape[1:] != (*self.image_shape[:2], self.likelihood.num_parameters):
+            raise ValueError(
+                f"{self.likelihood.num_parameters} parameters a pixel expected; the network gives {found.shape}."
+            )
+        self.built = True
+
+    # ---- images and levels
+
+    def levels_of(self, images):
+        """Levels float32 [B, H, W, C] of images in [0, 1]; an error, at run time, for values between the levels."""
+        scaled = self.check_images(images) * (self.levels - 1)
+        levels = tf.round(scaled)
+        distance = tf.reduce_max(tf.abs(scaled - levels))
+        message = f"Images must have the values k / {self.levels - 1} of levels={self.levels}; one is off by, in levels,"
+        tf.debugging.Assert(distance <= 1e-3, [message, distance])
+        return levels
+
+    def images_of(self, levels):
+        return levels / (self.levels - 1)
+
+    def prepare(self, levels):
+        """The network's input, in [-1, 1], of levels [..., C]."""
+        return tf.cast(2.0 * self.images_of(levels) - 1.0, self.compute_dtype)
+
+    # ---- likelihood
+
+    def distribution(self, images, **conditions):
+        """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values before each.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            **conditions: e.g. `labels` int [B], where the model takes any.
+
+        Returns:
+            a TensorFlow Probability distribution: batch shape [B], event shape [H, W, C], values are levels 0, 1, ...
+        """
+        return self._distribution(self.levels_of(images), conditions)
+
+    def _distribution(self, levels, conditions, training=False):
+        parameters = self.network(self.prepare(levels), Whole(), self.condition(**conditions), training=training)
+        return self.likelihood.distribution(tf.cast(parameters, tf.float32))
+
+    def log_prob(self, images, **conditions):
+        """log p(x), float32 [B], nats per image; see `distribution`."""
+        levels = self.levels_of(images)
+        return self._distribution(levels, conditions).log_prob(levels)
+
+    def bits_per_dim(self, images, **conditions):
+        """-log2 p(x) per pixel and channel, float32 [B]; see `distribution`."""
+        return -self.log_prob(images, **conditions) / (math.prod(self.image_shape) * math.log(2.0))
+
+    def call(self, images, training=False):
+        return self.log_prob(images)
+
+    # ---- training
+
+    def _losses(self, batch, training):
+        levels = self.levels_of(batch["image"])
+        log_prob = self._distribution(levels, self.conditions_of(batch), training).log_prob(levels)
+        nll = -tf.reduce_mean(log_prob)
+        return {"nll": nll, "bits_per_dim": nll / (math.prod(self.image_shape) * math.log(2.0))}
+
+    def update(self, batch):
+        """A step on bits per dimension: their gradient, and so its clipping, does not depend on the size of images."""
+
+        def loss_fn():
+            losses = self._losses(batch, training=True)
+            return losses["bits_per_dim"], losses
+
+        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+
+    def test_step(self, data):
+        for name, value in self._losses(self.as_batch(data), training=False).items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+
+    # ---- sampling
+
+    def latents(self, seeds):
+        return random.uniform(random.key(seeds), self.latent_dim)
+
+    def decode_images(self, latents, **conditions):
+        """Images float32 [B, H, W, C] in [0, 1] of uniforms [B, latent_dim] in (0, 1), with caches."""
+        return self.images_of(self.draw_levels(latents, self.condition(**conditions)))
+
+    @tf.autograph.experimental.do_not_convert
+    def draw_levels(self, latents, condition=None, known=None, mask=None, keep_parameters=False):
+        """Levels float32 [B, H, W, C] of uniforms [B, latent_dim]; where mask [B, H, W] is true those of `known` stay.
+
+        Returns:
+            the levels; with `keep_parameters` a pair of them and the parameters float32 [B, H, W, P] of every pixel at its
+            turn. Those of `network` for the same image are equal.
+        """
+        batch, (height, width, _) = tf.shape(latents)[0], self.image_shape
+        uniforms = tf.reshape(latents, [batch, height, width, self.likelihood.num_uniforms])
+
+        def choose(parameters, pixel, channel, row, column):
+            drawn = self.likelihood.draw(parameters, uniforms[:, row, column], pixel, channel)
+            if known is None:
+                return drawn
+            return tf.where(mask[:, row, column, None], known[:, row, column], drawn)
+
+        return scan(
+            lambda x, scope: self.network(x, scope, condition), choose, batch=batch, shape=self.image_shape,
+            passes=self.likelihood.passes, prepare=self.prepare, dtype=self.compute_dtype, keep_parameters=keep_parameters,
+        )  # fmt: skip
+
+    def complete(self, known, mask, num=1, seed=0, **conditions):
+        """Draws what is unknown of images. Known pixels stay exactly, and are seen by those behind them in raster order.
+
+        A known pixel behind an unknown one does not influence it. So this is a draw from p(unknown | known) where the known
+        ones come first, as the upper rows do (van den Oord et al. 2016, arXiv:1601.06759, figure 1).
+
+        Args:
+            known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; the values of unknown pixels do not matter.
+            mask: bool [H, W] or [B, H, W], true where `known` is known.
+            num: completions of each image.
+            seed: int; completion k is a function of (seed, k) and of its image.
+            **conditions: e.g. `labels` int [B], where the model takes any.
+
+        Returns:
+            float32 [num, H, W, C] or [B, num, H, W, C].
+
+        Raises:
+            ValueError: shapes that do not fit; num below 1.
+        """
+        known, mask = tf.convert_to_tensor(known), tf.convert_to_tensor(mask)
+        single = known.shape.rank == 3
+        known = self.check_images(known[None] if single else known)
+        height, width, _ = self.image_shape
+        if mask.dtype != tf.bool or mask.shape.rank not in (2, 3) or mask.shape[-2:] != (height, width):
+            raise ValueError(
+                f"mask must be bool [{height}, {width}], or one for each image, true where known; received "
+                f"{mask.dtype.name} {mask.shape}."
+            )
+        if mask.shape.rank == 3 and not mask.shape[:1].is_compatible_with(known.shape[:1]):
+            raise ValueError(f"As many masks as images are needed; received {mask.shape[0]} and {known.shape[0]}.")
+        if num < 1:
+            raise ValueError(f"num must be at least 1; received {num}.")
+        batch = known.shape[0]
+        seeds = tf.tile(tf.range(num, dtype=tf.int64) + (int(seed) << 32), [batch])
+        known = tf.repeat(known, num, axis=0)
+        mask = tf.repeat(tf.broadcast_to(mask, [batch, *mask.shape[-2:]]), num, axis=0)
+        conditions = {name: tf.repeat(tf.convert_to_tensor(value), num, axis=0) for name, value in conditions.items()}
+        images = self.complete_function(seeds, known, mask, **conditions)
+        return images if single else tf.reshape(images, [batch, num, *self.image_shape])
+
+    def complete_rows(self, seeds, known, mask, **conditions):
+        """One completion for each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]; see `complete`."""
+        keep = mask[..., None]
+        levels = self.levels_of(tf.where(keep, known, 0.0))
+        drawn = self.draw_levels(self.latents(seeds), self.condition(**conditions), levels, mask)
+        return tf.where(keep, known, self.images_of(drawn))
+
+    @property
+    def complete_function(self):
+        """`complete_rows` as a graph, traced once."""
+        if not hasattr(self, "_complete"):
+            object.__setattr__(self, "_complete", tf.function(self.complete_rows, reduce_retracing=True))
+        return self._complete
+
+    def signatures(self):
+        conditions = {name: spec for name, (_, spec) in self.condition_specs().items()}
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
+        # Not bool: numbers are what JSON clients send for a picture.
+        known = {"mask": tf.TensorSpec([None, *self.image_shape[:2]], tf.float32)}
+
+        def log_prob(image, **conditions):
+            return {"log_prob": self.log_prob(image, **conditions)}
+
+        def complete(seeds, image, mask, **conditions):
+            return {"image": self.complete_rows(seeds, self.check_images(image), mask > 0.5, **conditions)}
+
+        return {
+            **super().signatures(),
+            "log_prob": (log_prob, {**image, **conditions}),
+            "complete": (complete, {**seeds, **image, **known, **conditions}),
+        }
+
+
+def lower_half(height, width):
+    """The mask bool [height, width] of images whose upper half is known, for `complete`."""
+    return np.broadcast_to(np.arange(height)[:, None] < height // 2, [height, width])
