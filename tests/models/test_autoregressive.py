@@ -144,7 +144,7 @@ def test_conditions_reach_every_pixel(name):
 
 
 BAD = {
-    "between levels": (lambda model: model.log_prob(images(model, 1) * 0.9), "Images must have the values k / 3 of levels=4"),
+    "between levels": (lambda model: model.log_prob(images(model, 1) * 0.9), "the values k / 3 of levels=4"),
     "channels": (lambda model: model.log_prob(np.zeros((1, 6, 5, 3), "float32")), "was made for images"),
     "mask shape": (lambda model: model.complete(images(model, 1), np.ones((5, 6), bool)), r"mask must be bool \[6"),
     "mask dtype": (lambda model: model.complete(images(model, 1), np.ones((6, 5))), r"mask must be bool .* float64"),

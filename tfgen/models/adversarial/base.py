@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
-from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
 from tfgen.models.base import GenerativeModel
 
@@ -335,33 +334,6 @@ class AdversarialModel(GenerativeModel):
         one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
         raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
         return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)
-
-
-class FreeNetworkModel(AdversarialModel):
-    """A model whose paper is not about the networks: they are chosen by name.
-
-    Args:
-        network: "mlp", "conv" or "resnet", see `tfgen.models.adversarial.networks`.
-        width: of both networks.
-        network_args: dict of further settings of both; `generator` and `discriminator` in it are dicts for one of them.
-        **kwargs: see `AdversarialModel`.
-    """
-
-    def __init__(self, *, image_shape, network="conv", width=64, network_args=None, **kwargs):
-        super().__init__(image_shape=image_shape, **kwargs)
-        settings, given = self.network_defaults(network), dict(network_args or {})
-        for name in ("generator", "discriminator"):
-            settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
-        if network == "resnet":  # its labels go into the generator's batch norms
-            settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
-        networks = make_networks(
-            network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **{**settings, **given}
-        )
-        self.set_networks(*networks)
-
-    def network_defaults(self, network):
-        """Settings of the networks that belong to the paper, under those that the user gives."""
-        return {}
 
 
 def _choose(what, name, table):

@@ -18,7 +18,7 @@ What differs from the paper: u is updated once per discriminator step, and not a
 
 import keras
 
-from tfgen.models.adversarial.base import FreeNetworkModel
+from tfgen.models.adversarial.free_network import FreeNetworkModel
 from tfgen.models.preset import Preset, held_decay, linear_decay
 
 

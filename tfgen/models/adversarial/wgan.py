@@ -20,7 +20,7 @@ code clips before. The critic's last 4x4 convolution, averaged, is a dense layer
 
 import keras
 
-from tfgen.models.adversarial.base import FreeNetworkModel
+from tfgen.models.adversarial.free_network import FreeNetworkModel
 from tfgen.models.preset import Preset
 
 

@@ -18,7 +18,7 @@ classifier.
 
 import keras
 
-from tfgen.models.adversarial.base import FreeNetworkModel
+from tfgen.models.adversarial.free_network import FreeNetworkModel
 from tfgen.models.preset import Preset, linear_decay
 
 

@@ -12,8 +12,8 @@ through 1x1 convolutions, the vertical stack. Together they see everything befor
     v' = gate(conv(v))                             conv: ceil(n / 2) x n, rows up to its own; v itself starts one row above
     h' = h + conv1x1(gate(conv(h) + conv1x1(conv(v))))            conv(h): 1 x ceil(n / 2), mask A in the first layer, then B
 
-What differs from the paper: with mask A there is no residual connection, the input being the image; sizes for CIFAR-10 are not
-published, ours are smaller than those of ImageNet. The network m, a deconvolution network that is not described, is two
+What differs from the paper: with mask A there is no residual connection, the input being the image. Sizes for CIFAR-10 are
+not published, ours are smaller than those of ImageNet. The network m, a deconvolution network not described, is two
 dense layers.
 """
 

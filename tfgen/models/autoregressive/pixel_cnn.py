@@ -55,8 +55,10 @@ class PixelCNN(AutoregressiveModel):
         self.narrow = [conv(width, 1, "B", f"narrow_{i}") for i in range(depth)]
         self.middle = [conv(width, kernel_size, "B", f"middle_{i}") for i in range(depth)]
         self.widen = [conv(2 * width, 1, "B", f"widen_{i}") for i in range(depth)]
-        self.label_layers = [keras.layers.Dense(width, use_bias=False, dtype=dtype, name=f"label_{i}") for i in range(depth)]
-        self.label_layers = self.label_layers if self.num_classes else []
+        labelled = depth if self.num_classes else 0
+        self.label_layers = [
+            keras.layers.Dense(width, use_bias=False, dtype=dtype, name=f"label_{i}") for i in range(labelled)
+        ]
         self.head = Head(head_width, self.likelihood.num_parameters, groups=groups, dtype=dtype, name="head")
         self.build_network()
 
