@@ -120,9 +120,29 @@ class Client:
         """Images float32 [n, H, W, C] that the model makes of the latents of images (VAE)."""
         return self._call("reconstruct", "image", {"image": _images(images)}, timeout)
 
-    def log_prob(self, images, *, timeout=None):
-        """Importance weighted bound on log p(image), float32 [n], nats (VAE)."""
-        return self._call("log_prob", "log_prob", {"image": _images(images)}, timeout)
+    def log_prob(self, images, labels=None, *, timeout=None):
+        """log p(image), float32 [n], nats: exact for an autoregressive model, the importance weighted bound for a VAE."""
+        return self._call("log_prob", "log_prob", _with_labels({"image": _images(images)}, labels), timeout)
+
+    def complete(self, images, mask, seeds, labels=None, *, timeout=None):
+        """Images float32 [n, H, W, C] with what is unknown drawn anew (autoregressive models).
+
+        Args:
+            images: float [n, H, W, C] in [0, 1], of the model's levels where they are known.
+            mask: bool [n, H, W], or [H, W] for all of them; true where the image is known.
+            seeds: int [n]; the completion of a seed and an image is always the same for the same version.
+            labels: int [n], for a conditional model.
+        """
+        images, mask = _images(images), np.asarray(mask)
+        if mask.dtype != bool or mask.shape not in (images.shape[:3], images.shape[1:3]):
+            raise ValueError(
+                f"mask must be bool {list(images.shape[1:3])}, or one for each image; received {mask.dtype} {mask.shape}."
+            )
+        mask = np.broadcast_to(mask, images.shape[:3]).astype(np.float32)
+        inputs = {**_seeds(seeds), "image": images, "mask": mask}
+        if len({len(value) for value in inputs.values()}) > 1:
+            raise ValueError(f"One seed for each image is needed; received {len(inputs['seeds'])} for {len(images)} images.")
+        return self._call("complete", "image", _with_labels(inputs, labels), timeout)
 
     def interpolate(self, seed_a, seed_b, steps=9, *, rule="lerp", label=None, timeout=None):
         """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
@@ -395,7 +415,7 @@ def _json_bytes(value):
         import orjson  # 10 times as fast on images, and half as long: it writes float32 with the digits that it needs
     except ImportError:
         return json.dumps(value, default=np.ndarray.tolist).encode()
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(value, default=np.ndarray.tolist, option=orjson.OPT_SERIALIZE_NUMPY)  # default: for views
 
 
 def _parse(content):

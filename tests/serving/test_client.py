@@ -18,7 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from serving.client import Client, ServingError
 from serving.server import main as server_main
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, VAE
+from tfgen.models import DCGAN, VAE, GatedPixelCNN
 from tfgen.sampling import latent_path
 
 Code = grpc.StatusCode
@@ -30,16 +30,18 @@ SEEDS = [5, 0, -3, 2**40]
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """{name: (base path, signatures)} of a VAE with two versions and of a conditional DCGAN."""
+    """{name: (base path, signatures)} of a VAE with two versions, a conditional DCGAN and a conditional PixelCNN."""
     root = tmp_path_factory.mktemp("models")
     vae = VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,))
     gan = DCGAN(image_shape=(8, 8, 3), latent_dim=4, width=4, stages=1, num_classes=3)
-    for model in (vae, gan):
+    pixels = GatedPixelCNN(image_shape=(6, 5, 1), levels=4, num_classes=3, width=4, depth=1, first_kernel_size=3)
+    for model in (vae, gan, pixels):
         model.compile()
     export_saved_model(vae, root / "vae", version=3)
     for variable in vae.trainable_variables:
         variable.assign(1.5 * tf.convert_to_tensor(variable.value))
     paths = {"vae": export_saved_model(vae, root / "vae", version=7), "gan": export_saved_model(gan, root / "gan")}
+    paths["pixels"] = export_saved_model(pixels, root / "pixels")
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
 
 
@@ -90,6 +92,24 @@ def test_images_in(connect, loaded):
     np.testing.assert_array_equal(client.reconstruct(images), signatures["reconstruct"](image=image)["image"])
     np.testing.assert_array_equal(client.log_prob(images.astype("float64")), signatures["log_prob"](image=image)["log_prob"])
     np.testing.assert_array_equal(client.decode(client.latents(SEEDS)), client.sample(SEEDS))
+
+
+def test_autoregressive_calls(connect, loaded):
+    client, signatures = connect("pixels"), loaded["pixels"][1]
+    rng = np.random.default_rng(0)
+    images, labels, seeds = (rng.integers(0, 4, (2, 6, 5, 1)) / 3.0).astype("float32"), [0, 2], [5, 6]
+    inputs = {"labels": tf.constant(labels), "image": tf.constant(images)}
+    np.testing.assert_array_equal(client.log_prob(images, labels), signatures["log_prob"](**inputs)["log_prob"])
+    mask = np.arange(6)[:, None] < np.full(5, 3)
+    got = client.complete(images, mask, seeds, labels)
+    known = tf.constant(np.broadcast_to(mask, (2, 6, 5)).astype("float32"))
+    expected = signatures["complete"](seeds=tf.constant(seeds, tf.int64), mask=known, **inputs)["image"]
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(got[:, mask], images[:, mask])
+    with pytest.raises(ValueError, match=r"mask must be bool \[6, 5\]"):
+        client.complete(images, mask.T, seeds, labels)
+    with pytest.raises(ValueError, match="One seed for each image"):
+        client.complete(images, mask, [1], labels)
 
 
 def test_interpolation(connect, loaded):
