@@ -1,5 +1,6 @@
 """Layers that several models share, one public idea per file."""
 
+from tfgen.layers.batch_norm import BatchNormalization
 from tfgen.layers.conditional_batch_norm import ConditionalBatchNorm
 from tfgen.layers.instance_norm import InstanceNormalization
 from tfgen.layers.maxout import Maxout
@@ -21,6 +22,7 @@ from tfgen.layers.weight_norm import (
 )
 
 __all__ = [
+    "BatchNormalization",
     "ConditionalBatchNorm",
     "Dropout",
     "GaussianNoise",

@@ -7,6 +7,8 @@ norm); in the generator of Miyato, Koyama, "cGANs with Projection Discriminator"
 import keras
 import tensorflow as tf
 
+from tfgen.layers.batch_norm import BatchNormalization
+
 
 @keras.saving.register_keras_serializable("tfgen")
 class ConditionalBatchNorm(keras.layers.Layer):
@@ -32,7 +34,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1; received {num_classes}.")
         self.num_classes, self.momentum, self.epsilon = int(num_classes), float(momentum), float(epsilon)
-        self.norm = keras.layers.BatchNormalization(
+        self.norm = BatchNormalization(
             momentum=self.momentum, epsilon=self.epsilon, center=False, scale=False, synchronized=True,
             dtype=self.dtype_policy, name="norm",
         )  # fmt: skip

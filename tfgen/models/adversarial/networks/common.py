@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfgen.layers import SpectralConv2D, SpectralDense, SpectralEmbedding
+from tfgen.layers import BatchNormalization, SpectralConv2D, SpectralDense, SpectralEmbedding
 
 layers = keras.layers
 
@@ -15,7 +15,7 @@ def normal(stddev):
 def batch_norm(dtype, name, **kwargs):
     # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
     settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.02)}
-    return layers.BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
+    return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
 
 
 def check_norm(norm):
