@@ -9,12 +9,15 @@ import argparse
 import subprocess
 import sys
 
+from benchmarks.reproduce import autoregressive
 from benchmarks.reproduce.adversarial import RUNS
 
 # name of the record: the words after `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},
     **{name: ["adversarial", name] for name in RUNS},
+    **{name: ["autoregressive", name] for name in autoregressive.RUNS},
+    "pixel_cnn_autoencoder": ["pixel_cnn_autoencoder"],
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
     **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "gaussians")},
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},

@@ -4,7 +4,23 @@ import dataclasses
 
 import numpy as np
 
-from tfgen.models import DCGAN, EBGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, ImprovedGAN, InfoGAN, PixelCNN
+from tfgen.models import (
+    DCGAN,
+    EBGAN,
+    GAN,
+    SNGAN,
+    VAE,
+    WGAN,
+    WGANGP,
+    GatedPixelCNN,
+    ImprovedGAN,
+    InfoGAN,
+    MultiScalePixelRNN,
+    PixelCNN,
+    PixelCNNAutoencoder,
+    PixelCNNPP,
+    PixelRNN,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +111,22 @@ CASES = {
         falling="supervised_loss",
     ),
     "pixel-cnn-binary": Case(PixelCNN, {**_PIXELS, "levels": 2}, falling="nll", binary=True),
-    "pixel-cnn-colour": Case(PixelCNN, {**_PIXELS, "levels": 5, "image_shape": (6, 5, 3), "num_classes": 3}, falling="nll"),
-    "gated-pixel-cnn": Case(GatedPixelCNN, {**_PIXELS, "levels": 5}, falling="nll"),
     "gated-pixel-cnn-classes": Case(
         GatedPixelCNN, {**_PIXELS, "levels": 5, "num_classes": 3, "map_channels": 2}, falling="nll"
+    ),
+    "pixel-cnn-autoencoder": Case(
+        PixelCNNAutoencoder, {**_PIXELS, "levels": 5, "embedding_dim": 3, "encoder_widths": (4,)}, falling="nll"
+    ),
+    "pixel-cnn-pp": Case(
+        PixelCNNPP,
+        {"image_shape": (4, 6, 3), "levels": 5, "width": 4, "resnets": 1, "halvings": 1, "components": 2, "dropout": 0.1,
+         "num_classes": 3},
+        falling="nll",
+    ),
+    "pixel-rnn-diagonal": Case(PixelRNN, {**_PIXELS, "levels": 5, "depth": 1, "num_classes": 3}, falling="nll"),
+    "pixel-rnn-row": Case(PixelRNN, {**_PIXELS, "levels": 2, "cell": "row"}, falling="nll", binary=True),
+    "multi-scale-pixel-rnn": Case(
+        MultiScalePixelRNN, {**_PIXELS, "levels": 5, "depth": 1, "cell": "row", "map_channels": 3}, falling="nll"
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(

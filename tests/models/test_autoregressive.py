@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tests.models.autoregressive import conditions, dependence, images, made, parameters
-from tfgen.models import GatedPixelCNN, PixelCNN
+from tfgen.models import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelRNN
 from tfgen.models.autoregressive.base import lower_half
 
 _CNN = {"width": 6, "depth": 2, "head_width": 16, "first_kernel_size": 3}
+_PP = {"width": 4, "resnets": 1, "halvings": 0, "components": 2}
 
 # name: (model, arguments without image_shape and levels). A new model adds a line here.
 MODELS = {
@@ -20,7 +21,12 @@ MODELS = {
     "gated-wide-first": (GatedPixelCNN, {**_CNN, "first_kernel_size": 5, "depth": 1}),
     "gated-classes": (GatedPixelCNN, {**_CNN, "num_classes": 3}),
     "gated-vector": (GatedPixelCNN, {**_CNN, "embedding_dim": 2}),
+    "row-lstm": (PixelRNN, {**_CNN, "cell": "row"}),
+    "diagonal-lstm": (PixelRNN, {**_CNN, "cell": "diagonal"}),
+    "diagonal-lstm-classes": (PixelRNN, {**_CNN, "cell": "diagonal", "depth": 1, "num_classes": 3}),
     "gated-place": (GatedPixelCNN, {**_CNN, "num_classes": 3, "map_channels": 2}),
+    "pixel-cnn-pp": (PixelCNNPP, _PP),
+    "pixel-cnn-pp-classes": (PixelCNNPP, {**_PP, "num_classes": 3}),
 }
 SHAPES = {"grey": ((6, 5, 1), 4), "colour": ((4, 5, 3), 3)}
 TINY = {
@@ -37,7 +43,7 @@ def build(name, shape, **more):
     args = {
         key: 1 if key == "first_kernel_size" and 2 * min(image_shape[:2]) <= value else value for key, value in args.items()
     }
-    if min(image_shape[:2]) < 2 and "kernel_size" not in args:
+    if min(image_shape[:2]) < 2 and "kernel_size" in model.config_parameters():
         args = {**args, "kernel_size": 1}
     return made(model, image_shape=image_shape, levels=levels, scale=scale, **{**args, **more})
 
@@ -48,7 +54,7 @@ def model(request):
 
 
 # Completion does not depend on the network: a case for each way to draw a pixel, with and without conditions.
-@pytest.fixture(params=[("gated-classes", "grey"), ("pixel-cnn", "colour")], ids="-".join)
+@pytest.fixture(params=[("gated-classes", "grey"), ("pixel-cnn", "colour"), ("pixel-cnn-pp", "colour")], ids="-".join)
 def some_model(request):
     return build(*request.param)
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 from absl import logging
 
+from tfgen.data.binarized_mnist import binarized_mnist
 from tfgen.data.decode import check_options
 from tfgen.data.folder import from_folder
 from tfgen.data.records import Records, from_tfrecords
@@ -25,7 +26,8 @@ def load(spec, split="train", **options):
     """Loads a Source by name.
 
     Args:
-      spec: "digits" (scikit-learn's, nothing is downloaded or written); the name of a tensorflow-datasets
+      spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" (from `manual_dir`, see
+        `tfgen.data.binarized_mnist`); the name of a tensorflow-datasets
         image data set such as "mnist" or "emnist/letters"; "folder:/path"; "tfrecord:/glob", in which
         "{split}" stands for the split; or the path of an existing folder. A name known to tensorflow-datasets
         wins over a folder called so: write "./mnist" for the folder.
@@ -51,6 +53,8 @@ def load(spec, split="train", **options):
     if spec == "digits" and "data_dir" not in options:
         _checked(options, _digits, spec)
         return _digits(split)
+    if spec == "binarized_mnist":  # TFDS's has no labels either, stores 1 as grey value 1 of 255, and is not offline
+        return binarized_mnist(split, **_checked(options, binarized_mnist, spec))
     if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec))
     name = "sklearn_digits" if spec == "digits" else spec

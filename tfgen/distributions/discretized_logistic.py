@@ -6,6 +6,25 @@ import tensorflow_probability as tfp
 tfd = tfp.distributions
 
 
+def level_log_prob(level, loc, inverse_scale, levels):
+    """log of the mass that a logistic density has in the bin around each level; the outermost bins are open.
+
+    In units of levels the edges of a bin are exact in float32, and its upper edge is the lower one of the next.
+
+    Args:
+        level: float tensor, whole numbers in [0, levels - 1].
+        loc, inverse_scale: float tensors, in units of levels; all three are broadcast against each other.
+        levels: int >= 2.
+    """
+    centred = level - loc
+    upper, lower = inverse_scale * (centred + 0.5), inverse_scale * (centred - 0.5)
+    # log(sigmoid(u) - sigmoid(l)) = log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)), with u - l > 0 known
+    # exactly: no difference of nearly equal numbers, however far the bin lies in a tail.
+    first, last = -tf.nn.softplus(-upper), -tf.nn.softplus(lower)
+    inner = first + last + tfp.math.log1mexp(inverse_scale)
+    return tf.where(level <= 0, first, tf.where(level >= levels - 1, last, inner))
+
+
 class DiscretizedLogistic(tfd.Distribution):
     """A logistic density integrated over `levels` bins of [0, 1].
 
@@ -53,17 +72,7 @@ class DiscretizedLogistic(tfd.Distribution):
     def _log_prob(self, x):
         top = self.levels - 1
         level = tf.round(x * top)
-        centred = level / top - self.loc
-        half = 0.5 / top
-        inverse = tf.exp(-self.log_scale)
-        upper = inverse * (centred + half)
-        lower = inverse * (centred - half)
-        # log(sigmoid(u) - sigmoid(l)) = log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)), with u - l > 0 known
-        # exactly: no difference of nearly equal numbers, however far the bin lies in a tail.
-        inner = -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + tfp.math.log1mexp(2.0 * half * inverse)
-        first = -tf.nn.softplus(-upper)
-        last = -tf.nn.softplus(lower)
-        return tf.where(level <= 0, first, tf.where(level >= top, last, inner))
+        return level_log_prob(level, self.loc * top, tf.exp(-self.log_scale) / top, self.levels)
 
     def _sample_n(self, n, seed=None):
         top = self.levels - 1

@@ -10,11 +10,18 @@ from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.adversarial.wgan_gp import WGANGP
 from tfgen.models.autoencoders.vae import VAE
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
+from tfgen.models.autoregressive.multi_scale_pixel_rnn import MultiScalePixelRNN
 from tfgen.models.autoregressive.pixel_cnn import PixelCNN
+from tfgen.models.autoregressive.pixel_cnn_autoencoder import PixelCNNAutoencoder
+from tfgen.models.autoregressive.pixel_cnn_pp import PixelCNNPP
+from tfgen.models.autoregressive.pixel_rnn import PixelRNN
 from tfgen.models.base import GenerativeModel
 
 MODELS = {
-    cls.__name__: cls for cls in (VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN)
-}
+    cls.__name__: cls for cls in (
+        VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
+        PixelRNN, MultiScalePixelRNN, PixelCNNPP,
+    )
+}  # fmt: skip
 
 __all__ = ["MODELS", "GenerativeModel", *MODELS]

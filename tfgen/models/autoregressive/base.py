@@ -161,8 +161,13 @@ class AutoregressiveModel(GenerativeModel):
         return self._draw_levels(latents, condition, known, mask, keep_parameters)
 
     def _scan(self, latents, condition, known, mask, keep_parameters):
-        batch, (height, width, _) = tf.shape(latents)[0], self.image_shape
-        uniforms = tf.reshape(latents, [batch, height, width, self.likelihood.num_uniforms])
+        uniforms = tf.reshape(latents, [tf.shape(latents)[0], *self.image_shape[:2], self.likelihood.num_uniforms])
+        return self.scan_pixels(
+            lambda x, scope: self.network(x, scope, condition), uniforms, known, mask, keep_parameters
+        )  # fmt: skip
+
+    def scan_pixels(self, network, uniforms, known, mask, keep_parameters):
+        """`draw_levels` by a network (x, scope) -> parameters, of uniforms [B, H', W', uniforms of a pixel]."""
 
         def choose(parameters, pixel, channel, row, column):
             drawn = self.likelihood.draw(parameters, uniforms[:, row, column], pixel, channel)
@@ -171,7 +176,7 @@ class AutoregressiveModel(GenerativeModel):
             return tf.where(mask[:, row, column, None], known[:, row, column], drawn)
 
         return scan(
-            lambda x, scope: self.network(x, scope, condition), choose, batch=batch, shape=self.image_shape,
+            network, choose, batch=tf.shape(uniforms)[0], shape=(*uniforms.shape[1:3], self.image_shape[-1]),
             passes=self.likelihood.passes, prepare=self.prepare, dtype=self.compute_dtype, keep_parameters=keep_parameters,
         )  # fmt: skip
 

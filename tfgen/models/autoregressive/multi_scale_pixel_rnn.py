@@ -1,0 +1,147 @@
+"""Multi-scale PixelRNN: a small image first, then the large one, every pixel of which sees all of the small one.
+
+van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.6.
+
+The idea: a PixelRNN models every s-th pixel of every s-th row; a second one, of full size, models the rest. A network of
+transposed convolutions makes a map of the small image; in each layer of the second network a 1x1 convolution of the map,
+without a mask, is added to the input-to-state part of the gates. Several such steps can follow each other.
+
+    p(x) = p(x_small) . product of p(x_i | x_1 ... x_{i-1}, x_small) over the pixels that the small image does not hold
+
+What differs from the paper: it does not say whether its second network predicts the pixels of the small image again. Here it
+does not, so each pixel is counted once and the probabilities of all images sum to one. The network that makes the map is not
+published; ours is a 3 x 3 convolution and one transposed convolution. Sizes and likelihoods are not published either.
+"""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.autoregressive.pixel_cnn import adam, rmsprop
+from tfgen.models.autoregressive.pixel_rnn import PixelRNNBody, check_rnn
+from tfgen.models.preset import Preset
+
+layers = keras.layers
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class MultiScalePixelRNN(AutoregressiveModel):
+    """Multi-scale PixelRNN. Its pixels come scale by scale, and in raster order within a scale.
+
+    Args:
+        image_shape: (H, W, C); the product of the factors divides H and W.
+        factors: by which the sides of an image grow, from the smallest image on.
+        map_channels: c, of the maps.
+        cell, width, depth, head_width, kernel_size, first_kernel_size: of every scale's network, see `PixelRNN`.
+        **kwargs: see `AutoregressiveModel`.
+    """
+
+    def __init__(
+        self, *, image_shape, factors=(2,), map_channels=32, cell="diagonal", width=16, depth=7, head_width=32,
+        kernel_size=3, first_kernel_size=7, **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, **kwargs)
+        height, columns, channels = self.image_shape
+        if not isinstance(factors, (tuple, list)) or not factors or any(type(f) is not int or f < 2 for f in factors):
+            raise ValueError(f"factors must be whole numbers of at least 2, one or more; received {factors!r}.")
+        # Scale k holds every strides[k]-th pixel of every strides[k]-th row.
+        self.factors, self.strides = tuple(factors), [math.prod(factors[k:]) for k in range(len(factors) + 1)]
+        if height % self.strides[0] or columns % self.strides[0]:
+            raise ValueError(
+                f"The product of the factors, {self.strides[0]}, must divide the sides of images; "
+                f"received {height} x {columns}."
+            )
+        settings = {"cell": cell, "width": width, "depth": depth, "head_width": head_width, "kernel_size": kernel_size,
+                    "first_kernel_size": first_kernel_size}  # fmt: skip
+        if isinstance(map_channels, bool) or not isinstance(map_channels, int) or map_channels < 1:
+            raise ValueError(f"map_channels must be a whole number of at least 1; received {map_channels!r}.")
+        check_rnn((height // self.strides[0], columns // self.strides[0], channels), **settings)
+        dtype = self.dtype_policy
+        self.bodies = [
+            PixelRNNBody(self.likelihood.num_parameters, **settings, groups=channels, dtype=dtype, name=f"body_{k}",
+                         condition_channels=map_channels if k else self.num_classes)
+            for k in range(len(self.strides))
+        ]  # fmt: skip
+        conv = {"filters": map_channels, "padding": "same", "activation": "relu", "dtype": dtype}
+        self.small_layers = [layers.Conv2D(kernel_size=3, name=f"small_{k}", **conv) for k in range(len(factors))]
+        self.grow_layers = [
+            layers.Conv2DTranspose(kernel_size=2 * f, strides=f, name=f"grow_{k}", **conv) for k, f in enumerate(factors)
+        ]
+        self.label_layers = []
+        if self.num_classes:
+            self.label_layers = [layers.Dense(map_channels, dtype=dtype, name=f"label_{k}") for k in range(len(factors))]
+        self.build_network()
+
+    def scale_condition(self, k, small, condition):
+        """What the network of scale k is told: the map [B, H_k, W_k, c], or the one-hot labels, or None, of the smallest.
+
+        Args:
+            small: what `prepare` makes of the image of the scale before.
+            condition: one-hot labels [B, K] or None; of the larger scales a learnt vector of the label is added to the map.
+        """
+        if k == 0:
+            return condition
+        grown = self.grow_layers[k - 1](self.small_layers[k - 1](small))
+        return grown if condition is None else grown + self.label_layers[k - 1](condition)[:, None, None]
+
+    def network(self, x, scope, condition=None, training=False):
+        """Every pixel's parameters are those of the scale that it is drawn in; of whole images only, see `_scan`."""
+        found, small = None, None
+        for k, stride in enumerate(self.strides):
+            image = x[:, ::stride, ::stride]
+            parameters = self.bodies[k](image, self.scale_condition(k, small, condition), scope=scope)
+            found, small = (self.merged(k, found, parameters) if k else parameters), image
+        return found
+
+    def merged(self, k, small, large):
+        """`large` [B, H_k, W_k, ...] with the values of `small`, of the scale before, where its pixels lie."""
+        factor = self.factors[k - 1]
+        grown = tf.repeat(tf.repeat(small, factor, axis=1), factor, axis=2)
+        return tf.where(self.given(k)[..., None], grown, large)
+
+    def given(self, k):
+        """Which pixels of scale k > 0 the scale before holds, bool [1, H_k, W_k]."""
+        rows, columns = (np.arange(n // self.strides[k]) % self.factors[k - 1] == 0 for n in self.image_shape[:2])
+        return (rows[:, None] & columns)[None]
+
+    def _scan(self, latents, condition, known, mask, keep_parameters):
+        height, columns, channels = self.image_shape
+        uniforms = tf.reshape(latents, [tf.shape(latents)[0], height, columns, self.likelihood.num_uniforms])
+        if known is None:
+            known, mask = tf.zeros([1, *self.image_shape]), tf.zeros([1, height, columns], tf.bool)
+        levels, found = None, None
+        for k, stride in enumerate(self.strides):
+            every = (slice(None), slice(None, None, stride), slice(None, None, stride))
+            fixed, kept = known[every], mask[every]
+            told = self.scale_condition(k, self.prepare(levels) if k else None, condition)
+            if k:
+                fixed, kept = self.merged(k, levels, fixed), kept | self.given(k)
+            drawn = self.scan_pixels(
+                lambda x, scope, k=k, told=told: self.bodies[k](x, told, scope=scope), uniforms[every], fixed, kept,
+                keep_parameters,
+            )  # fmt: skip
+            levels, parameters = drawn if keep_parameters else (drawn, None)
+            if keep_parameters:
+                found = self.merged(k, found, parameters) if k else parameters
+        return (levels, found) if keep_parameters else levels
+
+
+_DIGITS = {"image_shape": (8, 8, 1), "levels": 17, "width": 16, "depth": 2, "map_channels": 16}
+
+PRESETS = [
+    Preset(
+        "multi-scale-pixel-rnn/imagenet32-paper", MultiScalePixelRNN,
+        {"image_shape": (32, 32, 3), "factors": (4,), "cell": "row", "width": 384, "depth": 12, "head_width": 1024},
+        data="downsampled_imagenet/32x32", source="section 3.6: 8 x 8 pixels first; sizes, optimiser settings and "
+        "likelihood are not published, these are those of the unconditional model", batch_size=64, steps=400_000,
+        compile_args=rmsprop(1e-4),
+    ),
+    Preset(
+        "multi-scale-pixel-rnn/digits", MultiScalePixelRNN, {**_DIGITS, "first_kernel_size": 7}, data="digits",
+        source="scikit-learn's 8x8 digits: 4x4 pixels first; Diagonal BiLSTM, 2 layers, h = 16, Adam 3e-3", batch_size=100,
+        steps=1_000, compile_args=adam(3e-3),
+    ),
+]  # fmt: skip

@@ -1,0 +1,155 @@
+"""PixelCNN autoencoder: a conditional PixelCNN as the decoder of a few numbers.
+
+van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu, "Conditional Image Generation with PixelCNN Decoders",
+NeurIPS 2016, arXiv:1606.05328, sections 2.4 and 3.4.
+
+The idea: a convolutional encoder makes a code h of m numbers of the image, and a Gated PixelCNN conditioned on h is the
+decoder. Both are trained at once on the likelihood of the image alone. As the decoder is a distribution, and draws what the
+code does not say, reconstructions are sharp and differ from draw to draw, where an ordinary decoder blurs them.
+
+    loss = -log p(x | h(x))
+
+log p(x | h(x)) is not the likelihood of x: h has seen x, and what it costs to say h is not counted.
+
+What differs from the paper: the encoder's layers are not published; ours are convolutions of stride 2 and a dense layer to
+h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731): our own preset has a shallow one. The
+paper draws images of given codes alone; so that there are samples without any, codes are then drawn from the normal
+distribution that has the mean and the variances of the codes seen in training.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
+from tfgen.models.autoregressive.pixel_cnn import adam, rmsprop
+from tfgen.models.preset import Preset
+from tfgen.sampling.cached import Whole
+
+layers = keras.layers
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class PixelCNNAutoencoder(GatedPixelCNN):
+    """Autoencoder whose decoder is a Gated PixelCNN.
+
+    The latents are the uniform numbers of the pixels and then the code, which `sample`, `decode_images` and `complete` also
+    take as `embeddings`, float32 [B, embedding_dim], e.g. those that `encode` gives. So the exported `decode`, of latents
+    whose last numbers are replaced, draws images of given codes.
+
+    Args:
+        image_shape: (H, W, C).
+        embedding_dim: m, the size of a code.
+        encoder_widths: filters of the encoder's 3x3 convolutions, each of stride 2.
+        **kwargs: see `GatedPixelCNN`; without `num_classes`.
+    """
+
+    def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), **kwargs):
+        if isinstance(embedding_dim, bool) or not isinstance(embedding_dim, int) or embedding_dim < 1:
+            raise ValueError(f"embedding_dim must be a whole number of at least 1; received {embedding_dim!r}.")
+        super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
+        settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
+        self.encoder = keras.Sequential(
+            [
+                *(layers.Conv2D(width, 3, **settings) for width in encoder_widths),
+                layers.Flatten(dtype=self.dtype_policy),
+                layers.Dense(embedding_dim, dtype=self.dtype_policy),
+            ],
+            name="encoder",
+        )
+        self.encoder.build((None, *self.image_shape))
+        self.code_mean, self.code_square = (
+            keras.Variable(tf.fill([embedding_dim], value), name=name, trainable=False, aggregation="mean")
+            for name, value in (("code_mean", 0.0), ("code_square", 1.0))
+        )
+        self.latent_dim += embedding_dim
+
+    def build_network(self):
+        condition = self.condition(embeddings=tf.zeros([1, self.embedding_dim]))
+        self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), condition)
+        self.built = True
+
+    # ---- codes
+
+    def encode(self, images):
+        """Codes float32 [B, embedding_dim] of images float32 [B, H, W, C] in [0, 1]."""
+        return self._encode(self.levels_of(images))
+
+    def _encode(self, levels):
+        return tf.cast(self.encoder(self.prepare(levels)), tf.float32)
+
+    def reconstruct(self, images, seed=0):
+        """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
+        codes = self.encode(images)
+        return self.sample(len(codes), seed=seed, embeddings=codes)
+
+    def condition_specs(self):
+        return {}  # all are optional: the code is made of the image, or drawn
+
+    def condition(self, labels=None, embeddings=None):
+        return None if labels is None and embeddings is None else super().condition(labels, embeddings)
+
+    # ---- likelihood
+
+    def _distribution(self, levels, conditions, training=False):
+        """Without embeddings, of the code of the image itself."""
+        return super()._distribution(levels, conditions or {"embeddings": self._encode(levels)}, training)
+
+    def update(self, batch):
+        losses = super().update(batch)
+        codes = self.encode(batch["image"])
+        for moment, seen in ((self.code_mean, codes), (self.code_square, codes**2)):
+            moment.assign(0.99 * moment + 0.01 * tf.reduce_mean(seen, axis=0))
+        return losses
+
+    # ---- sampling
+
+    def latents(self, seeds):
+        variance = tf.maximum(self.code_square - self.code_mean**2, 0.0)
+        key = random.key(seeds)
+        codes = self.code_mean + tf.sqrt(variance) * random.normal(random.fold(key, 1), self.embedding_dim)
+        return tf.concat([random.uniform(key, self.latent_dim - self.embedding_dim), codes], axis=-1)
+
+    def draw_levels(self, latents, condition=None, *args, **kwargs):
+        uniforms, codes = tf.split(latents, [-1, self.embedding_dim], axis=-1)
+        condition = self.condition(embeddings=codes) if condition is None else condition
+        return super().draw_levels(uniforms, condition, *args, **kwargs)
+
+    def signatures(self):
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
+
+        def encode(image):
+            return {"embedding": self.encode(image)}
+
+        def reconstruct(seeds, image):
+            return {"image": self.generate(seeds, embeddings=self.encode(image))}
+
+        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, {**seeds, **image})}
+
+
+_IMAGENET = {
+    "image_shape": (32, 32, 3), "width": 384, "depth": 20, "kernel_size": 5, "head_width": 1024,
+    "encoder_widths": (128, 256, 512),
+}  # fmt: skip
+
+
+def _imagenet(size):
+    return Preset(
+        f"pixel-cnn-autoencoder/imagenet32-{size}-paper", PixelCNNAutoencoder, {**_IMAGENET, "embedding_dim": size},
+        data="downsampled_imagenet/32x32",
+        source=f"section 3.4: m = {size}, 32 x 32; the encoder, the decoder's sizes and the training are not published: the "
+        "decoder is that of section 3.1", batch_size=128, steps=200_000, compile_args=rmsprop(1e-4),
+    )  # fmt: skip
+
+
+PRESETS = [
+    _imagenet(10),
+    _imagenet(100),
+    Preset(
+        "pixel-cnn-autoencoder/mnist", PixelCNNAutoencoder,
+        {"image_shape": (28, 28, 1), "levels": 2, "embedding_dim": 10, "width": 24, "depth": 4, "first_kernel_size": 5},
+        data="mnist", binarization="fixed", source="for a short run: m = 10, 4 layers, p = 24, Adam", batch_size=64,
+        steps=10_000, compile_args={**adam(1e-3), "ema_decay": 0.999},
+    ),
+]  # fmt: skip

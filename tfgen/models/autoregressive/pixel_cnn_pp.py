@@ -1,0 +1,276 @@
+"""PixelCNN++: a mixture of logistics instead of a softmax, short-cuts over lower resolutions, dropout.
+
+Salimans, Karpathy, Chen, Kingma, "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
+Modifications", ICLR 2017, arXiv:1701.05517, section 2; sizes and training as in the authors' code (openai/pixel-cnn).
+
+The idea: levels are ordered, so a few logistics say more with less than a logit for each level, and couple the channels of a
+pixel through their means alone, so that the network need not treat them one by one (`tfgen.distributions.logistic_mixture`).
+The network is a gated one of two streams, u of the rows above and v of the pixels to the left as well, which is halved in
+resolution by strides on the way in and doubled by transposed convolutions on the way out; short-cuts hand over what strides
+lose. Weight norm throughout, initialised by data.
+
+    conv: 2 x 3 for u, up to its row; 2 x 2 for v, up to its pixel                                    f(x) = elu([x, -x])
+    r(x, e) = x + a sigmoid(b),   [a, b] = conv(dropout(f(conv(f(x)) + conv1x1(f(e))))) + W h         gated residual layer
+    u_0 = conv(x one row above),   v_0 = conv1x3(x one row above) + conv2x1(x one pixel to the left)
+    in:   u <- r(u),            v <- r(v, u)                      all kept, and the strided ones too
+    out:  u <- r(u, kept u),    v <- r(v, [u, kept v])            the last kept first, each once
+
+The input has a further channel of ones, which tells the image from what lies around it. h: the label, one-hot.
+
+What differs from the paper: the image is shifted before the first convolutions, not their outputs behind them, so that those
+are their bias, not 0, where nothing is seen. Drawn colours are whole levels, which the authors' code leaves between. Dropout
+is a function of (seed, step, row).
+"""
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from tfgen.distributions.logistic_mixture import LogisticMixturePixels
+from tfgen.layers import Dropout, data_dependent_init
+from tfgen.layers.causal import WeightNormCausalConv2D, WeightNormRowConv2D
+from tfgen.layers.causal_upsampling import WeightNormCausalConv2DTranspose, WeightNormRowConv2DTranspose
+from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.preset import Preset
+from tfgen.sampling.cached import Whole
+
+INITIAL_IMAGES = 16  # from which the authors' code initialises
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class PixelCNNPP(AutoregressiveModel):
+    """PixelCNN++. Call `initialize` with a batch before training.
+
+    Args:
+        image_shape: (H, W, C), with H and W multiples of 2 ** halvings.
+        width: channels of both streams.
+        resnets: gated residual layers of a stream at each resolution on the way in. On the way out there are as many at the
+            lowest resolution, and one more at the others.
+        halvings: of the resolution.
+        components: of the mixture.
+        dropout: rate, in [0, 1).
+        **kwargs: see `AutoregressiveModel`.
+    """
+
+    def __init__(self, *, image_shape, width=160, resnets=5, halvings=2, components=10, dropout=0.5, **kwargs):
+        self.components = components  # the base asks for the likelihood
+        super().__init__(image_shape=image_shape, **kwargs)
+        for name, count, least in (("width", width, 1), ("resnets", resnets, 1), ("halvings", halvings, 0)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}; received {count!r}.")
+        if any(side % 2**halvings for side in self.image_shape[:2]):
+            raise ValueError(
+                f"The sides of images must be multiples of {2**halvings} for halvings={halvings}; received {image_shape}."
+            )
+        self.width, self.resnets, self.halvings = width, resnets, halvings
+        dtype = self.dtype_policy
+        normal = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.05), "dtype": dtype}
+        self.first_u = WeightNormRowConv2D(width, (2, 3), name="first_u", **normal)
+        self.first_above = WeightNormRowConv2D(width, (1, 3), name="first_above", **normal)
+        self.first_left = WeightNormCausalConv2D(width, above=1, left=0, name="first_left", **normal)
+
+        streams = itertools.count()
+
+        def residuals(name, num, extra, rows):
+            return [
+                GatedResidual(width, rows=rows, extra=extra, num_classes=self.num_classes, dropout=dropout,
+                              stream=next(streams), name=f"{name}_{i}", dtype=dtype)
+                for i in range(num)
+            ]  # fmt: skip
+
+        self.in_u = residuals("in_u", resnets * (halvings + 1), 0, rows=True)
+        self.in_v = residuals("in_v", resnets * (halvings + 1), width, rows=False)
+        self.out_u = residuals("out_u", resnets * (halvings + 1) + halvings, width, rows=True)
+        self.out_v = residuals("out_v", resnets * (halvings + 1) + halvings, 2 * width, rows=False)
+        turns = range(halvings)
+        self.down_u = [WeightNormRowConv2D(width, (2, 3), strides=2, name=f"down_u_{i}", **normal) for i in turns]
+        self.down_v = [
+            WeightNormCausalConv2D(width, above=1, left=1, strides=2, name=f"down_v_{i}", **normal) for i in turns
+        ]
+        self.up_u = [WeightNormRowConv2DTranspose(width, name=f"up_u_{i}", **normal) for i in turns]
+        self.up_v = [WeightNormCausalConv2DTranspose(width, name=f"up_v_{i}", **normal) for i in turns]
+        self.head = WeightNormCausalConv2D(self.likelihood.num_parameters, above=0, left=0, name="head", **normal)
+        self.build_network()
+
+    def make_likelihood(self):
+        return LogisticMixturePixels(self.levels, self.image_shape[-1], self.components)
+
+    def prepare(self, levels):
+        x = super().prepare(levels)
+        return tf.concat([x, tf.ones_like(x[..., :1])], axis=-1)
+
+    def network(self, x, scope, condition=None, training=False):
+        width, channels = self.width, self.image_shape[-1] + 1
+        given = {"label": condition, "keys": self.noise_keys(tf.shape(x)[0], 0) if training else None}
+        scopes = [scope]  # of all resolutions, the highest first
+        for _ in range(self.halvings):
+            scopes.append(scopes[-1].half())
+        above, left = scope.below(x, channels), scope.pixels_before(x, 1, channels)
+        u = self.first_u(above, scope=scope)
+        v_above = scope.across(self.first_above(above, scope=scope), width)
+        v_left = self.first_left(scope.pixels(lambda: left[:, :, :-1]), scope=scope)
+        v = scope.pixels(lambda: v_above + v_left)
+        kept = [(u, v)]
+        layers = zip(self.in_u, self.in_v, strict=True)
+        for depth, here in enumerate(scopes):
+            if depth:
+                u = self.down_u[depth - 1](u, scope=scopes[depth - 1])
+                v = self.down_v[depth - 1](v, scope=scopes[depth - 1])
+                kept.append((u, v))
+            for layer_u, layer_v in itertools.islice(layers, self.resnets):
+                u = layer_u(u, scope=here, **given)
+                v = layer_v(v, scope=here, extra=here.across(u, width), **given)
+                kept.append((u, v))
+        u, v = kept.pop()
+        layers = zip(self.out_u, self.out_v, strict=True)
+        for turn, here in enumerate(reversed(scopes)):
+            if turn:
+                u = self.up_u[turn - 1](u, scope=here)
+                v = self.up_v[turn - 1](v, scope=here)
+            for layer_u, layer_v in itertools.islice(layers, self.resnets + (turn > 0)):
+                kept_u, kept_v = kept.pop()
+                u = layer_u(u, scope=here, extra=kept_u, **given)
+                across = here.across(u, width)
+                v = layer_v(v, scope=here, extra=here.pixels(lambda: tf.concat([across, kept_v], axis=-1)), **given)
+        return self.head(scope.pixels(lambda: tf.nn.elu(v)), scope=scope)
+
+    def initialize(self, batch):
+        """Sets scales and biases of all convolutions by data, to be called once, before training.
+
+        Pre-activations then have mean 0 and standard deviation 1, those of the second convolutions of residual layers .1,
+        over the first 16 images (see `tfgen.layers.data_dependent_init`).
+
+        Args:
+            batch: as in training.
+
+        Raises:
+            ValueError: the model has been trained; the batch does not fit.
+        """
+        step = int(keras.ops.convert_to_numpy(self.step))
+        if step:
+            raise ValueError(f"initialize() is for a model before training; this one is at step {step}.")
+        batch = {name: value[:INITIAL_IMAGES] for name, value in self.as_batch(batch).items()}
+        x = self.prepare(self.levels_of(batch["image"]))
+        data_dependent_init(_Network(self, self.condition(**self.conditions_of(batch))), x)
+
+
+class _Network(keras.layers.Layer):
+    """The network of a model in training, as a layer."""
+
+    def __init__(self, model, condition):
+        super().__init__(name="network", autocast=False)
+        self.model, self.given = model, condition
+        self.built = True
+
+    def call(self, x):
+        return self.model.network(x, Whole(), self.given, training=True)
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GatedResidual(keras.layers.Layer):
+    """The gated residual layer, from rows to rows or from pixels to pixels.
+
+    Called with x [B, H, W, width], a scope, `extra` [B, H, W, extra] of x's kind, `label`, one-hot [B, num_classes] or None,
+    and `keys`, uint64 [B] or None, for dropout.
+
+    Args:
+        width: channels.
+        rows: whether values are row-level or pixel-level.
+        extra: 0, or the channels of e.
+        num_classes: 0, or the size of h.
+        dropout, stream: see `tfgen.layers.Dropout`.
+    """
+
+    def __init__(self, width, *, rows, extra=0, num_classes=0, dropout=0.0, stream=0, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.rows, self.extra = width, rows, extra
+        settings = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.05), "dtype": self.dtype_policy}
+
+        def conv(filters, name, **more):
+            if rows:
+                return WeightNormRowConv2D(filters, (2, 3), name=name, **settings, **more)
+            return WeightNormCausalConv2D(filters, above=1, left=1, name=name, **settings, **more)
+
+        self.first, self.second = conv(width, "first"), conv(2 * width, "second", init_stdv=0.1)
+        self.link = self.label_layer = None
+        if extra:
+            self.link = (
+                WeightNormRowConv2D(width, (1, 1), name="link", **settings) if rows
+                else WeightNormCausalConv2D(width, above=0, left=0, name="link", **settings)
+            )  # fmt: skip
+        if num_classes:
+            self.label_layer = keras.layers.Dense(2 * width, use_bias=False, name="label", **settings)
+        self.num_classes = num_classes
+        self.dropout = Dropout(dropout, stream=stream, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        lead = tuple(input_shape[:-1])
+        self.first.build((*lead, 2 * self.width))
+        self.second.build((*lead, 2 * self.width))
+        if self.link is not None:
+            self.link.build((*lead, 2 * self.extra))
+        if self.label_layer is not None:
+            self.label_layer.build((None, self.num_classes))
+
+    def call(self, x, scope, extra=None, label=None, keys=None):
+        at = scope.rows if self.rows else scope.pixels
+        y = self.first(at(lambda: concat_elu(x)), scope=scope)
+        if self.link is not None:
+            link = self.link(at(lambda: concat_elu(extra)), scope=scope)
+            y = at(lambda: y + link)
+        y = self.second(at(lambda: self.dropout(concat_elu(y), keys=keys)), scope=scope)
+        told = 0.0
+        if self.label_layer is not None:
+            told = scope.constant(self.label_layer, lambda: self.label_layer(label)[:, None, None])
+
+        def gated():
+            a, b = tf.split(y + told, 2, axis=-1)
+            return x + a * tf.sigmoid(b)
+
+        return at(gated)
+
+
+def concat_elu(x):
+    """elu of x and of -x, [..., C] -> [..., 2C]."""
+    return tf.nn.elu(tf.concat([x, -x], axis=-1))
+
+
+def _adam(learning_rate, decay=0.999995):
+    """Adam as in the authors' code; the rate falls by the factor `decay` each step."""
+    schedule = {
+        "module": "keras.optimizers.schedules",
+        "class_name": "ExponentialDecay",
+        "config": {"initial_learning_rate": learning_rate, "decay_steps": 1000, "decay_rate": decay**1000},
+    }
+    config = {"learning_rate": schedule, "beta_1": 0.95, "beta_2": 0.9995}
+    return {"optimizer": {"class_name": "Adam", "config": config}}
+
+
+_CIFAR = {"image_shape": (32, 32, 3)}
+_PAPER = {
+    "data": "cifar10", "batch_size": 128, "steps": 1_950_000, "compile_args": {**_adam(1e-3), "ema_decay": 0.9995},
+}  # fmt: skip
+
+PRESETS = [
+    Preset(
+        "pixel-cnn-pp/cifar10-paper", PixelCNNPP, _CIFAR, **_PAPER,
+        source="section 3.1 and the code: 8 batches of 16; up to 5,000 epochs", paper="2.92 bits/dim test (table 1)",
+    ),
+    Preset(
+        "pixel-cnn-pp/cifar10-classes-paper", PixelCNNPP, {**_CIFAR, "num_classes": 10}, **_PAPER,
+        source="section 3.2: as pixel-cnn-pp/cifar10-paper, conditioned on the class",
+        paper="2.94 bits/dim test (section 3.2)",
+    ),
+    Preset(
+        "pixel-cnn-pp/cifar10", PixelCNNPP, {**_CIFAR, "width": 32, "resnets": 1, "dropout": 0.0}, data="cifar10",
+        source="for a short run: 32 channels, one residual layer at each resolution, no dropout", batch_size=16, steps=3_000,
+        compile_args={**_adam(1e-3), "ema_decay": 0.995},
+    ),
+    Preset(
+        "pixel-cnn-pp/digits", PixelCNNPP,
+        {"image_shape": (8, 8, 1), "levels": 17, "width": 24, "resnets": 1, "halvings": 1, "components": 5, "dropout": 0.1},
+        data="digits", source="scikit-learn's 8x8 digits: 24 channels, one residual layer at two resolutions, 5 components",
+        batch_size=100, steps=1_000, compile_args={**_adam(3e-3), "ema_decay": 0.99},
+    ),
+]  # fmt: skip

@@ -1,0 +1,177 @@
+"""PixelRNN: an image drawn pixel by pixel, each pixel given by recurrent layers that see far, or all, of those before it.
+
+van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, sections 3.1-3.4 and
+table 1.
+
+The idea: as in the PixelCNN, p(x) is a product over pixels in raster order, R before G before B, each a softmax over all
+levels, and all are computed at once when the image is known. Between a first convolution with mask A and the head lie
+layers of convolutional LSTMs. A Row LSTM carries its state from row to row and sees a triangle above a pixel; a Diagonal
+BiLSTM carries it along both diagonals and sees every pixel before, but for the last of the row above: with mask A no
+feature of that row holds it, so only the first convolution does, where it reaches it.
+
+    x' = x + conv1x1(lstm(x))                                    2h -> h -> 2h channels                   (figure 5)
+    head: relu, conv1x1, relu, conv1x1 of `head_width` maps, relu, conv1x1 to the logits              (table 1)
+
+What differs from the paper: Adam instead of RMSProp in our own presets. Where three colours do not divide the number of
+channels, the three groups of channels differ by one. Labels are this project's addition: their learnt vectors are added to
+the gates of every layer, as the paper adds maps in its multi-scale model.
+"""
+
+import keras
+
+from tfgen.layers.causal import CausalConv2D
+from tfgen.layers.diagonal_lstm import DiagonalBiLSTM
+from tfgen.layers.row_lstm import RowLSTM
+from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.autoregressive.pixel_cnn import Head, adam, check_network, rmsprop
+from tfgen.models.preset import Preset
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class PixelRNN(AutoregressiveModel):
+    """PixelRNN.
+
+    Args:
+        image_shape: (H, W, C).
+        cell: "diagonal" or "row": the recurrent layers.
+        width: h; the layers have 2h channels, their LSTMs h.
+        depth: number of recurrent layers.
+        head_width: channels of the two layers before the logits.
+        kernel_size: odd, of the Row LSTM's convolutions along rows.
+        first_kernel_size: odd, of the first layer.
+        residual: add what a layer gives to its input, as above; if false it takes its place.
+        skip: the head sees the sum of conv1x1 of all LSTMs, instead of the last x (section 3.3).
+        **kwargs: see `AutoregressiveModel`.
+    """
+
+    def __init__(
+        self, *, image_shape, cell="diagonal", width=16, depth=7, head_width=32, kernel_size=3, first_kernel_size=7,
+        residual=True, skip=False, **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, **kwargs)
+        check_rnn(self.image_shape, cell=cell, width=width, depth=depth, head_width=head_width, kernel_size=kernel_size,
+                  first_kernel_size=first_kernel_size)  # fmt: skip
+        self.body = PixelRNNBody(
+            self.likelihood.num_parameters, cell=cell, width=width, depth=depth, head_width=head_width,
+            kernel_size=kernel_size, first_kernel_size=first_kernel_size, residual=residual, skip=skip,
+            groups=self.image_shape[-1], condition_channels=self.num_classes, dtype=self.dtype_policy, name="body",
+        )  # fmt: skip
+        self.build_network()
+
+    def network(self, x, scope, condition=None, training=False):
+        return self.body(x, condition, scope=scope)
+
+
+class PixelRNNBody(keras.layers.Layer):
+    """The layers of a PixelRNN: x [B, H, W, C] to parameters [B, H, W, outputs], both pixel-level.
+
+    Called with x, a condition (see `RowLSTM`) or None, and a scope. The arguments are those of `PixelRNN`.
+    """
+
+    def __init__(
+        self, outputs, *, cell, width, depth, head_width, kernel_size, first_kernel_size, residual=True, skip=False,
+        groups=1, condition_channels=0, **kwargs,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self.residual, self.skip = residual, skip
+        half, settings = first_kernel_size // 2, {"groups": groups, "dtype": self.dtype_policy}
+        lstm = {"row": lambda **args: RowLSTM(width, kernel_size=kernel_size, **args),
+                "diagonal": lambda **args: DiagonalBiLSTM(width, **args)}[cell]  # fmt: skip
+
+        def widen(name):
+            return [CausalConv2D(2 * width, above=0, left=0, name=f"{name}_{i}", **settings) for i in range(depth)]
+
+        self.first = CausalConv2D(2 * width, above=half, left=half, right=half, mask="A", name="first", **settings)
+        self.recurrent = [lstm(condition_channels=condition_channels, name=f"lstm_{i}", **settings) for i in range(depth)]
+        self.widen = widen("widen")[: depth - 1 if skip else depth]  # with skips nothing follows the last one's
+        self.skips = widen("skip") if skip else []
+        self.head = Head(head_width, outputs, name="head", **settings)
+
+    def build(self, input_shape):
+        self.first.build(input_shape)
+        wide, narrow = (*input_shape[:-1], self.first.filters), (*input_shape[:-1], self.first.filters // 2)
+        for layer in (*self.recurrent, self.head):
+            layer.build(wide)
+        for layer in (*self.widen, *self.skips):
+            layer.build(narrow)
+
+    def call(self, x, condition=None, scope=None):
+        x = self.first(x, scope=scope)
+        total = None
+        for i, lstm in enumerate(self.recurrent):
+            h = lstm(x, condition, scope=scope)
+            if self.skip:
+                seen, before = self.skips[i](h, scope=scope), total
+                total = seen if before is None else scope.pixels(lambda: before + seen)
+            if i < len(self.widen):
+                x, before = self.widen[i](h, scope=scope), x
+                x = scope.pixels(lambda: before + x) if self.residual else x
+        return self.head(total if self.skip else x, scope=scope)
+
+
+def check_rnn(image_shape, *, cell, kernel_size, **settings):
+    """ValueError for an unknown cell, and for what `check_network` finds."""
+    if cell not in ("row", "diagonal"):
+        raise ValueError(f"cell must be 'row' or 'diagonal'; received {cell!r}.")
+    # The Diagonal BiLSTM has no kernel whose size could be chosen.
+    check_network(image_shape, kernel_size=kernel_size if cell == "row" else 1, **settings)
+
+
+_MNIST = {"image_shape": (28, 28, 1), "levels": 2}
+_COLOUR = {"image_shape": (32, 32, 3), "width": 128, "depth": 12, "head_width": 1024}
+_DIGITS = {"image_shape": (8, 8, 1), "levels": 17, "width": 16, "depth": 2, "first_kernel_size": 7}
+_RATE = "RMSProp; rate and number of steps are not published"
+
+PRESETS = [
+    Preset(
+        "pixel-rnn/mnist-paper", PixelRNN, {**_MNIST, "width": 16, "depth": 7}, data="mnist", binarization="fixed",
+        source=f"table 1 and section 5.3: Diagonal BiLSTM, 7 layers, h = 16; batch 16, {_RATE}", batch_size=16,
+        steps=400_000, compile_args=rmsprop(1e-3), paper="79.20 nats (table 4)",
+    ),
+    Preset(
+        "pixel-rnn/mnist-1-layer-paper", PixelRNN, {**_MNIST, "width": 32, "depth": 1}, data="mnist", binarization="fixed",
+        source=f"table 4: Diagonal BiLSTM, 1 layer, h = 32; batch 16, {_RATE}", batch_size=16, steps=400_000,
+        compile_args=rmsprop(1e-3), paper="80.75 nats (table 4)",
+    ),
+    Preset(
+        "pixel-rnn/mnist-row-paper", PixelRNN, {**_MNIST, "cell": "row", "width": 16, "depth": 7}, data="mnist",
+        binarization="fixed", source="table 4: Row LSTM; its sizes are not published, these are those of the Diagonal "
+        f"BiLSTM; batch 16, {_RATE}", batch_size=16, steps=400_000, compile_args=rmsprop(1e-3), paper="80.54 nats (table 4)",
+    ),
+    Preset(
+        "pixel-rnn/cifar10-paper", PixelRNN, _COLOUR, data="cifar10",
+        source=f"table 1 and section 5.4: Diagonal BiLSTM, 12 layers, h = 128; batch 16, {_RATE}", batch_size=16,
+        steps=400_000, compile_args=rmsprop(1e-3), paper="3.00 bits/dim test, 2.93 train (table 5)",
+    ),
+    Preset(
+        "pixel-rnn/cifar10-row-paper", PixelRNN, {**_COLOUR, "cell": "row"}, data="cifar10",
+        source=f"table 1 and section 5.4: Row LSTM, 12 layers, h = 128; batch 16, {_RATE}", batch_size=16, steps=400_000,
+        compile_args=rmsprop(1e-3), paper="3.07 bits/dim test, 3.00 train (table 5)",
+    ),
+    Preset(
+        "pixel-rnn/imagenet32-paper", PixelRNN, {**_COLOUR, "cell": "row", "width": 384},
+        data="downsampled_imagenet/32x32", source=f"section 5.5: Row LSTM, 12 layers, h = 384; batch 64, {_RATE}",
+        batch_size=64, steps=400_000, compile_args=rmsprop(1e-4), paper="3.86 bits/dim validation (table 6)",
+    ),
+    Preset(
+        "pixel-rnn/imagenet64-paper", PixelRNN,
+        {**_COLOUR, "image_shape": (64, 64, 3), "cell": "row", "width": 512, "depth": 4},
+        data="downsampled_imagenet/64x64", source=f"section 5.5: Row LSTM, 4 layers, h = 512; batch 32, {_RATE}",
+        batch_size=32, steps=400_000, compile_args=rmsprop(1e-4), paper="3.63 bits/dim validation (table 6)",
+    ),
+    Preset(
+        "pixel-rnn/mnist", PixelRNN, {**_MNIST, "width": 16, "depth": 2}, data="mnist", binarization="fixed",
+        source="for a short run: Diagonal BiLSTM, 2 layers, h = 16, Adam", batch_size=32, steps=6_000,
+        compile_args={**adam(2e-3), "ema_decay": 0.999},
+    ),
+    Preset(
+        "pixel-rnn/digits", PixelRNN, _DIGITS, data="digits",
+        source="scikit-learn's 8x8 digits: Diagonal BiLSTM, 2 layers, h = 16, Adam 3e-3", batch_size=100, steps=1_000,
+        compile_args=adam(3e-3),
+    ),
+    Preset(
+        "pixel-rnn/digits-row", PixelRNN, {**_DIGITS, "cell": "row"}, data="digits",
+        source="scikit-learn's 8x8 digits: Row LSTM, 2 layers, h = 16, Adam 3e-3", batch_size=100, steps=1_000,
+        compile_args=adam(3e-3),
+    ),
+]  # fmt: skip
