@@ -13,10 +13,8 @@ from tfgen.sampling.cached import Whole
 
 TINY = {"levels": 4, "width": 4, "resnets": 1, "components": 2, "dropout": 0.0}
 SHAPES = {
-    "grey-half": {"image_shape": (4, 6, 1), "halvings": 1, "resnets": 2},
     "grey-quarter": {"image_shape": (8, 4, 1), "halvings": 2},
-    "colour-half-classes": {"image_shape": (6, 4, 3), "halvings": 1, "num_classes": 3},
-    "colour-quarter": {"image_shape": (4, 8, 3), "halvings": 2},
+    "colour-half-classes": {"image_shape": (6, 4, 3), "halvings": 1, "resnets": 2, "num_classes": 3},
 }
 
 
