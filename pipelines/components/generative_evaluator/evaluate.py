@@ -40,13 +40,17 @@ class Generator(SavedModelGenerator):
         """float32 [num, H, W, C]; image i is that of the serving seed `seed * 2**32 + i`."""
         return np.concatenate([self.images(seed, i, min(i + BATCH, num)) for i in range(0, num, BATCH)])
 
-    def map(self, name, images, batch_size=LIKELIHOOD_BATCH):
-        """Signature `name` (image -> an output of the same name or `image`) over all images."""
-        function = self.signatures[name]
+    def inputs(self, name):
+        """The names of the inputs of signature `name`."""
+        return set(self.signatures[name].structured_input_signature[1])
+
+    def map(self, name, images, batch_size=LIKELIHOOD_BATCH, **others):
+        """Signature `name` (image -> an output of the same name or `image`) over all images, and `others`, row by row."""
+        function, inputs = self.signatures[name], {"image": images, **others}
         (output,) = function.structured_outputs if len(function.structured_outputs) == 1 else (name,)
         return np.concatenate(
             [
-                function(image=tf.constant(images[i : i + batch_size]))[output].numpy()
+                function(**{key: tf.constant(v[i : i + batch_size]) for key, v in inputs.items()})[output].numpy()
                 for i in range(0, len(images), batch_size)
             ]
         )
@@ -88,10 +92,12 @@ def likelihoods(generator, source, seed):
     """-> ({metric: mean}, protocol dict) of the signatures `log_prob` and `elbo`, where the model has them.
 
     negative_log_likelihood: nats per image (the importance weighted bound), bits_per_dim: the same per dimension,
-    negative_elbo: nats per image. The images are binarised as the model was trained; dynamically with `seed`.
+    negative_elbo: nats per image. The images are binarised as the model was trained; dynamically with `seed`. A conditional
+    model is told their labels.
     """
     meta = generator.metadata
-    present = [name for name in ("log_prob", "elbo") if name in generator.signatures]
+    known = {"image", "labels"} if source.has_labels else {"image"}
+    present = [name for name in ("log_prob", "elbo") if name in generator.signatures and generator.inputs(name) <= known]
     if not present:
         return {}, {}
     images = _images(source, meta, seed)
@@ -99,7 +105,8 @@ def likelihoods(generator, source, seed):
     log_levels = math.log2(source.levels) if meta.get("dequantize") else 0.0
     values = {}
     for name in present:
-        mean = float(np.mean(generator.map(name, images), dtype=np.float64))
+        labels = {"labels": np.asarray(source.labels(), np.int32)} if "labels" in generator.inputs(name) else {}
+        mean = float(np.mean(generator.map(name, images, **labels), dtype=np.float64))
         if name == "log_prob":
             values["negative_log_likelihood"] = -mean
             values["bits_per_dim"] = -mean / (math.prod(source.image_shape) * math.log(2.0)) + log_levels
