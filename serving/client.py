@@ -89,16 +89,23 @@ class Client:
 
     # ---- calls
 
-    def sample(self, seeds, labels=None, *, timeout=None):
+    def sample(self, seeds, labels=None, codes=None, *, timeout=None):
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
-        The image of a seed is always the same for the same version.
+        The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
+        categorical ones as whole numbers, then the continuous ones.
 
         Raises (as every call):
             ValueError: an argument has the wrong shape or type.
             ServingError: with `code`, a `grpc.StatusCode`, and the server's message.
         """
-        return self._call("sample", "image", _seeds(seeds, labels), timeout)
+        inputs = _seeds(seeds, labels)
+        if codes is None:
+            return self._call("sample", "image", inputs, timeout)
+        codes = _floats(codes, "codes", ("n", "codes"))
+        if len(codes) != len(inputs["seeds"]):
+            raise ValueError(f"One row of codes for each seed is needed; received {len(codes)} for {len(seeds)} seeds.")
+        return self._call("sample_codes", "image", {**inputs, "codes": codes}, timeout)
 
     def sample_png(self, seeds, labels=None, *, timeout=None):
         """List of PNG files (bytes), one for each seed."""

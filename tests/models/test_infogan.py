@@ -376,3 +376,21 @@ def test_other_wrong_input():
         model.layout.replace(np.zeros((2, 3)), 0, 1)
     with pytest.raises(ValueError, match=r"widths \[4, 3, 2, 2\] are joined"):
         model.layout.join(tf.zeros([1, 4]), [tf.zeros([1, 2])] * 2, tf.zeros([1, 2]))
+
+
+def test_codes_of_each_row_replace_those_of_its_seed():
+    model = InfoGAN(**TINY)
+    own, (sizes, continuous) = model.latents(np.arange(2)), (model.layout.categorical, model.layout.continuous)
+    codes = np.array([[*(size - 1 for size in sizes), *[0.3] * continuous], [np.nan] * model.layout.num_codes], "float32")
+    expected = own.numpy()[:1]
+    for code, value in enumerate(codes[0]):
+        expected = model.layout.replace(expected, code, int(value) if code < len(sizes) else value)
+    np.testing.assert_allclose(model.set_codes(own, codes), np.concatenate([expected, own[1:]]), atol=1e-7)
+    plain = model.sample(2)
+    with_codes = model.sample(2, codes=codes)
+    np.testing.assert_allclose(with_codes[1], plain[1], atol=1e-6)
+    assert np.any(with_codes[0] != plain[0])
+    with pytest.raises(ValueError, match=f"codes must be float .B, {len(codes[0])}."):
+        model.sample(2, codes=codes[:, :1])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="categorical code 0 must be whole"):
+        model.sample(1, codes=np.full_like(codes[:1], 0.5))

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from serving.client import Client, ServingError
 from serving.server import main as server_main
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, VAE, GatedPixelCNN
+from tfgen.models import DCGAN, VAE, GatedPixelCNN, InfoGAN
 from tfgen.sampling import latent_path
 
 Code = grpc.StatusCode
@@ -30,17 +30,20 @@ SEEDS = [5, 0, -3, 2**40]
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """{name: (base path, signatures)} of a VAE with two versions, a conditional DCGAN and a conditional PixelCNN."""
+    """{name: (base path, signatures)}: a VAE with two versions, conditional DCGAN and PixelCNN, InfoGAN."""
     root = tmp_path_factory.mktemp("models")
     vae = VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,))
     gan = DCGAN(image_shape=(8, 8, 3), latent_dim=4, width=4, stages=1, num_classes=3)
     pixels = GatedPixelCNN(image_shape=(6, 5, 1), levels=4, num_classes=3, width=4, depth=1, first_kernel_size=3)
-    for model in (vae, gan, pixels):
+    codes = InfoGAN(image_shape=(8, 8, 1), categorical=(3,), continuous=1, noise_dim=2, width=4,
+                    network_args={"stages": 2, "dense_width": 8})  # fmt: skip
+    for model in (vae, gan, pixels, codes):
         model.compile()
     export_saved_model(vae, root / "vae", version=3)
     for variable in vae.trainable_variables:
         variable.assign(1.5 * tf.convert_to_tensor(variable.value))
     paths = {"vae": export_saved_model(vae, root / "vae", version=7), "gan": export_saved_model(gan, root / "gan")}
+    paths["codes"] = export_saved_model(codes, root / "codes")
     paths["pixels"] = export_saved_model(pixels, root / "pixels")
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
 
@@ -110,6 +113,17 @@ def test_autoregressive_calls(connect, loaded):
         client.complete(images, mask.T, seeds, labels)
     with pytest.raises(ValueError, match="One seed for each image"):
         client.complete(images, mask, [1], labels)
+
+
+def test_codes_of_each_row(connect, loaded):
+    client, signatures = connect("codes"), loaded["codes"][1]
+    codes = np.array([[0, 0.5], [2, -1.0]], "float32")
+    expected = signatures["sample_codes"](seeds=tf.constant([3, 4], tf.int64), codes=tf.constant(codes))["image"]
+    np.testing.assert_array_equal(client.sample([3, 4], codes=codes), expected)
+    with pytest.raises(ValueError, match="One row of codes for each seed"):
+        client.sample([3], codes=codes)
+    with pytest.raises(ServingError, match="categorical code 0 must be whole"):
+        client.sample([3, 4], codes=codes + 0.5)
 
 
 def test_interpolation(connect, loaded):

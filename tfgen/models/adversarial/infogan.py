@@ -288,10 +288,48 @@ class InfoGAN(AdversarialModel):
         images = self.decode_images(self.layout.replace(latents, code, np.tile(values, rows)))
         return tf.reshape(images, [rows, len(values), *self.image_shape])
 
+    def set_codes(self, latents, codes):
+        """Latents [B, latent_dim] with other codes.
+
+        Args:
+            codes: float32 [B, number of codes]: the values of the categorical codes, whole numbers in [0, K), then those of
+                the continuous ones (in training they lie in (-1, 1)). NaN leaves a code as it is.
+
+        Raises:
+            ValueError: another number of codes; at run time, an error for a categorical code out of range.
+        """
+        codes, layout = tf.convert_to_tensor(codes, tf.float32), self.layout
+        if codes.shape.rank != 2 or codes.shape[1] != layout.num_codes:
+            raise ValueError(f"codes must be float [B, {layout.num_codes}], as the layout has; received {codes.shape}.")
+        noise, one_hots, continuous = layout.split(latents)
+        given, count = ~tf.math.is_nan(codes), len(layout.categorical)
+        for i, size in enumerate(layout.categorical):
+            value = tf.where(given[:, i], codes[:, i], 0.0)
+            valid = tf.reduce_all((value == tf.round(value)) & (value >= 0.0) & (value < size))
+            tf.debugging.Assert(
+                valid, [f"Values of the categorical code {i} must be whole, in [0, {size}); received", value]
+            )
+            one_hots[i] = tf.where(given[:, i, None], tf.one_hot(tf.cast(value, tf.int32), size), one_hots[i])
+        return layout.join(noise, one_hots, tf.where(given[:, count:], codes[:, count:], continuous))
+
+    def generate(self, seeds, codes=None):
+        """As `GenerativeModel.generate`; `codes` [B, number of codes] replace those of the seeds, see `set_codes`."""
+        latents = self.latents(tf.cast(seeds, tf.int64))
+        return self.decode_images(latents if codes is None else self.set_codes(latents, codes))
+
     def signatures(self):
-        """Those of the family, and `code_posterior`. A client sets codes in what `latents` returned, for `decode`."""
+        """Those of the family, `sample_codes`, which takes the codes of each row, and `code_posterior`."""
         image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-        return {**super().signatures(), "code_posterior": (lambda image: self.code_posterior(image), image)}
+        signatures, codes = super().signatures(), tf.TensorSpec([None, self.layout.num_codes], tf.float32)
+
+        def sample_codes(seeds, codes):
+            return {"image": self.generate(seeds, codes)}
+
+        return {
+            **signatures,
+            "sample_codes": (sample_codes, {**signatures["sample"][1], "codes": codes}),
+            "code_posterior": (lambda image: self.code_posterior(image), image),
+        }
 
 
 def _adam(generator, discriminator):
