@@ -8,10 +8,11 @@ measurement after the other, so that the rounds of both sides take turns:
 
 Before the first question it says what it is, on a line of its own: {"library": "torch 2.13.0", "threads": 2, ...}.
 
-PyTorch's environment, of any Python from 3.10 with its headers (torch.compile builds C++), which git ignores:
+PyTorch's environment (the CPU build will do), of any Python from 3.10 with its headers, since torch.compile builds C++; git
+ignores it:
 
     python3.11 -m venv .venv-torch
-    .venv-torch/bin/python -m pip install torch==2.13.0 --extra-index-url https://download.pytorch.org/whl/cpu
+    .venv-torch/bin/python -m pip install torch==2.13.0
 """
 
 import json

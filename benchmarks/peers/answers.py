@@ -13,7 +13,8 @@ def answer(prepare, ways):
     """Answers until there are no more questions.
 
     Args:
-        prepare: way -> a function that makes one step; called when a way is asked for the first time.
+        prepare: way -> (a function that makes one step, further facts for its answers); called when a way is asked for the
+            first time.
         ways: the names it knows.
     """
     # What a library prints must not get between the answers.
@@ -33,10 +34,11 @@ def answer(prepare, ways):
         try:
             if way not in prepared:
                 prepared[way] = prepare(way)
+            step, facts = prepared[way]
             started = time.perf_counter()
             for _ in range(question["steps"]):
-                prepared[way]()
-            say(seconds=time.perf_counter() - started)
+                step()
+            say(seconds=time.perf_counter() - started, **facts)
         except Exception as error:  # of any kind: a compiler that is missing must not end the other ways
             traceback.print_exc()
             say(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")

@@ -130,7 +130,8 @@ def prepare(way):
     torch.manual_seed(0)
     name = next(name for name in THREE if way.startswith(name))
     network = {"pixel_cnn": pixel_cnn, "gated": Gated, "diagonal": diagonal}[name]()
-    return naive(network) if way.endswith("naive") else training(network, compiled=way.endswith("compile"))
+    step = naive(network) if way.endswith("naive") else training(network, compiled=way.endswith("compile"))
+    return step, {}
 
 
 def training(network, compiled):

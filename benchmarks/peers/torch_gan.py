@@ -5,13 +5,8 @@ discriminator and generator update has its own noise, as in algorithm 1 of Goodf
 "_reuse" train both on the same generated images, as PyTorch's own example does, which saves a pass through the generator.
 """
 
-import json
-import os
-import sys
-import time
-import traceback
-
 import torch
+from answers import answer  # beside this script
 from torch import nn
 
 BATCH, LATENT, WIDTH, DENSE = 64, 100, 32, 256
@@ -52,7 +47,7 @@ def init(module):
 
 
 def prepare(way):
-    """(a function that makes one training step, number of trainable parameters)"""
+    """(a function that makes one training step, {"parameters": number of trainable ones})"""
     torch.manual_seed(0)
     g, d = generator().apply(init), discriminator().apply(init)
     parameters = sum(p.numel() for network in (g, d) for p in network.parameters())
@@ -80,36 +75,8 @@ def prepare(way):
         g_loss.backward()
         g_optimizer.step()
 
-    return step, parameters
-
-
-def main():
-    # What a library prints must not get between the answers.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    torch.set_flush_denormal(True)  # as TensorFlow has it
-
-    def say(**answer):
-        print(json.dumps(answer), file=answers, flush=True)
-
-    steps = {}
-    say(library=f"torch {torch.__version__}", python=sys.version.split()[0], threads=torch.get_num_threads(), ways=WAYS)
-    for line in sys.stdin:
-        question = json.loads(line)
-        way = question["way"]
-        try:
-            if way not in steps:
-                steps[way] = prepare(way)
-            step, parameters = steps[way]
-            started = time.perf_counter()
-            for _ in range(question["steps"]):
-                step()
-            say(seconds=time.perf_counter() - started, parameters=parameters)
-        except Exception as error:  # of any kind: a compiler that is missing must not end the other ways
-            traceback.print_exc()
-            say(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")
+    return step, {"parameters": parameters}
 
 
 if __name__ == "__main__":
-    main()
+    answer(prepare, WAYS)
