@@ -27,8 +27,8 @@ help: ## this list
 demo: setup ## the whole pipeline for a VAE and a DCGAN on 8x8 digits: data to pushed model and report
 	$(VENV)/bin/tfgen demo $(ARGS)
 
-test: lint ## lint, then the whole test suite
-	$(PYTHON) -m pytest $(ARGS)
+test: lint ## lint, then the whole test suite, in two processes
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: setup ## ruff
 	$(VENV)/bin/ruff check .

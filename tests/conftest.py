@@ -15,6 +15,13 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_collection_modifyitems(items):
+    """Where the suite runs in several processes, a file runs in one of them; of the conformance suite, a model's tests."""
+    for item in items:
+        case = item.callspec.params.get("case", "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{case}"))
+
+
 @pytest.fixture(autouse=True)
 def _fresh_keras():
     keras.utils.set_random_seed(0)
