@@ -98,6 +98,7 @@ def test_floats_that_8_bits_cannot_hold(tmp_path, value):
         (example(image=b"nothing", label=1), "not a readable image"),
         (example(image=png(), label=[0.5]), "one int64 as 'label', found 0"),
     ],
+    ids=["garbage", "other-names", "no-label", "integer-image", "no-picture", "float-label"],  # bytes change from run to run
 )
 def test_bad_records(tmp_path, caplog, record, message):
     good = example(image=png(1), label=1)
