@@ -278,9 +278,7 @@ class GenerativeModel(keras.Model):
 
     def field_of(self, batch, field):
         if field not in batch:
-            raise ValueError(
-                f"{type(self).__name__} needs `{field}` in its batches; received the fields {sorted(batch)}."
-            )
+            raise ValueError(f"{type(self).__name__} needs `{field}` in its batches; received the fields {sorted(batch)}.")
         return batch[field]
 
     def one_hot(self, labels):
