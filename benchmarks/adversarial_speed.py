@@ -28,7 +28,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.fit_overhead import STEPS, measure, prepare
 from benchmarks.peers import Peer
-from benchmarks.record import module_command, record
+from benchmarks.record import judged, module_command, record
 from trainers.train import STEPS_PER_CALL
 
 THREADS = 2
@@ -161,14 +161,11 @@ def main():
         "spectral": ratio("spectral", "plain"),
         "torch_errors": errors,
     }
-    passed = {
-        name: None if results[name] is None else results[name] <= bound if sign == "<=" else results[name] >= bound
-        for name, (sign, bound) in GATES.items()
-    }
+    verdict = judged(results, GATES)
     for name, value in milliseconds.items():
         print(f"{name:28} {'-' if value is None else f'{value:.2f} ms'}")
     for name, value in results.items():
-        gate = f"   gate {GATES[name][0]} {GATES[name][1]}: {passed[name]}" if name in GATES else ""
+        gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in GATES else ""
         print(f"{name:28} {value}{gate}" if name != "ms_per_step" else "")
     if args.out:
         record(
@@ -182,8 +179,7 @@ def main():
             },
             seconds=time.perf_counter() - started,
             results=results,
-            gates={name: f"{sign} {bound}" for name, (sign, bound) in GATES.items()},
-            passed=passed,
+            **verdict,
             peer=about,
         )  # fmt: skip
 

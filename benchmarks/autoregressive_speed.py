@@ -36,7 +36,7 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.peers import Peer
-from benchmarks.record import module_command, record
+from benchmarks.record import judged, module_command, record
 from tfgen.sampling.cached import Whole
 from trainers.train import STEPS_PER_CALL
 
@@ -241,12 +241,9 @@ def main():
     medians, ratios = summary(measured[1:])
     peaks = {} if args.quick else {str(size): memory(size) for size in SIZES}
     results = {"seconds": medians, **ratios, "memory_mib": peaks, "errors": ways.errors}
-    passed = {
-        name: None if results.get(name) is None else results[name] <= bound if sign == "<=" else results[name] >= bound
-        for name, (sign, bound) in GATES.items()
-    }
+    verdict = judged(results, GATES)
     for name, value in results.items():
-        gate = f"   gate {' '.join(map(str, GATES[name]))}: {passed[name]}" if name in GATES else ""
+        gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in GATES else ""
         print(f"{name:36} {value}{gate}" if name != "seconds" else "")
     if args.out:
         record(
@@ -262,8 +259,7 @@ def main():
             },
             seconds=time.perf_counter() - started,
             results=results,
-            gates={name: f"{sign} {bound}" for name, (sign, bound) in GATES.items()},
-            passed=passed,
+            **verdict,
             peer=about,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ A record is one JSON object: what was run (`command`, `commit`, `seed`, `protoco
 import datetime
 import importlib.metadata
 import json
+import operator
 import os
 import pathlib
 import platform
@@ -18,6 +19,21 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PACKAGES = {
     "tensorflow": "tensorflow", "keras": "keras", "tfp": "tensorflow-probability", "numpy": "numpy",
 }  # fmt: skip
+
+
+def judged(results, gates):
+    """The fields `gates` and `passed` of a record.
+
+    Args:
+      results: {name: number}; None, or no entry: there is none, and so no verdict.
+      gates: {name of a result: ("<=" or ">=", bound)}.
+    """
+    met = {"<=": operator.le, ">=": operator.ge}
+    passed = {
+        name: None if results.get(name) is None else bool(met[sign](results[name], bound))
+        for name, (sign, bound) in gates.items()
+    }
+    return {"gates": {name: f"{sign} {bound}" for name, (sign, bound) in gates.items()}, "passed": passed}
 
 
 def record(path, *, command, seed, protocol, seconds, results, **extra):

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.record import module_command, record
+from benchmarks.record import judged, module_command, record
 
 
 def test_record_says_how_it_was_obtained(tmp_path):
@@ -41,3 +41,10 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 def test_module_command():
     assert module_command("benchmarks.x", ["--out", "a b"]) == "python -m benchmarks.x --out 'a b'"
+
+
+def test_judged():
+    gates = {"low": ("<=", 2.0), "high": (">=", 2.0), "missing": ("<=", 1.0), "nan": (">=", 0.0)}
+    found = judged({"low": 2.0, "high": 1.9, "nan": float("nan"), "other": 3}, gates)
+    assert found["passed"] == {"low": True, "high": False, "missing": None, "nan": False}
+    assert found["gates"]["low"] == "<= 2.0"

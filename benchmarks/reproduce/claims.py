@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import ROOT, module_command, record
+from benchmarks.record import ROOT, judged, module_command, record
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
@@ -465,16 +465,15 @@ def main():
     if callable(measure):
         started = time.perf_counter()
         results, protocol, gates = measure(args)
-        met = {"<=": lambda value, bound: value <= bound, ">=": lambda value, bound: value >= bound}
-        passed = {key: met[sign](results[key], bound) for key, (sign, bound) in gates.items()}
+        verdict = judged(results, gates)
         path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
         record(
             path, command=module_command("benchmarks.reproduce.claims"), seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results,
-            gates={key: f"{sign} {bound}" for key, (sign, bound) in gates.items()}, passed=passed,
+            **verdict,
         )  # fmt: skip
         for key, (sign, bound) in gates.items():
-            print(f"{key} {results[key]:.4g}   gate {sign} {bound}: {'met' if passed[key] else 'MISSED'}")
+            print(f"{key} {results[key]:.4g}   gate {sign} {bound}: {'met' if verdict['passed'][key] else 'MISSED'}")
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
         if not path.exists():

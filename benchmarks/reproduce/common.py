@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import module_command, record
+from benchmarks.record import judged, module_command, record
 from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
@@ -66,7 +66,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         median = {key: float(np.median([one[key] for one in found.values()])) for key in numbers}
         protocol = {"best_of_seeds": f"highest {rank}", **protocol}
         results = {**results, "median": median, "seeds": found}
-    passed = {key: results[key] <= bound if sign == "<=" else results[key] >= bound for key, (sign, bound) in gates.items()}
+    verdict = judged(results, gates)
     resolved = config.resolve()
     written = record(
         args.out,
@@ -79,15 +79,14 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         },
         seconds=train_seconds + evaluation_seconds,
         results=results,
-        gates={key: f"{sign} {bound}" for key, (sign, bound) in gates.items()},
-        passed=passed,
+        **verdict,
         evaluation_seconds=round(evaluation_seconds, 1),
         paper=resolved.paper,
     )  # fmt: skip
     for key, value in written["results"].items():
         print(
             f"{key:32} {value}"
-            + (f"   gate {written['gates'][key]}: {'met' if passed[key] else 'MISSED'}" if key in gates else "")
+            + (f"   gate {written['gates'][key]}: {'met' if verdict['passed'][key] else 'MISSED'}" if key in gates else "")
         )
     return model
 

@@ -80,7 +80,7 @@ class Stepwise:
         if parent is None:
             self.slots, self.constants, self.depths = [], {}, 0
             self.phase, self.level, self.cursor = None, None, 0
-            self.at, self.input, self.input_slots = (0, 0), None, set()
+            self.at, self.input, self.input_slots = (0, 0), None, []
 
     # ---- where and when
 
@@ -192,7 +192,7 @@ class Stepwise:
         """slot <- update(x); for the network's input again when the pixel is complete (see `scan`)."""
         slot.value = update(x)
         if x is self.root.input:
-            self.root.input_slots.add((slot, update))
+            self.root.input_slots.append((slot, update))
 
 
 class _Slot:
@@ -268,7 +268,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
     scope = Stepwise(batch, width, dtype)
 
     def run(phase, level, x=None):
-        scope.phase, scope.level, scope.cursor, scope.input, scope.input_slots = phase, level, 0, x, set()
+        scope.phase, scope.level, scope.cursor, scope.input, scope.input_slots = phase, level, 0, x, []
         return network(x, scope)
 
     empty = tf.zeros([batch, channels])
@@ -370,8 +370,3 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
 def shift_down(x):
     """x [B, H, W, C] moved down by one row, with zeros above it."""
     return tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
-
-
-def shift_right(x):
-    """x [B, H, W, C] moved right by one column, with zeros left of it."""
-    return tf.pad(x, [[0, 0], [0, 0], [1, 0], [0, 0]])[:, :, :-1]

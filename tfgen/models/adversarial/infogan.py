@@ -25,97 +25,18 @@ is fixed are there, unused. MNIST fixes it at 1, so L_I is at most -0.226 nats f
 something, but its rise. The slope of the leaky ReLU is .1 in the text, and .01 in the code and so in the MNIST presets.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen import losses, random
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, normal
 from tfgen.models.preset import Preset
 
 MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577
-
-
-@dataclasses.dataclass(frozen=True)
-class CodeLayout:
-    """What stands where in a latent vector: [noise, one-hot codes ..., continuous codes].
-
-    Codes are numbered from 0, the categorical ones first.
-
-    Attributes:
-        noise: number of noise variables.
-        categorical: numbers of values K >= 2, one for each categorical code.
-        continuous: number of continuous codes.
-    """
-
-    noise: int
-    categorical: tuple[int, ...]
-    continuous: int
-
-    def __post_init__(self):
-        whole = all(isinstance(n, int) for n in self.sizes)
-        if not whole or min(self.noise, self.continuous) < 0 or min(self.categorical, default=2) < 2 or not self.num_codes:
-            raise ValueError(
-                "A code layout is whole numbers: noise_dim and continuous of at least 0, categorical a sequence of at least "
-                f"2 each, and at least one code; received noise_dim={self.noise!r}, categorical={self.categorical!r}, "
-                f"continuous={self.continuous!r}."
-            )
-
-    @property
-    def sizes(self):
-        return [self.noise, *self.categorical, self.continuous]
-
-    @property
-    def num_codes(self):
-        return len(self.categorical) + self.continuous
-
-    def split(self, latents):
-        """Latents [B, sum of sizes] -> (noise [B, noise], [one-hot [B, K], ...], continuous [B, continuous])."""
-        noise, *one_hots, continuous = tf.split(latents, self.sizes, axis=-1)
-        return noise, one_hots, continuous
-
-    def join(self, noise, one_hots, continuous):
-        """The inverse of `split`."""
-        parts = [noise, *one_hots, continuous]
-        if [part.shape[-1] for part in parts] != self.sizes:
-            raise ValueError(f"Parts of widths {self.sizes} are joined; received {[tuple(part.shape) for part in parts]}.")
-        return tf.concat(parts, axis=-1)
-
-    def check_code(self, code, *, categorical=False):
-        """ValueError unless `code` is the number of a code, or of a categorical one."""
-        count, kind = (len(self.categorical), "categorical codes") if categorical else (self.num_codes, "codes")
-        if not isinstance(code, int) or not 0 <= code < count:
-            raise ValueError(f"There are {count} {kind}, numbered from 0; received code {code!r}.")
-
-    def replace(self, latents, code, values):
-        """Latents [B, sum of sizes] whose code number `code` is `values`; float32 NumPy array.
-
-        `values` are one number or [B]: integers in [0, K) for a categorical code; finite for a continuous one (in training
-        they lie in (-1, 1)). ValueError: no such code, or values out of range.
-        """
-        self.check_code(code)
-        latents, values = np.array(latents, np.float32), np.asarray(values)
-        if latents.ndim != 2 or latents.shape[1] != sum(self.sizes) or values.shape not in ((), latents.shape[:1]):
-            raise ValueError(
-                f"Latents must be [B, {sum(self.sizes)}] and values one number or [B]; received {latents.shape} and "
-                f"{values.shape}."
-            )
-        count = len(self.categorical)
-        start = self.noise + sum(self.categorical[:code]) + max(0, code - count)
-        if code >= count:
-            if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-                raise ValueError(f"Values of the continuous code {code} must be finite numbers; received {values}.")
-            latents[:, start] = values
-            return latents
-        size = self.categorical[code]
-        if values.dtype.kind not in "iu" or values.size and not (0 <= values.min() and values.max() < size):
-            raise ValueError(f"Values of the categorical code {code} must be integers in [0, {size}); received {values}.")
-        latents[:, start : start + size] = np.eye(size, dtype=np.float32)[values]
-        return latents
 
 
 class DiscriminatorWithQ(Network):
@@ -288,34 +209,10 @@ class InfoGAN(AdversarialModel):
         images = self.decode_images(self.layout.replace(latents, code, np.tile(values, rows)))
         return tf.reshape(images, [rows, len(values), *self.image_shape])
 
-    def set_codes(self, latents, codes):
-        """Latents [B, latent_dim] with other codes.
-
-        Args:
-            codes: float32 [B, number of codes]: the values of the categorical codes, whole numbers in [0, K), then those of
-                the continuous ones (in training they lie in (-1, 1)). NaN leaves a code as it is.
-
-        Raises:
-            ValueError: another number of codes; at run time, an error for a categorical code out of range.
-        """
-        codes, layout = tf.convert_to_tensor(codes, tf.float32), self.layout
-        if codes.shape.rank != 2 or codes.shape[1] != layout.num_codes:
-            raise ValueError(f"codes must be float [B, {layout.num_codes}], as the layout has; received {codes.shape}.")
-        noise, one_hots, continuous = layout.split(latents)
-        given, count = ~tf.math.is_nan(codes), len(layout.categorical)
-        for i, size in enumerate(layout.categorical):
-            value = tf.where(given[:, i], codes[:, i], 0.0)
-            valid = tf.reduce_all((value == tf.round(value)) & (value >= 0.0) & (value < size))
-            tf.debugging.Assert(
-                valid, [f"Values of the categorical code {i} must be whole, in [0, {size}); received", value]
-            )
-            one_hots[i] = tf.where(given[:, i, None], tf.one_hot(tf.cast(value, tf.int32), size), one_hots[i])
-        return layout.join(noise, one_hots, tf.where(given[:, count:], codes[:, count:], continuous))
-
     def generate(self, seeds, codes=None):
-        """As `GenerativeModel.generate`; `codes` [B, number of codes] replace those of the seeds, see `set_codes`."""
+        """As `GenerativeModel.generate`; `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
         latents = self.latents(tf.cast(seeds, tf.int64))
-        return self.decode_images(latents if codes is None else self.set_codes(latents, codes))
+        return self.decode_images(latents if codes is None else self.layout.set(latents, codes))
 
     def signatures(self):
         """Those of the family, `sample_codes`, which takes the codes of each row, and `code_posterior`."""
