@@ -25,6 +25,11 @@ class LatentVariableModel(GenerativeModel):
         """p(z) = N(0, I), event shape [latent_dim]."""
         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), tf.ones(self.latent_dim)), 1)
 
+    @property
+    def noise_dim(self):
+        """How many standard normal numbers one draw from q(z|x) takes."""
+        return self.latent_dim
+
     def encode(self, images, training=False):
         """q(z|x): a distribution with batch shape [B] and event shape [latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
@@ -51,13 +56,13 @@ class LatentVariableModel(GenerativeModel):
 
     def evaluation_noise(self, rows, seed, draw=0):
         keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
-        return random.normal(keys, self.latent_dim)
+        return random.normal(keys, self.noise_dim)
 
     def elbo_terms(self, images, noise, training=False):
         """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
 
         Args:
-            noise: standard normal [B, latent_dim].
+            noise: standard normal [B, noise_dim].
         """
         posterior = self.encode(images, training=training)
         latents = posterior.mean() + posterior.stddev() * noise
@@ -65,7 +70,7 @@ class LatentVariableModel(GenerativeModel):
 
     def update(self, batch):
         images = batch["image"]
-        noise = self.noise([self.latent_dim], tf.shape(images)[0], stream=0)
+        noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
         def loss_fn():
             log_likelihood, kl = self.elbo_terms(images, noise, training=True)
@@ -119,16 +124,12 @@ class LatentVariableModel(GenerativeModel):
             )
         images = self.check_images(images)
         k, chunk = num_importance_samples, min(chunk, num_importance_samples)
-        posterior = self.encode(images)
-        mean, stddev = posterior.mean(), posterior.stddev()
+        log_weights_of = self.importance(images)
         batch = tf.shape(images)[0]
 
         def add_chunk(i, total):
             noise = self.evaluation_noise(chunk * batch, seed, draw=i + 1)
-            latents = mean + stddev * tf.reshape(noise, [chunk, batch, self.latent_dim])  # [chunk, B, Z]
-            log_weights = (
-                self.decode(latents).log_prob(images) + self.prior.log_prob(latents) - posterior.log_prob(latents)
-            )  # [chunk, B]
+            log_weights = log_weights_of(tf.reshape(noise, [chunk, batch, self.noise_dim]))  # [chunk, B]
             beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may be longer than what is left of k
             log_weights = tf.where(beyond[:, None], -float("inf"), log_weights)
             return i + 1, tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
@@ -139,6 +140,20 @@ class LatentVariableModel(GenerativeModel):
             shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])), parallel_iterations=1,
         )  # fmt: skip
         return total - tf.math.log(float(k))
+
+    def importance(self, images):
+        """A function of standard normal noise [chunk, B, noise_dim] -> ln p(x, z) - ln q(z|x), [chunk, B] nats.
+
+        What does not depend on the noise is computed once, here.
+        """
+        posterior = self.encode(images)
+        mean, stddev = posterior.mean(), posterior.stddev()
+
+        def log_weights(noise):
+            latents = mean + stddev * noise
+            return self.decode(latents).log_prob(images) + self.prior.log_prob(latents) - posterior.log_prob(latents)
+
+        return log_weights
 
     def signatures(self):
         image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
