@@ -253,7 +253,8 @@ def main():
             command=module_command("benchmarks.autoregressive_speed"),
             seed=0,
             protocol={
-                "presets": PRESETS, "overrides": OVERRIDES, "images": IMAGES, "batch": BATCH, "steps": args.steps, "rounds": rounds,
+                "presets": PRESETS, "overrides": OVERRIDES,
+                "images": IMAGES, "batch": BATCH, "steps": args.steps, "rounds": rounds,
                 "naive": f"the first {args.pixels} pixels, multiplied to the time of all",
                 "seconds": "of 16 images, or of one training step; median over rounds, ratios within a round",
                 "memory": "rise of the peak resident size over that of the process with its model built",
