@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from tfgen.layers.causal import CausalConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.preset import Preset
+from tfgen.models.preset import Preset, cosine_decay
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -136,8 +136,8 @@ PRESETS = [
     ),
     Preset(
         "pixel-cnn/mnist", PixelCNN, {"image_shape": (28, 28, 1), "levels": 2, "width": 32, "depth": 7}, data="mnist",
-        binarization="fixed", source="for a short run: h = 32, Adam", batch_size=32, steps=30_000,
-        compile_args={**adam(1e-3), "ema_decay": 0.999},
+        binarization="fixed", source="for a short run: h = 32, Adam, cosine decay", batch_size=32, steps=25_000,
+        compile_args={**adam(cosine_decay(3e-3)), "ema_decay": 0.999},
     ),
     Preset(
         "pixel-cnn/digits", PixelCNN,
