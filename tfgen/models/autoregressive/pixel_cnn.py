@@ -136,7 +136,7 @@ PRESETS = [
     ),
     Preset(
         "pixel-cnn/mnist", PixelCNN, {"image_shape": (28, 28, 1), "levels": 2, "width": 32, "depth": 7}, data="mnist",
-        binarization="fixed", source="for a short run: h = 32, Adam, cosine decay", batch_size=32, steps=25_000,
+        binarization="fixed", source="for a short run: h = 32, Adam, cosine decay", batch_size=32, steps=21_000,
         compile_args={**adam(cosine_decay(3e-3)), "ema_decay": 0.999},
     ),
     Preset(
