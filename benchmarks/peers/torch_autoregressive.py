@@ -74,7 +74,7 @@ class GatedLayer(nn.Module):
 
 
 class Gated(nn.Module):
-    def __init__(self, width=32, depth=7):
+    def __init__(self, width=20, depth=10):
         super().__init__()
         self.layers = nn.ModuleList(GatedLayer(width if i else 1, width, 3 if i else 7, first=not i) for i in range(depth))
         self.head = head(width)

@@ -83,7 +83,8 @@ RUNS = {
                                   gates={"difference": (None, 0.05)}),
     "pixel_cnn_mnist": _mnist("pixel-cnn/mnist", 86.0, "81.30 nats (arXiv:1601.06759, table 4)", steps=21_000,
                               mixed_precision=True),
-    "gated_mnist": _mnist("gated-pixel-cnn/mnist", 86.0, "81.30 nats of PixelCNN (arXiv:1601.06759, table 4)"),
+    "gated_mnist": _mnist("gated-pixel-cnn/mnist", 86.0, "81.30 nats of PixelCNN (arXiv:1601.06759, table 4)",
+                          steps=13_000, mixed_precision=True),
     "pixel_rnn_mnist": _mnist("pixel-rnn/mnist", None, "79.20 nats (arXiv:1601.06759, table 4)"),
     "pixel_cnn_pp_cifar10_jpeg": Run(
         "pixel-cnn-pp/cifar10", {"bits_per_dim": (1.5, 6.5)}, "folder:runs/cifar10-jpg",

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfgen.layers.causal import CausalConv2D, RowConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import Head, adam, check_network, rmsprop
-from tfgen.models.preset import Preset
+from tfgen.models.preset import Preset, cosine_decay
 
 layers = keras.layers
 
@@ -160,9 +160,9 @@ PRESETS = [
         compile_args=rmsprop(1e-3), paper="3.03 bits/dim test, 2.90 train (table 1)",
     ),
     Preset(
-        "gated-pixel-cnn/mnist", GatedPixelCNN, {"image_shape": (28, 28, 1), "levels": 2, "width": 32, "depth": 7},
-        data="mnist", binarization="fixed", source="for a short run: p = 32, 7 layers, Adam", batch_size=32, steps=20_000,
-        compile_args={**adam(1e-3), "ema_decay": 0.999},
+        "gated-pixel-cnn/mnist", GatedPixelCNN, {"image_shape": (28, 28, 1), "levels": 2, "width": 20, "depth": 10},
+        data="mnist", binarization="fixed", source="for a short run: p = 20, 10 layers, Adam, cosine decay", batch_size=32,
+        steps=13_000, compile_args={**adam(cosine_decay(3e-3)), "ema_decay": 0.999},
     ),
     Preset(
         "gated-pixel-cnn/digits", GatedPixelCNN, _DIGITS, data="digits",

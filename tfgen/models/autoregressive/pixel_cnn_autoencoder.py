@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.models.autoregressive.pixel_cnn import adam, rmsprop
 from tfgen.models.preset import Preset
@@ -58,10 +59,7 @@ class PixelCNNAutoencoder(GatedPixelCNN):
             name="encoder",
         )
         self.encoder.build((None, *self.image_shape))
-        self.code_mean, self.code_square = (
-            keras.Variable(tf.fill([embedding_dim], value), name=name, trainable=False, aggregation="mean")
-            for name, value in (("code_mean", 0.0), ("code_square", 1.0))
-        )
+        self.code_moments = CodeMoments(embedding_dim)
         self.latent_dim += embedding_dim
 
     def build_network(self):
@@ -97,17 +95,14 @@ class PixelCNNAutoencoder(GatedPixelCNN):
 
     def update(self, batch):
         losses = super().update(batch)
-        codes = self.encode(batch["image"])
-        for moment, seen in ((self.code_mean, codes), (self.code_square, codes**2)):
-            moment.assign(0.99 * moment + 0.01 * tf.reduce_mean(seen, axis=0))
+        self.code_moments.update(self.encode(batch["image"]))
         return losses
 
     # ---- sampling
 
     def latents(self, seeds):
-        variance = tf.maximum(self.code_square - self.code_mean**2, 0.0)
         key = random.key(seeds)
-        codes = self.code_mean + tf.sqrt(variance) * random.normal(random.fold(key, 1), self.embedding_dim)
+        codes = self.code_moments.draw(random.fold(key, 1))
         return tf.concat([random.uniform(key, self.latent_dim - self.embedding_dim), codes], axis=-1)
 
     def draw_levels(self, latents, condition=None, *args, **kwargs):
