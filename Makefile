@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_support
 export TF_USE_LEGACY_KERAS := 0
 
-BENCHMARKS := $(filter-out %/__init__ %/record,$(basename $(wildcard benchmarks/*.py)))
+BENCHMARKS := $(filter-out %/__init__ %/record %/turns,$(basename $(wildcard benchmarks/*.py)))
 # What needs the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
@@ -56,9 +56,9 @@ lock: setup ## resolves setup.cfg again and rewrites constraints/ (needs uv)
 	@uv=$$(command -v uv || echo .tools/bin/uv); \
 	lock="$$uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links"; \
 	printf 'pip\nsetuptools\nwheel\n' | \
-		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra dev - -o constraints/py310.txt && \
+		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra compression --extra dev - -o constraints/py310.txt && \
 	printf 'setuptools\nwheel\n' | \
-		$$lock --python-version 3.12 setup.cfg --extra dev - -o constraints/core-py312.txt
+		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt
 
 clean: ## removes the environments and caches, keeps runs
 	rm -rf $(VENV) $(VENV).lock $(VENV).installing $(CORE_VENV) $(CORE_VENV).lock $(CORE_VENV).installing .tools

@@ -2,24 +2,19 @@
 
     python -m benchmarks.adversarial_speed --out benchmarks/reproduce/adversarial_speed.json
 
-The 28x28 networks at half width, batch 64, on random images: only time is measured. Both libraries may use two threads. The
-ways take turns, round after round, so that a busy machine slows all alike; ratios are medians over the rounds of the ratio
-within a round. Each way runs once before the first round.
+The 28x28 networks at half width, batch 64, on random images: only time is measured, in turns (see `benchmarks.turns`).
 
     fit                model.fit of dcgan/mnist under MirroredStrategy, 10 steps in a call: the whole of what `tfgen train`
                        does, with its input, averaged weights, checks of the images and mean losses
     bare               a Python loop that calls tf.function(model.train_step) on the next batch
     by_hand            the same networks and optimisers in a tf.function that does nothing but the two updates
     torch_*            the same networks in PyTorch, without input pipeline and averaged weights: torch_gan.py in
-                       benchmarks/peers; __init__.py there says how its environment is made. null where it did not run
+                       benchmarks/peers; __init__.py there says how its environment is made. Left out where it did not run
     critic, critic_penalty     the critic's update of wgan-gp/mnist, without and with the gradient penalty
     plain, spectral            the discriminator's update of sngan/mnist, without and with spectral normalisation
 """
 
-import argparse
 import contextlib
-import statistics
-import time
 
 import keras
 import numpy as np
@@ -27,11 +22,9 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.fit_overhead import STEPS, measure, prepare
-from benchmarks.peers import Peer
-from benchmarks.record import judged, module_command, record
+from benchmarks.turns import Turns
 from trainers.train import STEPS_PER_CALL
 
-THREADS = 2
 PRESET = "dcgan/mnist"
 GATES = {"fit_over_bare": ("<=", 1.05), "torch_over_fit": (">=", 1.4), "penalty": ("<=", 2.2), "spectral": ("<=", 1.15)}
 
@@ -83,34 +76,9 @@ def discriminator_updates(preset, images, steps):
     return run
 
 
-def peer_runs(peer, steps):
-    """{way: a function that answers the seconds of `steps` steps, None where the peer has an error instead}."""
-
-    def asked(way):
-        def run():
-            answer = peer.ask(way=way, steps=steps)
-            errors.update({f"torch_{way}": answer["error"]} if "error" in answer else {})
-            return answer.get("seconds")
-
-        return run
-
-    errors = {}
-    return {f"torch_{way}": asked(way) for way in peer.about["ways"]}, errors
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=100, help="of each way in a round")
-    parser.add_argument("--torch_python", default=".venv-torch/bin/python", help="of the environment that has PyTorch")
-    args = parser.parse_args()
-    if args.rounds < 1 or args.steps < STEPS_PER_CALL or args.steps % STEPS_PER_CALL:
-        parser.error(f"--rounds must be positive and --steps a multiple of {STEPS_PER_CALL}, what fit runs in a call.")
-    started = time.perf_counter()
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    keras.utils.set_random_seed(0)
+    turns = Turns(__doc__, rounds=7, steps=100)
+    steps = turns.start(multiple_of=STEPS_PER_CALL).steps
     rng = np.random.default_rng(0)
     source = tfgen.data.from_arrays(rng.integers(0, 256, (20_000, 28, 28, 1), dtype="uint8"), rng.integers(0, 10, 20_000))
     preset, penalised, normalised = (tfgen.presets.get(name) for name in (PRESET, "wgan-gp/mnist", "sngan/mnist"))
@@ -119,69 +87,32 @@ def main():
     plain = normalised.override({"network_args": settings})
     images = rng.uniform(size=(preset.batch_size, 28, 28, 1)).astype("float32")
 
-    STEPS[preset.name] = args.steps  # what `prepare` goes by
+    STEPS[preset.name] = steps  # what `prepare` goes by
     ours = {way: prepare(preset, source, as_in) for way, as_in in (("fit", "fit_mirrored"), ("bare", "bare"))}
-    ours["by_hand"] = by_hand(preset, source, args.steps)
+    ours["by_hand"] = by_hand(preset, source, steps)
     for way, of in (("critic", unpenalised), ("critic_penalty", penalised), ("plain", plain), ("spectral", normalised)):
-        ours[way] = discriminator_updates(of, images, args.steps)
-    runs = {way: lambda way=way, run=run: measure(run, way) for way, run in ours.items()}
+        ours[way] = discriminator_updates(of, images, steps)
+    for way, run in ours.items():
+        turns.add(way, lambda way=way, run=run: measure(run, way), 1e3 / steps)
     with contextlib.ExitStack() as stack:
-        about, errors = None, {}
-        try:
-            peer = stack.enter_context(Peer(args.torch_python, "torch_gan.py", THREADS))
-            about = {key: value for key, value in peer.about.items() if key != "ways"}
-            theirs, errors = peer_runs(peer, args.steps)
-            runs |= theirs
-        except RuntimeError as error:
-            errors["torch"] = str(error)
-        rounds = [{way: run() for way, run in runs.items()} for _ in range(args.rounds + 1)][1:]  # the first warms up
-
-    def ratio(over, under):
-        values = [r[over] / r[under] for r in rounds if r.get(over) and r.get(under)]
-        return statistics.median(values) if values else None
-
-    def median_ms(way):
-        values = [r[way] for r in rounds if r[way] is not None]
-        return 1e3 * statistics.median(values) / args.steps if values else None
-
-    milliseconds = {way: median_ms(way) for way in runs}
-    torch = {way: value for way, value in milliseconds.items() if way.startswith("torch_") and value is not None}
+        turns.add_peer(stack, "torch_gan.py", scale=1e3 / steps)
+        turns.take()
     # The gate is against the same work; those that reuse images do less of it and are told besides.
-    better = min((way for way in torch if way in ("torch_eager", "torch_compile")), key=torch.get, default=None)
-    best = min(torch, key=torch.get, default=None)
+    better = turns.best(["torch_eager", "torch_compile"])
+    best = turns.best([way for way in turns.runs if way.startswith("torch_")])
     results = {
-        "ms_per_step": milliseconds,
-        "fit_over_bare": ratio("fit", "bare"),
-        "fit_over_by_hand": ratio("fit", "by_hand"),
-        "torch_over_fit": ratio(better, "fit"),
+        "ms_per_step": turns.medians(),
+        "fit_over_bare": turns.ratio("fit", "bare"),
+        "fit_over_by_hand": turns.ratio("fit", "by_hand"),
+        "torch_over_fit": turns.ratio(better, "fit"),
         "torch_better": better,
-        "torch_best_of_all_over_fit": ratio(best, "fit"),
+        "torch_best_of_all_over_fit": turns.ratio(best, "fit"),
         "torch_best_of_all": best,
-        "penalty": ratio("critic_penalty", "critic"),
-        "spectral": ratio("spectral", "plain"),
-        "torch_errors": errors,
+        "penalty": turns.ratio("critic_penalty", "critic"),
+        "spectral": turns.ratio("spectral", "plain"),
     }
-    verdict = judged(results, GATES)
-    for name, value in milliseconds.items():
-        print(f"{name:28} {'-' if value is None else f'{value:.2f} ms'}")
-    for name, value in results.items():
-        gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in GATES else ""
-        print(f"{name:28} {value}{gate}" if name != "ms_per_step" else "")
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.adversarial_speed"),
-            seed=0,
-            protocol={
-                "presets": [p.name for p in (preset, penalised, normalised)], "batch": preset.batch_size,
-                "steps": args.steps, "rounds": args.rounds, "statistic": "median over rounds; ratios within a round",
-                "threads": {"tensorflow_intra_op": THREADS, "tensorflow_inter_op": THREADS, "torch": THREADS},
-            },
-            seconds=time.perf_counter() - started,
-            results=results,
-            **verdict,
-            peer=about,
-        )  # fmt: skip
+    presets = [p.name for p in (preset, penalised, normalised)]
+    turns.report("benchmarks.adversarial_speed", results, GATES, {"presets": presets, "batch": preset.batch_size})
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
     python -m benchmarks.autoregressive_speed --out benchmarks/reproduce/autoregressive_speed.json
 
-Only time is measured: weights are random, images too. Both libraries may use two threads. The ways take turns, round after
-round, so that a busy machine slows all alike; ratios are medians over the rounds of the ratio within a round. Each way runs
-once before the first round.
+Only time is measured, in turns (see `benchmarks.turns`): weights are random, images too.
 
     NAME_cached            16 images with caches, as `model.sample` draws them. NAME is pixel_cnn and gated (28x28, binary)
                            pixel_cnn_pp (32x32x3) and its trunk alone, six layers of both streams at one resolution:
@@ -21,27 +19,22 @@ once before the first round.
     memory                 of a process of its own that samples 16 images of N x N: how much its peak rises meanwhile, in MiB
 """
 
-import argparse
 import contextlib
 import dataclasses
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.peers import Peer
-from benchmarks.record import judged, module_command, record
+from benchmarks.turns import Turns
 from tfgen.sampling.cached import Whole
 from trainers.train import STEPS_PER_CALL
 
-THREADS, IMAGES, BATCH = 2, 16, 32
+IMAGES, BATCH = 16, 32
 PRESETS = {
     "pixel_cnn": "pixel-cnn/mnist", "gated": "gated-pixel-cnn/mnist", "diagonal": "pixel-rnn/mnist",
     "pixel_cnn_pp": "pixel-cnn-pp/cifar10", "pixel_cnn_pp_trunk": "pixel-cnn-pp/cifar10",
@@ -114,157 +107,78 @@ def memory(size):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
-class Ways:
-    """Functions that are timed in turns; what fails once is left out from then on, and its error kept.
-
-    `add(way, run, scale)`: the time of `run()` times `scale` is noted. `run` may answer the seconds itself.
-    """
-
-    def __init__(self):
-        self.runs, self.errors = {}, {}
-
-    def add(self, way, run, scale=1.0):
-        self.runs[way] = run, scale
-
-    def round(self):
-        found = {}
-        for way, (run, scale) in self.runs.items():
-            if way in self.errors:
-                continue
-            try:
-                started = time.perf_counter()
-                answer = run()
-                seconds = answer if isinstance(answer, float) else time.perf_counter() - started
-                found[way] = seconds * scale
-            except (RuntimeError, ValueError, NotImplementedError, tf.errors.OpError) as error:
-                self.errors[way] = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-            print(f"  {way:32} {found.get(way, 'failed')}", flush=True)
-        return found
-
-
-def ours(args):
-    ways = Ways()
+def add_ours(turns, args):
     presets = {name: tfgen.presets.get(preset).override(OVERRIDES.get(name, {})) for name, preset in PRESETS.items()}
     for name in SAMPLED:
         model = presets[name].build()
         count = model.image_shape[0] * model.image_shape[1]
         pixels = min(args.pixels, count)
-        ways.add(f"{name}_cached", cached(model))
+        turns.add(f"{name}_cached", cached(model))
         if not args.quick:
-            ways.add(f"{name}_cached_xla", cached(model, jit_compile=True))
-        ways.add(f"{name}_naive", naive(model, pixels), count / pixels)
+            turns.add(f"{name}_cached_xla", cached(model, jit_compile=True))
+        turns.add(f"{name}_naive", naive(model, pixels), count / pixels)
     for size in SIZES[:2] if args.quick else SIZES:
-        ways.add(f"size_{size}", cached(sized(size)))
+        turns.add(f"size_{size}", cached(sized(size)))
     for name in TRAINED:
-        ways.add(f"{name}_train", training(presets[name], args.steps), 1.0 / args.steps)
+        turns.add(f"{name}_train", training(presets[name], args.steps), 1.0 / args.steps)
         if not args.quick:
-            ways.add(f"{name}_train_xla", training(presets[name], args.steps, jit_compile=True), 1.0 / args.steps)
-    return ways
+            turns.add(f"{name}_train_xla", training(presets[name], args.steps, jit_compile=True), 1.0 / args.steps)
 
 
-def theirs(ways, peer, args):
-    def asked(way, steps):
-        def run():
-            answer = peer.ask(way=way, steps=steps)
-            if "error" in answer:
-                raise RuntimeError(answer["error"])
-            return float(answer["seconds"])
-
-        return run
-
-    for name in PEERED:
-        for kind in ("train_eager", "train_compile"):
-            ways.add(f"torch_{name}_{kind}", asked(f"{name}_{kind}", args.steps), 1.0 / args.steps)
-    for name in set(PEERED) & set(SAMPLED):
-        ways.add(f"torch_{name}_naive", asked(f"{name}_naive", args.pixels), 28 * 28 / args.pixels)
+def questions(args):
+    """{way of the peer: (steps, scale)}"""
+    training = {
+        f"{name}_{kind}": (args.steps, 1.0 / args.steps) for name in PEERED for kind in ("train_eager", "train_compile")
+    }
+    return training | {f"{name}_naive": (args.pixels, 28 * 28 / args.pixels) for name in PEERED if name in SAMPLED}
 
 
-def summary(rounds):
-    """(median seconds of each way, {name: ratio})"""
-    medians = {way: statistics.median([r[way] for r in rounds if way in r]) for way in {w: 0 for r in rounds for w in r}}
-
-    def ratio(over, under):
-        values = [r[over] / r[under] for r in rounds if over in r and under in r]
-        return statistics.median(values) if values else None
-
-    ratios = {}
+def ratios(turns):
+    found = {}
     for name in SAMPLED:
-        ratios[f"{name}_naive_over_cached"] = ratio(f"{name}_naive", f"{name}_cached")
-        ratios[f"{name}_cached_xla_over_cached"] = ratio(f"{name}_cached_xla", f"{name}_cached")
+        found[f"{name}_naive_over_cached"] = turns.ratio(f"{name}_naive", f"{name}_cached")
+        found[f"{name}_cached_xla_over_cached"] = turns.ratio(f"{name}_cached_xla", f"{name}_cached")
         if name in PEERED:
-            ratios[f"torch_{name}_naive_over_cached"] = ratio(f"torch_{name}_naive", f"{name}_cached")
+            found[f"torch_{name}_naive_over_cached"] = turns.ratio(f"torch_{name}_naive", f"{name}_cached")
     smallest = SIZES[0]
     for size in SIZES[1:]:
-        found = ratio(f"size_{size}", f"size_{smallest}")
-        ratios[f"pixel_{size}_over_{smallest}"] = found and found * (smallest / size) ** 2
+        ratio = turns.ratio(f"size_{size}", f"size_{smallest}")
+        found[f"pixel_{size}_over_{smallest}"] = ratio and ratio * (smallest / size) ** 2
     for name in TRAINED:
-        ratios[f"{name}_train_xla_over_train"] = ratio(f"{name}_train_xla", f"{name}_train")
-        kinds = [f"torch_{name}_train_{kind}" for kind in ("eager", "compile")]
-        better = min((kind for kind in kinds if kind in medians), key=medians.get, default=None)
+        found[f"{name}_train_xla_over_train"] = turns.ratio(f"{name}_train_xla", f"{name}_train")
+        eager, compiled = (f"torch_{name}_train_{kind}" for kind in ("eager", "compile"))
+        better = turns.best([eager, compiled])
         # The Diagonal BiLSTM is held against the loop as it is written; the others against the better of the two.
-        ratios[f"torch_over_{name}_train"] = ratio(kinds[0] if name == "diagonal" else better, f"{name}_train")
-        ratios[f"torch_better_{name}"] = better
-    return medians, ratios
+        found[f"torch_over_{name}_train"] = turns.ratio(eager if name == "diagonal" else better, f"{name}_train")
+        found[f"torch_better_{name}"] = better
+    return found
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20, help="of training in a round")
-    parser.add_argument("--pixels", type=int, default=16, help="of naive sampling in a round")
-    parser.add_argument("--quick", action="store_true", help="a look: one round, without XLA, the largest size and memory")
-    parser.add_argument("--torch_python", default=".venv-torch/bin/python", help="of the environment that has PyTorch")
-    parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)  # in a process of its own: see `memory`
-    args = parser.parse_args()
-    if args.memory:
-        print(json.dumps(memory_of_sampling(args.memory)))
+    if sys.argv[1:2] == ["--memory"]:  # in a process of its own: see `memory`
+        print(json.dumps(memory_of_sampling(int(sys.argv[2]))))
         return
-    if min(args.rounds, args.pixels) < 1 or args.steps < STEPS_PER_CALL or args.steps % STEPS_PER_CALL:
-        parser.error(f"--rounds and --pixels must be positive and --steps a multiple of {STEPS_PER_CALL}.")
-    started = time.perf_counter()
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
-    keras.utils.set_random_seed(0)
-    rounds = 1 if args.quick else args.rounds
-    ways = ours(args)
+    turns = Turns(__doc__, rounds=5, steps=20)
+    turns.parser.add_argument("--pixels", type=int, default=16, help="of naive sampling in a round")
+    turns.parser.add_argument(
+        "--quick", action="store_true", help="a look: one round, without XLA, the largest size and memory"
+    )
+    args = turns.start(multiple_of=STEPS_PER_CALL)
+    if args.pixels < 1:
+        turns.parser.error("--pixels must be positive.")
+    add_ours(turns, args)
     with contextlib.ExitStack() as stack:
-        about = None
-        try:
-            peer = stack.enter_context(Peer(args.torch_python, "torch_autoregressive.py", THREADS))
-            about = {key: value for key, value in peer.about.items() if key != "ways"}
-            theirs(ways, peer, args)
-        except RuntimeError as error:
-            ways.errors["torch"] = str(error)
-        measured = []
-        for i in range(rounds + 1):  # the first warms up
-            print(f"round {i} of {rounds}", flush=True)
-            measured.append(ways.round())
-    medians, ratios = summary(measured[1:])
+        turns.add_peer(stack, "torch_autoregressive.py", questions(args))
+        turns.take(1 if args.quick else None)
     peaks = {} if args.quick else {str(size): memory(size) for size in SIZES}
-    results = {"seconds": medians, **ratios, "memory_mib": peaks, "errors": ways.errors}
-    verdict = judged(results, GATES)
-    for name, value in results.items():
-        gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in GATES else ""
-        print(f"{name:36} {value}{gate}" if name != "seconds" else "")
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.autoregressive_speed"),
-            seed=0,
-            protocol={
-                "presets": PRESETS, "overrides": OVERRIDES,
-                "images": IMAGES, "batch": BATCH, "steps": args.steps, "rounds": rounds,
-                "naive": f"the first {args.pixels} pixels, multiplied to the time of all",
-                "seconds": "of 16 images, or of one training step; median over rounds, ratios within a round",
-                "memory": "rise of the peak resident size over that of the process with its model built",
-                "threads": {"tensorflow_intra_op": THREADS, "tensorflow_inter_op": THREADS, "torch": THREADS},
-            },
-            seconds=time.perf_counter() - started,
-            results=results,
-            **verdict,
-            peer=about,
-        )  # fmt: skip
+    protocol = {
+        "presets": PRESETS, "overrides": OVERRIDES, "images": IMAGES, "batch": BATCH,
+        "naive": f"the first {args.pixels} pixels, multiplied to the time of all",
+        "seconds": "of 16 images, or of one training step",
+        "memory": "rise of the peak resident size over that of the process with its model built",
+    }  # fmt: skip
+    results = {"seconds": turns.medians(), **ratios(turns), "memory_mib": peaks}
+    turns.report("benchmarks.autoregressive_speed", results, GATES, protocol)
 
 
 if __name__ == "__main__":
