@@ -34,7 +34,7 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:  # TrainingDiverged
+    except (RuntimeError, ImportError) as error:  # TrainingDiverged; an extra that is not installed
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 1
 
@@ -53,7 +53,7 @@ def _parser():
     command.add_argument("--preset", required=True, help="a name that `tfgen presets` lists, e.g. vae/mnist")
     command.add_argument("--workdir", required=True, help="run folder: checkpoints, losses, TensorBoard, sample grids")
     command.add_argument(
-        "--data", help="digits, a TFDS name, a folder, folder:PATH or tfrecord:GLOB (default: the preset's)"
+        "--data", help="digits, a TFDS name, a folder, folder:PATH, crops:PATH or tfrecord:GLOB (default: the preset's)"
     )
     command.add_argument("--split", default="train", help="which split to train on (default: train)")
     command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
@@ -86,6 +86,22 @@ def _parser():
     command.add_argument("--version", type=int, help="default: one more than the largest there")
     command.add_argument("--raw", action="store_true", help="the weights as they are, not their moving average")
     command.set_defaults(run=_export)
+
+    teach = (
+        "MODEL is a run folder of `tfgen train`, a folder of `tfgen export`, or a codec file. None comes with tfgen; to "
+        "train one on a folder of photos: tfgen train --preset scale-hyperprior/kodak --data crops:PHOTOS --workdir MODEL"
+    )
+    command = commands.add_parser("compress", help="compress a photo with a trained model", description=teach)
+    command.add_argument("photo", help="image file of any size")
+    command.add_argument("-o", "--out", help="file to write (default: the photo's name with .tfgc)")
+    command.add_argument("--model", required=True, help="run folder, exported folder or codec file")
+    command.set_defaults(run=_compress)
+
+    command = commands.add_parser("decompress", help="make a picture of what `tfgen compress` wrote", description=teach)
+    command.add_argument("file", help="what `tfgen compress` wrote")
+    command.add_argument("-o", "--out", help="picture to write (default: the file's name with .png)")
+    command.add_argument("--model", required=True, help="the model that wrote the file, as for `tfgen compress`")
+    command.set_defaults(run=_decompress)
 
     command = commands.add_parser("evaluate", help=evaluation.SUMMARY)
     evaluation.add_arguments(command)
@@ -138,7 +154,23 @@ def _export(args):
 
     model, record = load_run(args.workdir)
     path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
+    if hasattr(model, "codec"):
+        from tfgen.models.compression import command
+
+        command.freeze(model, path / command.EXPORTED, use_ema=not args.raw)
     print(path)
+
+
+def _compress(args):
+    from tfgen.models.compression import command
+
+    print(command.compress(args.photo, args.out, args.model))
+
+
+def _decompress(args):
+    from tfgen.models.compression import command
+
+    print(command.decompress(args.file, args.out, args.model))
 
 
 def _assignment(text):

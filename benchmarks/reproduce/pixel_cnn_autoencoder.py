@@ -17,6 +17,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import module_command, record
 from benchmarks.reproduce.autoregressive import averaged, bits_per_dim, check_gates
+from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
 from trainers.train import STEPS_PER_CALL, TrainConfig
 
@@ -26,13 +27,6 @@ LEVELS = 16
 GATES = {"pixel_cnn_sharpness": (0.8, 1.25), "sharper_than_plain": (1.2, None), "bits_saved_by_own_code": (0.05, None)}
 
 layers = keras.layers
-
-
-def sharpness(images):
-    """Variance of the discrete Laplacian (4 neighbours) over the inner pixels of each image, mean over images."""
-    inner = images[:, 1:-1, 1:-1]
-    neighbours = images[:, :-2, 1:-1] + images[:, 2:, 1:-1] + images[:, 1:-1, :-2] + images[:, 1:-1, 2:]
-    return float(np.mean(np.var(neighbours - 4.0 * inner, axis=(1, 2, 3))))
 
 
 def plain_autoencoder(model):

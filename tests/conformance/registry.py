@@ -2,16 +2,24 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from tfgen.models import (
     DCGAN,
+    DCIGN,
+    DFCVAE,
+    DRAW,
     EBGAN,
     GAN,
+    GMVAE,
     SNGAN,
     VAE,
+    VAEGAN,
     WGAN,
     WGANGP,
+    Autoencoder,
+    FactorizedPrior,
     GatedPixelCNN,
     ImprovedGAN,
     InfoGAN,
@@ -20,6 +28,7 @@ from tfgen.models import (
     PixelCNNAutoencoder,
     PixelCNNPP,
     PixelRNN,
+    ScaleHyperprior,
 )
 
 
@@ -32,12 +41,14 @@ class Case:
         args: tiny constructor arguments.
         falling: the loss that must fall when the model sees one batch again and again.
         binary: whether images must be 0 or 1.
+        fields: further fields of a batch, int32, the same in every row.
     """
 
     model: type
     args: dict
     falling: str = "loss"
     binary: bool = False
+    fields: dict = dataclasses.field(default_factory=dict)
 
     def build(self, **extra):
         return self.model(**self.args, **extra)
@@ -54,7 +65,7 @@ class Case:
         levels = 2 if self.binary else self.args.get("levels")
         if levels:
             images = np.round(images * (levels - 1)) / np.float32(levels - 1)
-        return {"image": images, "label": labels}
+        return {"image": images, "label": labels, **{k: np.full(size, v, "int32") for k, v in self.fields.items()}}
 
     def conditions(self, num):
         classes = self.args.get("num_classes", 0)
@@ -65,6 +76,7 @@ _SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
 _DCGAN = {**_SMALL, "width": 4, "stages": 1}
 _PIXELS = {"image_shape": (8, 8, 1), "width": 4, "depth": 1, "head_width": 8, "first_kernel_size": 3}
 _CONV = {**_SMALL, "width": 4, "network_args": {"stages": 1}}
+_FEATURES = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="tanh", name="conv")])
 
 CASES = {
     "vae-mlp-bernoulli": Case(VAE, {**_SMALL, "hidden": (16,)}, binary=True),
@@ -72,6 +84,36 @@ CASES = {
         VAE, {**_SMALL, "network": "conv", "hidden": (4, 8, 16), "likelihood": "discretized_logistic", "levels": 17}
     ),
     "vae-mlp-gaussian": Case(VAE, {**_SMALL, "hidden": (16,), "likelihood": "gaussian", "levels": 17}),
+    "draw": Case(DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2}, binary=True),
+    "draw-attention": Case(
+        DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2, "read_size": 3, "write_size": 3},
+        binary=True,
+    ),
+    "autoencoder": Case(Autoencoder, {**_SMALL, "hidden": (4, 8)}),
+    # Free bits at which the z-term ends within a few steps: replicas must agree on when.
+    "gmvae": Case(
+        GMVAE,
+        {**_SMALL, "num_clusters": 3, "style_dim": 2, "hidden": (8,), "prior_hidden": 8, "free_bits": 0.2, "num_samples": 2},
+        binary=True,
+    ),
+    "dfc-vae": Case(
+        DFCVAE,
+        {**_SMALL, "width": 4, "stages": 1, "features": keras.saving.serialize_keras_object(_FEATURES),
+         "feature_layers": ("conv",), "feature_weight": 100.0},
+    ),
+    "vae-gan": Case(
+        VAEGAN,
+        {**_SMALL, "encoder_widths": (4, 8), "decoder_widths": (4, 4), "discriminator_widths": (3, 4, 5),
+         "similarity_layer": 1, "similarity_weight": 0.1},
+        falling="encoder_loss",
+    ),
+    # In the batch the first of two factors varies; replicas must agree on the mean of the other latents.
+    "dc-ign": Case(
+        DCIGN,
+        {**_SMALL, "factors": ("azimuth", "light"), "filters": (4,), "kernel_size": 3, "decoder_filters": (),
+         "decoder_kernel_size": 3, "invariance": 1.0},
+        fields={"active": 0},
+    ),
     "wgan": Case(WGAN, {**_CONV, "thorough_turns": 1, "thorough_every": 2, "thorough_steps": 3, "discriminator_steps": 2},
                  falling="discriminator_loss"),
     "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss"),
@@ -126,6 +168,10 @@ CASES = {
     "pixel-rnn-diagonal": Case(PixelRNN, {**_PIXELS, "levels": 5, "num_classes": 3}, falling="nll"),
     "multi-scale-pixel-rnn": Case(
         MultiScalePixelRNN, {**_PIXELS, "levels": 5, "cell": "row", "map_channels": 3}, falling="nll"
+    ),
+    "factorized-prior": Case(FactorizedPrior, {"image_shape": (8, 8, 1), "width": 4, "distortion_weight": 1e-4}),
+    "scale-hyperprior": Case(
+        ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4}
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(

@@ -239,6 +239,8 @@ def test_exported_model_gives_the_same_outputs(run, exported):
         "latent": tf.constant(rng.normal(size=(4, model.latent_dim)).astype("float32")),
         "labels": tf.constant(case.conditions(4).get("labels", 0)),
         "mask": tf.constant(np.round(rng.random((4, *case.args["image_shape"][:2]))).astype("float32")),
+        "clusters": tf.range(4) % getattr(model, "num_clusters", 1),
+        "factor": tf.constant(np.arange(4, dtype="int32") % 3), "value": tf.constant([-1.0, 0.0, 1.0, 2.0]),
         "codes": tf.constant(np.zeros((4, model.layout.num_codes), "float32") if hasattr(model, "layout") else 0.0),
         "examples": tf.constant([example(seed=i, **({"label": 2} if case.conditions(1) else {})) for i in range(4)]),
     }  # fmt: skip

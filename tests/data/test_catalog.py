@@ -103,12 +103,12 @@ def write_idx(path, array):
     path.write_bytes(gzip.compress(magic + array.tobytes()))
 
 
-def test_original_files_in_manual_dir(tmp_path, monkeypatch):
+def original_files(manual, name, monkeypatch, seed=0):
+    """Writes a small data set in MNIST's format into the folder `manual`, for TFDS's `name`; -> images, labels."""
     from tensorflow_datasets.core.download import checksums
     from tensorflow_datasets.image_classification import mnist
 
-    rng = np.random.default_rng(0)
-    manual = tmp_path / "manual"
+    rng = np.random.default_rng(seed)
     manual.mkdir()
     images, labels = rng.integers(0, 256, (30, 28, 28), np.uint8), rng.integers(0, 10, 30).astype(np.uint8)
     for prefix, part in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
@@ -116,9 +116,22 @@ def test_original_files_in_manual_dir(tmp_path, monkeypatch):
         write_idx(manual / f"{prefix}-labels-idx1-ubyte.gz", labels[part])
     monkeypatch.setattr(mnist, "_TRAIN_EXAMPLES", 20)
     monkeypatch.setattr(mnist, "_TEST_EXAMPLES", 10)
-    urls = {mnist._MNIST_URL + p.name: checksums.compute_url_info(p) for p in manual.iterdir()}
-    monkeypatch.setattr(tfds.builder_cls("mnist"), "url_infos", urls)
+    builder = tfds.builder_cls(name)
+    urls = {builder.URL + p.name: checksums.compute_url_info(p) for p in manual.iterdir()}
+    monkeypatch.setattr(builder, "url_infos", urls)
+    return images, labels
 
+
+def test_files_of_the_same_names_are_not_mixed_up(tmp_path, monkeypatch):
+    for seed, name in enumerate(("mnist", "fashion_mnist")):
+        _, labels = original_files(tmp_path / name, name, monkeypatch, seed)
+        source = data.load(name, manual_dir=str(tmp_path / name))
+        assert sorted(source.labels()) == sorted(labels[:20])
+
+
+def test_original_files_in_manual_dir(tmp_path, monkeypatch):
+    manual = tmp_path / "manual"
+    images, labels = original_files(manual, "mnist", monkeypatch)
     with pytest.raises(ValueError, match=r"'mnist' is not prepared.*t10k-images-idx3-ubyte.gz.*download=True"):
         data.load("mnist")
     with pytest.raises(ValueError, match="manual_dir must be a folder"):

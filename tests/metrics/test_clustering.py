@@ -58,6 +58,41 @@ def test_fitted_on_one_split_and_scored_on_another():
     assert metrics.hungarian_accuracy([0, 0, 1], [1, 1, 0], 2, fit=fit) == 1.0
 
 
+def test_surest_example_names_its_cluster():
+    # Cluster 0's surest example is of class 1 though most of it is of class 0; clusters 1 and 2 share a class.
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.7, 0.2, 0.1], [0.9, 0.0, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
+    labels = [0, 0, 1, 2, 2]
+    assert metrics.exemplar_accuracy(probabilities, labels, 3) == pytest.approx(3 / 5)
+    assert metrics.majority_accuracy(probabilities.argmax(axis=1), labels, 3, 3) == pytest.approx(4 / 5)
+    fit = probabilities[[0, 3, 4]], [0, 2, 2]
+    assert metrics.exemplar_accuracy(probabilities, labels, 3, fit=fit) == pytest.approx(4 / 5)
+    order = [2, 0, 1]
+    assert metrics.exemplar_accuracy(probabilities[:, order], labels, 3) == pytest.approx(3 / 5)
+
+
+def test_a_cluster_that_no_example_prefers_takes_a_label_all_the_same():
+    probabilities, labels = np.array([[0.9, 0.1], [0.6, 0.4]]), [0, 1]
+    assert metrics.exemplar_accuracy(probabilities, labels, 2) == 0.5
+    assert metrics.exemplar_accuracy(probabilities[:, ::-1], labels, 2) == 0.5
+    assert metrics.exemplar_accuracy([[0.1, 0.9]], [1], 2, fit=(probabilities, labels)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "message"),
+    [
+        ([0.2, 0.8], [0, 1], r"finite floats \[N, K\]; received float64 \(2,\)"),
+        ([[0, 1], [1, 0]], [0, 1], r"received int64 \(2, 2\)"),
+        ([[np.nan, 1.0]], [0], r"finite floats"),
+        ([[0.2, 0.8]], [0, 1], "one length; received 1 and 2"),
+        ([[0.2, 0.8]], [3], r"labels must lie in \[0, 3\); received values from 3 to 3"),
+        ([[0.2, 0.3, 0.5]], [0], "as many clusters as those of fit; received 3 and 2"),
+    ],
+)
+def test_wrong_probabilities(probabilities, labels, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.exemplar_accuracy(probabilities, labels, 3, fit=([[0.5, 0.5]], [0]))
+
+
 @pytest.mark.parametrize(
     ("clusters", "labels", "message"),
     [

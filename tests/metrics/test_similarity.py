@@ -82,3 +82,16 @@ def test_rejects():
         metrics.ms_ssim_diversity(255 * a, pairs=1, scales=1)
     with pytest.raises(ValueError, match="pairs must be at least 1; received 0"):
         metrics.MultiScaleSimilarity(pairs=0)
+
+
+def test_sharpness_of_known_images():
+    ramp = np.broadcast_to(np.linspace(0, 1, 8)[None, None, :, None], (2, 6, 8, 1))
+    assert metrics.sharpness(ramp) == pytest.approx(0.0, abs=1e-12)
+    board = (np.indices((6, 8)).sum(axis=0) % 2)[None, ..., None].astype("float32")
+    assert metrics.sharpness(board) == pytest.approx(16.0)  # the Laplacian is 4 and -4 in turn
+    noise = np.random.default_rng(0).random((4, 200, 200, 1))
+    assert metrics.sharpness(noise) == pytest.approx(20 / 12, rel=0.02)  # (4^2 + 4) times the variance of a pixel
+    blurred = (noise[:, 1:] + noise[:, :-1]) / 2
+    assert metrics.sharpness(blurred) < 0.5 * metrics.sharpness(noise)
+    with pytest.raises(ValueError, match="at least 3x3"):
+        metrics.sharpness(noise[:, :2])

@@ -97,6 +97,18 @@ def test_arithmetic_identities():
     np.testing.assert_allclose(sampling.combine(a, a, b), b.mean(axis=0))
 
 
+def test_attribute_vector():
+    rng = np.random.default_rng(0)
+    direction, without = np.array([0.0, 3.0, 0.0, -1.0]), rng.normal(size=(50, 4))
+    np.testing.assert_allclose(sampling.attribute_vector(without + direction, without), direction, atol=1e-12)
+    few, many = without[:20], without[20:]
+    np.testing.assert_allclose(sampling.attribute_vector(few, many), -sampling.attribute_vector(many, few))
+    with pytest.raises(ValueError, match="equal widths; received 4, 3"):
+        sampling.attribute_vector(without, without[:, :3])
+    with pytest.raises(ValueError, match="latents"):
+        sampling.attribute_vector(without, without[:0])
+
+
 def test_neighbourhood():
     centre = z(0, 6)
     around = sampling.neighbourhood(centre, seed=3)

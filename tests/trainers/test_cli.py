@@ -186,3 +186,57 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
     last = error.strip().splitlines()[-1]
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+@pytest.fixture(scope="module")
+def codec_run(tmp_path_factory):
+    """A run of a compression model, and a photo of a size that fits no stride."""
+    folder = tmp_path_factory.mktemp("codec")
+    run = ["train", "--preset", "factorized-prior/digits", "--workdir", str(folder / "run"), "--steps", "3"]
+    assert cli.main([*run, "--set", "width=4"]) == 0
+    photo = np.random.default_rng(0).integers(0, 256, (21, 33, 1), dtype=np.uint8)
+    (folder / "photo.png").write_bytes(tf.io.encode_png(photo).numpy())
+    return folder
+
+
+def test_compress_and_decompress(codec_run, tmp_path, capsys):
+    run, models, photo, out = (str(p) for p in (codec_run / "run", tmp_path / "models", codec_run / "photo.png", tmp_path))
+    assert cli.main(["compress", photo, "-o", f"{out}/a.tfgc", "--model", run]) == 0
+    size = len((tmp_path / "a.tfgc").read_bytes())
+    assert f"a.tfgc: {size} bytes, {8 * size / (21 * 33):.3f} bits per pixel (33x21)" in capsys.readouterr().out
+    assert (codec_run / "run/codec-00000003.npz").exists()  # which is what reading goes by
+    assert cli.main(["export", "--workdir", run, "--to", models]) == 0
+    pictures = []
+    for model in (run, f"{run}/codec-00000003.npz", models, f"{models}/1"):
+        assert cli.main(["decompress", f"{out}/a.tfgc", "-o", f"{out}/a.png", "--model", model]) == 0
+        pictures.append(tf.io.decode_png((tmp_path / "a.png").read_bytes()).numpy())
+    assert pictures[0].shape == (21, 33, 1) and all(np.array_equal(picture, pictures[0]) for picture in pictures)
+    assert cli.main(["compress", photo, "-o", f"{out}/b.tfgc", "--model", models]) == 0
+    assert (tmp_path / "b.tfgc").read_bytes() == (tmp_path / "a.tfgc").read_bytes()
+
+
+def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
+    run, photo, file = str(codec_run / "run"), str(codec_run / "photo.png"), tmp_path / "x.tfgc"
+    assert cli.main(["compress", photo, "-o", str(file), "--model", run]) == 0
+    whole = file.read_bytes()
+
+    def error(*argv):
+        capsys.readouterr()
+        assert cli.main(list(argv)) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    assert "holds no codec" in error("compress", photo, "--model", str(tmp_path))
+    assert "not a readable image" in error("compress", str(file), "--model", run)
+    for content, message in ((whole[:-1], "truncated"), (whole[:-1] + b"\0\0", "damaged"), (b"nonsense", "not a tfgen"),
+                             (b"", "not a tfgen"), (whole[:-1] + bytes([whole[-1] ^ 1]), "damaged")):  # fmt: skip
+        file.write_bytes(content)
+        assert message in error("decompress", str(file), "-o", str(tmp_path / "x.png"), "--model", run)
+    assert not (tmp_path / "x.png").exists()
+    file.write_bytes(whole)
+    codec = next(codec_run.glob("run/codec-*.npz"))
+    hidden = codec.rename(codec.with_name("hidden"))
+    try:  # a codec is never made for reading
+        assert "holds no codec" in error("decompress", str(file), "--model", run)
+    finally:
+        hidden.rename(codec)

@@ -1,18 +1,25 @@
 """Images in, `tf.data` out: one `Source` for arrays, TensorFlow Datasets, folders and TFRecords."""
 
 from tfgen.data.catalog import from_tfds, load
+from tfgen.data.cluttered import cluttered_canvas, two_digits
+from tfgen.data.crops import crops
+from tfgen.data.factors import FactorSource
 from tfgen.data.folder import from_folder
 from tfgen.data.records import from_tfrecords
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
 
 __all__ = [
+    "FactorSource",
     "SemiSupervisedSource",
     "Source",
+    "cluttered_canvas",
+    "crops",
     "from_arrays",
     "from_folder",
     "from_tfds",
     "from_tfrecords",
     "load",
     "semi_supervised",
+    "two_digits",
 ]

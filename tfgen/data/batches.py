@@ -30,8 +30,13 @@ def make_batches(
     binarization=None,
     threshold=0.5,
     dequantize=False,
+    choose=None,
 ):
-    """Builds what `Source.batches` documents. `read`: int64 [B] indices -> uint8 [B, H, W, C]."""
+    """Builds what `Source.batches` documents.
+
+    `read`: int64 [B] indices -> uint8 [B, H, W, C]. `choose`, in place of the shuffled order of an epoch: int64 global
+    step -> (indices of its batch, further fields of it).
+    """
     n, shape, levels = source.num_examples, source.image_shape, source.levels
     pixels = int(np.prod(shape))
     if drop_remainder is None:
@@ -65,7 +70,7 @@ def make_batches(
         labels = None if source._labels is None else tf.constant(source._labels)
 
     def epoch_batches(epoch):
-        if shuffle:
+        if shuffle and choose is None:
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(n, dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch]), alg="philox"
             )
@@ -75,18 +80,21 @@ def make_batches(
             begin = step * batch_size
             end = begin + batch_size if drop_remainder else tf.minimum(begin + batch_size, n)
             places = tf.range(begin, end)  # int64 [B]: places within the epoch
-            indices = order[begin:end] if shuffle else places
+            if choose is not None:
+                indices, fields = choose(epoch * steps + step)
+            else:
+                indices, fields = order[begin:end] if shuffle else places, {}
             if drop_remainder:
                 places = tf.ensure_shape(places, [batch_size])
                 indices = tf.ensure_shape(indices, [batch_size])
-            return indices, epoch * n + places
+            return indices, epoch * n + places, fields
 
         return tf.data.Dataset.range(first, steps).map(at_step)
 
     def noise_bits(stream, places):  # uint64 [B, pixels]
         return random.bits(random.fold(random.fold(random.key(seed), stream), places), pixels)
 
-    def fetch(indices, positions):
+    def fetch(indices, positions, fields):
         image = tf.cast(read(indices), tf.float32) / full_scale  # [B, H, W, C]
         if binarization == "threshold":
             image = tf.cast(image >= threshold, tf.float32)
@@ -101,7 +109,7 @@ def make_batches(
             bits = noise_bits(_DEQUANTIZE, positions)
             u = (tf.cast(tf.bitwise.right_shift(bits, np.uint64(49)), tf.float32) + 0.5) * 2.0**-15
             image = (tf.round(image * (levels - 1.0)) + tf.reshape(u, [-1, *shape])) / levels
-        batch = {"image": tf.ensure_shape(image, [batch_size if drop_remainder else None, *shape])}
+        batch = {"image": tf.ensure_shape(image, [batch_size if drop_remainder else None, *shape]), **fields}
         if labels is not None:
             batch["label"] = tf.gather(labels, indices)
         return batch

@@ -11,7 +11,9 @@ import numpy as np
 from absl import logging
 
 from tfgen.data.binarized_mnist import binarized_mnist
+from tfgen.data.crops import crops
 from tfgen.data.decode import check_options
+from tfgen.data.factors import coil20
 from tfgen.data.folder import from_folder
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.source import build_source, from_arrays
@@ -27,12 +29,14 @@ def load(spec, split="train", **options):
 
     Args:
       spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" (from `manual_dir`, see
-        `tfgen.data.binarized_mnist`); the name of a tensorflow-datasets
-        image data set such as "mnist" or "emnist/letters"; "folder:/path"; "tfrecord:/glob", in which
+        `tfgen.data.binarized_mnist`); "rendered_shapes" (made, not read) and "coil20" (from `manual_dir`), whose
+        factors are known (`tfgen.data.FactorSource`); the name of a tensorflow-datasets
+        image data set such as "mnist" or "emnist/letters"; "folder:/path"; "crops:/path", random crops of photos (see
+        `tfgen.data.crops`); "tfrecord:/glob", in which
         "{split}" stands for the split; or the path of an existing folder. A name known to tensorflow-datasets
         wins over a folder called so: write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
-      **options: those of from_tfds, from_folder or from_tfrecords. None stands for an option's default.
+      **options: those of from_tfds, from_folder, crops or from_tfrecords. None stands for an option's default.
 
     Raises:
       ValueError: unknown spec, split or option; the message lists what exists.
@@ -42,6 +46,8 @@ def load(spec, split="train", **options):
     kind, _, rest = spec.partition(":")
     if kind == "folder":
         return from_folder(rest, split=split, **_checked(options, from_folder, spec))
+    if kind == "crops":
+        return crops(rest, split=split, **_checked(options, crops, spec))
     if kind == "tfrecord":
         if "{split}" not in rest and split != "train":
             raise ValueError(
@@ -55,6 +61,13 @@ def load(spec, split="train", **options):
         return _digits(split)
     if spec == "binarized_mnist":  # TFDS's has no labels either, stores 1 as grey value 1 of 255, and is not offline
         return binarized_mnist(split, **_checked(options, binarized_mnist, spec))
+    if spec == "coil20":
+        return coil20(split, **_checked(options, coil20, spec))
+    if spec == "rendered_shapes" and "data_dir" not in options:
+        from tfgen.data.rendered_shapes import rendered_shapes
+
+        _checked(options, rendered_shapes, spec)
+        return rendered_shapes(split)
     if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec))
     name = "sklearn_digits" if spec == "digits" else spec
@@ -167,7 +180,9 @@ def _prepare(builder, data_dir, manual_dir, download):
     printed = contextlib.redirect_stdout(sys.stderr if download else io.StringIO())
     network = contextlib.nullcontext() if download else _offline(builder, data_dir, manual_dir)
     with printed, network:
-        builder.download_and_prepare(download_dir=os.path.join(data_dir, "downloads"), download_config=config)
+        # A folder for each: what is extracted is known by its file name, and MNIST's and Fashion-MNIST's are the same.
+        downloads = os.path.join(data_dir, "downloads", builder.name)
+        builder.download_and_prepare(download_dir=downloads, download_config=config)
 
 
 @contextlib.contextmanager
@@ -223,6 +238,7 @@ def _known(name):
     import tensorflow_datasets as tfds
 
     import tfgen.data.digits  # noqa: F401  (registers SklearnDigits)
+    import tfgen.data.rendered_shapes  # noqa: F401  (registers RenderedShapes)
 
     base = name.split("/")[0].split(":")[0]
     if not base.isidentifier():

@@ -33,6 +33,24 @@ def from_folder(path, *, split=None, size=None, channels=None, resize="center_cr
         an image that cannot be read or does not fit.
     """
     size = check_options(size, channels, resize, on_error)
+    root, files, labels, class_names = _find(path, split)
+    return build_source(
+        _Files(files, labels, dict(size=size, channels=channels, resize=resize)),
+        on_error=on_error,
+        name=f"folder:{root}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+    )
+
+
+def image_files(path, split=None):
+    """The image files of a folder or of its split, as `from_folder` finds and orders them; same errors."""
+    return _find(path, split)[1]
+
+
+def _find(path, split):
+    """(absolute path of the folder, image files, their labels or None, class names or None)."""
     root = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if not os.path.isdir(root):
         found = "a file" if os.path.exists(root) else "nothing"
@@ -64,15 +82,9 @@ def from_folder(path, *, split=None, size=None, channels=None, resize="center_cr
             f"{folder} holds no images: expected files ending in {', '.join(SUFFIXES)}; "
             f"found {sorted(os.listdir(folder))[:5] or 'nothing'}"
         )
-    files, labels = (flat, None) if flat else ([f for _, f in by_class], [k for k, _ in by_class])
-    return build_source(
-        _Files(files, labels, dict(size=size, channels=channels, resize=resize)),
-        on_error=on_error,
-        name=f"folder:{root}",
-        split=split or "train",
-        levels=levels,
-        class_names=class_names if by_class else None,
-    )
+    if flat:
+        return root, flat, None, None
+    return root, [f for _, f in by_class], [k for k, _ in by_class], class_names
 
 
 class _Files:

@@ -1,7 +1,9 @@
 """Layers that several models share, one public idea per file."""
 
+from tfgen.layers.attention_window import AttentionWindow
 from tfgen.layers.batch_norm import BatchNormalization
 from tfgen.layers.conditional_batch_norm import ConditionalBatchNorm
+from tfgen.layers.gdn import GDN
 from tfgen.layers.instance_norm import InstanceNormalization
 from tfgen.layers.maxout import Maxout
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination, minibatch_similarity
@@ -22,6 +24,8 @@ from tfgen.layers.weight_norm import (
 )
 
 __all__ = [
+    "GDN",
+    "AttentionWindow",
     "BatchNormalization",
     "ConditionalBatchNorm",
     "Dropout",

@@ -1,8 +1,8 @@
 """Accuracy of clusters found without labels, once each cluster is given a class.
 
-Two rules give it: one-to-one, by the matching that is right most often (Hungarian algorithm); or each cluster the class
-that most of its examples have, where clusters may be more than classes. A rule fitted on one split may be scored on
-another, so that no label of the scored split has been seen.
+Three rules give it: one-to-one, by the matching that is right most often (Hungarian algorithm); each cluster the class
+that most of its examples have; or each cluster the class of its one surest example. With the last two, clusters may be more
+than classes. A rule fitted on one split may be scored on another, so that no label of the scored split has been seen.
 """
 
 from __future__ import annotations
@@ -72,6 +72,47 @@ def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, 
         return np.where(counts.any(axis=1), counts.argmax(axis=1), -1)
 
     return _accuracy(assign, clusters, labels, num_clusters, num_classes, fit)
+
+
+def exemplar_accuracy(probabilities, labels, num_classes: int, *, fit=None) -> float:
+    """Share of the examples whose class is that of the surest example of their cluster, the most probable one.
+
+    The protocol of adversarial autoencoders (Makhzani et al. 2015, arXiv:1511.05644, section 5) and of Gaussian mixture
+    VAEs: one label per cluster is all that it sees. Cluster k takes the label of the example with the highest probability of
+    k (of equals, the first), and is allowed the label of another cluster.
+
+    Args:
+      probabilities: floats [N, K], N >= 1, of the clusters of each example.
+      labels: integers [N] in [0, num_classes).
+      num_classes: their number.
+      fit: (probabilities, labels) of the split that the surest examples are taken from; None: the scored examples
+        themselves, as the papers do.
+
+    Returns:
+      in [0, 1].
+
+    Raises:
+      ValueError: see `confusion_matrix`; probabilities that are no matrix of finite floats, or not of one K.
+    """
+    probabilities, labels = _soft(probabilities, labels, num_classes)
+    fit_probabilities, fit_labels = (probabilities, labels) if fit is None else _soft(*fit, num_classes)
+    if fit_probabilities.shape[1] != probabilities.shape[1]:
+        raise ValueError(
+            f"probabilities must be of as many clusters as those of fit; received {probabilities.shape[1]} and "
+            f"{fit_probabilities.shape[1]}"
+        )
+    classes = fit_labels[fit_probabilities.argmax(axis=0)]
+    return float(np.mean(classes[probabilities.argmax(axis=1)] == labels))
+
+
+def _soft(probabilities, labels, num_classes):
+    array = np.asarray(probabilities)
+    if array.ndim != 2 or not array.size or array.dtype.kind != "f" or not np.isfinite(array).all():
+        raise ValueError(f"probabilities must be finite floats [N, K]; received {array.dtype} {array.shape}")
+    labels = _indices(labels, "labels", num_classes, "num_classes")
+    if len(array) != len(labels):
+        raise ValueError(f"probabilities and labels must be of one length; received {len(array)} and {len(labels)}")
+    return array, labels
 
 
 def _accuracy(assign, clusters, labels, num_clusters, num_classes, fit) -> float:

@@ -8,7 +8,13 @@ from tfgen.models.adversarial.infogan import InfoGAN
 from tfgen.models.adversarial.sngan import SNGAN
 from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.adversarial.wgan_gp import WGANGP
+from tfgen.models.autoencoders.autoencoder import Autoencoder
+from tfgen.models.autoencoders.dc_ign import DCIGN
+from tfgen.models.autoencoders.dfc_vae import DFCVAE
+from tfgen.models.autoencoders.draw import DRAW
+from tfgen.models.autoencoders.gmvae import GMVAE
 from tfgen.models.autoencoders.vae import VAE
+from tfgen.models.autoencoders.vae_gan import VAEGAN
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.models.autoregressive.multi_scale_pixel_rnn import MultiScalePixelRNN
 from tfgen.models.autoregressive.pixel_cnn import PixelCNN
@@ -16,11 +22,14 @@ from tfgen.models.autoregressive.pixel_cnn_autoencoder import PixelCNNAutoencode
 from tfgen.models.autoregressive.pixel_cnn_pp import PixelCNNPP
 from tfgen.models.autoregressive.pixel_rnn import PixelRNN
 from tfgen.models.base import GenerativeModel
+from tfgen.models.compression.factorized_prior import FactorizedPrior
+from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 
 MODELS = {
     cls.__name__: cls for cls in (
-        VAE, GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
-        PixelRNN, MultiScalePixelRNN, PixelCNNPP,
+        VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
+        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
+        PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
     )
 }  # fmt: skip
 

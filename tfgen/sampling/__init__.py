@@ -1,10 +1,12 @@
 """What is done with a trained model: interpolation, arithmetic in latent space, image grids."""
 
-from tfgen.sampling.arithmetic import combine, concept, neighbourhood, vector_arithmetic
+from tfgen.sampling.animation import save_animation
+from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighbourhood, vector_arithmetic
 from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
 
 __all__ = [
+    "attribute_vector",
     "combine",
     "concept",
     "image_grid",
@@ -12,6 +14,7 @@ __all__ = [
     "latent_path",
     "lerp",
     "neighbourhood",
+    "save_animation",
     "save_png",
     "slerp",
     "vector_arithmetic",

@@ -33,6 +33,23 @@ def combine(a, b, c) -> np.ndarray:
     return a - b + c
 
 
+def attribute_vector(latents_with, latents_without) -> np.ndarray:
+    """The direction of an attribute in latent space (Larsen et al. 2016, arXiv 1512.09300, section 4.2; Hou et al. 2017).
+
+    concept(latents_with) - concept(latents_without); `latents + amount * attribute_vector(...)` has more of the attribute.
+
+    Args:
+      latents_with, latents_without: latents [n, Z] and [m, Z] of images with and without the attribute.
+
+    Returns:
+      float64 [Z].
+    """
+    present, absent = concept(latents_with), concept(latents_without)
+    if present.shape != absent.shape:
+        raise ValueError(f"latents must have equal widths; received {len(present)}, {len(absent)}")
+    return present - absent
+
+
 def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
     """z [Z] itself, then `copies` of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
     z = _latents(np.asarray(z)[None], "z")

@@ -1,4 +1,4 @@
-"""The family of latent-variable models: x ~ p(x|z), z ~ p(z), with an approximate posterior q(z|x)."""
+"""The families of models with an encoder: x -> q(z|x), z -> image; of some of them the likelihood p(x|z) is known too."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -9,16 +9,12 @@ from tfgen.models.base import GenerativeModel
 tfd = tfp.distributions
 
 
-class LatentVariableModel(GenerativeModel):
-    """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
+class AutoencodingModel(GenerativeModel):
+    """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
 
-    A subclass sets `latent_dim` and implements `encode(x) -> q(z|x)` and `decode(z) -> p(x|z)` as TensorFlow
-    Probability distributions with event shapes [latent_dim] and [H, W, C].
+    A subclass sets `latent_dim` and implements `encode(x) -> q(z|x)`, a TensorFlow Probability distribution with event
+    shape [latent_dim], and `decode_images(z)`.
     """
-
-    loss_names = ("loss", "reconstruction", "kl")
-    kl_weight = 1.0
-    importance_samples = 500  # of the exported `log_prob` signature
 
     @property
     def prior(self):
@@ -34,23 +30,46 @@ class LatentVariableModel(GenerativeModel):
         """q(z|x): a distribution with batch shape [B] and event shape [latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
 
-    def decode(self, latents, training=False):
-        """p(x|z): a distribution with batch shape latents.shape[:-1] and event shape [H, W, C]."""
-        raise NotImplementedError(f"{type(self).__name__} must implement decode(latents).")
-
     def call(self, images, training=False):
         return self.reconstruct(images)
 
     def reconstruct(self, images):
-        """Mean of p(x | z = mean of q(z|x)): float32 [B, H, W, C] in [0, 1]."""
+        """The image of the mean of q(z|x): float32 [B, H, W, C] in [0, 1]."""
         return self.decode_images(self.encode(self.check_images(images)).mean())
+
+    def latents(self, seeds):
+        return random.normal(random.key(seeds), self.latent_dim)
+
+    def signatures(self):
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+
+        def encode(image):
+            posterior = self.encode(self.check_images(image))
+            return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
+
+        def reconstruct(image):
+            return {"image": self.reconstruct(image)}
+
+        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+
+
+class LatentVariableModel(AutoencodingModel):
+    """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
+
+    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
+    """
+
+    loss_names = ("loss", "reconstruction", "kl")
+    kl_weight = 1.0
+    importance_samples = 500  # of the exported `log_prob` signature
+
+    def decode(self, latents, training=False):
+        """p(x|z): a distribution with batch shape latents.shape[:-1] and event shape [H, W, C]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement decode(latents).")
 
     def decode_images(self, latents):
         """Mean of p(x|z), clipped to [0, 1]: float32 [B, H, W, C]."""
         return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
-
-    def latents(self, seeds):
-        return random.normal(random.key(seeds), self.latent_dim)
 
     # ---- bounds
 
@@ -156,14 +175,8 @@ class LatentVariableModel(GenerativeModel):
         return log_weights
 
     def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            posterior = self.encode(self.check_images(image))
-            return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
-
-        def reconstruct(image):
-            return {"image": self.reconstruct(image)}
+        signatures = super().signatures()
+        image = signatures["encode"][1]
 
         def elbo(image):
             return {"elbo": self.elbo(image)}
@@ -171,5 +184,4 @@ class LatentVariableModel(GenerativeModel):
         def log_prob(image):
             return {"log_prob": self.log_prob(image, num_importance_samples=self.importance_samples)}
 
-        functions = {"encode": encode, "reconstruct": reconstruct, "elbo": elbo, "log_prob": log_prob}
-        return {**super().signatures(), **{name: (function, image) for name, function in functions.items()}}
+        return {**signatures, "elbo": (elbo, image), "log_prob": (log_prob, image)}

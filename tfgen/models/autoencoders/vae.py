@@ -160,7 +160,7 @@ def _conv(image_shape, latent_dim, hidden, activation, out_channels, dtype):
     return encoder, decoder
 
 
-def _adam(learning_rate):
+def adam(learning_rate):
     return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate}}}
 
 
@@ -208,7 +208,7 @@ PRESETS = [
         source="IWAE section 5, one stochastic layer: 784-200-200-50",
         batch_size=20,
         steps=9_840_000,
-        compile_args=_adam(1e-3),
+        compile_args=adam(1e-3),
         binarization="dynamic",
         paper="86.76 nats, IWAE table 1 (VAE, k=1, bound with 5,000 samples)",
     ),
@@ -219,7 +219,7 @@ PRESETS = [
         data="mnist",
         source="the paper's width with a second hidden layer; Adam, cosine decay; for 20 minutes on two cores",
         steps=90_000,
-        compile_args=_adam(cosine_decay(1e-3)),
+        compile_args=adam(cosine_decay(1e-3)),
         binarization="dynamic",
     ),
     Preset(
@@ -229,7 +229,7 @@ PRESETS = [
         data="digits",
         source="64-128-8-128-64 for scikit-learn's 8x8 digits, 250 epochs",
         steps=3_500,
-        compile_args=_adam(2e-3),
+        compile_args=adam(2e-3),
         binarization="threshold",
     ),
     Preset(
@@ -240,6 +240,6 @@ PRESETS = [
         data="digits",
         source="the convolutional network on the 17 grey levels of the digits",
         steps=3_500,
-        compile_args=_adam(1e-3),
+        compile_args=adam(1e-3),
     ),
 ]  # fmt: skip

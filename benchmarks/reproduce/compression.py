@@ -1,0 +1,195 @@
+"""Learned compression on Kodak: two models at three rates, against JPEG, as files.
+
+    python -m benchmarks.reproduce.compression --data FOLDER_OF_KODAK
+
+Every fourth of the photos (by name) is held out; the models are trained on random crops of the others and judged on the
+whole held-out photos, at the end of a number of steps that was fixed before. All rates are those of real files, headers
+included. Killed, the same command goes on. For each lambda, rate and quality are means over the photos (PSNR of each photo,
+not of the mean error). JPEG is Pillow's, 4:2:0 with optimised tables; a curve is read off between its points linearly in log
+rate.
+"""
+
+import argparse
+import glob
+import io
+import pathlib
+import time
+
+import numpy as np
+from PIL import Image
+
+import tfgen
+from benchmarks.record import judged, module_command, record
+from tfgen.metrics.similarity import ms_ssim
+from tfgen.models.compression import Codec
+from tfgen.models.compression.command import codec_for_writing
+from trainers.train import TrainConfig, train
+
+MODELS = ("factorized-prior", "scale-hyperprior")
+LAMBDAS = (0.002, 0.01, 0.05)
+JPEG_QUALITIES = (1, 2, 3, 5, 7, 10, 13, 17, 22, 28, 35, 45, 55, 65, 75, 85, 90, 95)
+CROPS = 9_000
+LOW = 0.3  # bits per pixel, below which JPEG must be beaten
+GATES = {
+    "file_off_estimate": ("<=", 0.02),
+    "monotone": (">=", 1),
+    "hyperprior_over_factorized_db": (">=", 0.0),
+    **{f"{name}_over_jpeg_below_{LOW}_db": (">=", 0.0) for name in MODELS},
+}
+
+
+def psnr(a, b):
+    """10 log10(255^2 / MSE) dB of two images uint8 [H, W, C]."""
+    return 10 * np.log10(255.0**2 / np.mean((a.astype(np.float64) - b) ** 2))
+
+
+def quality(image, decoded):
+    similarity = ms_ssim(image[None] / np.float32(255), decoded[None] / np.float32(255))[0]
+    return {"psnr_db": psnr(image, decoded), "ms_ssim": similarity}
+
+
+def judge_codec(codec, photos):
+    """Means over the photos of rate, estimated rate, PSNR and MS-SSIM, and the rates of each."""
+    found = []
+    for image in photos:
+        code, pixels = codec.code(image), image.shape[0] * image.shape[1]
+        data = codec.write(code, image.shape)
+        read, size = codec.read(data)
+        if not all(np.array_equal(a, b) for a, b in zip(code, read, strict=True)):
+            raise RuntimeError("latents were not read as they were written")
+        rates = {"bits_per_pixel": 8 * len(data) / pixels, "estimated_bits_per_pixel": codec.bits(image) / pixels}
+        found.append({**rates, **quality(image, codec.decode(read[0], *size[:2]))})
+    return {**means(found), "photos": found}
+
+
+def judge_jpeg(photos, level):
+    found = []
+    for image in photos:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=level, subsampling=2, optimize=True)
+        rate = 8 * len(file.getvalue()) / (image.shape[0] * image.shape[1])
+        found.append({"bits_per_pixel": rate, **quality(image, np.asarray(Image.open(file)))})
+    return {"quality": level, **means(found)}
+
+
+def means(found):
+    """Mean of each number over the photos."""
+    return {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+
+
+def psnr_at(points, rates):
+    """dB of a curve [{bits_per_pixel, psnr_db}] at `rates`, linearly in log rate; beyond its ends, their values."""
+    points = sorted(points, key=lambda point: point["bits_per_pixel"])
+    logs, values = (np.array([point[key] for point in points]) for key in ("bits_per_pixel", "psnr_db"))
+    return np.interp(np.log(rates), np.log(logs), values)
+
+
+def mean_gain(points, reference):
+    """Mean dB by which one curve is above another over the rates (in log scale) that both have."""
+    low = max(min(point["bits_per_pixel"] for point in curve) for curve in (points, reference))
+    high = min(max(point["bits_per_pixel"] for point in curve) for curve in (points, reference))
+    if low >= high:
+        return None
+    rates = np.geomspace(low, high, 200)
+    return float(np.mean(psnr_at(points, rates) - psnr_at(reference, rates)))
+
+
+def compare(curves, jpeg):
+    """The results that the gates judge, of {model: points in the order of lambda}."""
+    points = [point for curve in curves.values() for point in curve]
+    off = max(abs(point["bits_per_pixel"] / point["estimated_bits_per_pixel"] - 1) for point in points)
+    rising = all(
+        np.all(np.diff([point[key] for point in curve]) > 0)
+        for curve in curves.values()
+        for key in ("bits_per_pixel", "psnr_db")
+    )
+    results = {"file_off_estimate": off, "monotone": int(rising)}
+    results["hyperprior_over_factorized_db"] = mean_gain(curves["scale-hyperprior"], curves["factorized-prior"])
+    for name, curve in curves.items():
+        low = [point for point in curve if point["bits_per_pixel"] < LOW]
+        gains = [point["psnr_db"] - float(psnr_at(jpeg, point["bits_per_pixel"])) for point in low]
+        results[f"{name}_over_jpeg_below_{LOW}_db"] = min(gains, default=None)
+        results[f"{name}_over_jpeg_db"] = mean_gain(curve, jpeg)
+    return results
+
+
+def draw(path, curves, jpeg):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
+    for name, curve in {**curves, "JPEG 4:2:0": jpeg}.items():
+        rates = [point["bits_per_pixel"] for point in curve]
+        style = {"marker": None if curve is jpeg else "o", "label": name}
+        left.plot(rates, [point["psnr_db"] for point in curve], **style)
+        right.plot(rates, [-10 * np.log10(1 - point["ms_ssim"]) for point in curve], **style)
+    for axes, label in ((left, "PSNR [dB]"), (right, "MS-SSIM [dB]")):
+        top = 1.15 * max(point["bits_per_pixel"] for curve in curves.values() for point in curve)
+        axes.set(xlabel="bits per pixel (files)", ylabel=label, xlim=(0, top))
+        axes.grid(alpha=0.3)
+    left.legend(loc="lower right")
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder with the photos kodim*.png")
+    parser.add_argument("--out", default="benchmarks/reproduce/compression.json", help="the record")
+    parser.add_argument("--picture", default="docs/images/compression_rd.png", help="the curves")
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    parser.add_argument("--steps", type=int, help="of each training (default: the presets')")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    files = sorted(glob.glob(f"{args.data}/kodim*.png"))
+    if len(files) < 8:
+        parser.error(f"--data must hold the photos kodim*.png; found {len(files)} in {args.data}.")
+    held_out = files[3::4]
+    source = tfgen.data.crops([file for file in files if file not in held_out], size=64, num=CROPS, seed=args.seed)
+    photos = [np.asarray(Image.open(file).convert("RGB")) for file in held_out]
+    started, train_seconds, curves, presets = time.perf_counter(), 0.0, {}, []
+    for name in MODELS:
+        curves[name] = []
+        for weight in LAMBDAS:
+            config = TrainConfig(
+                preset=f"{name}/kodak", overrides={"distortion_weight": weight}, steps=args.steps, seed=args.seed,
+                log_every=500, checkpoint_every=1000, sample_every=10**9,
+            )  # fmt: skip
+            workdir = pathlib.Path(args.workdir) / f"compression-{name}-{weight}-{args.seed}"
+            result = train(config, source, workdir)
+            train_seconds += result.seconds
+            seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+            codec: Codec = codec_for_writing(workdir)
+            judgement = {"lambda": weight, **judge_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
+            curves[name].append(judgement)
+            presets.append(config.resolve().config())
+            print({key: value for key, value in judgement.items() if key != "photos"}, flush=True)
+    jpeg = [judge_jpeg(photos, level) for level in JPEG_QUALITIES]
+    results = compare(curves, jpeg)
+    verdict = judged(results, GATES)
+    draw(args.picture, curves, jpeg)
+    record(
+        args.out,
+        command=module_command("benchmarks.reproduce.compression", argv),
+        seed=args.seed,
+        protocol={
+            "train": f"{len(source)} random 64x64 crops of {len(files) - len(held_out)} photos", "presets": presets,
+            "test": [pathlib.Path(file).name for file in held_out], "rates": "of whole files, headers included",
+            "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
+            "tuning": "widths, crops and rate of learning were set before; no choice was made by the held-out photos",
+        },
+        seconds=time.perf_counter() - started,
+        results={**results, **curves, "jpeg": jpeg},
+        **verdict,
+        train_seconds=round(train_seconds, 1),
+    )  # fmt: skip
+    for key, value in results.items():
+        gate = f"   gate {verdict['gates'][key]}: {'met' if verdict['passed'][key] else 'MISSED'}" if key in GATES else ""
+        print(f"{key:44} {value}{gate}")
+
+
+if __name__ == "__main__":
+    main()

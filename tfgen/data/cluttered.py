@@ -1,0 +1,100 @@
+"""Canvases with several small images on them: a digit among fragments of others, and pairs of digits.
+
+The first is that of Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", 2014, arXiv:1406.6247,
+section 4; both are data sets of Gregor et al. 2015 (DRAW, arXiv:1502.04623, sections 4.1 and 4.3).
+"""
+
+import numpy as np
+
+from tfgen.data.source import from_arrays
+
+
+def cluttered_canvas(source, *, size=100, num_distractors=8, distractor_size=8, seed=0):
+    """Each image of `source` at a random place of an empty canvas, among fragments of other images.
+
+    Fragments are squares cut at random from random images of `source`, put at random places; where pixels overlap the
+    brighter one counts. Without distractors it is the "translated" data set.
+
+    Args:
+        source: a Source.
+        size: of the canvas, S.
+        num_distractors: fragments on each canvas.
+        distractor_size: height and width of a fragment in pixels.
+        seed: int >= 0; the canvases are a function of (source, arguments).
+
+    Returns:
+        a Source of images [S, S, C] with the levels and labels of `source`, in its order.
+
+    Raises:
+        ValueError: the canvas is smaller than an image or fragment, an image smaller than a fragment, or a number negative.
+    """
+    height, width, _ = source.image_shape
+    if num_distractors < 0 or not 1 <= distractor_size <= min(height, width):
+        raise ValueError(
+            f"expected num_distractors >= 0 and distractor_size in [1, {min(height, width)}], which an image of "
+            f"{source!r} holds; received {num_distractors} and {distractor_size}"
+        )
+    images, canvases, rng = _begin(source, size, seed)
+    n, part = len(images), distractor_size
+    for canvas, image in zip(canvases, images, strict=True):
+        _at_random(canvas, image, rng, np.maximum)
+        for other in rng.integers(n, size=num_distractors):
+            row, column = rng.integers(height - part + 1), rng.integers(width - part + 1)
+            _at_random(canvas, images[other, row : row + part, column : column + part], rng, np.maximum)
+    return _end(canvases, source, f"{source.name} cluttered {size} {num_distractors}x{part} seed {seed}", source)
+
+
+def two_digits(source, *, size=60, num_images=None, seed=0):
+    """Two random images of `source` at random places of each canvas; where they overlap, their values add up to 1 at most.
+
+    Args:
+        source: a Source.
+        size: of the canvas, S.
+        num_images: how many canvases; None: as many as `source` has images.
+        seed: int >= 0.
+
+    Returns:
+        a Source of images [S, S, C] with the levels of `source`, without labels.
+
+    Raises:
+        ValueError: the canvas is smaller than an image, or a number out of range.
+    """
+    num_images = len(source) if num_images is None else num_images
+    if num_images < 1:
+        raise ValueError(f"num_images must be at least 1; received {num_images}")
+    images, canvases, rng = _begin(source, size, seed, num_images)
+
+    def add(a, b):
+        return np.minimum(a.astype(np.int32) + b, source.levels - 1)
+
+    for canvas in canvases:
+        for which in rng.integers(len(images), size=2):
+            _at_random(canvas, images[which], rng, add)
+    return _end(canvases, source, f"{source.name} pairs {size} seed {seed}")
+
+
+def _begin(source, size, seed, num=None):
+    """The images of `source` as levels, uint8; empty canvases for `num` of them; the generator of `seed`."""
+    height, width, channels = source.image_shape
+    if size < max(height, width) or seed < 0:
+        raise ValueError(
+            f"expected a canvas of size >= {max(height, width)}, which holds an image of {source!r}, and seed >= 0; "
+            f"received size={size} and seed={seed}"
+        )
+    images = np.rint(source.images() * (source.levels - 1)).astype(np.uint8)
+    return images, np.zeros((num or len(images), size, size, channels), np.uint8), np.random.default_rng(seed)
+
+
+def _at_random(canvas, image, rng, combine):
+    height, width = image.shape[:2]
+    row, column = rng.integers(len(canvas) - height + 1), rng.integers(len(canvas) - width + 1)
+    place = canvas[row : row + height, column : column + width]
+    place[:] = combine(place, image)
+
+
+def _end(canvases, source, name, labelled=None):
+    values = np.rint(255.0 * np.arange(source.levels) / (source.levels - 1)).astype(np.uint8)
+    labels = {} if labelled is None or not labelled.has_labels else {
+        "labels": labelled.labels(), "class_names": labelled.class_names
+    }  # fmt: skip
+    return from_arrays(values[canvases], levels=source.levels, name=name, split=source.split, **labels)

@@ -1,0 +1,53 @@
+"""Crops of one size out of photos of any sizes."""
+
+import os
+
+import numpy as np
+
+from tfgen.data.decode import ImageError, adapt_image, check_options, open_image
+from tfgen.data.folder import image_files
+from tfgen.data.source import Source
+
+
+def crops(photos, *, split=None, size=64, num=10_000, seed=0, channels=3, on_error="raise"):
+    """A Source of random crops: each photo gives as many (or one more), at places drawn evenly from all that fit.
+
+    Args:
+      photos: a folder (see `tfgen.data.from_folder`; its classes are of no account), or a list of image files.
+      split: a sub-folder, as in `from_folder`.
+      size: of a crop: int or (height, width).
+      num: how many; all are held in memory.
+      seed: the crops are a function of the photos, `size`, `num` and `seed`.
+      channels: 1 or 3; photos are converted.
+      on_error: "raise", or "skip" to leave out photos that cannot be read or are smaller than a crop.
+
+    Raises:
+      ValueError: as `from_folder`; a photo is smaller than a crop; fewer crops than photos.
+    """
+    height, width = check_options(size, channels, "none", on_error)
+    if channels is None:
+        raise ValueError("channels must be 1 or 3; received None")
+    if isinstance(photos, (str, os.PathLike)):
+        name, files = f"crops:{os.path.abspath(os.path.expanduser(photos))}", image_files(photos, split)
+    else:
+        name, files = f"crops of {len(photos)} photos", [os.fspath(path) for path in photos]
+    images, skipped = [], []
+    for path in files:
+        try:
+            image = adapt_image(open_image(path), channels=channels)
+            if image.shape[0] < height or image.shape[1] < width:
+                raise ImageError(f"found {image.shape[0]}x{image.shape[1]} pixels, less than a crop of {height}x{width}")
+            images.append(image)
+        except ImageError as error:
+            if on_error == "raise":
+                raise ValueError(f"{path}: {error}") from error
+            skipped.append((path, str(error)))
+    if not images or num < len(images):
+        raise ValueError(f"{name}: expected photos, and num at least their number; found {len(images)} and num={num}")
+    rng = np.random.default_rng(seed)
+    found = np.empty((num, height, width, channels), np.uint8)
+    for k, crop in enumerate(found):
+        image = images[k % len(images)]
+        top, left = (rng.integers(0, n - m + 1) for n, m in zip(image.shape, (height, width), strict=False))
+        crop[:] = image[top : top + height, left : left + width]
+    return Source(found, None, name=name, split=split or "train", skipped=skipped)

@@ -1,0 +1,184 @@
+"""Images on a full grid of factors (pose, light, identity), and batches in which one group of factors varies.
+
+Kulkarni et al., "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167, section 3.2: a mini-batch shows one
+factor in many values and all others in one, or all the intrinsic ones (shape, texture, ...) under one pose and light.
+"""
+
+import functools
+import hashlib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.data.batches import make_batches
+from tfgen.data.source import Source
+
+INTRINSIC_RATIO = 10  # of batches in which the intrinsic factors vary, to one for each other factor
+_GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
+
+
+class FactorSource(Source):
+    """A Source that knows the factors behind each image, and has an image of every combination of their values.
+
+    `where` gives a part of it that is one again; `subset` and `take` give a plain Source.
+
+    Attributes:
+      factor_names: the names of the factors.
+      indices: int64 [N, factors]: the values of the factors, as whole numbers.
+      groups: names of the factors that vary one at a time; all others are intrinsic and vary together.
+    """
+
+    def __init__(self, images, indices, factor_names, *, groups, labels=None, **attributes):
+        """`images`: uint8 [N, H, W, C], taken over without a copy; `attributes`: of Source.
+
+        Raises:
+          ValueError: a combination of values is missing or comes twice; a group that is no factor.
+        """
+        super().__init__(images, labels, **attributes)
+        self.factor_names, self.groups = tuple(factor_names), tuple(groups)
+        self.indices = np.array(indices)
+        wanted = (self.num_examples, len(self.factor_names))
+        if self.indices.shape != wanted or not np.issubdtype(self.indices.dtype, np.integer):
+            raise ValueError(
+                f"indices must be whole numbers {wanted} of {self.factor_names}; received {self.indices.dtype} "
+                f"{self.indices.shape}"
+            )
+        unknown = [name for name in self.groups if name not in self.factor_names]
+        if unknown or len(set(self.groups)) < len(self.groups):
+            raise ValueError(f"groups must be different names among {self.factor_names}; received {self.groups}")
+        self.indices.flags.writeable = False
+        values, places = zip(*(np.unique(column, return_inverse=True) for column in self.indices.T), strict=True)
+        sizes = [len(v) for v in values]
+        flat = np.ravel_multi_index([p.ravel() for p in places], sizes)
+        if len(np.unique(flat)) != self.num_examples or self.num_examples != np.prod(sizes):
+            sizes = dict(zip(self.factor_names, sizes, strict=True))
+            raise ValueError(
+                f"{self.name}: there must be one image of each combination of values; received {self.num_examples} images, "
+                f"{len(np.unique(flat))} different combinations, of a grid {sizes}"
+            )
+        # Axes: the groups in their order, then the intrinsic factors as one.
+        intrinsic = [name for name in self.factor_names if name not in self.groups]
+        axes = [self.factor_names.index(name) for name in (*self.groups, *intrinsic)]
+        grid = np.argsort(flat).reshape(sizes).transpose(axes)
+        self._grid = grid.reshape(*grid.shape[: len(self.groups)], -1)  # [groups..., intrinsic] -> example
+
+    def __repr__(self):
+        return f"{super().__repr__()[:-1]}, factors {self.factor_names})"
+
+    @functools.cached_property
+    def fingerprint(self):
+        """sha256 (hex) over the images and their factors."""
+        what = f"{super().fingerprint} {self.factor_names} {self.groups}".encode()
+        return hashlib.sha256(what + self.indices.astype("<i8").tobytes()).hexdigest()
+
+    def factor(self, name):
+        """The values of a factor: int64 [N]."""
+        if name not in self.factor_names:
+            raise ValueError(f"{self!r} has no factor {name!r}")
+        return self.indices[:, self.factor_names.index(name)]
+
+    def where(self, name, values):
+        """The FactorSource of the images in which the factor `name` has one of `values`, in stored order."""
+        keep = np.isin(self.factor(name), values)
+        if not keep.any():
+            raise ValueError(f"no image of {self!r} has {name} among {values!r}")
+        return FactorSource(
+            self._images[keep], self.indices[keep], self.factor_names, groups=self.groups,
+            labels=None if self._labels is None else self._labels[keep], name=self.name, split=self.split,
+            levels=self.levels, class_names=self.class_names,
+        )  # fmt: skip
+
+    def batches(self, batch_size, *, shuffle=False, seed=0, ratio=None, **options):
+        """As `Source.batches`; with `shuffle`, batches {"image", "label" if known, "active"} that each vary in one group.
+
+        `active`, int32 [B], the same number in all rows, says which: k where factor `groups[k]` varies, `len(groups)` where
+        all intrinsic factors do. The group, and the one value that each other factor has in the batch, are drawn from (seed,
+        step). The values of the group come in random order, each as often as the others but for a rest of `batch_size`.
+        An epoch is as many batches as N images fill, but not each image once. The batch of a step is a pure function of the
+        source, the arguments and the step. Without `shuffle` the images come in stored order, without `active`.
+
+        Args:
+          batch_size: B, at least 2 with `shuffle`.
+          shuffle, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be False.
+          ratio: the relative frequencies of the groups and, last, of the intrinsic batches; by default 1 of each group, 10.
+
+        Raises:
+          ValueError: as in `Source.batches`; a ratio that does not fit; a group that is to vary has one value only.
+        """
+        if not shuffle:
+            if ratio is not None:
+                raise ValueError(f"ratio={ratio!r} says which groups vary: that needs shuffle=True")
+            return super().batches(batch_size, seed=seed, **options)
+        if options.pop("drop_remainder", True) is False:
+            raise ValueError("Batches in which one group varies are of equal size: drop_remainder must be True")
+        if batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2, for something to vary; received {batch_size!r}")
+        names, sizes = (*self.groups, "the intrinsic factors"), self._grid.shape
+        ratio = np.array([1] * len(self.groups) + [INTRINSIC_RATIO] if ratio is None else ratio, np.float64)
+        if ratio.shape != (len(names),) or not np.isfinite(ratio).all() or ratio.min() < 0 or ratio.sum() == 0:
+            raise ValueError(f"ratio must be {len(names)} numbers >= 0, for {', '.join(names)}; received {ratio.tolist()}")
+        for name, size, weight in zip(names, sizes, ratio, strict=True):
+            if size == 1 and weight:
+                raise ValueError(f"{self!r} has one value of {name}, which cannot vary: set its place in ratio to 0")
+
+        # Captured, not embedded: see `make_batches`.
+        with tf.init_scope(), tf.device("CPU:0"):
+            grid = tf.constant(self._grid.ravel(), tf.int64)
+            bounds = tf.constant(np.cumsum(ratio / ratio.sum())[:-1], tf.float32)
+        strides = np.array([int(np.prod(sizes[k + 1 :])) for k in range(len(sizes))], np.int64)
+
+        def choose(step):
+            key = random.fold(random.key(seed), step)
+            active = tf.reduce_sum(tf.cast(random.uniform(random.fold(key, _GROUP)[None], 1)[0] >= bounds, tf.int32))
+            draws = random.uniform(random.fold(key, _FIXED)[None], len(sizes))[0]  # in (0, 1)
+            fixed = tf.minimum(tf.cast(draws * np.float32(sizes), tf.int64), np.int64(sizes) - 1)
+            size, stride = tf.gather(np.int64(sizes), active), tf.gather(strides, active)
+            begin = tf.reduce_sum(fixed * strides) - tf.gather(fixed, active) * stride
+            # As many random orders of all values as the batch needs, one after the other.
+            rounds = tf.range((batch_size - 1) // size + 1)
+            orders = tf.argsort(random.uniform(random.fold(random.fold(key, _ORDER), rounds), size), axis=-1)
+            values = tf.cast(tf.reshape(orders, [-1])[:batch_size], tf.int64)
+            indices = tf.ensure_shape(tf.gather(grid, begin + stride * values), [batch_size])
+            return indices, {"active": tf.fill([batch_size], active)}
+
+        return make_batches(
+            self, self._graph_read, batch_size, shuffle=True, seed=seed, drop_remainder=True, choose=choose, **options
+        )
+
+
+def coil20(split="train", *, manual_dir=None):
+    """COIL-20: 20 objects on a turntable, 72 views of each, 5 degrees apart (Nene, Nayar, Murase 1996), 32x32 grey.
+
+    A `FactorSource` with the factors `object` (intrinsic; also the label) and `azimuth`. The split is by object: every fifth
+    one (label 4, 9, 14, 19) is in "test", the others in "train". Which view has azimuth 0 differs from object to object.
+
+    Args:
+      manual_dir: the folder with COIL20.mat, the version of Deng Cai: X uint8 [1440, 1024], columns first, and Y [1440] in
+        1..20, the views of an object in order.
+
+    Raises:
+      ValueError: another split; no such file; other arrays in it.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"coil20 has the splits 'train' and 'test'; received {split!r}")
+    path = os.path.join(os.path.abspath(os.path.expanduser(manual_dir or ".")), "COIL20.mat")
+    if manual_dir is None or not os.path.exists(path):
+        raise ValueError(f"coil20 needs manual_dir, a folder with COIL20.mat; received manual_dir={manual_dir!r}")
+    from scipy.io import loadmat
+
+    arrays = loadmat(path)
+    pixels, labels = arrays.get("X", np.empty(0)), arrays.get("Y", np.empty(0)).ravel()
+    if pixels.shape != (1440, 1024) or pixels.dtype != np.uint8 or not np.array_equal(labels, np.arange(1440) // 72 + 1):
+        raise ValueError(
+            f"expected X uint8 (1440, 1024) and Y 1..20, 72 rows of each, in {path}; found X {pixels.dtype} {pixels.shape}, "
+            f"Y {labels.shape}"
+        )
+    indices = np.stack(np.divmod(np.arange(1440), 72), axis=-1)  # object, view
+    keep = (indices[:, 0] % 5 == 4) == (split == "test")
+    images = pixels.reshape(-1, 32, 32).transpose(0, 2, 1)[keep, :, :, None]
+    return FactorSource(
+        np.ascontiguousarray(images), indices[keep], ("object", "azimuth"), groups=("azimuth",), labels=indices[keep, 0],
+        num_classes=20, name="coil20", split=split,
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""Rendered heads: 128 solids in every pose and light of a grid, as 32x32 grey images, also as a TensorFlow Datasets builder.
+
+A solid is a union of ellipsoids: a head, a darker nose in front of it, two ears, and dark hair behind, with random sizes and
+places. It is seen without perspective and lit by one far lamp:
+
+    grey = albedo (0.3 + 0.7 max(0, n . l)) for the surface normal n and the direction l of the lamp, 0 beside the solid.
+
+The factors, each on an even grid: `azimuth`, the turn about the vertical axis, -60 to 60 degrees in 9 values (the nose
+points to the right of the image for positive ones, and is always seen); `elevation` of the camera above the solid, -30 to 30
+degrees in 4 values; `light`, the azimuth of the lamp relative to the camera, -75 to 75 degrees in 4 values, 25 degrees up.
+They are unambiguous over these ranges. Nothing is downloaded, and the images of a split take seconds to make.
+"""
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tfgen.data.factors import FactorSource
+
+SIZE = 32
+NUM_SHAPES = 128
+GRID = {
+    "azimuth": np.linspace(-60.0, 60.0, 9),
+    "elevation": np.linspace(-30.0, 30.0, 4),
+    "light": np.linspace(-75.0, 75.0, 4),
+}  # degrees
+# No shape is in two splits.
+SPLITS = {"train": range(0, 96), "validation": range(96, 112), "test": range(112, 128)}
+_AMBIENT, _LAMP_HEIGHT, _SAMPLES = 0.3, np.deg2rad(25.0), 2  # samples: rays per pixel and axis
+_HALF_WIDTH = 1.25  # of the field of view
+
+
+def shapes(indices):
+    """Ellipsoids of the solids with these numbers: (centres [N, 5, 3], semi-axes [N, 5, 3], albedos [N, 5]).
+
+    Axes: x to the right, y up, z towards the camera at azimuth and elevation 0. The parts are head, nose, two ears, hair.
+    """
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or np.any((indices < 0) | (indices >= NUM_SHAPES)):
+        raise ValueError(f"indices must be a list of numbers in [0, {NUM_SHAPES}); received {indices.tolist()}")
+    u = np.random.RandomState(0).uniform(size=(NUM_SHAPES, 16))[indices].T  # a sequence that NumPy guarantees
+    between = lambda k, low, high: low + (high - low) * u[k]  # noqa: E731
+    head = np.stack([between(0, 0.5, 0.75), between(1, 0.6, 0.85), between(2, 0.5, 0.75)], axis=-1)  # [N, 3]
+    nose = np.stack([between(3, 0.15, 0.25), between(4, 0.15, 0.3), between(5, 0.3, 0.45)], axis=-1)
+    ear = np.stack([between(6, 0.06, 0.15), between(7, 0.15, 0.35), between(8, 0.1, 0.25)], axis=-1)
+    hair = head * np.stack([between(9, 0.85, 1.05), between(10, 0.7, 1.0), between(11, 0.75, 1.0)], axis=-1)
+    zero, ear_height = np.zeros(len(indices)), between(12, -0.2, 0.4)
+    centres = [
+        np.zeros_like(head),
+        np.stack([zero, between(13, -0.25, 0.15), head[:, 2]], axis=-1),
+        np.stack([head[:, 0], ear_height, zero], axis=-1),
+        np.stack([-head[:, 0], ear_height, zero], axis=-1),
+        np.stack([zero, 0.3 * head[:, 1], -0.4 * head[:, 2]], axis=-1),
+    ]
+    skin, dark = between(14, 0.7, 1.0), between(15, 0.15, 0.4)
+    albedo = np.stack([skin, 0.5 * skin, skin, skin, dark], axis=-1)
+    return np.stack(centres, axis=1), np.stack([head, nose, ear, ear, hair], axis=1), albedo
+
+
+def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
+    """Images of solids.
+
+    Args:
+      centres, axes: [N, K, 3], of the ellipsoids of each solid; albedo: [N, K], in [0, 1].
+      azimuth, elevation, light: [N], degrees.
+
+    Returns:
+      uint8 [N, size, size, 1].
+    """
+    # With R the rotation into the camera's frame, an ellipsoid is (p - R c)' M (p - R c) = 1, M = R diag(1 / axes^2) R'.
+    rotation = _rotation(np.deg2rad(azimuth), np.deg2rad(elevation))[:, None]  # [N, 1, 3, 3]
+    scaled = rotation / axes[:, :, None, :]  # [N, K, 3, 3]
+    m = np.sum(scaled[..., :, None, :] * scaled[..., None, :, :], axis=-1)  # [N, K, 3, 3]
+    centres = np.sum(rotation * centres[:, :, None, :], axis=-1)  # [N, K, 3]
+    lamp = np.deg2rad(light)
+    lamp = np.stack(
+        [np.sin(lamp) * np.cos(_LAMP_HEIGHT), np.full_like(lamp, np.sin(_LAMP_HEIGHT)), np.cos(lamp) * np.cos(_LAMP_HEIGHT)]
+    )  # [3, N]
+    m, centres, lamp = np.float32(m), np.float32(centres), np.float32(lamp)[..., None, None]
+    albedo = np.float32(albedo)[..., None, None]
+    places = np.float32(((np.arange(size * _SAMPLES) + 0.5) / (size * _SAMPLES) * 2.0 - 1.0) * _HALF_WIDTH)
+    x, y = places[None, None, :], -places[None, :, None]
+
+    depth = np.full((len(m), len(places), len(places)), -np.inf, np.float32)
+    shade = np.zeros_like(depth)
+    for k in range(m.shape[1]):
+        entry = lambda i, j, k=k: m[:, k, i, j, None, None]  # noqa: E731
+        u, v = x - centres[:, k, 0, None, None], y - centres[:, k, 1, None, None]
+        # Along a ray: m22 w^2 + 2 b w + c = 0; the camera sees the larger root.
+        b = entry(0, 2) * u + entry(1, 2) * v
+        c = entry(0, 0) * u * u + 2.0 * entry(0, 1) * u * v + entry(1, 1) * v * v - np.float32(1.0)
+        discriminant = b * b - entry(2, 2) * c
+        w = (np.sqrt(np.maximum(discriminant, 0.0)) - b) / entry(2, 2)
+        normal = [entry(i, 0) * u + entry(i, 1) * v + entry(i, 2) * w for i in range(3)]
+        length = np.sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
+        cosine = (normal[0] * lamp[0] + normal[1] * lamp[1] + normal[2] * lamp[2]) / length
+        lit = albedo[:, k] * (np.float32(_AMBIENT) + np.float32(1.0 - _AMBIENT) * np.maximum(cosine, 0.0))
+        w = w + centres[:, k, 2, None, None]
+        nearest = (discriminant > 0) & (w > depth)
+        depth, shade = np.where(nearest, w, depth), np.where(nearest, lit, shade)
+    pixels = shade.reshape(len(m), size, _SAMPLES, size, _SAMPLES).mean(axis=(2, 4))
+    return np.rint(255.0 * pixels).astype(np.uint8)[..., None]
+
+
+def _rotation(azimuth, elevation):
+    """[N, 3, 3]: a turn about y, then about x: the camera goes up, so the front of the solid turns down."""
+    (sa, ca), (se, ce) = ((np.sin(angle), np.cos(angle)) for angle in (azimuth, elevation))
+    zero = np.zeros_like(sa)
+    rows = [[ca, zero, sa], [-se * -sa, ce, -se * ca], [ce * -sa, se, ce * ca]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+
+
+def rendered_shapes_arrays(split):
+    """(images uint8 [N, 32, 32, 1], indices int64 [N, 4]) of split "train", "validation" or "test".
+
+    Indices: the number of the shape, and the place on the grid of azimuth, elevation and light; the last varies fastest.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"rendered_shapes has the splits {list(SPLITS)}; received {split!r}")
+    poses = np.indices([len(values) for values in GRID.values()]).reshape(len(GRID), -1)  # [3, 144]
+    angles = [values[place] for values, place in zip(GRID.values(), poses, strict=True)]
+    images, indices = [], []
+    for shape in SPLITS[split]:
+        images.append(render(*(part.repeat(poses.shape[1], axis=0) for part in shapes([shape])), *angles))
+        indices.append(np.concatenate([np.full_like(poses[:1], shape), poses]).T)
+    return np.concatenate(images), np.concatenate(indices)
+
+
+def rendered_shapes(split="train"):
+    """The `FactorSource` of a split; its label is the number of the shape."""
+    images, indices = rendered_shapes_arrays(split)
+    return FactorSource(
+        images, indices, ("shape", *GRID), groups=tuple(GRID), labels=indices[:, 0], num_classes=NUM_SHAPES,
+        name="rendered_shapes", split=split,
+    )  # fmt: skip
+
+
+class RenderedShapes(tfds.core.GeneratorBasedBuilder):
+    """Rendered heads; see the module's docstring."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+
+    def _info(self):
+        return self.dataset_info_from_configs(
+            description="128 rendered solids in 9 azimuths, 4 elevations and 4 lights, 32x32 grey; splits by solid.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(SIZE, SIZE, 1)),
+                    "label": tfds.features.ClassLabel(num_classes=NUM_SHAPES),
+                    "factors": tfds.features.Tensor(shape=(len(GRID),), dtype=np.int64),  # places on the grid
+                    **{name: tfds.features.Scalar(np.float32) for name in GRID},  # degrees
+                }
+            ),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,  # stored order is the order of rendered_shapes_arrays
+        )
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in SPLITS}
+
+    def _generate_examples(self, split):
+        for i, (image, (shape, *places)) in enumerate(zip(*rendered_shapes_arrays(split), strict=True)):
+            angles = {name: values[place] for (name, values), place in zip(GRID.items(), places, strict=True)}
+            yield i, {"image": image, "label": int(shape), "factors": np.array(places), **angles}

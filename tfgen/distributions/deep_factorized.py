@@ -1,0 +1,99 @@
+"""One learnt univariate density for each channel, of almost any shape.
+
+Balle, Minnen, Singh, Hwang, Johnston, "Variational Image Compression with a Scale Hyperprior", ICLR 2018,
+arXiv:1802.01436, appendix 6.1. The cumulative of a channel is a small network that can only rise:
+
+    c(v) = sigmoid(f_K(... f_1(v)))
+    f_k(x) = g_k(softplus(H_k) x + b_k),  g_k(x) = x + tanh(a_k) * tanh(x);  f_K without g
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.distributions.noisy import logistic_mass
+
+_REACH, _HALVINGS = 2.0**12, 36  # of the search for quantiles: 2^13 / 2^36 is below the spacing of float32 near 1
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class DeepFactorized(keras.layers.Layer):
+    """The density of a latent plus uniform noise in (-1/2, 1/2), for each channel on its own; all in float32.
+
+    `layer(v)` is `layer.log_prob(v)`. It is a layer and not a TensorFlow Probability distribution because it has weights.
+
+    Args:
+        channels: C.
+        widths: of the hidden layers of the network.
+        init_scale: at the start most of the mass lies within about +- init_scale.
+    """
+
+    def __init__(self, channels, widths=(3, 3, 3), init_scale=10.0, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if channels < 1 or min(widths, default=1) < 1 or init_scale <= 0:
+            raise ValueError(
+                "channels, widths and init_scale must be positive; received "
+                f"channels={channels}, widths={widths}, init_scale={init_scale}."
+            )
+        self.channels, self.widths, self.init_scale = int(channels), tuple(widths), float(init_scale)
+        sizes = (1, *self.widths, 1)
+        scale = self.init_scale ** (1 / (len(sizes) - 1))
+        self.matrices, self.biases, self.factors = [], [], []  # f_1, f_2, ...
+        for k, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            start = float(np.log(np.expm1(1 / (scale * outputs))))  # softplus of it is 1 / (scale * outputs)
+            self.matrices.append(self._add(f"matrix_{k}", (outputs, inputs), keras.initializers.Constant(start)))
+            self.biases.append(self._add(f"bias_{k}", (outputs, 1), keras.initializers.RandomUniform(-0.5, 0.5)))
+            if k < len(sizes) - 2:
+                self.factors.append(self._add(f"factor_{k}", (outputs, 1), "zeros"))
+        self.built = True
+
+    def _add(self, name, shape, initializer):
+        return self.add_weight(name=name, shape=(self.channels, *shape), initializer=initializer, autocast=False)
+
+    def get_config(self):
+        own = {"channels": self.channels, "widths": self.widths, "init_scale": self.init_scale}
+        return {**super().get_config(), **own}
+
+    def call(self, inputs):
+        return self.log_prob(inputs)
+
+    def log_prob(self, values):
+        """ln p(v), nats, of float32 [..., C], for each value."""
+        # One pass over both edges: [C, 1, 2 n].
+        flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
+        lower, upper = tf.split(self._logits(tf.concat([flat - 0.5, flat + 0.5], axis=-1)), 2, axis=-1)
+        return self._unflatten(logistic_mass(lower, upper), tf.shape(values))
+
+    def logits(self, values):
+        """logit c(v) of float32 [..., C]: the cumulative of the density before the noise."""
+        flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
+        return self._unflatten(self._logits(flat), tf.shape(values))
+
+    def _unflatten(self, values, shape):
+        return tf.reshape(tf.transpose(values[:, 0]), shape)
+
+    def _logits(self, x):
+        """[C, 1, n] -> [C, 1, n]."""
+        for k, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
+            x = tf.matmul(tf.nn.softplus(tf.convert_to_tensor(matrix)), x) + tf.convert_to_tensor(bias)
+            if k < len(self.factors):
+                x += tf.tanh(tf.convert_to_tensor(self.factors[k])) * tf.tanh(x)
+        return x
+
+    def quantile(self, logits):
+        """v with logit c(v) = logits, float32 [..., C], within +- 4096; by bisection."""
+        low, high = tf.fill(tf.shape(logits), -_REACH), tf.fill(tf.shape(logits), _REACH)
+
+        def halve(low, high):
+            middle = 0.5 * (low + high)
+            below = self.logits(middle) < logits
+            return tf.where(below, middle, low), tf.where(below, high, middle)
+
+        low, high = tf.while_loop(lambda *_: True, halve, (low, high), maximum_iterations=_HALVINGS)
+        return 0.5 * (low + high)
+
+    def rounded(self, keys, size):
+        """Rounded latents, float32 [N, size, C], drawn with keys [N] (see `tfgen.random`)."""
+        u = tf.reshape(random.uniform(keys, size * self.channels), [-1, size, self.channels])
+        return tf.round(self.quantile(tf.math.log(u) - tf.math.log1p(-u)))

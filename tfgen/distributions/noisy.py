@@ -1,0 +1,72 @@
+"""Densities convolved with a unit box: what uniform noise in (-1/2, 1/2) makes of a latent, and what rounding leaves of it.
+
+Balle, Laparra, Simoncelli 2017, arXiv:1611.01704, eq. 9 and 10. With the cumulative c of a density,
+
+    p(v) = c(v + 1/2) - c(v - 1/2)
+
+is the density of the latent plus noise; at a whole number it is also the probability that the rounded latent is that number.
+So the rate under noise, which has gradients, stands for the length of the code.
+"""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+def logistic_mass(lower, upper):
+    """log(sigmoid(upper) - sigmoid(lower)), exact also where both are nearly 0 or both nearly 1.
+
+    log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)): no difference of nearly equal numbers.
+
+    Args:
+        lower, upper: float tensors, lower < upper.
+    """
+    return -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + tfp.math.log1mexp(upper - lower)
+
+
+class NoisyNormal(tfd.Distribution):
+    """N(0, scale^2) convolved with a unit box (Balle et al. 2018, arXiv:1802.01436, eq. 7 and 8).
+
+    Args:
+        scale: float tensor, positive.
+    """
+
+    def __init__(self, scale, validate_args=False, name="NoisyNormal"):
+        parameters = dict(locals())
+        self.scale = tf.convert_to_tensor(scale, tf.float32)
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {"scale": tfp.util.ParameterProperties()}
+
+    def _event_shape(self):
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self):
+        return tf.constant([], tf.int32)
+
+    def _log_prob(self, value):
+        # By symmetry on the side of the small tail, where the cumulatives are small and their logarithms exact.
+        value, normal = -tf.abs(value), tfd.Normal(tf.zeros([]), tf.ones([]))
+        upper, lower = normal.log_cdf((value + 0.5) / self.scale), normal.log_cdf((value - 0.5) / self.scale)
+        return upper + tfp.math.log1mexp(upper - lower)
+
+    def _sample_n(self, n, seed=None):
+        normal, box = tfp.random.split_seed(seed, n=2, salt="NoisyNormal")
+        drawn = tfd.Normal(0.0, self.scale).sample(n, seed=normal)
+        return drawn + tfd.Uniform(-0.5, 0.5).sample(tf.shape(drawn), seed=box)
+
+    def _mean(self):
+        return tf.zeros_like(self.scale)
+
+    def _variance(self):
+        return self.scale**2 + 1 / 12

@@ -1,0 +1,23 @@
+"""How sharp images are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfgen.metrics._checks import image_batch
+
+
+def sharpness(images) -> float:
+    """Variance of the discrete Laplacian (4 neighbours) over the inner pixels of each image, mean over images.
+
+    A blurred image has less than the sharp one, and noise has more: what it should be is that of the real images.
+
+    Args:
+      images: float [N, H, W, C] in [0, 1], of at least 3x3 pixels.
+    """
+    images = image_batch(images, "images")
+    if min(images.shape[1:3]) < 3:
+        raise ValueError(f"images must have at least 3x3 pixels; received shape {images.shape}")
+    inner = images[:, 1:-1, 1:-1]
+    neighbours = images[:, :-2, 1:-1] + images[:, 2:, 1:-1] + images[:, 1:-1, :-2] + images[:, 1:-1, 2:]
+    return float(np.mean(np.var(neighbours - 4.0 * inner, axis=(1, 2, 3))))

@@ -1,0 +1,300 @@
+"""DRAW: a recurrent variational autoencoder that paints its image stroke by stroke.
+
+Gregor, Danihelka, Graves, Rezende, Wierstra, "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015,
+arXiv:1502.04623.
+
+The idea: the image is made in T steps, each of which draws a few latent numbers and adds something to a canvas of logits.
+An encoder sees at every step what is still wrong with the canvas, and says what the next latent numbers should be. Both may
+look at, and write to, a window that they place and zoom themselves (`tfgen.layers.attention_window`).
+
+    x_hat_t = x - sigmoid(c_{t-1})                                                      (eq. 3)
+    r_t = read(x, x_hat_t, h_dec_{t-1})                                                 (eq. 4)
+    h_enc_t = LSTM_enc(h_enc_{t-1}, [r_t, h_dec_{t-1}])                                 (eq. 5)
+    z_t ~ q(z_t | x, z_<t) = N(mean(h_enc_t), exp(linear(h_enc_t))^2)                   (eq. 1, 2, 6)
+    h_dec_t = LSTM_dec(h_dec_{t-1}, z_t)                                                (eq. 7)
+    c_t = c_{t-1} + write(h_dec_t)                                                      (eq. 8)
+    loss = -ln p(x | sigmoid(c_T)) + sum_t KL(q(z_t | x, z_<t) || N(0, I))              (eq. 9 to 12)
+
+All terms are sums over pixels and latent dimensions, in nats, averaged over the batch. Without attention the read is all
+pixels of x and x_hat_t, and the write is a linear map to all pixels (section 3.1, eq. 17, 18).
+
+What differs from the paper: in equation 11 it prints the constant of the KL term as T / 2, which is right for a z_t of one
+dimension; here it is the exact KL of all. Weights start from Glorot's uniform. Without attention the encoder's map of x,
+which is the same at every step, has a weight of its own and is computed once: the same function. As in the paper, values
+between 0 and 1 are taken as the probabilities of a binary pixel: for images that are not binary the loss is a cross-entropy,
+no likelihood, and its minimum is the entropy of the pixels, not 0.
+"""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
+from tfgen.layers.row_lstm import lstm
+from tfgen.models.autoencoders.base import LatentVariableModel
+from tfgen.models.preset import Preset, cosine_decay
+
+tfd = tfp.distributions
+layers = keras.layers
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class DRAW(LatentVariableModel):
+    """DRAW. Its latent code is that of all steps, step by step: [glimpses * z_size].
+
+    Args:
+        image_shape: (H, W, C); the channels share the windows.
+        glimpses: T, steps of one image.
+        hidden: width of both LSTMs.
+        z_size: latent dimensions of one step.
+        read_size: N of the reading window's N x N filters; None: the encoder sees the whole image at every step.
+        write_size: likewise of the writing window.
+        seed: int, of the training noise.
+    """
+
+    def __init__(
+        self, *, image_shape, glimpses=10, hidden=256, z_size=10, read_size=None, write_size=None, seed=0, **kwargs
+    ):
+        super().__init__(image_shape=image_shape, seed=seed, **kwargs)
+        if min(glimpses, hidden, z_size) < 1:
+            raise ValueError(f"glimpses, hidden and z_size must be at least 1; received {glimpses}, {hidden}, {z_size}.")
+        self.glimpses, self.hidden, self.z_size = int(glimpses), int(hidden), int(z_size)
+        self.latent_dim = self.glimpses * self.z_size
+        (height, width, channels), dtype = self.image_shape, self.dtype_policy
+        pixels = height * width * channels
+
+        def window(size, name):
+            if size is None:
+                return None
+            layer = AttentionWindow(size, (height, width), dtype=dtype, name=name)
+            layer.build((None, self.hidden))
+            return layer
+
+        def dense(inputs, units, name, **options):
+            layer = layers.Dense(units, dtype=dtype, name=name, **options)
+            layer.build((None, inputs))
+            return layer
+
+        self.read_window, self.write_window = window(read_size, "read_window"), window(write_size, "write_window")
+        seen = 2 * channels * read_size**2 if read_size else pixels
+        self.image_gates = None if read_size else dense(pixels, 4 * self.hidden, "image_gates", use_bias=False)
+        self.encoder_gates = dense(seen + 2 * self.hidden, 4 * self.hidden, "encoder_gates")
+        self.posterior = dense(self.hidden, 2 * self.z_size, "posterior")  # mean and ln stddev
+        self.decoder_gates = dense(self.z_size + self.hidden, 4 * self.hidden, "decoder_gates")
+        self.patch = dense(self.hidden, channels * write_size**2 if write_size else pixels, "patch")
+        # h and c of the encoder, h and c of the decoder; the canvas.
+        self.initial_states = self.add_weight(name="initial_states", shape=[4, self.hidden], initializer="zeros")
+        self.initial_canvas = self.add_weight(name="initial_canvas", shape=[height, channels * width], initializer="zeros")
+        self.built = True
+
+    # ---- the recurrence; canvases are rows [B, H, C W]
+
+    def _start(self, batch):
+        """(encoder's h and c), (decoder's h and c, canvas) before the first step."""
+        states = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial_states)[:, None], batch, axis=1))
+        canvas = tf.repeat(tf.convert_to_tensor(self.initial_canvas)[None], batch, axis=0)
+        return tuple(states[:2]), (*states[2:], canvas)
+
+    def _encode_step(self, rows, of_image, noise, encoder, decoder):
+        """q(z_t) as (mean, stddev), each [B, Z], and the encoder's next state."""
+        (h, c), (h_decoder, _, canvas) = encoder, decoder
+        error = rows - tf.sigmoid(canvas)
+        if self.read_window:
+            seen = read(self.read_window(h_decoder), tf.concat([rows, error], axis=-1))
+        else:
+            seen = error
+        seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
+        h, c = lstm(float32_of(self.encoder_gates, seen, h, h_decoder) + of_image, c)
+        mean, log_stddev = tf.split(float32_of(self.posterior, h), 2, axis=-1)
+        return mean, tf.exp(log_stddev), (h, c)
+
+    def _decode_step(self, latents, decoder):
+        """The decoder's next state, and the box that it wrote to (None without attention)."""
+        h, c, canvas = decoder
+        h, c = lstm(float32_of(self.decoder_gates, latents, h), c)
+        patch = float32_of(self.patch, h)
+        if not self.write_window:
+            return (h, c, canvas + tf.reshape(patch, [-1, *canvas.shape[1:]])), None
+        window, size = self.write_window(h), self.write_window.size
+        return (h, c, canvas + write(window, tf.reshape(patch, [-1, size, patch.shape[1] // size]))), window.box
+
+    def infer(self, images, noise):
+        """p(x|z) and q(z_t | x, z_<t) at z_t = mean_t + stddev_t * noise_t.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            noise: float32 [B, latent_dim]; zeros for the path of the means.
+
+        Returns:
+            p with batch shape [B] and event shape [H, W, C]; q with batch shape [B, T] and event shape [z_size].
+        """
+        rows, batch = to_rows(images), tf.shape(images)[0]
+        of_image = 0.0 if self.read_window else float32_of(self.image_gates, tf.reshape(rows, [batch, -1]))
+
+        def step(noise, states):
+            mean, stddev, encoder = self._encode_step(rows, of_image, noise, *states)
+            decoder, _ = self._decode_step(mean + stddev * noise, states[1])
+            return (encoder, decoder), (mean, stddev)
+
+        (_, decoder), found = recur(step, self._by_step(noise), self._start(batch), [[None, self.z_size]] * 2)
+        mean, stddev = (tf.transpose(values, [1, 0, 2]) for values in found)
+        return self._likelihood(decoder[-1]), tfd.Independent(tfd.Normal(mean, stddev), 1)
+
+    def _likelihood(self, canvas):
+        return tfd.Independent(tfd.Bernoulli(logits=from_rows(canvas, self.image_shape[2]), dtype=tf.float32), 3)
+
+    def _by_step(self, values):
+        """[B, T * Z] as [T, B, Z]."""
+        return tf.transpose(tf.reshape(values, [-1, self.glimpses, self.z_size]), [1, 0, 2])
+
+    @property
+    def step_prior(self):
+        """p(z_t) = N(0, I), event shape [z_size]."""
+        return tfd.Independent(tfd.Normal(tf.zeros(self.z_size), tf.ones(self.z_size)), 1)
+
+    # ---- what latent-variable models do
+
+    def encode(self, images, training=False):
+        """The factors of q along the path of the means, as if they were independent: event shape [latent_dim].
+
+        Each step's factor depends on what the steps before have drawn, so this is not q itself, whose bounds `elbo` and
+        `log_prob` take step by step: it is where z goes if every step draws its mean, and how sure each is there.
+        """
+        _, posterior = self.infer(images, tf.zeros([tf.shape(images)[0], self.latent_dim]))
+        mean, stddev = (tf.reshape(v, [-1, self.latent_dim]) for v in (posterior.mean(), posterior.stddev()))
+        return tfd.Independent(tfd.Normal(mean, stddev), 1)
+
+    def decode(self, latents, training=False):
+        lead = tf.shape(latents)[:-1]
+        latents = self._by_step(latents)
+        _, decoder = self._start(tf.shape(latents)[1])
+        decoder, _ = recur(lambda z, state: (self._decode_step(z, state)[0], ()), latents, decoder, [])
+        return self._likelihood(tf.reshape(decoder[-1], tf.concat([lead, decoder[-1].shape[1:]], axis=0)))
+
+    def elbo_terms(self, images, noise, training=False):
+        likelihood, posterior = self.infer(images, noise)
+        return likelihood.log_prob(images), tf.reduce_sum(tfd.kl_divergence(posterior, self.step_prior), axis=-1)
+
+    def importance(self, images):
+        def log_weights(noise):
+            tiled = tf.tile(images, [tf.shape(noise)[0], 1, 1, 1])  # [chunk * B, H, W, C]
+            likelihood, posterior = self.infer(tiled, tf.reshape(noise, [-1, self.latent_dim]))
+            by_step = tf.reshape(noise, [-1, self.glimpses, self.z_size])
+            latents = posterior.mean() + posterior.stddev() * by_step
+            of_latents = tf.reduce_sum(self.step_prior.log_prob(latents) - posterior.log_prob(latents), axis=-1)
+            return tf.reshape(likelihood.log_prob(tiled) + of_latents, tf.shape(noise)[:2])
+
+        return log_weights
+
+    def canvases(self, latents):
+        """How the images of latent codes [B, latent_dim] come about.
+
+        Returns:
+            float32 [B, T, H, W, C] in [0, 1], the canvas after each step: its sigmoid, which only the last step means as
+            probabilities; and float32 [B, T, 5], where the step wrote to, as `Window.box` has it (see
+            `tfgen.layers.attention_window`), None without a writing window.
+        """
+        height, width, channels = self.image_shape
+        shapes = [[None, height, channels * width], *([[None, 5]] if self.write_window else [])]
+
+        def step(z, decoder):
+            decoder, box = self._decode_step(z, decoder)
+            return decoder, (decoder[-1], box)[: len(shapes)]
+
+        latents = self._by_step(latents)
+        _, (canvases, *boxes) = recur(step, latents, self._start(tf.shape(latents)[1])[1], shapes)
+        images = tf.transpose(tf.sigmoid(from_rows(canvases, channels)), [1, 0, 2, 3, 4])
+        return images, tf.transpose(boxes[0], [1, 0, 2]) if boxes else None
+
+    def signatures(self):
+        def canvases(seeds):
+            canvas, boxes = self.canvases(self.latents(seeds))
+            return {"canvas": canvas, **({} if boxes is None else {"boxes": boxes})}
+
+        return {**super().signatures(), "canvases": (canvases, {"seeds": tf.TensorSpec([None], tf.int64)})}
+
+
+def float32_of(layer, *inputs):
+    """float32 of a dense layer; the recurrent states stay float32 in mixed precision too."""
+    return tf.cast(layer(tf.concat(inputs, axis=-1)), tf.float32)
+
+
+def recur(step, inputs, state, shapes):
+    """(last state, outputs of all steps) of a recurrence; in a graph one loop, whose size does not grow with its steps.
+
+    Args:
+        step: (inputs[t], state) -> (state, outputs).
+        inputs: [T, ...], T static.
+        state: nested tuple of tensors.
+        shapes: those of the outputs, which are float32.
+
+    Returns:
+        state, list of outputs, each [T, *shape].
+    """
+    num = inputs.shape[0]
+    outputs = [tf.TensorArray(tf.float32, num, element_shape=shape) for shape in shapes]
+
+    def body(t, state, outputs):
+        state, found = step(inputs[t], state)
+        return t + 1, state, [array.write(t, value) for array, value in zip(outputs, found, strict=True)]
+
+    start = (tf.constant(0), state, outputs)
+    _, state, outputs = tf.while_loop(lambda t, *_: t < num, body, start, maximum_iterations=num)
+    return state, [array.stack() for array in outputs]
+
+
+def _adam(learning_rate):
+    config = {"learning_rate": learning_rate, "clipnorm": 5.0}
+    return {"optimizer": {"class_name": "Adam", "config": config}}
+
+
+_PAPER = "; Adam is the paper's, its rate (3e-4), the clipping and the batch size are not in it"
+_MNIST = {"image_shape": (28, 28, 1), "glimpses": 64, "hidden": 256, "z_size": 100}
+_MNIST_ATTENTION = {**_MNIST, "read_size": 2, "write_size": 5}
+_DIGITS = {"image_shape": (8, 8, 1), "glimpses": 4, "hidden": 64, "z_size": 4}
+
+PRESETS = [
+    Preset(
+        "draw/mnist-paper", DRAW, _MNIST_ATTENTION, data="binarized_mnist", source=f"table 3{_PAPER}", steps=50_000,
+        compile_args=_adam(3e-4), paper="80.97 nats (bound), table 2",
+    ),
+    Preset(
+        "draw/mnist-no-attention-paper", DRAW, _MNIST, data="binarized_mnist",
+        source=f"section 4.2, taken to be table 3 but for the windows{_PAPER}", steps=50_000, compile_args=_adam(3e-4),
+        paper="87.40 nats (bound), table 2",
+    ),
+    Preset(
+        "draw/two-digits-paper", DRAW, {**_MNIST_ATTENTION, "image_shape": (60, 60, 1)},
+        data="tfrecord:two_digits-{split}.tfrecord",
+        source="section 4.3, on what `tfgen.data.two_digits(...).write_tfrecords(...)` writes; settings taken to be those "
+               f"of MNIST{_PAPER}",
+        steps=100_000, compile_args=_adam(3e-4), paper="samples only",
+    ),
+    Preset(
+        "draw/svhn-paper", DRAW,
+        {"image_shape": (54, 54, 3), "glimpses": 32, "hidden": 800, "z_size": 100, "read_size": 12, "write_size": 12},
+        data="folder:svhn", source=f"table 3 and section 4.4: 54x54 pixels of images around the numbers{_PAPER}",
+        steps=350_000, compile_args=_adam(3e-4), paper="samples only",
+    ),
+    Preset(
+        "draw/cifar10-paper", DRAW,
+        {"image_shape": (32, 32, 3), "glimpses": 64, "hidden": 400, "z_size": 200, "read_size": 5, "write_size": 5},
+        data="cifar10", source=f"table 3 and section 4.5{_PAPER}", steps=50_000, compile_args=_adam(3e-4),
+        paper="samples only",
+    ),
+    Preset(
+        "draw/mnist", DRAW, {"image_shape": (28, 28, 1), "glimpses": 10, "hidden": 256, "z_size": 10},
+        data="binarized_mnist", source="ericjang/draw's sizes, without attention; cosine decay; for 30 minutes on two cores",
+        batch_size=128, steps=10_000, compile_args=_adam(cosine_decay(1e-3)),
+    ),
+    Preset(
+        "draw/mnist-attention", DRAW,
+        {"image_shape": (28, 28, 1), "glimpses": 10, "hidden": 256, "z_size": 10, "read_size": 5, "write_size": 5},
+        data="binarized_mnist", source="ericjang/draw: T=10, batch 100, Adam 1e-3, clipping at norm 5", steps=12_000,
+        compile_args=_adam(cosine_decay(1e-3)),
+    ),
+    Preset(
+        "draw/digits", DRAW, _DIGITS, data="digits", source="for scikit-learn's 8x8 digits, without attention",
+        steps=3_500, compile_args=_adam(cosine_decay(3e-3)), binarization="threshold",
+    ),
+]  # fmt: skip

@@ -1,0 +1,78 @@
+"""A classifier that looks at an image through a window it moves: DRAW's reader without its writer.
+
+Gregor et al., "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015, arXiv:1502.04623, section 4.1.
+
+    g_t = read(x, h_{t-1}),   h_t = LSTM(h_{t-1}, g_t),   p(label | x) = softmax(W h_T)
+
+What differs from the paper: nothing that it states.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers.attention_window import AttentionWindow, read, to_rows
+from tfgen.layers.row_lstm import lstm
+from tfgen.models.autoencoders.draw import float32_of, recur
+
+# 100x100 cluttered MNIST (`tfgen.data.cluttered_canvas`): table 3; 3.36 % errors, table 1.
+PAPER = {"image_shape": (100, 100, 1), "num_classes": 10, "glimpses": 8, "hidden": 256, "read_size": 12}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GlimpseClassifier(keras.Model):
+    """Logits [B, num_classes] of images float32 [B, H, W, C] in [0, 1]; trained as any Keras classifier:
+
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+        model.fit(source.batches(100, shuffle=True).map(lambda batch: (batch["image"], batch["label"])), epochs=10)
+
+    Args:
+        image_shape: (H, W, C).
+        num_classes: number of classes.
+        glimpses: T, how often it looks.
+        hidden: width of the LSTM.
+        read_size: N of the window's N x N filters, at least 2.
+    """
+
+    def __init__(self, *, image_shape, num_classes, glimpses=8, hidden=256, read_size=12, **kwargs):
+        super().__init__(**kwargs)
+        if min(num_classes, glimpses, hidden) < 1 or len(image_shape) != 3 or min(image_shape) < 1:
+            raise ValueError(
+                "num_classes, glimpses and hidden must be at least 1, image_shape (height, width, channels); received "
+                f"{num_classes}, {glimpses}, {hidden} and {image_shape!r}."
+            )
+        self.config = {"image_shape": list(image_shape), "num_classes": num_classes, "glimpses": glimpses,
+                       "hidden": hidden, "read_size": read_size}  # fmt: skip
+        self.image_shape, self.glimpses = tuple(int(n) for n in image_shape), int(glimpses)
+        height, width, channels = self.image_shape
+        dtype = self.dtype_policy
+        self.window = AttentionWindow(read_size, (height, width), dtype=dtype, name="window")
+        self.gates = keras.layers.Dense(4 * hidden, dtype=dtype, name="gates")
+        self.classes = keras.layers.Dense(num_classes, dtype=dtype, name="classes")
+        self.window.build((None, hidden))
+        self.gates.build((None, channels * read_size**2 + hidden))
+        self.classes.build((None, hidden))
+        self.initial = self.add_weight(name="initial", shape=[2, hidden], initializer="zeros")  # h and c
+        self.built = True
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}
+
+    def call(self, images):
+        return self.look(images)[0]
+
+    def look(self, images):
+        """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
+        images = tf.convert_to_tensor(images)
+        if images.shape.rank != 4 or not images.shape[1:].is_compatible_with(self.image_shape):
+            raise ValueError(f"expected images [batch, {', '.join(map(str, self.image_shape))}]; received {images.shape}.")
+        rows = to_rows(tf.cast(images, tf.float32))
+        start = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial)[:, None], tf.shape(rows)[0], axis=1))
+
+        def step(_, state):
+            window = self.window(state[0])
+            glimpse = read(window, rows)
+            glimpse = tf.reshape(glimpse, [-1, glimpse.shape[1] * glimpse.shape[2]])
+            return lstm(float32_of(self.gates, glimpse, state[0]), state[1]), (window.box,)
+
+        (h, _), (boxes,) = recur(step, tf.zeros([self.glimpses]), tuple(start), [[None, 5]])
+        return float32_of(self.classes, h), tf.transpose(boxes, [1, 0, 2])

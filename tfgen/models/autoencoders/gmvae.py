@@ -1,0 +1,412 @@
+"""Gaussian mixture variational autoencoder: clusters found without labels.
+
+Dilokthanakul, Mediano, Garnelo, Lee, Salimbeni, Arulkumaran, Shanahan, "Deep Unsupervised Clustering with Gaussian Mixture
+Variational Autoencoders", 2016, arXiv:1611.02648v2; settings as in the authors' code (Nat-D/GMVAE).
+
+The idea: the code x of an image comes from a mixture of K Gaussians, whose means and variances a network makes of a second
+code w ~ N(0, I). Which component z an image belongs to needs no network of its own: Bayes' rule gives its posterior from the
+densities of the components. Pictures of one w and all z show what the clusters are, in one style.
+
+The paper's names, with y for what tfgen calls `images`:
+
+    p(y, x, w, z) = p(w) p(z) p(x|w,z) p(y|x),   w ~ N(0, I), z ~ Uniform(K), x|w,z ~ N(mu_z(w), diag sigma_z(w)^2)
+    q(x, w, z | y) = q(x|y) q(w|y) p(z|x,w),     p(z=k|x,w) = softmax_k ln N(x; mu_k(w), diag sigma_k(w)^2)
+    bound = E_q[ln p(y|x)] - E[sum_k p(z=k|x,w) KL(q(x|y) || p(x|w,z=k))]                    reconstruction, `x_kl`
+            - KL(q(w|y) || p(w)) - E[KL(p(z|x,w) || Uniform(K))]                             `w_kl`, `z_kl` in [0, ln K]
+
+The last term draws p(z|x,w) to the uniform distribution before clusters have formed, and then they never do; so the loss has
+max(free_bits, its mean over the batch) in its place: below `free_bits` nats it has no gradient. `elbo` is the bound itself.
+
+The second term takes x in the weights and x in the KL as independent. A softmax grows along its logits, so this is more
+than in E_q[ln p(y,x,w,z) - ln q(x,w,z|y)]: a lower bound still, if not the tightest of this q. `log_prob` sums z out
+instead, and with one importance sample has that tighter bound as its mean.
+
+What differs from the paper: variances of the components are softplus + 1e-3, as one could otherwise close in on few images.
+MNIST is binarised (grey values as Bernoulli targets are no likelihood). The network of the components starts with means and
+variances near those of one component: from farther apart, few components take all images at once and the rest stay empty.
+"""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen import random
+from tfgen.layers import BatchNormalization
+from tfgen.models.autoencoders.base import LatentVariableModel
+from tfgen.models.autoencoders.vae import adam
+from tfgen.models.preset import Preset, cosine_decay
+
+tfd = tfp.distributions
+layers = keras.layers
+
+LIKELIHOODS = ("bernoulli", "gaussian")
+MIN_VARIANCE = 1e-3  # of a component
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GMVAE(LatentVariableModel):
+    """Gaussian mixture VAE. Its latent code is x; its logs have the three KL terms beside the loss, in nats per image.
+
+    Args:
+        image_shape: (H, W, C); for `network="conv"` H - 10 and W - 10 are even and positive.
+        num_clusters: K >= 1.
+        latent_dim: dimensions of x.
+        style_dim: dimensions of w.
+        network: "mlp" (fully connected, batch norm in the encoder alone) or "conv" (the paper's for 28 x 28: convolutions
+            6x6, 6x6, 4x4 of stride 2, and a dense layer; mirrored in the decoder; batch norm in both).
+        hidden: widths of the hidden layers of the encoder, mirrored in the decoder; three filters and a width for "conv".
+        prior_hidden: width of the hidden layer of the network that makes the components of w.
+        likelihood: "bernoulli" (images must be 0 or 1: binarise) or "gaussian" (dequantise).
+        levels: number of grey levels of the images; the Gaussian's deviation is at least one of them.
+        free_bits: lambda, in nats, in [0, ln K]: where the z-term of the loss ends. At 0 the loss is the bound.
+        num_samples: M >= 1, draws of x and w for each image of a training step.
+        seed: int, of the training noise.
+    """
+
+    loss_names = ("loss", "reconstruction", "x_kl", "w_kl", "z_kl")
+
+    def __init__(
+        self, *, image_shape, num_clusters=10, latent_dim=200, style_dim=150, network="mlp", hidden=(500, 500),
+        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, seed=0, **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, seed=seed, **kwargs)
+        sizes = {"num_clusters": num_clusters, "latent_dim": latent_dim, "style_dim": style_dim,
+                 "prior_hidden": prior_hidden, "num_samples": num_samples}  # fmt: skip
+        if bad := {name: value for name, value in sizes.items() if not isinstance(value, int) or value < 1}:
+            raise ValueError(f"{', '.join(bad)} must be integers of at least 1; received {bad}.")
+        if not 0.0 <= free_bits <= math.log(num_clusters):
+            raise ValueError(
+                f"free_bits must lie in [0, ln num_clusters = {math.log(num_clusters):.4f}], as the z-term does; "
+                f"received {free_bits!r}."
+            )
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
+        build = {"mlp": _mlp, "conv": _conv}.get(network)
+        if build is None:
+            raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
+        self.num_clusters, self.latent_dim, self.style_dim = num_clusters, latent_dim, style_dim
+        self.likelihood, self.levels = likelihood, int(levels)
+        self.free_bits, self.num_samples = float(free_bits), num_samples
+        out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
+        outputs = 2 * (latent_dim + style_dim)  # mean and ln variance of x and of w
+        self.encoder, self.decoder = build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy)
+        near_zero = keras.initializers.VarianceScaling(1e-6, "fan_avg", "uniform")  # a thousandth of Glorot's
+        self.prior_network = keras.Sequential(
+            [
+                layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy),
+                # The mean and the raw variance of each x|w,z.
+                layers.Dense(num_clusters * 2 * latent_dim, kernel_initializer=near_zero, dtype=self.dtype_policy),
+            ],
+            name="prior_network",
+        )
+        self.encoder.build((None, *self.image_shape))
+        self.decoder.build((None, latent_dim))
+        self.prior_network.build((None, style_dim))
+        self.built = True
+
+    # ---- distributions
+
+    @property
+    def noise_dim(self):
+        return self.latent_dim + self.style_dim
+
+    @property
+    def prior(self):
+        """p(w) = N(0, I), event shape [style_dim]; that of x has no closed form, and `components` has x given w and z."""
+        return _diagonal(tf.zeros(self.style_dim), tf.ones(self.style_dim))
+
+    def posteriors(self, images, training=False):
+        """(q(x|y), q(w|y)): batch shape [B], event shapes [latent_dim] and [style_dim]."""
+        outputs = tf.cast(self.encoder(images, training=training), tf.float32)
+        sizes = [self.latent_dim] * 2 + [self.style_dim] * 2
+        x_mean, x_log_variance, w_mean, w_log_variance = tf.split(outputs, sizes, axis=-1)
+        return _diagonal(x_mean, tf.exp(0.5 * x_log_variance)), _diagonal(w_mean, tf.exp(0.5 * w_log_variance))
+
+    def encode(self, images, training=False):
+        """q(x|y) of images float32 [B, H, W, C] in [0, 1]: batch shape [B], event shape [latent_dim]."""
+        return self.posteriors(images, training)[0]
+
+    def components(self, styles):
+        """p(x|w,z) of w float32 [..., style_dim], for each z: batch shape [..., K], event shape [latent_dim]."""
+        flat = tf.cast(self.prior_network(tf.reshape(styles, [-1, self.style_dim])), tf.float32)
+        shape = tf.concat([tf.shape(styles)[:-1], [self.num_clusters, 2 * self.latent_dim]], axis=0)
+        mean, raw = tf.split(tf.reshape(flat, shape), 2, axis=-1)  # [..., K, latent_dim]
+        return _diagonal(mean, tf.sqrt(tf.nn.softplus(raw) + MIN_VARIANCE))
+
+    def decode(self, latents, training=False):
+        """p(y|x) of x float32 [..., latent_dim]: batch shape [...], event shape [H, W, C]."""
+        flat = tf.reshape(latents, [-1, self.latent_dim])
+        out = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(...), H, W, C or 2C]
+        out = tf.reshape(out, tf.concat([tf.shape(latents)[:-1], out.shape[1:]], axis=0))
+        if self.likelihood == "bernoulli":
+            pixels = tfd.Bernoulli(logits=out, dtype=tf.float32)
+        else:
+            mean, raw = tf.split(out, 2, axis=-1)
+            pixels = tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / self.levels)
+        return tfd.Independent(pixels, 3)
+
+    # ---- bounds
+
+    def terms(self, images, noise, training=False):
+        """The four terms of the bound, each float32 [B] nats, means over M draws of x and w.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+            noise: standard normal [M, B, noise_dim], of x and w.
+
+        Returns:
+            {"reconstruction": -ln p(y|x), "x_kl", "w_kl", "z_kl"}; their sum is minus the bound.
+        """
+        q_x, q_w = self.posteriors(images, training)
+        x, w = self._draw(q_x, q_w, noise)
+        components = self.components(w)
+        log_z = tf.nn.log_softmax(components.log_prob(x[..., None, :]))  # [M, B, K]
+        z = tf.exp(log_z)
+        of_each = _diagonal(q_x.mean()[:, None], q_x.stddev()[:, None])  # batch shape [B, 1]
+        terms = {
+            "reconstruction": -self.decode(x, training).log_prob(images),
+            "x_kl": tf.reduce_sum(z * tfd.kl_divergence(of_each, components), axis=-1),
+            "w_kl": tfd.kl_divergence(q_w, self.prior)[None],
+            "z_kl": tf.reduce_sum(z * (log_z + math.log(self.num_clusters)), axis=-1),
+        }
+        return {name: tf.reduce_mean(value, axis=0) for name, value in terms.items()}
+
+    def elbo_terms(self, images, noise, training=False):
+        terms = self.terms(images, noise[None], training)
+        return -terms["reconstruction"], terms["x_kl"] + terms["w_kl"] + terms["z_kl"]
+
+    def update(self, batch):
+        images = batch["image"]
+        noise = self.noise([self.num_samples, self.noise_dim], tf.shape(images)[0], stream=0)
+        noise = tf.transpose(noise, [1, 0, 2])  # [M, B, noise_dim]
+
+        def loss_fn():
+            terms = {name: tf.reduce_mean(value) for name, value in self.terms(images, noise, training=True).items()}
+            loss = terms["reconstruction"] + terms["x_kl"] + terms["w_kl"] + self.above_free_bits(terms["z_kl"])
+            return loss, {"loss": loss, **terms}
+
+        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+
+    def above_free_bits(self, z_kl):
+        """max(free_bits, mean z-term of the global batch) of the scalar mean of this replica's examples.
+
+        Where the replicas' means are on both sides of free_bits, it is their mean that decides, as on one device.
+        """
+        everyone, context = tf.stop_gradient(z_kl), tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            everyone = context.all_reduce(tf.distribute.ReduceOp.MEAN, everyone)
+        return tf.where(everyone > self.free_bits, z_kl, self.free_bits)
+
+    def test_step(self, data):
+        """Minus the bound, without free bits, and its terms."""
+        images = self.as_batch(data)["image"]
+        terms = self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
+        for name, value in {"loss": tf.add_n(list(terms.values())), **terms}.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def importance(self, images):
+        q_x, q_w = self.posteriors(images)
+
+        def log_weights(noise):
+            x, w = self._draw(q_x, q_w, noise)
+            log_each = self.components(w).log_prob(x[..., None, :])  # [chunk, B, K]
+            log_x = tf.reduce_logsumexp(log_each, axis=-1) - math.log(self.num_clusters)  # ln p(x|w)
+            joint = self.decode(x).log_prob(images) + log_x + self.prior.log_prob(w)
+            return joint - q_x.log_prob(x) - q_w.log_prob(w)
+
+        return log_weights
+
+    def _draw(self, q_x, q_w, noise):
+        """x and w, [..., B, dim], of standard normal noise [..., B, noise_dim]."""
+        x_noise, w_noise = tf.split(noise, [self.latent_dim, self.style_dim], axis=-1)
+        return q_x.mean() + q_x.stddev() * x_noise, q_w.mean() + q_w.stddev() * w_noise
+
+    # ---- clusters
+
+    def cluster_probabilities(self, images, *, num_samples=0, seed=0):
+        """q(z|y) = E[p(z|x,w)] over q(x|y) q(w|y), of images float32 [B, H, W, C] in [0, 1].
+
+        Args:
+            num_samples: draws of x and w for the expectation; 0: p(z|x,w) at the means of q(x|y) and q(w|y).
+            seed: int; the draws are a function of (seed, row).
+
+        Returns:
+            float32 [B, K]; rows sum to 1.
+        """
+        if num_samples < 0:
+            raise ValueError(f"num_samples must not be negative; received {num_samples}.")
+        images = self.check_images(images)
+        draws, rows = max(1, num_samples), tf.shape(images)[0]
+        noise = tf.reshape(self.evaluation_noise(draws * rows, seed), [draws, rows, self.noise_dim])
+        x, w = self._draw(*self.posteriors(images), noise if num_samples else tf.zeros_like(noise))
+        return tf.reduce_mean(tf.nn.softmax(self.components(w).log_prob(x[..., None, :])), axis=0)
+
+    def cluster(self, images, **kwargs):
+        """The most probable cluster of each image, int32 [B] in [0, K); arguments as `cluster_probabilities`."""
+        return tf.argmax(self.cluster_probabilities(images, **kwargs), axis=-1, output_type=tf.int32)
+
+    # ---- sampling
+
+    def latents(self, seeds, clusters=None):
+        """x float32 [B, latent_dim] of integer seeds [B], drawn from p(w) p(z) p(x|w,z).
+
+        Args:
+            clusters: None, or z as integers [B] in [0, K), in place of those of the seeds; w and the noise of x stay.
+        """
+        key = random.key(seeds)
+        if clusters is None:
+            clusters = tf.cast(random.uniform(random.fold(key, 0), 1)[:, 0] * self.num_clusters, tf.int32)
+        else:
+            clusters = self._check_clusters(clusters, key)
+        each = self.components(random.normal(random.fold(key, 1), self.style_dim))
+        mean, stddev = (tf.gather(values, clusters, batch_dims=1) for values in (each.mean(), each.stddev()))
+        return mean + stddev * random.normal(random.fold(key, 2), self.latent_dim)
+
+    def generate(self, seeds, clusters=None):
+        """As `GenerativeModel.generate`; `clusters`, integers [B] in [0, K), replace those of the seeds."""
+        return self.decode_images(self.latents(tf.cast(seeds, tf.int64), clusters))
+
+    def sweep(self, columns=10, *, seed=0):
+        """Images of every cluster, in one style per column: w and the noise of x stay along a column.
+
+        Args:
+            columns: number of styles; column i is image i of `sample(columns, seed=seed)` but for its cluster.
+
+        Returns:
+            float32 [K, columns, H, W, C] in [0, 1].
+        """
+        rows = [self.sample(columns, seed=seed, clusters=tf.fill([columns], k)) for k in range(self.num_clusters)]
+        return tf.stack(rows)
+
+    def _check_clusters(self, clusters, seeds):
+        clusters = tf.convert_to_tensor(clusters)
+        if not clusters.dtype.is_integer or clusters.shape.rank != 1:
+            raise ValueError(f"clusters must be integers [B]; received {clusters.dtype.name} {clusters.shape}.")
+        if not clusters.shape.is_compatible_with(seeds.shape):
+            raise ValueError(f"clusters and seeds must be of one length; received {clusters.shape[0]} and {seeds.shape[0]}.")
+        in_range = tf.reduce_all((clusters >= 0) & (clusters < self.num_clusters))
+        message = f"clusters must lie in [0, {self.num_clusters}); received a range of"
+        tf.debugging.Assert(in_range, [message, tf.reduce_min(clusters), tf.reduce_max(clusters)])
+        return clusters
+
+    # ---- export
+
+    def signatures(self):
+        """Those of the family, `cluster` (probabilities of each cluster), and `sample_clusters` (the cluster is given)."""
+        signatures = super().signatures()
+        clusters = tf.TensorSpec([None], tf.int32)
+
+        def cluster(image):
+            return {"probabilities": self.cluster_probabilities(image)}
+
+        def sample_clusters(seeds, clusters):
+            return {"image": self.generate(seeds, clusters)}
+
+        return {
+            **signatures,
+            "cluster": (cluster, signatures["encode"][1]),
+            "sample_clusters": (sample_clusters, {**signatures["sample"][1], "clusters": clusters}),
+        }
+
+
+def _diagonal(mean, stddev):
+    return tfd.Independent(tfd.Normal(mean, stddev), 1)
+
+
+def _normalised(layer, dtype):
+    # synchronized: two replicas see the batch that one would see.
+    return [layer, BatchNormalization(momentum=0.9, synchronized=True, dtype=dtype), layers.ReLU(dtype=dtype)]
+
+
+def _mlp(image_shape, hidden, outputs, out_channels, dtype):
+    out_shape = (*image_shape[:2], out_channels)
+    encoder = [layers.Flatten(dtype=dtype)]
+    for width in hidden:
+        encoder += _normalised(layers.Dense(width, use_bias=False, dtype=dtype), dtype)
+    decoder = [
+        *(layers.Dense(width, "relu", dtype=dtype) for width in reversed(hidden)),
+        layers.Dense(int(np.prod(out_shape)), dtype=dtype),
+        layers.Reshape(out_shape, dtype=dtype),
+    ]
+    return _sequential(encoder, outputs, decoder, dtype)
+
+
+def _conv(image_shape, hidden, outputs, out_channels, dtype):
+    height, width, _ = image_shape
+    if min(height, width) < 12 or height % 2 or width % 2:
+        raise ValueError(f"network 'conv' needs an even height and width of at least 12; received {image_shape}.")
+    if len(hidden) != 4:
+        raise ValueError(f"network 'conv' takes four widths (three of filters, dense); received hidden={hidden}.")
+    first, second, third, dense = hidden
+    rows, columns = (height - 10) // 2, (width - 10) // 2
+    settings, halved = {"use_bias": False, "dtype": dtype}, {"strides": 2, "padding": "same"}
+    encoder = [
+        *_normalised(layers.Conv2D(first, 6, **settings), dtype),  # [B, H - 5, W - 5, first]
+        *_normalised(layers.Conv2D(second, 6, **settings), dtype),  # [B, H - 10, W - 10, second]
+        *_normalised(layers.Conv2D(third, 4, **halved, **settings), dtype),  # [B, rows, columns, third]
+        layers.Flatten(dtype=dtype),
+        *_normalised(layers.Dense(dense, **settings), dtype),
+    ]
+    decoder = [
+        *_normalised(layers.Dense(dense, **settings), dtype),
+        layers.Dense(rows * columns * third, **settings),
+        *_normalised(layers.Reshape((rows, columns, third), dtype=dtype), dtype),
+        *_normalised(layers.Conv2DTranspose(second, 4, **halved, **settings), dtype),
+        *_normalised(layers.Conv2DTranspose(first, 6, **settings), dtype),
+        layers.Conv2DTranspose(out_channels, 6, dtype=dtype),
+    ]
+    return _sequential(encoder, outputs, decoder, dtype)
+
+
+def _sequential(encoder, outputs, decoder, dtype):
+    encoder = [*encoder, layers.Dense(outputs, dtype=dtype)]
+    return keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
+
+
+def _mnist(num_clusters, num_samples, paper):
+    variant = "" if (num_clusters, num_samples) == (10, 1) else f"-{num_clusters}-clusters-{num_samples}-samples"
+    return Preset(
+        f"gmvae/mnist{variant}-paper", GMVAE,
+        {"image_shape": (28, 28, 1), "network": "conv", "hidden": (16, 32, 64, 500), "num_clusters": num_clusters,
+         "num_samples": num_samples},
+        data="mnist",
+        source=f"section 4.3, K = {num_clusters}, M = {num_samples}; sizes, free bits .5, batch 50, Adam 1e-4, 100 epochs: "
+        "the code",
+        batch_size=50, steps=120_000, compile_args=adam(1e-4), binarization="dynamic",
+        paper=f"accuracy best / mean and deviation of the runs, in %: {paper} (table 1)",
+    )  # fmt: skip
+
+
+PRESETS = [
+    _mnist(10, 1, "87.31 / 77.78 +- 5.75"),
+    _mnist(10, 10, "88.54 / 82.31 +- 3.75"),
+    _mnist(16, 1, "89.01 / 85.09 +- 1.99"),
+    _mnist(16, 10, "96.92 / 87.82 +- 5.33"),
+    _mnist(30, 1, "95.84 / 92.77 +- 1.60"),
+    _mnist(30, 10, "93.22 / 89.27 +- 2.50"),
+    Preset(
+        "gmvae/svhn-paper", GMVAE,
+        {"image_shape": (32, 32, 3), "network": "conv", "hidden": (64, 128, 256, 500), "likelihood": "gaussian"},
+        data="svhn_cropped",
+        source="the code's SVHN branch: 64 filters at first, K = 10, batch 128, 500 epochs; other sizes as for MNIST",
+        batch_size=128, steps=286_000, compile_args=adam(1e-4), dequantize=True, paper="samples only",
+    ),
+    Preset(
+        "gmvae/mnist", GMVAE,
+        {"image_shape": (28, 28, 1), "num_clusters": 16, "latent_dim": 10, "style_dim": 8, "hidden": (500,),
+         "prior_hidden": 200, "free_bits": 1.0},
+        data="mnist", source="fully connected, for a few minutes on two cores", steps=10_000,
+        compile_args=adam(cosine_decay(1e-3)), binarization="dynamic",
+    ),
+    Preset(
+        "gmvae/digits", GMVAE,
+        {"image_shape": (8, 8, 1), "latent_dim": 10, "style_dim": 6, "hidden": (128, 64), "prior_hidden": 64,
+         "free_bits": 1.0},
+        data="digits", source="64-128-64-10 for scikit-learn's 8x8 digits, 200 epochs", steps=2_800,
+        compile_args=adam(cosine_decay(1e-3)), binarization="threshold",
+    ),
+]  # fmt: skip

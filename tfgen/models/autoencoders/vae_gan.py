@@ -1,0 +1,332 @@
+"""VAE/GAN.
+
+Larsen, Sønderby, Larochelle, Winther, "Autoencoding beyond pixels using a learned similarity metric", ICML 2016,
+arXiv:1512.09300. Layer widths and settings as in the authors' code (andersbll/autoencoding_beyond_pixels).
+
+The idea: the decoder of a VAE is at the same time the generator of a GAN. What a picture shares with its reconstruction is
+then not measured in pixels but in a hidden layer Dis_l of the discriminator, which has learned what pictures look like and
+forgives small shifts, so that reconstructions are sharp. Differences of mean codes are directions of visual attributes.
+
+    q(z|x) = N(mean, diag stddev^2);  x~ = Dec(z), z ~ q(z|x);  x_p = Dec(z_p), z_p ~ N(0, I)
+    L_prior = KL(q(z|x) || N(0, I))                                                                             (eq. 3)
+    L_sim   = |Dis_l(x) - Dis_l(x~)|^2 / 2 = -ln N(Dis_l(x) | Dis_l(x~), I) + constant                          (eq. 7, 8)
+    L_GAN   = ln D(x) + ln(1 - D(x~)) + ln(1 - D(x_p)),  D = sigmoid(s)                                         (algorithm 1)
+
+    group             minimises                                      gets no gradient of
+    encoder           L_prior + L_sim                                L_GAN
+    decoder           w L_sim + (1 - w) sum_fakes ln(1 - D(fake))    L_prior
+    discriminator     r C(x) + (1 - r) mean_fakes C(fake)            L_prior, L_sim
+
+The decoder's loss is the paper's gamma L_sim - L_GAN with gamma = w / (1 - w); with both kinds of fakes and r = 1/3 the
+discriminator's is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 - D(fake)), both ln 2 where D knows nothing.
+
+Balance, as in the code: the discriminator is not updated where one of its two costs is less than `equilibrium` - `margin`,
+nor the decoder where one is more than `equilibrium` + `margin`; if so neither would be, both are.
+
+What differs from the paper: its formulas have both kinds of fakes, the first release of its code, whose settings the presets
+have, has prior samples alone (`fakes`). Codes and prior noise pass the decoder in one batch, so that its batch norm
+sees both of what it will be used for, and x, x~ and x_p the discriminator, where the code takes two of these at a time.
+Logarithms are of the sigmoid itself, where the code adds 1e-3 to D. There is no weight decay: the code's, 1e-5 beside
+gradients summed over 64 images, is next to nothing. A turn that is skipped leaves the optimiser as it was, too.
+"""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.models.adversarial.networks.common import batch_norm
+from tfgen.models.autoencoders.base import AutoencodingModel
+from tfgen.models.preset import Preset
+
+tfd = tfp.distributions
+layers = keras.layers
+
+FAKES = ("prior", "reconstruction")
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VAEGAN(AutoencodingModel):
+    """VAE/GAN. Its logs have the terms of the equations above and the shares of turns that were skipped.
+
+    Args:
+        image_shape: (H, W, C), of any size.
+        latent_dim: number of latent dimensions.
+        encoder_widths: filters of the convolutions of stride 2, then the units of a dense layer.
+        decoder_widths: filters of the grid, then of the transposed convolutions of stride 2 that follow.
+        discriminator_widths: filters of a convolution of stride 1 and of those of stride 2, then the units of a dense layer.
+        similarity_layer: Dis_l is the output of this convolution of the discriminator, counted from 0, before batch norm and
+            ReLU. None: L_sim is of the pixels in [-1, 1], an ordinary VAE's (with `similarity_weight` 1, no more than that).
+        similarity_weight: w in [0, 1], of L_sim against the adversarial term in the decoder's loss.
+        fakes: which images the discriminator is told to be fake, of "prior" and "reconstruction".
+        real_weight: r in (0, 1), of the real images in the discriminator's loss.
+        equilibrium: the cost about which the two are balanced.
+        margin: positive, or None: both are updated in every step.
+        seed: int, of the training noise.
+    """
+
+    loss_names = (
+        "encoder_loss", "decoder_loss", "discriminator_loss", "kl", "similarity", "real_cost", "fake_cost",
+        "decoder_skipped", "discriminator_skipped",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, image_shape, latent_dim=128, encoder_widths=(64, 128, 256, 1024), decoder_widths=(256, 256, 128, 32),
+        discriminator_widths=(32, 128, 256, 256, 512), similarity_layer=3, similarity_weight=1e-6, fakes=FAKES,
+        real_weight=0.5, equilibrium=0.68, margin=0.35, **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, **kwargs)
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1; received {latent_dim}.")
+        widths = {"encoder": encoder_widths, "decoder": decoder_widths, "discriminator": discriminator_widths}
+        for name, values in widths.items():
+            if len(values) < 2 or not all(isinstance(n, int) and n >= 1 for n in values):
+                raise ValueError(f"{name}_widths must be at least two positive whole numbers; received {values!r}.")
+        convolutions = len(discriminator_widths) - 1
+        if similarity_layer is not None and similarity_layer not in range(convolutions):
+            raise ValueError(f"similarity_layer must be None or in [0, {convolutions}); received {similarity_layer!r}.")
+        if not 0.0 <= similarity_weight <= 1.0 or not 0.0 < real_weight < 1.0:
+            raise ValueError(
+                "similarity_weight must be in [0, 1] and real_weight in (0, 1); received "
+                f"{similarity_weight!r} and {real_weight!r}."
+            )
+        if not fakes or len(set(fakes)) < len(fakes) or not set(fakes) <= set(FAKES):
+            raise ValueError(f"fakes must be one or both of {FAKES}; received {fakes!r}.")
+        if margin is not None and not margin > 0:
+            raise ValueError(f"margin must be positive or None; received {margin!r}.")
+        self.latent_dim, self.fakes = int(latent_dim), tuple(fakes)
+        self.similarity_weight, self.real_weight = float(similarity_weight), float(real_weight)
+        self.equilibrium, self.margin = float(equilibrium), margin
+        self.in_pixels = similarity_layer is None
+        dtype = self.dtype_policy
+        self.encoder = _encoder(encoder_widths, self.latent_dim, dtype)
+        self.encoder.build((None, *self.image_shape))
+        self.decoder = _decoder(decoder_widths, self.image_shape, dtype)
+        self.decoder.build((None, self.latent_dim))
+        # The discriminator in two parts: up to Dis_l, and what is left.
+        self.trunk, self.head = _discriminator(discriminator_widths, similarity_layer or 0, dtype)
+        self.trunk.build((None, *self.image_shape))
+        self.head.build(self.trunk.output_shape)
+        self.built = True
+
+    # ---- networks
+
+    def encode(self, images, training=False):
+        """q(z|x) of images [B, H, W, C] in [0, 1]: a distribution with batch shape [B] and event shape [latent_dim]."""
+        outputs = tf.cast(self.encoder(2.0 * images - 1.0, training=training), tf.float32)
+        mean, log_variance = tf.split(outputs, 2, axis=-1)
+        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
+
+    def decode_raw(self, latents, training=False):
+        """The decoder's own output, float32 [B, H, W, C] in [-1, 1]."""
+        return tf.cast(self.decoder(latents, training=training), tf.float32)
+
+    def decode_images(self, latents):
+        """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]."""
+        return tf.clip_by_value(0.5 + 0.5 * self.decode_raw(latents), 0.0, 1.0)
+
+    def judge(self, raw_images, training=False):
+        """(Dis_l float32 [B, F], logits float32 [B]) of images in [-1, 1]."""
+        maps = self.trunk(raw_images, training=training)
+        logits = tf.cast(self.head(maps, training=training), tf.float32)
+        compared = tf.cast(raw_images if self.in_pixels else maps, tf.float32)
+        return tf.reshape(compared, [tf.shape(compared)[0], -1]), tf.reshape(logits, [-1])
+
+    def features(self, images):
+        """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
+        return self.judge(2.0 * self.check_images(images) - 1.0)[0]
+
+    # ---- training
+
+    def compile(
+        self, optimizer=None, *, encoder_optimizer=None, decoder_optimizer=None, discriminator_optimizer=None, **kwargs
+    ):  # fmt: skip
+        """As `GenerativeModel.compile`. Each group has an optimiser: the one given for it, or a copy of `optimizer`."""
+        common = keras.optimizers.get(self.default_optimizer() if optimizer is None else optimizer)
+        encoder, self.decoder_optimizer, self.discriminator_optimizer = (
+            type(common).from_config(common.get_config()) if own is None else keras.optimizers.get(own)
+            for own in (encoder_optimizer, decoder_optimizer, discriminator_optimizer)
+        )
+        super().compile(encoder, **kwargs)
+
+    def default_optimizer(self):
+        return keras.optimizers.RMSprop(3e-4)
+
+    def optimizers(self):
+        discriminator = [*self.trunk.trainable_variables, *self.head.trainable_variables]
+        return [
+            (self.optimizer, self.encoder.trainable_variables),
+            (self.decoder_optimizer, self.decoder.trainable_variables),
+            (self.discriminator_optimizer, discriminator),
+        ]
+
+    def ema_variables(self):
+        variables = [*self.encoder.variables, *self.decoder.variables]
+        return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
+
+    def terms(self, images, noise, prior):
+        """(L_prior, L_sim, C(x), {kind of fake: C(fake)}), means over the batch, in one forward pass.
+
+        Args:
+            images: [B, H, W, C] in [0, 1].
+            noise, prior: standard normal [B, latent_dim], for z and z_p.
+        """
+        posterior = self.encode(images, training=True)
+        codes = posterior.mean() + posterior.stddev() * noise
+        decoded = self.decode_raw(tf.concat([codes, prior], axis=0), training=True)
+        features, logits = self.judge(tf.concat([2.0 * images - 1.0, decoded], axis=0), training=True)
+        of_real, of_reconstructed, _ = tf.split(features, 3)
+        real, reconstructed, sampled = tf.split(logits, 3)
+        kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
+        similarity = 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(of_real - of_reconstructed), axis=-1))
+        fake = {"prior": sampled, "reconstruction": reconstructed}
+        costs = {kind: tf.reduce_mean(tf.nn.softplus(fake[kind])) for kind in self.fakes}
+        return kl, similarity, tf.reduce_mean(tf.nn.softplus(-real)), costs
+
+    def losses_of(self, kl, similarity, real_cost, fake_costs):
+        """{loss name: scalar} of what `terms` gives: one loss for each group, see the head of this file."""
+        w, r, total = self.similarity_weight, self.real_weight, tf.add_n(list(fake_costs.values()))
+        fake_cost = total / len(fake_costs)
+        return {
+            "encoder_loss": kl + similarity,
+            "decoder_loss": w * similarity - (1.0 - w) * total,
+            "discriminator_loss": r * real_cost + (1.0 - r) * fake_cost,
+            "kl": kl, "similarity": similarity, "real_cost": real_cost, "fake_cost": fake_cost,
+        }  # fmt: skip
+
+    def turns(self, real_cost, fake_cost):
+        """(whether the decoder, whether the discriminator is updated) at these costs, bool scalars: the balance rule."""
+        if self.margin is None:
+            return tf.constant(True), tf.constant(True)
+        decoder = tf.maximum(real_cost, fake_cost) <= self.equilibrium + self.margin
+        discriminator = tf.minimum(real_cost, fake_cost) >= self.equilibrium - self.margin
+        neither = tf.logical_not(decoder | discriminator)
+        return decoder | neither, discriminator | neither
+
+    def update(self, batch):
+        images, replicas = batch["image"], tf.distribute.get_replica_context()
+        noise, prior = (self.noise([self.latent_dim], tf.shape(images)[0], stream=stream) for stream in range(2))
+        groups = self.optimizers()
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([v.value for _, variables in groups for v in variables])
+            logs = self.losses_of(*self.terms(images, noise, prior))
+        # Replicas must decide alike.
+        decoder_turn, discriminator_turn = self.turns(*replicas.all_reduce("MEAN", [logs["real_cost"], logs["fake_cost"]]))
+        turns = {"encoder": None, "decoder": decoder_turn, "discriminator": discriminator_turn}
+        # As in `GenerativeModel.apply_gradients`: the mean over the global batch, and updates that wait for all losses.
+        sum_of_losses = tf.add_n([logs[f"{name}_loss"] for name in turns])
+        seed = tf.where(tf.math.is_finite(sum_of_losses), 1.0 / replicas.num_replicas_in_sync, float("nan"))
+        gradients = [
+            tape.gradient(logs[f"{name}_loss"], [v.value for v in variables], output_gradients=seed)
+            for name, (_, variables) in zip(turns, groups, strict=True)
+        ]
+        for turn, found, (optimizer, variables) in zip(turns.values(), gradients, groups, strict=True):
+            _apply_if(turn, optimizer, found, variables)
+        skipped = {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items() if turn is not None}
+        return logs | skipped
+
+
+def _apply_if(turn, optimizer, gradients, variables):
+    """One step of `optimizer` where `turn`, a bool scalar alike on all replicas, is true; None: always.
+
+    Gradients are exchanged between replicas in any case, which a branch of the graph cannot do; so the step is made, and
+    taken back where it was not to be.
+    """
+    state = [*variables, *optimizer.variables]
+    before = [] if turn is None else [tf.identity(v) for v in state]
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    def take_back(strategy, turn, before):
+        for variable, old in zip(state, before, strict=True):
+            strategy.extended.update(
+                variable.value, lambda v, old, turn: v.assign(tf.where(turn, v, old)), args=(old, turn), group=False
+            )
+
+    if turn is not None:
+        tf.distribute.get_replica_context().merge_call(take_back, args=(turn, before))
+
+
+# ---- the three networks
+
+
+def _block(layer, dtype):
+    return [layer, batch_norm(dtype, None, epsilon=1e-6, gamma_initializer="ones"), layers.ReLU(dtype=dtype)]
+
+
+def _encoder(widths, latent_dim, dtype):
+    *filters, dense = widths
+    found = []
+    for n in filters:
+        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
+    found.append(layers.Dense(2 * latent_dim, dtype=dtype))  # mean and ln variance
+    return keras.Sequential(found, name="encoder")
+
+
+def _decoder(widths, image_shape, dtype):
+    sides = [image_shape[:2]]  # [grid, ..., image]
+    for _ in widths[1:]:
+        sides.insert(0, tuple(-(-side // 2) for side in sides[0]))
+    grid = (*sides[0], widths[0])
+    found = _block(layers.Dense(grid[0] * grid[1] * grid[2], use_bias=False, dtype=dtype), dtype)
+    found.append(layers.Reshape(grid, dtype=dtype))
+    for n, small, large in zip(widths[1:], sides, sides[1:], strict=False):
+        found += _block(layers.Conv2DTranspose(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
+        excess = [(0, 2 * a - b) for a, b in zip(small, large, strict=True)]  # of an odd side
+        found += [layers.Cropping2D(excess, dtype=dtype)] if any(n for _, n in excess) else []
+    found.append(layers.Conv2D(image_shape[2], 5, padding="same", activation="tanh", dtype=dtype))
+    return keras.Sequential(found, name="decoder")
+
+
+def _discriminator(widths, similarity_layer, dtype):
+    first, *filters, dense = widths
+    found = [layers.Conv2D(first, 5, padding="same", dtype=dtype), layers.ReLU(dtype=dtype)]
+    convolutions = [0]
+    for n in filters:
+        convolutions.append(len(found))
+        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
+    found.append(layers.Dense(1, dtype=dtype))
+    end = convolutions[similarity_layer] + 1
+    return keras.Sequential(found[:end], name="trunk"), keras.Sequential(found[end:], name="head")
+
+
+def _rmsprop(start, batch_size=64):
+    # The code falls from start to 1e-5 as t^.75, all over the batch size; (1 - t)^1.3 stays within .05 of 1 - t^.75.
+    rate = {
+        "module": "keras.optimizers.schedules", "class_name": "PolynomialDecay",
+        "config": {"initial_learning_rate": start / batch_size, "decay_steps": None,
+                   "end_learning_rate": 1e-5 / batch_size, "power": 1.3},
+    }  # fmt: skip
+    return {"optimizer": {"class_name": "RMSprop", "config": {"learning_rate": rate}}}
+
+
+_PAPER = {"fakes": ("prior",)}
+
+PRESETS = [
+    Preset(
+        "vae-gan/celeba-paper", VAEGAN, {**_PAPER, "image_shape": (64, 64, 3)}, data="celeb_a",
+        source="the code, celeba_aegan.py: Dis_l the third convolution of stride 2, w 1e-6, 250 epochs of 250 batches; its "
+        "augmentation is not here", batch_size=64, steps=62_500, compile_args=_rmsprop(0.025), paper="pictures alone",
+    ),
+    Preset(
+        "vae-gan/lfw-paper", VAEGAN, {**_PAPER, "image_shape": (64, 64, 3), "real_weight": 0.33}, data="lfw",
+        source="the code, lfw_aegan.py: as for CelebA but r .33, 150 epochs of 250 batches; aligned crops of 150 pixels and "
+        "augmentation are not here, nor is the model conditional on attributes", batch_size=64, steps=37_500,
+        compile_args=_rmsprop(0.01),
+    ),
+    Preset(
+        "vae-gan/cifar10-paper", VAEGAN,
+        {**_PAPER, "image_shape": (32, 32, 3), "latent_dim": 256, "decoder_widths": (256, 192, 128, 32),
+         "discriminator_widths": (32, 128, 192, 256, 512), "similarity_layer": 2, "similarity_weight": 1e-5},
+        data="cifar10", source="the code, cifar_aegan.py: Dis_l the second convolution of stride 2, w 1e-5, 200 epochs of "
+        "250 batches of 64", batch_size=64, steps=50_000, compile_args=_rmsprop(0.025),
+    ),
+    Preset(
+        "vae-gan/fashion-mnist", VAEGAN,
+        {**_PAPER, "image_shape": (28, 28, 1), "latent_dim": 32, "encoder_widths": (16, 32, 64, 256),
+         "decoder_widths": (64, 64, 32, 16), "discriminator_widths": (8, 32, 64, 64, 128), "similarity_layer": 2,
+         "similarity_weight": 1e-3, "real_weight": 0.33},
+        data="fashion_mnist", source="the layout of the code's small pictures with a quarter of the filters, its r for LFW",
+        batch_size=64, steps=6_000, compile_args=_rmsprop(0.025),
+    ),
+]  # fmt: skip

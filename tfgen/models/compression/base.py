@@ -1,0 +1,194 @@
+"""The family of learned image codecs: transform, round, code; trained on rate and distortion at once."""
+
+import math
+
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.models.base import GenerativeModel
+from tfgen.models.compression.codec import Codec
+from tfgen.models.preset import cosine_decay
+
+
+class CompressionModel(GenerativeModel):
+    """Trained by the rate-distortion loss; the latents are rounded, and a range coder makes a file of them.
+
+        loss = R + distortion_weight * D
+        R    = bits of the latents / pixels, where noise in (-1/2, 1/2) stands for rounding
+        D    = squared error, mean over pixels and channels, on the scale 0 to 255
+
+    Under evaluation latents are rounded. `codec()` makes real files. Networks are convolutional: `image_shape` is the size
+    in training and of samples, while `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is
+    padded to a multiple of `stride` by repeating its edge.
+
+    A subclass builds `analysis` and `synthesis` (Keras networks), then calls `finish`, and implements `rate`, `code`,
+    `draw_latents` and `entropy_coder`.
+
+    Args:
+        image_shape: (H, W, C).
+        width: channels of the hidden layers.
+        distortion_weight: lambda, positive: bits per pixel that a unit of squared error is worth.
+        seed: int, of the training noise.
+    """
+
+    loss_names = ("loss", "bits_per_pixel", "mse")
+    stride = 16
+
+    def __init__(self, *, image_shape, width=128, distortion_weight=0.01, seed=0, **kwargs):
+        super().__init__(image_shape=image_shape, seed=seed, **kwargs)
+        if width < 1:
+            raise ValueError(f"width must be at least 1; received {width}.")
+        if not distortion_weight > 0:
+            raise ValueError(f"distortion_weight must be positive; received {distortion_weight}.")
+        self.width, self.distortion_weight = int(width), float(distortion_weight)
+
+    def finish(self, latent_channels):
+        """Builds the transforms and sets the shape of the latents."""
+        self.analysis.build((None, None, None, self.image_shape[2]))
+        self.synthesis.build((None, None, None, latent_channels))
+        height, width = (-(-n // self.stride) for n in self.image_shape[:2])
+        self.latent_shape = (height, width, latent_channels)
+        self.latent_dim = math.prod(self.latent_shape)
+        self.built = True
+
+    # ---- what a paper adds
+
+    def rate(self, latents, quantize):
+        """(quantised latents [B, h, w, M], bits of the whole code [B]) of latents [B, h, w, M].
+
+        Args:
+            quantize: function of (tensor, stream) that adds noise or rounds; `stream` is a number of its own for each call.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement rate(latents, quantize).")
+
+    def code(self, images):
+        """All rounded latents that a file holds, a tuple of float32 [B, h, w, channels]; those of `synthesis` first."""
+        raise NotImplementedError(f"{type(self).__name__} must implement code(images).")
+
+    def draw_latents(self, keys):
+        """Rounded latents [N, h, w, M] of `image_shape`, drawn from the entropy model with keys [N]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement draw_latents(keys).")
+
+    def entropy_coder(self, arrays=None):
+        """What turns the tuple of `code` into streams and back; an object with `arrays`, `streams` (how many),
+        `encode(code)` -> list of bytes, and `decode(streams, h, w)` -> code; see `FactorizedCoder`.
+
+        Args:
+            arrays: those of an earlier coder of this model; None: they are made, of the weights.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement entropy_coder(arrays).")
+
+    # ---- transforms
+
+    def analyze(self, images):
+        """Latents before rounding, float32 [B, ceil(H / 16), ceil(W / 16), M], of images [B, H, W, C] in [0, 1]."""
+        for axis in (1, 2):
+            size = tf.shape(images)[axis]
+            padded = -(-size // self.stride) * self.stride
+            images = tf.gather(images, tf.minimum(tf.range(padded), size - 1), axis=axis)
+        return tf.cast(self.analysis(images), tf.float32)
+
+    def synthesize(self, latents, height, width):
+        """Images float32 [B, height, width, C], not clipped, of latents [B, h, w, M]."""
+        return tf.cast(self.synthesis(latents), tf.float32)[:, :height, :width]
+
+    def call(self, images, training=False):
+        return self.reconstruct(images)
+
+    def encode(self, images):
+        """Rounded latents float32 [B, h, w, M] of images float32 [B, H, W, C] in [0, 1] of any size."""
+        return tf.round(self.analyze(self.check_any_size(images)))
+
+    def reconstruct(self, images):
+        """What is left of images [B, H, W, C] of any size after compression: float32 of the same shape, in [0, 1]."""
+        size = tf.shape(images)
+        return tf.clip_by_value(self.synthesize(self.encode(images), size[1], size[2]), 0.0, 1.0)
+
+    def bits(self, images):
+        """The bits that the entropy model gives the code of each image [B, H, W, C], any size: float32 [B].
+
+        A file is within a few per cent of it, and its header of some 30 bytes.
+        """
+        return self.rate(self.analyze(self.check_any_size(images)), lambda values, stream: tf.round(values))[1]
+
+    def check_any_size(self, images):
+        """As `check_images`, but height and width are free."""
+        images, channels = tf.convert_to_tensor(images), self.image_shape[2]
+        if not images.dtype.is_floating or images.shape.rank != 4 or images.shape[3] not in (None, channels):
+            raise ValueError(
+                f"{type(self).__name__} takes images float [batch, height, width, {channels}] in [0, 1]; "
+                f"received {images.dtype.name} {images.shape}."
+            )
+        return tf.ensure_shape(tf.cast(images, tf.float32), (None, None, None, channels))
+
+    # ---- training
+
+    def losses_of(self, images, quantize):
+        """{loss name: [B]}, and the loss itself."""
+        latents, bits = self.rate(self.analyze(images), quantize)
+        errors = images - self.synthesize(latents, *self.image_shape[:2])
+        mse = 255.0**2 * tf.reduce_mean(errors**2, axis=[1, 2, 3])
+        bits_per_pixel = bits / math.prod(self.image_shape[:2])
+        return {"loss": bits_per_pixel + self.distortion_weight * mse, "bits_per_pixel": bits_per_pixel, "mse": mse}
+
+    def update(self, batch):
+        images = batch["image"]
+
+        def add_noise(values, stream):
+            return values + 0.5 * self.noise(values.shape[1:], tf.shape(images)[0], stream, "uniform")
+
+        def loss_fn():
+            losses = {name: tf.reduce_mean(value) for name, value in self.losses_of(images, add_noise).items()}
+            return losses["loss"], losses
+
+        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+
+    def test_step(self, data):
+        losses = self.losses_of(self.as_batch(data)["image"], lambda values, stream: tf.round(values))
+        for name, value in losses.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    # ---- sampling and export
+
+    def latents(self, seeds):
+        """Rounded latents [N, latent_dim] of `image_shape`, drawn from the entropy model.
+
+        It knows little of what lies beyond one place, so that samples are textures, not pictures of things.
+        """
+        return tf.reshape(self.draw_latents(random.key(seeds)), [-1, self.latent_dim])
+
+    def decode_images(self, latents):
+        """Images float32 [B, H, W, C] in [0, 1] of `image_shape`, of latents [B, latent_dim]."""
+        latents = tf.reshape(latents, [-1, *self.latent_shape])
+        return tf.clip_by_value(self.synthesize(latents, *self.image_shape[:2]), 0.0, 1.0)
+
+    def codec(self):
+        """A `tfgen.models.compression.Codec` of the weights as they are now; those of training may change afterwards."""
+        return Codec.of(self)
+
+    def signatures(self):
+        """Those of the base, and `encode` and `reconstruct`; all for images of `image_shape`.
+
+        Files need the range coder, which no graph holds: see `codec`.
+        """
+        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
+
+        def encode(image):
+            return {"latent": tf.reshape(self.encode(image), [-1, self.latent_dim])}
+
+        def reconstruct(image):
+            return {"image": tf.ensure_shape(self.reconstruct(image), [None, *self.image_shape])}
+
+        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+
+
+def bits_of(log_prob):
+    """[B] bits of ln p [B, h, w, channels]."""
+    return tf.reduce_sum(log_prob, axis=[1, 2, 3]) / -math.log(2.0)
+
+
+def adam_decay(learning_rate):
+    """Compile arguments of a short run: Adam with cosine decay, and a bound on what one step may do."""
+    config = {"learning_rate": cosine_decay(learning_rate), "global_clipnorm": 1.0}
+    return {"optimizer": {"class_name": "Adam", "config": config}}

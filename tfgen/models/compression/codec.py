@@ -1,0 +1,213 @@
+"""A trained compression model, frozen, and the files that it makes.
+
+What is promised: latents come back bit for bit, whatever the number of threads, the process or the machine, because all
+that the decoder needs in order to read them (tables, and the network of the hyperprior) is whole numbers that the codec
+stores. The picture is then made of them in float32 and rounded to 8 bits; where another machine or another library of
+kernels adds up in another order, a pixel may differ by one grey level.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.models.compression import container
+from tfgen.models.compression.entropy import LARGEST
+
+MAX_PIXELS = 2**26  # of one image: the transforms hold all of it in memory, with some 32 to 64 times its floats
+
+
+class Codec:
+    """Images to bytes and back.
+
+    Made by `model.codec()`, or of a file by `Codec.load`. What it writes is read by itself alone, and names it by its
+    `model_id`: tables are never made anew for reading.
+
+    Args:
+        model: a `CompressionModel` that nobody trains on.
+        arrays: those of its entropy coder, {name: array}; None: they are made, of the weights.
+
+    Attributes:
+        model: the model.
+        coder: its entropy coder.
+        model_id: bytes, a hash of all that decoding depends on.
+    """
+
+    def __init__(self, model, arrays=None):
+        self.model, self.coder = model, model.entropy_coder(arrays)
+        self.model_id = self._hash()
+        self.channels = model.image_shape[2]
+        image = tf.TensorSpec([1, None, None, self.channels], tf.float32)
+        latents = tf.TensorSpec([1, None, None, model.latent_shape[2]], tf.float32)
+        size = tf.TensorSpec([], tf.int32)
+        self._code = tf.function(model.code, input_signature=[image])
+        self._pixels = tf.function(_pixels_of(model), input_signature=[latents, size, size])
+
+    @classmethod
+    def of(cls, model):
+        """The codec of a model's weights as they are now; a copy, in float32."""
+        twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
+        for mine, theirs in zip(_weights(twin), _weights(model), strict=True):
+            mine.assign(theirs)
+        return cls(twin)
+
+    # ---- files
+
+    def compress(self, image):
+        """The file of an image, as bytes.
+
+        Args:
+            image: uint8 [H, W, C].
+
+        Raises:
+            ValueError: another dtype or shape, or more than `MAX_PIXELS` pixels.
+        """
+        return self.write(self.code(image), np.asarray(image).shape)
+
+    def decompress(self, data):
+        """The image uint8 [H, W, C] of a file's bytes.
+
+        Raises:
+            ValueError: not a file of this codec, or damaged; says what is wrong.
+        """
+        code, size = self.read(data)
+        return self.decode(code[0], *size[:2])
+
+    def code(self, image):
+        """All latents that the file of an image uint8 [H, W, C] holds: a tuple of int32 [h, w, channels]."""
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
+            raise ValueError(f"An image must be uint8 [H, W, {self.channels}]; received {image.dtype} {image.shape}.")
+        _check_size(*image.shape[:2])
+        code = [tensor[0].numpy() for tensor in self._code(tf.constant(image[None] / np.float32(255)))]
+        if not all(np.isfinite(latents).all() for latents in code):
+            raise ValueError("The model gives latents that are not finite: its weights are not those of a good run.")
+        return tuple(np.clip(latents, -LARGEST, LARGEST).astype(np.int32) for latents in code)
+
+    def write(self, code, size):
+        """The file of what `code` gives, for an image of size (H, W, C): bytes."""
+        return container.Container(tuple(size), self.model_id, self.coder.encode(code)).pack()
+
+    def read(self, data):
+        """(latents as `code` gave them, (H, W, C)) of a file's bytes; ValueError as `decompress`."""
+        file = container.Container.unpack(bytes(data))
+        if file.model_id != self.model_id:
+            raise ValueError(
+                f"the file was written by model {file.model_id.hex()}; this one, {self.model_id.hex()}, cannot read it"
+            )
+        height, width, channels = file.size
+        if channels != self.channels or len(file.streams) != self.coder.streams:
+            raise ValueError(
+                f"damaged: {channels} channels in {len(file.streams)} streams, "
+                f"expected {self.channels} in {self.coder.streams}"
+            )
+        _check_size(height, width)
+        stride = self.model.stride
+        return self.coder.decode(file.streams, -(-height // stride), -(-width // stride)), file.size
+
+    def decode(self, latents, height, width):
+        """The image uint8 [height, width, C] of latents int32 [h, w, M]."""
+        pixels = self._pixels(tf.constant(latents[None], tf.float32), tf.constant(height), tf.constant(width))
+        return pixels[0].numpy()
+
+    def bits(self, image):
+        """The bits that the model's entropy model, in floating point, gives an image uint8 [H, W, C]; a float."""
+        return float(self.model.bits(tf.constant(np.asarray(image)[None] / np.float32(255)))[0])
+
+    # ---- the codec itself as a file
+
+    def save(self, path):
+        """Writes the codec to one file, complete once it has its name; -> its path."""
+        path = pathlib.Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+        try:
+            np.savez_compressed(temporary, **self._stored())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path):
+        """The codec of a file of `save`.
+
+        Raises:
+            ValueError: there is none, or it is damaged.
+        """
+        from tfgen.models import MODELS
+
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                stored = dict(file)
+            about = json.loads(str(stored["about"]))
+            model = MODELS[about["model"]].from_config(about["config"])
+            for k, variable in enumerate(_weights(model)):
+                variable.assign(stored[f"weight/{k}"])
+            prefix = "table/"
+            codec = cls(model, {name[len(prefix) :]: array for name, array in stored.items() if name.startswith(prefix)})
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
+        if codec.model_id.hex() != about["id"]:
+            raise ValueError(f"{path} is damaged: its content has id {codec.model_id.hex()}, and it says {about['id']}.")
+        return codec
+
+    @staticmethod
+    def stored_id(path):
+        """The `model_id` that a file of `save` states; ValueError as `load`."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return bytes.fromhex(json.loads(str(file["about"]))["id"])
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
+
+    def _stored(self):
+        about = {**self._about(), "id": self.model_id.hex()}
+        return {"about": np.array(json.dumps(about)), **self._arrays()}
+
+    def _about(self):
+        return {"model": type(self.model).__name__, "config": self.model.get_config()}
+
+    def _arrays(self):
+        weights = {f"weight/{k}": v.numpy() for k, v in enumerate(_weights(self.model))}
+        return {**weights, **{f"table/{name}": array for name, array in self.coder.arrays.items()}}
+
+    def _hash(self):
+        digest = hashlib.sha256(json.dumps(self._about(), sort_keys=True).encode())
+        for name, array in sorted(self._arrays().items()):
+            array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+        return digest.digest()[: container.ID_BYTES]
+
+
+# What NumPy's reader and what follows raise on files that are damaged or something else.
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, EOFError, ValueError)
+
+
+def _unreadable(path, error):
+    return ValueError(f"{path} is no codec file that can be read ({type(error).__name__}: {error}).")
+
+
+def _weights(model):
+    return model.trainable_variables
+
+
+def _pixels_of(model):
+    def pixels(latents, height, width):
+        images = tf.clip_by_value(model.synthesize(latents, height, width), 0.0, 1.0)
+        return tf.cast(tf.round(255.0 * images), tf.uint8)
+
+    return pixels
+
+
+def _check_size(height, width):
+    if max(height, width) > container.MAX_SIDE or height * width > MAX_PIXELS:
+        raise ValueError(
+            f"an image of {height}x{width} pixels is too large: "
+            f"at most {container.MAX_SIDE} on a side and {MAX_PIXELS} in all"
+        )

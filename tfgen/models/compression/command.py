@@ -1,0 +1,102 @@
+"""`tfgen compress` and `tfgen decompress`: photos to files and back by the codec of a run or of an exported model."""
+
+import contextlib
+import os
+import pathlib
+import re
+
+from tfgen.data.decode import adapt_image, open_image
+from tfgen.export import METADATA
+from tfgen.models.compression.codec import Codec
+from tfgen.models.compression.container import Container
+
+# Of an exported version, beside its metadata; a run folder has one codec for each step at which it was used.
+EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
+OF_RUN = "codec-{step:08d}.npz"
+
+
+def compress(photo, out, model):
+    """Writes the file of a photo; -> the lines that say what came out."""
+    codec = codec_for_writing(model)
+    image = adapt_image(open_image(photo), channels=codec.channels)
+    data = codec.compress(image)
+    out = pathlib.Path(out or pathlib.Path(photo).with_suffix(".tfgc"))
+    _write(out, data)
+    height, width, _ = image.shape
+    return (
+        f"{out}: {len(data)} bytes, {8 * len(data) / (height * width):.3f} bits per pixel ({width}x{height}); "
+        f"{photo} has {os.path.getsize(photo)}"
+    )
+
+
+def decompress(file, out, model):
+    """Writes the picture of a file; -> the line that says what came out."""
+    from PIL import Image
+
+    data = pathlib.Path(file).read_bytes()
+    try:
+        image = codec_for_reading(model, Container.unpack(data).model_id).decompress(data)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    out = pathlib.Path(out or pathlib.Path(file).with_suffix(".png"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(out)
+    return f"{out}: {image.shape[1]}x{image.shape[0]}"
+
+
+def codec_for_writing(path):
+    """The codec of a codec file, of the newest version of an exported model, or of a run folder at its last checkpoint.
+
+    That of a run is made when it is first wanted, and kept in the folder: what it wrote is read with it.
+    """
+    path = pathlib.Path(path)
+    if (path / "config.json").exists():
+        from trainers.train import load_run
+
+        model, record = load_run(path)
+        if not hasattr(model, "codec"):
+            raise ValueError(f"{path} is a run of {record['run']['preset']['model']}, which is no model of compression.")
+        stored = path / OF_RUN.format(step=int(model.step.value.numpy()))
+        if not stored.exists():
+            freeze(model, stored)
+        return Codec.load(stored)
+    return Codec.load(_stored(path)[-1])
+
+
+def codec_for_reading(path, model_id):
+    """The codec of that id, in the same places; none is made for reading."""
+    stored = _stored(pathlib.Path(path))
+    for candidate in stored:
+        if Codec.stored_id(candidate) == model_id:
+            return Codec.load(candidate)
+    known = ", ".join(f"{candidate} ({Codec.stored_id(candidate).hex()})" for candidate in stored)
+    raise ValueError(f"written by model {model_id.hex()}; there are {known}")
+
+
+def freeze(model, path, use_ema=True):
+    """Writes the codec of a model's weights, the averaged ones where it has them."""
+    with model.ema.swapped() if use_ema and model.ema is not None else contextlib.nullcontext():
+        model.codec().save(path)
+
+
+def _stored(path):
+    """Codec files at `path`, those of newer steps or versions last."""
+    if path.is_file():
+        return [path]
+    found = [*path.glob("codec-*.npz"), *path.glob(str(EXPORTED)), *path.glob(f"[0-9]*/{EXPORTED}")]
+    if not found:
+        raise ValueError(
+            f"{path} holds no codec: expected a run folder of `tfgen train` with a preset of compression, in which "
+            "`tfgen compress` makes one, a folder of `tfgen export`, or a codec file."
+        )
+    return sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", str(p.relative_to(path)))])
+
+
+def _write(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,253 @@
+"""Whole numbers to bits and back: integer tables, and a range coder that works by them.
+
+A table gives each symbol a frequency out of 2^16. Coder and decoder must read the very same frequencies, or all that follows
+the first difference is noise; so tables are made once, as integers, and are stored.
+
+A table holds the values from `low` on and, as its last symbol, an escape for all others. The values that escape follow
+behind all other symbols of the stream, in Elias' gamma code: n zeros, a one and the n low bits of a number from 2^n to
+2^(n+1) - 1.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+PRECISION = 16  # bits of a frequency
+TAIL_MASS = 2.0**-8  # of a distribution, what lies beyond the values that a table holds and so is escaped
+LARGEST = 2**20  # latents lie within +- this
+_MAX_VALUES = 4095  # of a table
+_EXPONENTS = 22  # an escape is numbered below 2^22
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """Frequency tables.
+
+    Attributes:
+        low: int32 [T], the first value of each table.
+        counts: int32 [T, S]; each row sums to 2^16. Rows are padded with zeros; the last that is not zero is the escape.
+    """
+
+    low: np.ndarray
+    counts: np.ndarray
+
+    def __post_init__(self):
+        low, counts = self.low, self.counts
+        if low.dtype != np.int32 or counts.dtype != np.int32 or counts.ndim != 2 or low.shape != counts.shape[:1]:
+            raise ValueError(
+                f"low must be int32 [T] and counts int32 [T, S]; received {low.dtype} {low.shape} and "
+                f"{counts.dtype} {counts.shape}."
+            )
+        sizes = self.sizes
+        inside = np.arange(counts.shape[1]) < sizes[:, None]
+        if np.any(sizes < 2) or np.any(counts.sum(axis=1) != 2**PRECISION) or np.any((counts > 0) != inside):
+            raise ValueError(f"Each table needs two or more positive frequencies with a sum of {2**PRECISION}, then zeros.")
+
+    @classmethod
+    def of(cls, arrays, name):
+        """The tables that `tables.arrays(name)` gave."""
+        return cls(arrays[f"{name}_low"], arrays[f"{name}_counts"])
+
+    def arrays(self, name):
+        """{name of an array: array}, to be stored."""
+        return {f"{name}_low": self.low, f"{name}_counts": self.counts}
+
+    @property
+    def sizes(self):
+        """int [T]: symbols of each table, with the escape."""
+        return np.count_nonzero(self.counts, axis=1)
+
+    @property
+    def least_bits(self):
+        """float [T]: what the cheapest symbol of each table costs."""
+        return PRECISION - np.log2(self.counts.max(axis=1))
+
+    def bits(self, values, index):
+        """float [n]: the ideal code length of each value by its table; of an escape, with its gamma code."""
+        symbols, escaped = self._symbols(values, index)
+        exponents = np.frexp(_number(values, index, escaped, self))[1] - 1
+        bits = PRECISION - np.log2(self.counts[index, symbols])
+        bits[escaped] += 2 * exponents + 1
+        return bits
+
+    def _symbols(self, values, index):
+        """(symbol of each value, whether it is the escape)."""
+        escape = self.sizes[index] - 1
+        symbols = values.astype(np.int64) - self.low[index]
+        escaped = (symbols < 0) | (symbols >= escape)
+        return np.where(escaped, escape, symbols).astype(np.int32), escaped
+
+
+def frequencies(pmf):
+    """Integers of at least 1 with a sum of 2^16 that cost least where symbols follow `pmf`: int32 [S] of float [S].
+
+    Rounded, then raised or lowered one by one where that changes the expected code length for the better or least for the
+    worse.
+
+    Raises:
+        ValueError: not a distribution over 2 to 2^15 symbols.
+    """
+    pmf = np.asarray(pmf, np.float64)
+    fits = pmf.ndim == 1 and 2 <= pmf.size <= 2 ** (PRECISION - 1)
+    if not (fits and np.all(pmf >= 0) and np.isclose(pmf.sum(), 1, atol=1e-3)):
+        raise ValueError(f"pmf must be 2 to {2 ** (PRECISION - 1)} probabilities with a sum of 1; received {pmf}.")
+    counts = np.maximum(1, np.round(pmf * 2**PRECISION)).astype(np.int64)
+    while (excess := counts.sum() - 2**PRECISION) != 0:
+        step = -int(np.sign(excess))
+        with np.errstate(divide="ignore"):
+            cost = np.where(counts + step > 0, pmf * np.log2(counts / np.maximum(counts + step, 0.5)), np.inf)
+        cost[counts + step < 1] = np.inf
+        counts[np.argmin(cost)] += step
+    return counts.astype(np.int32)
+
+
+def make_tables(low, pmfs):
+    """`Tables` of distributions: `low` [T] the first value of each, `pmfs` the masses of it and those that follow.
+
+    What a list of masses lacks to a sum of 1 is the mass of the escape.
+    """
+    rows = [frequencies(np.append(pmf, max(0.0, 1.0 - np.sum(pmf, dtype=np.float64)))) for pmf in pmfs]
+    counts = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for row, found in zip(counts, rows, strict=True):
+        row[: len(found)] = found
+    return Tables(np.asarray(low, np.int32), counts)
+
+
+def factorized_tables(prior):
+    """Tables of the channels of a `tfgen.distributions.DeepFactorized`, [C]."""
+    tail = np.log(TAIL_MASS / 2) - np.log1p(-TAIL_MASS / 2)  # the logit of the lower tail
+    edges = np.full((2, prior.channels), [[tail], [-tail]], np.float32)
+    low, high = (np.rint(edge).astype(np.int32) for edge in prior.quantile(edges).numpy())
+    middle = (low + high) // 2
+    low, high = np.maximum(low, middle - _MAX_VALUES // 2), np.minimum(high, middle + _MAX_VALUES // 2)
+    values = low + np.arange((high - low).max() + 1, dtype=np.int32)[:, None]  # [values, C]
+    mass = np.exp(prior.log_prob(values.astype(np.float32)).numpy().astype(np.float64))
+    return make_tables(low, [mass[: size + 1, c] for c, size in enumerate(high - low)])
+
+
+def normal_tables(scales):
+    """Tables of N(0, scale^2) plus uniform noise, for `scales` [T]."""
+    from scipy.special import ndtr, ndtri
+
+    reach = np.ceil(-ndtri(TAIL_MASS / 2) * scales - 0.5).astype(np.int32)
+    edges = [np.arange(-k, k + 2) - 0.5 for k in reach]
+    return make_tables(-reach, [np.diff(ndtr(e / scale)) for e, scale in zip(edges, scales, strict=True)])
+
+
+# ---- streams
+
+
+def encode(tables, values, index):
+    """The bytes of one stream.
+
+    Args:
+        tables: `Tables`.
+        values: int32 [n] within +- `LARGEST`.
+        index: int [n] in [0, T): the table of each value.
+    """
+    coder = _stream().queue.RangeEncoder()
+    symbols, escaped = tables._symbols(values, index)
+    for table, rows in _by_table(index):
+        coder.encode(symbols[rows], _model(tables, table))
+    # The escapes: the exponents of all, then their low bits, those with the same number of bits together.
+    numbers = _number(values, index, escaped, tables)
+    exponents = np.frexp(numbers)[1] - 1
+    if len(numbers):
+        coder.encode(exponents.astype(np.int32), _exponent_model())
+    for n, rows in _by_table(exponents):
+        if n > 0:
+            coder.encode((numbers[rows] - 2**n).astype(np.int32), _stream().model.Uniform(2**n))
+    return coder.get_compressed().astype("<u4").tobytes()
+
+
+def decode(tables, data, index):
+    """int32 [n], the values of `encode(tables, values, index)`.
+
+    Raises:
+        ValueError: the bytes are no such stream. A stream that was altered may also give other values: whoever stores
+            streams must guard them by a checksum.
+    """
+    _check_room(data, tables.least_bits[index].sum(), len(index))
+    try:
+        return _decode(tables, _stream().queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32)), index)
+    except AssertionError as error:  # the coder met what no encoder writes
+        raise ValueError("damaged: the bytes are no stream of these tables") from error
+
+
+def _decode(tables, coder, index):
+    symbols = np.zeros(len(index), np.int32)
+    for table, rows in _by_table(index):
+        symbols[rows] = coder.decode(_model(tables, table), len(rows))
+    values = symbols + tables.low[index]
+    escapes = np.flatnonzero(symbols == tables.sizes[index] - 1)
+    if len(escapes):
+        exponents = coder.decode(_exponent_model(), len(escapes))
+        numbers = 2**exponents
+        for n, rows in _by_table(exponents):
+            if n > 0:
+                numbers[rows] += coder.decode(_stream().model.Uniform(2**n), len(rows))
+        beyond, below = (numbers - 1) // 2, (numbers - 1) % 2 == 1
+        low, high = tables.low[index[escapes]], tables.low[index[escapes]] + tables.sizes[index[escapes]] - 2
+        values[escapes] = np.where(below, low - 1 - beyond, high + 1 + beyond)
+    if not coder.maybe_exhausted():
+        raise ValueError("bytes are left over behind the latents")
+    return values
+
+
+def encode_channels(tables, latents):
+    """A stream of latents int32 [h, w, C], with one table for each channel."""
+    return encode(tables, latents.reshape(-1), _channels(latents.shape))
+
+
+def decode_channels(tables, data, height, width):
+    """int32 [height, width, C] of a stream of `encode_channels`; ValueError as `decode`."""
+    shape = (height, width, len(tables.low))
+    # Before anything of the size that a file claims is made.
+    _check_room(data, height * width * tables.least_bits.sum(), math.prod(shape))
+    return decode(tables, data, _channels(shape)).reshape(shape)
+
+
+def _channels(shape):
+    return np.tile(np.arange(shape[2]), shape[0] * shape[1])
+
+
+def _check_room(data, least_bits, number):
+    """The cost of the cheapest symbols bounds how many so many bytes can hold."""
+    if len(data) % 4 or 0.99 * least_bits > 8 * len(data) + 32:
+        raise ValueError(f"{len(data)} bytes cannot hold {number} latents")
+
+
+def _number(values, index, escaped, tables):
+    """The escapes of a table as numbers 1, 2, ...: by turns above and below the values that it holds."""
+    values, low = values[escaped].astype(np.int64), tables.low[index[escaped]]
+    high = low + tables.sizes[index[escaped]] - 2
+    return np.where(values < low, 2 * (low - 1 - values) + 2, 2 * (values - high - 1) + 1)
+
+
+def _by_table(index):
+    """(table, places at which it is used) in the order of the tables."""
+    order = np.argsort(index, kind="stable")
+    tables, starts = np.unique(index[order], return_index=True)
+    return zip(tables.tolist(), np.split(order, starts[1:]), strict=True) if len(order) else ()
+
+
+def _model(tables, table):
+    # Frequencies over 2^16 and their sums are exact as floats, so that every machine makes the same model of them.
+    probabilities = tables.counts[table, : tables.sizes[table]] / 2.0**PRECISION
+    return _stream().model.Categorical(probabilities, perfect=False)
+
+
+def _exponent_model():
+    """n zeros and a one: probability 2^-(n+1)."""
+    return _stream().model.Categorical(2.0 ** -np.arange(1, _EXPONENTS + 1), perfect=False)
+
+
+def _stream():
+    try:
+        from constriction import stream
+    except ImportError as error:
+        raise ImportError(
+            "Files of learned compression need the range coder `constriction`: install tfgen[compression]."
+        ) from error
+    return stream

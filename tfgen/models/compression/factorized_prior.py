@@ -1,0 +1,128 @@
+"""Image compression by a nonlinear transform code that is trained end to end.
+
+Balle, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017, arXiv:1611.01704.
+
+The idea: a convolutional network with divisive normalisation turns an image into latents, these are rounded and coded by a
+range coder, and a second network turns them back. Rounding has no gradient; in training uniform noise of the same width
+takes its place, and the rate becomes the density of the noisy latents, which is learnt besides. The weight of the
+distortion chooses a point on the curve of rate against distortion; there is one model for each.
+
+    y = g_a(x; phi),  training: y~ = y + U(-1/2, 1/2),  else: y^ = round(y)
+    loss = E[-sum log2 p(y~)] / pixels + lambda |x - g_s(y~; theta)|^2                         (eq. 11)
+    p(y~_i) = c_i(y~_i + 1/2) - c_i(y~_i - 1/2), one density for each channel                  (eq. 10)
+
+g_a is convolution 9x9 down 4, GDN, 5x5 down 2, GDN, 5x5 down 2; g_s mirrors it with IGDN (section 2, figure 3).
+
+What differs from the paper: the density is the network of `DeepFactorized` (appendix 6.1 of arXiv:1802.01436), not a
+piecewise linear one; filters are learnt in the pixel domain, not by their Fourier transforms, and are all of one set of
+channels; the last analysis convolution has no bias, as in the authors' later code. Latents are coded by fixed tables, where
+the paper's coder adapts to what it has seen.
+"""
+
+import keras
+
+from tfgen.distributions.deep_factorized import DeepFactorized
+from tfgen.layers.gdn import GDN
+from tfgen.models.compression import entropy
+from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
+from tfgen.models.preset import Preset
+
+layers = keras.layers
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class FactorizedPrior(CompressionModel):
+    """Transform code with an independent density for each channel; see `CompressionModel` for the arguments."""
+
+    def __init__(self, *, image_shape, width=128, distortion_weight=0.01, seed=0, **kwargs):
+        super().__init__(image_shape=image_shape, width=width, distortion_weight=distortion_weight, seed=seed, **kwargs)
+        settings = {"padding": "same", "dtype": self.dtype_policy}
+        self.analysis = keras.Sequential(
+            [
+                layers.Conv2D(self.width, 9, strides=4, **settings),
+                GDN(dtype=self.dtype_policy),
+                layers.Conv2D(self.width, 5, strides=2, **settings),
+                GDN(dtype=self.dtype_policy),
+                layers.Conv2D(self.width, 5, strides=2, use_bias=False, **settings),
+            ],
+            name="analysis",
+        )
+        self.synthesis = keras.Sequential(
+            [
+                layers.Conv2DTranspose(self.width, 5, strides=2, **settings),
+                GDN(inverse=True, dtype=self.dtype_policy),
+                layers.Conv2DTranspose(self.width, 5, strides=2, **settings),
+                GDN(inverse=True, dtype=self.dtype_policy),
+                layers.Conv2DTranspose(self.image_shape[2], 9, strides=4, **settings),
+            ],
+            name="synthesis",
+        )
+        self.prior = DeepFactorized(self.width)
+        self.finish(self.width)
+
+    def rate(self, latents, quantize):
+        latents = quantize(latents, 0)
+        return latents, bits_of(self.prior.log_prob(latents))
+
+    def code(self, images):
+        return (self.encode(images),)
+
+    def draw_latents(self, keys):
+        height, width, _ = self.latent_shape
+        return self.prior.rounded(keys, height * width)
+
+    def entropy_coder(self, arrays=None):
+        return FactorizedCoder(arrays or entropy.factorized_tables(self.prior).arrays("latents"))
+
+
+class FactorizedCoder:
+    """The entropy coder of `FactorizedPrior`: one table for each channel, one stream."""
+
+    streams = 1
+
+    def __init__(self, arrays):
+        self.arrays, self.tables = arrays, entropy.Tables.of(arrays, "latents")
+
+    def encode(self, code):
+        (latents,) = code
+        return [entropy.encode_channels(self.tables, latents)]
+
+    def decode(self, streams, height, width):
+        return (entropy.decode_channels(self.tables, streams[0], height, width),)
+
+
+_PAPER = {"optimizer": {"class_name": "Adam", "config": {"learning_rate": 1e-4}}}
+# The ladder of the CompressAI library, for squared errors on the scale 0 to 255.
+LADDER = (0.0018, 0.0035, 0.0067, 0.013, 0.025, 0.0483, 0.0932, 0.18)
+
+
+def _paper(distortion_weight, width, bits_per_pixel, psnr):
+    return Preset(
+        f"factorized-prior/paper-{distortion_weight}", FactorizedPrior,
+        {"image_shape": (256, 256, 3), "width": width, "distortion_weight": distortion_weight},
+        data="crops:imagenet", batch_size=8, steps=1_000_000, compile_args=_PAPER,
+        source="section 4 and the authors' code bls2017.py: 256x256 crops, 8 in a batch, Adam 1e-4 (the paper lowers it on "
+        "plateaus); 192 channels for colour, 256 for the two largest lambdas; the lambdas are CompressAI's",
+        paper=f"a point of its curve on Kodak: {bits_per_pixel} bits per pixel, {psnr} dB",
+    )  # fmt: skip
+
+
+# The points are those of the authors' repository, in order; which lambda gave which is not stated there.
+_CURVE = (
+    (0.120, 26.78), (0.195, 28.35), (0.316, 30.02), (0.481, 31.73), (0.721, 33.69), (1.061, 35.82), (1.459, 38.02),
+    (1.958, 40.13),
+)  # fmt: skip
+
+PRESETS = [
+    *(_paper(weight, 192 if i < 6 else 256, *_CURVE[i]) for i, weight in enumerate(LADDER)),
+    Preset(
+        "factorized-prior/kodak", FactorizedPrior, {"image_shape": (64, 64, 3), "width": 64, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=8, steps=8_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: 64 channels, 64x64 crops, Adam 1e-3 with cosine decay",
+    ),
+    Preset(
+        "factorized-prior/digits", FactorizedPrior, {"image_shape": (8, 8, 1), "width": 16, "distortion_weight": 0.01},
+        data="digits", batch_size=32, steps=2_000, compile_args=adam_decay(1e-3),
+        source="a first try that needs no photos",
+    ),
+]  # fmt: skip

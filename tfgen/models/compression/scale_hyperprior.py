@@ -1,0 +1,189 @@
+"""Image compression whose entropy model is told, in a second small code, how large the latents are where.
+
+Balle, Minnen, Singh, Hwang, Johnston, "Variational Image Compression with a Scale Hyperprior", ICLR 2018, arXiv:1802.01436.
+
+The idea: the latents of a transform code are large where the picture has texture and edges. A second pair of networks sends
+that map of scales as side information, z, and each latent is then coded as a normal variable of its scale; z itself has a
+factorized prior. The side information costs little and pays for itself.
+
+    y = g_a(x), z = h_a(|y|); training: y~ = y + U, z~ = z + U with U(-1/2, 1/2), else rounded
+    sigma = h_s(z~), at least 0.11
+    p(y~_i | z~) = Phi((y~_i + 1/2) / sigma_i) - Phi((y~_i - 1/2) / sigma_i)                  (eq. 7, 8)
+    loss = E[-sum log2 p(y~ | z~) - sum log2 p(z~)] / pixels + lambda |x - g_s(y~)|^2
+
+g_a is four convolutions 5x5 down 2 with GDN between them, h_a 3x3, 5x5 down 2, 5x5 down 2 with ReLU; g_s and h_s mirror them
+(figure 4).
+
+What differs from the paper: h_s gives the place of sigma in a table of 64 scales, equal steps of its logarithm from 0.11 to
+256, and not sigma by a last ReLU, as in the authors' later code; coding rounds to the nearest of them. For coding, h_s is
+evaluated in whole numbers (`tfgen.models.compression.integer`), so that a file can be read on another machine. An image is
+padded to a multiple of 16, and the scales are cut to the size of the latents.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.distributions.deep_factorized import DeepFactorized
+from tfgen.distributions.noisy import NoisyNormal
+from tfgen.layers.gdn import GDN, lower_bound
+from tfgen.models.compression import entropy
+from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
+from tfgen.models.compression.factorized_prior import LADDER
+from tfgen.models.compression.integer import IntegerNetwork
+from tfgen.models.preset import Preset
+
+layers = keras.layers
+
+SCALES = np.exp(np.linspace(np.log(0.11), np.log(256.0), 64))
+_STEP = float(np.log(SCALES[1] / SCALES[0]))
+_HYPER_STRIDES = (2, 2, 1)  # of h_s; of h_a in reverse order
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class ScaleHyperprior(CompressionModel):
+    """Transform code with normal latents whose scales are sent as side information.
+
+    Args:
+        image_shape, distortion_weight, seed: see `CompressionModel`.
+        width: N, channels of all hidden layers and of z.
+        latent_channels: M, channels of y; None: as `width`.
+    """
+
+    def __init__(self, *, image_shape, width=128, latent_channels=None, distortion_weight=0.01, seed=0, **kwargs):
+        super().__init__(image_shape=image_shape, width=width, distortion_weight=distortion_weight, seed=seed, **kwargs)
+        channels = int(latent_channels or self.width)
+        if channels < 1:
+            raise ValueError(f"latent_channels must be at least 1; received {latent_channels}.")
+        settings = {"padding": "same", "dtype": self.dtype_policy}
+        self.analysis, self.synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
+        for k in range(4):
+            if k:
+                self.analysis.add(GDN(dtype=self.dtype_policy))
+                self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy))
+            down, up = (channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
+            self.analysis.add(layers.Conv2D(down, 5, strides=2, **settings))
+            self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, **settings))
+        self.hyper_analysis = keras.Sequential(
+            [
+                layers.Conv2D(self.width, 3, activation="relu", **settings),
+                layers.Conv2D(self.width, 5, strides=2, activation="relu", **settings),
+                layers.Conv2D(self.width, 5, strides=2, use_bias=False, **settings),
+            ],
+            name="hyper_analysis",
+        )
+        # At the start sigma is near 1: at the smallest one, latents that move at all would cost hundreds of bits.
+        start = keras.initializers.Constant(float(-np.log(SCALES[0])) / _STEP)
+        self.hyper_synthesis = keras.Sequential(
+            [
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
+                layers.Conv2DTranspose(channels, 3, strides=1, bias_initializer=start, **settings),
+            ],
+            name="hyper_synthesis",
+        )
+        self.hyper_analysis.build((None, None, None, channels))
+        self.hyper_synthesis.build((None, None, None, self.width))
+        self.prior = DeepFactorized(self.width)
+        self.finish(channels)
+
+    def analyze_scales(self, latents):
+        """z before rounding, float32 [B, ceil(h / 4), ceil(w / 4), N], of y before rounding."""
+        return tf.cast(self.hyper_analysis(tf.abs(latents)), tf.float32)
+
+    def scales(self, hyper_latents, height, width):
+        """sigma float32 [B, height, width, M] of z."""
+        places = tf.cast(self.hyper_synthesis(hyper_latents), tf.float32)[:, :height, :width]
+        places = -lower_bound(-lower_bound(places, 0.0), 1.0 - len(SCALES))
+        return float(SCALES[0]) * tf.exp(_STEP * places)
+
+    def rate(self, latents, quantize):
+        shape = tf.shape(latents)
+        hyper_latents = quantize(self.analyze_scales(latents), 1)
+        latents = quantize(latents, 0)
+        scales = self.scales(hyper_latents, shape[1], shape[2])
+        bits = bits_of(NoisyNormal(scales).log_prob(latents)) + bits_of(self.prior.log_prob(hyper_latents))
+        return latents, bits
+
+    def code(self, images):
+        latents = self.analyze(self.check_any_size(images))
+        return tf.round(latents), tf.round(self.analyze_scales(latents))
+
+    def draw_latents(self, keys):
+        height, width, channels = self.latent_shape
+        rows, columns = -(-height // 4), -(-width // 4)
+        hyper_latents = tf.reshape(self.prior.rounded(keys, rows * columns), [-1, rows, columns, self.width])
+        normal = tf.reshape(random.normal(random.fold(keys, 1), self.latent_dim), [-1, height, width, channels])
+        return tf.round(self.scales(hyper_latents, height, width) * normal)
+
+    def entropy_coder(self, arrays=None):
+        if arrays is None:
+            network = IntegerNetwork.of(self.hyper_synthesis.layers)
+            arrays = {
+                **entropy.factorized_tables(self.prior).arrays("hyper_latents"),
+                **entropy.normal_tables(SCALES).arrays("latents"),
+                **{f"kernel_{k}": kernel for k, kernel in enumerate(network.kernels)},
+                **{f"bias_{k}": bias for k, bias in enumerate(network.biases)},
+            }
+        return HyperpriorCoder(arrays)
+
+
+class HyperpriorCoder:
+    """The entropy coder of `ScaleHyperprior`: a stream of z by one table for each channel, one of y by those of h_s(z)."""
+
+    streams = 2
+
+    def __init__(self, arrays):
+        self.arrays = arrays
+        self.hyper_tables = entropy.Tables.of(arrays, "hyper_latents")
+        self.tables = entropy.Tables.of(arrays, "latents")
+        kernels, biases = ([arrays[f"{name}_{k}"] for k in range(len(_HYPER_STRIDES))] for name in ("kernel", "bias"))
+        self.network = IntegerNetwork(kernels, biases, list(_HYPER_STRIDES))
+
+    def places(self, hyper_latents, height, width):
+        """The number of the table of each latent, int [height * width * M] of z int32 [h, w, N]."""
+        return np.clip(self.network(hyper_latents)[:height, :width], 0, len(self.tables.low) - 1).reshape(-1)
+
+    def encode(self, code):
+        latents, hyper_latents = code
+        places = self.places(hyper_latents, *latents.shape[:2])
+        return [
+            entropy.encode_channels(self.hyper_tables, hyper_latents),
+            entropy.encode(self.tables, latents.reshape(-1), places),
+        ]
+
+    def decode(self, streams, height, width):
+        hyper_latents = entropy.decode_channels(self.hyper_tables, streams[0], -(-height // 4), -(-width // 4))
+        latents = entropy.decode(self.tables, streams[1], self.places(hyper_latents, height, width))
+        return latents.reshape(height, width, -1), hyper_latents
+
+
+_PAPER = {"optimizer": {"class_name": "Adam", "config": {"learning_rate": 1e-4}}}
+# The points are those of the authors' repository, in order; which lambda gave which is not stated there.
+_CURVE = (
+    (0.115, 27.11), (0.186, 28.68), (0.302, 30.62), (0.469, 32.55), (0.686, 34.58), (0.967, 36.72), (1.307, 38.81),
+    (1.728, 40.79),
+)  # fmt: skip
+
+
+def _paper(i, distortion_weight):
+    width, channels = (128, 192) if i < 5 else (192, 320)
+    return Preset(
+        f"scale-hyperprior/paper-{distortion_weight}", ScaleHyperprior,
+        {"image_shape": (256, 256, 3), "width": width, "latent_channels": channels, "distortion_weight": distortion_weight},
+        data="crops:photos", batch_size=8, steps=1_000_000, compile_args=_PAPER,
+        source="section 4 and the authors' code bmshj2018.py: 256x256 crops, 8 in a batch, Adam 1e-4; N = 128, M = 192 for "
+        "the five lower lambdas, 192 and 320 for the others; the lambdas are CompressAI's",
+        paper="a point of its curve on Kodak: {} bits per pixel, {} dB".format(*_CURVE[i]),
+    )  # fmt: skip
+
+
+PRESETS = [
+    *(_paper(i, weight) for i, weight in enumerate(LADDER)),
+    Preset(
+        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (64, 64, 3), "width": 64, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=8, steps=8_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: 64 channels, 64x64 crops, Adam 1e-3 with cosine decay",
+    ),
+]  # fmt: skip
