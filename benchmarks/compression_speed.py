@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 from tfgen.models import FactorizedPrior, ScaleHyperprior
 
 THREADS = 2
@@ -80,21 +80,15 @@ def main():
         slowest = max(slowest, compress)
         ratio = max(ratio, seconds["encoding"] / seconds["analysis"], seconds["decoding"] / seconds["synthesis"])
     results |= {"slowest_compress_seconds": slowest, "coding_over_transform": ratio}
-    verdict = judged(results, GATES)
-    for name, value in results.items():
-        gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in GATES else ""
-        print(f"{name:28} {value}{gate}")
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.compression_speed"),
-            seed=0,
-            protocol={"image": SIZE, "rounds": args.rounds, "statistic": "median over rounds", "threads": THREADS,
-                      "weights": "random, latents scaled to a standard deviation of 2"},
-            seconds=time.perf_counter() - started,
-            results=results,
-            **verdict,
-        )  # fmt: skip
+    report(
+        args.out, "benchmarks.compression_speed",
+        seed=0,
+        protocol={"image": SIZE, "rounds": args.rounds, "statistic": "median over rounds", "threads": THREADS,
+                  "weights": "random, latents scaled to a standard deviation of 2"},
+        started=started,
+        results=results,
+        gates=GATES,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

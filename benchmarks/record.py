@@ -14,6 +14,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PACKAGES = {
@@ -26,14 +27,46 @@ def judged(results, gates):
 
     Args:
       results: {name: number}; None, or no entry: there is none, and so no verdict.
-      gates: {name of a result: ("<=" or ">=", bound)}.
+      gates: {name of a result: ("<=" or ">=", bound)}, or with two of each: (">=", low, "<=", high).
     """
     met = {"<=": operator.le, ">=": operator.ge}
+    gates = {name: list(zip(gate[::2], gate[1::2], strict=True)) for name, gate in gates.items()}
     passed = {
-        name: None if results.get(name) is None else bool(met[sign](results[name], bound))
-        for name, (sign, bound) in gates.items()
+        name: None if results.get(name) is None else all(bool(met[sign](results[name], bound)) for sign, bound in gate)
+        for name, gate in gates.items()
     }
-    return {"gates": {name: f"{sign} {bound}" for name, (sign, bound) in gates.items()}, "passed": passed}
+    return {"gates": {name: ", ".join(f"{sign} {bound}" for sign, bound in gate) for name, gate in gates.items()},
+            "passed": passed}  # fmt: skip
+
+
+def report(path, module, *, seed, started, protocol, results, gates, **extra):
+    """Prints every number of `results`, beside its gate where it has one, and writes the record; -> what `record` gives.
+
+    Args:
+      path: the JSON file, None for no record.
+      module: whose `python -m` makes the measurement again.
+      started: `time.perf_counter()` at its beginning.
+      gates: see `judged`.
+      seed, protocol, results, **extra: see `record`.
+    """
+    seconds, verdict = time.perf_counter() - started, judged(results, gates)
+    for name, value in results.items():
+        verdicts = {None: "no number", True: "met", False: "MISSED"}
+        gate = f"   gate {verdict['gates'][name]}: {verdicts[verdict['passed'][name]]}" if name in gates else ""
+        if gate or not isinstance(value, (dict, list)):
+            print(f"{name:44} {value}{gate}")
+    if path is None:
+        return None
+    return record(
+        path,
+        command=module_command(module),
+        seed=seed,
+        protocol=protocol,
+        seconds=seconds,
+        results=results,
+        **verdict,
+        **extra,
+    )
 
 
 def record(path, *, command, seed, protocol, seconds, results, **extra):

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.peers import Peer
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 
 THREADS = 2  # of each library
 
@@ -110,18 +110,18 @@ class Turns:
     def report(self, module, results, gates, protocol):
         """Prints `results` with the verdict of `gates` (see `benchmarks.record.judged`), and records them under --out."""
         results = {**results, "errors": self.errors}
-        verdict = judged(results, gates)
-        for name, value in results.items():
-            gate = f"   gate {verdict['gates'][name]}: {verdict['passed'][name]}" if name in gates else ""
-            print(f"{name:40} {value}{gate}")
-        if self.args.out:
-            protocol = {
-                **protocol, "steps": self.args.steps, "rounds": len(self.rounds),
-                "statistic": "median over rounds; ratios within a round",
-                "threads": {"tensorflow_intra_op": THREADS, "tensorflow_inter_op": THREADS, "torch": THREADS},
-            }  # fmt: skip
-            seconds = time.perf_counter() - self.started
-            record(
-                self.args.out, command=module_command(module), seed=0, protocol=protocol, seconds=seconds, results=results,
-                **verdict, peer=self.peer,
-            )  # fmt: skip
+        protocol = {
+            **protocol, "steps": self.args.steps, "rounds": len(self.rounds),
+            "statistic": "median over rounds; ratios within a round",
+            "threads": {"tensorflow_intra_op": THREADS, "tensorflow_inter_op": THREADS, "torch": THREADS},
+        }  # fmt: skip
+        report(
+            self.args.out,
+            module,
+            seed=0,
+            started=self.started,
+            protocol=protocol,
+            results=results,
+            gates=gates,
+            peer=self.peer,
+        )

@@ -2,11 +2,12 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
 
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import judged, module_command, record, report
 
 
 def test_record_says_how_it_was_obtained(tmp_path):
@@ -48,3 +49,17 @@ def test_judged():
     found = judged({"low": 2.0, "high": 1.9, "nan": float("nan"), "other": 3}, gates)
     assert found["passed"] == {"low": True, "high": False, "missing": None, "nan": False}
     assert found["gates"]["low"] == "<= 2.0"
+    for value, inside in ((0.9, False), (1.0, True), (2.1, False)):
+        assert judged({"x": value}, {"x": (">=", 1.0, "<=", 2.0)}) == {
+            "gates": {"x": ">= 1.0, <= 2.0"}, "passed": {"x": inside},
+        }  # fmt: skip
+
+
+def test_report_prints_and_records_the_verdict(tmp_path, capsys):
+    results = {"error": 3.0, "curve": [1, 2], "other": 1}
+    about = {"seed": 0, "started": time.perf_counter() - 5.0, "protocol": "p", "results": results}
+    written = report(tmp_path / "x.json", "benchmarks.x", gates={"error": ("<=", 2.0)}, paper="2", **about)
+    assert written["passed"] == {"error": False} and written["paper"] == "2" and written["seconds"] >= 5.0
+    assert written["command"].startswith("python -m benchmarks.x")
+    assert "gate <= 2.0: MISSED" in (printed := capsys.readouterr().out) and "curve" not in printed
+    assert report(None, "benchmarks.x", gates={}, **about) is None

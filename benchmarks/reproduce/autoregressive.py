@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import module_command, record
+from benchmarks.record import report
 from tfgen.sampling import save_png
 from tfgen.training.callbacks import sample_for_show
 from trainers.train import INITIAL_IMAGES, STEPS_PER_CALL, TrainConfig
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         preset: its name.
-        gates: {name of a result: (lowest, highest)}, None for no bound.
+        gates: {name of a result: bounds}, see `benchmarks.record.judged`.
         data: default of --data.
         paper: published numbers that ours stand beside.
         beside: another preset, trained and measured in the same way; "difference" is ours minus its bits per dimension.
@@ -60,12 +60,15 @@ class Run:
 
 
 def _digits(preset, highest, steps, **more):
-    gates = {"bits_per_dim": (1.5, highest), **more.pop("gates", {})}
+    bounds = (">=", 1.5) if highest is None else (">=", 1.5, "<=", highest)
+    gates = {"bits_per_dim": bounds, **more.pop("gates", {})}
     return Run(preset, gates, "digits", overrides={"steps": steps}, **more)
 
 
 def _mnist(preset, highest, paper, steps=100_000, **more):
-    gates = {"nats": (75.0, highest), **({} if highest is None else {"train_seconds": (None, 1860.0)})}
+    gates = {"nats": (">=", 75.0)}
+    if highest is not None:
+        gates = {"nats": (">=", 75.0, "<=", highest), "train_seconds": ("<=", 1860.0)}
     overrides = {"binarization": None, "steps": steps}  # the files are binarised
     return Run(preset, gates, "binarized_mnist", paper, overrides=overrides, validation=2000, every=500, **more)
 
@@ -75,19 +78,19 @@ RUNS = {
     "pixel_cnn_digits": _digits("pixel-cnn/digits", 1.95, 2000),
     "gated_digits": _digits("gated-pixel-cnn/digits", 1.95, 1000),
     "gated_classes_digits": _digits("gated-pixel-cnn/digits-classes", 1.95, 1000, beside="gated-pixel-cnn/digits",
-                                    gates={"difference": (None, -0.03)}),
+                                    gates={"difference": ("<=", -0.03)}),
     "pixel_cnn_pp_digits": _digits("pixel-cnn-pp/digits", 1.97, 2000),
     "pixel_rnn_digits": _digits("pixel-rnn/digits", 2.05, 1500),
     "pixel_rnn_row_digits": _digits("pixel-rnn/digits-row", 2.05, 1500),
     "multi_scale_digits": _digits("multi-scale-pixel-rnn/digits", None, 1500, beside="pixel-rnn/digits",
-                                  gates={"difference": (None, 0.05)}),
+                                  gates={"difference": ("<=", 0.05)}),
     "pixel_cnn_mnist": _mnist("pixel-cnn/mnist", 86.0, "81.30 nats (arXiv:1601.06759, table 4)", steps=21_000,
                               mixed_precision=True),
     "gated_mnist": _mnist("gated-pixel-cnn/mnist", 86.0, "81.30 nats of PixelCNN (arXiv:1601.06759, table 4)",
                           steps=13_000, mixed_precision=True),
     "pixel_rnn_mnist": _mnist("pixel-rnn/mnist", None, "79.20 nats (arXiv:1601.06759, table 4)"),
     "pixel_cnn_pp_cifar10_jpeg": Run(
-        "pixel-cnn-pp/cifar10", {"bits_per_dim": (1.5, 6.5)}, "folder:runs/cifar10-jpg",
+        "pixel-cnn-pp/cifar10", {"bits_per_dim": (">=", 1.5, "<=", 6.5)}, "folder:runs/cifar10-jpg",
         "2.92 bits/dim on the original images (arXiv:1701.05517, table 1)", overrides={"steps": 100_000}, validation=1000,
         every=200, note="JPEG copies of CIFAR-10, quality 75: easier to predict, not to be compared with the published",
     ),
@@ -197,15 +200,6 @@ def measure(preset, run, seed, train, validation, test):
     return model, results, config.resolve()
 
 
-def check_gates(results, gates):
-    """({name: gate as text}, {name: whether it is met}) of gates {name of a result: (lowest, highest)}; None: no bound."""
-    texts, passed = {}, {}
-    for name, (low, high) in gates.items():
-        texts[name] = ", ".join([f">= {low}"] * (low is not None) + [f"<= {high}"] * (high is not None))
-        passed[name] = (low is None or results[name] >= low) and (high is None or results[name] <= high)
-    return texts, passed
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=RUNS)
@@ -226,10 +220,8 @@ def main():
     if run.beside:
         _, other, _ = measure(run.beside, run, args.seed, train, validation, test)
         results |= {"difference": results["bits_per_dim"] - other["bits_per_dim"], "beside": {"preset": run.beside, **other}}
-    texts, passed = check_gates(results, run.gates)
-    record(
-        args.out or f"benchmarks/reproduce/{args.name}.json",
-        command=module_command("benchmarks.reproduce.autoregressive"),
+    report(
+        args.out or f"benchmarks/reproduce/{args.name}.json", "benchmarks.reproduce.autoregressive",
         seed=args.seed,
         protocol={
             "preset": preset.config(), "train": f"{train.name} {train.split}", "n_train": len(train),
@@ -240,16 +232,11 @@ def main():
             "mixed_precision": run.mixed_precision,
             **({"note": run.note} if run.note else {}),
         },
-        seconds=time.perf_counter() - started,
+        started=started,
         results=results,
-        gates=texts,
-        passed=passed,
+        gates=run.gates,
         paper=run.paper or preset.paper,
     )  # fmt: skip
-    for name, value in results.items():
-        if not isinstance(value, (list, dict)):
-            gate = f"   gate {texts[name]}: {'met' if passed[name] else 'MISSED'}" if name in passed else ""
-            print(f"{name:28} {value}{gate}")
     if args.picture:
         model.ema = None  # the best weights, averaged or not, are the model's own now
         samples, scale = sample_for_show(model, 100), max(1, 48 // test.image_shape[0])

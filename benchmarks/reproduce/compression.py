@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 import tfgen
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 from tfgen.metrics.similarity import ms_ssim
 from tfgen.models.compression import Codec
 from tfgen.models.compression.command import codec_for_writing
@@ -169,11 +169,9 @@ def main(argv=None):
             print({key: value for key, value in judgement.items() if key != "photos"}, flush=True)
     jpeg = [judge_jpeg(photos, level) for level in JPEG_QUALITIES]
     results = compare(curves, jpeg)
-    verdict = judged(results, GATES)
     draw(args.picture, curves, jpeg)
-    record(
-        args.out,
-        command=module_command("benchmarks.reproduce.compression", argv),
+    report(
+        args.out, "benchmarks.reproduce.compression",
         seed=args.seed,
         protocol={
             "train": f"{len(source)} random 64x64 crops of {len(files) - len(held_out)} photos", "presets": presets,
@@ -181,14 +179,11 @@ def main(argv=None):
             "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
             "tuning": "widths, crops and rate of learning were set before; no choice was made by the held-out photos",
         },
-        seconds=time.perf_counter() - started,
+        started=started,
         results={**results, **curves, "jpeg": jpeg},
-        **verdict,
+        gates=GATES,
         train_seconds=round(train_seconds, 1),
     )  # fmt: skip
-    for key, value in results.items():
-        gate = f"   gate {verdict['gates'][key]}: {'met' if verdict['passed'][key] else 'MISSED'}" if key in GATES else ""
-        print(f"{key:44} {value}{gate}")
 
 
 if __name__ == "__main__":

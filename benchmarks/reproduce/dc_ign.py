@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import tfgen
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 from tfgen.sampling import save_png
 from trainers.train import TrainConfig, train
 
@@ -135,10 +135,8 @@ def main(argv=None):
         if args.picture and not prefix:
             picture(model, train_source, test_source, f"docs/images/dc_ign_{args.data}.png")
     results["train_seconds"] = train_seconds
-    verdict = judged(results, gates)
-    record(
-        args.out or f"benchmarks/reproduce/dc_ign_{args.data}.json",
-        command=module_command("benchmarks.reproduce.dc_ign", argv),
+    report(
+        args.out or f"benchmarks/reproduce/dc_ign_{args.data}.json", "benchmarks.reproduce.dc_ign",
         seed=args.seed,
         protocol={
             "presets": configs, "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
@@ -147,14 +145,11 @@ def main(argv=None):
             "training, to that in batches of the factor", "best_latent": "of all, found on train, scored on test",
             "tuning": TUNING[args.data],
         },
-        seconds=time.perf_counter() - started,
+        started=started,
         results=results,
-        **verdict,
+        gates=gates,
         paper="figures only",
     )  # fmt: skip
-    for name, value in results.items():
-        gate = f"   gate {verdict['gates'][name]}: {'met' if verdict['passed'][name] else 'MISSED'}" if name in gates else ""
-        print(f"{name:44} {value}{gate}")
 
 
 TUNING = {

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 import tfgen
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
@@ -91,10 +91,8 @@ def main():
         results[f"{kind}_over_pixels"] = results[f"dfc_{kind}"] / results[f"pixels_{kind}"]
     results["sharper_than_pixels"] = results["dfc_sharpness"] / results["pixels_sharpness"]
     results["classifier_accuracy"] = [classifier.accuracy for classifier in classifiers]
-    verdict = judged(results, GATES)
-    record(
-        args.out,
-        command=module_command("benchmarks.reproduce.dfc_vae"),
+    report(
+        args.out, "benchmarks.reproduce.dfc_vae",
         seed=args.seed,
         protocol={
             "presets": presets, "train": f"{source.name} {source.split}", "n_train": len(source),
@@ -104,14 +102,11 @@ def main():
             "classifiers": [classifier.weights_hash for classifier in classifiers],
             "tuning": "feature weight between 200 and 1,000, both tried for 200 steps on training images", "weights": "raw",
         },
-        seconds=time.perf_counter() - started,
+        started=started,
         results=results,
-        **verdict,
+        gates=GATES,
         paper="pictures alone",
     )  # fmt: skip
-    for name, value in results.items():
-        gate = f"   gate {verdict['gates'][name]}: {'met' if verdict['passed'][name] else 'MISSED'}" if name in GATES else ""
-        print(f"{name:32} {value}{gate}")
     if args.picture:  # rows: the images, the VAE of pixels, the DFC-VAE
         save_png("docs/images/dfc_vae.png", np.concatenate([part[:12] for part in (images, *drawn.values())]), columns=12,
                  scale=2)  # fmt: skip
