@@ -228,6 +228,12 @@ def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
 
     assert "holds no codec" in error("compress", photo, "--model", str(tmp_path))
     assert "not a readable image" in error("compress", str(file), "--model", run)
+    colour = tmp_path / "colour.png"
+    grey = np.zeros((4, 4, 3), np.uint8)
+    colour.write_bytes(tf.io.encode_png(grey).numpy())
+    assert cli.main(["compress", str(colour), "--model", run]) == 0  # grey in three channels
+    colour.write_bytes(tf.io.encode_png(grey + np.arange(3, dtype=np.uint8)).numpy())
+    assert "is in colour" in error("compress", str(colour), "--model", run)
     for content, message in ((whole[:-1], "truncated"), (whole[:-1] + b"\0\0", "damaged"), (b"nonsense", "not a tfgen"),
                              (b"", "not a tfgen"), (whole[:-1] + bytes([whole[-1] ^ 1]), "damaged")):  # fmt: skip
         file.write_bytes(content)

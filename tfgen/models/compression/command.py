@@ -18,7 +18,10 @@ OF_RUN = "codec-{step:08d}.npz"
 def compress(photo, out, model):
     """Writes the file of a photo; -> the lines that say what came out."""
     codec = codec_for_writing(model)
-    image = adapt_image(open_image(photo), channels=codec.channels)
+    image = open_image(photo)
+    if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
+        raise ValueError(f"{photo} is in colour, and {model} compresses grey images: what it makes would be grey.")
+    image = adapt_image(image, channels=codec.channels)
     data = codec.compress(image)
     out = pathlib.Path(out or pathlib.Path(photo).with_suffix(".tfgc"))
     _write(out, data)
