@@ -85,7 +85,7 @@ def main():
         seed=0,
         protocol={"image": SIZE, "rounds": args.rounds, "statistic": "median over rounds", "threads": THREADS,
                   "weights": "random, latents scaled to a standard deviation of 2"},
-        started=started,
+        seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
     )  # fmt: skip

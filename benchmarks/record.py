@@ -14,7 +14,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PACKAGES = {
@@ -39,17 +38,16 @@ def judged(results, gates):
             "passed": passed}  # fmt: skip
 
 
-def report(path, module, *, seed, started, protocol, results, gates, **extra):
+def report(path, module, *, seed, seconds, protocol, results, gates, **extra):
     """Prints every number of `results`, beside its gate where it has one, and writes the record; -> what `record` gives.
 
     Args:
       path: the JSON file, None for no record.
       module: whose `python -m` makes the measurement again.
-      started: `time.perf_counter()` at its beginning.
       gates: see `judged`.
-      seed, protocol, results, **extra: see `record`.
+      seed, seconds, protocol, results, **extra: see `record`.
     """
-    seconds, verdict = time.perf_counter() - started, judged(results, gates)
+    verdict = judged(results, gates)
     for name, value in results.items():
         verdicts = {None: "no number", True: "met", False: "MISSED"}
         gate = f"   gate {verdict['gates'][name]}: {verdicts[verdict['passed'][name]]}" if name in gates else ""

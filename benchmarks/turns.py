@@ -115,11 +115,12 @@ class Turns:
             "statistic": "median over rounds; ratios within a round",
             "threads": {"tensorflow_intra_op": THREADS, "tensorflow_inter_op": THREADS, "torch": THREADS},
         }  # fmt: skip
+        seconds = time.perf_counter() - self.started
         report(
             self.args.out,
             module,
             seed=0,
-            started=self.started,
+            seconds=seconds,
             protocol=protocol,
             results=results,
             gates=gates,

@@ -7,7 +7,6 @@ Settings are those of the presets; the step counts follow from the time that a r
 
 import sys
 
-from benchmarks.record import module_command
 from benchmarks.reproduce.common import adversarial, main
 
 _SCORE, _CLASSES, _FCD = "classifier_score", "num_classes", "frechet_classifier_distance"
@@ -35,7 +34,7 @@ if __name__ == "__main__":
     if name not in RUNS:
         raise SystemExit(f"Name a run: {', '.join(RUNS)}; received {name!r}.")
     preset, data, gates = RUNS[name]
-    command = module_command("benchmarks.reproduce.adversarial")
     several = {"seeds": (0, 1), "rank": _SCORE} if name in TWO_SEEDS else {}
     tuning = TUNING.get(name, "none")
-    main(name, preset, adversarial, gates, data=data, tuning=tuning, argv=sys.argv[2:], command=command, **several)
+    main(name, preset, adversarial, gates, data=data, tuning=tuning, argv=sys.argv[2:],
+         module="benchmarks.reproduce.adversarial", **several)  # fmt: skip

@@ -11,8 +11,7 @@ import argparse
 
 import numpy as np
 
-from benchmarks.record import module_command
-from benchmarks.reproduce.common import main
+from benchmarks.reproduce.common import in_parts, main
 from tfgen.metrics import codes_of, few_label_accuracy, hungarian_accuracy, k_means
 from tfgen.sampling import save_png
 
@@ -38,10 +37,6 @@ def pca_reconstructions(images, mean, components):
     return np.clip(flat @ components.T @ components + mean, 0.0, 1.0).reshape(images.shape)
 
 
-def reconstructions(model, images):
-    return np.concatenate([model.reconstruct(images[i : i + 500]) for i in range(0, len(images), 500)])
-
-
 def measure(model, train, test, seed):
     """Per-pixel errors of the test images, accuracy of clusters and of few labels; of codes and of pixels."""
     sets = {"train": train, "test": test}
@@ -50,7 +45,7 @@ def measure(model, train, test, seed):
     codes = {name: codes_of(model, values) for name, values in images.items()}
     pca = principal_components(images["train"], model.latent_dim)
     results = {
-        "mse": float(np.mean((reconstructions(model, images["test"]) - images["test"]) ** 2)),
+        "mse": float(np.mean((in_parts(model.reconstruct, images["test"]) - images["test"]) ** 2)),
         "pca_mse": float(np.mean((pca_reconstructions(images["test"], *pca) - images["test"]) ** 2)),
         "mean_image_mse": float(np.mean((images["train"].mean(axis=0) - images["test"]) ** 2)),
     }
@@ -103,5 +98,5 @@ if __name__ == "__main__":
     main(
         f"autoencoder_{args.data}", f"autoencoder/{args.data}", measured, GATES[args.data], data=args.data,
         tuning="training: none, settings given in advance; codes are whitened, not scaled alone, by digits' train split",
-        argv=rest, command=module_command("benchmarks.reproduce.autoencoder"),
+        argv=rest, module="benchmarks.reproduce.autoencoder",
     )  # fmt: skip

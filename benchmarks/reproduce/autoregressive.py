@@ -232,7 +232,7 @@ def main():
             "mixed_precision": run.mixed_precision,
             **({"note": run.note} if run.note else {}),
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results=results,
         gates=run.gates,
         paper=run.paper or preset.paper,

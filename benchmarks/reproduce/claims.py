@@ -23,6 +23,7 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import ROOT, judged, module_command, record
+from benchmarks.reproduce.common import train_seconds_of
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
@@ -161,7 +162,7 @@ def compare(args, presets, steps=None):
             judged = evaluator(result.model.sample(len(sources[1]), seed=seed).numpy(), weights="raw")
             protocol = judged.protocol.to_dict()
             keep = (_FCD, _SCORE, _CLASSES, "precision", "recall")
-            seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+            seconds = train_seconds_of(workdir)
             seeds.append({"seed": seed, "steps": result.step, "train_seconds": seconds,
                           **{key: judged.values[key] for key in keep}})  # fmt: skip
             print(name, seeds[-1])

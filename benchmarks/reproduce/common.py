@@ -9,12 +9,12 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import judged, module_command, record
+from benchmarks.record import report
 from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
 
-def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None, seeds=None, rank=None, **overrides):
+def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, **overrides):
     """Trains `preset`, measures, and writes `<out>`.
 
     With several seeds there is a run for each and one record of them all. Its results, to which the gates belong, are those
@@ -26,7 +26,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         gates: {result name: ("<=" or ">=", number)}.
         data: default of --data.
         tuning: how the settings were chosen, for the record.
-        command: the command line that the record names; None: `python -m benchmarks.reproduce.<name>` with its arguments.
+        module: that the recorded command runs; None: `benchmarks.reproduce.<name>`.
         seeds: None: the one of --seed; or the seeds of the runs.
         rank: with several seeds, the result by which they are compared; the highest is best.
         **overrides: of the preset.
@@ -55,9 +55,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         started = time.perf_counter()
         results, protocol = measure(result.model, train_source, test_source, seed)
         evaluation_seconds += time.perf_counter() - started
-        # From the making of the run folder to its last line: also right when only the evaluation is run again.
-        train_seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
-        runs[seed] = result.model, {"train_seconds": train_seconds, "steps": result.step, **results}
+        runs[seed] = result.model, {"train_seconds": train_seconds_of(workdir), "steps": result.step, **results}
     found = {seed: results for seed, (_, results) in runs.items()}
     train_seconds = sum(results["train_seconds"] for results in found.values())
     model, results = runs[seed if seeds is None else max(seeds, key=lambda seed: found[seed][rank])]
@@ -66,11 +64,9 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         median = {key: float(np.median([one[key] for one in found.values()])) for key in numbers}
         protocol = {"best_of_seeds": f"highest {rank}", **protocol}
         results = {**results, "median": median, "seeds": found}
-    verdict = judged(results, gates)
     resolved = config.resolve()
-    written = record(
-        args.out,
-        command=command or module_command(f"benchmarks.reproduce.{name}"),
+    report(
+        args.out, module or f"benchmarks.reproduce.{name}",
         seed=args.seed if seeds is None else list(seeds),
         protocol={
             "preset": resolved.config(), "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
@@ -79,16 +75,23 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, command=None,
         },
         seconds=train_seconds + evaluation_seconds,
         results=results,
-        **verdict,
+        gates=gates,
         evaluation_seconds=round(evaluation_seconds, 1),
         paper=resolved.paper,
     )  # fmt: skip
-    for key, value in written["results"].items():
-        print(
-            f"{key:32} {value}"
-            + (f"   gate {written['gates'][key]}: {'met' if verdict['passed'][key] else 'MISSED'}" if key in gates else "")
-        )
     return model
+
+
+def train_seconds_of(workdir):
+    """From the making of the run folder to its last line: also right when only the evaluation is run again."""
+    workdir = pathlib.Path(workdir)
+    return (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+
+
+def in_parts(function, *arrays, size=500):
+    """function(*arrays), at most `size` rows at a time, as one NumPy array."""
+    parts = range(0, len(arrays[0]), size)
+    return np.concatenate([np.asarray(function(*(array[i : i + size] for array in arrays))) for i in parts])
 
 
 def likelihood(binarization, k=500, elbo_samples=10):

@@ -20,6 +20,7 @@ from PIL import Image
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.reproduce.common import train_seconds_of
 from tfgen.metrics.similarity import ms_ssim
 from tfgen.models.compression import Codec
 from tfgen.models.compression.command import codec_for_writing
@@ -161,7 +162,7 @@ def main(argv=None):
             workdir = pathlib.Path(args.workdir) / f"compression-{name}-{weight}-{args.seed}"
             result = train(config, source, workdir)
             train_seconds += result.seconds
-            seconds = (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+            seconds = train_seconds_of(workdir)
             codec: Codec = codec_for_writing(workdir)
             judgement = {"lambda": weight, **judge_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
             curves[name].append(judgement)
@@ -179,7 +180,7 @@ def main(argv=None):
             "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
             "tuning": "widths, crops and rate of learning were set before; no choice was made by the held-out photos",
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results={**results, **curves, "jpeg": jpeg},
         gates=GATES,
         train_seconds=round(train_seconds, 1),

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.reproduce.common import train_seconds_of
 from tfgen.sampling import save_png
 from trainers.train import TrainConfig, train
 
@@ -127,8 +128,7 @@ def main(argv=None):
         )
         workdir = pathlib.Path(args.workdir) / f"dc_ign_{args.data}-{prefix or 'clamped_'}{args.seed}"
         model = train(config, train_source, workdir).model
-        # From the making of the run folder to its last line: also right when only the evaluation is run again.
-        train_seconds += (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
+        train_seconds += train_seconds_of(workdir)
         found = measure(model, train_source, test_source, follows)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
         configs[prefix or "clamped_"] = config.resolve().config()
@@ -145,7 +145,7 @@ def main(argv=None):
             "training, to that in batches of the factor", "best_latent": "of all, found on train, scored on test",
             "tuning": TUNING[args.data],
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results=results,
         gates=gates,
         paper="figures only",

@@ -17,6 +17,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.reproduce.common import in_parts, train_seconds_of
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
@@ -34,10 +35,6 @@ def feature_network(classifier):
     network = classifier.network
     maps = [layer.output for layer in network.layers if isinstance(layer, keras.layers.Activation)]
     return keras.Model(network.inputs[0], maps)
-
-
-def reconstructions(model, images):
-    return np.concatenate([model.reconstruct(images[i : i + 500]) for i in range(0, len(images), 500)])
 
 
 def feature_loss(model, images, others):
@@ -73,11 +70,10 @@ def main():
         )
         folder = workdir / f"dfc_vae-{name}-{args.seed}"
         models[name], presets[name] = train(config, source, folder).model, config.resolve().config()
-        seconds = (folder / "history.jsonl").stat().st_mtime - (folder / "config.json").stat().st_mtime
-        results[f"{name}_train_seconds"] = seconds
+        results[f"{name}_train_seconds"] = train_seconds_of(folder)
 
     images = np.concatenate([batch["image"] for batch in test.batches(1000)])
-    drawn = {name: reconstructions(model, images) for name, model in models.items()}
+    drawn = {name: in_parts(model.reconstruct, images) for name, model in models.items()}
     # Any model with the second classifier's features: its own weights are not used.
     judge = DFCVAE(image_shape=images.shape[1:], latent_dim=1, width=1, stages=1, features=other)
     real = sharpness(images)
@@ -102,7 +98,7 @@ def main():
             "classifiers": [classifier.weights_hash for classifier in classifiers],
             "tuning": "feature weight between 200 and 1,000, both tried for 200 steps on training images", "weights": "raw",
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
         paper="pictures alone",

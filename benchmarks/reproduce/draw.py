@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import module_command
 from benchmarks.reproduce.common import likelihood, main
 from tfgen.sampling import save_animation, save_png
 
@@ -79,7 +78,7 @@ if __name__ == "__main__":
     steps = {} if args.steps is None else {"steps": args.steps}
     model = main(
         name, preset, measure, gates, data=data, tuning=tuning, argv=rest,
-        command=module_command("benchmarks.reproduce.draw"), **steps,
+        module="benchmarks.reproduce.draw", **steps,
     )  # fmt: skip
     if args.picture:
         picture(model, name)

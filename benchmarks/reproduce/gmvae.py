@@ -103,7 +103,7 @@ def main():
             "used_clusters": f"clusters of at least {USED:.1%} of the test images",
             "accuracies": "exemplar: fitted on test, as the paper; hungarian, majority: fitted on train", "tuning": TUNING,
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results={**results, "seeds": found},
         gates=gates,
         paper=tfgen.presets.get("gmvae/mnist-16-clusters-1-samples-paper").paper if args.data == "mnist" else None,

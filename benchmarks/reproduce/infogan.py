@@ -10,7 +10,6 @@ import argparse
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.record import module_command
 from benchmarks.reproduce.common import adversarial, main
 from tfgen.metrics import hungarian_accuracy, majority_accuracy
 from tfgen.sampling import save_png
@@ -63,7 +62,7 @@ if __name__ == "__main__":
     name = f"infogan_{args.data}"
     best = main(
         name, preset, measure, {"hungarian_accuracy": (">=", gate)}, data=args.data, tuning="none", argv=rest,
-        command=module_command("benchmarks.reproduce.infogan"), seeds=(0, 1, 2), rank="hungarian_accuracy",
+        module="benchmarks.reproduce.infogan", seeds=(0, 1, 2), rank="hungarian_accuracy",
     )  # fmt: skip
     if args.picture:
         picture(best, f"docs/images/{name}.png")

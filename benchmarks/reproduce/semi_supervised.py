@@ -35,7 +35,7 @@ def mnist(argv):
         tuning="the published settings, but for scales of 1 (with those set by data: 22.3 % after 25,000 steps, the "
         "discriminator tells all images apart; chosen by the logits of the first 1,200 steps), rate and averaging "
         "for a short run",
-        argv=argv, command=module_command("benchmarks.reproduce.semi_supervised"),
+        argv=argv, module="benchmarks.reproduce.semi_supervised",
     )  # fmt: skip
 
 

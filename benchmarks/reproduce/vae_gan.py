@@ -17,6 +17,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.reproduce.common import in_parts
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.sampling import attribute_vector, save_png
 from trainers.train import TrainConfig, train
@@ -31,12 +32,6 @@ LAST = 0.3  # of the steps, in which the costs must be in balance
 GATES = {
     "lowest_cost": (">=", 0.2), "highest_cost": ("<=", 1.5), "dis_l_relative_to_vae": ("<=", 0.8), "flipped": (">=", 0.6),
 }  # fmt: skip
-
-
-def in_parts(function, *arrays, size=500):
-    """function(*parts) for parts of `size` rows, its results joined."""
-    parts = range(0, len(arrays[0]), size)
-    return np.concatenate([np.asarray(function(*(a[i : i + size] for a in arrays))) for i in parts])
 
 
 def balance(history):
@@ -128,7 +123,7 @@ def main():
             "flipped": "mean over ordered pairs of classes; 10,000 training codes, up to 100 test pictures of a class",
             "sharpness": "variance of the Laplacian, over that of the pictures", "tuning": TUNING,
         },
-        started=started,
+        seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
         paper="pictures alone",

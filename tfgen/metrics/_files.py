@@ -16,19 +16,6 @@ def default_cache() -> Path:
     return Path(os.environ.get("TFGEN_CACHE") or Path.home() / ".cache" / "tfgen")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes under a temporary name and moves into place, so that no reader ever sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def sha256(path) -> str:
     """Of a file's bytes; of a folder: over the names and bytes of all files in it, hidden ones left out."""
     path, digest = Path(path), hashlib.sha256()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfgen.metrics._files import write_whole
+from tfgen.files import write_whole
 
 _FORMAT = 1
 

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.files import write_whole
 from tfgen.metrics._checks import image_batch
-from tfgen.metrics._files import write_whole
 
 _FORMAT = 1
 FILE = "classifier.npz"

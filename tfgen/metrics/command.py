@@ -107,7 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args) -> int:
     """Runs the command; ValueError for anything wrong."""
     from tfgen import metrics
-    from tfgen.metrics._files import default_cache, write_whole
+    from tfgen.files import write_whole
+    from tfgen.metrics._files import default_cache
 
     _check(args)
     names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)

@@ -163,6 +163,12 @@ class GenerativeModel(keras.Model):
         """Whether the step that is being traced moves the averaged weights; not where it leaves the weights alone."""
         return True
 
+    def tracked(self, values):
+        """The running means after `values`, {name: scalar or [B]}: what `test_step` answers."""
+        for name, value in values.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
     def update(self, batch):
         """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}.
 
@@ -322,6 +328,14 @@ class GenerativeModel(keras.Model):
             "decode": (decode, {"latent": latent, **conditions}),
             "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
         }
+
+
+def mean_over_replicas(value):
+    """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
 def check_labels(labels, num_classes):

@@ -101,6 +101,11 @@ class Preset:
         return {**config, "model": self.model.__name__}
 
 
+def adam(learning_rate, **config):
+    """Compile arguments: Adam with a rate or a schedule such as those below; `config` of `keras.optimizers.Adam`."""
+    return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, **config}}}
+
+
 def cosine_decay(learning_rate, alpha=0.01):
     """Learning-rate spec that falls from `learning_rate` to `alpha` times it over all steps of the run."""
     return {

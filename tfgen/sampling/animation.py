@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import numpy as np
 
+from tfgen.files import write_whole
 from tfgen.metrics._checks import finite, image_batch
 from tfgen.sampling.grid import image_grid
 
@@ -64,16 +65,11 @@ def save_animation(
     steps = range(canvases.shape[1])
     frames = [frame(t, boxes) for t in steps] + [frame(-1, None)]
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        frames[0].save(
-            temporary, format="GIF", save_all=True, append_images=frames[1:], loop=0,
-            duration=[milliseconds] * len(steps) + [hold],
-        )  # fmt: skip
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    frames[0].save(
+        content, format="GIF", save_all=True, append_images=frames[1:], loop=0, duration=[milliseconds] * len(steps) + [hold]
+    )
+    write_whole(path, content.getvalue())
     return path
 
 

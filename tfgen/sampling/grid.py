@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
+from tfgen.files import write_whole
 from tfgen.metrics._checks import image_batch
 
 
@@ -57,11 +58,7 @@ def save_png(path, images, columns: int | None = None, scale: int = 1, **options
         raise ValueError(f"a PNG has 1, 3 or 4 channels; received {grid.shape[-1]}")
     pixels = np.rint(grid * 255.0).astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(temporary, format="PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(content, format="PNG")
+    write_whole(path, content.getvalue())
     return path

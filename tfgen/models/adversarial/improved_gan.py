@@ -37,7 +37,7 @@ from tfgen import losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
-from tfgen.models.base import check_labels
+from tfgen.models.base import check_labels, mean_over_replicas
 from tfgen.models.preset import Preset, held_decay
 
 
@@ -239,11 +239,7 @@ def _copies(variables):
 
 def _global_mean(features):
     """Mean over the global batch, [1, F]: feature matching is no mean over examples, so replicas must share theirs."""
-    mean = tf.reduce_mean(features, axis=0, keepdims=True)
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return mean
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+    return mean_over_replicas(tf.reduce_mean(features, axis=0, keepdims=True))
 
 
 def _adam(learning_rate, beta_1=0.5, epsilon=1e-4):

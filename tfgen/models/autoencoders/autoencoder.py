@@ -24,9 +24,8 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
-from tfgen.models.autoencoders.vae import adam
 from tfgen.models.base import GenerativeModel
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 layers = keras.layers
 
@@ -120,9 +119,7 @@ class Autoencoder(GenerativeModel):
 
     def test_step(self, data):
         losses, _ = self.losses_and_codes(self.as_batch(data)["image"])
-        for name, value in losses.items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked(losses)
 
     def signatures(self):
         image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}

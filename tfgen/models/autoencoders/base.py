@@ -12,8 +12,8 @@ tfd = tfp.distributions
 class AutoencodingModel(GenerativeModel):
     """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
 
-    A subclass sets `latent_dim` and implements `encode(x) -> q(z|x)`, a TensorFlow Probability distribution with event
-    shape [latent_dim], and `decode_images(z)`.
+    A subclass sets `latent_dim`, has a network `encoder` or its own `encode(x) -> q(z|x)`, a TensorFlow Probability
+    distribution with event shape [latent_dim], and implements `decode_images(z)`.
     """
 
     @property
@@ -27,8 +27,12 @@ class AutoencodingModel(GenerativeModel):
         return self.latent_dim
 
     def encode(self, images, training=False):
-        """q(z|x): a distribution with batch shape [B] and event shape [latent_dim]."""
-        raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
+        """q(z|x): a distribution with batch shape [B] and event shape [latent_dim].
+
+        Here N(mean, diag) with the mean and ln variance that a network `self.encoder` gives, [B, 2 latent_dim].
+        """
+        mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
+        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
 
     def call(self, images, training=False):
         return self.reconstruct(images)
@@ -51,6 +55,18 @@ class AutoencodingModel(GenerativeModel):
             return {"image": self.reconstruct(image)}
 
         return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+
+
+def pixels_of(outputs, likelihood, levels):
+    """p(x|z) of a decoder's outputs: "bernoulli" of logits [..., H, W, C], or "gaussian" of [..., H, W, 2C].
+
+    The Gaussian has means in (0, 1), and deviations of at least one of `levels` grey levels: on quantised images its
+    likelihood has no maximum otherwise.
+    """
+    if likelihood == "bernoulli":
+        return tfd.Independent(tfd.Bernoulli(logits=outputs, dtype=tf.float32), 3)
+    mean, raw = tf.split(outputs, 2, axis=-1)
+    return tfd.Independent(tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / levels), 3)
 
 
 class LatentVariableModel(AutoencodingModel):
@@ -103,9 +119,7 @@ class LatentVariableModel(AutoencodingModel):
         images = self.as_batch(data)["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
-        for name, value in (("loss", kl - log_likelihood), ("reconstruction", -log_likelihood), ("kl", kl)):
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked({"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl})
 
     def elbo(self, images, *, seed=0):
         """One-sample estimate of the evidence lower bound, nats per image.

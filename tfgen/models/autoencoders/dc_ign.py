@@ -35,7 +35,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.base import mean_over_replicas
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -124,10 +125,6 @@ class DCIGN(LatentVariableModel):
         self.encoder.build((None, *self.image_shape))
         self.decoder.build((None, self.latent_dim))
         self.built = True
-
-    def encode(self, images, training=False):
-        mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
-        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
 
     def decode(self, latents, training=False):
         lead = tf.shape(latents)[:-1]
@@ -261,22 +258,17 @@ def _mean_and_first(latents):
     """The mean and the first row, each [1, Z], of the whole batch, of which a replica holds a part."""
     mean, first = tf.reduce_mean(latents, axis=0, keepdims=True), latents[:1]
     context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return mean, first
-    own = tf.cast(tf.equal(tf.convert_to_tensor(context.replica_id_in_sync_group), 0), latents.dtype)
-    reduce = context.all_reduce
-    return reduce(tf.distribute.ReduceOp.MEAN, mean), reduce(tf.distribute.ReduceOp.SUM, own * first)
-
-
-def _adam(learning_rate, **config):
-    return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, **config}}}
+    if context is not None and context.num_replicas_in_sync > 1:  # only the first replica's counts
+        own = tf.cast(tf.equal(tf.convert_to_tensor(context.replica_id_in_sync_group), 0), latents.dtype)
+        first = context.num_replicas_in_sync * own * first
+    return mean_over_replicas(mean), mean_over_replicas(first)
 
 
 # The update rule of the released code is Adam's, with these decays; 5,000 batches are its epoch.
 _PAPER = {
     "batch_size": 20,
     "steps": 500_000,
-    "compile_args": _adam(5e-4, beta_1=0.9, beta_2=0.99, epsilon=1e-4),
+    "compile_args": adam(5e-4, beta_1=0.9, beta_2=0.99, epsilon=1e-4),
     "paper": "figures only: inferred against true pose and light",
 }
 # With 22 times fewer pixels than in the paper, this weight of KL keeps the balance. Invariance: with weights .1, 1 and 5 the
@@ -311,7 +303,7 @@ PRESETS = [
         source="the paper's kind of network for 32x32 pixels; for 5 minutes on two cores",
         batch_size=20,
         steps=18_000,
-        compile_args=_adam(cosine_decay(2e-3)),
+        compile_args=adam(cosine_decay(2e-3)),
     ),
     Preset(
         "dc-ign/coil20",
@@ -321,6 +313,6 @@ PRESETS = [
         source="the network of dc-ign/rendered-shapes on real turntables",
         batch_size=20,
         steps=12_000,
-        compile_args=_adam(cosine_decay(2e-3)),
+        compile_args=adam(cosine_decay(2e-3)),
     ),
 ]

@@ -32,8 +32,7 @@ import tensorflow_probability as tfp
 
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.autoencoders.vae import adam
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -116,10 +115,6 @@ class DFCVAE(AutoencodingModel):
         fixed = {id(v) for v in network.variables} if network else ()
         return [v for v in super().ema_variables() if id(v) not in fixed]
 
-    def encode(self, images, training=False):
-        mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
-        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
-
     def decode(self, latents, training=False):
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
         return tf.cast(self.decoder(latents, training=training), tf.float32)
@@ -162,9 +157,7 @@ class DFCVAE(AutoencodingModel):
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
-        for name, value in self.terms(images, self.noise([self.latent_dim], tf.shape(images)[0], stream=1)).items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked(self.terms(images, self.noise([self.latent_dim], tf.shape(images)[0], stream=1)))
 
 
 def _networks(image_shape, latent_dim, width, stages, dtype):

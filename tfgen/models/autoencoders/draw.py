@@ -32,7 +32,7 @@ import tensorflow_probability as tfp
 from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -244,8 +244,7 @@ def recur(step, inputs, state, shapes):
 
 
 def _adam(learning_rate):
-    config = {"learning_rate": learning_rate, "clipnorm": 5.0}
-    return {"optimizer": {"class_name": "Adam", "config": config}}
+    return adam(learning_rate, clipnorm=5.0)
 
 
 _PAPER = "; Adam is the paper's, its rate (3e-4), the clipping and the batch size are not in it"

@@ -35,9 +35,9 @@ import tensorflow_probability as tfp
 
 from tfgen import random
 from tfgen.layers import BatchNormalization
-from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.autoencoders.vae import adam
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
+from tfgen.models.base import mean_over_replicas
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -141,12 +141,7 @@ class GMVAE(LatentVariableModel):
         flat = tf.reshape(latents, [-1, self.latent_dim])
         out = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(...), H, W, C or 2C]
         out = tf.reshape(out, tf.concat([tf.shape(latents)[:-1], out.shape[1:]], axis=0))
-        if self.likelihood == "bernoulli":
-            pixels = tfd.Bernoulli(logits=out, dtype=tf.float32)
-        else:
-            mean, raw = tf.split(out, 2, axis=-1)
-            pixels = tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / self.levels)
-        return tfd.Independent(pixels, 3)
+        return pixels_of(out, self.likelihood, self.levels)
 
     # ---- bounds
 
@@ -195,18 +190,14 @@ class GMVAE(LatentVariableModel):
 
         Where the replicas' means are on both sides of free_bits, it is their mean that decides, as on one device.
         """
-        everyone, context = tf.stop_gradient(z_kl), tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
-            everyone = context.all_reduce(tf.distribute.ReduceOp.MEAN, everyone)
+        everyone = mean_over_replicas(tf.stop_gradient(z_kl))
         return tf.where(everyone > self.free_bits, z_kl, self.free_bits)
 
     def test_step(self, data):
         """Minus the bound, without free bits, and its terms."""
         images = self.as_batch(data)["image"]
         terms = self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
-        for name, value in {"loss": tf.add_n(list(terms.values())), **terms}.items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked({"loss": tf.add_n(list(terms.values())), **terms})
 
     def importance(self, images):
         q_x, q_w = self.posteriors(images)

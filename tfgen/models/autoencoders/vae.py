@@ -24,8 +24,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.distributions import DiscretizedLogistic
-from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.preset import Preset, cosine_decay
+from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
+from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -88,23 +88,15 @@ class VAE(LatentVariableModel):
             )
         self.built = True
 
-    def encode(self, images, training=False):
-        mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
-        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
-
     def decode(self, latents, training=False):
         lead = tf.shape(latents)[:-1]  # [B], or [chunk, B] for importance samples
         flat = tf.reshape(latents, [-1, self.latent_dim])
         out = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(lead), H, W, C or 2C]
         out = tf.reshape(out, tf.concat([lead, [*self.image_shape[:2], out.shape[-1]]], axis=0))
-        if self.likelihood == "bernoulli":
-            pixels = tfd.Bernoulli(logits=out, dtype=tf.float32)
-        elif self.likelihood == "gaussian":
-            mean, raw = tf.split(out, 2, axis=-1)
-            pixels = tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / self.levels)
-        else:
-            pixels = DiscretizedLogistic(tf.sigmoid(out), tf.convert_to_tensor(self.log_scale), levels=self.levels)
-        return tfd.Independent(pixels, 3)
+        if self.likelihood != "discretized_logistic":
+            return pixels_of(out, self.likelihood, self.levels)
+        log_scale = tf.convert_to_tensor(self.log_scale)
+        return tfd.Independent(DiscretizedLogistic(tf.sigmoid(out), log_scale, levels=self.levels), 3)
 
 
 def _mlp(image_shape, latent_dim, hidden, activation, out_channels, dtype):
@@ -158,10 +150,6 @@ def _conv(image_shape, latent_dim, hidden, activation, out_channels, dtype):
         name="decoder",
     )
     return encoder, decoder
-
-
-def adam(learning_rate):
-    return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate}}}
 
 
 _ADAGRAD = {"optimizer": {"class_name": "Adagrad", "config": {"learning_rate": 0.02, "initial_accumulator_value": 0.1}}}

@@ -36,6 +36,7 @@ import tensorflow_probability as tfp
 
 from tfgen.models.adversarial.networks.common import batch_norm
 from tfgen.models.autoencoders.base import AutoencodingModel
+from tfgen.models.base import mean_over_replicas
 from tfgen.models.preset import Preset
 
 tfd = tfp.distributions
@@ -112,9 +113,7 @@ class VAEGAN(AutoencodingModel):
 
     def encode(self, images, training=False):
         """q(z|x) of images [B, H, W, C] in [0, 1]: a distribution with batch shape [B] and event shape [latent_dim]."""
-        outputs = tf.cast(self.encoder(2.0 * images - 1.0, training=training), tf.float32)
-        mean, log_variance = tf.split(outputs, 2, axis=-1)
-        return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
+        return super().encode(2.0 * images - 1.0, training)
 
     def decode_raw(self, latents, training=False):
         """The decoder's own output, float32 [B, H, W, C] in [-1, 1]."""
@@ -210,7 +209,8 @@ class VAEGAN(AutoencodingModel):
             tape.watch([v.value for _, variables in groups for v in variables])
             logs = self.losses_of(*self.terms(images, noise, prior))
         # Replicas must decide alike.
-        decoder_turn, discriminator_turn = self.turns(*replicas.all_reduce("MEAN", [logs["real_cost"], logs["fake_cost"]]))
+        costs = [mean_over_replicas(logs[name]) for name in ("real_cost", "fake_cost")]
+        decoder_turn, discriminator_turn = self.turns(*costs)
         turns = {"encoder": None, "decoder": decoder_turn, "discriminator": discriminator_turn}
         # As in `GenerativeModel.apply_gradients`: the mean over the global batch, and updates that wait for all losses.
         sum_of_losses = tf.add_n([logs[f"{name}_loss"] for name in turns])

@@ -131,9 +131,7 @@ class AutoregressiveModel(GenerativeModel):
         return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
 
     def test_step(self, data):
-        for name, value in self.nll_of(self.as_batch(data), training=False).items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked(self.nll_of(self.as_batch(data), training=False))
 
     def default_optimizer(self):
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)

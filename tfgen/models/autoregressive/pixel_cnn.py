@@ -22,6 +22,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers.causal import CausalConv2D
+from tfgen.models import preset
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.preset import Preset, cosine_decay
 
@@ -113,7 +114,7 @@ def check_network(image_shape, *, kernel_size, first_kernel_size, **counts):
 
 
 def adam(learning_rate, clip=1.0):
-    return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, "global_clipnorm": clip}}}
+    return preset.adam(learning_rate, global_clipnorm=clip)
 
 
 def rmsprop(learning_rate):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.models.base import GenerativeModel
 from tfgen.models.compression.codec import Codec
-from tfgen.models.preset import cosine_decay
+from tfgen.models.preset import adam, cosine_decay
 
 
 class CompressionModel(GenerativeModel):
@@ -145,9 +145,7 @@ class CompressionModel(GenerativeModel):
 
     def test_step(self, data):
         losses = self.losses_of(self.as_batch(data)["image"], lambda values, stream: tf.round(values))
-        for name, value in losses.items():
-            self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return self.tracked(losses)
 
     # ---- sampling and export
 
@@ -190,5 +188,4 @@ def bits_of(log_prob):
 
 def adam_decay(learning_rate):
     """Compile arguments of a short run: Adam with cosine decay, and a bound on what one step may do."""
-    config = {"learning_rate": cosine_decay(learning_rate), "global_clipnorm": 1.0}
-    return {"optimizer": {"class_name": "Adam", "config": config}}
+    return adam(cosine_decay(learning_rate), global_clipnorm=1.0)

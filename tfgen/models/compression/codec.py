@@ -7,8 +7,8 @@ kernels adds up in another order, a pixel may differ by one grey level.
 """
 
 import hashlib
+import io
 import json
-import os
 import pathlib
 import zipfile
 import zlib
@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
+from tfgen.files import write_whole
 from tfgen.models.compression import container
 from tfgen.models.compression.entropy import LARGEST
 
@@ -124,13 +125,9 @@ class Codec:
     def save(self, path):
         """Writes the codec to one file, complete once it has its name; -> its path."""
         path = pathlib.Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        try:
-            np.savez_compressed(temporary, **self._stored())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        content = io.BytesIO()
+        np.savez_compressed(content, **self._stored())
+        write_whole(path, content.getvalue())
         return path
 
     @classmethod

@@ -7,6 +7,7 @@ import re
 
 from tfgen.data.decode import adapt_image, open_image
 from tfgen.export import METADATA
+from tfgen.files import write_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
 
@@ -24,7 +25,7 @@ def compress(photo, out, model):
     image = adapt_image(image, channels=codec.channels)
     data = codec.compress(image)
     out = pathlib.Path(out or pathlib.Path(photo).with_suffix(".tfgc"))
-    _write(out, data)
+    write_whole(out, data)
     height, width, _ = image.shape
     return (
         f"{out}: {len(data)} bytes, {8 * len(data) / (height * width):.3f} bits per pixel ({width}x{height}); "
@@ -93,13 +94,3 @@ def _stored(path):
             "`tfgen compress` makes one, a folder of `tfgen export`, or a codec file."
         )
     return sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", str(p.relative_to(path)))])
-
-
-def _write(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
