@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.distributions.fixed_event import FixedEvent
+
 tfd = tfp.distributions
 
 
@@ -25,7 +27,7 @@ def level_log_prob(level, loc, inverse_scale, levels):
     return tf.where(level <= 0, first, tf.where(level >= levels - 1, last, inner))
 
 
-class DiscretizedLogistic(tfd.Distribution):
+class DiscretizedLogistic(FixedEvent):
     """A logistic density integrated over `levels` bins of [0, 1].
 
     With x = i / (levels - 1) and bins of width w = 1 / (levels - 1) centred on x:
@@ -49,25 +51,12 @@ class DiscretizedLogistic(tfd.Distribution):
         self.loc = tf.convert_to_tensor(loc, tf.float32)
         self.log_scale = tf.convert_to_tensor(log_scale, tf.float32)
         self.levels = int(levels)
-        super().__init__(
-            dtype=tf.float32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(parameters, name, validate_args=validate_args)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         properties = tfp.util.ParameterProperties
         return {"loc": properties(), "log_scale": properties()}
-
-    def _event_shape(self):
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
 
     def _log_prob(self, x):
         top = self.levels - 1

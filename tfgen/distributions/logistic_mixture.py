@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.distributions.discretized_logistic import level_log_prob
+from tfgen.distributions.fixed_event import FixedEvent
 
 tfd = tfp.distributions
 
@@ -117,7 +118,7 @@ class LogisticMixturePixels:
         return loc[..., c] + tf.reduce_sum(coupling[..., first : first + c] * x[..., :c], axis=-1)
 
 
-class LogisticMixture(tfd.Distribution):
+class LogisticMixture(FixedEvent):
     """The distribution of a pixel, event shape [C], whose values are levels; see `LogisticMixturePixels`.
 
     Args:
@@ -129,24 +130,11 @@ class LogisticMixture(tfd.Distribution):
         parameters = dict(locals())
         self.outputs = tf.convert_to_tensor(outputs, tf.float32)
         self.likelihood = likelihood
-        super().__init__(
-            dtype=tf.float32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(parameters, name, event=[likelihood.channels], validate_args=validate_args)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {"outputs": tfp.util.ParameterProperties(event_ndims=1)}
-
-    def _event_shape(self):
-        return tf.TensorShape([self.likelihood.channels])
-
-    def _event_shape_tensor(self):
-        return tf.constant([self.likelihood.channels], tf.int32)
 
     def _log_prob(self, levels):
         return self.likelihood.log_prob(self.outputs, levels)

@@ -11,6 +11,8 @@ So the rate under noise, which has gradients, stands for the length of the code.
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.distributions.fixed_event import FixedEvent
+
 tfd = tfp.distributions
 
 
@@ -25,7 +27,7 @@ def logistic_mass(lower, upper):
     return -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + tfp.math.log1mexp(upper - lower)
 
 
-class NoisyNormal(tfd.Distribution):
+class NoisyNormal(FixedEvent):
     """N(0, scale^2) convolved with a unit box (Balle et al. 2018, arXiv:1802.01436, eq. 7 and 8).
 
     Args:
@@ -35,24 +37,11 @@ class NoisyNormal(tfd.Distribution):
     def __init__(self, scale, validate_args=False, name="NoisyNormal"):
         parameters = dict(locals())
         self.scale = tf.convert_to_tensor(scale, tf.float32)
-        super().__init__(
-            dtype=tf.float32,
-            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(parameters, name, reparameterized=True, validate_args=validate_args)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {"scale": tfp.util.ParameterProperties()}
-
-    def _event_shape(self):
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self):
-        return tf.constant([], tf.int32)
 
     def _log_prob(self, value):
         # By symmetry on the side of the small tail, where the cumulatives are small and their logarithms exact.
