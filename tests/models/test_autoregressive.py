@@ -190,7 +190,7 @@ def test_labels_are_needed_and_checked():
     model = build("gated-classes", "grey")
     with pytest.raises(ValueError, match="labels, int"):
         model.log_prob(images(model, 1))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Labels must lie in \[0, 3\)"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must lie in \[0, 3\)"):
         model.log_prob(images(model, 1), labels=[3])
     model.compile()
     with pytest.raises(ValueError, match="needs `label`"):

@@ -355,8 +355,8 @@ def test_bad_arguments(bad, message):
     ("bad", "message"),
     [
         ({"label": None}, "needs `label` in its batches; received the fields"),
-        ({"label": np.array([0, 1, 2, -1, 0, 0])}, r"Labels must lie in \[0, 3\)"),
-        ({"label": np.array([0, 1, 2, 3, 0, 0])}, r"Labels must lie in \[0, 3\)"),
+        ({"label": np.array([0, 1, 2, -1, 0, 0])}, r"labels must lie in \[0, 3\)"),
+        ({"label": np.array([0, 1, 2, 3, 0, 0])}, r"labels must lie in \[0, 3\)"),
         ({"label": np.zeros(6, "float32")}, "labels must be integers"),
         ({"unlabelled": images(6, shape=(8, 8, 3))}, "made for images"),
         ({"unlabelled": 255 * images(6)}, "must lie in"),

@@ -338,15 +338,16 @@ def mean_over_replicas(value):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
-def check_labels(labels, num_classes):
+def check_labels(labels, num_classes, name="labels"):
     """Integer labels [B] as a tensor; ValueError for another dtype or rank, an error at run time for one out of range."""
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
-        raise ValueError(f"labels must be integers [B]; received {labels.dtype.name} {labels.shape}.")
+        raise ValueError(f"{name} must be integers [B]; received {labels.dtype.name} {labels.shape}.")
     in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
-    message = f"Labels must lie in [0, {num_classes}); received a range of"
-    tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])
-    return labels
+    message = f"{name} must lie in [0, {num_classes}); received a range of"
+    # What uses them waits for the check: a gather would otherwise race it to an error of its own.
+    with tf.control_dependencies([tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])]):
+        return tf.identity(labels)
 
 
 def parse_features(examples, specs):

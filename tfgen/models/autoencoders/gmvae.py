@@ -36,7 +36,7 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.base import mean_over_replicas
+from tfgen.models.base import check_labels, mean_over_replicas
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -252,7 +252,11 @@ class GMVAE(LatentVariableModel):
         if clusters is None:
             clusters = tf.cast(random.uniform(random.fold(key, 0), 1)[:, 0] * self.num_clusters, tf.int32)
         else:
-            clusters = self._check_clusters(clusters, key)
+            clusters = check_labels(clusters, self.num_clusters, "clusters")
+            if not clusters.shape.is_compatible_with(key.shape):
+                raise ValueError(
+                    f"clusters and seeds must be of one length; received {clusters.shape[0]} and {key.shape[0]}."
+                )
         each = self.components(random.normal(random.fold(key, 1), self.style_dim))
         mean, stddev = (tf.gather(values, clusters, batch_dims=1) for values in (each.mean(), each.stddev()))
         return mean + stddev * random.normal(random.fold(key, 2), self.latent_dim)
@@ -272,17 +276,6 @@ class GMVAE(LatentVariableModel):
         """
         rows = [self.sample(columns, seed=seed, clusters=tf.fill([columns], k)) for k in range(self.num_clusters)]
         return tf.stack(rows)
-
-    def _check_clusters(self, clusters, seeds):
-        clusters = tf.convert_to_tensor(clusters)
-        if not clusters.dtype.is_integer or clusters.shape.rank != 1:
-            raise ValueError(f"clusters must be integers [B]; received {clusters.dtype.name} {clusters.shape}.")
-        if not clusters.shape.is_compatible_with(seeds.shape):
-            raise ValueError(f"clusters and seeds must be of one length; received {clusters.shape[0]} and {seeds.shape[0]}.")
-        in_range = tf.reduce_all((clusters >= 0) & (clusters < self.num_clusters))
-        message = f"clusters must lie in [0, {self.num_clusters}); received a range of"
-        tf.debugging.Assert(in_range, [message, tf.reduce_min(clusters), tf.reduce_max(clusters)])
-        return clusters
 
     # ---- export
 
