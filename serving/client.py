@@ -151,6 +151,25 @@ class Client:
             raise ValueError(f"One seed for each image is needed; received {len(inputs['seeds'])} for {len(images)} images.")
         return self._call("complete", "image", _with_labels(inputs, labels), timeout)
 
+    def predict(self, signature, inputs, outputs, *, timeout=None):
+        """Any signature of the model: a list of arrays [n, ...], one for each name in `outputs`.
+
+            canvases, boxes = client.predict("canvases", {"seeds": [1, 2, 3]}, ["canvas", "boxes"])  # DRAW
+
+        Args:
+            signature: its name; those of each model are in the README.
+            inputs: {name: array [n, ...]}, one row for each of n >= 1 questions, of the dtypes of the signature.
+            outputs: names, at least one. Over REST, which has no types, the arrays are float32.
+        """
+        inputs, outputs = {name: np.asarray(value) for name, value in inputs.items()}, list(outputs)
+        shapes = {name: value.shape for name, value in inputs.items()}
+        rows = {shape[:1] for shape in shapes.values()}
+        if len(rows) != 1 or rows & {(), (0,)}:
+            raise ValueError(f"inputs must be arrays with the same number of rows, at least one; received {shapes}.")
+        if not outputs or not all(isinstance(name, str) for name in outputs):
+            raise ValueError(f"outputs must be a list of names; received {outputs!r}.")
+        return self._predict(signature, outputs, inputs, timeout)
+
     def interpolate(self, seed_a, seed_b, steps=9, *, rule="lerp", label=None, timeout=None):
         """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
 
@@ -163,10 +182,10 @@ class Client:
         ends = _seeds([seed_a, seed_b])
 
         def work(ask):
-            a, b = ask("latents", "latent", ends)
+            ((a, b),) = ask("latents", ["latent"], ends)
             path = latent_path(a, b, steps, rule=rule)
             labels = None if label is None else [label] * len(path)
-            return ask("decode", "image", _decode_inputs(path, labels))
+            return ask("decode", ["image"], _decode_inputs(path, labels))[0]
 
         return self._consistently(work, timeout, requests=2)
 
@@ -191,8 +210,13 @@ class Client:
         return time.monotonic() + (self._timeout if timeout is None else _positive(timeout))
 
     def _call(self, signature, output, inputs, timeout):
+        return self._predict(signature, [output], inputs, timeout)[0]
+
+    def _predict(self, signature, outputs, inputs, timeout):
         rows = len(next(iter(inputs.values())))
-        return self._consistently(lambda ask: ask(signature, output, inputs), timeout, requests=-(-rows // self._batch_size))
+        return self._consistently(
+            lambda ask: ask(signature, outputs, inputs), timeout, requests=-(-rows // self._batch_size)
+        )
 
     def _consistently(self, work, timeout, requests):
         """work(ask) with one version of the model behind all its requests."""
@@ -208,20 +232,19 @@ class Client:
                 if error.code is not _Code.NOT_FOUND or attempt == _VERSION_CHANGES - 1:
                     raise
 
-    def _ask(self, signature, output, inputs, choice, deadline):
+    def _ask(self, signature, outputs, inputs, choice, deadline):
         rows, size = len(next(iter(inputs.values()))), self._batch_size
         chunks = []
         for i in range(0, rows, size):
             part = {name: value[i : i + size] for name, value in inputs.items()}
             chunk = self._retried(
-                lambda left, part=part: self._transport.predict(signature, output, part, choice, left), deadline
+                lambda left, part=part: self._transport.predict(signature, outputs, part, choice, left), deadline
             )
-            if len(chunk) != len(part[next(iter(part))]):
-                raise ServingError(
-                    _Code.INTERNAL, f"{signature} answered {len(part[next(iter(part))])} rows with {len(chunk)}"
-                )
+            for values in chunk:
+                if len(values) != min(size, rows - i):
+                    raise ServingError(_Code.INTERNAL, f"{signature} answered {min(size, rows - i)} rows with {len(values)}")
             chunks.append(chunk)
-        return np.concatenate(chunks)
+        return [np.concatenate(values) for values in zip(*chunks, strict=True)]
 
     def _resolve(self, deadline):
         return self._retried(lambda left: self._transport.version(self._choice, left), deadline)
@@ -294,7 +317,7 @@ def _with_labels(inputs, labels):
     return {**inputs, "labels": labels}
 
 
-# ---- transports: predict(signature, output, inputs, choice, seconds) -> ndarray, version(choice, seconds) -> int
+# ---- transports: predict(signature, outputs, inputs, choice, seconds) -> [ndarray], version(choice, seconds) -> int
 
 
 class _Grpc:
@@ -321,19 +344,18 @@ class _Grpc:
     def close(self):
         self._channel.close()
 
-    def predict(self, signature, output, inputs, choice, seconds):
+    def predict(self, signature, outputs, inputs, choice, seconds):
         import tensorflow as tf
 
         from serving.server import tensors  # tf.make_ndarray takes 10 times as long for the values of a reply
 
-        request = self._predict_pb2.PredictRequest(model_spec=self._spec(choice), output_filter=[output])
+        request = self._predict_pb2.PredictRequest(model_spec=self._spec(choice), output_filter=outputs)
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         reply = self._run(self._stub.Predict, request, seconds)
-        if output not in reply.outputs:
-            raise ServingError(_Code.INTERNAL, f"The reply has no output {output!r}; it has {sorted(reply.outputs)}")
-        return tensors.decode(reply.outputs[output], output, _ANY_SIZE)
+        _require(outputs, reply.outputs)
+        return [tensors.decode(reply.outputs[name], name, _ANY_SIZE) for name in outputs]
 
     def version(self, choice, seconds):
         request = self._metadata_pb2.GetModelMetadataRequest(model_spec=self._spec(choice), metadata_field=["signature_def"])
@@ -366,21 +388,16 @@ class _Rest:
     def close(self):
         self._client.close()
 
-    def predict(self, signature, output, inputs, choice, seconds):
+    def predict(self, signature, outputs, inputs, choice, seconds):
         body = _json_bytes({"signature_name": signature, "inputs": inputs})
         reply = self._run("POST", f"{self._path(choice)}:predict", seconds, body)
         if "outputs" not in reply:
             raise ServingError(_Code.INTERNAL, f"The reply has no 'outputs'; it has {sorted(reply)}")
-        value = reply["outputs"]
-        if isinstance(value, dict):  # several outputs; a single one comes without its name
-            if output not in value:
-                raise ServingError(_Code.INTERNAL, f"The reply has no output {output!r}; it has {sorted(value)}")
-            value = value[output]
-        if output.endswith("_bytes"):
-            array = np.empty(len(value), object)
-            array[:] = [base64.b64decode(row["b64"]) for row in value]
-            return array
-        return np.asarray(value, np.float32)
+        found = reply["outputs"]
+        if not isinstance(found, dict):  # a single output comes without its name
+            found = {outputs[0]: found}
+        _require(outputs, found)
+        return [_rest_array(name, found[name]) for name in outputs]
 
     def version(self, choice, seconds):
         return int(self._run("GET", f"{self._path(choice)}/metadata", seconds)["model_spec"]["version"])
@@ -415,6 +432,20 @@ class _Rest:
         if not isinstance(parsed, dict):
             raise ServingError(_Code.INTERNAL, f"The reply of {self.target} is no JSON object: {_error_text(content)}")
         return parsed
+
+
+def _require(outputs, found):
+    for name in outputs:
+        if name not in found:
+            raise ServingError(_Code.INTERNAL, f"The reply has no output {name!r}; it has {sorted(found)}")
+
+
+def _rest_array(name, value):
+    if not name.endswith("_bytes"):
+        return np.asarray(value, np.float32)
+    array = np.empty(len(value), object)
+    array[:] = [base64.b64decode(row["b64"]) for row in value]
+    return array
 
 
 def _json_bytes(value):

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from serving.client import Client, ServingError
 from serving.server import main as server_main
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, VAE, GatedPixelCNN, InfoGAN
+from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, InfoGAN
 from tfgen.sampling import latent_path
 
 Code = grpc.StatusCode
@@ -30,14 +30,15 @@ SEEDS = [5, 0, -3, 2**40]
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """{name: (base path, signatures)}: a VAE with two versions, conditional DCGAN and PixelCNN, InfoGAN."""
+    """{name: (base path, signatures)}: a VAE with two versions, conditional DCGAN and PixelCNN, InfoGAN, DRAW."""
     root = tmp_path_factory.mktemp("models")
     vae = VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,))
     gan = DCGAN(image_shape=(8, 8, 3), latent_dim=4, width=4, stages=1, num_classes=3)
     pixels = GatedPixelCNN(image_shape=(6, 5, 1), levels=4, num_classes=3, width=4, depth=1, first_kernel_size=3)
     codes = InfoGAN(image_shape=(8, 8, 1), categorical=(3,), continuous=1, noise_dim=2, width=4,
                     network_args={"stages": 2, "dense_width": 8})  # fmt: skip
-    for model in (vae, gan, pixels, codes):
+    draw = DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
+    for model in (vae, gan, pixels, codes, draw):
         model.compile()
     export_saved_model(vae, root / "vae", version=3)
     for variable in vae.trainable_variables:
@@ -45,6 +46,7 @@ def loaded(tmp_path_factory):
     paths = {"vae": export_saved_model(vae, root / "vae", version=7), "gan": export_saved_model(gan, root / "gan")}
     paths["codes"] = export_saved_model(codes, root / "codes")
     paths["pixels"] = export_saved_model(pixels, root / "pixels")
+    paths["draw"] = export_saved_model(draw, root / "draw")
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
 
 
@@ -126,6 +128,24 @@ def test_codes_of_each_row(connect, loaded):
         client.sample([3, 4], codes=codes + 0.5)
 
 
+def test_any_signature_with_several_outputs(connect, loaded):
+    client, signature = connect("draw", batch_size=2), loaded["draw"][1]["canvases"]
+    seeds = np.arange(3)
+    canvas, boxes = client.predict("canvases", {"seeds": seeds}, ["canvas", "boxes"])
+    expected = signature(seeds=tf.constant(seeds, tf.int64))
+    assert canvas.shape == (3, 3, 8, 8, 1) and boxes.shape == (3, 3, 5)
+    np.testing.assert_allclose(canvas, expected["canvas"], atol=1e-6)
+    np.testing.assert_allclose(boxes, expected["boxes"], rtol=1e-5, atol=1e-6)
+    (alone,) = client.predict("canvases", {"seeds": seeds}, ["canvas"])
+    np.testing.assert_array_equal(alone, canvas)
+    (image,) = client.predict("sample", {"seeds": seeds}, ["image"])
+    np.testing.assert_array_equal(image, client.sample(seeds))
+    with pytest.raises(ServingError, match="size"):
+        client.predict("canvases", {"seeds": seeds}, ["canvas", "size"])
+    with pytest.raises(ServingError, match="magic"):
+        client.predict("magic", {"seeds": seeds}, ["canvas"])
+
+
 def test_interpolation(connect, loaded):
     got = connect("vae").interpolate(1, 2, steps=5, rule="slerp")
     z = loaded["vae"][1]["latents"](seeds=tf.constant([1, 2], tf.int64))["latent"].numpy()
@@ -182,6 +202,11 @@ def test_errors_of_the_server(connect):
         (lambda c: c.encode(np.full([1, 8, 8, 1], np.nan)), "finite"),
         (lambda c: c.decode(np.zeros([3])), "latents must be float"),
         (lambda c: c.sample([1], timeout=0), "timeout"),
+        (lambda c: c.predict("sample", {"seeds": 1}, ["image"]), "at least one; received"),
+        (lambda c: c.predict("sample", {"seeds": []}, ["image"]), "at least one; received"),
+        (lambda c: c.predict("sample", {}, ["image"]), "at least one; received"),
+        (lambda c: c.predict("sample", {"seeds": [1, 2], "labels": [0]}, ["image"]), "same number of rows"),
+        (lambda c: c.predict("sample", {"seeds": [1]}, []), "list of names"),
     ],
 )
 def test_wrong_arguments_never_leave(call, message, unused_port):
