@@ -14,6 +14,33 @@ from tfgen.metrics import Evaluator, train_classifier
 from trainers.train import TrainConfig, train
 
 
+def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
+    """A parser of what reproductions take on the command line.
+
+    Args:
+        doc: of the module, shown by --help.
+        name: of the record; with a part in capitals, of the record of that choice.
+        data: default of --data; None: the data set is no choice.
+        seeds: default of --seed, or where there are several of --seeds.
+        picture: what --picture saves; None: no such option.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    own = {"default": f"benchmarks/reproduce/{name}.json"} if name == name.lower() else {}
+    parser.add_argument("--out", help=f"the record; default benchmarks/reproduce/{name}.json", **own)
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    if data:
+        parser.add_argument("--data", default=data, help=f"data set, see tfgen.data.load; default {data}")
+    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
+    parser.add_argument("--steps", type=int, help="of each training, instead of the preset's")
+    if len(seeds) == 1:
+        parser.add_argument("--seed", type=int, default=seeds[0])
+    else:
+        parser.add_argument("--seeds", type=int, nargs="+", default=list(seeds))
+    if picture:
+        parser.add_argument("--picture", action="store_true", help=f"save {picture}")
+    return parser
+
+
 def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, **overrides):
     """Trains `preset`, measures, and writes `<out>`.
 
@@ -27,29 +54,22 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, 
         data: default of --data.
         tuning: how the settings were chosen, for the record.
         module: that the recorded command runs; None: `benchmarks.reproduce.<name>`.
-        seeds: None: the one of --seed; or the seeds of the runs.
+        seeds: None: the one of --seed; or those of --seeds, if none are given there.
         rank: with several seeds, the result by which they are compared; the highest is best.
         **overrides: of the preset.
 
     Returns:
         the trained model; with several seeds the best.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default=f"benchmarks/reproduce/{name}.json", help="the record")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--data", default=data, help="data set, see tfgen.data.load")
-    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    if seeds is None:
-        parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
+    args = arguments(__doc__, name, data=data, seeds=seeds or (0,)).parse_args(argv)
+    if seeds is not None:
+        seeds = args.seeds
     train_source, test_source = (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
     )
     runs, evaluation_seconds = {}, 0.0  # {seed: (model, results)}
     for seed in [args.seed] if seeds is None else seeds:
-        config = TrainConfig(
-            preset=preset, overrides=overrides, seed=seed, log_every=500, checkpoint_every=5000, sample_every=10_000
-        )
+        config = TrainConfig(preset, overrides, args.steps, seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
         workdir = pathlib.Path(args.workdir) / f"{name}-{seed}"
         result = train(config, train_source, workdir)
         started = time.perf_counter()

@@ -7,7 +7,6 @@ All is measured on the test split, objects that were not trained on. Of the enta
 order, both the latent with the number of the factor and its best one, found on the train split, are scored.
 """
 
-import argparse
 import pathlib
 import time
 
@@ -16,7 +15,7 @@ from scipy.stats import spearmanr
 
 import tfgen
 from benchmarks.record import report
-from benchmarks.reproduce.common import train_seconds_of
+from benchmarks.reproduce.common import arguments, train_seconds_of
 from tfgen.sampling import save_png
 from trainers.train import TrainConfig, train
 
@@ -109,14 +108,8 @@ def picture(model, train_source, test_source, path, objects=4):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "dc_ign_DATA", picture="sweeps in docs/images")
     parser.add_argument("data", choices=sorted(RUNS))
-    parser.add_argument("--out", help="the record; default benchmarks/reproduce/dc_ign_DATA.json")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--manual_dir", help="folder with COIL20.mat")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, help="instead of the preset's")
-    parser.add_argument("--picture", action="store_true", help="save sweeps in docs/images")
     args = parser.parse_args(argv)
     preset, follows, gates = RUNS[args.data]
     options = {"manual_dir": args.manual_dir} if args.data == "coil20" else {}

@@ -8,7 +8,6 @@ another order of the images, which no model has seen, judges as well. So does sh
 what it should be. KL shows how much either says in its code.
 """
 
-import argparse
 import pathlib
 import time
 
@@ -17,7 +16,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import report
-from benchmarks.reproduce.common import in_parts, train_seconds_of
+from benchmarks.reproduce.common import arguments, in_parts, train_seconds_of
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
@@ -44,14 +43,7 @@ def feature_loss(model, images, others):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="benchmarks/reproduce/dfc_vae.json", help="the record")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--manual_dir", help="folder with the original files of Fashion-MNIST, offline")
-    parser.add_argument("--steps", type=int, help="instead of the presets'")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", action="store_true", help="save docs/images/dfc_vae.png")
-    args = parser.parse_args()
+    args = arguments(__doc__, "dfc_vae", picture="docs/images/dfc_vae.png").parse_args()
     started, workdir = time.perf_counter(), pathlib.Path(args.workdir)
     source, test = (tfgen.data.load("fashion_mnist", split, manual_dir=args.manual_dir) for split in ("train", "test"))
     classifiers = [

@@ -70,15 +70,13 @@ if __name__ == "__main__":
     parser.add_argument("run", choices=sorted(RUNS), nargs="?", default="digits")
     parser.add_argument("--preset", help="another preset for the same run, e.g. draw/mnist-attention")
     parser.add_argument("--picture", action="store_true", help="save samples and their canvases in docs/images")
-    parser.add_argument("--steps", type=int, help="instead of the preset's")
     args, rest = parser.parse_known_args()
     preset, data, measure, gates, tuning = RUNS[args.run]
     preset = args.preset or preset
     name = preset.replace("/", "_").replace("-", "_")
-    steps = {} if args.steps is None else {"steps": args.steps}
     model = main(
         name, preset, measure, gates, data=data, tuning=tuning, argv=rest,
-        module="benchmarks.reproduce.draw", **steps,
+        module="benchmarks.reproduce.draw",
     )  # fmt: skip
     if args.picture:
         picture(model, name)

@@ -8,7 +8,6 @@ probable in it. Hungarian accuracy, with as many clusters as classes, and majori
 On digits each seed is trained again without free bits, where the clusters merge.
 """
 
-import argparse
 import pathlib
 import time
 
@@ -16,6 +15,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.reproduce.common import arguments
 from tfgen.metrics import exemplar_accuracy, hungarian_accuracy, majority_accuracy
 from tfgen.sampling import save_png
 from trainers.train import TrainConfig, train
@@ -58,14 +58,8 @@ def measure(model, train_source, test_source, binarization):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "gmvae_DATA", seeds=(0, 1, 2), picture="docs/images/gmvae_DATA.png")
     parser.add_argument("data", choices=sorted(GATES), nargs="?", default="digits")
-    parser.add_argument("--out", help="the record; default benchmarks/reproduce/gmvae_DATA.json")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, help="instead of the preset's")
-    parser.add_argument("--picture", action="store_true", help="save docs/images/gmvae_DATA.png, of the best bound's seed")
     args = parser.parse_args()
     name, gates = f"gmvae_{args.data}", GATES[args.data]
     train_source, test_source = (

@@ -7,7 +7,6 @@ squared error. Sharpness is the variance of the Laplacian over a picture, averag
 themselves is what a reconstruction should have. MNIST is rounded to 16 grey levels.
 """
 
-import argparse
 import time
 
 import keras
@@ -17,6 +16,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import report
 from benchmarks.reproduce.autoregressive import averaged, bits_per_dim
+from benchmarks.reproduce.common import arguments
 from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
 from trainers.train import STEPS_PER_CALL, TrainConfig
@@ -49,13 +49,9 @@ def plain_autoencoder(model):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="benchmarks/reproduce/pixel_cnn_autoencoder.json", help="the record")
-    parser.add_argument("--data", default="mnist", help="data set, see tfgen.data.load")
-    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", action="store_true", help="save docs/images/pixel_cnn_autoencoder.png")
+    name = "pixel_cnn_autoencoder"
+    parser = arguments(__doc__, name, data="mnist", picture=f"docs/images/{name}.png")
+    parser.set_defaults(steps=5000)
     args = parser.parse_args()
     started = time.perf_counter()
     sources = (tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test"))

@@ -12,7 +12,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import module_command, record
-from benchmarks.reproduce.common import main
+from benchmarks.reproduce.common import arguments, main
 from trainers.train import TrainConfig, train
 
 RATIO = 0.75  # of the GAN's error to the supervised one's, to be reached by 2 of 3 seeds
@@ -40,12 +40,8 @@ def mnist(argv):
 
 
 def digits(argv):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="benchmarks/reproduce/semi_supervised_digits.json", help="the record")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the labels, the weights and the noise")
+    parser = arguments(__doc__, "semi_supervised_digits", seeds=(0, 1, 2))
     parser.add_argument("--labels", type=int, nargs="+", default=[20, 50, 100], help="in all, of 10 classes")
-    parser.add_argument("--steps", type=int, help="instead of the presets'")
     args = parser.parse_args(argv)
     train_source, test_source = (tfgen.data.load("digits", split) for split in ("train", "test"))
     started, results, passed = time.perf_counter(), {}, {}

@@ -9,7 +9,6 @@ pictures of class b minus that of class a is added to the codes of test pictures
 show b.
 """
 
-import argparse
 import pathlib
 import time
 
@@ -17,7 +16,7 @@ import numpy as np
 
 import tfgen
 from benchmarks.record import report
-from benchmarks.reproduce.common import in_parts
+from benchmarks.reproduce.common import arguments, in_parts
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.sampling import attribute_vector, save_png
 from trainers.train import TrainConfig, train
@@ -72,15 +71,7 @@ def flipped(model, classifier, train_source, test_source, per_class=100):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default="benchmarks/reproduce/vae_gan.json", help="the record")
-    parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--data", default="fashion_mnist", help="data set, see tfgen.data.load")
-    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--steps", type=int, help="of each model; default: the preset's")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", action="store_true", help="save docs/images/vae_gan.png")
-    args = parser.parse_args()
+    args = arguments(__doc__, "vae_gan", data="fashion_mnist", picture="docs/images/vae_gan.png").parse_args()
     started = time.perf_counter()
     train_source, test_source = (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
