@@ -2,8 +2,8 @@
 
     python -m benchmarks.reproduce.autoencoder mnist --manual_dir FOLDER --picture
 
-Everything is fitted on the train split: principal components, the whitening of codes, k-means, which cluster stands for
-which class. Clusters and classifiers of few labels are scored on the test split. All images of the train split are seen
+Everything is fitted on the train split: principal components, the scale of codes, k-means, which cluster stands for which
+class. Clusters and classifiers of few labels are scored on the test split. All images of the train split are seen
 without labels; labels are those of 10 images of each class, 10 times over.
 """
 
@@ -51,22 +51,22 @@ def measure(model, train, test, seed):
     }
     results["mse_over_pca"] = results["mse"] / results["pca_mse"]
     results["squared_error_per_image"] = results["mse"] * pixels["test"].shape[1]
-    for prefix, features, whiten in (("", codes, True), ("pixels_", pixels, False)):
-        clusters = k_means(features["train"], train.num_classes, seed=seed, whiten=whiten)
+    for prefix, features, scaled in (("", codes, True), ("pixels_", pixels, False)):
+        clusters = k_means(features["train"], train.num_classes, seed=seed, whiten=scaled)
         found = {name: clusters.assign(values) for name, values in features.items()}
         results[f"{prefix}k_means_accuracy"] = hungarian_accuracy(
             found["test"], labels["test"], train.num_classes, fit=(found["train"], labels["train"])
         )
         results[f"{prefix}k_means_accuracy_train"] = hungarian_accuracy(found["train"], labels["train"], train.num_classes)
         few = few_label_accuracy(
-            features["train"], labels["train"], features["test"], labels["test"], seed=seed, whiten=whiten
+            features["train"], labels["train"], features["test"], labels["test"], seed=seed, standardize=scaled
         )
         results[f"{prefix}few_label_accuracy"], results[f"{prefix}few_label_deviation"] = few.accuracy, few.deviation
     results["few_label_gain"] = results["few_label_accuracy"] - results["pixels_few_label_accuracy"]
     return results, {
         "k_means": "10 starts, on train; clusters to classes one to one, on train; scored on test",
         "few_labels": "logistic regression, 10 labels of each class, mean of 10 draws, scored on test",
-        "scale": "codes whitened on train, pixels as they are",
+        "scale": "codes: whitened for k-means, each number standardised for few labels, by train; pixels as they are",
         "pca": f"{model.latent_dim} components of train, clipped to [0, 1] as the autoencoder's output is",
     }
 
@@ -97,6 +97,7 @@ if __name__ == "__main__":
 
     main(
         f"autoencoder_{args.data}", f"autoencoder/{args.data}", measured, GATES[args.data], data=args.data,
-        tuning="training: none, settings given in advance; codes are whitened, not scaled alone, by digits' train split",
+        tuning="training: none, settings given in advance; how codes are scaled: by digits' train split (few labels: drawn "
+        "from one half of it, scored on the other)",
         argv=rest, module="benchmarks.reproduce.autoencoder",
     )  # fmt: skip

@@ -75,9 +75,15 @@ def test_each_class_gets_as_many_labels(monkeypatch):
         np.testing.assert_array_equal(np.bincount(y), [4, 4, 4])
         assert len(np.unique(x, axis=0)) == 12  # without replacement
     assert any(np.any(seen[0][0] != x) for x, _ in seen[1:])
-    # Whitened by all train codes, not by the labelled ones.
-    everything = np.concatenate([x for x, _ in seen])
-    assert 0.5 < everything.std() < 1.5
+    # Standardised by all train codes, not by the labelled ones.
+    scaled = (codes - codes.mean(axis=0)) / codes.std(axis=0)
+    assert all(np.abs(scaled - row).max(axis=1).min() < 1e-6 for x, _ in seen for row in x)
+
+
+def test_a_number_that_never_varies_is_left_alone():
+    codes, labels = blobs()
+    codes = np.concatenate([codes, np.ones_like(codes[:, :1])], axis=1)
+    assert metrics.few_label_accuracy(codes, labels, codes, labels, per_class=5).accuracy > 0.95
 
 
 def test_codes_of_a_model_and_of_a_posterior():

@@ -2,8 +2,9 @@
 
 Both take codes as they come from `codes_of`, or any other features, and both are fitted on the train split alone. Distances
 between codes mean little as they are: behind a linear code, a decoder could undo any invertible matrix, so that training
-leaves scale and skew open. Whitening (uncorrelated numbers of variance 1 over the train split) takes both away. Pixels have
-one scale and should be left as they are (`whiten=False`): those at the border hardly ever vary.
+leaves scale and skew open. For clusters, whitening (uncorrelated numbers of variance 1 on the train split) takes both away.
+A classifier finds skew directions by itself, and whitening would blow up those that hold little: there each number is scaled
+to variance 1. Pixels have one scale and should be left as they are: those at the border hardly ever vary.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class FewLabels(NamedTuple):
 
 def few_label_accuracy(
     train_codes, train_labels, test_codes, test_labels, *, per_class: int = 10, draws: int = 10, seed: int = 0,
-    whiten=True,
+    standardize=True,
 ) -> FewLabels:  # fmt: skip
     """Test accuracy of logistic regression (l2 penalty of weight 1) on the codes of a few labelled images of each class.
 
@@ -89,7 +90,7 @@ def few_label_accuracy(
       per_class: labelled images of each class in a draw, without replacement.
       draws: how often other images are labelled, at least 2; results of one draw say little.
       seed: of the draws.
-      whiten: by all `train_codes`, which needs no labels; see above.
+      standardize: to mean 0 and variance 1 over all `train_codes`, which needs no labels; see above.
 
     Raises:
       ValueError: sizes that do not fit, fewer than two classes, or a class with fewer than `per_class` images.
@@ -110,8 +111,10 @@ def few_label_accuracy(
     if len(classes) < 2 or counts.min() < per_class:
         held = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         raise ValueError(f"there must be at least 2 classes with per_class={per_class} images each; received {held}")
-    mean, (basis, _) = train_codes.mean(axis=0), _whitening(train_codes, whiten)
-    train_codes, test_codes = (train_codes - mean) @ basis, (test_codes - mean) @ basis
+    if standardize:
+        mean, deviation = train_codes.mean(axis=0), train_codes.std(axis=0)
+        deviation[deviation == 0.0] = 1.0
+        train_codes, test_codes = (train_codes - mean) / deviation, (test_codes - mean) / deviation
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
         labelled = np.concatenate(
