@@ -15,6 +15,8 @@ import shlex
 import subprocess
 import sys
 
+from tfgen.files import write_whole
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PACKAGES = {
     "tensorflow": "tensorflow", "keras": "keras", "tfp": "tensorflow-probability", "numpy": "numpy",
@@ -93,14 +95,7 @@ def record(path, *, command, seed, protocol, seconds, results, **extra):
     if taken := sorted(fields.keys() & extra.keys()):
         raise ValueError(f"record() sets {taken} itself; got them as extra fields too")
     fields |= extra
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_text(json.dumps(fields, indent=2, default=_plain) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(pathlib.Path(path), (json.dumps(fields, indent=2, default=_plain) + "\n").encode())
     return fields
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import ROOT, judged, module_command, record
+from benchmarks.record import ROOT, report
 from benchmarks.reproduce.common import train_seconds_of
 from tfgen import random
 from tfgen.losses import OBJECTIVES
@@ -466,15 +466,11 @@ def main():
     if callable(measure):
         started = time.perf_counter()
         results, protocol, gates = measure(args)
-        verdict = judged(results, gates)
         path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
-        record(
-            path, command=module_command("benchmarks.reproduce.claims"), seed=protocol.get("seeds", 0), protocol=protocol,
-            seconds=time.perf_counter() - started, results=results,
-            **verdict,
+        report(
+            path, "benchmarks.reproduce.claims", seed=protocol.get("seeds", 0), protocol=protocol,
+            seconds=time.perf_counter() - started, results=results, gates=gates,
         )  # fmt: skip
-        for key, (sign, bound) in gates.items():
-            print(f"{key} {results[key]:.4g}   gate {sign} {bound}: {'met' if verdict['passed'][key] else 'MISSED'}")
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
         if not path.exists():
