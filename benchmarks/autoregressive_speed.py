@@ -16,15 +16,10 @@ Only time is measured, in turns (see `benchmarks.turns`): weights are random, im
                            Diagonal BiLSTM; batch 32, 28x28
     torch_NAME_train_*     the same step in PyTorch, eager or compiled: torch_autoregressive.py in benchmarks/peers;
                            __init__.py there says how its environment is made. Left out where it did not run
-    memory                 of a process of its own that samples 16 images of N x N: how much its peak rises meanwhile, in MiB
 """
 
 import contextlib
 import dataclasses
-import json
-import resource
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -93,20 +88,6 @@ def sized(size):
     return tfgen.presets.get(PRESETS["gated"]).override({"image_shape": [size, size, 1]}).build()
 
 
-def memory_of_sampling(size):
-    """Of this process, which must not have sampled before: MiB by which its peak rises while it samples."""
-    model = sized(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    cached(model)()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024.0
-
-
-def memory(size):
-    """`memory_of_sampling` of a new process."""
-    command = [sys.executable, "-m", "benchmarks.autoregressive_speed", "--memory", str(size)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-
-
 def add_ours(turns, args):
     presets = {name: tfgen.presets.get(preset).override(OVERRIDES.get(name, {})) for name, preset in PRESETS.items()}
     for name in SAMPLED:
@@ -155,14 +136,9 @@ def ratios(turns):
 
 
 def main():
-    if sys.argv[1:2] == ["--memory"]:  # in a process of its own: see `memory`
-        print(json.dumps(memory_of_sampling(int(sys.argv[2]))))
-        return
     turns = Turns(__doc__, rounds=5, steps=20)
     turns.parser.add_argument("--pixels", type=int, default=16, help="of naive sampling in a round")
-    turns.parser.add_argument(
-        "--quick", action="store_true", help="a look: one round, without XLA, the largest size and memory"
-    )
+    turns.parser.add_argument("--quick", action="store_true", help="a look: one round, without XLA and the largest size")
     args = turns.start(multiple_of=STEPS_PER_CALL)
     if args.pixels < 1:
         turns.parser.error("--pixels must be positive.")
@@ -170,14 +146,12 @@ def main():
     with contextlib.ExitStack() as stack:
         turns.add_peer(stack, "torch_autoregressive.py", questions(args))
         turns.take(1 if args.quick else None)
-    peaks = {} if args.quick else {str(size): memory(size) for size in SIZES}
     protocol = {
         "presets": PRESETS, "overrides": OVERRIDES, "images": IMAGES, "batch": BATCH,
         "naive": f"the first {args.pixels} pixels, multiplied to the time of all",
         "seconds": "of 16 images, or of one training step",
-        "memory": "rise of the peak resident size over that of the process with its model built",
     }  # fmt: skip
-    results = {"seconds": turns.medians(), **ratios(turns), "memory_mib": peaks}
+    results = {"seconds": turns.medians(), **ratios(turns)}
     turns.report("benchmarks.autoregressive_speed", results, GATES, protocol)
 
 

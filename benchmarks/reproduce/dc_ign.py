@@ -146,8 +146,8 @@ def main(argv=None):
 
 
 TUNING = {
-    "rendered_shapes": "renderer, KL weight, invariance, rate: 8 runs of 2,500 to 5,000 steps; number of steps: two of 5,000 and "
-    "18,000; judged on validation",
+    "rendered_shapes": "renderer, KL weight, invariance, rate: 8 runs of 2,500 to 5,000 steps; steps: 5,000 and 18,000; "
+    "judged on validation",
     "coil20": "none: the settings of rendered_shapes",
 }
 

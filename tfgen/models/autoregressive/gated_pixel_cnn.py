@@ -73,10 +73,10 @@ class GatedPixelCNN(AutoregressiveModel):
                                                 name=f"horizontal_{i}", **settings))  # fmt: skip
             self.link.append(RowConv2D(2 * width, (1, 1), dtype=dtype, name=f"link_{i}"))
             self.out.append(CausalConv2D(width, above=0, left=0, name=f"out_{i}", **settings))
-            if conditional:
-                for name in ("vertical", "horizontal"):
-                    made = RowConv2D(2 * width, (1, 1), use_bias=False, dtype=dtype, name=f"condition_{name}_{i}")
-                    getattr(self, f"condition_{name}").append(made)
+            # Nothing reads the vertical output of the last layer.
+            for name in ("vertical", "horizontal")[int(i == depth - 1) :] if conditional else ():
+                made = RowConv2D(2 * width, (1, 1), use_bias=False, dtype=dtype, name=f"condition_{name}_{i}")
+                getattr(self, f"condition_{name}").append(made)
         height, columns, _ = self.image_shape
         self.map_layers = []
         if map_channels:
@@ -115,7 +115,7 @@ class GatedPixelCNN(AutoregressiveModel):
             extra_v, extra_h = self._conditions(i, scope, condition)
             v = self.vertical[i](v, scope=scope)
             link = scope.across(self.link[i](v, scope=scope), 2 * self.width)
-            v = scope.rows(lambda: gate(v + extra_v))
+            v = scope.rows(lambda: gate(v + extra_v))  # not read after the last layer
             u = self.horizontal[i](h, scope=scope)
             u = self.out[i](scope.pixels(lambda: gate(u + link + extra_h)), scope=scope)
             h = scope.pixels(lambda: h + u) if i else u
@@ -125,11 +125,14 @@ class GatedPixelCNN(AutoregressiveModel):
         """What layer i adds to its vertical and to its horizontal stack."""
         if condition is None:
             return 0.0, 0.0
-        vertical, horizontal = self.condition_vertical[i], self.condition_horizontal[i]
+        made = [*self.condition_vertical[i : i + 1], self.condition_horizontal[i]]
         if not self.map_layers:
-            return tuple(scope.constant(layer, lambda: layer(condition)) for layer in (vertical, horizontal))
-        here = scope.place(condition)
-        return vertical(here, scope=scope), scope.across(horizontal(here, scope=scope), 2 * self.width)
+            found = [scope.constant(layer, lambda layer=layer: layer(condition)) for layer in made]
+        else:
+            here = scope.place(condition)
+            found = [layer(here, scope=scope) for layer in made]
+            found[-1] = scope.across(found[-1], 2 * self.width)
+        return (found if len(found) == 2 else (0.0, *found))
 
 
 def gate(x):
