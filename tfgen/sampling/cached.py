@@ -317,7 +317,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
             for channel in range(passes):
                 before = values(of_pixels)
                 found = tf.cast(run("pixels", level, prepare(drawn[:, None, None])), tf.float32)[:, 0, 0]
-                found = tf.reshape(found, [batch, size])
+                found = tf.ensure_shape(found, [None, size])
                 kept.append(tf.split(found, passes, axis=-1)[channel])
                 drawn = choose(found, drawn, channel, row, column)
                 if channel < passes - 1:
