@@ -5,7 +5,8 @@
 The features are those of a small classifier of Fashion-MNIST's train split, behind its three convolutions. What is lower in
 a loss that one model was trained on and the other was not proves little: a second classifier, of other random weights and
 another order of the images, which no model has seen, judges as well. So does sharpness; that of the images themselves is
-what it should be. KL shows how much either says in its code.
+what it should be. KL shows how much either says in its code; beside a pixel VAE with summed squared errors, as in the paper,
+there is one with a larger weight, whose code says about as much as that of the DFC-VAE.
 """
 
 import pathlib
@@ -22,10 +23,17 @@ from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
 from trainers.train import TrainConfig, train
 
-PRESETS = {"pixels": "dfc-vae/fashion-mnist-pixels", "dfc": "dfc-vae/fashion-mnist"}
+SURER = 20_000.0  # instead of 2 * 28 * 28
+# name: (preset, overrides)
+MODELS = {
+    "pixels": ("dfc-vae/fashion-mnist-pixels", {}),
+    "surer_pixels": ("dfc-vae/fashion-mnist-pixels", {"feature_weight": SURER}),
+    "dfc": ("dfc-vae/fashion-mnist", {}),
+}
 GATES = {
     "feature_loss_over_pixels": ("<=", 0.8), "other_feature_loss_over_pixels": ("<=", 1.0),
-    "sharper_than_pixels": (">=", 1.0), "pixels_train_seconds": ("<=", 360.0), "dfc_train_seconds": ("<=", 360.0),
+    "sharper_than_pixels": (">=", 1.0), "other_feature_loss_over_surer_pixels": ("<=", 1.0),
+    "pixels_train_seconds": ("<=", 360.0), "dfc_train_seconds": ("<=", 360.0),
 }  # fmt: skip
 
 
@@ -55,8 +63,8 @@ def main():
     seen.save(path)
 
     models, results, presets = {}, {}, {}
-    for name, preset in PRESETS.items():
-        overrides = {"features": str(path)} if name == "dfc" else {}
+    for name, (preset, overrides) in MODELS.items():
+        overrides = {**overrides, "features": str(path)} if name == "dfc" else overrides
         config = TrainConfig(
             preset, overrides, args.steps, args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
         )
@@ -75,9 +83,10 @@ def main():
         results[f"{name}_sharpness"] = sharpness(drawn[name]) / real
         results[f"{name}_mse"] = float(np.mean((drawn[name] - images) ** 2))
         results[f"{name}_kl"] = model.evaluate(images, batch_size=500, return_dict=True, verbose=0)["kl"]
-    for kind in ("feature_loss", "other_feature_loss"):
-        results[f"{kind}_over_pixels"] = results[f"dfc_{kind}"] / results[f"pixels_{kind}"]
-    results["sharper_than_pixels"] = results["dfc_sharpness"] / results["pixels_sharpness"]
+    for other in ("pixels", "surer_pixels"):
+        for kind in ("feature_loss", "other_feature_loss"):
+            results[f"{kind}_over_{other}"] = results[f"dfc_{kind}"] / results[f"{other}_{kind}"]
+        results[f"sharper_than_{other}"] = results["dfc_sharpness"] / results[f"{other}_sharpness"]
     results["classifier_accuracy"] = [classifier.accuracy for classifier in classifiers]
     report(
         args.out, "benchmarks.reproduce.dfc_vae",
@@ -88,14 +97,15 @@ def main():
             "feature_loss": "by the classifier that the DFC-VAE was trained on; other_: by one of another seed",
             "sharpness": "variance of the Laplacian of each image, mean over images, over that of the test images",
             "classifiers": [classifier.weights_hash for classifier in classifiers],
-            "tuning": "feature weight between 200 and 1,000, both tried for 200 steps on training images", "weights": "raw",
+            "tuning": "feature weight between 200 and 1,000, both tried for 200 steps on training images; the surer one "
+            "by KL after 1,000", "weights": "raw",
         },
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
         paper="pictures alone",
     )  # fmt: skip
-    if args.picture:  # rows: the images, the VAE of pixels, the DFC-VAE
+    if args.picture:  # rows: the images, the two VAEs of pixels, the DFC-VAE
         save_png("docs/images/dfc_vae.png", np.concatenate([part[:12] for part in (images, *drawn.values())]), columns=12,
                  scale=2)  # fmt: skip
 
