@@ -235,7 +235,8 @@ def test_bad_arguments(bad, message):
         DFCVAE(**{**SMALL, **bad})
 
 
-def test_presets():
+def test_presets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no classifier of the reproduction lies
     presets = {preset.name: preset for preset in dfc_vae.PRESETS}
     model = presets["dfc-vae/fashion-mnist-pixels"].build()
     assert model.reconstruct(images(1, (28, 28, 1))).shape == (1, 28, 28, 1)
