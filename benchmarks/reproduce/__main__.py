@@ -22,6 +22,7 @@ COMMANDS = {
     "dfc_vae": ["dfc_vae"],
     "vae_gan": ["vae_gan"],
     "compression": ["compression"],
+    "glimpses": ["glimpses"],
     **{f"{model}_{data}": [model, data] for model in ("gmvae", "draw") for data in ("digits", "mnist")},
     **{f"dc_ign_{data}": ["dc_ign", data] for data in ("rendered_shapes", "coil20")},
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
