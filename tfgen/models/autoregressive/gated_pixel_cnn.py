@@ -132,7 +132,7 @@ class GatedPixelCNN(AutoregressiveModel):
             here = scope.place(condition)
             found = [layer(here, scope=scope) for layer in made]
             found[-1] = scope.across(found[-1], 2 * self.width)
-        return (found if len(found) == 2 else (0.0, *found))
+        return found if len(found) == 2 else (0.0, *found)
 
 
 def gate(x):
