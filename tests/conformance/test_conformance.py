@@ -13,6 +13,7 @@ import tensorflow as tf
 import tfgen
 from tests.conformance.registry import CASES, Case
 from tfgen.models import GenerativeModel
+from tfgen.models.autoencoders.base import AutoencodingModel
 
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.01}}
 ADAM = {"class_name": "Adam", "config": {"learning_rate": 2e-3, "beta_1": 0.5}}
@@ -154,6 +155,19 @@ def test_another_seed_gives_other_weights_and_noise(run):
     assert any(np.any(a != b) for a, b in zip(weights(twins[0]).values(), weights(twins[2]).values(), strict=True))
 
 
+def test_random_weights_of_different_layers_differ(case):
+    """An initialiser that layers share gives all of them the same numbers."""
+    starts = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        starts.append({v.path: v.numpy().ravel() for v in case.build().trainable_variables})
+    drawn = {path: a for path, a in starts[0].items() if len(a) > 3 and np.all(a != starts[1].get(path, a))}
+    for path, a in drawn.items():
+        for other, b in drawn.items():
+            n = min(len(a), len(b))
+            assert path == other or np.corrcoef(a[:n], b[:n])[0, 1] < 0.9999, f"{path} begins like {other}"
+
+
 def test_resumed_training_equals_uninterrupted(run, tmp_path):
     first = compiled(run.case)
     train(first, run.case, STEPS // 2)
@@ -196,6 +210,9 @@ def test_bfloat16_is_finite_and_serves_float32(case):
     assert all(np.isfinite(v).all() for v in history.values())
     sample = model.sample(2, **case.conditions(2))
     assert sample.dtype == tf.float32 and np.isfinite(sample).all()
+    if isinstance(model, (AutoencodingModel, tfgen.models.Autoencoder)):  # Keras casts what __call__ uses
+        pictures = case.batch()["image"]
+        np.testing.assert_allclose(tf.cast(model(pictures), tf.float32), model.reconstruct(pictures), atol=0.02)
     assert all(v.dtype == "float32" for v in model.trainable_variables)
 
 
@@ -209,14 +226,23 @@ def test_sample_shape_range_dtype_and_seed(run):
     np.testing.assert_allclose(model.sample(6, seed=5, batch_size=2, **case.conditions(6)), many, atol=1e-6)
 
 
-@pytest.mark.parametrize("arguments", [{"num": 0}, {"num": 1, "seed": -1}, {"num": 1, "seed": 2**31}])
-def test_bad_sample_arguments(case, arguments):
-    with pytest.raises(ValueError, match="received"):
-        case.build().sample(**arguments, **case.conditions(1))
+def test_bad_sample_arguments(case):
+    model = case.build()
+    for bad in ({"num": 0}, {"num": 1, "seed": -1}, {"num": 1, "seed": 2**31}, {"num": 1, "batch_size": 0}):
+        with pytest.raises(ValueError, match="received"):
+            model.sample(**bad, **case.conditions(1))
+    for num in (1, 3):
+        if case.conditions(2):
+            with pytest.raises(ValueError, match=f"one for each of the {num} images"):
+                model.sample(num, **case.conditions(2))
 
 
 def test_bad_images(case):
     model = compiled(case)
+    if hasattr(model, "encode"):
+        for wrong in (case.batch()["image"] * 255, (case.batch()["image"] * 255).astype("uint8")):
+            with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="float|must lie in"):
+                model.encode(wrong)
     good = case.batch()
     bad = {
         "made for images": {**good, "image": np.repeat(good["image"], 3, axis=-1)},

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 import tfgen
 from tfgen.models import DCIGN
 from tfgen.models.autoencoders.base import LatentVariableModel
+from trainers.train import check_images_fit
 
 tfd = tfp.distributions
 
@@ -44,7 +45,7 @@ def latent_gradients(model, which, data):
     posterior = model.encode(data["image"])
     mean, stddev = tf.constant(posterior.mean()), tf.constant(posterior.stddev())
     shift = tf.Variable(tf.zeros_like(mean))
-    model.encode = lambda images, training=False: tfd.Independent(tfd.Normal(mean + shift, stddev), 1)
+    model.posterior = lambda images, training=False: tfd.Independent(tfd.Normal(mean + shift, stddev), 1)
     with tf.GradientTape() as tape:
         terms = model.loss_terms(data["image"], model.active_latents(data), NOISE)
         loss = tf.reduce_sum(tf.add_n(terms) if which is None else terms[which])
@@ -194,13 +195,25 @@ def test_rerender_changes_one_latent():
 
 def test_bad_arguments():
     for bad, message in (
+        ({"factors": "azimuth"}, "different names"), ({"filters": ()}, "one convolution or more"),
         ({"factors": ("a", "a")}, "different names"), ({"factors": (1,)}, "different names"),
         ({"latent_dim": 3}, "more than the 3 factors; received 3"), ({"clamp": "median"}, "clamp must be one of"),
-        ({"invariance": -1.0}, "must not be negative"), ({"kernel_size": 9}, "need larger images"),
+        ({"invariance": -1.0}, "invariance must be at least 0"), ({"kernel_size": 9}, "need larger images"),
         ({"decoder_filters": (4, 4)}, "No size becomes 8 by 3 doublings"), ({"decoder_kernel_size": 4}, "No size becomes 8"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             DCIGN(**{**SMALL, **bad})
+
+
+def test_sources_that_vary_other_factors_are_refused():
+    source, preset = tfgen.data.load("rendered_shapes"), tfgen.presets.get("dc-ign/rendered-shapes")
+    check_images_fit(preset, source)
+    for bad in ({"factors": ("light", "elevation", "azimuth")}, {"factors": ("azimuth",)}):
+        with pytest.raises(ValueError, match="must be the same in the same order"):
+            check_images_fit(preset.override(bad), source)
+    with pytest.raises(ValueError, match="varies none one at a time"):
+        check_images_fit(preset, source.take(100))
+    check_images_fit(preset.override({"clamp": "none"}), source.take(100))
 
 
 def test_bad_batches():

@@ -72,7 +72,7 @@ def numpy_draw(model, x, noise):
         else:
             seen, extra = planes(error), dense(model.image_gates, planes(x))
         h_enc, c_enc = lstm(dense(model.encoder_gates, seen, h_enc, h_dec) + extra, c_enc)
-        mean, log_stddev = np.split(dense(model.posterior, h_enc), 2)
+        mean, log_stddev = np.split(dense(model.moments, h_enc), 2)
         means.append(mean)
         stddevs.append(np.exp(log_stddev))
         h_dec, c_dec = lstm(dense(model.decoder_gates, mean + stddevs[-1] * step, h_dec), c_dec)
@@ -108,7 +108,7 @@ def test_bound_is_that_of_the_equations(args):
 
 def test_kl_of_a_posterior_with_known_moments():
     model = build(PLAIN, scale=0.0)  # h = 0, so that mean and ln stddev are the bias
-    model.posterior.bias.assign([1.0, -0.5, 0.0, np.log(2.0)])
+    model.moments.bias.assign([1.0, -0.5, 0.0, np.log(2.0)])
     _, kl = model.elbo_terms(binary(3, 5, 4, 2), noise_of(model, 3))
     expected = model.glimpses * 0.5 * (1.0 + (0.25 + 4.0 - 1.0 - np.log(4.0)))
     np.testing.assert_allclose(kl, expected, rtol=1e-5)
@@ -239,7 +239,7 @@ def test_classifier_looks_where_its_state_says():
     assert np.std(boxes[:, 1, 0]) > 1e-4
     twin = GlimpseClassifier.from_config(model.get_config())
     assert [v.shape for v in twin.weights] == [v.shape for v in model.weights]
-    with pytest.raises(ValueError, match="expected images"):
+    with pytest.raises(ValueError, match="made for images"):
         model(binary(5, 8, 9, 1))
     with pytest.raises(ValueError, match="at least 1"):
         GlimpseClassifier(image_shape=(9, 9, 1), num_classes=3, glimpses=0)

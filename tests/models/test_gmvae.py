@@ -346,8 +346,8 @@ def test_the_papers_convolutions_on_28_pixels():
 
 def test_bad_arguments():
     for bad, message in (
-        ({"num_clusters": 0}, "num_clusters must be integers of at least 1; received {'num_clusters': 0}"),
-        ({"num_samples": 1.5}, "num_samples must be integers"), ({"style_dim": -1}, "style_dim must be"),
+        ({"num_clusters": 0}, "num_clusters must be a whole number of at least 1; received 0"),
+        ({"num_samples": 1.5}, "num_samples must be a whole number"), ({"style_dim": -1}, "style_dim must be"),
         ({"free_bits": 1.2}, r"free_bits must lie in \[0, ln num_clusters = 1.0986\].*received 1.2"),
         ({"free_bits": -0.1}, "free_bits must lie in"), ({"likelihood": "normal"}, "likelihood must be one of"),
         ({"network": "rnn"}, "network must be"), ({"network": "conv"}, "of at least 12; received"),

@@ -23,7 +23,7 @@ class LinearGaussian(LatentVariableModel):
         self.weight, self.offset, self.stddev = np.float32(weight), np.float32(bias), stddev
         self.latent_dim, self.shift = weight.shape[1], shift
 
-    def encode(self, images, training=False):
+    def posterior(self, images, training=False):
         precision = np.sum(self.weight**2, axis=0) / self.stddev**2 + 1.0
         flat = tf.reshape(images, [tf.shape(images)[0], -1]) - self.offset
         return tfd.Independent(
@@ -177,8 +177,10 @@ def test_bad_arguments():
     good = {"image_shape": (8, 8, 1)}
     for bad, message in (
         ({"image_shape": (8, 8)}, "image_shape must be"), ({"likelihood": "normal"}, "likelihood must be one of"),
-        ({"network": "rnn"}, "network must be"), ({"latent_dim": 0}, "latent_dim must be at least 1"),
+        ({"network": "rnn"}, "network must be"), ({"latent_dim": 2.5}, "latent_dim must be a whole number of at least 1"),
         ({"network": "conv", "hidden": (1, 2, 3), "image_shape": (6, 8, 1)}, "multiples of 4"),
+        ({"hidden": (4, 0)}, "hidden must be whole numbers"), ({"levels": 1}, "levels must be"),
+        ({"kl_weight": -1.0}, "kl_weight must be at least 0"),
         ({"network": "conv", "hidden": (1,)}, "three widths"), ({"dtype": "mixed_float16"}, "mixed_bfloat16"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):

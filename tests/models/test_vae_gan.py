@@ -275,6 +275,19 @@ def test_images_of_any_size(shape):
     np.testing.assert_allclose(model.decode_images(posterior.mean()), model.reconstruct(pictures), atol=1e-6)
 
 
+def test_evaluation_logs_the_losses_without_learning():
+    model = VAEGAN(**TINY)
+    model.compile()
+    before = [v.numpy() for v in model.weights]
+    logs = model.evaluate(images(4, TINY["image_shape"]), batch_size=4, verbose=0, return_dict=True)
+    assert set(logs) == set(model.loss_names) - {"decoder_skipped", "discriminator_skipped"}
+    assert logs == model.evaluate(images(4, TINY["image_shape"]), batch_size=4, verbose=0, return_dict=True)
+    trackers = {id(v) for tracker in model.trackers.values() for v in tracker.variables}
+    for variable, old in zip(model.weights, before, strict=True):
+        if id(variable) not in trackers:
+            np.testing.assert_array_equal(variable, old)
+
+
 def test_there_is_no_likelihood():
     model = VAEGAN(**TINY)
     assert not hasattr(model, "log_prob") and not hasattr(model, "elbo")

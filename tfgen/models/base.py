@@ -1,5 +1,6 @@
 """What every generative model of tfgen promises, and the one training step they all share."""
 
+import collections
 import inspect
 import math
 
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.models.checks import check_images, check_labels, check_whole
 from tfgen.training.ema import EMA
 
 
@@ -164,10 +166,10 @@ class GenerativeModel(keras.Model):
         return True
 
     def tracked(self, values):
-        """The running means after `values`, {name: scalar or [B]}: what `test_step` answers."""
+        """The running means of `values`, {name: scalar or [B]}: what `test_step` answers."""
         for name, value in values.items():
             self.trackers[name].update_state(value)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        return {name: self.trackers[name].result() for name in values}
 
     def update(self, batch):
         """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}.
@@ -188,20 +190,8 @@ class GenerativeModel(keras.Model):
         return {**data, "image": self.check_images(data["image"])}
 
     def check_images(self, images):
-        """Images as a float32 tensor [B, H, W, C]; ValueError where shape or dtype is not what the model was made for."""
-        images = tf.convert_to_tensor(images)
-        if not images.dtype.is_floating:
-            raise ValueError(f"Images must be float in [0, 1]; received dtype {images.dtype.name} (divide by 255?).")
-        if not images.shape[1:].is_compatible_with(self.image_shape) or images.shape.rank != 4:
-            raise ValueError(
-                f"{type(self).__name__} was made for images [batch, {', '.join(map(str, self.image_shape))}] "
-                f"(height, width, channels); received {images.shape}."
-            )
-        images = tf.cast(images, tf.float32)
-        in_range = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # false for NaN as well
-        tf.debugging.Assert(in_range, ["Images must lie in [0, 1]; received a range of",
-                                       tf.reduce_min(images), tf.reduce_max(images)])  # fmt: skip
-        return tf.ensure_shape(images, (None, *self.image_shape))
+        """See the function `check_images`, for the images that this model was made for."""
+        return check_images(images, self.image_shape, type(self).__name__)
 
     # ---- random numbers
 
@@ -253,23 +243,28 @@ class GenerativeModel(keras.Model):
         Returns:
             float32 NumPy-compatible tensor [num, H, W, C] in [0, 1].
         """
+        check_whole(num=num, batch_size=batch_size)
         num, seed = int(num), int(seed)
-        if num < 1:
-            raise ValueError(f"num must be at least 1; received {num}.")
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
         seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
+        conditions = {k: tf.convert_to_tensor(v) for k, v in conditions.items() if v is not None}
+        for name, values in conditions.items():
+            if not values.shape[:1].is_compatible_with([num]):
+                raise ValueError(f"{name} must be one for each of the {num} images; received shape {values.shape}.")
         chunks = []
         for i in range(0, num, batch_size):
-            part = {k: tf.convert_to_tensor(v)[i : i + batch_size] for k, v in conditions.items()}
+            part = {k: v[i : i + batch_size] for k, v in conditions.items()}
             chunks.append(self.generate_function(seeds[i : i + batch_size], **part))
         return tf.concat(chunks, axis=0)
 
     @property
     def generate_function(self):
-        """`generate` as a graph, traced once."""
+        """`generate` as a graph, traced once for each set of conditions."""
         if not hasattr(self, "_generate"):
-            object.__setattr__(self, "_generate", tf.function(self.generate, reduce_retracing=True))
+            # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
+            functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
+            object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
         return self._generate
 
     # ---- conditions
@@ -336,18 +331,6 @@ def mean_over_replicas(value):
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
-
-
-def check_labels(labels, num_classes, name="labels"):
-    """Integer labels [B] as a tensor; ValueError for another dtype or rank, an error at run time for one out of range."""
-    labels = tf.convert_to_tensor(labels)
-    if not labels.dtype.is_integer or labels.shape.rank != 1:
-        raise ValueError(f"{name} must be integers [B]; received {labels.dtype.name} {labels.shape}.")
-    in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
-    message = f"{name} must lie in [0, {num_classes}); received a range of"
-    # What uses them waits for the check: a gather would otherwise race it to an error of its own.
-    with tf.control_dependencies([tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])]):
-        return tf.identity(labels)
 
 
 def parse_features(examples, specs):

@@ -90,7 +90,7 @@ class Preset:
         if not isinstance(value, dict) or not isinstance(value["config"].get("learning_rate"), dict):
             return value
         schedule = value["config"]["learning_rate"]
-        if schedule["config"].get("decay_steps") is None:
+        if schedule["config"].get("decay_steps", 0) is None:
             every = self.model_args.get("discriminator_steps", 1) if name == "generator_optimizer" else 1
             schedule = {**schedule, "config": {**schedule["config"], "decay_steps": max(1, self.steps // every)}}
         return {**value, "config": {**value["config"], "learning_rate": schedule}}

@@ -10,6 +10,7 @@ from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
 from tfgen.models.base import GenerativeModel
+from tfgen.models.checks import check_whole
 
 MOST_STEPS = 10  # in one graph where steps differ: each is there in full, and TensorFlow refuses more than about 30
 
@@ -64,18 +65,13 @@ class AdversarialModel(GenerativeModel):
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if latent_dim < 1 or num_classes < 0:
-            raise ValueError(
-                f"latent_dim must be at least 1 and num_classes at least 0; received {latent_dim} and {num_classes}."
-            )
+        check_whole(
+            latent_dim=latent_dim, discriminator_steps=discriminator_steps, generator_steps=generator_steps,
+            generator_batch_factor=generator_batch_factor,
+        )  # fmt: skip
+        check_whole(0, num_classes=num_classes)
         if latent_distribution not in ("normal", "uniform"):
             raise ValueError(f"latent_distribution must be 'normal' or 'uniform'; received {latent_distribution!r}.")
-        counts = discriminator_steps, generator_steps, generator_batch_factor
-        if not all(isinstance(n, int) and n >= 1 for n in counts):
-            raise ValueError(
-                "discriminator_steps, generator_steps and generator_batch_factor must be whole numbers of at least 1; "
-                f"received {counts}."
-            )
         if weight_clip is not None and not weight_clip > 0:
             raise ValueError(f"weight_clip must be positive or None; received {weight_clip!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
@@ -86,7 +82,8 @@ class AdversarialModel(GenerativeModel):
         self.regularizer = None if regularizer is None else _choose("regularizer", regularizer, REGULARIZERS)
         self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
         self.weight_clip = weight_clip
-        self.discriminator_steps, self.generator_steps, self.generator_batch_factor = counts
+        self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
+        self.generator_batch_factor = generator_batch_factor
         self._generator_turn = True  # of the step that is being traced
         self._batch_statistics = False  # whether sampling uses the statistics of its batch
 

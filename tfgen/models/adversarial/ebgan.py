@@ -27,11 +27,13 @@ import math
 import keras
 import tensorflow as tf
 
+from tfgen.layers.initializers import normal
 from tfgen.losses import ebgan, pulling_away
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks.common import Network, batch_norm, flatten, join, layers, normal, split
+from tfgen.models.adversarial.networks.common import Network, batch_norm, flatten, join, layers, split
 from tfgen.models.adversarial.networks.conv import ConvGenerator
 from tfgen.models.adversarial.networks.mlp import MLPGenerator
+from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.models.preset import Preset
 
 
@@ -134,10 +136,10 @@ class EBGAN(AdversarialModel):
             raise ValueError(f"network must be 'conv' or 'mlp'; received {network!r}.")
         if energy not in ENERGIES:
             raise ValueError(f"energy must be one of {', '.join(ENERGIES)}; received {energy!r}.")
-        if not encoder or not all(isinstance(n, int) and n >= 1 for n in encoder):
-            raise ValueError(f"encoder must be the widths of its layers, whole numbers of at least 1; received {encoder!r}.")
-        if not 0.0 <= pulling_away < math.inf:
-            raise ValueError(f"pulling_away must be at least 0 and finite; received {pulling_away!r}.")
+        check_whole(encoder=encoder)
+        if not encoder:
+            raise ValueError(f"encoder must be the widths of its layers, one or more; received {encoder!r}.")
+        check_not_negative(pulling_away=pulling_away)
         self.pulling_away = float(pulling_away)
         conv, shared = network == "conv", {"image_shape": self.image_shape, "dtype": self.dtype_policy}
 

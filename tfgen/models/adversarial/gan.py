@@ -31,9 +31,9 @@ The Toronto faces, which are not public, are left out.
 import keras
 import numpy as np
 
+from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 from tfgen.models.adversarial.networks.common import OUTPUTS
-from tfgen.models.adversarial.networks.maxout import uniform
 from tfgen.models.preset import Preset
 
 

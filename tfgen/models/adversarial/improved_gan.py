@@ -28,7 +28,6 @@ replica; everything else is of the global batch.
 """
 
 import dataclasses
-import math
 
 import keras
 import tensorflow as tf
@@ -37,7 +36,8 @@ from tfgen import losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
-from tfgen.models.base import check_labels, mean_over_replicas
+from tfgen.models.base import mean_over_replicas
+from tfgen.models.checks import check_labels, check_not_negative, check_whole
 from tfgen.models.preset import Preset, held_decay
 
 
@@ -79,15 +79,10 @@ class ImprovedGAN(AdversarialModel):
         if self.num_classes:
             raise ValueError(f"ImprovedGAN's generator takes no labels: num_classes must be 0 (K is num_labels); "
                              f"received {self.num_classes}.")  # fmt: skip
-        counts = {"num_labels": num_labels, "minibatch_kernels": minibatch_kernels, "reference_size": reference_size}
-        for name, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0; received {count!r}.")
+        check_whole(0, num_labels=num_labels, minibatch_kernels=minibatch_kernels, reference_size=reference_size)
         if num_labels == 1:
             raise ValueError("num_labels must be 0 or at least 2, the number of classes; received 1.")
-        for name, weight in {"unlabelled_weight": unlabelled_weight, "historical_weight": historical_weight}.items():
-            if not 0.0 <= weight < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite; received {weight!r}.")
+        check_not_negative(unlabelled_weight=unlabelled_weight, historical_weight=historical_weight)
         if feature_matching not in (None, "squared", "absolute"):
             raise ValueError(f"feature_matching must be None, 'squared' or 'absolute'; received {feature_matching!r}.")
         for name, pair in {"noise": noise, "dropout": dropout}.items():

@@ -30,10 +30,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import losses, random
+from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.adversarial.networks import make_networks
-from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, normal
+from tfgen.models.adversarial.networks.common import Network, batch_norm, layers
 from tfgen.models.preset import Preset
 
 MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577

@@ -25,6 +25,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.base import GenerativeModel
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 layers = keras.layers
@@ -56,14 +57,13 @@ class Autoencoder(GenerativeModel):
         **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
-            raise ValueError(f"latent_dim must be a whole number of at least 1; received {latent_dim!r}.")
+        check_whole(latent_dim=latent_dim, hidden=hidden)
         if output_activation not in ("linear", "sigmoid"):
             raise ValueError(f"output_activation must be 'linear' or 'sigmoid'; received {output_activation!r}.")
         build = {"conv": _conv, "mlp": _mlp}.get(network)
         if build is None:
             raise ValueError(f"network must be 'conv' or 'mlp'; received {network!r}.")
-        if any(width < 1 for width in hidden) or (network == "conv" and not hidden):
+        if network == "conv" and not hidden:
             raise ValueError(f"hidden must be positive widths, at least one for 'conv'; received {hidden!r}.")
         self.latent_dim = latent_dim
         encoder, decoder = build(

@@ -12,7 +12,7 @@ tfd = tfp.distributions
 class AutoencodingModel(GenerativeModel):
     """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
 
-    A subclass sets `latent_dim`, has a network `encoder` or its own `encode(x) -> q(z|x)`, a TensorFlow Probability
+    A subclass sets `latent_dim`, has a network `encoder` or its own `posterior(x) -> q(z|x)`, a TensorFlow Probability
     distribution with event shape [latent_dim], and implements `decode_images(z)`.
     """
 
@@ -26,8 +26,17 @@ class AutoencodingModel(GenerativeModel):
         """How many standard normal numbers one draw from q(z|x) takes."""
         return self.latent_dim
 
+    def evaluation_noise(self, rows, seed, draw=0):
+        """Standard normal [rows, noise_dim], a function of (seed, draw, row)."""
+        keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
+        return random.normal(keys, self.noise_dim)
+
     def encode(self, images, training=False):
-        """q(z|x): a distribution with batch shape [B] and event shape [latent_dim].
+        """q(z|x) of images float32 [B, H, W, C] in [0, 1]: a distribution, batch shape [B], event shape [latent_dim]."""
+        return self.posterior(self.check_images(images), training=training)
+
+    def posterior(self, images, training=False):
+        """What `encode` does, without its checks.
 
         Here N(mean, diag) with the mean and ln variance that a network `self.encoder` gives, [B, 2 latent_dim].
         """
@@ -39,7 +48,7 @@ class AutoencodingModel(GenerativeModel):
 
     def reconstruct(self, images):
         """The image of the mean of q(z|x): float32 [B, H, W, C] in [0, 1]."""
-        return self.decode_images(self.encode(self.check_images(images)).mean())
+        return self.decode_images(self.encode(images).mean())
 
     def latents(self, seeds):
         return random.normal(random.key(seeds), self.latent_dim)
@@ -48,7 +57,7 @@ class AutoencodingModel(GenerativeModel):
         image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
 
         def encode(image):
-            posterior = self.encode(self.check_images(image))
+            posterior = self.encode(image)
             return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
 
         def reconstruct(image):
@@ -89,17 +98,13 @@ class LatentVariableModel(AutoencodingModel):
 
     # ---- bounds
 
-    def evaluation_noise(self, rows, seed, draw=0):
-        keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
-        return random.normal(keys, self.noise_dim)
-
     def elbo_terms(self, images, noise, training=False):
         """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
 
         Args:
             noise: standard normal [B, noise_dim].
         """
-        posterior = self.encode(images, training=training)
+        posterior = self.posterior(images, training=training)
         latents = posterior.mean() + posterior.stddev() * noise
         return self.decode(latents, training=training).log_prob(images), tfd.kl_divergence(posterior, self.prior)
 
@@ -179,7 +184,7 @@ class LatentVariableModel(AutoencodingModel):
 
         What does not depend on the noise is computed once, here.
         """
-        posterior = self.encode(images)
+        posterior = self.posterior(images)
         mean, stddev = posterior.mean(), posterior.stddev()
 
         def log_weights(noise):

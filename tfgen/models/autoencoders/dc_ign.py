@@ -34,8 +34,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.layers.initializers import normal
 from tfgen.models.autoencoders.base import LatentVariableModel
 from tfgen.models.base import mean_over_replicas
+from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -86,16 +88,19 @@ class DCIGN(LatentVariableModel):
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
+        if isinstance(factors, str) or len(set(factors)) < len(factors) or not all(isinstance(f, str) for f in factors):
+            raise ValueError(f"factors must be different names, (name, ...); received {factors!r}.")
         factors = tuple(factors)
-        if len(set(factors)) < len(factors) or not all(isinstance(name, str) for name in factors):
-            raise ValueError(f"factors must be different names; received {factors!r}.")
+        check_whole(latent_dim=latent_dim, filters=filters, decoder_filters=decoder_filters)
+        check_whole(kernel_size=kernel_size, decoder_kernel_size=decoder_kernel_size)
+        if not filters:
+            raise ValueError(f"filters must be those of one convolution or more; received {filters!r}.")
         if latent_dim <= len(factors):
             raise ValueError(f"latent_dim must be more than the {len(factors)} factors; received {latent_dim}.")
         if clamp not in CLAMPS:
             raise ValueError(f"clamp must be one of {CLAMPS}; received {clamp!r}.")
-        if invariance < 0:
-            raise ValueError(f"invariance must not be negative; received {invariance}.")
-        self.latent_dim, self.factors, self.clamp = int(latent_dim), factors, clamp
+        check_not_negative(invariance=invariance, kl_weight=kl_weight)
+        self.latent_dim, self.factors, self.clamp = latent_dim, factors, clamp
         self.invariance, self.kl_weight = float(invariance), float(kl_weight)
         height, width, channels = self.image_shape
         for size in (height, width):
@@ -108,7 +113,7 @@ class DCIGN(LatentVariableModel):
                 )
         start = [_before(size, len(decoder_filters) + 1, decoder_kernel_size) for size in (height, width)]  # of the decoder
         dtype = self.dtype_policy
-        dense = {"kernel_initializer": _normal(), "bias_initializer": _normal(), "dtype": dtype}
+        dense = {"kernel_initializer": normal(0.01), "bias_initializer": normal(0.01), "dtype": dtype}
         self.encoder = keras.Sequential(name="encoder")
         for n in filters:
             self.encoder.add(layers.Conv2D(n, kernel_size, dtype=dtype))  # [B, h, w, n], h = previous - kernel_size + 1
@@ -169,7 +174,7 @@ class DCIGN(LatentVariableModel):
             active: [B, latent_dim], see `active_latents`.
             noise: standard normal [B, latent_dim].
         """
-        posterior = self.encode(images, training=training)
+        posterior = self.posterior(images, training=training)
         latents = posterior.mean() + posterior.stddev() * noise
         seen, mean = self.clamped(latents, active)
         kl = tfd.kl_divergence(posterior.distribution, tfd.Normal(0.0, 1.0))  # [B, Z]
@@ -205,16 +210,16 @@ class DCIGN(LatentVariableModel):
         """
         if factor in self.factors:
             factor = self.factors.index(factor)
-        if isinstance(factor, str) or not 0 <= factor < self.latent_dim:
+        if not isinstance(factor, (int, np.integer)) or not 0 <= factor < self.latent_dim:
             raise ValueError(
                 f"factor must be one of {self.factors} or a latent in [0, {self.latent_dim}); received {factor!r}."
             )
         values = tf.convert_to_tensor(values, tf.float32)
         if values.shape.rank != 1:
             raise ValueError(f"values must be numbers [V]; received shape {values.shape}.")
-        images = self.check_images(images)
-        rows, columns = tf.shape(images)[0], tf.shape(values)[0]
-        latents = tf.repeat(self.encode(images).mean(), columns, axis=0)  # [B V, Z]
+        latents = self.encode(images).mean()
+        rows, columns = tf.shape(latents)[0], tf.shape(values)[0]
+        latents = tf.repeat(latents, columns, axis=0)  # [B V, Z]
         latents = self.replaced(latents, tf.fill([rows * columns], factor), tf.tile(values, [rows]))
         return tf.reshape(self.decode_images(latents), [rows, columns, *self.image_shape])
 
@@ -226,7 +231,7 @@ class DCIGN(LatentVariableModel):
         def rerender(image, factor, value):
             known = tf.reduce_all((factor >= 0) & (factor < self.latent_dim))
             tf.debugging.Assert(known, [f"factor must lie in [0, {self.latent_dim}); received", factor])
-            latents = self.encode(self.check_images(image)).mean()
+            latents = self.encode(image).mean()
             return {"image": self.decode_images(self.replaced(latents, factor, value))}
 
         inputs = {
@@ -248,10 +253,6 @@ def _before(size, times, kernel):
             )
         size = (size + kernel - 1) // 2
     return size
-
-
-def _normal():
-    return keras.initializers.RandomNormal(stddev=0.01)
 
 
 def _mean_and_first(latents):

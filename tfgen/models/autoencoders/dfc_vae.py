@@ -32,6 +32,7 @@ import tensorflow_probability as tfp
 
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
+from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -90,9 +91,8 @@ class DFCVAE(AutoencodingModel):
         feature_weight=0.5, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        for name, value in {"latent_dim": latent_dim, "width": width, "stages": stages}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}.")
+        check_whole(latent_dim=latent_dim, width=width, stages=stages)
+        check_not_negative(kl_weight=kl_weight, feature_weight=feature_weight)
         if any(side % 2**stages for side in self.image_shape[:2]):
             raise ValueError(f"height and width must be multiples of 2**stages = {2**stages}; received {image_shape!r}.")
         if features is None and feature_layers is not None:
@@ -140,7 +140,7 @@ class DFCVAE(AutoencodingModel):
 
     def terms(self, images, noise, training=False):
         """{name: scalar} of `loss_names`, at z = mean + stddev * noise; noise: standard normal [B, latent_dim]."""
-        posterior = self.encode(images, training=training)
+        posterior = self.posterior(images, training=training)
         latents = posterior.mean() + posterior.stddev() * noise
         feature_loss = tf.reduce_mean(self.feature_loss(images, self.decode(latents, training=training)))
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
@@ -157,7 +157,7 @@ class DFCVAE(AutoencodingModel):
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
-        return self.tracked(self.terms(images, self.noise([self.latent_dim], tf.shape(images)[0], stream=1)))
+        return self.tracked(self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)))
 
 
 def _networks(image_shape, latent_dim, width, stages, dtype):

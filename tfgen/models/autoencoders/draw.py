@@ -32,6 +32,7 @@ import tensorflow_probability as tfp
 from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.base import LatentVariableModel
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -56,9 +57,8 @@ class DRAW(LatentVariableModel):
         self, *, image_shape, glimpses=10, hidden=256, z_size=10, read_size=None, write_size=None, seed=0, **kwargs
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if min(glimpses, hidden, z_size) < 1:
-            raise ValueError(f"glimpses, hidden and z_size must be at least 1; received {glimpses}, {hidden}, {z_size}.")
-        self.glimpses, self.hidden, self.z_size = int(glimpses), int(hidden), int(z_size)
+        check_whole(glimpses=glimpses, hidden=hidden, z_size=z_size)
+        self.glimpses, self.hidden, self.z_size = glimpses, hidden, z_size
         self.latent_dim = self.glimpses * self.z_size
         (height, width, channels), dtype = self.image_shape, self.dtype_policy
         pixels = height * width * channels
@@ -79,12 +79,13 @@ class DRAW(LatentVariableModel):
         seen = 2 * channels * read_size**2 if read_size else pixels
         self.image_gates = None if read_size else dense(pixels, 4 * self.hidden, "image_gates", use_bias=False)
         self.encoder_gates = dense(seen + 2 * self.hidden, 4 * self.hidden, "encoder_gates")
-        self.posterior = dense(self.hidden, 2 * self.z_size, "posterior")  # mean and ln stddev
+        self.moments = dense(self.hidden, 2 * self.z_size, "moments")  # mean and ln stddev
         self.decoder_gates = dense(self.z_size + self.hidden, 4 * self.hidden, "decoder_gates")
         self.patch = dense(self.hidden, channels * write_size**2 if write_size else pixels, "patch")
         # h and c of the encoder, h and c of the decoder; the canvas.
-        self.initial_states = self.add_weight(name="initial_states", shape=[4, self.hidden], initializer="zeros")
-        self.initial_canvas = self.add_weight(name="initial_canvas", shape=[height, channels * width], initializer="zeros")
+        settings = {"initializer": "zeros", "autocast": False}
+        self.initial_states = self.add_weight(name="initial_states", shape=[4, self.hidden], **settings)
+        self.initial_canvas = self.add_weight(name="initial_canvas", shape=[height, channels * width], **settings)
         self.built = True
 
     # ---- the recurrence; canvases are rows [B, H, C W]
@@ -105,7 +106,7 @@ class DRAW(LatentVariableModel):
             seen = error
         seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
         h, c = lstm(float32_of(self.encoder_gates, seen, h, h_decoder) + of_image, c)
-        mean, log_stddev = tf.split(float32_of(self.posterior, h), 2, axis=-1)
+        mean, log_stddev = tf.split(float32_of(self.moments, h), 2, axis=-1)
         return mean, tf.exp(log_stddev), (h, c)
 
     def _decode_step(self, latents, decoder):
@@ -154,7 +155,7 @@ class DRAW(LatentVariableModel):
 
     # ---- what latent-variable models do
 
-    def encode(self, images, training=False):
+    def posterior(self, images, training=False):
         """The factors of q along the path of the means, as if they were independent: event shape [latent_dim].
 
         Each step's factor depends on what the steps before have drawn, so this is not q itself, whose bounds `elbo` and

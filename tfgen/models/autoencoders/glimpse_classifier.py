@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfgen.layers.attention_window import AttentionWindow, read, to_rows
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.draw import float32_of, recur
+from tfgen.models.checks import check_images, check_whole
 
 # 100x100 cluttered MNIST (`tfgen.data.cluttered_canvas`): table 3; 3.36 % errors, table 1.
 PAPER = {"image_shape": (100, 100, 1), "num_classes": 10, "glimpses": 8, "hidden": 256, "read_size": 12}
@@ -35,14 +36,12 @@ class GlimpseClassifier(keras.Model):
 
     def __init__(self, *, image_shape, num_classes, glimpses=8, hidden=256, read_size=12, **kwargs):
         super().__init__(**kwargs)
-        if min(num_classes, glimpses, hidden) < 1 or len(image_shape) != 3 or min(image_shape) < 1:
-            raise ValueError(
-                "num_classes, glimpses and hidden must be at least 1, image_shape (height, width, channels); received "
-                f"{num_classes}, {glimpses}, {hidden} and {image_shape!r}."
-            )
+        check_whole(image_shape=image_shape, num_classes=num_classes, glimpses=glimpses, hidden=hidden)
+        if len(image_shape) != 3:
+            raise ValueError(f"image_shape must be (height, width, channels); received {image_shape!r}.")
         self.config = {"image_shape": list(image_shape), "num_classes": num_classes, "glimpses": glimpses,
                        "hidden": hidden, "read_size": read_size}  # fmt: skip
-        self.image_shape, self.glimpses = tuple(int(n) for n in image_shape), int(glimpses)
+        self.image_shape, self.glimpses = tuple(image_shape), glimpses
         height, width, channels = self.image_shape
         dtype = self.dtype_policy
         self.window = AttentionWindow(read_size, (height, width), dtype=dtype, name="window")
@@ -51,7 +50,7 @@ class GlimpseClassifier(keras.Model):
         self.window.build((None, hidden))
         self.gates.build((None, channels * read_size**2 + hidden))
         self.classes.build((None, hidden))
-        self.initial = self.add_weight(name="initial", shape=[2, hidden], initializer="zeros")  # h and c
+        self.initial = self.add_weight(name="initial", shape=[2, hidden], initializer="zeros", autocast=False)  # h and c
         self.built = True
 
     def get_config(self):
@@ -62,10 +61,7 @@ class GlimpseClassifier(keras.Model):
 
     def look(self, images):
         """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
-        images = tf.convert_to_tensor(images)
-        if images.shape.rank != 4 or not images.shape[1:].is_compatible_with(self.image_shape):
-            raise ValueError(f"expected images [batch, {', '.join(map(str, self.image_shape))}]; received {images.shape}.")
-        rows = to_rows(tf.cast(images, tf.float32))
+        rows = to_rows(check_images(images, self.image_shape, type(self).__name__))
         start = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial)[:, None], tf.shape(rows)[0], axis=1))
 
         def step(_, state):

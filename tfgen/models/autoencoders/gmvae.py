@@ -36,7 +36,8 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.base import check_labels, mean_over_replicas
+from tfgen.models.base import mean_over_replicas
+from tfgen.models.checks import check_labels, check_whole
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -73,10 +74,11 @@ class GMVAE(LatentVariableModel):
         prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, seed=0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        sizes = {"num_clusters": num_clusters, "latent_dim": latent_dim, "style_dim": style_dim,
-                 "prior_hidden": prior_hidden, "num_samples": num_samples}  # fmt: skip
-        if bad := {name: value for name, value in sizes.items() if not isinstance(value, int) or value < 1}:
-            raise ValueError(f"{', '.join(bad)} must be integers of at least 1; received {bad}.")
+        check_whole(
+            num_clusters=num_clusters, latent_dim=latent_dim, style_dim=style_dim, hidden=hidden, prior_hidden=prior_hidden,
+            num_samples=num_samples,
+        )  # fmt: skip
+        check_whole(2, levels=levels)
         if not 0.0 <= free_bits <= math.log(num_clusters):
             raise ValueError(
                 f"free_bits must lie in [0, ln num_clusters = {math.log(num_clusters):.4f}], as the z-term does; "
@@ -88,7 +90,7 @@ class GMVAE(LatentVariableModel):
         if build is None:
             raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
         self.num_clusters, self.latent_dim, self.style_dim = num_clusters, latent_dim, style_dim
-        self.likelihood, self.levels = likelihood, int(levels)
+        self.likelihood, self.levels = likelihood, levels
         self.free_bits, self.num_samples = float(free_bits), num_samples
         out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
         outputs = 2 * (latent_dim + style_dim)  # mean and ln variance of x and of w
@@ -125,8 +127,8 @@ class GMVAE(LatentVariableModel):
         x_mean, x_log_variance, w_mean, w_log_variance = tf.split(outputs, sizes, axis=-1)
         return _diagonal(x_mean, tf.exp(0.5 * x_log_variance)), _diagonal(w_mean, tf.exp(0.5 * w_log_variance))
 
-    def encode(self, images, training=False):
-        """q(x|y) of images float32 [B, H, W, C] in [0, 1]: batch shape [B], event shape [latent_dim]."""
+    def posterior(self, images, training=False):
+        """q(x|y): batch shape [B], event shape [latent_dim]."""
         return self.posteriors(images, training)[0]
 
     def components(self, styles):

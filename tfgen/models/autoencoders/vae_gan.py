@@ -17,8 +17,9 @@ forgives small shifts, so that reconstructions are sharp. Differences of mean co
     decoder           w L_sim + (1 - w) sum_fakes ln(1 - D(fake))    L_prior
     discriminator     r C(x) + (1 - r) mean_fakes C(fake)            L_prior, L_sim
 
-The decoder's loss is the paper's gamma L_sim - L_GAN with gamma = w / (1 - w); with both kinds of fakes and r = 1/3 the
-discriminator's is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 - D(fake)), both ln 2 where D knows nothing.
+The decoder's loss is 1 - w times gamma L_sim + L_GAN with gamma = w / (1 - w); the paper's minus before L_GAN takes it as a
+cost. With both kinds of fakes and r = 1/3 the discriminator's is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 - D(fake)),
+both ln 2 where D knows nothing.
 
 Balance, as in the code: the discriminator is not updated where one of its two costs is less than `equilibrium` - `margin`,
 nor the decoder where one is more than `equilibrium` + `margin`; if so neither would be, both are.
@@ -37,6 +38,7 @@ import tensorflow_probability as tfp
 from tfgen.models.adversarial.networks.common import batch_norm
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.base import mean_over_replicas
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset
 
 tfd = tfp.distributions
@@ -76,12 +78,12 @@ class VAEGAN(AutoencodingModel):
         real_weight=0.5, equilibrium=0.68, margin=0.35, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim must be at least 1; received {latent_dim}.")
+        check_whole(latent_dim=latent_dim)
         widths = {"encoder": encoder_widths, "decoder": decoder_widths, "discriminator": discriminator_widths}
         for name, values in widths.items():
-            if len(values) < 2 or not all(isinstance(n, int) and n >= 1 for n in values):
-                raise ValueError(f"{name}_widths must be at least two positive whole numbers; received {values!r}.")
+            check_whole(**{f"{name}_widths": values})
+            if len(values) < 2:
+                raise ValueError(f"{name}_widths must be at least two; received {values!r}.")
         convolutions = len(discriminator_widths) - 1
         if similarity_layer is not None and similarity_layer not in range(convolutions):
             raise ValueError(f"similarity_layer must be None or in [0, {convolutions}); received {similarity_layer!r}.")
@@ -94,7 +96,7 @@ class VAEGAN(AutoencodingModel):
             raise ValueError(f"fakes must be one or both of {FAKES}; received {fakes!r}.")
         if margin is not None and not margin > 0:
             raise ValueError(f"margin must be positive or None; received {margin!r}.")
-        self.latent_dim, self.fakes = int(latent_dim), tuple(fakes)
+        self.latent_dim, self.fakes = latent_dim, tuple(fakes)
         self.similarity_weight, self.real_weight = float(similarity_weight), float(real_weight)
         self.equilibrium, self.margin = float(equilibrium), margin
         self.in_pixels = similarity_layer is None
@@ -111,9 +113,8 @@ class VAEGAN(AutoencodingModel):
 
     # ---- networks
 
-    def encode(self, images, training=False):
-        """q(z|x) of images [B, H, W, C] in [0, 1]: a distribution with batch shape [B] and event shape [latent_dim]."""
-        return super().encode(2.0 * images - 1.0, training)
+    def posterior(self, images, training=False):
+        return super().posterior(2.0 * images - 1.0, training)
 
     def decode_raw(self, latents, training=False):
         """The decoder's own output, float32 [B, H, W, C] in [-1, 1]."""
@@ -162,17 +163,17 @@ class VAEGAN(AutoencodingModel):
         variables = [*self.encoder.variables, *self.decoder.variables]
         return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
 
-    def terms(self, images, noise, prior):
+    def terms(self, images, noise, prior, training=True):
         """(L_prior, L_sim, C(x), {kind of fake: C(fake)}), means over the batch, in one forward pass.
 
         Args:
             images: [B, H, W, C] in [0, 1].
             noise, prior: standard normal [B, latent_dim], for z and z_p.
         """
-        posterior = self.encode(images, training=True)
+        posterior = self.posterior(images, training)
         codes = posterior.mean() + posterior.stddev() * noise
-        decoded = self.decode_raw(tf.concat([codes, prior], axis=0), training=True)
-        features, logits = self.judge(tf.concat([2.0 * images - 1.0, decoded], axis=0), training=True)
+        decoded = self.decode_raw(tf.concat([codes, prior], axis=0), training)
+        features, logits = self.judge(tf.concat([2.0 * images - 1.0, decoded], axis=0), training)
         of_real, of_reconstructed, _ = tf.split(features, 3)
         real, reconstructed, sampled = tf.split(logits, 3)
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
@@ -223,6 +224,11 @@ class VAEGAN(AutoencodingModel):
             _apply_if(turn, optimizer, found, variables)
         skipped = {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items() if turn is not None}
         return logs | skipped
+
+    def test_step(self, data):
+        images = self.as_batch(data)["image"]
+        noise, prior = (self.evaluation_noise(tf.shape(images)[0], self.seed, draw) for draw in range(2))
+        return self.tracked(self.losses_of(*self.terms(images, noise, prior, training=False)))
 
 
 def _apply_if(turn, optimizer, gradients, variables):
@@ -291,7 +297,7 @@ def _discriminator(widths, similarity_layer, dtype):
 
 
 def _rmsprop(start, batch_size=64):
-    # The code falls from start to 1e-5 as t^.75, all over the batch size; (1 - t)^1.3 stays within .05 of 1 - t^.75.
+    # The code falls from start to 1e-5 as t^.75, all over the batch size; (1 - t)^1.3 stays within .06 of 1 - t^.75.
     rate = {
         "module": "keras.optimizers.schedules", "class_name": "PolynomialDecay",
         "config": {"initial_learning_rate": start / batch_size, "decay_steps": None,

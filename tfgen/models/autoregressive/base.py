@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.distributions.pixels import CategoricalPixels
 from tfgen.models.base import GenerativeModel
+from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole, scan
 
 
@@ -29,9 +30,8 @@ class AutoregressiveModel(GenerativeModel):
 
     def __init__(self, *, image_shape, levels=256, num_classes=0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
-        for name, value, least in (("levels", levels, 2), ("num_classes", num_classes, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}; received {value!r}.")
+        check_whole(2, levels=levels)
+        check_whole(0, num_classes=num_classes)
         self.levels, self.num_classes = levels, num_classes
         self.likelihood = self.make_likelihood()
         self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
@@ -208,8 +208,7 @@ class AutoregressiveModel(GenerativeModel):
             )
         if mask.shape.rank == 3 and not mask.shape[:1].is_compatible_with(known.shape[:1]):
             raise ValueError(f"As many masks as images are needed; received {mask.shape[0]} and {known.shape[0]}.")
-        if num < 1:
-            raise ValueError(f"num must be at least 1; received {num}.")
+        check_whole(num=num)
         batch = known.shape[0]
         seeds = tf.tile(tf.range(num, dtype=tf.int64) + (int(seed) << 32), [batch])
         known = tf.repeat(known, num, axis=0)

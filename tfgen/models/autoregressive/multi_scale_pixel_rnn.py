@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import adam, rmsprop
 from tfgen.models.autoregressive.pixel_rnn import PixelRNNBody, check_rnn
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset
 
 layers = keras.layers
@@ -56,8 +57,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             )
         settings = {"cell": cell, "width": width, "depth": depth, "head_width": head_width, "kernel_size": kernel_size,
                     "first_kernel_size": first_kernel_size}  # fmt: skip
-        if isinstance(map_channels, bool) or not isinstance(map_channels, int) or map_channels < 1:
-            raise ValueError(f"map_channels must be a whole number of at least 1; received {map_channels!r}.")
+        check_whole(map_channels=map_channels)
         check_rnn((height // self.strides[0], columns // self.strides[0], channels), **settings)
         dtype = self.dtype_policy
         self.bodies = [

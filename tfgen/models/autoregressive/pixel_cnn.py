@@ -24,6 +24,7 @@ import tensorflow as tf
 from tfgen.layers.causal import CausalConv2D
 from tfgen.models import preset
 from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset, cosine_decay
 
 
@@ -104,13 +105,12 @@ class Head(keras.layers.Layer):
 def check_network(image_shape, *, kernel_size, first_kernel_size, **counts):
     """ValueError for kernels that are even or wider than the image, and for counts below 1."""
     for name, size in {"kernel_size": kernel_size, "first_kernel_size": first_kernel_size}.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
+        check_whole(**{name: size})
+        if size % 2 == 0:
             raise ValueError(f"{name} must be an odd whole number; received {size!r}.")
         if size // 2 >= min(image_shape[:2]):
             raise ValueError(f"{name} {size} reaches beyond images of {image_shape[0]} x {image_shape[1]} pixels.")
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1; received {count!r}.")
+    check_whole(**counts)
 
 
 def adam(learning_rate, clip=1.0):

@@ -24,6 +24,7 @@ from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.models.autoregressive.pixel_cnn import adam, rmsprop
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset
 from tfgen.sampling.cached import Whole
 
@@ -46,8 +47,7 @@ class PixelCNNAutoencoder(GatedPixelCNN):
     """
 
     def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), **kwargs):
-        if isinstance(embedding_dim, bool) or not isinstance(embedding_dim, int) or embedding_dim < 1:
-            raise ValueError(f"embedding_dim must be a whole number of at least 1; received {embedding_dim!r}.")
+        check_whole(embedding_dim=embedding_dim, encoder_widths=encoder_widths)
         super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
         settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
         self.encoder = keras.Sequential(

@@ -31,7 +31,9 @@ from tfgen.distributions.logistic_mixture import LogisticMixturePixels
 from tfgen.layers import Dropout, data_dependent_init
 from tfgen.layers.causal import WeightNormCausalConv2D, WeightNormRowConv2D
 from tfgen.layers.causal_upsampling import WeightNormCausalConv2DTranspose, WeightNormRowConv2DTranspose
+from tfgen.layers.initializers import normal
 from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.checks import check_whole
 from tfgen.models.preset import Preset
 from tfgen.sampling.cached import Whole
 
@@ -56,19 +58,18 @@ class PixelCNNPP(AutoregressiveModel):
     def __init__(self, *, image_shape, width=160, resnets=5, halvings=2, components=10, dropout=0.5, **kwargs):
         self.components = components  # the base asks for the likelihood
         super().__init__(image_shape=image_shape, **kwargs)
-        for name, count, least in (("width", width, 1), ("resnets", resnets, 1), ("halvings", halvings, 0)):
-            if isinstance(count, bool) or not isinstance(count, int) or count < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}; received {count!r}.")
+        check_whole(width=width, resnets=resnets)
+        check_whole(0, halvings=halvings)
         if any(side % 2**halvings for side in self.image_shape[:2]):
             raise ValueError(
                 f"The sides of images must be multiples of {2**halvings} for halvings={halvings}; received {image_shape}."
             )
         self.width, self.resnets, self.halvings = width, resnets, halvings
         dtype = self.dtype_policy
-        normal = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.05), "dtype": dtype}
-        self.first_u = WeightNormRowConv2D(width, (2, 3), name="first_u", **normal)
-        self.first_above = WeightNormRowConv2D(width, (1, 3), name="first_above", **normal)
-        self.first_left = WeightNormCausalConv2D(width, above=1, left=0, name="first_left", **normal)
+        settings = {"kernel_initializer": normal(0.05), "dtype": dtype}
+        self.first_u = WeightNormRowConv2D(width, (2, 3), name="first_u", **settings)
+        self.first_above = WeightNormRowConv2D(width, (1, 3), name="first_above", **settings)
+        self.first_left = WeightNormCausalConv2D(width, above=1, left=0, name="first_left", **settings)
 
         streams = itertools.count()
 
@@ -84,13 +85,13 @@ class PixelCNNPP(AutoregressiveModel):
         self.out_u = residuals("out_u", resnets * (halvings + 1) + halvings, width, rows=True)
         self.out_v = residuals("out_v", resnets * (halvings + 1) + halvings, 2 * width, rows=False)
         turns = range(halvings)
-        self.down_u = [WeightNormRowConv2D(width, (2, 3), strides=2, name=f"down_u_{i}", **normal) for i in turns]
+        self.down_u = [WeightNormRowConv2D(width, (2, 3), strides=2, name=f"down_u_{i}", **settings) for i in turns]
         self.down_v = [
-            WeightNormCausalConv2D(width, above=1, left=1, strides=2, name=f"down_v_{i}", **normal) for i in turns
+            WeightNormCausalConv2D(width, above=1, left=1, strides=2, name=f"down_v_{i}", **settings) for i in turns
         ]
-        self.up_u = [WeightNormRowConv2DTranspose(width, name=f"up_u_{i}", **normal) for i in turns]
-        self.up_v = [WeightNormCausalConv2DTranspose(width, name=f"up_v_{i}", **normal) for i in turns]
-        self.head = WeightNormCausalConv2D(self.likelihood.num_parameters, above=0, left=0, name="head", **normal)
+        self.up_u = [WeightNormRowConv2DTranspose(width, name=f"up_u_{i}", **settings) for i in turns]
+        self.up_v = [WeightNormCausalConv2DTranspose(width, name=f"up_v_{i}", **settings) for i in turns]
+        self.head = WeightNormCausalConv2D(self.likelihood.num_parameters, above=0, left=0, name="head", **settings)
         self.build_network()
 
     def make_likelihood(self):
@@ -185,7 +186,7 @@ class GatedResidual(keras.layers.Layer):
     def __init__(self, width, *, rows, extra=0, num_classes=0, dropout=0.0, stream=0, **kwargs):
         super().__init__(**kwargs)
         self.width, self.rows, self.extra = width, rows, extra
-        settings = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.05), "dtype": self.dtype_policy}
+        settings = {"kernel_initializer": normal(0.05), "dtype": self.dtype_policy}
 
         def conv(filters, name, **more):
             if rows:

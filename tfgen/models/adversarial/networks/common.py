@@ -4,17 +4,14 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers import BatchNormalization, SpectralConv2D, SpectralDense, SpectralEmbedding
+from tfgen.layers.initializers import normal
 
 layers = keras.layers
 
 
-def normal(stddev):
-    return keras.initializers.RandomNormal(0.0, stddev)
-
-
 def batch_norm(dtype, name, **kwargs):
     # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
-    settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.02)}
+    settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
     return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
 
 
@@ -66,7 +63,8 @@ class Discriminator(Network):
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
         spectral: spectral normalisation of all weights.
         logit_bias: whether the last layer has a bias.
-        kernel_initializer: of all kernels.
+        kernel_initializer: of all kernels; a name or config, as of one object they would all get the same numbers (see
+            `tfgen.layers.initializers`).
         feature_layers: layers that map the features on their way to the logit, e.g. minibatch discrimination.
     """
 

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.networks.common import (
     OUTPUTS,
     Discriminator,
@@ -13,7 +14,6 @@ from tfgen.models.adversarial.networks.common import (
     flatten,
     join,
     layers,
-    normal,
     split,
 )  # fmt: skip
 

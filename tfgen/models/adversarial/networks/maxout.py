@@ -4,15 +4,11 @@ Sizes as in the authors' code (goodfeli/adversarial, mnist.yaml and cifar10_conv
 arXiv:1302.4389, for the layers.
 """
 
-import keras
 import tensorflow as tf
 
 from tfgen.layers import Dropout, Maxout
+from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.networks.common import OUTPUTS, Discriminator, Network, flatten, join, layers, split
-
-
-def uniform(limit):
-    return keras.initializers.RandomUniform(-limit, limit)
 
 
 class Maxouts(Discriminator):

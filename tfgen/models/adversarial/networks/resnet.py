@@ -2,16 +2,11 @@
 
 import math
 
-import keras
 import tensorflow as tf
 
 from tfgen.layers import ConditionalBatchNorm
+from tfgen.layers.initializers import glorot
 from tfgen.models.adversarial.networks.common import Discriminator, Network, batch_norm, layers, split
-
-
-def glorot(gain=1.0):
-    """Glorot's uniform initialisation times `gain`: Chainer's and the WGAN-GP code's."""
-    return keras.initializers.VarianceScaling(gain**2, "fan_avg", "uniform")
 
 
 def up(x):

@@ -18,7 +18,8 @@ from tfgen.layers import (
     WeightNormConv2DTranspose,
     WeightNormDense,
 )
-from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, normal, split
+from tfgen.layers.initializers import normal
+from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, split
 
 
 def run(stack, x, *, training=False, num_reference=0, **noise):
