@@ -29,7 +29,7 @@ from trainers.train import TrainConfig, train
 MODELS = ("factorized-prior", "scale-hyperprior")
 LAMBDAS = (0.002, 0.01, 0.05)
 JPEG_QUALITIES = (1, 2, 3, 5, 7, 10, 13, 17, 22, 28, 35, 45, 55, 65, 75, 85, 90, 95)
-CROPS = 9_000
+CROPS, SIDE = 4_000, 128
 LOW = 0.3  # bits per pixel, below which JPEG must be beaten
 GATES = {
     "file_off_estimate": ("<=", 0.02),
@@ -149,9 +149,9 @@ def main(argv=None):
     if len(files) < 8:
         parser.error(f"--data must hold the photos kodim*.png; found {len(files)} in {args.data}.")
     held_out = files[3::4]
-    source = tfgen.data.crops([file for file in files if file not in held_out], size=64, num=CROPS, seed=args.seed)
+    source = tfgen.data.crops([file for file in files if file not in held_out], size=SIDE, num=CROPS, seed=args.seed)
     photos = [np.asarray(Image.open(file).convert("RGB")) for file in held_out]
-    started, train_seconds, curves, presets = time.perf_counter(), 0.0, {}, []
+    evaluation_seconds, train_seconds, curves, presets = 0.0, 0.0, {}, []
     for name in MODELS:
         curves[name] = []
         for weight in LAMBDAS:
@@ -161,12 +161,13 @@ def main(argv=None):
             )  # fmt: skip
             workdir = pathlib.Path(args.workdir) / f"compression-{name}-{weight}-{args.seed}"
             result = train(config, source, workdir)
-            train_seconds += result.seconds
-            seconds = train_seconds_of(workdir)
+            seconds, started = train_seconds_of(workdir), time.perf_counter()
+            train_seconds += seconds
             codec: Codec = codec_for_writing(workdir)
             judgement = {"lambda": weight, **judge_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
             curves[name].append(judgement)
             presets.append(config.resolve().config())
+            evaluation_seconds += time.perf_counter() - started
             print({key: value for key, value in judgement.items() if key != "photos"}, flush=True)
     jpeg = [judge_jpeg(photos, level) for level in JPEG_QUALITIES]
     results = compare(curves, jpeg)
@@ -175,12 +176,12 @@ def main(argv=None):
         args.out, "benchmarks.reproduce.compression",
         seed=args.seed,
         protocol={
-            "train": f"{len(source)} random 64x64 crops of {len(files) - len(held_out)} photos", "presets": presets,
+            "train": f"{len(source)} random {SIDE}x{SIDE} crops of {len(files) - len(held_out)} photos", "presets": presets,
             "test": [pathlib.Path(file).name for file in held_out], "rates": "of whole files, headers included",
             "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
-            "tuning": "widths, crops and rate of learning were set before; no choice was made by the held-out photos",
+            "tuning": "none by the held-out photos; crops of 128x128, as with 64x64 most weights around z had no gradient",
         },
-        seconds=time.perf_counter() - started,
+        seconds=train_seconds + evaluation_seconds,
         results={**results, **curves, "jpeg": jpeg},
         gates=GATES,
         train_seconds=round(train_seconds, 1),

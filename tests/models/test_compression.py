@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tfgen.models import FactorizedPrior, ScaleHyperprior
 from tfgen.models.compression import Codec, container, entropy
 from tfgen.models.compression.container import Container
@@ -254,7 +255,7 @@ def test_psnr_of_a_mean_squared_error_of_one():
     "bad", [np.zeros((2, 8, 8, 3), "uint8"), np.zeros((8, 8, 3), "float32"), np.zeros((2, 8, 8, 1), "float32")]
 )
 def test_wrong_images(bad):
-    with pytest.raises(ValueError, match=r"takes images float \[batch, height, width, 3\]"):
+    with pytest.raises(ValueError, match=r"for images \[batch, any, any, 3\]|must be float"):
         made("factorized").encode(bad)
 
 
@@ -434,6 +435,18 @@ def test_samples_follow_the_entropy_model():
     latents = tf.reshape(model.latents(tf.range(500, dtype=tf.int64)), [-1, 4]).numpy()
     mass = np.exp(model.prior.log_prob(np.zeros((1, 4), "float32")))[0]
     np.testing.assert_allclose((latents == 0).mean(axis=0), mass, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["factorized-prior/kodak", "scale-hyperprior/kodak"])
+def test_crops_are_large_enough_for_every_weight(name):
+    """In crops of 64x64 z is one pixel: most places of the kernels around it would see padding alone, and learn nothing."""
+    model = tfgen.presets.get(name).override({"width": 4}).build()
+    images = np.random.default_rng(0).uniform(size=(2, *model.image_shape)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model.losses_of(images, lambda values, _: values)["loss"])
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    for kernel, gradient in zip(kernels, tape.gradient(loss, [v.value for v in kernels]), strict=True):
+        assert np.all(np.any(gradient.numpy() != 0, axis=(2, 3))), kernel.path
 
 
 def test_presets_can_be_built_and_say_where_they_come_from():

@@ -227,7 +227,13 @@ def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
         return line
 
     assert "holds no codec" in error("compress", photo, "--model", str(tmp_path))
-    assert "not a readable image" in error("compress", str(file), "--model", run)
+    assert f"{file}: not a readable image" in error("compress", str(file), "--model", run)
+    assert "No such file" in error("compress", f"{file}.no", "--model", run)
+    assert "would be overwritten" in error("compress", photo, "-o", photo, "--model", run)
+    assert "the folder" in error("compress", photo, "-o", str(tmp_path), "--model", run)
+    assert "the folder" in error("decompress", str(file), "-o", str(tmp_path), "--model", run)
+    for picture in ("x.jpg", "x"):
+        assert "of a lossless kind" in error("decompress", str(file), "-o", str(tmp_path / picture), "--model", run)
     colour = tmp_path / "colour.png"
     grey = np.zeros((4, 4, 3), np.uint8)
     colour.write_bytes(tf.io.encode_png(grey).numpy())

@@ -9,7 +9,7 @@ from tfgen.data.folder import image_files
 from tfgen.data.source import Source
 
 
-def crops(photos, *, split=None, size=64, num=10_000, seed=0, channels=3, on_error="raise"):
+def crops(photos, *, split=None, size=128, num=10_000, seed=0, channels=3, on_error="raise"):
     """A Source of random crops: each photo gives as many (or one more), at places drawn evenly from all that fit.
 
     Args:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.base import GenerativeModel
+from tfgen.models.checks import check_images, check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.preset import adam, cosine_decay
 
@@ -36,8 +37,7 @@ class CompressionModel(GenerativeModel):
 
     def __init__(self, *, image_shape, width=128, distortion_weight=0.01, seed=0, **kwargs):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if width < 1:
-            raise ValueError(f"width must be at least 1; received {width}.")
+        check_whole(width=width)
         if not distortion_weight > 0:
             raise ValueError(f"distortion_weight must be positive; received {distortion_weight}.")
         self.width, self.distortion_weight = int(width), float(distortion_weight)
@@ -113,13 +113,7 @@ class CompressionModel(GenerativeModel):
 
     def check_any_size(self, images):
         """As `check_images`, but height and width are free."""
-        images, channels = tf.convert_to_tensor(images), self.image_shape[2]
-        if not images.dtype.is_floating or images.shape.rank != 4 or images.shape[3] not in (None, channels):
-            raise ValueError(
-                f"{type(self).__name__} takes images float [batch, height, width, {channels}] in [0, 1]; "
-                f"received {images.dtype.name} {images.shape}."
-            )
-        return tf.ensure_shape(tf.cast(images, tf.float32), (None, None, None, channels))
+        return check_images(images, (None, None, self.image_shape[2]), type(self).__name__)
 
     # ---- training
 

@@ -1,6 +1,7 @@
 """`tfgen compress` and `tfgen decompress`: photos to files and back by the codec of a run or of an exported model."""
 
 import contextlib
+import io
 import os
 import pathlib
 import re
@@ -14,17 +15,18 @@ from tfgen.models.compression.container import Container
 # Of an exported version, beside its metadata; a run folder has one codec for each step at which it was used.
 EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
 OF_RUN = "codec-{step:08d}.npz"
+LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
 
 def compress(photo, out, model):
     """Writes the file of a photo; -> the lines that say what came out."""
     codec = codec_for_writing(model)
-    image = open_image(photo)
+    image = _image_of(photo)
     if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
         raise ValueError(f"{photo} is in colour, and {model} compresses grey images: what it makes would be grey.")
     image = adapt_image(image, channels=codec.channels)
     data = codec.compress(image)
-    out = pathlib.Path(out or pathlib.Path(photo).with_suffix(".tfgc"))
+    out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
     write_whole(out, data)
     height, width, _ = image.shape
     return (
@@ -37,15 +39,36 @@ def decompress(file, out, model):
     """Writes the picture of a file; -> the line that says what came out."""
     from PIL import Image
 
+    out = _place(out or pathlib.Path(file).with_suffix(".png"), file)
+    if (kind := Image.registered_extensions().get(out.suffix.lower())) not in LOSSLESS:
+        raise ValueError(f"the picture must be of a lossless kind, {', '.join(LOSSLESS)}; received {str(out)!r}.")
     data = pathlib.Path(file).read_bytes()
     try:
         image = codec_for_reading(model, Container.unpack(data).model_id).decompress(data)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    out = pathlib.Path(out or pathlib.Path(file).with_suffix(".png"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(out)
+    content = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(content, kind)
+    write_whole(out, content.getvalue())
     return f"{out}: {image.shape[1]}x{image.shape[0]}"
+
+
+def _image_of(photo):
+    data = pathlib.Path(photo).read_bytes()
+    try:
+        return open_image(data)
+    except ValueError as error:
+        raise ValueError(f"{photo}: {error}") from error
+
+
+def _place(out, source):
+    """Where to write what is made of the file `source`."""
+    out = pathlib.Path(out)
+    if out.is_dir():
+        raise ValueError(f"expected a file to write, received the folder {out}")
+    if out.resolve() == pathlib.Path(source).resolve():
+        raise ValueError(f"{out} would be overwritten by what is made of it; name another file")
+    return out
 
 
 def codec_for_writing(path):

@@ -130,7 +130,7 @@ def normal_tables(scales):
     """Tables of N(0, scale^2) plus uniform noise, for `scales` [T]."""
     from scipy.special import ndtr, ndtri
 
-    reach = np.ceil(-ndtri(TAIL_MASS / 2) * scales - 0.5).astype(np.int32)
+    reach = np.maximum(1, np.ceil(-ndtri(TAIL_MASS / 2) * scales - 0.5).astype(np.int32))
     edges = [np.arange(-k, k + 2) - 0.5 for k in reach]
     return make_tables(-reach, [np.diff(ndtr(e / scale)) for e, scale in zip(edges, scales, strict=True)])
 

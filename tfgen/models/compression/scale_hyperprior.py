@@ -28,6 +28,7 @@ from tfgen import random
 from tfgen.distributions.deep_factorized import DeepFactorized
 from tfgen.distributions.noisy import NoisyNormal
 from tfgen.layers.gdn import GDN, lower_bound
+from tfgen.models.checks import check_whole
 from tfgen.models.compression import entropy
 from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
 from tfgen.models.compression.factorized_prior import LADDER
@@ -45,6 +46,9 @@ _HYPER_STRIDES = (2, 2, 1)  # of h_s; of h_a in reverse order
 class ScaleHyperprior(CompressionModel):
     """Transform code with normal latents whose scales are sent as side information.
 
+    z has a sixty-fourth of the sides of an image. Of smaller training images than 128x128 it is a single pixel, most of the
+    weights around it see nothing but padding and stay as they began, and the code of larger images is much too long.
+
     Args:
         image_shape, distortion_weight, seed: see `CompressionModel`.
         width: N, channels of all hidden layers and of z.
@@ -53,9 +57,8 @@ class ScaleHyperprior(CompressionModel):
 
     def __init__(self, *, image_shape, width=128, latent_channels=None, distortion_weight=0.01, seed=0, **kwargs):
         super().__init__(image_shape=image_shape, width=width, distortion_weight=distortion_weight, seed=seed, **kwargs)
-        channels = int(latent_channels or self.width)
-        if channels < 1:
-            raise ValueError(f"latent_channels must be at least 1; received {latent_channels}.")
+        channels = self.width if latent_channels is None else latent_channels
+        check_whole(latent_channels=channels)
         settings = {"padding": "same", "dtype": self.dtype_policy}
         self.analysis, self.synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
         for k in range(4):
@@ -182,8 +185,8 @@ def _paper(i, distortion_weight):
 PRESETS = [
     *(_paper(i, weight) for i, weight in enumerate(LADDER)),
     Preset(
-        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (64, 64, 3), "width": 64, "distortion_weight": 0.01},
-        data="crops:kodak", batch_size=8, steps=8_000, compile_args=adam_decay(1e-3),
-        source="for short runs on two cores: 64 channels, 64x64 crops, Adam 1e-3 with cosine decay",
+        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (128, 128, 3), "width": 64, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=2, steps=8_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: 64 channels, two 128x128 crops in a batch, Adam 1e-3 with cosine decay",
     ),
 ]  # fmt: skip
