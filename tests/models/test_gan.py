@@ -34,7 +34,7 @@ def test_the_networks_of_mnist():
     for network, limit in ((model.generator, 0.05), (model.discriminator, 0.005)):
         for v in network.trainable_variables:
             if len(v.shape) > 1:
-                assert 0.98 * limit < np.abs(v.numpy()).max() <= limit
+                assert 0.98 * limit < np.abs(v.numpy()).max() <= np.float32(limit)
                 assert v.numpy().std() == pytest.approx(limit / 3**0.5, rel=0.1)
             else:
                 assert not np.any(v.numpy())
