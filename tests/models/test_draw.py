@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from tfgen.models import DRAW
-from tfgen.models.autoencoders.glimpse_classifier import PAPER, GlimpseClassifier
+from tfgen.models import DRAW, GlimpseClassifier
+from tfgen.models.autoencoders.glimpse_classifier import PAPER
 
 PLAIN = {"image_shape": (5, 4, 2), "glimpses": 3, "hidden": 6, "z_size": 2}
 ATTENTIVE = {**PLAIN, "read_size": 3, "write_size": 2}
@@ -226,6 +226,17 @@ def test_presets_build():
             assert model.latents(tf.constant([1])).shape == (1, args["glimpses"] * args["z_size"]), name
 
 
+@pytest.mark.parametrize(
+    ("name", "glimpses", "hidden", "z_size", "read_size", "write_size"),
+    [("mnist", 64, 256, 100, 2, 5), ("svhn", 32, 800, 100, 12, 12), ("cifar10", 64, 400, 200, 5, 5)],
+)
+def test_presets_of_the_paper_have_the_sizes_of_its_table(name, glimpses, hidden, z_size, read_size, write_size):
+    args = tfgen.presets.get(f"draw/{name}-paper").model_args
+    names = ("glimpses", "hidden", "z_size", "read_size", "write_size")
+    assert tuple(args[key] for key in names) == (glimpses, hidden, z_size, read_size, write_size)
+    assert (PAPER["glimpses"], PAPER["hidden"], PAPER["read_size"]) == (8, 256, 12)
+
+
 # ---- the classifier
 
 
@@ -241,6 +252,10 @@ def test_classifier_looks_where_its_state_says():
     assert [v.shape for v in twin.weights] == [v.shape for v in model.weights]
     with pytest.raises(ValueError, match="made for images"):
         model(binary(5, 8, 9, 1))
+    with pytest.raises(ValueError, match="must be float"):
+        model((x * 255).astype("uint8"))
+    half = GlimpseClassifier(image_shape=(9, 9, 1), num_classes=3, glimpses=2, hidden=4, read_size=3, dtype="mixed_bfloat16")
+    assert half(x).shape == (5, 3)  # Keras' own call would cast what the state begins with
     with pytest.raises(ValueError, match="at least 1"):
         GlimpseClassifier(image_shape=(9, 9, 1), num_classes=3, glimpses=0)
     assert GlimpseClassifier(**PAPER).count_params() < 1e6

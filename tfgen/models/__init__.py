@@ -1,4 +1,4 @@
-"""The models, one file per paper. `MODELS` maps the public name of each to its class."""
+"""The models, one file per paper. `MODELS` maps the public name of each that generates to its class."""
 
 from tfgen.models.adversarial.dcgan import DCGAN
 from tfgen.models.adversarial.ebgan import EBGAN
@@ -12,6 +12,7 @@ from tfgen.models.autoencoders.autoencoder import Autoencoder
 from tfgen.models.autoencoders.dc_ign import DCIGN
 from tfgen.models.autoencoders.dfc_vae import DFCVAE
 from tfgen.models.autoencoders.draw import DRAW
+from tfgen.models.autoencoders.glimpse_classifier import GlimpseClassifier
 from tfgen.models.autoencoders.gmvae import GMVAE
 from tfgen.models.autoencoders.vae import VAE
 from tfgen.models.autoencoders.vae_gan import VAEGAN
@@ -33,4 +34,4 @@ MODELS = {
     )
 }  # fmt: skip
 
-__all__ = ["MODELS", "GenerativeModel", *MODELS]
+__all__ = ["MODELS", "GenerativeModel", "GlimpseClassifier", *MODELS]
