@@ -153,7 +153,7 @@ BAD = {
     "mask shape": (lambda model: model.complete(images(model, 1), np.ones((5, 6), bool)), r"mask must be bool \[6"),
     "mask dtype": (lambda model: model.complete(images(model, 1), np.ones((6, 5))), r"mask must be bool .* float64"),
     "masks": (lambda model: model.complete(images(model, 2), np.ones((3, 6, 5), bool)), "As many masks as images"),
-    "num": (lambda model: model.complete(images(model, 1), np.ones((6, 5), bool), num=0), "num must be a whole number of at least 1"),
+    "num": (lambda model: model.complete(images(model, 1), np.ones((6, 5), bool), num=0), "num must be a whole number"),
     "labels": (lambda model: model.sample(1, labels=[1]), "takes no labels"),
     "known": (
         lambda model: model.complete(images(model, 1) * 0.9, np.ones((6, 5), bool)), "Images must have the values"
