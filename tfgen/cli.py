@@ -132,7 +132,10 @@ def _train(args):
     )  # fmt: skip
     preset = config.resolve()
     options = {name: getattr(args, name) for name in ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")}
-    source = tfgen.data.load(args.data or preset.data, args.split, **options)
+    spec = args.data or preset.data
+    if spec.startswith("crops:") and options["size"] is None:  # photos have no size that the crops should have
+        options["size"] = tuple(preset.model_args["image_shape"][:2])
+    source = tfgen.data.load(spec, args.split, **options)
     result = train(config, source, args.workdir)
     print(f"done: {result.step} steps in {result.workdir}; samples in {result.workdir / 'samples'}")
     print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")

@@ -46,8 +46,9 @@ _HYPER_STRIDES = (2, 2, 1)  # of h_s; of h_a in reverse order
 class ScaleHyperprior(CompressionModel):
     """Transform code with normal latents whose scales are sent as side information.
 
-    z has a sixty-fourth of the sides of an image. Of smaller training images than 128x128 it is a single pixel, most of the
-    weights around it see nothing but padding and stay as they began, and the code of larger images is much too long.
+    z has a sixty-fourth of the sides of an image. Of training images of 64x64 it is a single pixel, and most of the weights
+    around it see nothing but padding and stay as they began; of 128x128 all its places lie at an edge. The code of larger
+    images is then too long: train on 256x256 or more.
 
     Args:
         image_shape, distortion_weight, seed: see `CompressionModel`.
@@ -185,8 +186,8 @@ def _paper(i, distortion_weight):
 PRESETS = [
     *(_paper(i, weight) for i, weight in enumerate(LADDER)),
     Preset(
-        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (128, 128, 3), "width": 64, "distortion_weight": 0.01},
-        data="crops:kodak", batch_size=2, steps=8_000, compile_args=adam_decay(1e-3),
-        source="for short runs on two cores: 64 channels, two 128x128 crops in a batch, Adam 1e-3 with cosine decay",
+        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (256, 256, 3), "width": 64, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=1, steps=5_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: 64 channels, one 256x256 crop in a batch, Adam 1e-3 with cosine decay",
     ),
 ]  # fmt: skip
