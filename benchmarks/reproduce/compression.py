@@ -171,7 +171,6 @@ def main(argv=None):
             print({key: value for key, value in judgement.items() if key != "photos"}, flush=True)
     jpeg = [judge_jpeg(photos, level) for level in JPEG_QUALITIES]
     results = compare(curves, jpeg)
-    draw(args.picture, curves, jpeg)
     report(
         args.out, "benchmarks.reproduce.compression",
         seed=args.seed,
@@ -188,6 +187,7 @@ def main(argv=None):
         gates=GATES,
         train_seconds=round(train_seconds, 1),
     )  # fmt: skip
+    draw(args.picture, curves, jpeg)
 
 
 if __name__ == "__main__":
