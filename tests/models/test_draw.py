@@ -246,7 +246,7 @@ def test_classifier_looks_where_its_state_says():
     logits, boxes = model.look(x)
     assert logits.shape == (5, 3) and boxes.shape == (5, 2, 5)
     # At first the state is the same for all images; what they show moves the second glimpse.
-    np.testing.assert_allclose(boxes[:, 0, :4], [[5.0, 5.0, 4.0, 1.0]] * 5, rtol=1e-4)
+    np.testing.assert_allclose(boxes[:, 0, :4], [[5.0, 5.0, 4.0, 2.0]] * 5, rtol=1e-4)
     assert np.std(boxes[:, 1, 0]) > 1e-4
     twin = GlimpseClassifier.from_config(model.get_config())
     assert [v.shape for v in twin.weights] == [v.shape for v in model.weights]

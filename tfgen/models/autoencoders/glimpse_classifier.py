@@ -4,8 +4,10 @@ Gregor et al., "DRAW: A Recurrent Neural Network For Image Generation", ICML 201
 
     g_t = read(x, h_{t-1}),   h_t = LSTM(h_{t-1}, g_t),   p(label | x) = softmax(W h_T)
 
-What differs from the paper: nothing that it states.
+What differs from the paper: nothing that it states. At first the window is blurred, each filter as wide as half the stride.
 """
+
+import math
 
 import keras
 import tensorflow as tf
@@ -48,6 +50,9 @@ class GlimpseClassifier(keras.Model):
         self.gates = keras.layers.Dense(4 * hidden, dtype=dtype, name="gates")
         self.classes = keras.layers.Dense(num_classes, dtype=dtype, name="classes")
         self.window.build((None, hidden))
+        # ln sigma^2, where sigma is half a stride: a window that covers the image would miss what lies between its filters.
+        stride = (max(height, width) - 1) / (read_size - 1)
+        self.window.parameters.bias.assign([0.0, 0.0, 2.0 * math.log(max(1.0, stride / 2.0)), 0.0, 0.0])
         self.gates.build((None, channels * read_size**2 + hidden))
         self.classes.build((None, hidden))
         self.initial = self.add_weight(name="initial", shape=[2, hidden], initializer="zeros", autocast=False)  # h and c
