@@ -168,13 +168,8 @@ def check_images_fit(preset, source):
     classes = preset.model_args.get("num_classes", 0)
     if classes and source.num_classes != classes:
         raise ValueError(f"The model has num_classes={classes}; {source.name} has {source.num_classes} classes.")
-    settings = {**{name: p.default for name, p in preset.model.config_parameters().items()}, **preset.model_args}
-    factors = tuple(settings.get("factors", ()))
-    if factors and settings["clamp"] != "none" and factors != getattr(source, "groups", None):
-        raise ValueError(
-            f"The model has factors={factors}; {source.name} varies {getattr(source, 'groups', 'none')} one at a time. They "
-            "must be the same in the same order."
-        )
+    defaults = {name: p.default for name, p in preset.model.config_parameters().items()}
+    preset.model.check_source({**defaults, **preset.model_args}, source)
     if preset.batch_size > source.num_examples:
         raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
 

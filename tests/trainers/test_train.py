@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.training import TrainingDiverged
-from trainers.train import TrainConfig, load_run, run_name, train
+from trainers.train import TrainConfig, check_images_fit, load_run, run_name, train
 
 TINY = {
     "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
@@ -201,6 +202,16 @@ def test_bad_requests(source, tmp_path, bad, message):
     with pytest.raises(ValueError, match=message):
         train(request, source, tmp_path / "run", report=None)
     assert not (tmp_path / "run").exists()
+
+
+def test_every_preset_takes_the_images_it_is_made_for():
+    for preset in tfgen.presets.all_presets().values():
+        args = preset.model_args
+        images = types.SimpleNamespace(
+            image_shape=args["image_shape"], num_classes=args.get("num_classes"), num_examples=preset.batch_size,
+            groups=args.get("factors", ("azimuth", "elevation", "light")), name=preset.data,
+        )  # fmt: skip
+        check_images_fit(preset, images)
 
 
 def test_colour_images_for_a_grey_preset(tmp_path):

@@ -88,6 +88,10 @@ class GenerativeModel(keras.Model):
 
     # ---- training
 
+    @classmethod
+    def check_source(cls, config, source):
+        """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
+
     def compile(self, optimizer=None, *, ema_decay=None, jit_compile=False, **kwargs):
         """Prepares `fit`; every variable that training needs exists afterwards.
 

@@ -140,6 +140,15 @@ class DCIGN(LatentVariableModel):
 
     # ---- training
 
+    @classmethod
+    def check_source(cls, config, source):
+        factors, groups = tuple(config["factors"]), getattr(source, "groups", None)
+        if config["clamp"] != "none" and factors != groups:
+            raise ValueError(
+                f"The model has factors={factors}; {source.name} varies {groups or 'none'} one at a time. They must be the "
+                "same in the same order."
+            )
+
     def active_latents(self, batch):
         """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others.
 
