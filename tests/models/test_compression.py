@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tfgen.layers import GDN
 from tfgen.models import FactorizedPrior, ScaleHyperprior
 from tfgen.models.compression import Codec, container, entropy
 from tfgen.models.compression.container import Container
@@ -28,7 +29,7 @@ def made(name, **kwargs):
     keras.utils.set_random_seed(1)
     model = MODELS[name](**{"image_shape": (32, 32, 3), "width": 4, **kwargs})
     networks = [model.analysis] + ([model.hyper_analysis, model.hyper_synthesis] if name == "hyperprior" else [])
-    for network, gain in zip(networks, (60.0, 3.0, 0.3), strict=False):
+    for network, gain in zip(networks, (2.0, 3.0, 0.3), strict=False):
         kernel = network.layers[-1].kernel
         kernel.assign(gain * kernel)
     if name == "hyperprior":  # scales of the size of the latents
@@ -191,6 +192,28 @@ def test_padding_repeats_the_edge():
     image = RNG.random((1, 20, 30, 3)).astype("float32")
     padded = np.pad(image, ((0, 0), (0, 12), (0, 2), (0, 0)), "edge")
     np.testing.assert_allclose(model.analyze(image), model.analyze(padded), atol=1e-5)
+
+
+def test_synthesis_begins_as_the_adjoint_of_the_analysis():
+    """<analysis(x), y> = <x, synthesis(y)> of the convolutions, with GDN and IGDN as identities."""
+    for name, model_class in MODELS.items():
+        model = model_class(image_shape=(32, 32, 3), width=4, latent_channels=5)
+        for layer in model.analysis.layers + model.synthesis.layers:
+            if isinstance(layer, GDN):
+                layer.raw_gamma.assign(tf.zeros_like(layer.raw_gamma))
+        image = RNG.normal(size=(1, 32, 32, 3)).astype("float32")
+        latents = RNG.normal(size=(1, 2, 2, 5)).astype("float32")
+        ours = np.vdot(model.analysis(image), latents)
+        assert abs(ours) > 1e-3, name
+        np.testing.assert_allclose(ours, np.vdot(image, model.synthesis(latents)), rtol=1e-3, err_msg=name)
+
+
+def test_the_start_lets_grey_through():
+    for name, model_class in MODELS.items():
+        model = model_class(image_shape=(32, 32, 3), width=4)
+        grey = np.full((1, 32, 32, 3), 0.5, "float32")
+        assert not np.any(model.encode(grey)), name
+        np.testing.assert_array_equal(model.reconstruct(grey), grey)
 
 
 def test_loss_is_rate_plus_weighted_distortion():

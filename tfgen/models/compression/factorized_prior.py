@@ -15,7 +15,8 @@ g_a is convolution 9x9 down 4, GDN, 5x5 down 2, GDN, 5x5 down 2; g_s mirrors it 
 
 What differs from the paper: the density is the network of `DeepFactorized` (appendix 6.1 of arXiv:1802.01436), not a
 piecewise linear one; filters are learnt in the pixel domain, not by their Fourier transforms, and are all of one set of
-channels; the last analysis convolution has no bias, as in the authors' later code. Latents are coded by fixed tables, where
+channels; the last analysis convolution has no bias, as in the authors' later code; how the transforms begin, see
+`CompressionModel`. Latents are coded by fixed tables, where
 the paper's coder adapts to what it has seen.
 """
 
@@ -23,6 +24,7 @@ import keras
 
 from tfgen.distributions.deep_factorized import DeepFactorized
 from tfgen.layers.gdn import GDN
+from tfgen.layers.initializers import orthogonal
 from tfgen.models.compression import entropy
 from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
 from tfgen.models.preset import Preset
@@ -34,16 +36,17 @@ layers = keras.layers
 class FactorizedPrior(CompressionModel):
     """Transform code with an independent density for each channel; see `CompressionModel` for the arguments."""
 
-    def __init__(self, *, image_shape, width=128, distortion_weight=0.01, seed=0, **kwargs):
-        super().__init__(image_shape=image_shape, width=width, distortion_weight=distortion_weight, seed=seed, **kwargs)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         settings = {"padding": "same", "dtype": self.dtype_policy}
+        down = {**settings, "kernel_initializer": orthogonal()}
         self.analysis = keras.Sequential(
             [
-                layers.Conv2D(self.width, 9, strides=4, **settings),
+                layers.Conv2D(self.width, 9, strides=4, **down),
                 GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.width, 5, strides=2, **settings),
+                layers.Conv2D(self.width, 5, strides=2, **down),
                 GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.width, 5, strides=2, use_bias=False, **settings),
+                layers.Conv2D(self.latent_channels, 5, strides=2, use_bias=False, **down),
             ],
             name="analysis",
         )
@@ -57,8 +60,8 @@ class FactorizedPrior(CompressionModel):
             ],
             name="synthesis",
         )
-        self.prior = DeepFactorized(self.width)
-        self.finish(self.width)
+        self.prior = DeepFactorized(self.latent_channels)
+        self.finish()
 
     def rate(self, latents, quantize):
         latents = quantize(latents, 0)
@@ -116,9 +119,10 @@ _CURVE = (
 PRESETS = [
     *(_paper(weight, 192 if i < 6 else 256, *_CURVE[i]) for i, weight in enumerate(LADDER)),
     Preset(
-        "factorized-prior/kodak", FactorizedPrior, {"image_shape": (128, 128, 3), "width": 64, "distortion_weight": 0.01},
-        data="crops:kodak", batch_size=2, steps=8_000, compile_args=adam_decay(1e-3),
-        source="for short runs on two cores: 64 channels, two 128x128 crops in a batch, Adam 1e-3 with cosine decay",
+        "factorized-prior/kodak", FactorizedPrior,
+        {"image_shape": (256, 256, 3), "width": 64, "latent_channels": 128, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=1, steps=6_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: N = 64, M = 128, one 256x256 crop in a batch, Adam 1e-3 with cosine decay",
     ),
     Preset(
         "factorized-prior/digits", FactorizedPrior, {"image_shape": (8, 8, 1), "width": 16, "distortion_weight": 0.01},

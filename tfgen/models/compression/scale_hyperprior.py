@@ -17,7 +17,8 @@ g_a is four convolutions 5x5 down 2 with GDN between them, h_a 3x3, 5x5 down 2, 
 What differs from the paper: h_s gives the place of sigma in a table of 64 scales, equal steps of its logarithm from 0.11 to
 256, and not sigma by a last ReLU, as in the authors' later code; coding rounds to the nearest of them. For coding, h_s is
 evaluated in whole numbers (`tfgen.models.compression.integer`), so that a file can be read on another machine. An image is
-padded to a multiple of 16, and the scales are cut to the size of the latents.
+padded to a multiple of 16, and the scales are cut to the size of the latents. How the transforms begin, see
+`CompressionModel`.
 """
 
 import keras
@@ -28,7 +29,7 @@ from tfgen import random
 from tfgen.distributions.deep_factorized import DeepFactorized
 from tfgen.distributions.noisy import NoisyNormal
 from tfgen.layers.gdn import GDN, lower_bound
-from tfgen.models.checks import check_whole
+from tfgen.layers.initializers import orthogonal
 from tfgen.models.compression import entropy
 from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
 from tfgen.models.compression.factorized_prior import LADDER
@@ -51,15 +52,14 @@ class ScaleHyperprior(CompressionModel):
     images is then too long: train on 256x256 or more.
 
     Args:
-        image_shape, distortion_weight, seed: see `CompressionModel`.
         width: N, channels of all hidden layers and of z.
         latent_channels: M, channels of y; None: as `width`.
+        **kwargs: see `CompressionModel`.
     """
 
-    def __init__(self, *, image_shape, width=128, latent_channels=None, distortion_weight=0.01, seed=0, **kwargs):
-        super().__init__(image_shape=image_shape, width=width, distortion_weight=distortion_weight, seed=seed, **kwargs)
-        channels = self.width if latent_channels is None else latent_channels
-        check_whole(latent_channels=channels)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        channels = self.latent_channels
         settings = {"padding": "same", "dtype": self.dtype_policy}
         self.analysis, self.synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
         for k in range(4):
@@ -67,7 +67,7 @@ class ScaleHyperprior(CompressionModel):
                 self.analysis.add(GDN(dtype=self.dtype_policy))
                 self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy))
             down, up = (channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
-            self.analysis.add(layers.Conv2D(down, 5, strides=2, **settings))
+            self.analysis.add(layers.Conv2D(down, 5, strides=2, kernel_initializer=orthogonal(), **settings))
             self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, **settings))
         self.hyper_analysis = keras.Sequential(
             [
@@ -90,7 +90,7 @@ class ScaleHyperprior(CompressionModel):
         self.hyper_analysis.build((None, None, None, channels))
         self.hyper_synthesis.build((None, None, None, self.width))
         self.prior = DeepFactorized(self.width)
-        self.finish(channels)
+        self.finish()
 
     def analyze_scales(self, latents):
         """z before rounding, float32 [B, ceil(h / 4), ceil(w / 4), N], of y before rounding."""
@@ -186,8 +186,9 @@ def _paper(i, distortion_weight):
 PRESETS = [
     *(_paper(i, weight) for i, weight in enumerate(LADDER)),
     Preset(
-        "scale-hyperprior/kodak", ScaleHyperprior, {"image_shape": (256, 256, 3), "width": 64, "distortion_weight": 0.01},
-        data="crops:kodak", batch_size=1, steps=5_000, compile_args=adam_decay(1e-3),
-        source="for short runs on two cores: 64 channels, one 256x256 crop in a batch, Adam 1e-3 with cosine decay",
+        "scale-hyperprior/kodak", ScaleHyperprior,
+        {"image_shape": (256, 256, 3), "width": 64, "latent_channels": 128, "distortion_weight": 0.01},
+        data="crops:kodak", batch_size=1, steps=6_000, compile_args=adam_decay(1e-3),
+        source="for short runs on two cores: N = 64, M = 128, one 256x256 crop in a batch, Adam 1e-3 with cosine decay",
     ),
 ]  # fmt: skip
