@@ -180,7 +180,7 @@ def main(argv=None):
             "test": [pathlib.Path(file).name for file in held_out], "rates": "of whole files, headers included",
             "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
             "tuning": "an earlier record, of 64 latent channels and another start, was judged on the held-out photos, and "
-            "the size of crops chosen by it; how the transforms begin, M and the steps by runs of 1,500 to 6,000 steps that "
+            "the size of crops chosen by it; how the transforms begin, M and the steps by runs of up to 6,000 steps that "
             "were judged on four of the training photos, left out there",
         },
         seconds=train_seconds + evaluation_seconds,

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tfgen
 from tfgen.layers import GDN
 from tfgen.models import FactorizedPrior, ScaleHyperprior
-from tfgen.models.compression import Codec, container, entropy
+from tfgen.models.compression import Codec, container, entropy, start
 from tfgen.models.compression.container import Container
 from tfgen.models.compression.integer import IntegerNetwork, transposed_convolution
 from tfgen.models.compression.scale_hyperprior import SCALES
@@ -194,18 +194,48 @@ def test_padding_repeats_the_edge():
     np.testing.assert_allclose(model.analyze(image), model.analyze(padded), atol=1e-5)
 
 
-def test_synthesis_begins_as_the_adjoint_of_the_analysis():
-    """<analysis(x), y> = <x, synthesis(y)> of the convolutions, with GDN and IGDN as identities."""
-    for name, model_class in MODELS.items():
-        model = model_class(image_shape=(32, 32, 3), width=4, latent_channels=5)
-        for layer in model.analysis.layers + model.synthesis.layers:
-            if isinstance(layer, GDN):
-                layer.raw_gamma.assign(tf.zeros_like(layer.raw_gamma))
-        image = RNG.normal(size=(1, 32, 32, 3)).astype("float32")
-        latents = RNG.normal(size=(1, 2, 2, 5)).astype("float32")
-        ours = np.vdot(model.analysis(image), latents)
-        assert abs(ours) > 1e-3, name
-        np.testing.assert_allclose(ours, np.vdot(image, model.synthesis(latents)), rtol=1e-3, err_msg=name)
+def without_normalisation(model):
+    for layer in model.analysis.layers + model.synthesis.layers:
+        if isinstance(layer, GDN):
+            layer.raw_gamma.assign(tf.zeros_like(layer.raw_gamma))
+    return model
+
+
+@pytest.mark.parametrize("model_class", MODELS.values())
+def test_synthesis_begins_as_the_adjoint_of_the_analysis(model_class):
+    """<analysis(x), y> = <x, synthesis(y)> of the convolutions."""
+    model = without_normalisation(model_class(image_shape=(32, 32, 3), width=4, latent_channels=5))
+    image = RNG.normal(size=(1, 32, 32, 3)).astype("float32")
+    latents = RNG.normal(size=(1, 2, 2, 5)).astype("float32")
+    ours = np.vdot(model.analysis(image), latents)
+    assert abs(ours) > 1e-3
+    np.testing.assert_allclose(ours, np.vdot(image, model.synthesis(latents)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("model_class", MODELS.values())
+def test_start_is_an_orthonormal_block_code(model_class):
+    """With a latent for each of the 256 pixels of a block nothing is lost; the first is the block's mean."""
+    model = without_normalisation(model_class(image_shape=(32, 48, 1), width=64, latent_channels=256))
+    image = RNG.random((1, 32, 48, 1)).astype("float32")
+    latents = model.analyze(image)
+    np.testing.assert_allclose(model.synthesize(latents, 32, 48), image, atol=1e-5)
+    energy = np.sum((image - 0.5) ** 2)
+    np.testing.assert_allclose(np.sum((latents / model.latent_scale) ** 2), energy, rtol=1e-4)
+    flat = np.ones((1, 16, 16, 1), "float32")
+    share = np.square(model.analyze(flat)[0, 0, 0]) / np.sum(np.square(model.analyze(flat)))
+    assert share[0] > 0.95
+
+
+def test_start_knows_how_latents_vary():
+    """Of autoregressive images, whose neighbours have correlation .95: drawn by the square root of their covariance."""
+    model = without_normalisation(FactorizedPrior(image_shape=(16, 16, 1), width=64, latent_channels=256))
+    stddev = start.begin_as_block_code(model.analysis, model.synthesis, 1)
+    places = np.arange(16)
+    root = np.linalg.cholesky(0.95 ** np.abs(places[:, None] - places))
+    images = root @ RNG.normal(size=(4_000, 16, 16)) @ root.T
+    found = np.std(model.analysis(images[..., None].astype("float32")), axis=(0, 1, 2))
+    np.testing.assert_allclose(found, stddev, rtol=0.1)
+    assert np.sum(stddev**2) == pytest.approx(256)
 
 
 def test_the_start_lets_grey_through():

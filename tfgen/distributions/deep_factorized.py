@@ -17,6 +17,10 @@ from tfgen.distributions.noisy import logistic_mass
 _REACH, _HALVINGS = 2.0**12, 36  # of the search for quantiles: 2^13 / 2^36 is below the spacing of float32 near 1
 
 
+def _constant(value):
+    return lambda shape, dtype: tf.cast(tf.broadcast_to(value, shape), dtype)
+
+
 @keras.saving.register_keras_serializable("tfgen")
 class DeepFactorized(keras.layers.Layer):
     """The density of a latent plus uniform noise in (-1/2, 1/2), for each channel on its own; all in float32.
@@ -26,23 +30,25 @@ class DeepFactorized(keras.layers.Layer):
     Args:
         channels: C.
         widths: of the hidden layers of the network.
-        init_scale: at the start most of the mass lies within about +- init_scale.
+        init_scale: at the start most of the mass lies within about +- init_scale; a number, or one for each channel.
     """
 
     def __init__(self, channels, widths=(3, 3, 3), init_scale=10.0, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
-        if channels < 1 or min(widths, default=1) < 1 or init_scale <= 0:
+        init_scale = np.asarray(init_scale, "float64")
+        scaled = init_scale.shape in ((), (channels,)) and np.all(init_scale > 0)
+        if channels < 1 or min(widths, default=1) < 1 or not scaled:
             raise ValueError(
-                "channels, widths and init_scale must be positive; received "
+                "channels, widths and init_scale (a number, or one for each channel) must be positive; received "
                 f"channels={channels}, widths={widths}, init_scale={init_scale}."
             )
-        self.channels, self.widths, self.init_scale = int(channels), tuple(widths), float(init_scale)
+        self.channels, self.widths, self.init_scale = int(channels), tuple(widths), init_scale.tolist()
         sizes = (1, *self.widths, 1)
-        scale = self.init_scale ** (1 / (len(sizes) - 1))
+        scale = np.broadcast_to(init_scale, [self.channels])[:, None, None] ** (1 / (len(sizes) - 1))
         self.matrices, self.biases, self.factors = [], [], []  # f_1, f_2, ...
         for k, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-            start = float(np.log(np.expm1(1 / (scale * outputs))))  # softplus of it is 1 / (scale * outputs)
-            self.matrices.append(self._add(f"matrix_{k}", (outputs, inputs), keras.initializers.Constant(start)))
+            start = np.log(np.expm1(1 / (scale * outputs)))  # softplus of it is 1 / (scale * outputs)
+            self.matrices.append(self._add(f"matrix_{k}", (outputs, inputs), _constant(start)))
             self.biases.append(self._add(f"bias_{k}", (outputs, 1), keras.initializers.RandomUniform(-0.5, 0.5)))
             if k < len(sizes) - 2:
                 self.factors.append(self._add(f"factor_{k}", (outputs, 1), "zeros"))

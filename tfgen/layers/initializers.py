@@ -15,11 +15,6 @@ def uniform(limit):
     return {"class_name": "RandomUniform", "config": {"minval": -limit, "maxval": limit}}
 
 
-def orthogonal():
-    """Orthonormal columns (or rows) of a kernel as a matrix [inputs, outputs]."""
-    return {"class_name": "Orthogonal", "config": {}}
-
-
 def glorot(gain=1.0):
     """Glorot's uniform initialisation times `gain`."""
     return {

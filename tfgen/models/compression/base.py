@@ -2,14 +2,16 @@
 
 import math
 
-import keras
 import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import check_images, check_whole
 from tfgen.models.compression.codec import Codec
+from tfgen.models.compression.start import begin_as_block_code
 from tfgen.models.preset import adam, cosine_decay
+
+_STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
 
 class CompressionModel(GenerativeModel):
@@ -23,13 +25,11 @@ class CompressionModel(GenerativeModel):
     in training and of samples, while `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is
     padded to a multiple of `stride` by repeating its edge.
 
-    A subclass builds `analysis` and `synthesis` (Keras networks whose convolutions mirror each other), then calls `finish`,
-    and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
+    A subclass builds `analysis` and `synthesis` (Keras networks whose convolutions mirror each other), then calls
+    `build_transforms`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
 
-    Two things serve short trainings and are in no paper. Images enter the transforms with 0 for grey, and latents are
-    `latent_scale` times what `analysis` gives: small ones would all be rounded to 0, and to make them grow takes most of a
-    short training. And the synthesis begins as the adjoint of the analysis, whose filters are orthonormal, so that what the
-    analysis lets through is seen at once: with starts of their own the two must find each other through six layers.
+    The transforms begin as a linear block code, see `tfgen.models.compression.start`; images enter them with 0 for grey, and
+    latents are `latent_scale` times what `analysis` gives, so that rounding is as coarse as lambda asks from the start.
 
     Args:
         image_shape: (H, W, C).
@@ -42,7 +42,6 @@ class CompressionModel(GenerativeModel):
 
     loss_names = ("loss", "bits_per_pixel", "mse")
     stride = 16
-    latent_scale = 20.0
 
     def __init__(self, *, image_shape, width=128, latent_channels=None, distortion_weight=0.01, seed=0, **kwargs):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
@@ -52,19 +51,23 @@ class CompressionModel(GenerativeModel):
             raise ValueError(f"distortion_weight must be positive; received {distortion_weight}.")
         self.width, self.latent_channels = int(width), int(latent_channels)
         self.distortion_weight = float(distortion_weight)
+        # Rounding to steps d after an orthonormal transform costs d^2 / 12 of squared error and -log2 d bits; in the loss of
+        # an image of C channels the two are in balance where d^2 = 6 C / (lambda ln 2).
+        self.latent_scale = 255.0 * (self.distortion_weight * math.log(2.0) / (6.0 * self.image_shape[2])) ** 0.5
 
-    def finish(self):
-        """Builds the transforms, makes the synthesis the adjoint of the analysis, and sets the shape of the latents."""
+    def build_transforms(self):
+        """Builds `analysis` and `synthesis` and sets how they begin, and the shape of the latents.
+
+        Returns:
+            float64 [M]: about the standard deviations of the latents of photos at the start.
+        """
         self.analysis.build((None, None, None, self.image_shape[2]))
         self.synthesis.build((None, None, None, self.latent_channels))
-        down = [layer for layer in self.analysis.layers if isinstance(layer, keras.layers.Conv2D)]
-        up = [layer for layer in self.synthesis.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
-        for convolution, transposed in zip(down, reversed(up), strict=True):
-            transposed.kernel.assign(convolution.kernel)
         height, width = (-(-n // self.stride) for n in self.image_shape[:2])
         self.latent_shape = (height, width, self.latent_channels)
         self.latent_dim = math.prod(self.latent_shape)
-        self.built = True
+        stddev = begin_as_block_code(self.analysis, self.synthesis, self.image_shape[2], self.stride)
+        return self.latent_scale * _STDDEV_OF_PHOTOS * stddev
 
     # ---- what a paper adds
 

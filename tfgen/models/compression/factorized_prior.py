@@ -15,16 +15,16 @@ g_a is convolution 9x9 down 4, GDN, 5x5 down 2, GDN, 5x5 down 2; g_s mirrors it 
 
 What differs from the paper: the density is the network of `DeepFactorized` (appendix 6.1 of arXiv:1802.01436), not a
 piecewise linear one; filters are learnt in the pixel domain, not by their Fourier transforms, and are all of one set of
-channels; the last analysis convolution has no bias, as in the authors' later code; how the transforms begin, see
-`CompressionModel`. Latents are coded by fixed tables, where
-the paper's coder adapts to what it has seen.
+channels; the last analysis convolution has no bias, as in the authors' later code; the transforms begin as a linear block
+code, see `tfgen.models.compression.start`. Latents are coded by fixed tables, where the paper's coder adapts to what it has
+seen.
 """
 
 import keras
+import numpy as np
 
 from tfgen.distributions.deep_factorized import DeepFactorized
 from tfgen.layers.gdn import GDN
-from tfgen.layers.initializers import orthogonal
 from tfgen.models.compression import entropy
 from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
 from tfgen.models.preset import Preset
@@ -39,14 +39,13 @@ class FactorizedPrior(CompressionModel):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         settings = {"padding": "same", "dtype": self.dtype_policy}
-        down = {**settings, "kernel_initializer": orthogonal()}
         self.analysis = keras.Sequential(
             [
-                layers.Conv2D(self.width, 9, strides=4, **down),
+                layers.Conv2D(self.width, 9, strides=4, **settings),
                 GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.width, 5, strides=2, **down),
+                layers.Conv2D(self.width, 5, strides=2, **settings),
                 GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.latent_channels, 5, strides=2, use_bias=False, **down),
+                layers.Conv2D(self.latent_channels, 5, strides=2, use_bias=False, **settings),
             ],
             name="analysis",
         )
@@ -60,8 +59,8 @@ class FactorizedPrior(CompressionModel):
             ],
             name="synthesis",
         )
-        self.prior = DeepFactorized(self.latent_channels)
-        self.finish()
+        self.prior = DeepFactorized(self.latent_channels, init_scale=np.maximum(3.0 * self.build_transforms(), 1.0))
+        self.built = True
 
     def rate(self, latents, quantize):
         latents = quantize(latents, 0)

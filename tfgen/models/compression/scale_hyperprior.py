@@ -17,8 +17,8 @@ g_a is four convolutions 5x5 down 2 with GDN between them, h_a 3x3, 5x5 down 2, 
 What differs from the paper: h_s gives the place of sigma in a table of 64 scales, equal steps of its logarithm from 0.11 to
 256, and not sigma by a last ReLU, as in the authors' later code; coding rounds to the nearest of them. For coding, h_s is
 evaluated in whole numbers (`tfgen.models.compression.integer`), so that a file can be read on another machine. An image is
-padded to a multiple of 16, and the scales are cut to the size of the latents. How the transforms begin, see
-`CompressionModel`.
+padded to a multiple of 16, and the scales are cut to the size of the latents. The transforms begin as a
+linear block code, see `tfgen.models.compression.start`.
 """
 
 import keras
@@ -29,7 +29,6 @@ from tfgen import random
 from tfgen.distributions.deep_factorized import DeepFactorized
 from tfgen.distributions.noisy import NoisyNormal
 from tfgen.layers.gdn import GDN, lower_bound
-from tfgen.layers.initializers import orthogonal
 from tfgen.models.compression import entropy
 from tfgen.models.compression.base import CompressionModel, adam_decay, bits_of
 from tfgen.models.compression.factorized_prior import LADDER
@@ -67,7 +66,7 @@ class ScaleHyperprior(CompressionModel):
                 self.analysis.add(GDN(dtype=self.dtype_policy))
                 self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy))
             down, up = (channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
-            self.analysis.add(layers.Conv2D(down, 5, strides=2, kernel_initializer=orthogonal(), **settings))
+            self.analysis.add(layers.Conv2D(down, 5, strides=2, **settings))
             self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, **settings))
         self.hyper_analysis = keras.Sequential(
             [
@@ -77,20 +76,22 @@ class ScaleHyperprior(CompressionModel):
             ],
             name="hyper_analysis",
         )
-        # At the start sigma is near 1: at the smallest one, latents that move at all would cost hundreds of bits.
-        start = keras.initializers.Constant(float(-np.log(SCALES[0])) / _STEP)
+        # At the start sigma is that of photos: with smaller ones, latents would cost hundreds of bits.
+        stddev = np.clip(self.build_transforms(), 1.0, SCALES[-1])
+        start = (np.log(stddev) - np.log(SCALES[0])) / _STEP
         self.hyper_synthesis = keras.Sequential(
             [
                 layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
                 layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2DTranspose(channels, 3, strides=1, bias_initializer=start, **settings),
+                layers.Conv2DTranspose(channels, 3, strides=1, **settings),
             ],
             name="hyper_synthesis",
         )
         self.hyper_analysis.build((None, None, None, channels))
         self.hyper_synthesis.build((None, None, None, self.width))
+        self.hyper_synthesis.layers[-1].bias.assign(start)
         self.prior = DeepFactorized(self.width)
-        self.finish()
+        self.built = True
 
     def analyze_scales(self, latents):
         """z before rounding, float32 [B, ceil(h / 4), ceil(w / 4), N], of y before rounding."""
