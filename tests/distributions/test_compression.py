@@ -149,9 +149,22 @@ def test_config_and_errors():
 def test_a_scale_for_each_channel():
     scales = np.array([1.0, 8.0, 60.0], "float32")
     layer = DeepFactorized(3, init_scale=scales)
+    for factor, mass in ((1.0, 0.462), (3.0, 0.905)):
+        upper, lower = (tf.sigmoid(layer.logits(sign * np.float32(factor) * scales[None])) for sign in (1, -1))
+        np.testing.assert_allclose(upper - lower, [[mass, mass, mass]], atol=0.08)
+    assert DeepFactorized.from_config(layer.get_config()).get_config() == layer.get_config()
+    with pytest.raises(ValueError, match="channels=0"):
+        DeepFactorized(0)
+
+
+def test_a_scale_for_each_channel():
+    scales = np.array([1.0, 8.0, 60.0], "float32")
+    layer = DeepFactorized(3, init_scale=scales)
     inside = tf.sigmoid(layer.logits(scales[None])) - tf.sigmoid(layer.logits(-scales[None]))
     assert np.all(inside[0] > 0.6)
-    tenth = tf.sigmoid(layer.logits(np.float32(0.1) * scales[None])) - tf.sigmoid(layer.logits(np.float32(-0.1) * scales[None]))
+    tenth = tf.sigmoid(layer.logits(np.float32(0.1) * scales[None])) - tf.sigmoid(
+        layer.logits(np.float32(-0.1) * scales[None])
+    )
     assert np.all(tenth[0] < 0.3)
     assert DeepFactorized.from_config(layer.get_config()).get_config() == layer.get_config()
     with pytest.raises(ValueError, match="one for each channel"):

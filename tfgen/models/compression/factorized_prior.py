@@ -59,7 +59,7 @@ class FactorizedPrior(CompressionModel):
             ],
             name="synthesis",
         )
-        self.prior = DeepFactorized(self.latent_channels, init_scale=np.maximum(3.0 * self.build_transforms(), 1.0))
+        self.prior = DeepFactorized(self.latent_channels, init_scale=np.maximum(self.build_transforms(), 0.5))
         self.built = True
 
     def rate(self, latents, quantize):
