@@ -42,7 +42,6 @@ class Case:
         falling: the loss that must fall when the model sees one batch again and again.
         binary: whether images must be 0 or 1.
         fields: further fields of a batch, int32, the same in every row.
-        copied: the model's network, if any, whose weights begin on purpose as copies of those of another.
     """
 
     model: type
@@ -50,7 +49,6 @@ class Case:
     falling: str = "loss"
     binary: bool = False
     fields: dict = dataclasses.field(default_factory=dict)
-    copied: str | None = None
 
     def build(self, **extra):
         return self.model(**self.args, **extra)
@@ -171,13 +169,10 @@ CASES = {
     "multi-scale-pixel-rnn": Case(
         MultiScalePixelRNN, {**_PIXELS, "levels": 5, "cell": "row", "map_channels": 3}, falling="nll"
     ),
-    "factorized-prior": Case(
-        FactorizedPrior, {"image_shape": (8, 8, 1), "width": 4, "distortion_weight": 1e-4}, copied="synthesis"
-    ),
+    "factorized-prior": Case(FactorizedPrior, {"image_shape": (8, 8, 1), "width": 4, "distortion_weight": 1e-4}),
     "scale-hyperprior": Case(
-        ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4},
-        copied="synthesis",
-    ),  # fmt: skip
+        ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4}
+    ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(
         DCGAN,

@@ -212,30 +212,64 @@ def test_synthesis_begins_as_the_adjoint_of_the_analysis(model_class):
     np.testing.assert_allclose(ours, np.vdot(image, model.synthesis(latents)), rtol=1e-3)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("model_class", MODELS.values())
-def test_start_is_an_orthonormal_block_code(model_class):
-    """With a latent for each of the 256 pixels of a block nothing is lost; the first is the block's mean."""
-    model = without_normalisation(model_class(image_shape=(32, 48, 1), width=64, latent_channels=256))
-    image = RNG.random((1, 32, 48, 1)).astype("float32")
-    latents = model.analyze(image)
+def test_start_is_an_orthonormal_block_code(model_class, channels):
+    """With a latent for each number of a block nothing is lost; the first is nearly its mean; further ones say nothing."""
+    numbers, shape = 256 * channels, (1, 32, 48, channels)
+    sizes = {"width": 64 * channels, "latent_channels": numbers + 5}
+    model = without_normalisation(model_class(image_shape=shape[1:], **sizes))
+    image = RNG.random(shape).astype("float32")
+    latents = model.analyze(image).numpy()
     np.testing.assert_allclose(model.synthesize(latents, 32, 48), image, atol=1e-5)
-    energy = np.sum((image - 0.5) ** 2)
-    np.testing.assert_allclose(np.sum((latents / model.latent_scale) ** 2), energy, rtol=1e-4)
-    flat = np.ones((1, 16, 16, 1), "float32")
-    share = np.square(model.analyze(flat)[0, 0, 0]) / np.sum(np.square(model.analyze(flat)))
-    assert share[0] > 0.95
+    energy = np.sum((latents[..., :numbers] / model.latent_scale) ** 2)
+    np.testing.assert_allclose(energy, np.sum((image - 0.5) ** 2), rtol=1e-4)
+    flat = np.square(model.analyze(np.ones((1, 16, 16, channels), "float32"))[0, 0, 0, :numbers])
+    assert flat[0] > 0.95 * np.sum(flat)
+    latents[..., numbers:] += 9.0
+    np.testing.assert_allclose(model.synthesize(latents, 32, 48), image, atol=1e-5)
+
+
+@pytest.mark.parametrize("model_class", MODELS.values())
+def test_flat_patches_begin_as_they_are(model_class):
+    """Of the whole model, with its divisive normalisation: lighter patches come back lighter, if not quite as much."""
+    model = model_class(image_shape=(32, 32, 3), width=64, latent_channels=128, distortion_weight=0.05)
+    for level, error in ((0.45, 0.01), (0.6, 0.02), (0.75, 0.06)):
+        image = np.full((1, 32, 32, 3), level, "float32")
+        assert np.max(np.abs(model.reconstruct(image) - image)) < error
 
 
 def test_start_knows_how_latents_vary():
-    """Of autoregressive images, whose neighbours have correlation .95: drawn by the square root of their covariance."""
+    """Of autoregressive images, drawn by the square roots of their covariance."""
     model = without_normalisation(FactorizedPrior(image_shape=(16, 16, 1), width=64, latent_channels=256))
-    stddev = start.begin_as_block_code(model.analysis, model.synthesis, 1)
-    places = np.arange(16)
-    root = np.linalg.cholesky(0.95 ** np.abs(places[:, None] - places))
-    images = root @ RNG.normal(size=(4_000, 16, 16)) @ root.T
+    stddev = start.begin_as_block_code(model.analysis, model.synthesis, 1, 16)
+    distance = np.abs(np.arange(16)[:, None] - np.arange(16))
+    rows, columns, _ = (np.linalg.cholesky(rho**distance) for rho in start.CORRELATIONS)
+    images = rows @ RNG.normal(size=(4_000, 16, 16)) @ columns.T
     found = np.std(model.analysis(images[..., None].astype("float32")), axis=(0, 1, 2))
     np.testing.assert_allclose(found, stddev, rtol=0.1)
     assert np.sum(stddev**2) == pytest.approx(256)
+
+
+def test_entropy_models_begin_as_wide_as_latents():
+    sizes = {"image_shape": (32, 32, 3), "width": 16, "latent_channels": 20, "distortion_weight": 0.05}
+    factorized, hyperprior = FactorizedPrior(**sizes), ScaleHyperprior(**sizes)
+    stddev = factorized.build_transforms()
+    assert stddev[0] > 10 * stddev[-1] > 0
+    np.testing.assert_allclose(factorized.prior.init_scale, np.maximum(stddev, 0.5))
+    last = hyperprior.hyper_synthesis.layers[-1]
+    last.kernel.assign(tf.zeros_like(last.kernel))
+    scales = hyperprior.scales(tf.zeros([1, 1, 1, 16]), 2, 2)[0, 0, 0]
+    np.testing.assert_allclose(scales, np.maximum(hyperprior.build_transforms(), 1.0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("channels, weight", [(1, 0.01), (3, 0.05)])
+def test_step_of_latents_balances_rate_and_distortion(channels, weight):
+    """Finer or coarser steps d of an orthonormal code of 255 levels cost more: bits -log2 d, squared error d^2 / 12."""
+    model = FactorizedPrior(image_shape=(16, 16, channels), width=2, distortion_weight=weight)
+    steps = 255.0 / model.latent_scale * np.array([0.9, 1.0, 1.1])
+    loss = -channels * np.log2(steps) + weight * steps**2 / 12.0
+    assert loss[1] < min(loss[0], loss[2])
 
 
 def test_the_start_lets_grey_through():
@@ -428,6 +462,17 @@ def test_codec_is_frozen_and_can_be_stored(codec, image, tmp_path):
     assert loaded.model_id == frozen.model_id == codec.model_id and loaded.compress(image) == data
     np.testing.assert_array_equal(loaded.decompress(data), frozen.decompress(data))
     assert [path.name for path in tmp_path.iterdir()] == ["codec.npz"]
+
+
+def test_codec_files_of_another_version(codec, tmp_path):
+    """The same weights made another picture then."""
+    stored = codec._stored()
+    about = json.loads(str(stored["about"]))
+    for version in (None, 3):
+        about["version"] = version
+        np.savez(tmp_path / "codec.npz", **{**stored, "about": np.array(json.dumps(about))})
+        with pytest.raises(ValueError, match="of version .*reads version 2"):
+            Codec.load(tmp_path / "codec.npz")
 
 
 def test_damaged_codec_files(codec, tmp_path):

@@ -30,8 +30,8 @@ class DeepFactorized(keras.layers.Layer):
     Args:
         channels: C.
         widths: of the hidden layers of the network.
-        init_scale: at the start the density is nearly logistic with this scale, so that some .45 of the mass lie within
-            +- init_scale and .9 within three times as much; a number, or one for each channel.
+        init_scale: at the start the density is about logistic with this scale, but for random biases, so that about .46 of
+            the mass lie within +- init_scale and .9 within three times as much; a number, or one for each channel.
     """
 
     def __init__(self, channels, widths=(3, 3, 3), init_scale=10.0, **kwargs):

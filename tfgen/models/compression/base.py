@@ -26,7 +26,7 @@ class CompressionModel(GenerativeModel):
     padded to a multiple of `stride` by repeating its edge.
 
     A subclass builds `analysis` and `synthesis` (Keras networks whose convolutions mirror each other), then calls
-    `build_transforms`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
+    `build_transforms`, sets `built`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
 
     The transforms begin as a linear block code, see `tfgen.models.compression.start`; images enter them with 0 for grey, and
     latents are `latent_scale` times what `analysis` gives, so that rounding is as coarse as lambda asks from the start.
@@ -34,8 +34,9 @@ class CompressionModel(GenerativeModel):
     Args:
         image_shape: (H, W, C).
         width: N, channels of the hidden layers.
-        latent_channels: M, channels of the latents; None: as `width`. There is one latent of each for 256 pixels, so that M
-            bounds the quality at high rates: a linear code of Kodak with 64 stays below 30 dB, with 192 below 38.
+        latent_channels: M, channels of the latents; None: as `width`. There is one latent of each for 256 pixels, so that
+            few of them bound the quality at high rates: the best linear code of Kodak has a mean PSNR of 29.7 dB with 64
+            numbers for 256 pixels, 33.8 with 128 and 37.9 with 192.
         distortion_weight: lambda, positive: bits per pixel that a unit of squared error is worth.
         seed: int, of the training noise.
     """

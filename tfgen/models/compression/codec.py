@@ -20,6 +20,7 @@ from tfgen.files import write_whole
 from tfgen.models.compression import container
 from tfgen.models.compression.entropy import LARGEST
 
+VERSION = 2  # of what the transforms do with the same weights; 1 had images from 0 and no scale of latents
 MAX_PIXELS = 2**26  # of one image: the transforms hold all of it in memory, with some 32 to 64 times its floats
 
 
@@ -143,6 +144,10 @@ class Codec:
             with np.load(path, allow_pickle=False) as file:
                 stored = dict(file)
             about = json.loads(str(stored["about"]))
+            if about.get("version") != VERSION:
+                raise ValueError(
+                    f"it is of version {about.get('version', 1)}, and this tfgen makes and reads version {VERSION}"
+                )
             model = MODELS[about["model"]].from_config(about["config"])
             for k, variable in enumerate(_weights(model)):
                 variable.assign(stored[f"weight/{k}"])
@@ -168,7 +173,7 @@ class Codec:
         return {"about": np.array(json.dumps(about)), **self._arrays()}
 
     def _about(self):
-        return {"model": type(self.model).__name__, "config": self.model.get_config()}
+        return {"version": VERSION, "model": type(self.model).__name__, "config": self.model.get_config()}
 
     def _arrays(self):
         weights = {f"weight/{k}": v.numpy() for k, v in enumerate(_weights(self.model))}
