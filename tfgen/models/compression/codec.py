@@ -146,8 +146,8 @@ class Codec:
             about = json.loads(str(stored["about"]))
             if about.get("version") != VERSION:
                 raise ValueError(
-                    f"it is of version {about.get('version', 1)}, and this tfgen makes and reads version {VERSION}; its model "
-                    "and its files need the tfgen that made them"
+                    f"it is of version {about.get('version', 1)}, and this tfgen makes and reads version {VERSION}; its "
+                    "model and its files need the tfgen that made them"
                 )
             model = MODELS[about["model"]].from_config(about["config"])
             for k, variable in enumerate(_weights(model)):
