@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.models import DRAW, GlimpseClassifier
+from tfgen.models.autoencoders.draw import every_step
 from tfgen.models.autoencoders.glimpse_classifier import PAPER
 
 PLAIN = {"image_shape": (5, 4, 2), "glimpses": 3, "hidden": 6, "z_size": 2}
@@ -207,6 +208,25 @@ def test_gradient_through_the_loop_is_that_of_finite_differences():
             variable.assign(moved)
             values.append(float(bound()))
         assert (values[0] - values[1]) / (2 * h) == pytest.approx(gradient[index], rel=0.03, abs=3e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_layer_at_every_step_is_the_layer_and_has_its_gradients(dtype):
+    layer, rng = keras.layers.Dense(5, dtype=dtype), np.random.default_rng(0)
+    layer.build((None, 6))
+    layer.bias.assign(rng.normal(size=5))
+    a, b, upstream = (tf.constant(rng.normal(size=(4, n)), tf.float32) for n in (2, 4, 5))
+
+    def found(outputs_of):
+        with tf.GradientTape() as tape:
+            tape.watch((a, b))
+            outputs = outputs_of(a, b)
+        return [outputs, *tape.gradient(outputs, [a, b, *(v.value for v in layer.variables)], output_gradients=upstream)]
+
+    wanted = found(lambda *inputs: tf.cast(layer(tf.concat(inputs, axis=-1)), tf.float32))
+    for value, same in zip(found(lambda *inputs: every_step(layer)(*inputs)), wanted, strict=True):
+        assert value.dtype == tf.float32
+        np.testing.assert_allclose(value, same, rtol=1e-5 if dtype == "float32" else 2e-2, atol=1e-5)
 
 
 def test_bad_arguments():

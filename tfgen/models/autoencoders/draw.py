@@ -96,28 +96,40 @@ class DRAW(LatentVariableModel):
         canvas = tf.repeat(tf.convert_to_tensor(self.initial_canvas)[None], batch, axis=0)
         return tuple(states[:2]), (*states[2:], canvas)
 
-    def _encode_step(self, rows, of_image, noise, encoder, decoder):
-        """q(z_t) as (mean, stddev), each [B, Z], and the encoder's next state."""
-        (h, c), (h_decoder, _, canvas) = encoder, decoder
-        error = rows - tf.sigmoid(canvas)
-        if self.read_window:
-            seen = read(self.read_window(h_decoder), tf.concat([rows, error], axis=-1))
-        else:
-            seen = error
-        seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
-        h, c = lstm(float32_of(self.encoder_gates, seen, h, h_decoder) + of_image, c)
-        mean, log_stddev = tf.split(float32_of(self.moments, h), 2, axis=-1)
-        return mean, tf.exp(log_stddev), (h, c)
+    def _encoder(self, images):
+        """The encoder's step on images: (encoder, decoder) -> q(z_t) as (mean, stddev), each [B, Z], and its next state."""
+        rows = to_rows(images)
+        flat = tf.reshape(rows, [tf.shape(rows)[0], -1])
+        of_image = 0.0 if self.read_window else tf.cast(self.image_gates(flat), tf.float32)
+        gates, moments = every_step(self.encoder_gates), every_step(self.moments)
 
-    def _decode_step(self, latents, decoder):
-        """The decoder's next state, and the box that it wrote to (None without attention)."""
-        h, c, canvas = decoder
-        h, c = lstm(float32_of(self.decoder_gates, latents, h), c)
-        patch = float32_of(self.patch, h)
-        if not self.write_window:
-            return (h, c, canvas + tf.reshape(patch, [-1, *canvas.shape[1:]])), None
-        window, size = self.write_window(h), self.write_window.size
-        return (h, c, canvas + write(window, tf.reshape(patch, [-1, size, patch.shape[1] // size]))), window.box
+        def step(encoder, decoder):
+            (h, c), (h_decoder, _, canvas) = encoder, decoder
+            seen = rows - tf.sigmoid(canvas)
+            if self.read_window:
+                seen = read(self.read_window(h_decoder), tf.concat([rows, seen], axis=-1))
+            seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
+            h, c = lstm(gates(seen, h, h_decoder) + of_image, c)
+            mean, log_stddev = tf.split(moments(h), 2, axis=-1)
+            return mean, tf.exp(log_stddev), (h, c)
+
+        return step
+
+    def _decoder(self):
+        """The decoder's step: (z_t, decoder) -> its next state, and the box that it wrote to (None without attention)."""
+        gates, patch_of = every_step(self.decoder_gates), every_step(self.patch)
+
+        def step(latents, decoder):
+            h, c, canvas = decoder
+            h, c = lstm(gates(latents, h), c)
+            patch = patch_of(h)
+            if not self.write_window:
+                return (h, c, canvas + tf.reshape(patch, [-1, *canvas.shape[1:]])), None
+            window, size = self.write_window(h), self.write_window.size
+            patch = tf.reshape(patch, [-1, size, patch.shape[1] // size])
+            return (h, c, canvas + write(window, patch)), window.box
+
+        return step
 
     def infer(self, images, noise):
         """p(x|z) and q(z_t | x, z_<t) at z_t = mean_t + stddev_t * noise_t.
@@ -129,15 +141,15 @@ class DRAW(LatentVariableModel):
         Returns:
             p with batch shape [B] and event shape [H, W, C]; q with batch shape [B, T] and event shape [z_size].
         """
-        rows, batch = to_rows(images), tf.shape(images)[0]
-        of_image = 0.0 if self.read_window else float32_of(self.image_gates, tf.reshape(rows, [batch, -1]))
+        encode, decode = self._encoder(images), self._decoder()
 
         def step(noise, states):
-            mean, stddev, encoder = self._encode_step(rows, of_image, noise, *states)
-            decoder, _ = self._decode_step(mean + stddev * noise, states[1])
+            mean, stddev, encoder = encode(*states)
+            decoder, _ = decode(mean + stddev * noise, states[1])
             return (encoder, decoder), (mean, stddev)
 
-        (_, decoder), found = recur(step, self._by_step(noise), self._start(batch), [[None, self.z_size]] * 2)
+        start = self._start(tf.shape(images)[0])
+        (_, decoder), found = recur(step, self._by_step(noise), start, [[None, self.z_size]] * 2)
         mean, stddev = (tf.transpose(values, [1, 0, 2]) for values in found)
         return self._likelihood(decoder[-1]), tfd.Independent(tfd.Normal(mean, stddev), 1)
 
@@ -168,8 +180,8 @@ class DRAW(LatentVariableModel):
     def decode(self, latents, training=False):
         lead = tf.shape(latents)[:-1]
         latents = self._by_step(latents)
-        _, decoder = self._start(tf.shape(latents)[1])
-        decoder, _ = recur(lambda z, state: (self._decode_step(z, state)[0], ()), latents, decoder, [])
+        step, (_, decoder) = self._decoder(), self._start(tf.shape(latents)[1])
+        decoder, _ = recur(lambda z, state: (step(z, state)[0], ()), latents, decoder, [])
         return self._likelihood(tf.reshape(decoder[-1], tf.concat([lead, decoder[-1].shape[1:]], axis=0)))
 
     def elbo_terms(self, images, noise, training=False):
@@ -197,9 +209,10 @@ class DRAW(LatentVariableModel):
         """
         height, width, channels = self.image_shape
         shapes = [[None, height, channels * width], *([[None, 5]] if self.write_window else [])]
+        decode = self._decoder()
 
         def step(z, decoder):
-            decoder, box = self._decode_step(z, decoder)
+            decoder, box = decode(z, decoder)
             return decoder, (decoder[-1], box)[: len(shapes)]
 
         latents = self._by_step(latents)
@@ -215,9 +228,29 @@ class DRAW(LatentVariableModel):
         return {**super().signatures(), "canvases": (canvases, {"seeds": tf.TensorSpec([None], tf.int64)})}
 
 
-def float32_of(layer, *inputs):
-    """float32 of a dense layer; the recurrent states stay float32 in mixed precision too."""
-    return tf.cast(layer(tf.concat(inputs, axis=-1)), tf.float32)
+def every_step(layer):
+    """What a dense layer makes of its inputs, for all steps of a recurrence: call this before its loop.
+
+    The gradient by the inputs is a product with the transposed kernel. On CPU one with a kernel that lies transposed takes
+    half the time of one that has to transpose it; here it is transposed once for all steps.
+
+    Returns:
+        (inputs, ...) -> float32 [B, units], of inputs [B, D] that are concatenated; in mixed precision, too, the states of
+        the recurrence stay float32.
+    """
+    dtype = layer.compute_dtype
+    kernel, bias = (tf.cast(v, dtype) for v in (layer.kernel, layer.bias))
+    transposed = tf.stop_gradient(tf.transpose(kernel))
+
+    @tf.custom_gradient
+    def product(x, kernel, transposed):
+        return x @ kernel, lambda upstream: (upstream @ transposed, tf.matmul(x, upstream, transpose_a=True), None)
+
+    def step(*inputs):
+        x = tf.cast(tf.concat(inputs, axis=-1), dtype)
+        return tf.cast(product(x, kernel, transposed) + bias, tf.float32)
+
+    return step
 
 
 def recur(step, inputs, state, shapes):

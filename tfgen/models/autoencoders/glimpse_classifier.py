@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgen.layers.attention_window import AttentionWindow, read, to_rows
 from tfgen.layers.row_lstm import lstm
-from tfgen.models.autoencoders.draw import float32_of, recur
+from tfgen.models.autoencoders.draw import every_step, recur
 from tfgen.models.checks import check_images, check_whole
 
 # 100x100 cluttered MNIST (`tfgen.data.cluttered_canvas`): table 3; 3.36 % errors, table 1.
@@ -68,12 +68,13 @@ class GlimpseClassifier(keras.Model):
         """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
         rows = to_rows(check_images(images, self.image_shape, type(self).__name__))
         start = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial)[:, None], tf.shape(rows)[0], axis=1))
+        gates = every_step(self.gates)
 
         def step(_, state):
             window = self.window(state[0])
             glimpse = read(window, rows)
             glimpse = tf.reshape(glimpse, [-1, glimpse.shape[1] * glimpse.shape[2]])
-            return lstm(float32_of(self.gates, glimpse, state[0]), state[1]), (window.box,)
+            return lstm(gates(glimpse, state[0]), state[1]), (window.box,)
 
         (h, _), (boxes,) = recur(step, tf.zeros([self.glimpses]), tuple(start), [[None, 5]])
-        return float32_of(self.classes, h), tf.transpose(boxes, [1, 0, 2])
+        return tf.cast(self.classes(h), tf.float32), tf.transpose(boxes, [1, 0, 2])
