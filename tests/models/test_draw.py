@@ -211,22 +211,20 @@ def test_gradient_through_the_loop_is_that_of_finite_differences():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_layers_at_every_step_are_the_layers_and_have_their_gradients(dtype):
-    layers, rng = [keras.layers.Dense(units, dtype=dtype) for units in (5, 3)], np.random.default_rng(0)
-    for layer in layers:
-        layer.build((None, 6))
-        layer.bias.assign(rng.normal(size=layer.units))
-    variables = [v.value for layer in layers for v in layer.variables]
-    a, b, *upstream = (tf.constant(rng.normal(size=(4, n)), tf.float32) for n in (2, 4, 5, 3))
+def test_a_layer_at_every_step_is_the_layer_and_has_its_gradients(dtype):
+    layer, rng = keras.layers.Dense(5, dtype=dtype), np.random.default_rng(0)
+    layer.build((None, 6))
+    layer.bias.assign(rng.normal(size=5))
+    a, b, upstream = (tf.constant(rng.normal(size=(4, n)), tf.float32) for n in (2, 4, 5))
 
     def found(outputs_of):
         with tf.GradientTape() as tape:
             tape.watch((a, b))
             outputs = outputs_of(a, b)
-        return [*outputs, *tape.gradient(outputs, [a, b, *variables], output_gradients=upstream)]
+        return [outputs, *tape.gradient(outputs, [a, b, *(v.value for v in layer.variables)], output_gradients=upstream)]
 
-    wanted = found(lambda *inputs: [tf.cast(layer(tf.concat(inputs, axis=-1)), tf.float32) for layer in layers])
-    for value, same in zip(found(lambda *inputs: every_step(*layers)(*inputs)), wanted, strict=True):
+    wanted = found(lambda *inputs: tf.cast(layer(tf.concat(inputs, axis=-1)), tf.float32))
+    for value, same in zip(found(lambda *inputs: every_step(layer)(*inputs)), wanted, strict=True):
         assert value.dtype == tf.float32
         np.testing.assert_allclose(value, same, rtol=1e-5 if dtype == "float32" else 2e-2, atol=1e-5)
 

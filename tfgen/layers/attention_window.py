@@ -68,11 +68,7 @@ class AttentionWindow(keras.layers.Layer):
 
     def call(self, state):
         """The `Window` of a state [B, D]."""
-        return self.placed(tf.cast(self.parameters(state), tf.float32))
-
-    def placed(self, parameters):
-        """The `Window` of what `self.parameters` makes of a state, float32 [B, 5]."""
-        return window(parameters, self.size, self.image_size)
+        return window(tf.cast(self.parameters(state), tf.float32), self.size, self.image_size)
 
 
 def window(parameters, size, image_size):

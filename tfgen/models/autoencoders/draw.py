@@ -91,11 +91,10 @@ class DRAW(LatentVariableModel):
     # ---- the recurrence; canvases are rows [B, H, C W]
 
     def _start(self, batch):
-        """(encoder's h and c), (decoder's h and c, canvas, parameters of the next reading window) before the first step."""
+        """(encoder's h and c), (decoder's h and c, canvas) before the first step."""
         states = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial_states)[:, None], batch, axis=1))
         canvas = tf.repeat(tf.convert_to_tensor(self.initial_canvas)[None], batch, axis=0)
-        next_read = [tf.cast(self.read_window.parameters(states[2]), tf.float32)] if self.read_window else []
-        return tuple(states[:2]), (*states[2:], canvas, next_read)
+        return tuple(states[:2]), (*states[2:], canvas)
 
     def _encoder(self, images):
         """The encoder's step on images: (encoder, decoder) -> q(z_t) as (mean, stddev), each [B, Z], and its next state."""
@@ -105,31 +104,30 @@ class DRAW(LatentVariableModel):
         gates, moments = every_step(self.encoder_gates), every_step(self.moments)
 
         def step(encoder, decoder):
-            (h, c), (h_decoder, _, canvas, next_read) = encoder, decoder
+            (h, c), (h_decoder, _, canvas) = encoder, decoder
             seen = rows - tf.sigmoid(canvas)
             if self.read_window:
-                seen = read(self.read_window.placed(*next_read), tf.concat([rows, seen], axis=-1))
+                seen = read(self.read_window(h_decoder), tf.concat([rows, seen], axis=-1))
             seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
-            h, c = lstm(gates(seen, h, h_decoder)[0] + of_image, c)
-            mean, log_stddev = tf.split(moments(h)[0], 2, axis=-1)
+            h, c = lstm(gates(seen, h, h_decoder) + of_image, c)
+            mean, log_stddev = tf.split(moments(h), 2, axis=-1)
             return mean, tf.exp(log_stddev), (h, c)
 
         return step
 
     def _decoder(self):
         """The decoder's step: (z_t, decoder) -> its next state, and the box that it wrote to (None without attention)."""
-        gates = every_step(self.decoder_gates)
-        of_state = every_step(self.patch, *(w.parameters for w in (self.write_window, self.read_window) if w))
+        gates, patch_of = every_step(self.decoder_gates), every_step(self.patch)
 
         def step(latents, decoder):
-            h, c, canvas, _ = decoder
-            h, c = lstm(gates(latents, h)[0], c)
-            patch, *windows = of_state(h)
+            h, c, canvas = decoder
+            h, c = lstm(gates(latents, h), c)
+            patch = patch_of(h)
             if not self.write_window:
-                return (h, c, canvas + tf.reshape(patch, [-1, *canvas.shape[1:]]), windows), None
-            window, size = self.write_window.placed(windows[0]), self.write_window.size
+                return (h, c, canvas + tf.reshape(patch, [-1, *canvas.shape[1:]])), None
+            window, size = self.write_window(h), self.write_window.size
             patch = tf.reshape(patch, [-1, size, patch.shape[1] // size])
-            return (h, c, canvas + write(window, patch), windows[1:]), window.box
+            return (h, c, canvas + write(window, patch)), window.box
 
         return step
 
@@ -153,7 +151,7 @@ class DRAW(LatentVariableModel):
         start = self._start(tf.shape(images)[0])
         (_, decoder), found = recur(step, self._by_step(noise), start, [[None, self.z_size]] * 2)
         mean, stddev = (tf.transpose(values, [1, 0, 2]) for values in found)
-        return self._likelihood(decoder[2]), tfd.Independent(tfd.Normal(mean, stddev), 1)
+        return self._likelihood(decoder[-1]), tfd.Independent(tfd.Normal(mean, stddev), 1)
 
     def _likelihood(self, canvas):
         return tfd.Independent(tfd.Bernoulli(logits=from_rows(canvas, self.image_shape[2]), dtype=tf.float32), 3)
@@ -184,7 +182,7 @@ class DRAW(LatentVariableModel):
         latents = self._by_step(latents)
         step, (_, decoder) = self._decoder(), self._start(tf.shape(latents)[1])
         decoder, _ = recur(lambda z, state: (step(z, state)[0], ()), latents, decoder, [])
-        return self._likelihood(tf.reshape(decoder[2], tf.concat([lead, decoder[2].shape[1:]], axis=0)))
+        return self._likelihood(tf.reshape(decoder[-1], tf.concat([lead, decoder[-1].shape[1:]], axis=0)))
 
     def elbo_terms(self, images, noise, training=False):
         likelihood, posterior = self.infer(images, noise)
@@ -215,7 +213,7 @@ class DRAW(LatentVariableModel):
 
         def step(z, decoder):
             decoder, box = decode(z, decoder)
-            return decoder, (decoder[2], box)[: len(shapes)]
+            return decoder, (decoder[-1], box)[: len(shapes)]
 
         latents = self._by_step(latents)
         _, (canvases, *boxes) = recur(step, latents, self._start(tf.shape(latents)[1])[1], shapes)
@@ -230,19 +228,18 @@ class DRAW(LatentVariableModel):
         return {**super().signatures(), "canvases": (canvases, {"seeds": tf.TensorSpec([None], tf.int64)})}
 
 
-def every_step(*dense):
-    """What dense layers make of the same inputs, in one product, for all steps of a recurrence: call this before its loop.
+def every_step(layer):
+    """What a dense layer makes of its inputs, for all steps of a recurrence: call this before its loop.
 
     The gradient by the inputs is a product with the transposed kernel. On CPU one with a kernel that lies transposed takes
     half the time of one that has to transpose it; here it is transposed once for all steps.
 
     Returns:
-        (inputs, ...) -> [float32 [B, units] of each layer], of inputs [B, D] that are concatenated; in mixed precision, too,
-        the states of the recurrence stay float32.
+        (inputs, ...) -> float32 [B, units], of inputs [B, D] that are concatenated; in mixed precision, too, the states of
+        the recurrence stay float32.
     """
-    dtype = dense[0].compute_dtype
-    kernel = tf.concat([tf.cast(layer.kernel, dtype) for layer in dense], axis=-1)
-    bias = tf.concat([tf.cast(layer.bias, dtype) for layer in dense], axis=-1)
+    dtype = layer.compute_dtype
+    kernel, bias = (tf.cast(v, dtype) for v in (layer.kernel, layer.bias))
     transposed = tf.stop_gradient(tf.transpose(kernel))
 
     @tf.custom_gradient
@@ -251,8 +248,7 @@ def every_step(*dense):
 
     def step(*inputs):
         x = tf.cast(tf.concat(inputs, axis=-1), dtype)
-        outputs = tf.cast(product(x, kernel, transposed) + bias, tf.float32)
-        return tf.split(outputs, [layer.units for layer in dense], axis=-1)
+        return tf.cast(product(x, kernel, transposed) + bias, tf.float32)
 
     return step
 

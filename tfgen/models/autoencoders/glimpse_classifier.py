@@ -74,7 +74,7 @@ class GlimpseClassifier(keras.Model):
             window = self.window(state[0])
             glimpse = read(window, rows)
             glimpse = tf.reshape(glimpse, [-1, glimpse.shape[1] * glimpse.shape[2]])
-            return lstm(gates(glimpse, state[0])[0], state[1]), (window.box,)
+            return lstm(gates(glimpse, state[0]), state[1]), (window.box,)
 
         (h, _), (boxes,) = recur(step, tf.zeros([self.glimpses]), tuple(start), [[None, 5]])
         return tf.cast(self.classes(h), tf.float32), tf.transpose(boxes, [1, 0, 2])
