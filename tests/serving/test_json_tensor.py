@@ -418,10 +418,10 @@ def test_10000_mutated_bodies():
 def test_time_and_reply_grow_at_most_with_the_body(make, dtype):
     sig = signature(x=dtype)
     small, big = make(2000), make(100_000)
-    start = time.process_time()
+    start = time.thread_time()  # of this thread: those that other tests have left may be at work
     _, reply_small = answer(small, sig)
     _, got = answer(big, sig)
-    assert time.process_time() - start < 5  # about 0.5 s at most where this was written; quadratic time would be minutes
+    assert time.thread_time() - start < 5  # about 0.5 s at most where this was written; quadratic time would be minutes
     assert len(got) < max(1000, 20 * len(big)) and len(reply_small) < 200_000
 
 
@@ -473,9 +473,9 @@ def test_cpu_of_a_batch_of_images():
     ):
         times = []
         for _ in range(5):
-            start = time.process_time()
+            start = time.thread_time()
             work()
-            times.append(time.process_time() - start)
+            times.append(time.thread_time() - start)
         took.append(min(times))
     assert took[0] < 0.1 and took[1] < 0.2, took
 
