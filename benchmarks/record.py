@@ -100,10 +100,14 @@ def record(path, *, command, seed, protocol, seconds, results, **extra):
 
 
 def commit():
-    """{"hash": 40 hex digits, "dirty": whether files differ from it}; both None outside a git checkout."""
+    """{"hash": 40 hex digits, "dirty": whether files differ from it, but for records and pictures, which runs write}.
+
+    Both are None outside a git checkout.
+    """
+    written = (":(exclude)docs/images", ":(exclude)benchmarks/reproduce/*.json")
     try:
         head = _output(["git", "rev-parse", "HEAD"])
-        changed = _output(["git", "status", "--porcelain"])
+        changed = _output(["git", "status", "--porcelain", "--", ".", *written])
     except (OSError, subprocess.CalledProcessError):
         return {"hash": None, "dirty": None}
     return {"hash": head, "dirty": bool(changed)}
