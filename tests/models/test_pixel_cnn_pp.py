@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.models.autoregressive import conditions, dependence, images, made, parameters
 from tfgen.layers.weight_norm import WeightNorm
 from tfgen.models import PixelCNNPP
-from tfgen.models.autoregressive.pixel_cnn_pp import PRESETS
+from tfgen.models.autoregressive.pixel_cnn_pp_presets import PRESETS
 from tfgen.sampling.cached import Whole
 
 TINY = {"levels": 4, "width": 4, "resnets": 1, "components": 2, "dropout": 0.0}
