@@ -1,5 +1,6 @@
 """All presets by name: `tfgen.presets.get("vae/mnist")`.
 
+Those of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESETS` in `<paper>_presets.py` beside it.
 A preset is a starting point: every value in it can be overridden by name (`Preset.override`).
 """
 
@@ -16,7 +17,7 @@ def all_presets():
     """{name: Preset} of every model."""
     presets = {}
     for model in MODELS.values():
-        for preset in importlib.import_module(model.__module__).PRESETS:
+        for preset in importlib.import_module(f"{model.__module__}_presets").PRESETS:
             presets[preset.name] = preset
     return presets
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.models import DFCVAE
-from tfgen.models.autoencoders import dfc_vae
+from tfgen.models.autoencoders import dfc_vae_presets
 from tfgen.models.autoencoders.dfc_vae import ReplicationPadding, VGGInput, vgg19
 
 layers = keras.layers
@@ -237,7 +237,7 @@ def test_bad_arguments(bad, message):
 
 def test_presets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where no classifier of the reproduction lies
-    presets = {preset.name: preset for preset in dfc_vae.PRESETS}
+    presets = {preset.name: preset for preset in dfc_vae_presets.PRESETS}
     model = presets["dfc-vae/fashion-mnist-pixels"].build()
     assert model.reconstruct(images(1, (28, 28, 1))).shape == (1, 28, 28, 1)
     with pytest.raises(ValueError, match="path of a .keras file that exists"):

@@ -1,4 +1,4 @@
-"""A preset: paper x data set -> constructor arguments, optimiser, steps, as data. Each model file lists its own."""
+"""A preset: paper x data set -> constructor arguments, optimiser, steps, as data. `tfgen.presets` finds them."""
 
 import copy
 import dataclasses

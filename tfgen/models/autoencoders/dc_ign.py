@@ -38,7 +38,6 @@ from tfgen.layers.initializers import normal
 from tfgen.models.autoencoders.base import LatentVariableModel
 from tfgen.models.base import mean_over_replicas
 from tfgen.models.checks import check_not_negative, check_whole
-from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -272,58 +271,3 @@ def _mean_and_first(latents):
         own = tf.cast(tf.equal(tf.convert_to_tensor(context.replica_id_in_sync_group), 0), latents.dtype)
         first = context.num_replicas_in_sync * own * first
     return mean_over_replicas(mean), mean_over_replicas(first)
-
-
-# The update rule of the released code is Adam's, with these decays; 5,000 batches are its epoch.
-_PAPER = {
-    "batch_size": 20,
-    "steps": 500_000,
-    "compile_args": adam(5e-4, beta_1=0.9, beta_2=0.99, epsilon=1e-4),
-    "paper": "figures only: inferred against true pose and light",
-}
-# With 22 times fewer pixels than in the paper, this weight of KL keeps the balance. Invariance: with weights .1, 1 and 5 the
-# |Spearman| of latent 0 with the azimuth of validation shapes was .16, .76 and .70 after 3,000 steps, one run each. In one
-# batch of 13 the azimuth varies: with weight 1 it was .74 after 5,000 steps, .96 after 18,000.
-_SMALL = {
-    "image_shape": (32, 32, 1), "latent_dim": 32, "filters": (16, 32), "kernel_size": 5, "decoder_filters": (16,),
-    "decoder_kernel_size": 5, "invariance": 1.0, "kl_weight": 0.05,
-}  # fmt: skip
-
-PRESETS = [
-    Preset(
-        "dc-ign/faces-paper",
-        DCIGN,
-        {"image_shape": (150, 150, 1)},
-        data="folder:faces",
-        source="the faces of section 4 and the released code; the number of steps is not given. Images as a FactorSource",
-        **_PAPER,
-    ),
-    Preset(
-        "dc-ign/chairs-paper",
-        DCIGN,
-        {"image_shape": (150, 150, 1), "factors": ("azimuth",)},
-        data="folder:chairs",
-        source="the chairs of section 4: azimuth only; the number of steps is not given. Images as a FactorSource",
-        **_PAPER,
-    ),
-    Preset(
-        "dc-ign/rendered-shapes",
-        DCIGN,
-        _SMALL,
-        data="rendered_shapes",
-        source="the paper's kind of network for 32x32 pixels; for 5 minutes on two cores",
-        batch_size=20,
-        steps=18_000,
-        compile_args=adam(cosine_decay(2e-3)),
-    ),
-    Preset(
-        "dc-ign/coil20",
-        DCIGN,
-        {**_SMALL, "factors": ("azimuth",)},
-        data="coil20",
-        source="the network of dc-ign/rendered-shapes on real turntables",
-        batch_size=20,
-        steps=12_000,
-        compile_args=adam(cosine_decay(2e-3)),
-    ),
-]

@@ -9,7 +9,6 @@ from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import check_images, check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.start import begin_as_block_code
-from tfgen.models.preset import adam, cosine_decay
 
 _STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
@@ -197,8 +196,3 @@ class CompressionModel(GenerativeModel):
 def bits_of(log_prob):
     """[B] bits of ln p [B, h, w, channels]."""
     return tf.reduce_sum(log_prob, axis=[1, 2, 3]) / -math.log(2.0)
-
-
-def adam_decay(learning_rate):
-    """Compile arguments of a short run: Adam with cosine decay, and a bound on what one step may do."""
-    return adam(cosine_decay(learning_rate), global_clipnorm=1.0)

@@ -1,0 +1,49 @@
+"""Presets of DCGAN."""
+
+from tfgen.models.adversarial.dcgan import DCGAN
+from tfgen.models.preset import Preset
+
+
+def _adam(learning_rate):
+    return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": 0.5, "epsilon": 1e-8}}
+
+
+_PAPER = {"generator_optimizer": _adam(2e-4), "discriminator_optimizer": _adam(2e-4)}
+_FACES = {"image_shape": (64, 64, 3), "regularizer": "l2", "regularizer_weight": 1e-5}
+
+PRESETS = [
+    Preset(
+        "dcgan/lsun-bedrooms-paper", DCGAN, _FACES, data="lsun/bedroom",
+        source="section 4, appendix A.1 and the code: 64 px, Adam 2e-4 beta_1 .5, batch 128", batch_size=128,
+        steps=118_000, compile_args=_PAPER,
+    ),
+    Preset(
+        "dcgan/faces-paper", DCGAN, _FACES, data="folder:faces",
+        source="section 4.3 and the code: 64 px, 25 epochs of 350,000 faces", batch_size=128, steps=68_000,
+        compile_args=_PAPER,
+    ),
+    Preset(
+        "dcgan/imagenet-paper", DCGAN, {**_FACES, "image_shape": (32, 32, 3)}, data="imagenet_resized/32x32",
+        source="section 4.2: 32 px centre crops", batch_size=128, steps=250_000, compile_args=_PAPER,
+        paper="82.8 % CIFAR-10 accuracy of a linear SVM on D's features (table 1)",
+    ),
+    Preset(
+        "dcgan/mnist-paper", DCGAN,
+        {"image_shape": (28, 28, 1), "width": 64, "dense_width": 1024, "num_classes": 10, "regularizer": "l2",
+         "regularizer_weight": 2.5e-5},
+        data="mnist", source="appendix A.2 and the code: conditional, batch 128, 100 epochs at 2e-4", batch_size=128,
+        steps=47_000, compile_args=_PAPER, paper="2.98 % 1-NN error on 50,000 samples (table 3)",
+    ),
+    Preset(
+        "dcgan/mnist", DCGAN,
+        {"image_shape": (28, 28, 1), "width": 32, "dense_width": 256},
+        data="mnist", source="the MNIST network at half width, unconditional", batch_size=64, steps=10_000,
+        compile_args={**_PAPER, "ema_decay": 0.999},
+    ),
+    Preset(
+        "dcgan/digits", DCGAN,
+        {"image_shape": (8, 8, 1), "width": 32, "stages": 2, "dense_width": 128, "latent_dim": 32},
+        data="digits", source="the 28 px layout scaled down to scikit-learn's 8x8 digits", batch_size=64, steps=4_000,
+        compile_args={**_PAPER, "ema_decay": 0.995},
+    ),
+]  # fmt: skip

@@ -1,0 +1,50 @@
+"""Presets of WGAN."""
+
+from tfgen.models.adversarial.wgan import WGAN
+from tfgen.models.preset import Preset
+
+
+def _rmsprop(learning_rate, rho=0.99):
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho, "epsilon": 1e-8}}
+
+
+def _both(spec):
+    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+
+
+_LSUN = {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4}}
+
+PRESETS = [
+    Preset(
+        "wgan/lsun-bedrooms-paper", WGAN, _LSUN, data="lsun/bedroom",
+        source="section 4.2 and the code: DCGAN networks, RMSprop 5e-5, c .01, 25 epochs", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/lsun-bedrooms-no-batch-norm-paper", WGAN,
+        {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4, "generator": {"norm": None}}},
+        data="lsun/bedroom", source="section 4.3, figure 6: a generator without batch norm", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/lsun-bedrooms-mlp-paper", WGAN,
+        {"image_shape": (64, 64, 3), "network": "mlp", "width": 512,
+         "network_args": {"depth": 3, "generator": {"norm": None, "output": "linear"}, "discriminator": {"slope": 0.0}}},
+        data="lsun/bedroom", source="section 4.3, figure 7, and the code: four layers, ReLU, 512 units", batch_size=64,
+        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+    ),
+    Preset(
+        "wgan/digits", WGAN,
+        {"image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim": 32, "weight_clip": 0.03,
+         "thorough_turns": 0},
+        data="digits", source="fully connected, on scikit-learn's 8x8 digits: 2,000 generator steps", batch_size=64,
+        steps=10_000, compile_args=_both(_rmsprop(2e-4, rho=0.9)),
+    ),
+    Preset(
+        "wgan/mnist", WGAN,
+        {"image_shape": (28, 28, 1), "width": 32, "weight_clip": 0.03,
+         "network_args": {"kernel_size": 4, "dense_width": 256}},
+        data="mnist", source="the 28 px networks at half width", batch_size=64, steps=30_000,
+        compile_args={**_both(_rmsprop(2e-4, rho=0.9)), "ema_decay": 0.999},
+    ),
+]  # fmt: skip
