@@ -23,7 +23,7 @@ def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=
     folder never sees half a version.
 
     Args:
-        model: a `GenerativeModel`.
+        model: a `TrainableModel`.
         base_dir: the model's folder; made if missing.
         version: positive int; None: one more than the largest there.
         use_ema: export the averaged weights where the model has them.

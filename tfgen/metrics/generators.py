@@ -17,7 +17,7 @@ BATCH_NORM = ("moving", "batch", "standing")
 class Samples:
     """Images of a generator by place: function (first, last) -> float32 [last - first, H, W, C].
 
-    Image i is that of the serving seed `seed * 2**32 + i`, as of `GenerativeModel.sample`.
+    Image i is that of the serving seed `seed * 2**32 + i`, as of `TrainableModel.sample`.
     """
 
     def __init__(self, generator, seed: int):
@@ -92,7 +92,7 @@ class RunGenerator:
     """A live model, such as that of a run folder.
 
     Args:
-      model: a `GenerativeModel`.
+      model: a `TrainableModel`.
       use_ema: judge the averaged weights, where there are any. They stay in the model.
       batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. The last two make all images at once,
         for all are needed to make any: they hold them in memory.

@@ -161,10 +161,10 @@ class EBGAN(AdversarialModel):
     def default_optimizer(self):
         return keras.optimizers.Adam(1e-3, beta_1=0.5)
 
-    def generator_terms(self, batch, fake, latents):
+    def generator_terms(self, batch, fake):
         if not self.pulling_away:
             return {}
-        return {"pulling_away": self.pulling_away * pulling_away(fake["features"])}
+        return {"pulling_away": self.pulling_away * pulling_away(fake.outputs["features"])}
 
     def energy(self, images, labels=None):
         """The energy of images, a score of how far they are from the data: the higher, the less they belong to it.
@@ -176,11 +176,11 @@ class EBGAN(AdversarialModel):
         Returns:
             float32 [B], at least 0; an image's energy does not depend on the others in its batch.
         """
-        return self._judge_images(images, labels)["logit"]
+        return self._discriminate_images(images, labels)["logit"]
 
     def reconstruct(self, images, labels=None):
         """What the autoencoder makes of images: float32 [B, H, W, C] in [0, 1], as they are."""
-        return 0.5 + 0.5 * self._judge_images(images, labels)["reconstruction"]
+        return 0.5 + 0.5 * self._discriminate_images(images, labels)["reconstruction"]
 
-    def _judge_images(self, images, labels):
-        return self.judge(2.0 * self.check_images(images) - 1.0, None if labels is None else self.one_hot(labels))
+    def _discriminate_images(self, images, labels):
+        return self.discriminate(2.0 * self.check_images(images) - 1.0, None if labels is None else self.one_hot(labels))

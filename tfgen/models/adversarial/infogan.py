@@ -35,6 +35,7 @@ from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.adversarial.networks import make_networks
 from tfgen.models.adversarial.networks.common import Network, batch_norm, layers
+from tfgen.models.capabilities import Classifier
 
 MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577
 
@@ -51,13 +52,13 @@ class DiscriminatorWithQ(Network):
         self.code = layers.Dense(outputs, name="q_code", **settings)
 
     def call(self, inputs, training=False):
-        judged = self.discriminator(inputs, training=training)
-        hidden = self.norm(self.hidden(judged["features"]), training=training)
-        return {**judged, "code": self.code(tf.nn.leaky_relu(hidden, self.slope))}
+        found = self.discriminator(inputs, training=training)
+        hidden = self.norm(self.hidden(found["features"]), training=training)
+        return {**found, "code": self.code(tf.nn.leaky_relu(hidden, self.slope))}
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class InfoGAN(AdversarialModel):
+class InfoGAN(Classifier, AdversarialModel):
     """InfoGAN. Its logs have L_I of each kind of code, in nats: that of categorical codes rises towards sum ln K.
 
     Args:
@@ -144,11 +145,11 @@ class InfoGAN(AdversarialModel):
             bounds["continuous"] = tf.reduce_mean(found) + losses.uniform_entropy(self.layout.continuous)
         return bounds
 
-    def discriminator_terms(self, batch, real, fake, latents):
-        return self.generator_terms(batch, fake, latents)
+    def discriminator_terms(self, batch, real, fake):
+        return self.generator_terms(batch, fake)
 
-    def generator_terms(self, batch, fake, latents):
-        bounds = self.information(fake["code"], latents)
+    def generator_terms(self, batch, fake):
+        bounds = self.information(fake.outputs["code"], fake.latents)
         return {f"{kind}_term": -self.information_weights[kind] * bound for kind, bound in bounds.items()}
 
     def update(self, batch):
@@ -166,11 +167,20 @@ class InfoGAN(AdversarialModel):
             {"category_0": probabilities float32 [B, K], ... for each categorical code, and, where there are continuous ones,
             "mean" and "stddev": float32 [B, continuous]}.
         """
-        logits, mean, stddev = self.posterior(self.judge(2.0 * self.check_images(images) - 1.0)["code"])
+        logits, mean, stddev = self.posterior(self.discriminate(2.0 * self.check_images(images) - 1.0)["code"])
         found = {f"category_{i}": tf.nn.softmax(values) for i, values in enumerate(logits)}
         if self.layout.continuous:
             found |= {"mean": mean, "stddev": stddev * tf.ones_like(mean)}
         return found
+
+    @property
+    def num_labels(self):
+        """The values of the first categorical code: its posterior is a classifier, whose classes have an order of their own."""
+        return self.layout.categorical[0] if self.layout.categorical else 0
+
+    def class_logits(self, images):
+        """Logits of Q(c | x) of the first categorical code, float32 [B, K]."""
+        return self.posterior(self.discriminate(2.0 * self.check_images(images) - 1.0)["code"])[0][0]
 
     def classify(self, images, code=0):
         """The value, int32 [B] in [0, K), of categorical code `code` that Q finds most probable for images as above.
@@ -210,7 +220,7 @@ class InfoGAN(AdversarialModel):
         return tf.reshape(images, [rows, len(values), *self.image_shape])
 
     def generate(self, seeds, codes=None):
-        """As `GenerativeModel.generate`; `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
+        """As `Sampler.generate`; `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
         latents = self.latents(tf.cast(seeds, tf.int64))
         return self.decode_images(latents if codes is None else self.layout.set(latents, codes))
 

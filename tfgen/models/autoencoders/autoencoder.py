@@ -24,14 +24,15 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Encoder, Sampler
 from tfgen.models.checks import check_whole
 
 layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class Autoencoder(GenerativeModel):
+class Autoencoder(Sampler, Encoder, TrainableModel):
     """Autoencoder with a linear code.
 
     Losses: "loss", the squared error summed over an image, and "mse", the same as a mean over its values. Both are of the
@@ -46,7 +47,7 @@ class Autoencoder(GenerativeModel):
             in reverse. () with "mlp": a linear autoencoder.
         activation: of the hidden layers.
         output_activation: of the decoder; "linear", or "sigmoid", whose gradient is lost at black and at white.
-        **kwargs: see `GenerativeModel`.
+        **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("loss", "mse")
@@ -108,28 +109,16 @@ class Autoencoder(GenerativeModel):
         return {"loss": loss, "mse": loss / math.prod(self.image_shape)}, codes
 
     def update(self, batch):
-        def loss_fn():
+        def losses_fn():
             losses, codes = self.losses_and_codes(batch["image"])
-            return losses["loss"], (losses, codes)
+            self.code_moments.update(codes)
+            return losses
 
-        losses, codes = self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
-        self.code_moments.update(codes)
-        return losses
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         losses, _ = self.losses_and_codes(self.as_batch(data)["image"])
         return self.tracked(losses)
-
-    def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            return {"latent": self.encode(image)}
-
-        def reconstruct(image):
-            return {"image": self.reconstruct(image)}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
 
 
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):

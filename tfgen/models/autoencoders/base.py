@@ -4,12 +4,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Encoder, Likelihood, Sampler
 
 tfd = tfp.distributions
 
 
-class AutoencodingModel(GenerativeModel):
+class AutoencodingModel(Sampler, Encoder, TrainableModel):
     """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
 
     A subclass sets `latent_dim`, has a network `encoder` or its own `posterior(x) -> q(z|x)`, a TensorFlow Probability
@@ -53,17 +54,10 @@ class AutoencodingModel(GenerativeModel):
     def latents(self, seeds):
         return random.normal(random.key(seeds), self.latent_dim)
 
-    def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            posterior = self.encode(image)
-            return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
-
-        def reconstruct(image):
-            return {"image": self.reconstruct(image)}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+    def code_outputs(self, images):
+        """{"latent", "latent_stddev"}: mean and standard deviation of q(z|x), float32 [B, latent_dim]."""
+        posterior = self.encode(images)
+        return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
 
 
 def pixels_of(outputs, likelihood, levels):
@@ -78,7 +72,7 @@ def pixels_of(outputs, likelihood, levels):
     return tfd.Independent(tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / levels), 3)
 
 
-class LatentVariableModel(AutoencodingModel):
+class LatentVariableModel(Likelihood, AutoencodingModel):
     """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
 
     A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
@@ -112,13 +106,13 @@ class LatentVariableModel(AutoencodingModel):
         images = batch["image"]
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
-        def loss_fn():
+        def losses_fn():
             log_likelihood, kl = self.elbo_terms(images, noise, training=True)
             reconstruction, kl = -tf.reduce_mean(log_likelihood), tf.reduce_mean(kl)
             loss = reconstruction + self.kl_weight * kl
-            return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+            return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
@@ -193,14 +187,9 @@ class LatentVariableModel(AutoencodingModel):
 
         return log_weights
 
+    def exported_log_prob(self, images):
+        return self.log_prob(images, num_importance_samples=self.importance_samples)
+
     def signatures(self):
         signatures = super().signatures()
-        image = signatures["encode"][1]
-
-        def elbo(image):
-            return {"elbo": self.elbo(image)}
-
-        def log_prob(image):
-            return {"log_prob": self.log_prob(image, num_importance_samples=self.importance_samples)}
-
-        return {**signatures, "elbo": (elbo, image), "log_prob": (log_prob, image)}
+        return {**signatures, "elbo": (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])}

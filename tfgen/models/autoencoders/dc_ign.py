@@ -34,10 +34,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import fields
 from tfgen.layers.initializers import normal
-from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.base import mean_over_replicas
+from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -46,7 +47,7 @@ CLAMPS = ("mean", "first", "none")
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class DCIGN(LatentVariableModel):
+class DCIGN(AutoencodingModel):
     """Deep convolutional inverse graphics network.
 
     Batches must have `active`, int32 [B], the same number k in all rows: factor k of `factors` varies in the batch, or, for
@@ -131,11 +132,13 @@ class DCIGN(LatentVariableModel):
         self.built = True
 
     def decode(self, latents, training=False):
-        lead = tf.shape(latents)[:-1]
-        flat = tf.reshape(latents, [-1, self.latent_dim])
-        logits = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(lead), H, W, C]
-        logits = tf.reshape(logits, tf.concat([lead, self.image_shape], axis=0))
+        """p(x|z) of latents float32 [B, latent_dim]: batch shape [B], event shape [H, W, C]."""
+        logits = tf.cast(self.decoder(latents, training=training), tf.float32)  # [B, H, W, C]
         return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=tf.float32), 3)
+
+    def decode_images(self, latents):
+        """Mean of p(x|z): float32 [B, H, W, C] in [0, 1]."""
+        return self.decode(latents).mean()
 
     # ---- training
 
@@ -148,25 +151,24 @@ class DCIGN(LatentVariableModel):
                 "same in the same order."
             )
 
-    def active_latents(self, batch):
-        """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others.
+    @classmethod
+    def fields_of(cls, config):
+        # `tfgen.data.FactorSource` makes batches with it.
+        active = [] if config["clamp"] == "none" else [fields.label(len(config["factors"]) + 1, "active")]
+        return (*super().fields_of(config), *active)
 
-        Raises:
-            ValueError: the batch has no field `active`, or it is no integer [B].
-        """
+    def conditions(self):
+        return ()
+
+    def active_latents(self, batch):
+        """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others."""
         if self.clamp == "none":
             return tf.ones([tf.shape(batch["image"])[0], self.latent_dim])
-        if "active" not in batch:
-            raise ValueError(
-                "DCIGN needs `active` in its batches, int32 [B], the factor that varies in the batch (those of a "
-                f"tfgen.data.FactorSource with shuffle=True have it); received the fields {sorted(batch)}."
-            )
-        active = tf.convert_to_tensor(batch["active"])
-        if not active.dtype.is_integer or active.shape.rank != 1:
-            raise ValueError(f"active must be integers [B]; received {active.dtype.name} {active.shape}.")
-        same = tf.reduce_all(tf.equal(active, active[0]) & (active >= 0) & (active <= len(self.factors)))
-        message = f"active must be one number in [0, {len(self.factors)}], the same in the whole batch; received"
-        tf.debugging.Assert(same, [message, active])
+        active = fields.label(len(self.factors) + 1, "active").check(batch["active"])
+        same = tf.reduce_all(tf.equal(active, active[0]))
+        message = "active must be one number, the same in the whole batch; received"
+        with tf.control_dependencies([tf.debugging.Assert(same, [message, active])]):
+            active = tf.identity(active)
         group = np.minimum(np.arange(self.latent_dim), len(self.factors))  # of each latent
         return tf.cast(tf.equal(active[:, None], tf.constant(group, active.dtype)), tf.float32)
 
@@ -193,12 +195,19 @@ class DCIGN(LatentVariableModel):
         images, active = batch["image"], self.active_latents(batch)
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
-        def loss_fn():
+        def losses_fn():
             terms = [tf.reduce_mean(term) for term in self.loss_terms(images, active, noise, training=True)]
             loss = terms[0] + self.kl_weight * terms[1] + terms[2]
-            return loss, dict(zip(self.loss_names, (loss, *terms), strict=True))
+            return dict(zip(self.loss_names, (loss, *terms), strict=True))
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
+
+    def test_step(self, data):
+        """The terms of a plain variational autoencoder: nothing is clamped, and batches need no `active`."""
+        images = self.as_batch(data, self.batch_fields()[:1])["image"]
+        noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
+        reconstruction, kl, _ = self.loss_terms(images, tf.ones([tf.shape(images)[0], self.latent_dim]), noise)
+        return self.tracked({"loss": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl})
 
     # ---- re-rendering
 

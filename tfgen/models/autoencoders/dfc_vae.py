@@ -33,6 +33,7 @@ import tensorflow_probability as tfp
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.training.players import Player
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -77,7 +78,7 @@ class DFCVAE(AutoencodingModel):
         feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
-        **kwargs: see `GenerativeModel`.
+        **kwargs: see `TrainableModel`.
 
     Raises:
         ValueError: also where Phi cannot be had, has no such layers, or does not take such images.
@@ -109,10 +110,8 @@ class DFCVAE(AutoencodingModel):
         architecture = json.loads(json.dumps(architecture))  # Keras has tuples in it, which JSON does not give back
         return {**super().get_config(), "features": architecture}
 
-    def ema_variables(self):
-        network = self.feature_network
-        fixed = {id(v) for v in network.variables} if network else ()
-        return [v for v in super().ema_variables() if id(v) not in fixed]
+    def players(self):
+        return {"model": Player((self.encoder, self.decoder))}
 
     def decode(self, latents, training=False):
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
@@ -148,11 +147,10 @@ class DFCVAE(AutoencodingModel):
     def update(self, batch):
         noise = self.noise([self.latent_dim], tf.shape(batch["image"])[0], stream=0)
 
-        def loss_fn():
-            losses = self.terms(batch["image"], noise, training=True)
-            return losses["loss"], losses
+        def losses_fn():
+            return self.terms(batch["image"], noise, training=True)
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]

@@ -33,11 +33,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import fields, random
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.base import mean_over_replicas
-from tfgen.models.checks import check_labels, check_whole
+from tfgen.models.checks import check_whole
+from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -179,12 +179,12 @@ class GMVAE(LatentVariableModel):
         noise = self.noise([self.num_samples, self.noise_dim], tf.shape(images)[0], stream=0)
         noise = tf.transpose(noise, [1, 0, 2])  # [M, B, noise_dim]
 
-        def loss_fn():
+        def losses_fn():
             terms = {name: tf.reduce_mean(value) for name, value in self.terms(images, noise, training=True).items()}
             loss = terms["reconstruction"] + terms["x_kl"] + terms["w_kl"] + self.above_free_bits(terms["z_kl"])
-            return loss, {"loss": loss, **terms}
+            return {"loss": loss, **terms}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def above_free_bits(self, z_kl):
         """max(free_bits, mean z-term of the global batch) of the scalar mean of this replica's examples.
@@ -253,7 +253,7 @@ class GMVAE(LatentVariableModel):
         if clusters is None:
             clusters = tf.cast(random.uniform(random.fold(key, 0), 1)[:, 0] * self.num_clusters, tf.int32)
         else:
-            clusters = check_labels(clusters, self.num_clusters, "clusters")
+            clusters = fields.label(self.num_clusters, "clusters").check(clusters)
             if not clusters.shape.is_compatible_with(key.shape):
                 raise ValueError(
                     f"clusters and seeds must be of one length; received {clusters.shape[0]} and {key.shape[0]}."
@@ -263,7 +263,7 @@ class GMVAE(LatentVariableModel):
         return mean + stddev * random.normal(random.fold(key, 2), self.latent_dim)
 
     def generate(self, seeds, clusters=None):
-        """As `GenerativeModel.generate`; `clusters`, integers [B] in [0, K), replace those of the seeds."""
+        """As `Sampler.generate`; `clusters`, integers [B] in [0, K), replace those of the seeds."""
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64), clusters))
 
     def sweep(self, columns=10, *, seed=0):

@@ -38,8 +38,8 @@ import tensorflow_probability as tfp
 
 from tfgen.models.adversarial.networks.common import batch_norm
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.base import mean_over_replicas
 from tfgen.models.checks import check_whole
+from tfgen.training.players import Player
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -124,7 +124,7 @@ class VAEGAN(AutoencodingModel):
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]."""
         return tf.clip_by_value(0.5 + 0.5 * self.decode_raw(latents), 0.0, 1.0)
 
-    def judge(self, raw_images, training=False):
+    def discriminate(self, raw_images, training=False):
         """(Dis_l float32 [B, F], logits float32 [B]) of images in [-1, 1]."""
         maps = self.trunk(raw_images, training=training)
         logits = tf.cast(self.head(maps, training=training), tf.float32)
@@ -133,35 +133,19 @@ class VAEGAN(AutoencodingModel):
 
     def features(self, images):
         """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
-        return self.judge(2.0 * self.check_images(images) - 1.0)[0]
+        return self.discriminate(2.0 * self.check_images(images) - 1.0)[0]
 
     # ---- training
 
-    def compile(
-        self, optimizer=None, *, encoder_optimizer=None, decoder_optimizer=None, discriminator_optimizer=None, **kwargs
-    ):  # fmt: skip
-        """As `GenerativeModel.compile`. Each group has an optimiser: the one given for it, or a copy of `optimizer`."""
-        common = keras.optimizers.get(self.default_optimizer() if optimizer is None else optimizer)
-        encoder, self.decoder_optimizer, self.discriminator_optimizer = (
-            type(common).from_config(common.get_config()) if own is None else keras.optimizers.get(own)
-            for own in (encoder_optimizer, decoder_optimizer, discriminator_optimizer)
-        )
-        super().compile(encoder, **kwargs)
+    def players(self):
+        return {
+            "encoder": Player(self.encoder),
+            "decoder": Player(self.decoder),
+            "discriminator": Player((self.trunk, self.head), averaged=False),
+        }
 
     def default_optimizer(self):
         return keras.optimizers.RMSprop(3e-4)
-
-    def optimizers(self):
-        discriminator = [*self.trunk.trainable_variables, *self.head.trainable_variables]
-        return [
-            (self.optimizer, self.encoder.trainable_variables),
-            (self.decoder_optimizer, self.decoder.trainable_variables),
-            (self.discriminator_optimizer, discriminator),
-        ]
-
-    def ema_variables(self):
-        variables = [*self.encoder.variables, *self.decoder.variables]
-        return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
 
     def terms(self, images, noise, prior, training=True):
         """(L_prior, L_sim, C(x), {kind of fake: C(fake)}), means over the batch, in one forward pass.
@@ -172,9 +156,9 @@ class VAEGAN(AutoencodingModel):
         """
         posterior = self.posterior(images, training)
         codes = posterior.mean() + posterior.stddev() * noise
-        of_real, real = self.judge(2.0 * images - 1.0, training)
-        of_reconstructed, reconstructed = self.judge(self.decode_raw(codes, training), training)
-        _, sampled = self.judge(self.decode_raw(prior, training), training)
+        of_real, real = self.discriminate(2.0 * images - 1.0, training)
+        of_reconstructed, reconstructed = self.discriminate(self.decode_raw(codes, training), training)
+        _, sampled = self.discriminate(self.decode_raw(prior, training), training)
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
         similarity = 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(of_real - of_reconstructed), axis=-1))
         fake = {"prior": sampled, "reconstruction": reconstructed}
@@ -202,52 +186,23 @@ class VAEGAN(AutoencodingModel):
         return decoder | neither, discriminator | neither
 
     def update(self, batch):
-        images, replicas = batch["image"], tf.distribute.get_replica_context()
+        images, turns = batch["image"], {}
         noise, prior = (self.noise([self.latent_dim], tf.shape(images)[0], stream=stream) for stream in range(2))
-        groups = self.optimizers()
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([v.value for _, variables in groups for v in variables])
-            logs = self.losses_of(*self.terms(images, noise, prior))
-        # Replicas must decide alike.
-        costs = [mean_over_replicas(logs[name]) for name in ("real_cost", "fake_cost")]
-        decoder_turn, discriminator_turn = self.turns(*costs)
-        turns = {"encoder": None, "decoder": decoder_turn, "discriminator": discriminator_turn}
-        # As in `GenerativeModel.apply_gradients`: the mean over the global batch, and updates that wait for all losses.
-        sum_of_losses = tf.add_n([logs[f"{name}_loss"] for name in turns])
-        seed = tf.where(tf.math.is_finite(sum_of_losses), 1.0 / replicas.num_replicas_in_sync, float("nan"))
-        gradients = [
-            tape.gradient(logs[f"{name}_loss"], [v.value for v in variables], output_gradients=seed)
-            for name, (_, variables) in zip(turns, groups, strict=True)
-        ]
-        for turn, found, (optimizer, variables) in zip(turns.values(), gradients, groups, strict=True):
-            _apply_if(turn, optimizer, found, variables)
-        skipped = {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items() if turn is not None}
-        return logs | skipped
+
+        def when(losses):
+            turns["decoder"], turns["discriminator"] = self.turns(losses["real_cost"], losses["fake_cost"])
+            return turns
+
+        losses = self.step_players(
+            {name: f"{name}_loss" for name in self.players()}, lambda: self.losses_of(*self.terms(images, noise, prior)),
+            when=when,
+        )  # fmt: skip
+        return losses | {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items()}
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
         noise, prior = (self.evaluation_noise(tf.shape(images)[0], self.seed, draw) for draw in range(2))
         return self.tracked(self.losses_of(*self.terms(images, noise, prior, training=False)))
-
-
-def _apply_if(turn, optimizer, gradients, variables):
-    """One step of `optimizer` where `turn`, a bool scalar alike on all replicas, is true; None: always.
-
-    Gradients are exchanged between replicas in any case, which a branch of the graph cannot do; so the step is made, and
-    taken back where it was not to be.
-    """
-    state = [*variables, *optimizer.variables]
-    before = [] if turn is None else [tf.identity(v) for v in state]
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-    def take_back(strategy, turn, before):
-        for variable, old in zip(state, before, strict=True):
-            strategy.extended.update(
-                variable.value, lambda v, old, turn: v.assign(tf.where(turn, v, old)), args=(old, turn), group=False
-            )
-
-    if turn is not None:
-        tf.distribute.get_replica_context().merge_call(take_back, args=(turn, before))
 
 
 # ---- the three networks

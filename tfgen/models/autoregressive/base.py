@@ -8,12 +8,13 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.distributions.pixels import CategoricalPixels
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Completer, Likelihood, Sampler
 from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole, scan
 
 
-class AutoregressiveModel(GenerativeModel):
+class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     """Trained on the exact likelihood of images whose values are `levels` equal steps in [0, 1], 0 and 1 among them.
 
     A subclass builds its layers in the constructor, ends it with `build_network()`, and implements `network`. The latents
@@ -23,10 +24,11 @@ class AutoregressiveModel(GenerativeModel):
         image_shape: (H, W, C).
         levels: grey levels of a channel; 2 for binary images.
         num_classes: 0, or the number of classes of a conditional model (batches then need `label`).
-        **kwargs: see `GenerativeModel`.
+        **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("nll", "bits_per_dim")
+    exact_likelihood = True
 
     def __init__(self, *, image_shape, levels=256, num_classes=0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
@@ -55,7 +57,7 @@ class AutoregressiveModel(GenerativeModel):
 
     def build_network(self):
         """Builds all layers, by one pass over the smallest batch."""
-        conditions = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, (_, spec) in self.condition_specs().items()}
+        conditions = {field.argument: tf.zeros([1, *field.shape], field.dtype) for field in self.conditions()}
         found = self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), self.condition(**conditions))
         if found.shape[1:] != (*self.image_shape[:2], self.likelihood.num_parameters):
             raise ValueError(
@@ -106,10 +108,6 @@ class AutoregressiveModel(GenerativeModel):
         levels = self.levels_of(images)
         return self._distribution(levels, conditions).log_prob(levels)
 
-    def bits_per_dim(self, images, **conditions):
-        """-log2 p(x) per pixel and channel, float32 [B]; see `distribution`."""
-        return -self.log_prob(images, **conditions) / (math.prod(self.image_shape) * math.log(2.0))
-
     def call(self, images, training=False):
         return self.log_prob(images)
 
@@ -124,11 +122,10 @@ class AutoregressiveModel(GenerativeModel):
     def update(self, batch):
         """A step on bits per dimension: their gradient, and so its clipping, does not depend on the size of images."""
 
-        def loss_fn():
-            losses = self.nll_of(batch, training=True)
-            return losses["bits_per_dim"], losses
+        def losses_fn():
+            return self.nll_of(batch, training=True)
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "bits_per_dim"}, losses_fn)
 
     def test_step(self, data):
         return self.tracked(self.nll_of(self.as_batch(data), training=False))
@@ -223,25 +220,6 @@ class AutoregressiveModel(GenerativeModel):
         levels = self.levels_of(tf.where(keep, known, 0.0))
         drawn = self.draw_levels(self.latents(seeds), self.condition(**conditions), levels, mask)
         return tf.where(keep, known, self.images_of(drawn))
-
-    def signatures(self):
-        conditions = {name: spec for name, (_, spec) in self.condition_specs().items()}
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
-        # Not bool: numbers are what JSON clients send for a picture.
-        known = {"mask": tf.TensorSpec([None, *self.image_shape[:2]], tf.float32)}
-
-        def log_prob(image, **conditions):
-            return {"log_prob": self.log_prob(image, **conditions)}
-
-        def complete(seeds, image, mask, **conditions):
-            return {"image": self.complete_rows(seeds, self.check_images(image), mask > 0.5, **conditions)}
-
-        return {
-            **super().signatures(),
-            "log_prob": (log_prob, {**image, **conditions}),
-            "complete": (complete, {**seeds, **image, **known, **conditions}),
-        }
 
 
 def lower_half(height, width):

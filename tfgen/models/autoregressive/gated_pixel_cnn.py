@@ -20,6 +20,7 @@ dense layers.
 import keras
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.layers.causal import CausalConv2D, RowConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import Head, check_network
@@ -39,7 +40,7 @@ class GatedPixelCNN(AutoregressiveModel):
         first_kernel_size: odd, of the first layer.
         head_width: channels of the two layers before the logits.
         embedding_dim: 0, or the width of a vector that the model is conditioned on: batches then need `embedding`, float32
-            [B, embedding_dim], and sampling `embeddings`. Excludes `num_classes`.
+            [B, embedding_dim], and so does sampling. Excludes `num_classes`.
         map_channels: 0, or the channels of s: the condition then acts by place.
         **kwargs: see `AutoregressiveModel`.
     """
@@ -84,21 +85,21 @@ class GatedPixelCNN(AutoregressiveModel):
         self.head = Head(head_width, self.likelihood.num_parameters, groups=groups, dtype=dtype, name="head")
         self.build_network()
 
-    def condition_specs(self):
-        if not self.embedding_dim:
-            return super().condition_specs()
-        return {"embeddings": ("embedding", tf.TensorSpec([None, self.embedding_dim], tf.float32))}
+    @classmethod
+    def fields_of(cls, config):
+        embedding = [fields.vector("embedding", config["embedding_dim"])] if config["embedding_dim"] else []
+        return (*super().fields_of(config), *embedding)
 
-    def condition(self, labels=None, embeddings=None):
+    def condition(self, labels=None, embedding=None):
         """h as a map [B, 1, 1, D], or s [B, H, W, map_channels]; None for an unconditional model."""
         if not self.embedding_dim:
-            if embeddings is not None:
-                raise ValueError("This GatedPixelCNN was built with embedding_dim=0 and takes no embeddings.")
+            if embedding is not None:
+                raise ValueError("This GatedPixelCNN was built with embedding_dim=0 and takes no embedding.")
             vector = super().condition(labels)
-        elif embeddings is None or labels is not None:
-            raise ValueError(f"This GatedPixelCNN takes embeddings, float [B, {self.embedding_dim}], and no labels.")
+        elif embedding is None or labels is not None:
+            raise ValueError(f"This GatedPixelCNN takes an embedding, float [B, {self.embedding_dim}], and no labels.")
         else:
-            vector = tf.cast(tf.ensure_shape(embeddings, [None, self.embedding_dim]), tf.float32)
+            vector = fields.vector("embedding", self.embedding_dim).check(embedding, type(self).__name__)
         if vector is None:
             return None
         if not self.map_layers:

@@ -4,16 +4,18 @@ import math
 
 import tensorflow as tf
 
-from tfgen import random
-from tfgen.models.base import GenerativeModel
-from tfgen.models.checks import check_images, check_whole
+from tfgen import fields, random
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Codec as CodecCapability
+from tfgen.models.capabilities import Encoder, Sampler
+from tfgen.models.checks import check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.start import begin_as_block_code
 
 _STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
 
-class CompressionModel(GenerativeModel):
+class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     """Trained by the rate-distortion loss; the latents are rounded, and a range coder makes a file of them.
 
         loss = R + distortion_weight * D
@@ -131,7 +133,7 @@ class CompressionModel(GenerativeModel):
 
     def check_any_size(self, images):
         """As `check_images`, but height and width are free."""
-        return check_images(images, (None, None, self.image_shape[2]), type(self).__name__)
+        return fields.image((None, None, self.image_shape[2])).check(images, type(self).__name__)
 
     # ---- training
 
@@ -149,11 +151,10 @@ class CompressionModel(GenerativeModel):
         def add_noise(values, stream):
             return values + 0.5 * self.noise(values.shape[1:], tf.shape(images)[0], stream, "uniform")
 
-        def loss_fn():
-            losses = {name: tf.reduce_mean(value) for name, value in self.losses_of(images, add_noise).items()}
-            return losses["loss"], losses
+        def losses_fn():
+            return {name: tf.reduce_mean(value) for name, value in self.losses_of(images, add_noise).items()}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         losses = self.losses_of(self.as_batch(data)["image"], lambda values, stream: tf.round(values))
@@ -176,21 +177,6 @@ class CompressionModel(GenerativeModel):
     def codec(self):
         """A `tfgen.models.compression.Codec` of the weights as they are now; those of training may change afterwards."""
         return Codec.of(self)
-
-    def signatures(self):
-        """Those of the base, and `encode` and `reconstruct`; all for images of `image_shape`.
-
-        Files need the range coder, which no graph holds: see `codec`.
-        """
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            return {"latent": tf.reshape(self.encode(image), [-1, self.latent_dim])}
-
-        def reconstruct(image):
-            return {"image": tf.ensure_shape(self.reconstruct(image), [None, *self.image_shape])}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
 
 
 def bits_of(log_prob):
