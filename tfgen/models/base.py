@@ -22,9 +22,9 @@ class TrainableModel(keras.Model):
     `class VAE(Sampler, Encoder, Likelihood, TrainableModel)`.
 
     The keyword-only constructor arguments of a subclass and of the classes above it are its config: `get_config` is derived
-    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs. All weights
-    exist when the constructor returns. Images are float32 NHWC in [0, 1]; a batch is a dict of named fields
-    (see `tfgen.fields`).
+    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs. All
+    weights exist when the constructor returns. Images are float32 NHWC in [0, 1]; a batch is a dict of named fields (see
+    `tfgen.fields`).
 
     A subclass names its losses in `loss_names` and implements `update(batch)`. Where it has several networks with losses of
     their own it also says who they are (`players`); where steps differ, what kind a step is (`step_kind`).
@@ -163,7 +163,8 @@ class TrainableModel(keras.Model):
         for field in self.batch_fields() if wanted is None else wanted:
             if field.name not in data:
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields {sorted(data)}."
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)
         with tf.control_dependencies(list(checked.values())):
@@ -194,7 +195,9 @@ class TrainableModel(keras.Model):
         """The optimiser, or {player: optimiser}, of `compile()`."""
         return keras.optimizers.Adam(1e-3)
 
-    def compile(self, optimizer=None, *, ema_decay=None, jit_compile=False, steps_per_execution=1, run_eagerly=False, **kwargs):
+    def compile(
+        self, optimizer=None, *, ema_decay=None, jit_compile=False, steps_per_execution=1, run_eagerly=False, **kwargs
+    ):  # fmt: skip
         """Prepares `fit`; every variable that training needs exists afterwards.
 
         Args:
@@ -210,8 +213,8 @@ class TrainableModel(keras.Model):
         """
         if kwargs:
             raise ValueError(
-                f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand in "
-                "the logs; see tfgen.metrics for metrics."
+                f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand "
+                "in the logs; see tfgen.metrics for metrics."
             )
         players = self.players()
         self.player_optimizers = self._optimizers(optimizer, players)
@@ -271,9 +274,9 @@ class TrainableModel(keras.Model):
         """One update of players: one forward pass, one gradient for each of them.
 
         This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
-        scales losses in float16, checks that losses are finite, accumulates gradients where the optimiser asks for it, applies
-        constraints and moves the averages. Call it once for each update that must see the one before; players that move
-        at once are named in one call, and all gradients are taken before the first of them moves.
+        scales losses in float16, checks that losses are finite, accumulates gradients where the optimiser asks for it,
+        applies constraints and moves the averages. Players that move one after the other have a call each; players that
+        move at once share one, and all gradients are taken before the first of them moves.
 
         Args:
             losses_of: {player: name of the loss that it minimises}.
@@ -318,7 +321,8 @@ class TrainableModel(keras.Model):
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
-            rates = {id(getattr(o, "_learning_rate", None)) for o in (optimizer, getattr(optimizer, "inner_optimizer", None))}
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            rates = {id(one._learning_rate) for one in (optimizer, inner)}
             fresh = type(optimizer).from_config(optimizer.get_config())
             fresh.build(self.players()[name].variables)
             for variable, value in zip(optimizer.variables, fresh.variables, strict=True):
@@ -419,7 +423,7 @@ class TrainableModel(keras.Model):
         """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`."""
         for variable in [*self._trainable_variables, *self._non_trainable_variables]:
             if variable.name not in store.keys():
-                raise ValueError(f"The file has no variable {variable.name!r} of {type(self).__name__}: it is of another model.")
+                raise ValueError(f"The file is of another model: it has no {variable.name!r} of {type(self).__name__}.")
             variable.assign(store[variable.name])
         stored = {key: store[key] for key in store.keys() if key.startswith(_AVERAGE)}
         if stored and self.ema is None:

@@ -9,8 +9,8 @@ def make_step_function(model, step, plan=None):
     Args:
         model: a `TrainableModel`.
         step: function of a batch -> {name: scalar}, to be run on each replica; `model.kind` is its kind while it is traced.
-        plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; one graph is made
-            for each when it first comes up. `begin` is None or called before the step, outside of the graph. None: all
+        plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; one graph is
+            made for each when it first comes up. `begin` is None or called before the step, outside of the graph. None: all
             steps are alike.
     """
     strategy, graphs = model.distribute_strategy, {}
@@ -38,9 +38,8 @@ def make_step_function(model, step, plan=None):
                 more = batch.has_value()
                 return i + 1, more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
 
-            return tf.while_loop(
-                lambda i, more, logs: (i < num) & more, body, (tf.constant(1), tf.constant(True), logs), parallel_iterations=1
-            )[2]
+            start = (tf.constant(1), tf.constant(True), logs)
+            return tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)[2]
 
         once = wrap(lambda iterator: one(iterator.get_next()), autograph=False)
         many = wrap(many, autograph=False)

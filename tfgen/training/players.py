@@ -63,7 +63,8 @@ def step_players(model, losses_of, losses_fn, when=None, variables=None):
         if not turns.keys() <= losses_of.keys():
             raise ValueError(f"when() decides about the players {sorted(losses_of)}; it returned {sorted(turns)}.")
     for name, group in trained.items():
-        _update_where(turns.get(name), _Update(model, name, players[name], group), _agreed(optimizers[name], gradients[name]))
+        update = _Update(model, name, players[name], group)
+        _update_where(turns.get(name), update, _agreed(optimizers[name], gradients[name]))
     return losses
 
 

@@ -37,8 +37,8 @@ def named_optimizer_variables(optimizer, variables):
     for variable in optimizer.variables:
         if id(variable) in known:
             continue
-        # The name of a slot is the path of its variable and the slot's own name. Of variables whose paths are alike, or begin
-        # alike, the slots come in the order of the variables.
+        # The name of a slot is the path of its variable and the slot's own name. Of variables with one path, or one
+        # beginning, the slots come in the order of the variables.
         choices = [f"{variable.name[len(prefix):]}/{path}" for path, prefix in sorted(prefixes, key=lambda p: -len(p[1]))
                    if variable.name.startswith(prefix)]  # fmt: skip
         key = next((choice for choice in choices if choice not in found), variable.name)

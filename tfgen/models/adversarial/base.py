@@ -115,8 +115,8 @@ class AdversarialModel(Sampler, TrainableModel):
     def set_networks(self, generator, discriminator):
         """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
 
-        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1], or [B, h, w, 1] of
-        patches, and what the model's own losses need, such as `features`.
+        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1], or [B, h, w, 1]
+        of patches, and what the model's own losses need, such as `features`.
         """
         labels = [(None, self.num_classes)] if self.num_classes else []
         generator.build([(None, self.latent_dim), *labels])

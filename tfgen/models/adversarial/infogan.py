@@ -175,7 +175,7 @@ class InfoGAN(Classifier, AdversarialModel):
 
     @property
     def num_labels(self):
-        """The values of the first categorical code: its posterior is a classifier, whose classes have an order of their own."""
+        """The number of values of the first categorical code: Q classifies by it, in an order of its own."""
         return self.layout.categorical[0] if self.layout.categorical else 0
 
     def class_logits(self, images):

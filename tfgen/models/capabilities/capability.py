@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 class Capability:
-    """What a trained model can do: a mixin for `TrainableModel` with verbs, and what follows from them for all who use models.
+    """What a trained model can do: a mixin for `TrainableModel` with verbs, and what export and training make of them.
 
     Export, callbacks, metrics, pipelines, clients and tests ask a model for its capabilities, never for its class. The
     attributes below are read from the capability's class, `capability.signatures_of(model)`, as a model has several.

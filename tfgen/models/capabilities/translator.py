@@ -10,7 +10,7 @@ class Translator(Capability):
     SIGNATURE = "translate"
 
     def translated_fields(self):
-        """The `tfgen.fields.Field`s that `translate` takes as arguments, such as `image`, `content` and `style`, `frames`."""
+        """The `tfgen.fields.Field`s that `translate` takes, such as `image`, `content` and `style`, or `frames`."""
         raise NotImplementedError(f"{type(self).__name__} must implement translated_fields().")
 
     def translate(self, **given):
