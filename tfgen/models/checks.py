@@ -21,9 +21,19 @@ def check_images(images, image_shape, who):
         raise ValueError(f"{who} was made for images [batch, {wanted}] (height, width, channels); received {images.shape}.")
     images = tf.cast(images, tf.float32)
     in_range = tf.reduce_all((images >= 0.0) & (images <= 1.0))  # false for NaN as well
-    tf.debugging.Assert(in_range, ["Images must lie in [0, 1]; received a range of",
-                                   tf.reduce_min(images), tf.reduce_max(images)])  # fmt: skip
+    message = "Images must lie in [0, 1]; received a range of"
+    images = checked(images, in_range, message, tf.reduce_min(images), tf.reduce_max(images))
     return tf.ensure_shape(images, (None, *image_shape))
+
+
+def checked(tensor, condition, *message):
+    """`tensor`, for the use of which `condition` must hold; else an InvalidArgumentError at run time with `message`.
+
+    The result waits for the check. What is computed from `tensor` itself would race it, to an error of its own or to an
+    update of the weights.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
+        return tf.identity(tensor)
 
 
 def check_whole(least=1, **values):
@@ -49,6 +59,4 @@ def check_labels(labels, num_classes, name="labels"):
         raise ValueError(f"{name} must be integers [B]; received {labels.dtype.name} {labels.shape}.")
     in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
     message = f"{name} must lie in [0, {num_classes}); received a range of"
-    # What uses them waits for the check: a gather would otherwise race it to an error of its own.
-    with tf.control_dependencies([tf.debugging.Assert(in_range, [message, tf.reduce_min(labels), tf.reduce_max(labels)])]):
-        return tf.identity(labels)
+    return checked(labels, in_range, message, tf.reduce_min(labels), tf.reduce_max(labels))

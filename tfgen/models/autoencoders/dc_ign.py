@@ -37,7 +37,7 @@ import tensorflow_probability as tfp
 from tfgen.layers.initializers import normal
 from tfgen.models.autoencoders.base import LatentVariableModel
 from tfgen.models.base import mean_over_replicas
-from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.models.checks import check_not_negative, check_whole, checked
 from tfgen.models.preset import Preset, adam, cosine_decay
 
 tfd = tfp.distributions
@@ -167,7 +167,7 @@ class DCIGN(LatentVariableModel):
             raise ValueError(f"active must be integers [B]; received {active.dtype.name} {active.shape}.")
         same = tf.reduce_all(tf.equal(active, active[0]) & (active >= 0) & (active <= len(self.factors)))
         message = f"active must be one number in [0, {len(self.factors)}], the same in the whole batch; received"
-        tf.debugging.Assert(same, [message, active])
+        active = checked(active, same, message, active)
         group = np.minimum(np.arange(self.latent_dim), len(self.factors))  # of each latent
         return tf.cast(tf.equal(active[:, None], tf.constant(group, active.dtype)), tf.float32)
 
@@ -239,7 +239,7 @@ class DCIGN(LatentVariableModel):
     def signatures(self):
         def rerender(image, factor, value):
             known = tf.reduce_all((factor >= 0) & (factor < self.latent_dim))
-            tf.debugging.Assert(known, [f"factor must lie in [0, {self.latent_dim}); received", factor])
+            factor = checked(factor, known, f"factor must lie in [0, {self.latent_dim}); received", factor)
             latents = self.encode(image).mean()
             return {"image": self.decode_images(self.replaced(latents, factor, value))}
 
