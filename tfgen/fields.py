@@ -75,21 +75,20 @@ class Field:
             raise ValueError(f"{_upper(what)} must have the shape {self._wanted()}; received {values.shape}.")
         if values.dtype != self.dtype:
             values = tf.cast(values, self.dtype)
-        checks = [tf.debugging.Assert(test, [message, tf.reduce_min(values), tf.reduce_max(values)])
-                  for test, message in self._range_tests(values, what)]  # fmt: skip
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            return tf.ensure_shape(tf.identity(values), [None, *self.shape])
+        inside, wanted = self._inside(values)
+        message = f"{_upper(what)} must {wanted}; received a range of"
+        values = checked(values, inside, message, tf.reduce_min(values), tf.reduce_max(values))
+        return tf.ensure_shape(values, [None, *self.shape])
 
-    def _range_tests(self, values, what):
+    def _inside(self, values):
+        """(whether all values are allowed, what they must do, for the message)."""
         if self.low is None and self.high is None:
-            if self.dtype == "float32":
-                yield tf.reduce_all(tf.math.is_finite(values)), f"{_upper(what)} must be finite; received a range of"
-            return
+            return tf.reduce_all(tf.math.is_finite(tf.cast(values, tf.float32))), "be finite"
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
-        wanted = f"[{low:g}, {high + 1:g})" if self.dtype == "int32" else f"[{low:g}, {high:g}]"
+        numbers = tf.cast(values, tf.float32)
         # Both comparisons are false for NaN.
-        inside = tf.reduce_all((tf.cast(values, tf.float32) >= low) & (tf.cast(values, tf.float32) <= high))
-        yield inside, f"{_upper(what)} must lie in {wanted}; received a range of"
+        inside = tf.reduce_all((numbers >= low) & (numbers <= high))
+        return inside, f"lie in [{low:g}, {high + 1:g})" if self.dtype == "int32" else f"lie in [{low:g}, {high:g}]"
 
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
@@ -98,6 +97,16 @@ class Field:
         """How the field is read from a tf.Example; a record without it gives zeros. Not for encoded fields."""
         dtype = tf.int64 if self.dtype == "int32" else tf.float32
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
+
+
+def checked(tensor, condition, *message):
+    """`tensor`, for the use of which `condition` must hold; else an InvalidArgumentError at run time with `message`.
+
+    The result waits for the check. What is computed from `tensor` itself would race it, to an error of its own or to an
+    update of the weights.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
+        return tf.identity(tensor)
 
 
 def image(shape, name="image"):

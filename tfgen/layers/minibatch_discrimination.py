@@ -104,7 +104,9 @@ def minibatch_similarity(projected, mask_self=True):
 def _distances(projected):  # [N, B, C] -> [N, N, B]
     size = projected.shape[0]
     if size is None:
-        tf.debugging.assert_greater(tf.shape(projected)[0], 1, "Minibatch discrimination needs at least 2 examples.")
+        message = "Minibatch discrimination needs at least 2 examples."
+        with tf.control_dependencies([tf.debugging.assert_greater(tf.shape(projected)[0], 1, message)]):
+            projected = tf.identity(projected)  # waits for the check
     elif size < 2:
         raise ValueError(f"Minibatch discrimination compares the examples of a batch: it needs 2 at least; received {size}.")
     return tf.reduce_sum(tf.abs(projected[:, None] - projected[None]), axis=-1)

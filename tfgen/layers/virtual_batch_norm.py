@@ -52,7 +52,9 @@ class VirtualBatchNorm(keras.layers.Layer):
         if not isinstance(num_reference, int) or num_reference < 1:
             raise ValueError(f"num_reference must be an int of at least 1; received {num_reference!r}.")
         if inputs.shape[0] is None:
-            tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], "There are fewer rows than num_reference.")
+            message = "There are fewer rows than num_reference."
+            with tf.control_dependencies([tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], message)]):
+                inputs = tf.identity(inputs)  # waits for the check
         elif inputs.shape[0] < num_reference:
             raise ValueError(f"There must be num_reference = {num_reference} rows at least; received {inputs.shape[0]}.")
         x = tf.cast(inputs, tf.float32)

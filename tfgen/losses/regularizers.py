@@ -55,7 +55,9 @@ def pulling_away(codes):
     if codes.shape.rank < 2 or (codes.shape[0] is not None and codes.shape[0] < 2):
         raise ValueError(f"codes must be [N, ...] with N of at least 2; received shape {codes.shape}.")
     num = tf.shape(codes)[0]
-    tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")  # where the batch size is not static
+    # Where the batch size is not static. What follows waits for the check.
+    with tf.control_dependencies([tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")]):
+        codes = tf.identity(codes)
     directions = tf.math.l2_normalize(tf.reshape(codes, [num, -1]), axis=1)
     squares = tf.square(_without_diagonal(tf.matmul(directions, directions, transpose_b=True)))
     return tf.reduce_sum(squares) / tf.cast(num * (num - 1), squares.dtype)

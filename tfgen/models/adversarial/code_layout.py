@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfgen.fields import checked
+
 
 @dataclasses.dataclass(frozen=True)
 class CodeLayout:
@@ -75,9 +77,8 @@ class CodeLayout:
         for i, size in enumerate(self.categorical):
             value = tf.where(given[:, i], codes[:, i], 0.0)
             valid = tf.reduce_all((value == tf.round(value)) & (value >= 0.0) & (value < size))
-            tf.debugging.Assert(
-                valid, [f"Values of the categorical code {i} must be whole, in [0, {size}); received", value]
-            )
+            message = f"Values of the categorical code {i} must be whole, in [0, {size}); received"
+            value = checked(value, valid, message, value)
             one_hots[i] = tf.where(given[:, i, None], tf.one_hot(tf.cast(value, tf.int32), size), one_hots[i])
         return self.join(noise, one_hots, tf.where(given[:, count:], codes[:, count:], continuous))
 

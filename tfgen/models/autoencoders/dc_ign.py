@@ -165,10 +165,8 @@ class DCIGN(AutoencodingModel):
         if self.clamp == "none":
             return tf.ones([tf.shape(batch["image"])[0], self.latent_dim])
         active = fields.label(len(self.factors) + 1, "active").check(batch["active"])
-        same = tf.reduce_all(tf.equal(active, active[0]))
         message = "active must be one number, the same in the whole batch; received"
-        with tf.control_dependencies([tf.debugging.Assert(same, [message, active])]):
-            active = tf.identity(active)
+        active = fields.checked(active, tf.reduce_all(tf.equal(active, active[0])), message, active)
         group = np.minimum(np.arange(self.latent_dim), len(self.factors))  # of each latent
         return tf.cast(tf.equal(active[:, None], tf.constant(group, active.dtype)), tf.float32)
 
@@ -247,7 +245,7 @@ class DCIGN(AutoencodingModel):
     def signatures(self):
         def rerender(image, factor, value):
             known = tf.reduce_all((factor >= 0) & (factor < self.latent_dim))
-            tf.debugging.Assert(known, [f"factor must lie in [0, {self.latent_dim}); received", factor])
+            factor = fields.checked(factor, known, f"factor must lie in [0, {self.latent_dim}); received", factor)
             latents = self.encode(image).mean()
             return {"image": self.decode_images(self.replaced(latents, factor, value))}
 

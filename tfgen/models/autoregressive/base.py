@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.distributions.pixels import CategoricalPixels
+from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Completer, Likelihood, Sampler
 from tfgen.models.checks import check_whole
@@ -75,8 +76,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         # Images kept in 8 bits, as those of `tfgen.data` are, may be off by half a 255th.
         stored = 0.0 if 255 % (self.levels - 1) == 0 else 0.5 / 255 * (self.levels - 1)
         message = f"Images must have the values k / {self.levels - 1} of levels={self.levels}; one is off by, in levels,"
-        tf.debugging.Assert(distance <= stored + 1e-3, [message, distance])
-        return levels
+        return checked(levels, distance <= stored + 1e-3, message, distance)
 
     def images_of(self, levels):
         return levels / (self.levels - 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.autoregressive import conditions, dependence, images, made, parameters
+from tests.models.autoregressive.helpers import conditions, dependence, images, made, parameters
 from tfgen.models import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelRNN
 from tfgen.models.autoregressive.base import lower_half
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.autoregressive import conditions, dependence, images, made, parameters
+from tests.models.autoregressive.helpers import conditions, dependence, images, made, parameters
 from tfgen.layers.weight_norm import WeightNorm
 from tfgen.models import PixelCNNPP
 from tfgen.models.autoregressive.pixel_cnn_pp_presets import PRESETS

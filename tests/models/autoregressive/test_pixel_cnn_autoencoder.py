@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.autoregressive import images, made
+from tests.models.autoregressive.helpers import images, made
 from tfgen.models import GatedPixelCNN, PixelCNNAutoencoder
 from tfgen.sampling.cached import Whole
 

@@ -1,4 +1,4 @@
-"""What PixelRNN and its multi-scale form promise beyond the family (see test_autoregressive.py)."""
+"""What PixelRNN and its multi-scale form promise beyond the family (see test_base.py)."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.autoregressive import conditions, dependence, images, made, parameters
+from tests.models.autoregressive.helpers import conditions, dependence, images, made, parameters
 from tfgen.models import MultiScalePixelRNN, PixelRNN
 from tfgen.models.autoregressive.base import lower_half
 
