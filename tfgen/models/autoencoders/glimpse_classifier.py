@@ -1,10 +1,11 @@
-"""A classifier that looks at an image through a window it moves: DRAW's reader without its writer.
+"""A classifier that reads an image through a window that it moves: DRAW's reader without its writer.
 
 Gregor et al., "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015, arXiv:1502.04623, section 4.1.
 
     g_t = read(x, h_{t-1}),   h_t = LSTM(h_{t-1}, g_t),   p(label | x) = softmax(W h_T)
 
-What differs from the paper: nothing that it states. At first the window is blurred, each filter as wide as half the stride.
+What differs from the paper: at first the window's filters are wide, each with a deviation of half the stride; the paper does
+not give their initial width.
 """
 
 import math
@@ -31,7 +32,7 @@ class GlimpseClassifier(keras.Model):
     Args:
         image_shape: (H, W, C).
         num_classes: number of classes.
-        glimpses: T, how often it looks.
+        glimpses: T, number of reads.
         hidden: width of the LSTM.
         read_size: N of the window's N x N filters, at least 2.
     """
@@ -50,7 +51,7 @@ class GlimpseClassifier(keras.Model):
         self.gates = keras.layers.Dense(4 * hidden, dtype=dtype, name="gates")
         self.classes = keras.layers.Dense(num_classes, dtype=dtype, name="classes")
         self.window.build((None, hidden))
-        # ln sigma^2, where sigma is half a stride: a window that covers the image would miss what lies between its filters.
+        # ln sigma^2 for sigma of half a stride. Narrower filters of a window that covers the image miss pixels between them.
         stride = (max(height, width) - 1) / (read_size - 1)
         self.window.parameters.bias.assign([0.0, 0.0, 2.0 * math.log(max(1.0, stride / 2.0)), 0.0, 0.0])
         self.gates.build((None, channels * read_size**2 + hidden))
@@ -65,7 +66,7 @@ class GlimpseClassifier(keras.Model):
         return self.look(images)[0]
 
     def look(self, images):
-        """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
+        """(logits float32 [B, num_classes], windows of its glimpses float32 [B, T, 5], as `Window.box`)."""
         rows = to_rows(check_images(images, self.image_shape, type(self).__name__))
         start = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial)[:, None], tf.shape(rows)[0], axis=1))
         gates = every_step(self.gates)
