@@ -1,4 +1,4 @@
-"""The models, one file per paper. `MODELS` maps the public name of each that generates to its class."""
+"""The models, one file per paper. `MODELS` maps the public name of each generative model to its class."""
 
 from tfgen.models.adversarial.dcgan import DCGAN
 from tfgen.models.adversarial.ebgan import EBGAN
