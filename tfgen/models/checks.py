@@ -1,4 +1,4 @@
-"""What models ask of their arguments."""
+"""Checks of the arguments of models."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def check_whole(least=1, **values):
-    """ValueError where an argument {name: number, or sequence of numbers} is no whole number of at least `least`."""
+    """Raises ValueError for an argument, a number or a sequence of numbers, that is no whole number of at least `least`."""
     for name, value in values.items():
         for number in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
@@ -15,7 +15,7 @@ def check_whole(least=1, **values):
 
 
 def check_not_negative(**values):
-    """ValueError where an argument {name: number} is negative, infinite or NaN."""
+    """Raises ValueError for an argument {name: number} that is negative, infinite or NaN."""
     for name, value in values.items():
         if not 0.0 <= value < math.inf:
             raise ValueError(f"{name} must be at least 0 and finite; received {value!r}.")

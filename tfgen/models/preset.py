@@ -1,4 +1,4 @@
-"""A preset: paper x data set -> constructor arguments, optimiser, steps, as data. `tfgen.presets` finds them."""
+"""Presets: constructor arguments, optimiser and steps of a paper on a data set, as data."""
 
 import copy
 import dataclasses
@@ -12,21 +12,21 @@ from tfgen.training.schedules import HeldDecay
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Everything that a training run needs besides the images.
+    """All settings of a training run, but for the images.
 
     Attributes:
         name: "<paper>/<data set or variant>".
         model: the model class.
         model_args: its constructor arguments, `image_shape` included.
-        data: the `tfgen.data` specification that it is meant for.
-        source: the table or section of the paper, or what else the values rest on.
+        data: the `tfgen.data` specification of its images.
+        source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
         batch_size: examples per step, over all replicas.
         steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
             player gets a copy, or {player: such a dict}.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
-        labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
+        labels_per_class: None, or the number of images of each class whose labels are known; batches then come from
             `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
     """
@@ -80,7 +80,7 @@ class Preset:
         return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
 
     def build(self, **extra):
-        """The model, compiled; `extra` adds constructor arguments such as `seed` and `dtype`."""
+        """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
         model.compile(**{**self.compile_args, **self._optimizers(model)})
         return model
@@ -100,7 +100,7 @@ class Preset:
         return {"optimizer": found}
 
     def config(self):
-        """A JSON-able snapshot."""
+        """The preset as JSON-compatible data."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**config, "model": self.model.__name__}
 
@@ -110,7 +110,7 @@ def _with_rate(spec, learning_rate):
 
 
 def adam(learning_rate, **config):
-    """Compile arguments: Adam with a rate or a schedule such as those below; `config` of `keras.optimizers.Adam`."""
+    """Compile arguments: Adam with a rate or one of the schedules below; `config`: arguments of `keras.optimizers.Adam`."""
     return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, **config}}}
 
 

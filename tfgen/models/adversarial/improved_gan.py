@@ -1,11 +1,11 @@
 """Improved GAN: five techniques for training, and semi-supervised learning.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs", NeurIPS 2016,
-arXiv:1606.03498; networks and settings as in the authors' code (openai/improved-gan).
+arXiv:1606.03498; networks and settings as in the authors' code for MNIST, SVHN and CIFAR-10 (openai/improved-gan).
 
-The idea: a GAN is a game, and descent on two losses need not find its equilibrium; five changes, each of its own, help. The
-discriminator can be a classifier of K classes besides, and then learns from images without labels as well: it must tell them
-from generated ones, and with feature matching this makes good features for the few labels that there are.
+The idea: a GAN is a game, and gradient descent on two losses need not find its equilibrium. Five techniques help, each on
+its own. The discriminator can also be a classifier of K classes. Then it learns from images without labels as well: it must
+tell them from generated ones, and with feature matching this makes features that need few labels.
 
     feature matching         G minimises |E f(x) - E f(G(z))|, f: the features before D's last layer          section 3.1
     minibatch discrimination D's last layer also sees how close an image is to the others of its batch                3.2
@@ -19,12 +19,15 @@ Semi-supervised (section 5), with class logits l, l_{K+1} = 0, Z = logsumexp(l),
 
 With num_labels = 0 there is one logit, Z = l_1, and the first term is missing.
 
-What differs from the paper: the generator's turn takes its real features from the discriminator's unlabelled batch, where
-the code draws another. The averaged weights start as a copy, not at 0. Latents are uniform in (-1, 1) instead of (0, 1): the
-same, before batch norm. Dropout and noise are functions of (seed, step). Strided convolutions pad as TensorFlow does, not by
-one on each side. The code's Adam has its 1e-8 under the root, for which epsilon = 1e-4 stands here. The reference batch of
-virtual batch norm is one of latents, since only the generator has it. Minibatch discrimination compares the images of one
-replica; everything else is of the global batch.
+What differs from the paper: in the generator's turn the real features are those of the discriminator's unlabelled batch; the
+code draws another batch. Averaged weights start as a copy and are those of both networks; in the code they start at 0 and
+are those of the discriminator. Latents are uniform in (-1, 1) instead of (0, 1): the same function behind batch norm.
+Samples use the moving statistics of batch norm; the code uses those of the batch. Dropout and noise are functions of (seed,
+step, row). Strided convolutions pad as TensorFlow does; those of the code pad by the same on each side. The code's Adam adds
+1e-8 under the root; epsilon = 1e-4 stands for it here. The code has no historical averaging. Virtual batch norm and label
+smoothing are in the code of the ImageNet networks alone, which are not here; the reference batch of virtual batch norm is
+one of latents, since only the generator has it. Minibatch discrimination compares the images of one replica; everything else
+is computed over the global batch.
 """
 
 import dataclasses

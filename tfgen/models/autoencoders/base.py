@@ -1,4 +1,4 @@
-"""The families of models with an encoder: x -> q(z|x), z -> image; of some of them the likelihood p(x|z) is known too."""
+"""The families of models with an encoder: x -> q(z|x), z -> image; some of them also give the likelihood p(x|z)."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,7 +11,7 @@ tfd = tfp.distributions
 
 
 class AutoencodingModel(Sampler, Encoder, TrainableModel):
-    """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
+    """Base of all models with an approximate posterior over z ~ N(0, I), whatever their loss.
 
     A subclass sets `latent_dim`, has a network `encoder` or its own `posterior(x) -> q(z|x)`, a TensorFlow Probability
     distribution with event shape [latent_dim], and implements `decode_images(z)`.
@@ -24,7 +24,7 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
 
     @property
     def noise_dim(self):
-        """How many standard normal numbers one draw from q(z|x) takes."""
+        """Number of standard normal numbers that one draw from q(z|x) takes."""
         return self.latent_dim
 
     def evaluation_noise(self, rows, seed, draw=0):
@@ -37,9 +37,9 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
         return self.posterior(self.check_images(images), training=training)
 
     def posterior(self, images, training=False):
-        """What `encode` does, without its checks.
+        """As `encode`, without its checks.
 
-        Here N(mean, diag) with the mean and ln variance that a network `self.encoder` gives, [B, 2 latent_dim].
+        Here N(mean, diag variance); the network `self.encoder` gives mean and ln variance, [B, 2 latent_dim].
         """
         mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
@@ -63,8 +63,8 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
 def pixels_of(outputs, likelihood, levels):
     """p(x|z) of a decoder's outputs: "bernoulli" of logits [..., H, W, C], or "gaussian" of [..., H, W, 2C].
 
-    The Gaussian has means in (0, 1), and deviations of at least one of `levels` grey levels: on quantised images its
-    likelihood has no maximum otherwise.
+    The Gaussian has means in (0, 1). Its deviations are at least one of `levels` grey levels; without such a bound its
+    likelihood has no maximum on quantised images.
     """
     if likelihood == "bernoulli":
         return tfd.Independent(tfd.Bernoulli(logits=outputs, dtype=tf.float32), 3)
@@ -73,7 +73,7 @@ def pixels_of(outputs, likelihood, levels):
 
 
 class LatentVariableModel(Likelihood, AutoencodingModel):
-    """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
+    """A model that is trained on the evidence lower bound, and evaluated by it and by the importance weighted bound.
 
     A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
     """
@@ -143,8 +143,8 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         Args:
             images: float32 [B, H, W, C] in [0, 1].
             num_importance_samples: k >= 1.
-            chunk: samples that are decoded at a time; memory grows with B * chunk, the result does not depend on it
-                but for the noise.
+            chunk: samples that are decoded at a time. Memory grows with B * chunk. The result depends on the chunk through
+                the noise alone.
             seed: int.
 
         Returns:
@@ -162,7 +162,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         def add_chunk(i, total):
             noise = self.evaluation_noise(chunk * batch, seed, draw=i + 1)
             log_weights = log_weights_of(tf.reshape(noise, [chunk, batch, self.noise_dim]))  # [chunk, B]
-            beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may be longer than what is left of k
+            beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may hold more than k samples in all
             log_weights = tf.where(beyond[:, None], -float("inf"), log_weights)
             return i + 1, tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
 
@@ -174,9 +174,9 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         return total - tf.math.log(float(k))
 
     def importance(self, images):
-        """A function of standard normal noise [chunk, B, noise_dim] -> ln p(x, z) - ln q(z|x), [chunk, B] nats.
+        """A function of standard normal noise [chunk, B, noise_dim] that returns ln p(x, z) - ln q(z|x), [chunk, B] nats.
 
-        What does not depend on the noise is computed once, here.
+        Values that do not depend on the noise are computed once, here.
         """
         posterior = self.posterior(images)
         mean, stddev = posterior.mean(), posterior.stddev()

@@ -1,24 +1,28 @@
 """Deep feature consistent variational autoencoder (DFC-VAE).
 
-Hou, Shen, Sun, Qiu, "Deep Feature Consistent Variational Autoencoder", WACV 2017, arXiv:1610.00291.
+Hou, Shen, Sun, Qiu, "Deep Feature Consistent Variational Autoencoder", WACV 2017, arXiv:1610.00291. Code: houxianxu/DFC-VAE.
 
-The idea: a VAE whose reconstruction x~ is compared with x not pixel by pixel but by what a trained, frozen network Phi sees
-in both. Pixels that are a little off cost little then, blurred edges and textures much, so that reconstructions are sharp.
-Differences of mean codes are directions of attributes: see `tfgen.sampling.attribute_vector`.
+The idea: a VAE whose reconstruction x~ is compared with x not pixel by pixel but in the layers of a trained, frozen network
+Phi. Small errors of pixels change these features little, blurred edges and textures change them much, so reconstructions are
+sharp. Differences of mean codes are directions of attributes: see `tfgen.sampling.attribute_vector`.
 
     loss = kl_weight KL(q(z|x) || N(0, I)) + feature_weight sum_l 1/(2 C_l H_l W_l) |Phi_l(x) - Phi_l(x~)|^2
 
 KL is the sum over the latent dimensions, and both terms are means over images (alpha and beta of the paper, per image). The
-released code sums KL over the batch instead, while its feature term is a mean: with its batch of 40 as if kl_weight were 40.
-The feature weight belongs to Phi: VGG's features are tens to hundreds, where those of other networks are about 1.
+feature weight depends on Phi: VGG's features are tens to hundreds, those of other networks about 1.
 
 Without Phi the features are the pixels. With feature_weight = 2 H W C that is the plain VAE on summed squared errors, which
 the paper compares with (PVAE).
 
-What differs from the paper: its decoder emits images in VGG's input space (BGR, 0 ... 255 less the means). Ours emits a
-linear output in units of [0, 1], and Phi begins with the map to its own space: the same functions, as that map is affine.
-Phi sees the output as it is; public methods clip it. Kernels start from Glorot's uniform instead of N(0, 0.02^2), and the
-averages of batch norm are over about 10 batches.
+What differs from the paper: its decoder gives images in VGG's input space (BGR, 0 ... 255 less the means). Ours gives a
+linear output in units of [0, 1], and Phi begins with the map to its own space. This map is affine, so the functions are the
+same. Phi's input is the output as it is; public methods clip it. Kernels start from Glorot's uniform instead of N(0,
+0.02^2), and gains of batch norm from 1 instead of N(1, 0.02^2).
+
+The released code differs from the paper and from this model. It sums KL over its batch of 40, while its feature term is a
+mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Adam has beta_1 = .5. Its networks, for 128 pixels,
+have a fifth convolution, no activation behind the encoder's last batch norm, and a ReLU behind the decoder's first layer. It
+halves the rate at every step of each second epoch; the paper halves it after each epoch.
 """
 
 import copy
@@ -49,7 +53,7 @@ class ReplicationPadding(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class VGGInput(layers.Layer):
-    """RGB [B, H, W, 3] in [0, 1] -> what VGG was trained on: BGR in 0 ... 255, less ImageNet's means."""
+    """RGB [B, H, W, 3] in [0, 1] -> the inputs that VGG was trained on: BGR in 0 ... 255, less ImageNet's means."""
 
     MEANS = (103.939, 116.779, 123.68)  # of B, G, R
 
@@ -63,25 +67,25 @@ class DFCVAE(AutoencodingModel):
 
     Losses: "loss", "feature_loss" (the sum over l above, without its weight) and "kl".
 
-    Phi becomes part of the model: its architecture of the config, its weights of the model's variables, which no optimiser
-    and no average touches. So a saved model needs neither the file nor the download that Phi came from.
+    Phi becomes part of the model: its architecture becomes part of the config, and its weights are variables of the model
+    that are neither trained nor averaged. So a saved model needs neither the file nor the download that Phi came from.
 
     Args:
         image_shape: (H, W, C); H and W are multiples of 2**stages.
         latent_dim: Z.
-        width: filters of the first convolution; each further one has twice as many.
+        width: filters of the first convolution; their number doubles with each convolution.
         stages: number of convolutions of stride 2.
-        features: Phi, a network of images [B, H, W, C] in [0, 1] that holds its own preprocessing: a `keras.Model`, the
-            path of a `.keras` file of one, "vgg19" (that of `keras.applications`, at least 32 pixels; fetches ImageNet
-            weights, 80 MB, once), the architecture from another model's config, or None: the pixels themselves. It is
-            copied.
-        feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
+        features: Phi, a network whose inputs are images [B, H, W, C] in [0, 1] and which does its own preprocessing: a
+            `keras.Model`, the path of a `.keras` file, "vgg19" (of `keras.applications`, for at least 32 pixels; fetches
+            80 MB of ImageNet weights once), the architecture from another model's config, or None: the pixels themselves.
+            Phi is copied.
+        feature_layers: names of the layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
         **kwargs: see `TrainableModel`.
 
     Raises:
-        ValueError: also where Phi cannot be had, has no such layers, or does not take such images.
+        ValueError: Phi is not found, has no such layers, or does not take such images.
     """
 
     loss_names = ("loss", "feature_loss", "kl")
@@ -107,7 +111,7 @@ class DFCVAE(AutoencodingModel):
 
     def get_config(self):
         architecture = self.feature_network and keras.saving.serialize_keras_object(self.feature_network)
-        architecture = json.loads(json.dumps(architecture))  # Keras has tuples in it, which JSON does not give back
+        architecture = json.loads(json.dumps(architecture))  # Keras' tuples as lists: a config read from JSON is equal
         return {**super().get_config(), "features": architecture}
 
     def players(self):
@@ -162,7 +166,7 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
     widths = [width * 2**i for i in range(stages)]
 
     def activated():
-        # Over all replicas: a batch that is divided has the statistics of the whole.
+        # synchronized: statistics are those of the global batch.
         norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype)
         return [norm, layers.LeakyReLU(negative_slope=0.2, dtype=dtype)]
 
@@ -183,7 +187,7 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
 
 
 def frozen(features, feature_layers, image_shape):
-    """A copy of the network `features` up to its `feature_layers`, which does not learn. See `DFCVAE`."""
+    """A copy, not trainable, of the network `features` up to its `feature_layers`. See `DFCVAE`."""
     network = _network(features, image_shape)
     outputs = network.outputs
     if feature_layers is not None:
@@ -203,7 +207,7 @@ def frozen(features, feature_layers, image_shape):
 
 def _network(features, image_shape):
     if isinstance(features, dict):
-        return keras.saving.deserialize_keras_object(copy.deepcopy(features))  # Keras empties the configs that it reads
+        return keras.saving.deserialize_keras_object(copy.deepcopy(features))  # Keras changes the configs that it reads
     if isinstance(features, keras.Model):
         if not getattr(features, "inputs", None):
             raise ValueError(f"features must be a functional or sequential model with known inputs; received {features!r}.")
@@ -231,7 +235,7 @@ def vgg19(image_shape, weights="imagenet"):
         return keras.applications.VGG19(
             include_top=False, weights=weights, input_tensor=VGGInput(dtype="float32")(colour), input_shape=None
         )
-    except Exception as error:  # Keras raises no narrower one where a download fails
+    except Exception as error:  # Keras raises Exception where a download fails
         raise ValueError(
             "features='vgg19' needs the ImageNet weights vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 of "
             f"keras.applications, which could not be had ({error}). Put the file into ~/.keras/models, or give another "

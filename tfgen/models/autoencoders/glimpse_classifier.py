@@ -1,10 +1,11 @@
-"""A classifier that looks at an image through a window it moves: DRAW's reader without its writer.
+"""A classifier that reads an image through a window that it moves: DRAW's reader without its writer.
 
 Gregor et al., "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015, arXiv:1502.04623, section 4.1.
 
     g_t = read(x, h_{t-1}),   h_t = LSTM(h_{t-1}, g_t),   p(label | x) = softmax(W h_T)
 
-What differs from the paper: nothing that it states. At first the window is blurred, each filter as wide as half the stride.
+What differs from the paper: at first the window's filters are wide, each with a deviation of half the stride; the paper does
+not give their initial width.
 """
 
 import math
@@ -25,8 +26,8 @@ class GlimpseClassifier(ClassifierModel):
 
     Args:
         image_shape: (H, W, C).
-        num_classes: number of classes; batches need `label`.
-        glimpses: T, how often it looks.
+        num_classes: number of classes.
+        glimpses: T, number of reads.
         hidden: width of the LSTM.
         read_size: N of the window's N x N filters, at least 2.
         **kwargs: see `TrainableModel`.
@@ -43,7 +44,7 @@ class GlimpseClassifier(ClassifierModel):
         self.gates = keras.layers.Dense(4 * hidden, dtype=dtype, name="gates")
         self.classes = keras.layers.Dense(num_classes, dtype=dtype, name="classes")
         self.window.build((None, hidden))
-        # ln sigma^2, where sigma is half a stride: a window that covers the image would miss what lies between its filters.
+        # ln sigma^2 for sigma of half a stride. Narrower filters of a window that covers the image miss pixels between them.
         stride = (max(height, width) - 1) / (read_size - 1)
         self.window.parameters.bias.assign([0.0, 0.0, 2.0 * math.log(max(1.0, stride / 2.0)), 0.0, 0.0])
         self.gates.build((None, channels * read_size**2 + hidden))

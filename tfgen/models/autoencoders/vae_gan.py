@@ -3,9 +3,9 @@
 Larsen, Sønderby, Larochelle, Winther, "Autoencoding beyond pixels using a learned similarity metric", ICML 2016,
 arXiv:1512.09300. Layer widths and settings as in the authors' code (andersbll/autoencoding_beyond_pixels).
 
-The idea: the decoder of a VAE is at the same time the generator of a GAN. What a picture shares with its reconstruction is
-then not measured in pixels but in a hidden layer Dis_l of the discriminator, which has learned what pictures look like and
-forgives small shifts, so that reconstructions are sharp. Differences of mean codes are directions of visual attributes.
+The idea: the decoder of a VAE is at the same time the generator of a GAN. Images and their reconstructions are compared not
+in pixels but in a hidden layer Dis_l of the discriminator. This layer has learned what images look like and changes little
+under small shifts, so reconstructions are sharp. Differences of mean codes are directions of visual attributes.
 
     q(z|x) = N(mean, diag stddev^2);  x~ = Dec(z), z ~ q(z|x);  x_p = Dec(z_p), z_p ~ N(0, I)
     L_prior = KL(q(z|x) || N(0, I))                                                                             (eq. 3)
@@ -17,19 +17,21 @@ forgives small shifts, so that reconstructions are sharp. Differences of mean co
     decoder           w L_sim + (1 - w) sum_fakes ln(1 - D(fake))    L_prior
     discriminator     r C(x) + (1 - r) mean_fakes C(fake)            L_prior, L_sim
 
-The decoder's loss is 1 - w times gamma L_sim + L_GAN with gamma = w / (1 - w); the paper's minus before L_GAN takes it as a
-cost. With both kinds of fakes and r = 1/3 the discriminator's is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 - D(fake)),
-both ln 2 where D knows nothing.
+The decoder's loss is 1 - w times gamma L_sim + L_GAN with gamma = w / (1 - w); the paper writes -L_GAN, with L_GAN as a
+cost. With both kinds of fakes and r = 1/3 the discriminator's loss is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 -
+D(fake)); both are ln 2 where D = 1/2.
 
 Balance, as in the code: the discriminator is not updated where one of its two costs is less than `equilibrium` - `margin`,
-nor the decoder where one is more than `equilibrium` + `margin`; if so neither would be, both are.
+and the decoder is not updated where one is more than `equilibrium` + `margin`. Where both conditions hold, both are updated.
 
-What differs from the paper: its formulas have both kinds of fakes, the first release of its code, whose settings the presets
-have, has prior samples alone (`fakes`). Each of x, x~ and x_p passes the networks on its own, where the code takes two at a
-time: in one batch, batch norm lets the discriminator tell images by what those of one kind have in common. On Fashion-MNIST
-it then did so within ten steps, lost nearly all its turns to the balance rule, and the decoder found noise that it let pass.
-Logarithms are of the sigmoid itself, where the code adds 1e-3 to D. There is no weight decay: the code's, 1e-5 beside
-gradients summed over 64 images, is next to nothing. A turn that is skipped leaves the optimiser as it was, too.
+What differs from the paper: its formulas have both kinds of fakes; its code, whose settings the presets have, has prior
+samples alone (`fakes`). Each of x, x~ and x_p passes the networks in a batch of its own; the code joins two kinds in one
+batch. Batch norm then lets the discriminator tell images by the statistics that one kind has in common. On Fashion-MNIST it
+did so within ten steps, lost nearly all its turns to the balance rule, and the decoder made noise. Logarithms are of the
+sigmoid itself; the code adds 1e-3 to D. Kernels start from Glorot's uniform; those of the code from uniform(-1, 1) / sqrt(3
+inputs). The code's RMSprop adds its epsilon, 1e-8, to the root of the mean square of gradients summed over the batch; Keras
+adds 1e-7 under the root, to gradients of means. There is no weight decay (1e-5 in the code) and no augmentation (shifts,
+rotations, colours and mirror images in the code).
 """
 
 import keras

@@ -3,18 +3,19 @@
 van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu, "Conditional Image Generation with PixelCNN Decoders",
 NeurIPS 2016, arXiv:1606.05328, sections 2.4 and 3.4.
 
-The idea: a convolutional encoder makes a code h of m numbers of the image, and a Gated PixelCNN conditioned on h is the
-decoder. Both are trained at once on the likelihood of the image alone. As the decoder is a distribution, and draws what the
-code does not say, reconstructions are sharp and differ from draw to draw, where an ordinary decoder blurs them.
+The idea: a convolutional encoder maps the image to a code h of m numbers, and a Gated PixelCNN conditioned on h is the
+decoder. Both are trained at once on the likelihood of the image alone. The decoder is a distribution: it draws the details
+that the code does not hold. So reconstructions are sharp and differ from draw to draw, where those of an ordinary decoder
+are blurred.
 
     loss = -log p(x | h(x))
 
-log p(x | h(x)) is not the likelihood of x: h has seen x, and what it costs to say h is not counted.
+log p(x | h(x)) is not the likelihood of x: h depends on x, and the information in h is not counted.
 
-What differs from the paper: the encoder's layers are not published; ours are convolutions of stride 2 and a dense layer to
-h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731): our own preset has a shallow one. The
-paper draws images of given codes alone; so that there are samples without any, codes are then drawn from the normal
-distribution that has the mean and the variances of the codes seen in training.
+What differs from the paper: the paper does not give the encoder's layers; ours are convolutions of stride 2 and a dense
+layer to h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731), so our own preset has a shallow
+one. The paper draws images of given codes alone. Here samples without a given code have one drawn from the normal
+distribution that has the means and the variances of the codes seen in training.
 """
 
 import keras
@@ -34,9 +35,9 @@ layers = keras.layers
 class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     """Autoencoder whose decoder is a Gated PixelCNN.
 
-    The latents are the uniform numbers of the pixels and then the code, which `sample`, `decode_images` and `complete` also
-    take as `embedding`, float32 [B, embedding_dim], e.g. those that `encode` gives. So the exported `decode`, of latents
-    whose last numbers are replaced, draws images of given codes.
+    The latents are the uniform numbers of the pixels, then the code. `sample`, `decode_images` and `complete` also take the
+    code as `embedding`, float32 [B, embedding_dim], e.g. from `encode`. To draw images of given codes with the exported
+    `decode`, replace the last `embedding_dim` numbers of the latents.
 
     Args:
         image_shape: (H, W, C).
@@ -97,7 +98,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     # ---- likelihood
 
     def _distribution(self, levels, conditions, training=False):
-        """Without embeddings, of the code of the image itself."""
+        """Without an embedding, of the code of the image itself."""
         if not conditions:
             codes = self._encode(levels)
             if training:

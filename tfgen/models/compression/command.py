@@ -12,14 +12,14 @@ from tfgen.files import write_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
 
-# Of an exported version, beside its metadata; a run folder has one codec for each step at which it was used.
+# EXPORTED: the codec of an exported version, beside its metadata. A run folder has one codec for each step that was used.
 EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
 OF_RUN = "codec-{step:08d}.npz"
 LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
 
 def compress(photo, out, model):
-    """Writes the file of a photo; -> the lines that say what came out."""
+    """Writes the file of a photo and returns a line about the result."""
     codec = codec_for_writing(model)
     image = _image_of(photo)
     if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
@@ -36,7 +36,7 @@ def compress(photo, out, model):
 
 
 def decompress(file, out, model):
-    """Writes the picture of a file; -> the line that says what came out."""
+    """Writes the image of a file and returns a line about the result."""
     from PIL import Image
 
     out = _place(out or pathlib.Path(file).with_suffix(".png"), file)
@@ -62,7 +62,7 @@ def _image_of(photo):
 
 
 def _place(out, source):
-    """Where to write what is made of the file `source`."""
+    """Checks the path for the result of the file `source`."""
     out = pathlib.Path(out)
     if out.is_dir():
         raise ValueError(f"expected a file to write, received the folder {out}")
@@ -74,7 +74,7 @@ def _place(out, source):
 def codec_for_writing(path):
     """The codec of a codec file, of the newest version of an exported model, or of a run folder at its last checkpoint.
 
-    That of a run is made when it is first wanted, and kept in the folder: what it wrote is read with it.
+    The codec of a run is made at its first use and kept in the folder, since its files can be read with it alone.
     """
     path = pathlib.Path(path)
     if (path / "config.json").exists():
@@ -91,7 +91,7 @@ def codec_for_writing(path):
 
 
 def codec_for_reading(path, model_id):
-    """The codec of that id, in the same places; none is made for reading."""
+    """The codec with this id, from the same places as `codec_for_writing`. No codec is made for reading."""
     stored = _stored(pathlib.Path(path))
     for candidate in stored:
         if Codec.stored_id(candidate) == model_id:
@@ -101,7 +101,7 @@ def codec_for_reading(path, model_id):
 
 
 def freeze(model, path, use_ema=True):
-    """Writes the codec of a model's weights, the averaged ones where it has them."""
+    """Writes the codec of a model's weights; of the averaged weights if there are any and `use_ema`."""
     with model.ema.swapped() if use_ema and model.ema is not None else contextlib.nullcontext():
         model.codec().save(path)
 

@@ -1,4 +1,4 @@
-"""What all networks of the adversarial family have in common."""
+"""Layers and base classes that all networks of the adversarial family share."""
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,7 @@ layers = keras.layers
 
 
 def batch_norm(dtype, name, **kwargs):
-    # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
+    # momentum .9: Keras' .99 lags behind in short runs. synchronized: statistics are those of the global batch.
     settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
     return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
 
@@ -39,15 +39,15 @@ def flatten(x):
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
 
 
-# "sigmoid": that of papers whose images lie in [0, 1], carried over to [-1, 1].
+# "sigmoid": the sigmoid of papers whose images lie in [0, 1], mapped to [-1, 1].
 OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lambda x: x}
 
 
 class Network(layers.Layer):
-    """Inputs are [latent or image] or [latent or image, one-hot labels]."""
+    """A network whose inputs are [latent or image] or [latent or image, one-hot labels]."""
 
     def build(self, input_shape):
-        # One call on zeros builds every layer with the shape that it will see, labels included.
+        # One call on zeros builds every layer with the shape of its inputs, labels included.
         self.call([tf.zeros([1, *shape[1:]]) for shape in input_shape])
         self.built = True
 
@@ -55,17 +55,17 @@ class Network(layers.Layer):
 class Discriminator(Network):
     """Images [B, H, W, C] in [-1, 1] -> {"logit": [B, 1], "features": [B, F]}.
 
-    A subclass has `features(x, one_hot, training)`. One that draws noise of its own sets `noisy`, and its `features` takes
-    `keys` besides: uint64 [B] in training, else None (see `tfgen.layers.noise`).
+    A subclass implements `features(x, one_hot, training)`. A subclass with noise layers sets `noisy`; its `features` also
+    takes `keys`: uint64 [B] in training, else None (see `tfgen.layers.noise`).
 
     Args:
-        conditioning: how labels y are used. "concat": joined to the input of each weight layer. "projection":
+        conditioning: how labels y are used. "concat": they are joined to the input of each weight layer. "projection":
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
-        spectral: spectral normalisation of all weights.
+        spectral: whether all weights are spectrally normalised.
         logit_bias: whether the last layer has a bias.
-        kernel_initializer: of all kernels; a name or config, as of one object they would all get the same numbers (see
-            `tfgen.layers.initializers`).
-        feature_layers: layers that map the features on their way to the logit, e.g. minibatch discrimination.
+        kernel_initializer: of all kernels; a name or a config. One initialiser object would give all of them the same
+            numbers (see `tfgen.layers.initializers`).
+        feature_layers: layers between the features and the logit, e.g. minibatch discrimination.
     """
 
     noisy = False

@@ -1,4 +1,4 @@
-"""Strided convolutional networks: DCGAN's, and those of the papers that took them over with other settings."""
+"""Strided convolutional networks: those of DCGAN, and of papers that use them with other settings."""
 
 import math
 
@@ -19,7 +19,7 @@ from tfgen.models.adversarial.networks.common import (
 
 
 def default_stages(image_shape):
-    """As many convolutions of stride 2 as keep a grid of at least 4 x 4."""
+    """The largest number of convolutions of stride 2 that leave a grid of at least 4 x 4."""
     side, stages = min(image_shape[:2]), 0
     while side % 2 == 0 and side // 2 >= 4:
         side, stages = side // 2, stages + 1
@@ -37,18 +37,18 @@ def per_layer(value, count, what):
 class ConvGenerator(Network):
     """z [B, Z] -> Dense layers -> a small grid -> transposed convolutions -> images [B, H, W, C].
 
-    Every layer but the last is followed by `norm` and ReLU. A side that is no multiple of the strides is made larger and
-    cropped (28 from 4 x 4 by 8 -> 7, 14, 28).
+    `norm` and ReLU follow every layer but the last. Where a side is no multiple of the strides, the output of a layer is
+    too large and is cropped (28 from 4 x 4: 8 -> 7, 14, 28).
 
     Args:
-        width: filters of the last hidden layer; they double towards the grid.
+        width: filters of the last hidden layer; their number doubles with each layer towards the grid.
         stages: number of transposed convolutions; None: `default_stages`.
         filters: None, or the filters of the grid and of each layer before the last, instead of `width`.
         strides: one number or one for each layer.
         kernel_size: one number or one for each layer.
         dense_width: None, or the width of a fully connected layer before the grid.
         norm: "batch" or None.
-        use_bias: whether hidden layers have biases; the last has one too, then.
+        use_bias: whether layers have biases, the last included.
         output: "tanh" or "linear".
     """
 
@@ -69,7 +69,7 @@ class ConvGenerator(Network):
         settings = {"use_bias": use_bias, "kernel_initializer": kernel_initializer or normal(0.02)}
         settings["dtype"] = self.dtype_policy
         widths = [*([] if dense_width is None else [dense_width]), math.prod(self.grid)]
-        # Plain lists of layers: what lies deeper, Keras would leave out of a saved file without a word.
+        # Plain lists of layers: Keras silently leaves layers in nested lists out of a saved file.
         self.dense = [layers.Dense(n, name=f"dense_{i}", **settings) for i, n in enumerate(widths)]
         self.deconvs = [
             layers.Conv2DTranspose(n, kernel, strides=stride, padding="same", name=f"deconv_{i}", **settings)
@@ -96,12 +96,12 @@ class ConvGenerator(Network):
 
 
 class ConvDiscriminator(Discriminator):
-    """Images [B, H, W, C] -> convolutions -> flat features -> logit, leaky ReLU after each.
+    """Images [B, H, W, C] -> convolutions, each with leaky ReLU -> flat features -> logit.
 
     Args:
-        width: filters of the first layer; they double with each.
-        stages, filters, strides, kernel_size, dense_width, use_bias: as `ConvGenerator`, in the order of the layers.
-        norm: "batch" (not in the first convolution, nor before the logit) or None.
+        width: filters of the first layer; their number doubles with each layer.
+        stages, filters, strides, kernel_size, dense_width, use_bias: as in `ConvGenerator`, in the order of these layers.
+        norm: "batch" (in all layers but the first convolution and the logit) or None.
         slope: of the leaky ReLU; 0: ReLU.
     """
 

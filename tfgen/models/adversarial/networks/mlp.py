@@ -17,13 +17,13 @@ from tfgen.models.adversarial.networks.common import (
 
 
 class MLPGenerator(Network):
-    """z [B, Z] -> images [B, H, W, C]: `depth` times Dense, norm, ReLU; then Dense and `output`.
+    """z [B, Z] -> images [B, H, W, C]: Dense, norm, ReLU (`depth` times); then Dense and `output`.
 
     Args:
         width: units of each hidden layer.
         depth: number of hidden layers.
         norm: "batch" or None.
-        output: "tanh", "sigmoid", or "linear" for data that has no bounds.
+        output: "tanh", "sigmoid", or "linear" for data without bounds.
         kernel_initializer: of all kernels.
     """
 
@@ -48,11 +48,11 @@ class MLPGenerator(Network):
 
 
 class MLPDiscriminator(Discriminator):
-    """Images [B, H, W, C] -> `depth` times Dense, norm, leaky ReLU; then the logit.
+    """Images [B, H, W, C] -> Dense, norm, leaky ReLU (`depth` times); then the logit.
 
     Args:
         width, depth: as `MLPGenerator`.
-        norm: "batch" (not in the first layer) or None.
+        norm: "batch" (in all layers but the first) or None.
         slope: of the leaky ReLU; 0: ReLU.
     """
 
