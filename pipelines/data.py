@@ -31,7 +31,7 @@ class Data:
     statistics: dict = dataclasses.field(default_factory=dict)  # for the report, see `describe`
 
     def description(self):
-        """The JSON-able dict that `pipelines.components.examples.source` takes."""
+        """The JSON-able dict that `tfgen_pipelines.components.examples.source` takes."""
         return {
             "name": self.spec,
             "image_shape": list(self.image_shape),

@@ -26,7 +26,7 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "client", "data", "distributions", "export", "fields", "losses", "metrics", "models", "presets", "sampling", "training",
+    "data", "distributions", "export", "fields", "losses", "metrics", "models", "presets", "sampling", "training",
 )  # fmt: skip
 
 __all__ = ["__version__", *_SUBPACKAGES]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.export import export_saved_model
-from trainers.train import TrainConfig, export_metadata, run_name, train
+from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 
 
 def run_fn(fn_args):

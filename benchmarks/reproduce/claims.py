@@ -27,7 +27,7 @@ from benchmarks.reproduce.common import train_seconds_of
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 SEEDS = (0, 1, 2)
 _FCD, _SCORE, _CLASSES = "frechet_classifier_distance", "classifier_score", "num_classes"

@@ -11,7 +11,7 @@ def source(examples, split, description):
     Args:
         examples: list of one Examples artifact.
         split: "train" or "eval".
-        description: `pipelines.data.Data.description()`.
+        description: `tfgen_pipelines.data.Data.description()`.
     """
     from tfgen import data
 

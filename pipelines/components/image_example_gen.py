@@ -14,7 +14,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
-from pipelines import data as data_lib
+from tfgen_pipelines import data as data_lib
 
 EXAMPLES_PER_SHARD = 1000
 
@@ -79,7 +79,7 @@ class ImageExampleGen(QueryBasedExampleGen):
     """Outputs `examples` with the splits train and eval.
 
     Args:
-        data: dict of `pipelines.data.Data.config()`; its fingerprint is part of the cache key, so that changed pixels
+        data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so that changed pixels
             are read again and unchanged ones are not.
     """
 

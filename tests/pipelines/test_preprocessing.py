@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.preprocessing import preprocessing_fn
+from tfgen_pipelines.preprocessing import preprocessing_fn
 
 
 def encode(images):

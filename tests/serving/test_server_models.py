@@ -13,12 +13,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import file_system_storage_path_source_pb2
 
-from serving import conformance
-from serving.errors import ServingError
-from serving.server import main, model_manager
-from serving.server.flags import ConfigError
-from serving.server.model_manager import Stopped
-from serving.server.servable import Servable
+from tfgen_serving import conformance
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server import main, model_manager
+from tfgen_serving.server.flags import ConfigError
+from tfgen_serving.server.model_manager import Stopped
+from tfgen_serving.server.servable import Servable
 
 
 def write_version(base, number, **options):

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.training import TrainingDiverged
-from trainers.train import TrainConfig, check_images_fit, load_run, run_name, train
+from tfgen_trainers.train import TrainConfig, check_images_fit, load_run, run_name, train
 
 TINY = {
     "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
@@ -76,8 +76,8 @@ def test_dequantised_and_conditional_presets_train(source, tmp_path):
 
 
 def arguments(preset, workdir):
-    command = [sys.executable, "-m", "tfgen.cli", "train", "--preset", preset, "--workdir", str(workdir), "--steps", "300"]
-    command += ["--log_every", "20", "--checkpoint_every", "60", "--sample_every", "1000"]
+    command = [sys.executable, "-m", "tfgen_commands.main", "train", "--preset", preset, "--workdir", str(workdir)]
+    command += ["--steps", "300", "--log_every", "20", "--checkpoint_every", "60", "--sample_every", "1000"]
     for name, value in TINY[preset].items():
         command += ["--set", f"{name}={value}"]
     return command

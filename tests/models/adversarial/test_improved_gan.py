@@ -9,7 +9,7 @@ from tfgen import data, losses, presets
 from tfgen.layers import MinibatchDiscrimination, VirtualBatchNorm
 from tfgen.models import ImprovedGAN
 from tfgen.models.preset import held_decay
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 TINY = {"image_shape": (8, 8, 1), "widths": (8, 6), "generator_widths": (8,), "latent_dim": 3}
 LABELLED = {**TINY, "num_labels": 3}

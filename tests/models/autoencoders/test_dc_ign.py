@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 import tfgen
 from tfgen.models import DCIGN
 from tfgen.models.autoencoders.base import LatentVariableModel
-from trainers.train import check_images_fit
+from tfgen_trainers.train import check_images_fit
 
 tfd = tfp.distributions
 
@@ -233,7 +233,7 @@ def test_bad_batches():
 
 def test_the_latent_of_a_factor_follows_it_alone(tmp_path):
     """Bars whose place is the factor and whose brightness is intrinsic, through the training job."""
-    from trainers.train import TrainConfig, train
+    from tfgen_trainers.train import TrainConfig, train
 
     place, grey = np.indices((6, 8)).reshape(2, -1)
     images = np.zeros((48, 8, 8, 1), np.uint8)

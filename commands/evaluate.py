@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from tfgen_commands.arguments import assignment, size
+
 SUMMARY = "measure a model's samples, or a folder of images, against real images"
 DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
@@ -69,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--n_real", type=int, default=10_000, help="real images at most, a seeded subset (default: 10000)")
     add("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     add("--data_dir", help="where prepared TFDS data sets are kept")
-    add("--size", type=_size, help="resize images of files to N or HxW pixels")
+    add("--size", type=size, help="resize images of files to N or HxW pixels")
     add("--channels", type=int, help="1: grey, 3: colour")
     add("--resize", help="how: center_crop, pad, stretch or none")
     add("--on_error", help="unreadable images: raise (default) or skip")
@@ -253,7 +255,7 @@ def _judged(args):
     if not path.exists():
         raise ValueError(f"--model: there is no {path}")
     if (path / "config.json").exists():
-        from trainers.train import load_run
+        from tfgen_trainers.train import load_run
 
         model, record = load_run(path)
         preset = record["run"]["preset"]
@@ -267,11 +269,10 @@ def _judged(args):
 
 def _from_checkpoint(args, settings):
     from tfgen import metrics
-    from tfgen.cli import _assignment
     from tfgen.training import Checkpoints
-    from trainers.train import TrainConfig
+    from tfgen_trainers.train import TrainConfig
 
-    config = TrainConfig(preset=args.preset, overrides=dict(_assignment(text) for text in args.overrides), seed=args.seed)
+    config = TrainConfig(preset=args.preset, overrides=dict(assignment(text) for text in args.overrides), seed=args.seed)
     preset = config.resolve()
     if not os.path.isdir(args.checkpoint):
         raise ValueError(f"--checkpoint must be a folder of checkpoints; there is none at {args.checkpoint}")
@@ -342,9 +343,3 @@ def _extractor(args, train, test, folder):
     classifier = metrics.train_classifier(train, test, seed=args.seed, workdir=workdir)
     say(f"classifier: accuracy {classifier.accuracy:.4f} on held-out images")
     return classifier
-
-
-def _size(text):
-    from tfgen.cli import _size as size
-
-    return size(text)

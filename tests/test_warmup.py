@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 
-from serving import warmup
+from tfgen import export, warmup
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, VAE
+
+prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
 
 MODELS = {
     "vae": lambda: VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,)),
@@ -64,7 +65,7 @@ def test_inputs_have_the_signatures_types_and_shapes(exported):
 
 
 def test_the_compatible_server_replays_them(exported):
-    from serving.server import inference, servable
+    from tfgen_serving.server import inference, servable
 
     _, path = exported
     model = servable.Servable("m", 1, str(path))
@@ -93,7 +94,7 @@ def test_a_failing_warmup_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(warmup, "write_warmup", fail)
+    monkeypatch.setattr(export, "write_warmup", fail)
     model = MODELS["dcgan"]()
     model.compile()
     with pytest.raises(OSError, match="No space"):
@@ -104,10 +105,6 @@ def test_a_failing_warmup_leaves_nothing(tmp_path, monkeypatch):
 def test_export_without_the_extra(tmp_path, monkeypatch, caplog):
     for name in [n for n in sys.modules if n.split(".")[0] == "tensorflow_serving"] + ["tensorflow_serving"]:
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "serving.warmup")
-    import serving
-
-    monkeypatch.delattr(serving, "warmup")
     model = MODELS["dcgan"]()
     model.compile()
     with caplog.at_level("WARNING", logger="absl"):

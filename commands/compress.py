@@ -78,7 +78,7 @@ def codec_for_writing(path):
     """
     path = pathlib.Path(path)
     if (path / "config.json").exists():
-        from trainers.train import load_run
+        from tfgen_trainers.train import load_run
 
         model, record = load_run(path)
         if not hasattr(model, "codec"):

@@ -11,11 +11,10 @@ import pathlib
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
-BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of files/batching.config
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batching.config
 
 
 def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
@@ -31,6 +30,7 @@ def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
         `pathlib.Path` of the file.
 
     Raises:
+        ModuleNotFoundError: tensorflow-serving-api, which brings the messages, is not installed.
         ValueError: the sizes are not positive integers, there would be none or more than 1,000 records, or an input has a
             dimension besides the first that is not fixed.
     """
@@ -47,6 +47,8 @@ def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
 
 def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
     """Yields a `PredictionLog` for each signature of {name: SignatureDef} and each batch size."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
     sizes = sorted(set(batch_sizes))
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ValueError(f"Batch sizes must be positive integers; received {batch_sizes!r}.")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import cli, data, metrics
+from tfgen import data, metrics
+from tfgen_commands.main import main
 
 
 def test_train_sample_export(tmp_path, capsys):
@@ -25,17 +26,17 @@ def test_train_sample_export(tmp_path, capsys):
         "--batch_size",
         "20",
     ]
-    assert cli.main(command) == 0
-    assert cli.main(["sample", "--workdir", run, "--out", str(tmp_path / "grid.png"), "--num", "4"]) == 0
+    assert main(command) == 0
+    assert main(["sample", "--workdir", run, "--out", str(tmp_path / "grid.png"), "--num", "4"]) == 0
     assert tf.io.decode_png((tmp_path / "grid.png").read_bytes()).shape.rank == 3
-    assert cli.main(["export", "--workdir", run, "--to", str(tmp_path / "models")]) == 0
+    assert main(["export", "--workdir", run, "--to", str(tmp_path / "models")]) == 0
     out = capsys.readouterr().out
     assert "done: 10 steps" in out and str(tmp_path / "models/1") in out
     assert "sample" in tf.saved_model.load(str(tmp_path / "models/1")).signatures
 
 
 def test_presets_are_listed(capsys):
-    assert cli.main(["presets"]) == 0
+    assert main(["presets"]) == 0
     assert "vae/mnist" in capsys.readouterr().out
 
 
@@ -52,7 +53,7 @@ def test_presets_are_listed(capsys):
 )
 def test_wrong_input_is_one_line(argv, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(argv) == 2
+    assert main(argv) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and len(error.splitlines()) == 1
     assert not (tmp_path / "x").exists()
@@ -63,7 +64,7 @@ def run_folder(tmp_path_factory):
     """A run of three steps, a classifier of the digits trained for it, and the cache that both leave."""
     folder = tmp_path_factory.mktemp("evaluate")
     train = ["train", "--preset", "vae/digits", "--workdir", str(folder / "run"), "--steps", "3", "--set", "hidden=(8,)"]
-    assert cli.main(train) == 0
+    assert main(train) == 0
     return folder
 
 
@@ -76,7 +77,7 @@ def evaluate(run_folder, tmp_path, monkeypatch, capsys):
 
     def evaluate(*argv):
         capsys.readouterr()
-        status = cli.main(["evaluate", *map(str, argv)])
+        status = main(["evaluate", *map(str, argv)])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -102,7 +103,7 @@ def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path
     )
     assert len(protocol["generator_hash"]) == len(protocol["features_hash"]) == 64
 
-    assert cli.main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
+    assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
     checkpoint = ("--preset", "vae/digits", "--set", "hidden=(8,)", "--checkpoint", evaluate.model / "checkpoints")
     for judged in (("--model", tmp_path / "models"), checkpoint):
         status, out, error = evaluate(*judged, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
@@ -193,7 +194,7 @@ def codec_run(tmp_path_factory):
     """A run of a compression model, and a photo of a size that fits no stride."""
     folder = tmp_path_factory.mktemp("codec")
     run = ["train", "--preset", "factorized-prior/digits", "--workdir", str(folder / "run"), "--steps", "3"]
-    assert cli.main([*run, "--set", "width=4"]) == 0
+    assert main([*run, "--set", "width=4"]) == 0
     photo = np.random.default_rng(0).integers(0, 256, (21, 33, 1), dtype=np.uint8)
     (folder / "photo.png").write_bytes(tf.io.encode_png(photo).numpy())
     return folder
@@ -201,28 +202,28 @@ def codec_run(tmp_path_factory):
 
 def test_compress_and_decompress(codec_run, tmp_path, capsys):
     run, models, photo, out = (str(p) for p in (codec_run / "run", tmp_path / "models", codec_run / "photo.png", tmp_path))
-    assert cli.main(["compress", photo, "-o", f"{out}/a.tfgc", "--model", run]) == 0
+    assert main(["compress", photo, "-o", f"{out}/a.tfgc", "--model", run]) == 0
     size = len((tmp_path / "a.tfgc").read_bytes())
     assert f"a.tfgc: {size} bytes, {8 * size / (21 * 33):.3f} bits per pixel (33x21)" in capsys.readouterr().out
     assert (codec_run / "run/codec-00000003.npz").exists()  # which is what reading goes by
-    assert cli.main(["export", "--workdir", run, "--to", models]) == 0
+    assert main(["export", "--workdir", run, "--to", models]) == 0
     pictures = []
     for model in (run, f"{run}/codec-00000003.npz", models, f"{models}/1"):
-        assert cli.main(["decompress", f"{out}/a.tfgc", "-o", f"{out}/a.png", "--model", model]) == 0
+        assert main(["decompress", f"{out}/a.tfgc", "-o", f"{out}/a.png", "--model", model]) == 0
         pictures.append(tf.io.decode_png((tmp_path / "a.png").read_bytes()).numpy())
     assert pictures[0].shape == (21, 33, 1) and all(np.array_equal(picture, pictures[0]) for picture in pictures)
-    assert cli.main(["compress", photo, "-o", f"{out}/b.tfgc", "--model", models]) == 0
+    assert main(["compress", photo, "-o", f"{out}/b.tfgc", "--model", models]) == 0
     assert (tmp_path / "b.tfgc").read_bytes() == (tmp_path / "a.tfgc").read_bytes()
 
 
 def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
     run, photo, file = str(codec_run / "run"), str(codec_run / "photo.png"), tmp_path / "x.tfgc"
-    assert cli.main(["compress", photo, "-o", str(file), "--model", run]) == 0
+    assert main(["compress", photo, "-o", str(file), "--model", run]) == 0
     whole = file.read_bytes()
 
     def error(*argv):
         capsys.readouterr()
-        assert cli.main(list(argv)) == 2
+        assert main(list(argv)) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         return line
 
@@ -237,7 +238,7 @@ def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
     colour = tmp_path / "colour.png"
     grey = np.zeros((4, 4, 3), np.uint8)
     colour.write_bytes(tf.io.encode_png(grey).numpy())
-    assert cli.main(["compress", str(colour), "--model", run]) == 0  # grey in three channels
+    assert main(["compress", str(colour), "--model", run]) == 0  # grey in three channels
     colour.write_bytes(tf.io.encode_png(grey + np.arange(3, dtype=np.uint8)).numpy())
     assert "is in colour" in error("compress", str(colour), "--model", run)
     for content, message in ((whole[:-1], "truncated"), (whole[:-1] + b"\0\0", "damaged"), (b"nonsense", "not a tfgen"),

@@ -1,13 +1,13 @@
 """The command `tfgen`."""
 
 import argparse
-import ast
 import importlib
 import os
 import sys
 import warnings
 
-from tfgen.metrics import command as evaluation
+from tfgen_commands import evaluate
+from tfgen_commands.arguments import assignment, size
 
 # Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
-_APPLICATIONS = {"demo": "pipelines.local", "serve": "serving.server.main"}
+_APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server.main"}
 
 
 def main(argv=None):
@@ -58,7 +58,7 @@ def _parser():
     command.add_argument("--split", default="train", help="which split to train on (default: train)")
     command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     command.add_argument("--data_dir", help="where prepared TFDS data sets are kept")
-    command.add_argument("--size", type=_size, help="resize images to N or HxW pixels")
+    command.add_argument("--size", type=size, help="resize images to N or HxW pixels")
     command.add_argument("--channels", type=int, help="1: grey, 3: colour")
     command.add_argument("--resize", help="how: center_crop, pad, stretch or none")
     command.add_argument("--on_error", help="unreadable images: raise (default) or skip")
@@ -103,8 +103,8 @@ def _parser():
     command.add_argument("--model", required=True, help="the model that wrote the file, as for `tfgen compress`")
     command.set_defaults(run=_decompress)
 
-    command = commands.add_parser("evaluate", help=evaluation.SUMMARY)
-    evaluation.add_arguments(command)
+    command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
+    evaluate.add_arguments(command)
 
     commands.add_parser("demo", help="the whole TFX pipeline for a VAE and a DCGAN; `tfgen demo --help`")
     commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; `tfgen serve --help`")
@@ -121,9 +121,9 @@ def _presets(args):
 
 def _train(args):
     import tfgen
-    from trainers.train import TrainConfig, train
+    from tfgen_trainers.train import TrainConfig, train
 
-    overrides = dict(_assignment(text) for text in args.overrides)
+    overrides = dict(assignment(text) for text in args.overrides)
     if args.batch_size is not None:
         overrides["batch_size"] = args.batch_size
     config = TrainConfig(
@@ -144,7 +144,7 @@ def _train(args):
 def _sample(args):
     from tfgen import sampling
     from tfgen.training.callbacks import sample_for_show
-    from trainers.train import load_run
+    from tfgen_trainers.train import load_run
 
     model, _ = load_run(args.workdir)
     sampling.save_png(args.out, sample_for_show(model, args.num, seed=args.seed))
@@ -153,45 +153,27 @@ def _sample(args):
 
 def _export(args):
     from tfgen.export import export_saved_model
-    from trainers.train import export_metadata, load_run
+    from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
     path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
     if hasattr(model, "codec"):
-        from tfgen.models.compression import command
+        from tfgen_commands.compress import EXPORTED, freeze
 
-        command.freeze(model, path / command.EXPORTED, use_ema=not args.raw)
+        freeze(model, path / EXPORTED, use_ema=not args.raw)
     print(path)
 
 
 def _compress(args):
-    from tfgen.models.compression import command
+    from tfgen_commands.compress import compress
 
-    print(command.compress(args.photo, args.out, args.model))
+    print(compress(args.photo, args.out, args.model))
 
 
 def _decompress(args):
-    from tfgen.models.compression import command
+    from tfgen_commands.compress import decompress
 
-    print(command.decompress(args.file, args.out, args.model))
-
-
-def _assignment(text):
-    """("name", value) of "name=value"; the value is a Python literal, or else a string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ValueError(f"--set takes NAME=VALUE; received {text!r}.")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
-def _size(text):
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")
-    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+    print(decompress(args.file, args.out, args.model))
 
 
 if __name__ == "__main__":
