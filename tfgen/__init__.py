@@ -26,7 +26,8 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "client", "data", "distributions", "export", "losses", "metrics", "models", "presets", "sampling", "training",
+    "client", "data", "distributions", "export", "losses", "metrics", "models", "networks", "presets",
+    "sampling", "training",
 )  # fmt: skip
 
 __all__ = ["__version__", *_SUBPACKAGES]

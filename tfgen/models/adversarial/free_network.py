@@ -1,14 +1,14 @@
 """Adversarial models whose paper is not about the networks."""
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks import make_networks
+from tfgen.networks import make_networks
 
 
 class FreeNetworkModel(AdversarialModel):
     """A model whose paper is not about the networks: they are chosen by name.
 
     Args:
-        network: "mlp", "conv" or "resnet", see `tfgen.models.adversarial.networks`.
+        network: "mlp", "conv" or "resnet", see `tfgen.networks`.
         width: of both networks.
         network_args: dict of further settings of both; `generator` and `discriminator` in it are dicts for one of them.
         **kwargs: see `AdversarialModel`.

@@ -35,9 +35,9 @@ import tensorflow as tf
 from tfgen import losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
 from tfgen.models.base import mean_over_replicas
 from tfgen.models.checks import check_labels, check_not_negative, check_whole
+from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -33,8 +33,9 @@ from tfgen import losses, random
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
-from tfgen.models.adversarial.networks import make_networks
-from tfgen.models.adversarial.networks.common import Network, batch_norm, layers
+from tfgen.networks import make_networks
+from tfgen.networks.common import Network, layers
+from tfgen.networks.slots import batch_norm
 
 MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577
 
@@ -69,7 +70,7 @@ class InfoGAN(AdversarialModel):
         code_stddev: deviation of Q's Gaussians; None: learned.
         q_width: units of Q's own hidden layer.
         slope: of the leaky ReLU in D and Q.
-        network: "mlp" or "conv", see `tfgen.models.adversarial.networks`.
+        network: "mlp" or "conv", see `tfgen.networks`.
         width: of the networks.
         network_args: dict of further settings of the networks; `generator` and `discriminator` in it hold those of one.
         **kwargs: see `AdversarialModel`. There are no labels: num_classes must be 0.

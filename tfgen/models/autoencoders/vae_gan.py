@@ -36,10 +36,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.models.adversarial.networks.common import batch_norm
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.base import mean_over_replicas
 from tfgen.models.checks import check_whole
+from tfgen.networks.slots import batch_norm
 
 tfd = tfp.distributions
 layers = keras.layers
