@@ -83,7 +83,7 @@ def main():
     source = tfgen.data.from_arrays(rng.integers(0, 256, (20_000, 28, 28, 1), dtype="uint8"), rng.integers(0, 10, 20_000))
     preset, penalised, normalised = (tfgen.presets.get(name) for name in (PRESET, "wgan-gp/mnist", "sngan/mnist"))
     unpenalised = penalised.override({"penalty": None})
-    settings = {**normalised.model_args["network_args"], "discriminator": {"spectral": False}}
+    settings = {**normalised.model_args["network_args"], "discriminator": {"convolution": "plain"}}
     plain = normalised.override({"network_args": settings})
     images = rng.uniform(size=(preset.batch_size, 28, 28, 1)).astype("float32")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen import losses, presets
 from tfgen.metrics import parzen
 from tfgen.models import GAN
-from tfgen.models.adversarial.networks.maxout import max_pool
+from tfgen.networks.maxout import max_pool
 
 TINY = {"image_shape": (8, 8, 1), "width": 16, "latent_dim": 3}
 CONV = {"image_shape": (8, 8, 1), "network": "conv_maxout", "width": 8, "latent_dim": 3}

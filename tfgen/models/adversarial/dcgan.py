@@ -28,8 +28,8 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks import make_networks
-from tfgen.models.adversarial.networks.conv import default_stages
+from tfgen.networks import make_networks
+from tfgen.networks.conv import default_stages
 
 
 @keras.saving.register_keras_serializable("tfgen")

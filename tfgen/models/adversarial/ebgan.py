@@ -31,10 +31,11 @@ import tensorflow as tf
 from tfgen.layers.initializers import normal
 from tfgen.losses import ebgan, pulling_away
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks.common import Network, batch_norm, flatten, join, layers, split
-from tfgen.models.adversarial.networks.conv import ConvGenerator
-from tfgen.models.adversarial.networks.mlp import MLPGenerator
 from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.networks.common import Network, flatten, join, layers, split
+from tfgen.networks.conv import ConvGenerator
+from tfgen.networks.mlp import MLPGenerator
+from tfgen.networks.slots import batch_norm
 
 
 def norm_energy(errors):

@@ -1,14 +1,14 @@
 """Base of adversarial models whose networks are chosen by name."""
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.networks import make_networks
+from tfgen.networks import make_networks
 
 
 class FreeNetworkModel(AdversarialModel):
     """A model whose paper is not about the networks, so that these are chosen by name.
 
     Args:
-        network: "mlp", "conv" or "resnet", see `tfgen.models.adversarial.networks`.
+        network: "mlp", "conv" or "resnet", see `tfgen.networks`.
         width: of both networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.

@@ -35,7 +35,7 @@ import numpy as np
 
 from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
-from tfgen.models.adversarial.networks.common import OUTPUTS
+from tfgen.networks.common import OUTPUTS
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -44,7 +44,7 @@ class GAN(FreeNetworkModel):
 
     Args:
         network: "maxout": MNIST's, fully connected; "conv_maxout": CIFAR-10's; or any in
-            `tfgen.models.adversarial.networks`.
+            `tfgen.networks`.
         width: of both networks. The published widths of generator and discriminator are 1200 and 240 ("maxout"), 80 and 32
             ("conv_maxout"); to give one network its own, use `network_args`: {"discriminator": {"width": 240}}.
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.

@@ -38,9 +38,9 @@ import tensorflow as tf
 from tfgen import fields, losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel, Pass
-from tfgen.models.adversarial.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
 from tfgen.models.capabilities import Classifier
 from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
 from tfgen.training.players import Player, mean_over_replicas
 from tfgen.training.state import named_variables
 

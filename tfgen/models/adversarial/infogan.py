@@ -35,9 +35,10 @@ from tfgen import losses, random
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
-from tfgen.models.adversarial.networks import make_networks
-from tfgen.models.adversarial.networks.common import Network, batch_norm, layers
 from tfgen.models.capabilities import Classifier
+from tfgen.networks import make_networks
+from tfgen.networks.common import Network, layers
+from tfgen.networks.slots import batch_norm
 
 MIN_STDDEV = 0.1  # least deviation of a learned Q(c|x); that of a code is .577
 
@@ -72,7 +73,7 @@ class InfoGAN(Classifier, AdversarialModel):
         code_stddev: deviation of Q's Gaussians; None: Q gives it.
         q_width: units of Q's own hidden layer.
         slope: of the leaky ReLU in D and Q.
-        network: "mlp" or "conv", see `tfgen.models.adversarial.networks`.
+        network: "mlp" or "conv", see `tfgen.networks`.
         width: of the networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.

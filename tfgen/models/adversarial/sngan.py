@@ -37,7 +37,7 @@ class SNGAN(FreeNetworkModel):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
 
     def network_defaults(self, network):
-        spectral = {"spectral": True, "conditioning": "projection"}
+        spectral = {"convolution": "spectral", "conditioning": "projection"}
         discriminators = {
             "mlp": {"norm": None, "slope": 0.1},
             "conv": {"norm": None, "slope": 0.1, "use_bias": True},

@@ -38,9 +38,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.models.adversarial.networks.common import batch_norm
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_whole
+from tfgen.networks.slots import batch_norm
 from tfgen.training.players import Player
 
 tfd = tfp.distributions

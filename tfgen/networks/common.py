@@ -1,23 +1,11 @@
-"""Layers and base classes that all networks of the adversarial family share."""
+"""What all networks have in common: how they are built, and what labels do."""
 
 import keras
 import tensorflow as tf
 
-from tfgen.layers import BatchNormalization, SpectralConv2D, SpectralDense, SpectralEmbedding
-from tfgen.layers.initializers import normal
+from tfgen.networks.slots import convolution_of
 
 layers = keras.layers
-
-
-def batch_norm(dtype, name, **kwargs):
-    # momentum .9: Keras' .99 lags behind in short runs. synchronized: statistics are those of the global batch.
-    settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
-    return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
-
-
-def check_norm(norm):
-    if norm not in ("batch", None):
-        raise ValueError(f"norm must be 'batch' or None; received {norm!r}.")
 
 
 def join(x, one_hot):
@@ -44,7 +32,29 @@ OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lam
 
 
 class Network(layers.Layer):
-    """A network whose inputs are [latent or image] or [latent or image, one-hot labels]."""
+    """Inputs are [latent or image] or [latent or image, one-hot labels].
+
+    Every layer inside has a name of its own, which does not depend on what else was built: checkpoints rest on it.
+
+    Args:
+        convolution: which layers hold the kernels: "plain", "spectral" (spectrally normalised) or a `Convolution`.
+        kernel_initializer: of all kernels; a name or config, as of one object they would all get the same numbers (see
+            `tfgen.layers.initializers`).
+    """
+
+    def __init__(self, *, convolution="plain", kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = convolution_of(convolution)
+        self.weights_like = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+
+    def make_dense(self, units, **kwargs):
+        return self.convolution.dense(units, **{**self.weights_like, **kwargs})
+
+    def make_conv(self, filters, kernel_size, **kwargs):
+        return self.convolution.conv(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
+
+    def make_conv_transpose(self, filters, kernel_size, **kwargs):
+        return self.convolution.conv_transpose(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def build(self, input_shape):
         # One call on zeros builds every layer with the shape of its inputs, labels included.
@@ -61,34 +71,21 @@ class Discriminator(Network):
     Args:
         conditioning: how labels y are used. "concat": they are joined to the input of each weight layer. "projection":
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
-        spectral: whether all weights are spectrally normalised.
         logit_bias: whether the last layer has a bias.
-        kernel_initializer: of all kernels; a name or a config. One initialiser object would give all of them the same
-            numbers (see `tfgen.layers.initializers`).
-        feature_layers: layers between the features and the logit, e.g. minibatch discrimination.
+        feature_layers: layers that map the features on their way to the logit, e.g. minibatch discrimination.
+        **kwargs: see `Network`.
     """
 
     noisy = False
 
-    def __init__(
-        self, *, conditioning="concat", spectral=False, logit_bias=True, kernel_initializer="glorot_uniform",
-        feature_layers=(), **kwargs,
-    ):  # fmt: skip
+    def __init__(self, *, conditioning="concat", logit_bias=True, feature_layers=(), **kwargs):
         super().__init__(**kwargs)
         if conditioning not in ("concat", "projection"):
             raise ValueError(f"conditioning must be 'concat' or 'projection'; received {conditioning!r}.")
-        self.conditioning, self.spectral = conditioning, spectral
-        self.weights_like = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+        self.conditioning = conditioning
         self.feature_layers = list(feature_layers)
         self.logit = self.make_dense(1, use_bias=logit_bias, name="logit")
         self.embedding = None
-
-    def make_dense(self, units, **kwargs):
-        return (SpectralDense if self.spectral else layers.Dense)(units, **{**self.weights_like, **kwargs})
-
-    def make_conv(self, filters, kernel_size, **kwargs):
-        cls = SpectralConv2D if self.spectral else layers.Conv2D
-        return cls(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def call(self, inputs, training=False, keys=None):
         x, one_hot = split(inputs)
@@ -104,7 +101,7 @@ class Discriminator(Network):
 
     def class_vectors(self, one_hot, width):
         if self.embedding is None:
-            cls = SpectralEmbedding if self.spectral else layers.Embedding
-            self.embedding = cls(one_hot.shape[-1], width, embeddings_initializer="glorot_uniform",
-                                 dtype=self.dtype_policy, name="embedding")  # fmt: skip
+            self.embedding = self.convolution.embedding(
+                one_hot.shape[-1], width, embeddings_initializer="glorot_uniform", dtype=self.dtype_policy, name="embedding"
+            )
         return self.embedding(tf.argmax(one_hot, axis=-1))

@@ -1,9 +1,33 @@
-"""Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout."""
+"""Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout.
 
-from tfgen.models.adversarial.networks.conv import ConvDiscriminator, ConvGenerator
-from tfgen.models.adversarial.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
-from tfgen.models.adversarial.networks.mlp import MLPDiscriminator, MLPGenerator
-from tfgen.models.adversarial.networks.resnet import ResNetDiscriminator, ResNetGenerator
+Each takes the layers that hold its kernels, its normalisation and its attention as settings: see `tfgen.networks.slots`.
+So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
+"""
+
+from tfgen.networks.common import Discriminator, Network
+from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
+from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
+from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
+from tfgen.networks.resnet import ResNetDiscriminator, ResNetGenerator
+from tfgen.networks.slots import CONVOLUTIONS, Convolution
+
+__all__ = [
+    "CONVOLUTIONS",
+    "NETWORKS",
+    "ConvDiscriminator",
+    "ConvGenerator",
+    "ConvMaxoutDiscriminator",
+    "Convolution",
+    "DeconvGenerator",
+    "Discriminator",
+    "MLPDiscriminator",
+    "MLPGenerator",
+    "MaxoutDiscriminator",
+    "Network",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "make_networks",
+]
 
 NETWORKS = {
     "mlp": (MLPGenerator, MLPDiscriminator),

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfgen.layers import Dropout, Maxout
 from tfgen.layers.initializers import uniform
-from tfgen.models.adversarial.networks.common import OUTPUTS, Discriminator, Network, flatten, join, layers, split
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
 
 
 class Maxouts(Discriminator):
@@ -73,7 +73,8 @@ class ConvMaxoutDiscriminator(Maxouts):
             for i, (filters, kernel) in enumerate(zip((width, width, 6 * width), self.KERNELS, strict=True))
         ]
         self.maxout = Maxout(2, dtype=dtype, name="maxout")
-        self.dense, self.dense_maxout = self.make_dense(5 * (125 * width // 8), name="dense"), Maxout(5, dtype=dtype)
+        self.dense = self.make_dense(5 * (125 * width // 8), name="dense")
+        self.dense_maxout = Maxout(5, dtype=dtype, name="dense_maxout")
         self.dropouts = self.make_dropouts(len(self.convs) + 2)
 
     def features(self, x, one_hot, training, keys=None):
@@ -101,20 +102,21 @@ class DeconvGenerator(Network):
     Args:
         width: maps of the grid; both dense layers have width * grid units.
         output: see `OUTPUTS`.
-        kernel_initializer: of all kernels.
+        **kwargs: see `Network`.
     """
 
     def __init__(self, *, image_shape, width=80, output="linear", kernel_initializer=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(kernel_initializer=kernel_initializer or uniform(0.05), **kwargs)
         height, width_px = image_shape[:2]
         if min(height, width_px) < 5 or (height - 2) % 3 or (width_px - 2) % 3:
             raise ValueError(f"The deconvolutional generator makes sides of 3 n + 2, n >= 1; received {image_shape}.")
         self.grid = ((height - 2) // 3, (width_px - 2) // 3, width)
         units = self.grid[0] * self.grid[1] * width
-        settings = {"kernel_initializer": kernel_initializer or uniform(0.05), "dtype": self.dtype_policy}
         self.activation = OUTPUTS[output]
-        self.dense = [layers.Dense(units, name=f"dense_{i}", **settings) for i in range(2)]
-        self.deconv = layers.Conv2DTranspose(image_shape[-1], 5, strides=3, use_bias=False, name="deconv", **settings)
+        self.dense = [self.make_dense(units, name=f"dense_{i}") for i in range(2)]
+        self.deconv = self.make_conv_transpose(
+            image_shape[-1], 5, strides=3, padding="valid", use_bias=False, name="deconv"
+        )
         self.bias = self.add_weight(name="bias", shape=tuple(image_shape), initializer="zeros")
 
     def call(self, inputs, training=False):

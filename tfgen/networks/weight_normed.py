@@ -19,7 +19,8 @@ from tfgen.layers import (
     WeightNormDense,
 )
 from tfgen.layers.initializers import normal
-from tfgen.models.adversarial.networks.common import Network, batch_norm, layers, split
+from tfgen.networks.common import Network, layers, split
+from tfgen.networks.slots import batch_norm
 
 
 def run(stack, x, *, training=False, num_reference=0, **noise):
@@ -128,10 +129,10 @@ def _mlp(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
     generator = []
     for i, units in enumerate(generator_widths):
         generator += [layers.Dense(units, use_bias=False, name=f"dense_{i}", **settings), make_norm(f"norm_{i}"),
-                      layers.Activation("softplus", **settings)]  # fmt: skip
-    generator += [WeightNormDense(math.prod(image_shape), name="out", **settings), _Sigmoid(**settings),
-                  layers.Reshape(image_shape, **settings)]  # fmt: skip
-    stack = [layers.Rescaling(0.5, 0.5, **settings), layers.Flatten(**settings)]
+                      layers.Activation("softplus", name=f"softplus_{i}", **settings)]  # fmt: skip
+    generator += [WeightNormDense(math.prod(image_shape), name="out", **settings), _Sigmoid(name="sigmoid", **settings),
+                  layers.Reshape(image_shape, name="image", **settings)]  # fmt: skip
+    stack = [layers.Rescaling(0.5, 0.5, name="rescaling", **settings), layers.Flatten(name="flat", **settings)]
     for i, units in enumerate(widths):
         stack += [
             *_noises(min(i, 1), i, noise, dropout, dtype),
@@ -153,17 +154,17 @@ def _conv(image_shape, widths, generator_widths, noise, dropout, virtual, dtype)
     make_norm, settings = _make_norm(virtual, dtype), {"kernel_initializer": normal(0.05), "dtype": dtype}
     grid = (height // 8, width // 8, generator_widths[0])
     generator = [layers.Dense(math.prod(grid), use_bias=False, name="dense", **settings), make_norm("norm_0"),
-                 layers.ReLU(dtype=dtype), layers.Reshape(grid, dtype=dtype)]  # fmt: skip
+                 layers.ReLU(dtype=dtype, name="relu_0"), layers.Reshape(grid, dtype=dtype, name="grid")]  # fmt: skip
     deconv = {"kernel_size": 5, "strides": 2, "padding": "same", **settings}
     for i, filters in enumerate(generator_widths[1:], start=1):
         generator += [layers.Conv2DTranspose(filters, use_bias=False, name=f"deconv_{i}", **deconv), make_norm(f"norm_{i}"),
-                      layers.ReLU(dtype=dtype)]  # fmt: skip
+                      layers.ReLU(dtype=dtype, name=f"relu_{i}")]  # fmt: skip
     generator.append(WeightNormConv2DTranspose(channels, activation="tanh", init_stdv=0.1, name="deconv_3", **deconv))
 
     def conv(i, filters, kernel_size=3, strides=1, padding="same"):
         return WeightNormConv2D(
             filters, kernel_size, strides=strides, padding=padding, train_scale=False, name=f"conv_{i}",
-            activation=layers.LeakyReLU(negative_slope=0.2, dtype=dtype), **settings,
+            activation=layers.LeakyReLU(negative_slope=0.2, dtype=dtype, name="leaky_relu"), **settings,
         )  # fmt: skip
 
     first, other = widths
@@ -175,7 +176,8 @@ def _conv(image_shape, widths, generator_widths, noise, dropout, virtual, dtype)
     stack = []
     for i, group in enumerate(groups):
         stack += [*_noises(min(i, 1), i, noise, dropout, dtype), *group]
-    return generator, Body([*stack, layers.GlobalAveragePooling2D(dtype=dtype)], [], stddev=0.05, output_stdv=0.1)
+    stack.append(layers.GlobalAveragePooling2D(dtype=dtype, name="pool"))
+    return generator, Body(stack, [], stddev=0.05, output_stdv=0.1)
 
 
 WEIGHT_NORMED = {"mlp": _mlp, "conv": _conv}

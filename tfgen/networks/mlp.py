@@ -4,16 +4,8 @@ import math
 
 import tensorflow as tf
 
-from tfgen.models.adversarial.networks.common import (
-    OUTPUTS,
-    Discriminator,
-    Network,
-    batch_norm,
-    check_norm,
-    join,
-    layers,
-    split,
-)
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, join, split
+from tfgen.networks.slots import make_norm, normalize
 
 
 class MLPGenerator(Network):
@@ -22,28 +14,22 @@ class MLPGenerator(Network):
     Args:
         width: units of each hidden layer.
         depth: number of hidden layers.
-        norm: "batch" or None.
-        output: "tanh", "sigmoid", or "linear" for data without bounds.
-        kernel_initializer: of all kernels.
+        norm: "batch", None or a function, see `make_norm`.
+        output: "tanh", "sigmoid", or "linear" for data that has no bounds.
+        **kwargs: see `Network`.
     """
 
-    def __init__(
-        self, *, image_shape, width=256, depth=2, norm="batch", output="tanh", kernel_initializer="glorot_uniform", **kwargs
-    ):
+    def __init__(self, *, image_shape, width=256, depth=2, norm="batch", output="tanh", **kwargs):
         super().__init__(**kwargs)
-        check_norm(norm)
-        dtype = self.dtype_policy
         self.image_shape, self.activation = image_shape, OUTPUTS[output]
-        settings = {"kernel_initializer": kernel_initializer, "dtype": dtype}
-        self.dense = [layers.Dense(width, use_bias=norm is None, name=f"dense_{i}", **settings) for i in range(depth)]
-        self.norms = [batch_norm(dtype, f"norm_{i}") for i in range(depth)] if norm else [None] * depth
-        self.out = layers.Dense(math.prod(image_shape), name="out", **settings)
+        self.dense = [self.make_dense(width, use_bias=norm is None, name=f"dense_{i}") for i in range(depth)]
+        self.norms = [make_norm(norm, self.dtype_policy, f"norm_{i}") for i in range(depth)]
+        self.out = self.make_dense(math.prod(image_shape), name="out")
 
     def call(self, inputs, training=False):
         x, one_hot = split(inputs)
         for dense, norm in zip(self.dense, self.norms, strict=True):
-            x = dense(join(x, one_hot))
-            x = tf.nn.relu(x if norm is None else norm(x, training=training))
+            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training))
         return tf.reshape(self.activation(self.out(join(x, one_hot))), [-1, *self.image_shape])
 
 
@@ -52,20 +38,19 @@ class MLPDiscriminator(Discriminator):
 
     Args:
         width, depth: as `MLPGenerator`.
-        norm: "batch" (in all layers but the first) or None.
+        norm: as `MLPGenerator`; there is none after the first layer.
         slope: of the leaky ReLU; 0: ReLU.
+        **kwargs: see `Discriminator` and `Network`.
     """
 
     def __init__(self, *, image_shape, width=256, depth=2, norm=None, slope=0.2, **kwargs):
         super().__init__(**kwargs)
-        check_norm(norm)
         self.slope, self.size = slope, math.prod(image_shape)
         self.dense = [self.make_dense(width, name=f"dense_{i}") for i in range(depth)]
-        self.norms = [batch_norm(self.dtype_policy, f"norm_{i}") if norm and i else None for i in range(depth)]
+        self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(depth)]
 
     def features(self, x, one_hot, training):
         x = tf.reshape(x, [-1, self.size])
         for dense, norm in zip(self.dense, self.norms, strict=True):
-            x = dense(join(x, one_hot))
-            x = tf.nn.leaky_relu(x if norm is None else norm(x, training=training), self.slope)
+            x = tf.nn.leaky_relu(normalize(norm, dense(join(x, one_hot)), training), self.slope)
         return x

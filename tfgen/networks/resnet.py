@@ -4,9 +4,12 @@ import math
 
 import tensorflow as tf
 
-from tfgen.layers import ConditionalBatchNorm
 from tfgen.layers.initializers import glorot
-from tfgen.models.adversarial.networks.common import Discriminator, Network, batch_norm, layers, split
+from tfgen.networks.common import Discriminator, Network, layers, split
+from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
+
+# Of batch norm in these networks.
+BATCH_NORM = {"gamma_initializer": "ones", "epsilon": 2e-5}
 
 
 def up(x):
@@ -20,30 +23,21 @@ def down(x):
 class UpBlock(layers.Layer):
     """(C)BN, ReLU, up, conv, (C)BN, ReLU, conv; short cut: up, 1x1 conv."""
 
-    def __init__(self, filters, num_classes, **kwargs):
+    def __init__(self, make_conv, filters, norm, num_classes, **kwargs):
         super().__init__(**kwargs)
-        dtype, init = self.dtype_policy, glorot(math.sqrt(2))
-        self.norms = [make_norm(num_classes, dtype, f"norm_{i}") for i in range(2)]
-        self.convs = [layers.Conv2D(filters, 3, padding="same", kernel_initializer=init, dtype=dtype, name=f"conv_{i}")
-                      for i in range(2)]  # fmt: skip
-        self.shortcut = layers.Conv2D(filters, 1, kernel_initializer=glorot(), dtype=dtype, name="shortcut")
+        init = glorot(math.sqrt(2))
+        self.norms = [
+            make_norm(norm, self.dtype_policy, f"norm_{i}", num_classes=num_classes, **BATCH_NORM) for i in range(2)
+        ]
+        self.convs = [make_conv(filters, 3, kernel_initializer=init, name=f"conv_{i}") for i in range(2)]
+        self.shortcut = make_conv(filters, 1, kernel_initializer=glorot(), name="shortcut")
 
     def call(self, x, one_hot=None, training=False):
-        h = tf.nn.relu(apply_norm(self.norms[0], x, one_hot, training))
+        h = tf.nn.relu(normalize(self.norms[0], x, training, one_hot))
         h = self.convs[0](up(h))
-        h = self.convs[1](tf.nn.relu(apply_norm(self.norms[1], h, one_hot, training)))
-        # A 1x1 convolution and nearest-neighbour up-sampling commute; this order is cheaper.
+        h = self.convs[1](tf.nn.relu(normalize(self.norms[1], h, training, one_hot)))
+        # A 1x1 convolution and nearest-neighbour up-sampling commute: the cheaper order.
         return h + up(self.shortcut(x))
-
-
-def make_norm(num_classes, dtype, name):
-    if num_classes:
-        return ConditionalBatchNorm(num_classes, dtype=dtype, name=name)
-    return batch_norm(dtype, name, gamma_initializer="ones", epsilon=2e-5)
-
-
-def apply_norm(norm, x, one_hot, training):
-    return norm(x if one_hot is None else [x, one_hot], training=training)
 
 
 class ResNetGenerator(Network):
@@ -53,10 +47,15 @@ class ResNetGenerator(Network):
         width: filters of all blocks; or `filters`: of the grid and of each block.
         stages: number of blocks; None: as many as keep a grid of at least 4 x 4.
         num_classes: 0, or the number of classes of the conditional batch norms.
+        norm: "batch", "instance", None or a function, see `make_norm`; the last one gets no labels.
+        attention: None or a function, see `make_attentions`; after each block.
+        **kwargs: see `Network`.
     """
 
-    def __init__(self, *, image_shape, width=256, filters=None, stages=None, num_classes=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, image_shape, width=256, filters=None, stages=None, num_classes=0, norm="batch", attention=None, **kwargs
+    ):
+        super().__init__(kernel_initializer=glorot(), **kwargs)
         sides = image_shape[:2]
         if stages is None:
             stages = len(filters) - 1 if filters else max(1, int(math.log2(min(sides) / 4)))
@@ -67,18 +66,21 @@ class ResNetGenerator(Network):
                 f"that are multiples of {2**stages} (received {tuple(sides)})."
             )
         self.grid = (sides[0] // 2**stages, sides[1] // 2**stages, filters[0])
-        dtype = self.dtype_policy
-        self.dense = layers.Dense(math.prod(self.grid), kernel_initializer=glorot(), dtype=dtype, name="dense")
-        self.blocks = [UpBlock(n, num_classes, dtype=dtype, name=f"block_{i}") for i, n in enumerate(filters[1:])]
-        self.norm = make_norm(0, dtype, "norm")
-        self.out = layers.Conv2D(image_shape[-1], 3, padding="same", kernel_initializer=glorot(), dtype=dtype, name="out")
+        dtype, sizes = self.dtype_policy, [tuple(side // 2**i for side in sides) for i in reversed(range(stages))]
+        self.dense = self.make_dense(math.prod(self.grid), name="dense")
+        self.blocks = [
+            UpBlock(self.make_conv, n, norm, num_classes, dtype=dtype, name=f"block_{i}") for i, n in enumerate(filters[1:])
+        ]
+        self.attentions = make_attentions(attention, sizes, dtype)
+        self.norm = make_norm(norm, dtype, "norm", **BATCH_NORM)
+        self.out = self.make_conv(image_shape[-1], 3, name="out")
 
     def call(self, inputs, training=False):
         z, one_hot = split(inputs)
         x = tf.reshape(self.dense(z), [-1, *self.grid])
-        for block in self.blocks:
-            x = block(x, one_hot, training=training)
-        return tf.tanh(self.out(tf.nn.relu(self.norm(x, training=training))))
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            x = attend(attention, block(x, one_hot, training=training))
+        return tf.tanh(self.out(tf.nn.relu(normalize(self.norm, x, training))))
 
 
 class DownBlock(layers.Layer):
@@ -108,17 +110,19 @@ class ResNetDiscriminator(Discriminator):
         width: filters of all blocks; or `filters`: of each block.
         downs: number of blocks that halve the side.
         pooling: "sum" or "mean", over the positions.
+        attention: None or a function, see `make_attentions`; after each block.
+        **kwargs: see `Discriminator` and `Network`.
     """
 
-    def __init__(self, *, image_shape, width=128, filters=None, downs=2, pooling="sum", **kwargs):
+    def __init__(self, *, image_shape, width=128, filters=None, downs=2, pooling="sum", attention=None, **kwargs):
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=glorot(), **kwargs)
         if pooling not in ("sum", "mean"):
             raise ValueError(f"pooling must be 'sum' or 'mean'; received {pooling!r}.")
         self.pooling = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[pooling]
         filters = list(filters or [width] * (downs + 2))
-        before = image_shape[-1]
-        self.blocks = []
+        before, size = image_shape[-1], tuple(image_shape[:2])
+        self.blocks, sizes = [], []
         for i, n in enumerate(filters):
             first, pool = i == 0, i < downs
             block = DownBlock(
@@ -126,9 +130,11 @@ class ResNetDiscriminator(Discriminator):
                 dtype=self.dtype_policy, name=f"block_{i}",
             )  # fmt: skip
             self.blocks.append(block)
-            before = n
+            before, size = n, tuple(-(-side // 2) for side in size) if pool else size
+            sizes.append(size)
+        self.attentions = make_attentions(attention, sizes, self.dtype_policy)
 
     def features(self, x, one_hot, training):
-        for block in self.blocks:
-            x = block(x)
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            x = attend(attention, block(x))
         return self.pooling(tf.nn.relu(x), axis=[1, 2])

@@ -5,17 +5,8 @@ import math
 import tensorflow as tf
 
 from tfgen.layers.initializers import normal
-from tfgen.models.adversarial.networks.common import (
-    OUTPUTS,
-    Discriminator,
-    Network,
-    batch_norm,
-    check_norm,
-    flatten,
-    join,
-    layers,
-    split,
-)  # fmt: skip
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
+from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 
 
 def default_stages(image_shape):
@@ -47,17 +38,18 @@ class ConvGenerator(Network):
         strides: one number or one for each layer.
         kernel_size: one number or one for each layer.
         dense_width: None, or the width of a fully connected layer before the grid.
-        norm: "batch" or None.
-        use_bias: whether layers have biases, the last included.
+        norm: "batch", "instance", None or a function, see `make_norm`; a fully connected layer can have no "instance".
+        attention: None or a function, see `make_attentions`; after the norm and the activation of all maps but the image.
+        use_bias: whether hidden layers have biases; the last has one too, then.
         output: "tanh" or "linear".
+        **kwargs: see `Network`.
     """
 
     def __init__(
         self, *, image_shape, width=64, stages=None, filters=None, strides=2, kernel_size=5, dense_width=None,
-        norm="batch", use_bias=False, output="tanh", kernel_initializer=None, **kwargs,
+        norm="batch", attention=None, use_bias=False, output="tanh", kernel_initializer=None, **kwargs,
     ):  # fmt: skip
-        super().__init__(**kwargs)
-        check_norm(norm)
+        super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
         self.activation = OUTPUTS[output]
         stages = len(filters) if filters else stages or default_stages(image_shape)
         filters = list(filters or (width * 2**i for i in reversed(range(stages))))
@@ -66,32 +58,28 @@ class ConvGenerator(Network):
         for stride in reversed(strides):
             self.sizes.insert(0, tuple(-(-side // stride) for side in self.sizes[0]))
         self.grid = (*self.sizes[0], filters[0])
-        settings = {"use_bias": use_bias, "kernel_initializer": kernel_initializer or normal(0.02)}
-        settings["dtype"] = self.dtype_policy
         widths = [*([] if dense_width is None else [dense_width]), math.prod(self.grid)]
-        # Plain lists of layers: Keras silently leaves layers in nested lists out of a saved file.
-        self.dense = [layers.Dense(n, name=f"dense_{i}", **settings) for i, n in enumerate(widths)]
+        # Plain lists of layers: what lies deeper, Keras would leave out of a saved file without a word.
+        self.dense = [self.make_dense(n, use_bias=use_bias, name=f"dense_{i}") for i, n in enumerate(widths)]
         self.deconvs = [
-            layers.Conv2DTranspose(n, kernel, strides=stride, padding="same", name=f"deconv_{i}", **settings)
+            self.make_conv_transpose(n, kernel, strides=stride, use_bias=use_bias, name=f"deconv_{i}")
             for i, (n, kernel, stride) in enumerate(zip([*filters[1:], image_shape[-1]], kernels, strides, strict=True))
         ]
-        self.dense_norms, self.norms = [None] * len(widths), [None] * (stages - 1)
-        if norm:
-            self.dense_norms = [batch_norm(self.dtype_policy, f"dense_norm_{i}") for i in range(len(widths))]
-            self.norms = [batch_norm(self.dtype_policy, f"norm_{i}") for i in range(stages - 1)]
+        self.dense_norms = [make_norm(norm, self.dtype_policy, f"dense_norm_{i}") for i in range(len(widths))]
+        self.norms = [make_norm(norm, self.dtype_policy, f"norm_{i}") for i in range(stages - 1)]
+        self.attentions = make_attentions(attention, self.sizes[:-1], self.dtype_policy)
 
     def call(self, inputs, training=False):
         x, one_hot = split(inputs)
         for dense, norm in zip(self.dense, self.dense_norms, strict=True):
-            x = dense(join(x, one_hot))
-            x = tf.nn.relu(x if norm is None else norm(x, training=training))
+            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training))
         x = tf.reshape(x, [-1, *self.grid])  # [B, h, w, filters]
-        for i, deconv in enumerate(self.deconvs):
-            x = deconv(join(x, one_hot))
+        for i, (deconv, attention) in enumerate(zip(self.deconvs, self.attentions, strict=True)):
+            x = deconv(join(attend(attention, x), one_hot))
             height, width = self.sizes[i + 1]
             x = x[:, :height, :width]
             if i < len(self.norms):
-                x = tf.nn.relu(x if self.norms[i] is None else self.norms[i](x, training=training))
+                x = tf.nn.relu(normalize(self.norms[i], x, training))
         return self.activation(x)
 
 
@@ -99,19 +87,20 @@ class ConvDiscriminator(Discriminator):
     """Images [B, H, W, C] -> convolutions, each with leaky ReLU -> flat features -> logit.
 
     Args:
-        width: filters of the first layer; their number doubles with each layer.
-        stages, filters, strides, kernel_size, dense_width, use_bias: as in `ConvGenerator`, in the order of these layers.
-        norm: "batch" (in all layers but the first convolution and the logit) or None.
+        width: filters of the first layer; they double with each.
+        stages, filters, strides, kernel_size, dense_width, use_bias: as `ConvGenerator`, in the order of the layers.
+        norm: as `ConvGenerator`; there is none after the first convolution, nor before the logit.
+        attention: None or a function, see `make_attentions`; after the norm and the activation of each convolution.
         slope: of the leaky ReLU; 0: ReLU.
+        **kwargs: see `Discriminator` and `Network`.
     """
 
     def __init__(
         self, *, image_shape, width=64, stages=None, filters=None, strides=2, kernel_size=5, dense_width=None,
-        norm="batch", use_bias=False, slope=0.2, kernel_initializer=None, **kwargs,
+        norm="batch", attention=None, use_bias=False, slope=0.2, kernel_initializer=None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("logit_bias", use_bias)
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
-        check_norm(norm)
         self.slope = slope
         stages = len(filters) if filters else stages or default_stages(image_shape)
         filters = filters or [width * 2**i for i in range(stages)]
@@ -120,16 +109,20 @@ class ConvDiscriminator(Discriminator):
             self.make_conv(n, kernel, strides=stride, use_bias=use_bias, name=f"conv_{i}")
             for i, (n, kernel, stride) in enumerate(zip(filters, kernels, strides, strict=True))
         ]
-        self.norms = [batch_norm(self.dtype_policy, f"norm_{i}") if norm and i else None for i in range(stages)]
+        self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(stages)]
+        sizes = [tuple(image_shape[:2])]
+        for stride in strides:
+            sizes.append(tuple(-(-side // stride) for side in sizes[-1]))
+        self.attentions = make_attentions(attention, sizes[1:], self.dtype_policy)
         self.dense = None if dense_width is None else self.make_dense(dense_width, use_bias=use_bias, name="dense")
-        self.dense_norm = batch_norm(self.dtype_policy, "dense_norm") if norm and dense_width else None
+        self.dense_norm = make_norm(norm if dense_width else None, self.dtype_policy, "dense_norm")
 
     def maps(self, x, one_hot=None, training=False):
-        """The output of every convolution, after norm and activation: [[B, h, w, filters], ...]."""
+        """The output of every convolution, after norm, activation and attention: [[B, h, w, filters], ...]."""
         maps = []
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = conv(join(x, one_hot))
-            x = tf.nn.leaky_relu(x if norm is None else norm(x, training=training), self.slope)
+        for conv, norm, attention in zip(self.convs, self.norms, self.attentions, strict=True):
+            x = tf.nn.leaky_relu(normalize(norm, conv(join(x, one_hot)), training), self.slope)
+            x = attend(attention, x)
             maps.append(x)
         return maps
 
@@ -137,5 +130,4 @@ class ConvDiscriminator(Discriminator):
         x = flatten(self.maps(x, one_hot, training)[-1])
         if self.dense is None:
             return x
-        x = self.dense(join(x, one_hot))
-        return tf.nn.leaky_relu(x if self.dense_norm is None else self.dense_norm(x, training=training), self.slope)
+        return tf.nn.leaky_relu(normalize(self.dense_norm, self.dense(join(x, one_hot)), training), self.slope)

@@ -1,0 +1,106 @@
+"""What a network's maker leaves open: the layers that hold its kernels, what normalises, and where there is attention.
+
+Settings named `convolution`, `norm` and `attention` mean the same in all networks of this package.
+"""
+
+import dataclasses
+
+import keras
+
+from tfgen.layers import (
+    BatchNormalization,
+    ConditionalBatchNorm,
+    InstanceNormalization,
+    SpectralConv2D,
+    SpectralConv2DTranspose,
+    SpectralDense,
+    SpectralEmbedding,
+)
+from tfgen.layers.initializers import normal
+
+layers = keras.layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """The classes of all layers with a kernel or a table; each takes the arguments of Keras' layer of that name."""
+
+    dense: type = layers.Dense
+    conv: type = layers.Conv2D
+    conv_transpose: type = layers.Conv2DTranspose
+    embedding: type = layers.Embedding
+
+
+CONVOLUTIONS = {
+    "plain": Convolution(),
+    "spectral": Convolution(SpectralDense, SpectralConv2D, SpectralConv2DTranspose, SpectralEmbedding),
+}
+
+
+def convolution_of(setting):
+    """The `Convolution` of a setting: a name in `CONVOLUTIONS`, or one itself.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(setting, Convolution):
+        return setting
+    if setting not in CONVOLUTIONS:
+        raise ValueError(f"convolution must be one of {', '.join(CONVOLUTIONS)} or a Convolution; received {setting!r}.")
+    return CONVOLUTIONS[setting]
+
+
+def batch_norm(dtype, name, **kwargs):
+    # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
+    settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
+    return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
+
+
+def make_norm(norm, dtype, name, *, num_classes=0, **batch_settings):
+    """The layer of a setting `norm`, to be called by `normalize`; None where there is none.
+
+    Args:
+        norm: "batch", "instance" (with a learnt gain and shift), None, or a function of `dtype` and `name` -> a layer.
+        num_classes: where positive, the layer gets [x, one-hot labels]: "batch" is then conditional batch norm.
+        **batch_settings: of `batch_norm`, of the network that asks.
+
+    Raises:
+        ValueError: an unknown norm, or one that has no place for labels.
+    """
+    if callable(norm):
+        return norm(dtype=dtype, name=name)
+    if norm not in ("batch", "instance", None):
+        raise ValueError(f"norm must be 'batch', 'instance', None or a function of dtype and name; received {norm!r}.")
+    if num_classes and norm != "batch":
+        raise ValueError(f"Labels ({num_classes} classes) go into batch norm, so norm must be 'batch'; received {norm!r}.")
+    if norm is None:
+        return None
+    if norm == "instance":
+        return InstanceNormalization(affine=True, dtype=dtype, name=name)
+    if num_classes:
+        return ConditionalBatchNorm(num_classes, dtype=dtype, name=name)
+    return batch_norm(dtype, name, **batch_settings)
+
+
+def normalize(norm, x, training, one_hot=None):
+    """x through a layer of `make_norm`; `one_hot` where that has `num_classes`."""
+    if norm is None:
+        return x
+    return norm(x if one_hot is None else [x, one_hot], training=training)
+
+
+def make_attentions(attention, sizes, dtype):
+    """Layers for maps of each of `sizes`, (height, width): [layer or None, ...].
+
+    Args:
+        attention: None, or a function of `size`, `dtype` and `name` -> a layer [B, h, w, F] -> same, or None for maps of a
+            size that shall have none.
+    """
+    if attention is None:
+        return [None] * len(sizes)
+    return [attention(size=tuple(size), dtype=dtype, name=f"attention_{i}") for i, size in enumerate(sizes)]
+
+
+def attend(layer, x):
+    """x through a layer of `make_attentions`."""
+    return x if layer is None else layer(x)
