@@ -77,7 +77,7 @@ def gradient_norms(objective, source, seed):
     def norms():
         latents = model.draw_latents(model.noise_keys(preset.batch_size, stream=2))
         with tf.GradientTape(persistent=True) as tape:
-            logits = model.discriminate(model.generate_raw(latents, training=True), training=True)
+            logits = model.logits(model.generate_raw(latents, training=True), training=True)
             losses = {name: OBJECTIVES[name].generator(logits) for name in LOSSES}
         return {name: tf.linalg.global_norm(tape.gradient(loss, variables)) for name, loss in losses.items()}
 

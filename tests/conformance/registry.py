@@ -21,6 +21,7 @@ from tfgen.models import (
     Autoencoder,
     FactorizedPrior,
     GatedPixelCNN,
+    GlimpseClassifier,
     ImprovedGAN,
     InfoGAN,
     MultiScalePixelRNN,
@@ -89,6 +90,9 @@ CASES = {
         DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2, "read_size": 3, "write_size": 3},
         binary=True,
     ),
+    "glimpse-classifier": Case(
+        GlimpseClassifier, {"image_shape": (8, 8, 1), "num_classes": 3, "glimpses": 2, "hidden": 6, "read_size": 3}
+    ),
     "autoencoder": Case(Autoencoder, {**_SMALL, "hidden": (4, 8)}),
     # Free bits at which the z-term ends within a few steps: replicas must agree on when.
     "gmvae": Case(
@@ -140,14 +144,16 @@ CASES = {
         falling="discriminator_loss",
     ),
     "improved-gan-semi-supervised": Case(
-        ImprovedGAN,
+        GlimpseClassifier,
+    ImprovedGAN,
         {**_SMALL, "widths": (8, 8), "generator_widths": (8,), "num_labels": 3, "feature_matching": "squared",
          "historical_weight": 0.1},
         falling="discriminator_loss",
     ),
     # Without minibatch discrimination, which by design depends on how a batch is divided.
     "improved-gan-virtual-batch-norm": Case(
-        ImprovedGAN,
+        GlimpseClassifier,
+    ImprovedGAN,
         {**_SMALL, "widths": (8,), "generator_widths": (8,), "dropout": (0.1, 0.5), "real_target": 0.9, "reference_size": 3,
          "generator_steps": 2, "num_labels": 3},
         falling="supervised_loss",

@@ -91,10 +91,10 @@ class Discriminator(Network):
         x, one_hot = split(inputs)
         joined = one_hot if self.conditioning == "concat" else None
         features = self.features(x, joined, training, *([] if keys is None else [keys]))
-        judged = features
+        x = features
         for layer in self.feature_layers:
-            judged = layer(judged)
-        logit = self.logit(join(judged, joined))
+            x = layer(x)
+        logit = self.logit(join(x, joined))
         if self.conditioning == "projection" and one_hot is not None:
             logit += tf.reduce_sum(self.class_vectors(one_hot, features.shape[-1]) * features, axis=-1, keepdims=True)
         return {"logit": logit, "features": features}

@@ -49,7 +49,7 @@ def test_output_shape_and_range(shape, stages):
     assert raw.shape == (4, *shape) and float(tf.reduce_max(tf.abs(raw))) <= 1.0
     images = model.sample(2)
     assert float(tf.reduce_min(images)) >= 0 and float(tf.reduce_max(images)) <= 1
-    assert model.discriminate(raw).shape == (4,)
+    assert model.logits(raw).shape == (4,)
 
 
 def test_guidelines_of_the_paper():
@@ -96,8 +96,8 @@ def test_training_keeps_real_and_fake_apart_in_batch_norm():
     model = DCGAN(**{**TINY, "stages": 2})
     real = tf.constant(np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32"))
     batches = []
-    model.judge = lambda x, one_hot=None, training=False: (
-        batches.append(x.shape[0]) or DCGAN.judge(model, x, one_hot, training)
+    model.discriminate = lambda x, one_hot=None, training=False: (
+        batches.append(x.shape[0]) or DCGAN.discriminate(model, x, one_hot, training)
     )
     model.compile(run_eagerly=True)
     model.update_discriminator({"raw": real}, stream=0)

@@ -61,7 +61,7 @@ def test_energy_is_the_error_of_the_reconstruction(args):
         np.testing.assert_allclose(model.energy(x), squares if energy == "squared" else np.sqrt(squares), rtol=1e-4)
         np.testing.assert_allclose(model.energy(x[:2]), model.energy(x)[:2], rtol=1e-5)
         raw = tf.constant(2 * x - 1)
-        np.testing.assert_allclose(model.discriminate(raw), model.energy(x), rtol=1e-6)
+        np.testing.assert_allclose(model.logits(raw), model.energy(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("energy", sorted(ENERGIES))
@@ -79,14 +79,14 @@ def test_fakes_beyond_the_margin_do_not_move_the_discriminator():
     """Per image: one fake within the margin counts whole, however far the others are beyond it."""
     x = tf.constant(2 * images() - 1)
     model = EBGAN(**MLP)
-    energies = model.discriminate(x).numpy()
+    energies = model.logits(x).numpy()
     margin = float(np.sort(energies)[1:3].mean())  # two of the six lie within it
     objective = losses.ebgan(margin)
     variables = model.discriminator.trainable_variables
 
     def gradient(loss):
         with tf.GradientTape() as tape:
-            value = loss(model.discriminate(x))
+            value = loss(model.logits(x))
         return flat(tape.gradient(value, variables))
 
     real = tf.zeros([6])
@@ -110,7 +110,7 @@ def test_pulling_away_is_taken_of_the_codes_and_does_not_reach_the_decoder(args)
     model = EBGAN(**args, pulling_away=0.1)
     z = model.latents(tf.range(5, dtype=tf.int64))
     with tf.GradientTape(persistent=True) as tape:
-        fake = model.judge(model.generate_raw(z, training=True), training=True)
+        fake = model.discriminate(model.generate_raw(z, training=True), training=True)
         terms = model.generator_terms({}, fake, z)
     codes = fake["features"].numpy()
     unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)

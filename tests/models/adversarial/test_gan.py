@@ -74,10 +74,10 @@ def test_sigmoid_is_the_tanh_of_half_its_logit_and_mnist_judges_images_in_0_1():
         hidden = tf.nn.relu(layer(hidden))
     logits = model.generator.out(hidden)
     np.testing.assert_allclose(tf.reshape(model.decode_images(z), [4, -1]), tf.sigmoid(logits), atol=1e-6)
-    black = model.discriminate(-tf.ones([1, 8, 8, 1]))
+    black = model.logits(-tf.ones([1, 8, 8, 1]))
     for layer in model.discriminator.dense:
         layer.kernel.assign(3.0 * layer.kernel)
-    np.testing.assert_array_equal(model.discriminate(-tf.ones([1, 8, 8, 1])), black)  # black is 0: weights do not matter
+    np.testing.assert_array_equal(model.logits(-tf.ones([1, 8, 8, 1])), black)  # black is 0: weights do not matter
 
 
 def test_output_bias_from_the_marginals():
@@ -184,26 +184,26 @@ def test_dropout_in_training_only_and_in_the_published_places(args):
     rates = {layer.stream: layer.amount for layer in model.discriminator.dropouts}
     assert rates == {0: 0.2} | dict.fromkeys(range(1, len(model.discriminator.dropouts)), 0.5)
     raw = tf.constant(2 * images() - 1)
-    np.testing.assert_array_equal(model.discriminate(raw), model.discriminate(raw))
-    noise = model.judge_noise(6, stream=0)
-    noisy = model.discriminate(raw, training=True, **noise)
-    assert np.any(noisy != model.discriminate(raw))
-    np.testing.assert_array_equal(noisy, model.discriminate(raw, training=True, **noise))
+    np.testing.assert_array_equal(model.logits(raw), model.logits(raw))
+    noise = model.discriminator_noise(6, stream=0)
+    noisy = model.logits(raw, training=True, **noise)
+    assert np.any(noisy != model.logits(raw))
+    np.testing.assert_array_equal(noisy, model.logits(raw, training=True, **noise))
     half = {"keys": noise["keys"][:3]}
-    np.testing.assert_allclose(model.discriminate(raw[:3], training=True, **half), noisy[:3], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(model.logits(raw[:3], training=True, **half), noisy[:3], rtol=1e-5, atol=1e-7)
 
 
 def test_each_pass_each_step_and_each_seed_has_its_own_dropout():
     model, other = GAN(**TINY), GAN(**TINY, seed=1)
     latent = set(model.noise_keys(4, 0).numpy()) | set(model.noise_keys(4, 2).numpy())
     passes = [(0, 0), (0, 1), (0, 2), (2, 0), (3, 0)]
-    drawn = [model.judge_noise(4, stream, part)["keys"].numpy() for stream, part in passes]
-    drawn.append(other.judge_noise(4, 0)["keys"].numpy())
+    drawn = [model.discriminator_noise(4, stream, part)["keys"].numpy() for stream, part in passes]
+    drawn.append(other.discriminator_noise(4, 0)["keys"].numpy())
     model.step.assign(1)
-    drawn.append(model.judge_noise(4, 0)["keys"].numpy())
+    drawn.append(model.discriminator_noise(4, 0)["keys"].numpy())
     drawn = np.concatenate(drawn)
     assert len(set(drawn)) == len(drawn) and not latent & set(drawn)
-    assert GAN(**TINY, network="mlp").judge_noise(4, 0) == {}
+    assert GAN(**TINY, network="mlp").discriminator_noise(4, 0) == {}
 
 
 def test_the_same_run_twice():

@@ -55,7 +55,7 @@ def test_mnist_networks_are_the_published_ones():
     assert trainable(model.generator) == 100 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784 + 784
     noise = [layer.amount for layer in model.discriminator._flatten_layers() if type(layer).__name__ == "GaussianNoise"]
     assert noise == [0.3, 0.5, 0.5, 0.5, 0.5, 0.5]
-    judged = model.judge(tf.zeros([2, 28, 28, 1]))
+    judged = model.discriminate(tf.zeros([2, 28, 28, 1]))
     assert judged["features"].shape == (2, 250) and judged["class_logits"].shape == (2, 10)
 
 
@@ -79,7 +79,7 @@ def test_full_model_of_the_samples_has_all_techniques():
     layers = model.discriminator._flatten_layers() + model.generator._flatten_layers()
     assert sum(isinstance(layer, MinibatchDiscrimination) for layer in layers) == 1
     assert sum(isinstance(layer, VirtualBatchNorm) for layer in layers) == 3
-    assert model.generator_steps == 3 and model.judge(tf.zeros([4, 32, 32, 3]))["class_logits"].shape == (4, 10)
+    assert model.generator_steps == 3 and model.discriminate(tf.zeros([4, 32, 32, 3]))["class_logits"].shape == (4, 10)
 
 
 def test_held_decay_follows_the_paper():
@@ -101,8 +101,8 @@ def test_discriminator_loss_is_that_of_an_explicit_softmax_of_k_plus_1():
     model = compiled(**LABELLED, noise=(0.0, 0.0))
     batch = make_batch()
     captured = {}
-    judge = model.judge
-    model.judge = lambda x, *a, **k: captured.setdefault(len(captured), judge(x, *a, **k))
+    judge = model.discriminate
+    model.discriminate = lambda x, *a, **k: captured.setdefault(len(captured), judge(x, *a, **k))
     logs = model.update_discriminator(
         {"raw": 2 * batch["unlabelled"] - 1, "labelled": 2 * batch["image"] - 1, "label": batch["label"]}, stream=0
     )
@@ -118,9 +118,9 @@ def test_discriminator_loss_is_that_of_an_explicit_softmax_of_k_plus_1():
 
 def test_logit_of_real_is_the_logsumexp_and_of_one_class_the_logit_itself():
     raw = 2 * images(4) - 1
-    judged = ImprovedGAN(**LABELLED).judge(raw)
+    judged = ImprovedGAN(**LABELLED).discriminate(raw)
     np.testing.assert_allclose(judged["logit"], np.log(np.exp(judged["class_logits"].numpy()).sum(-1)), rtol=1e-5)
-    judged = ImprovedGAN(**TINY).judge(raw)
+    judged = ImprovedGAN(**TINY).discriminate(raw)
     np.testing.assert_allclose(judged["logit"], judged["class_logits"][:, 0], rtol=1e-6)
 
 
@@ -181,9 +181,9 @@ def test_feature_matching_is_zero_for_a_permuted_batch():
     model = compiled(**LABELLED, feature_matching="squared", noise=(0.0, 0.0))
     raw = 2 * images(6) - 1
     model.generate_raw = lambda latents, *args, **kwargs: tf.constant(raw[::-1])
-    features = model.judge(raw)["features"]
+    features = model.discriminate(raw)["features"]
     target = tf.reduce_mean(features, 0, keepdims=True)
-    fake = model.judge(raw[::-1].copy())
+    fake = model.discriminate(raw[::-1].copy())
     assert float(model.adversarial_loss({"target": target}, fake)) == pytest.approx(0.0, abs=1e-10)
 
 
@@ -244,9 +244,9 @@ def test_minibatch_discrimination_sees_the_others_in_the_batch():
     for kernels, same in ((0, True), (4, False)):
         keras.utils.set_random_seed(0)
         model = ImprovedGAN(**LABELLED, minibatch_kernels=kernels)
-        alone, together = model.discriminate(raw[:2]).numpy(), model.discriminate(raw).numpy()[:2]
+        alone, together = model.logits(raw[:2]).numpy(), model.logits(raw).numpy()[:2]
         assert np.allclose(alone, together, atol=1e-6) == same
-        duplicated = model.judge(np.concatenate([raw[:1]] * 5))["logit"].numpy()
+        duplicated = model.discriminate(np.concatenate([raw[:1]] * 5))["logit"].numpy()
         np.testing.assert_allclose(duplicated, duplicated[0], atol=1e-5)
 
 

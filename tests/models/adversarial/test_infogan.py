@@ -63,7 +63,7 @@ def test_discriminator_and_q_share_one_trunk():
     trunk, calls = model.discriminator.discriminator, []
     features = trunk.features
     object.__setattr__(trunk, "features", lambda *args: calls.append(1) or features(*args))
-    judged = model.judge(2.0 * images() - 1.0)
+    judged = model.discriminate(2.0 * images() - 1.0)
     assert len(calls) == 1
     hidden = model.discriminator.norm(model.discriminator.hidden(judged["features"]))
     expected = model.discriminator.code(tf.nn.leaky_relu(hidden, 0.1))
@@ -202,7 +202,7 @@ def test_which_loss_reaches_which_weights():
     latents = model.latents(np.arange(16))
 
     def generated():
-        return model.judge(model.generate_raw(latents, training=True), training=True)
+        return model.discriminate(model.generate_raw(latents, training=True), training=True)
 
     def term(kind):
         return lambda: model.generator_terms({}, generated(), latents)[f"{kind}_term"]
@@ -216,11 +216,11 @@ def test_which_loss_reaches_which_weights():
 def test_real_images_do_not_enter_the_information():
     model = InfoGAN(**TINY)
     latents = model.latents(np.arange(4))
-    fake = model.judge(model.generate_raw(latents))
+    fake = model.discriminate(model.generate_raw(latents))
     real = tf.constant(2.0 * images() - 1.0)
     with tf.GradientTape() as tape:
         tape.watch(real)
-        terms = model.discriminator_terms({}, model.judge(real), fake, latents)
+        terms = model.discriminator_terms({}, model.discriminate(real), fake, latents)
     assert terms.keys() == {"categorical_term", "continuous_term"}
     assert tape.gradient(sum(terms.values()), real) is None
 
@@ -255,8 +255,8 @@ def test_terms_are_weighted_and_in_both_losses():
     assert float(logs["categorical_term"]) == pytest.approx(-0.5 * float(seen["categorical"]))
     assert float(logs["continuous_term"]) == pytest.approx(-3.0 * float(seen["continuous"]))
 
-    judged, judge = [], model.judge  # the objective alone, from the logits of the same step
-    model.judge = lambda *args, **kwargs: judged.append(judge(*args, **kwargs)) or judged[-1]
+    judged, judge = [], model.discriminate  # the objective alone, from the logits of the same step
+    model.discriminate = lambda *args, **kwargs: judged.append(judge(*args, **kwargs)) or judged[-1]
     objective = losses.OBJECTIVES["non_saturating"]
     for step, alone in (
         (model.update_discriminator, objective.discriminator), (model.update_generator, objective.generator),

@@ -34,7 +34,7 @@ def test_u_moves_once_in_a_discriminator_step_and_not_otherwise():
     before = [u.numpy() for u in state]
     batch = {"raw": tf.constant(2 * BATCH["image"] - 1)}
     model.update_generator(batch, stream=2)
-    model.discriminate(batch["raw"], training=True)
+    model.logits(batch["raw"], training=True)
     for u, old in zip(state, before, strict=True):
         np.testing.assert_array_equal(u.numpy(), old)
     expected = []
@@ -62,11 +62,11 @@ def test_critic_is_bounded_by_construction():
 def test_zero_class_vectors_make_it_unconditional():
     model = SNGAN(**RESNET, num_classes=3)
     raw = tf.constant(2 * BATCH["image"] - 1)
-    logits = [model.discriminate(raw, tf.one_hot([k] * 4, 3)).numpy() for k in range(3)]
+    logits = [model.logits(raw, tf.one_hot([k] * 4, 3)).numpy() for k in range(3)]
     assert np.any(logits[0] != logits[1])
     embedding = model.discriminator.embedding
     embedding.raw_weight.assign(tf.zeros_like(embedding.raw_weight.value))
-    logits = [model.discriminate(raw, tf.one_hot([k] * 4, 3)).numpy() for k in range(3)]
+    logits = [model.logits(raw, tf.one_hot([k] * 4, 3)).numpy() for k in range(3)]
     np.testing.assert_array_equal(logits[0], logits[1])
 
 
@@ -74,7 +74,7 @@ def test_projection_is_a_difference_of_inner_products():
     """s(x, a) - s(x, b) = (V_a - V_b) . f(x), with V spectrally normalised."""
     model = SNGAN(**RESNET, num_classes=3)
     raw = tf.constant(2 * BATCH["image"] - 1)
-    a, b = (model.judge(raw, tf.one_hot([k] * 4, 3)) for k in (0, 2))
+    a, b = (model.discriminate(raw, tf.one_hot([k] * 4, 3)) for k in (0, 2))
     vectors = model.discriminator.embedding.embeddings.numpy()
     features = a["features"].numpy()
     np.testing.assert_allclose(a["logit"] - b["logit"], features @ (vectors[0] - vectors[2]), atol=1e-5)
@@ -86,7 +86,7 @@ def test_features_are_summed_over_positions():
     x = raw
     for block in model.discriminator.blocks:
         x = block(x)
-    np.testing.assert_allclose(model.judge(raw)["features"], tf.reduce_sum(tf.nn.relu(x), [1, 2]), rtol=1e-5)
+    np.testing.assert_allclose(model.discriminate(raw)["features"], tf.reduce_sum(tf.nn.relu(x), [1, 2]), rtol=1e-5)
 
 
 def test_labels_reach_the_residual_generator_through_batch_norm_alone():

@@ -137,8 +137,8 @@ def test_critic_loss_does_not_depend_on_its_last_bias():
     raw, fake = tf.constant(2 * images() - 1), tf.constant(2 * images(seed=1) - 1)
 
     def loss():
-        objective = model.objective.discriminator(model.discriminate(raw), model.discriminate(fake))
-        return float(objective + losses.gradient_penalty(model.discriminate, raw, fake, tf.fill([8], 0.3)))
+        objective = model.objective.discriminator(model.logits(raw), model.logits(fake))
+        return float(objective + losses.gradient_penalty(model.logits, raw, fake, tf.fill([8], 0.3)))
 
     before = loss()
     model.discriminator.logit.bias.assign_add([3.0])

@@ -231,28 +231,30 @@ class AdversarialModel(Sampler, TrainableModel):
     # ---- the training step
 
     def update(self, batch):
-        one_hot = self.one_hot(batch["label"]) if self.num_classes else None
+        if self.num_classes:
+            batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
-        losses = self.update_discriminator(batch, Pass(batch["raw"], one_hot))
+        losses = self.update_discriminator(batch)
         if self.kind != "discriminator":
             for turn in range(self.generator_steps):
                 losses |= self.update_generator(batch, turn)
         return losses
 
-    def update_discriminator(self, batch, real):
-        """One update of the discriminator; `real` is the `Pass` of the batch, without outputs."""
+    def update_discriminator(self, batch, stream=0):
+        """One update of the discriminator; `batch` has `raw`, real images in [-1, 1], and `one_hot` if conditional."""
         update_spectral_state(self.discriminator)
+        real = Pass(batch["raw"], batch.get("one_hot"))
         size = tf.shape(real.images)[0]
-        made = self.generated(size, stream=0)
+        made = self.generated(size, stream)
         made = dataclasses.replace(made, images=tf.stop_gradient(made.images))
-        noise = self.discriminator_noise(size, 0, part=2)
+        noise = self.discriminator_noise(size, stream, part=2)
 
         def losses_fn():
-            seen, fake = self.passed(real, 0, part=0), self.passed(made, 0, part=1)
+            seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
             terms = self.discriminator_terms(batch, seen, fake)
             loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
             if self.penalty is not None:
-                alpha = 0.5 + 0.5 * self.noise([], size, 1, "uniform")
+                alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
                 loss += self.penalty_weight * self.penalty(
                     lambda x: self.logits(x, real.one_hot, training=True, **noise), real.images, made.images, alpha
                 )
@@ -262,7 +264,7 @@ class AdversarialModel(Sampler, TrainableModel):
 
         return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
 
-    def update_generator(self, batch, turn):
+    def update_generator(self, batch, turn=0):
         """One update of the generator on fresh latents; the gradient passes through the discriminator, which stays.
 
         Args:

@@ -166,11 +166,11 @@ class ImprovedGAN(Classifier, AdversarialModel):
         outputs = self.passed(Pass(batch["labelled"]), 0, part=3).outputs
         return {"supervised_loss": losses.supervised_loss(outputs["class_logits"], batch["label"])}
 
-    def update_discriminator(self, batch, real):
+    def update_discriminator(self, batch, stream=0):
         self._remember("discriminator")
-        return super().update_discriminator(batch, real)
+        return super().update_discriminator(batch, stream)
 
-    def update_generator(self, batch, turn):
+    def update_generator(self, batch, turn=0):
         self._remember("generator")
         if self.feature_matching:
             # The features of real images do not depend on the generator.
