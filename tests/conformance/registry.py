@@ -144,16 +144,14 @@ CASES = {
         falling="discriminator_loss",
     ),
     "improved-gan-semi-supervised": Case(
-        GlimpseClassifier,
-    ImprovedGAN,
+        ImprovedGAN,
         {**_SMALL, "widths": (8, 8), "generator_widths": (8,), "num_labels": 3, "feature_matching": "squared",
          "historical_weight": 0.1},
         falling="discriminator_loss",
     ),
     # Without minibatch discrimination, which by design depends on how a batch is divided.
     "improved-gan-virtual-batch-norm": Case(
-        GlimpseClassifier,
-    ImprovedGAN,
+        ImprovedGAN,
         {**_SMALL, "widths": (8,), "generator_widths": (8,), "dropout": (0.1, 0.5), "real_target": 0.9, "reference_size": 3,
          "generator_steps": 2, "num_labels": 3},
         falling="supervised_loss",

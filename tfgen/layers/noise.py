@@ -11,7 +11,8 @@ keys, as in sampling and evaluation, the layers are the identity:
     x = self.noises[0](x, keys)         # keys: uint64 [B] or None
 
 In the adversarial family a `Discriminator` with `noisy` = True is called with `keys` in training. The training loop draws
-them from (seed, step, row), other keys for each pass: `AdversarialModel.discriminator_noise` returns them for `discriminate`.
+them from (seed, step, row), other keys for each pass: `AdversarialModel.discriminator_noise` returns them for
+`discriminate`.
 """
 
 import math
