@@ -1,4 +1,4 @@
-"""`tfgen evaluate`: from what a user types to numbers with their protocol."""
+"""The command `tfgen evaluate`: parses its options, evaluates images and prints the numbers with their protocol."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args) -> int:
-    """Runs the command; ValueError for anything wrong."""
+    """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
     from tfgen.files import write_whole
     from tfgen.metrics._files import default_cache
@@ -154,7 +154,7 @@ def run(args) -> int:
 
 
 def table(result, anchor=None, difference=None) -> str:
-    """The numbers of a result in columns, and under them the protocol of each column."""
+    """A table of the numbers of a result, followed by the protocol of each column."""
     columns = {"value": result.values}
     if anchor is not None:
         columns["real images"] = anchor.values
@@ -174,7 +174,7 @@ def table(result, anchor=None, difference=None) -> str:
 
 
 def say(line: str) -> None:
-    """Progress goes to stderr: stdout is the table."""
+    """Prints a line of progress to stderr; stdout holds only the table."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -225,7 +225,7 @@ def _earlier(path):
 
 
 class _Folder:
-    """Generated images in files; judged as they are."""
+    """Generated images in files."""
 
     weights, batch_norm = "files", "none"
 
@@ -242,7 +242,7 @@ def _options(args, *names):
 
 
 def _judged(args):
-    """(generator, the data set that it was made for, or None)."""
+    """(generator, the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
@@ -283,7 +283,7 @@ def _from_checkpoint(args, settings):
 
 
 def _real(args, own_data, names):
-    """(train, test or None, how they were resized or None)."""
+    """(train, test or None, the resize rule or None)."""
     from tfgen import data
 
     spec = f"folder:{args.real}" if args.real else args.data or own_data
@@ -327,7 +327,7 @@ def _extractor(args, train, test, folder):
             f"{train.name} has no labels, so that no classifier can be trained on it: give --classifier DIR (a trained "
             "one), --features inception with --weights, or metrics of pixels alone (--metrics ms_ssim)"
         )
-    if test is None:  # no held-out split: a tenth of the images is kept from the classifier, for its accuracy
+    if test is None:  # no held-out split: a tenth of the images is held out to measure the classifier's accuracy
         import numpy as np
 
         order = np.random.default_rng(args.seed).permutation(train.num_examples)
