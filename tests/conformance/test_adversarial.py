@@ -1,4 +1,4 @@
-"""What every adversarial model of the registry promises about which update reaches which weights."""
+"""Which update of an adversarial model reaches which weights."""
 
 import numpy as np
 import pytest

@@ -209,7 +209,8 @@ class TrainableModel(keras.Model):
             run_eagerly: run every step in Python, to look for errors.
 
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
+                that accumulates gradients, on several replicas.
         """
         if kwargs:
             raise ValueError(
@@ -223,7 +224,14 @@ class TrainableModel(keras.Model):
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            self.player_optimizers[name].build(player.variables)
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
+                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                )
+            optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
 
     def _optimizers(self, given, players):
@@ -315,7 +323,10 @@ class TrainableModel(keras.Model):
         return None
 
     def begin_phase(self, phase):
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
+
+        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        """
 
     def reset_optimizers(self, *names):
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
@@ -331,14 +342,18 @@ class TrainableModel(keras.Model):
 
     def train_step(self, data):
         batch = self.as_batch(data)
+        # What does not read the batch, such as the counter of an optimiser, would not wait for its checks.
+        with tf.control_dependencies([batch[field.name] for field in self.batch_fields()]):
+            return self._train_on(batch)
+
+    def _train_on(self, batch):
         losses = {name: tf.cast(loss, tf.float32) for name, loss in self.update(batch).items() if name in self.loss_names}
         for name, loss in losses.items():
             self.trackers[name].update_state(loss)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
-        with tf.control_dependencies([finite]):  # a batch that was refused is no step
-            self.step.assign_add(1)
+        self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def test_step(self, data):

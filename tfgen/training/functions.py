@@ -26,8 +26,10 @@ def make_step_function(model, step, plan=None):
             # Keras' own reduction fails for scalars where there are several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
-        one = wrap(one, reduce_retracing=True, jit_compile=model.jit_compile, autograph=False)
-        if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
+        outside = model.run_eagerly or strategy.num_replicas_in_sync > 1  # TensorFlow fails in a loop over several replicas
+        # Inside a graph the data set says which sizes are free. To free more would hide a wrong shape from the checks.
+        one = wrap(one, reduce_retracing=outside, jit_compile=model.jit_compile, autograph=False)
+        if outside:
             return lambda iterator, num: _repeat(one, iterator, num)
 
         def many(iterator, num):
@@ -36,12 +38,13 @@ def make_step_function(model, step, plan=None):
             def body(i, more, logs):
                 batch = iterator.get_next_as_optional()
                 more = batch.has_value()
-                return i + 1, more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
+                return i + tf.cast(more, tf.int32), more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
 
             start = (tf.constant(1), tf.constant(True), logs)
-            return tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)[2]
+            done, _, logs = tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)
+            return done, logs
 
-        once = wrap(lambda iterator: one(iterator.get_next()), autograph=False)
+        once = wrap(lambda iterator: (1, one(iterator.get_next())), autograph=False)
         many = wrap(many, autograph=False)
         return lambda iterator, num: once(iterator) if num == 1 else many(iterator, tf.constant(num))
 
@@ -53,10 +56,12 @@ def make_step_function(model, step, plan=None):
             if kind not in graphs:
                 graphs[kind] = graph(kind)
             try:
-                logs = graphs[kind](iterator, num)
+                done, logs = graphs[kind](iterator, num)
             except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
                 if logs is None:
                     raise
+                break
+            if int(done) < num:
                 break
         return logs
 
@@ -65,15 +70,15 @@ def make_step_function(model, step, plan=None):
 
 def _repeat(one, iterator, num):
     logs = None
-    for _ in range(num):
+    for done in range(num):
         try:
             batch = next(iterator)
         except (tf.errors.OutOfRangeError, StopIteration):
             if logs is None:
                 raise
-            break
+            return done, logs
         logs = one(batch)
-    return logs
+    return num, logs
 
 
 def _runs(plan, num):
