@@ -30,8 +30,8 @@ def make_step_function(model, step, plan=None):
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             return lambda iterator, num: _repeat(one, iterator, num)
 
-        def many(iterator, num):
-            logs = one(iterator.get_next())
+        def many(batch, iterator, num):
+            logs = one(batch)
 
             def body(i, more, logs):
                 batch = iterator.get_next_as_optional()
@@ -41,9 +41,10 @@ def make_step_function(model, step, plan=None):
             start = (tf.constant(1), tf.constant(True), logs)
             return tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)[2]
 
-        once = wrap(lambda iterator: one(iterator.get_next()), autograph=False)
-        many = wrap(many, autograph=False)
-        return lambda iterator, num: once(iterator) if num == 1 else many(iterator, tf.constant(num))
+        many = wrap(many, reduce_retracing=True, autograph=False)
+        # The first batch is taken outside: where none is left, a graph that asks for it still runs what does not need it,
+        # such as the counters of optimisers.
+        return lambda iterator, num: one(next(iterator)) if num == 1 else many(next(iterator), iterator, tf.constant(num))
 
     def function(iterator):
         logs = None
