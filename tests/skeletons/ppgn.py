@@ -1,4 +1,4 @@
-"""PPGN's shape (Nguyen et al. 2017): a prior of codes is trained; images come of ascent over a fixed generator and classifier."""
+"""PPGN's shape (Nguyen et al. 2017): a prior of codes is trained; a generator and a classifier are fixed."""
 
 import keras
 import tensorflow as tf
