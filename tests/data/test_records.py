@@ -169,7 +169,7 @@ def test_image_shape_is_checked_for_encoded_images(tmp_path):
 
 def test_a_killed_writer_leaves_no_file_under_the_final_name(tmp_path, monkeypatch):
     source = make()
-    monkeypatch.setattr(source, "_example", lambda i: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(source, "example", lambda i: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         source.write_tfrecords(tmp_path / "x.tfrecord")
     assert os.listdir(tmp_path) == []
