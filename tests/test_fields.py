@@ -32,11 +32,11 @@ def test_names_are_one_for_each_component():
 def test_a_source_is_checked_for_the_fields_of_a_model():
     source = tfgen.data.from_arrays(np.zeros((2, 4, 4, 1), np.uint8), [0, 2], fields={"embedding": np.zeros((2, 5))})
     needed = fields.image((4, 4, 1)), fields.label(3), fields.vector("embedding", 5)
-    fields.check_fields(needed, source, "The model")
+    fields.check_fields(needed, source.fields, "The model", source.name)
     for wrong, message in (
         (fields.vector("embedding", 6), r"The model needs .*'embedding' as float32 \[batch, 6\]; arrays .*\[batch, 5\]"),
         (fields.label(2), r"'label' as int32 \[batch\] up to 1; arrays has it as int32 \[batch\] up to 2"),
         (fields.image((4, 4, 3), "target"), r"needs the field 'target', .*has the fields \['embedding', 'image', 'label'"),
     ):
         with pytest.raises(ValueError, match=message):
-            fields.check_fields([wrong], source, "The model")
+            fields.check_fields([wrong], source.fields, "The model", source.name)

@@ -153,25 +153,26 @@ def attributes(count, name="attributes", names=None):
     return Field(name, (count,), low=0.0, high=1.0, names=names)
 
 
-def check_fields(needed, source, owner):
-    """ValueError where `source` (a `tfgen.data.Source`) lacks a field of `needed`, or has another in its place.
+def check_fields(needed, given, owner, source):
+    """ValueError where `given` lacks a field of `needed`, or has another in its place.
 
     Args:
         needed: the fields that `owner` must have in its batches.
-        owner: who needs them, for the message.
+        given: {name: Field}, such as `Source.fields`.
+        owner, source: who needs them and who has them, for the message.
     """
     for field in needed:
-        given = source.fields.get(field.name)
-        if given is None:
+        found = given.get(field.name)
+        if found is None:
             raise ValueError(
-                f"{owner} needs the field {field.name!r}, {field.dtype} {field._wanted()}; {source.name} has the fields "
-                f"{sorted(source.fields)}."
+                f"{owner} needs the field {field.name!r}, {field.dtype} {field._wanted()}; {source} has the fields "
+                f"{sorted(given)}."
             )
-        if not field.takes(given):
+        if not field.takes(found):
+            up_to = ["" if f.high is None else f" up to {f.high:g}" for f in (field, found)]
             raise ValueError(
-                f"{owner} needs the field {field.name!r} as {field.dtype} {field._wanted()}"
-                f"{'' if field.high is None else f' up to {field.high:g}'}; {source.name} has it as {given.dtype} "
-                f"{given._wanted()}{'' if given.high is None else f' up to {given.high:g}'}."
+                f"{owner} needs the field {field.name!r} as {field.dtype} {field._wanted()}{up_to[0]}; {source} has it as "
+                f"{found.dtype} {found._wanted()}{up_to[1]}."
             )
 
 

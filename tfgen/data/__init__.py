@@ -7,7 +7,7 @@ from tfgen.data.cluttered import cluttered_canvas, two_digits
 from tfgen.data.crops import crops
 from tfgen.data.factors import FactorSource
 from tfgen.data.folder import from_folder, from_folders
-from tfgen.data.records import from_tfrecords
+from tfgen.data.records import described, from_tfrecords
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_batch_size",
     "cluttered_canvas",
     "crops",
+    "described",
     "from_arrays",
     "from_folder",
     "from_folders",

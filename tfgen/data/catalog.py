@@ -25,7 +25,7 @@ def default_data_dir():
     return os.environ.get("TFGEN_DATA_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "tfgen", "tfds")
 
 
-def load(spec, split="train", **options):
+def load(spec, split="train", *, in_memory=None, **options):
     """Loads a Source by name.
 
     Args:
@@ -38,6 +38,7 @@ def load(spec, split="train", **options):
         "{split}" stands for the split; or the path of an existing folder. A name known to tensorflow-datasets
         wins over a folder called so: write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
+      in_memory: False leaves images that lie in files where they are, see `from_folder`.
       **options: those of from_tfds, from_folder, from_folders, crops or from_tfrecords. None stands for an option's default.
 
     Raises:
@@ -46,10 +47,11 @@ def load(spec, split="train", **options):
     spec = os.fspath(spec)
     options = {k: v for k, v in options.items() if v is not None}
     kind, _, rest = spec.partition(":")
+    of_files = {} if in_memory is None else {"in_memory": in_memory}
     if kind == "folder":
-        return from_folder(rest, split=split, **_checked(options, from_folder, spec))
+        return from_folder(rest, split=split, **_checked(options, from_folder, spec), **of_files)
     if kind == "folders":
-        return from_folders(**image_folders(rest), split=split, **_checked(options, from_folders, spec))
+        return from_folders(**image_folders(rest), split=split, **_checked(options, from_folders, spec), **of_files)
     if kind == "crops":
         return crops(rest, split=split, **_checked(options, crops, spec))
     if kind == "tfrecord":
@@ -59,7 +61,7 @@ def load(spec, split="train", **options):
                 f"split={split!r}. Put {{split}} where the file names tell the splits apart"
             )
         options = _checked(options, from_tfrecords, spec)
-        return from_tfrecords(rest.replace("{split}", split), split=split, **options)
+        return from_tfrecords(rest.replace("{split}", split), split=split, **options, **of_files)
     if spec == "digits" and "data_dir" not in options:
         _checked(options, _digits, spec)
         return _digits(split)
@@ -73,12 +75,12 @@ def load(spec, split="train", **options):
         _checked(options, rendered_shapes, spec)
         return rendered_shapes(split)
     if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
-        return from_folder(spec, split=split, **_checked(options, from_folder, spec))
+        return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     name = "sklearn_digits" if spec == "digits" else spec
     if _known(name):
-        return from_tfds(name, split, **_checked(options, from_tfds, spec))
+        return from_tfds(name, split, **_checked(options, from_tfds, spec), **of_files)
     if os.path.isdir(spec):
-        return from_folder(spec, split=split, **_checked(options, from_folder, spec))
+        return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     raise ValueError(
         f"unknown data set {spec!r}{_close(spec, ['digits', *_names()])} Expected 'digits', the name of a "
         "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'folders:/path', 'tfrecord:/glob' "
@@ -298,7 +300,7 @@ def _close(wrong, names):
 def _checked(options, function, spec):
     """The options, if `function` takes all of them by keyword."""
     parameters = inspect.signature(function).parameters.values()
-    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name != "split"]
+    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in ("split", "image", "in_memory")]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")

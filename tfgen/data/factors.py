@@ -84,6 +84,9 @@ class FactorSource(Source):
     def fields(self):
         return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
 
+    def description(self):
+        return {**super().description(), "groups": list(self.groups)}
+
     @functools.cached_property
     def fingerprint(self):
         """sha256 (hex) over the images and their factors."""

@@ -106,6 +106,36 @@ def from_tfrecords(
     )
 
 
+def described(files, description, split="train"):
+    """The Source of records that hold the examples of another one, with what `Source.description` says of it.
+
+    Args:
+      files: list of paths.
+      description: the dict that `Source.description` gave; it may have been JSON meanwhile. With `read`, a dict of size,
+        channels and resize, images are read with these options.
+      split: name of the split.
+    """
+    read = description.get("read") or {}
+    source = from_tfrecords(
+        files,
+        fields=[declared.Field(**config) for config in description["fields"]],
+        image_shape=None if read else description["image_shape"],
+        split=split,
+        levels=description["levels"],
+        num_classes=description["num_classes"],
+        class_names=description["class_names"],
+        **read,
+    )
+    if source.image_shape != tuple(description["image_shape"]):
+        raise ValueError(f"{source!r}: expected images {description['image_shape']}")
+    source.name = description["name"]  # for protocols: the data set, not the folder of this run
+    if description.get("groups") is not None:
+        from tfgen.data.factors import FactorSource
+
+        source = FactorSource.of(source, description["groups"])
+    return source
+
+
 def check_shard(shard):
     """(index, count) of such a pair; ValueError where it is none."""
     try:
@@ -205,7 +235,7 @@ class Records:
         label = None
         if self._image_key not in features:
             raise ImageError(f"has no feature {self._image_key!r}; found {sorted(features)}")
-        if self._label_key in features:
+        if self._label_key is not None and self._label_key in features:
             values = features[self._label_key].int64_list.value
             if len(values) != 1:
                 raise ImageError(f"expected one int64 as {self._label_key!r}, found {len(values)}")

@@ -254,6 +254,17 @@ class Source:
             "class_names": self.class_names,
         }
 
+    def description(self):
+        """What its records do not hold, as a JSON-able dict, for `tfgen.data.described`."""
+        return {
+            "name": self.name,
+            "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "levels": self.levels,
+            "fields": [field.config() for field in self.stored_fields.values()],
+        }
+
     def write_tfrecords(self, path, shards=1):
         """Writes TFRecords, in stored order: of each example what `example` gives.
 
@@ -466,25 +477,26 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     """
     skipped, n, names = list(skipped), len(reader), reader.pixels
     shapes = first = None
-    for first in range(n):
-        try:
-            shapes = {name: reader.decode(first, name).shape for name in names}
-            break
-        except ImageError as e:
-            if on_error == "raise":
-                raise ValueError(f"{reader.where(first, 'image')}: {e}") from e
-    if shapes is None:
-        skipped += [(reader.where(i, "image"), "unreadable") for i in range(n)]
-        raise ValueError(f"{attributes['name']} holds no usable image" + _list_skipped(skipped))
 
     def decode(i, name):
         try:
             pixels = reader.decode(i, name)
-            if pixels.shape != shapes[name]:
+            if shapes is not None and pixels.shape != shapes[name]:
                 raise ImageError(_mismatch(pixels.shape, shapes[name], reader.where(first, name)))
             return pixels
         except ImageError as e:
             raise ValueError(f"{reader.where(i, name)}: {e}") from e
+
+    for first in range(n):
+        try:
+            shapes = {name: decode(first, name).shape for name in names}
+            break
+        except ValueError:
+            if on_error == "raise":
+                raise
+    if shapes is None:
+        skipped += [(reader.where(i, "image"), "unreadable") for i in range(n)]
+        raise ValueError(f"{attributes['name']} holds no usable image" + _list_skipped(skipped))
 
     def encoded(i, name):
         shape = shapes[name] if len(shapes[name]) > 2 else (*shapes[name], 1)  # a mask
