@@ -147,7 +147,7 @@ def outside(folder, *command, **environment):
 
 def test_import_linter_lets_no_arrow_point_up(tmp_path):
     tree = copy_of_the_packages(tmp_path)
-    lint = [pathlib.Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    lint = [pathlib.Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
     run = outside(tree, *lint)
     assert run.returncode == 0 and "2 kept, 0 broken" in run.stdout, run.stdout + run.stderr
     for path, line in FORBIDDEN.items():
