@@ -30,11 +30,12 @@ demo: setup ## the whole pipeline for a VAE and a DCGAN on 8x8 digits: data to p
 test: lint ## lint, then the whole test suite, in two processes
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
-lint: setup ## ruff
+lint: setup ## ruff, and import-linter: which package may import which
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 test-serving-real: setup ## the wire cases against tensorflow_model_server, where that binary is on PATH
-	$(PYTHON) -m serving.conformance --server tensorflow_model_server $(ARGS)
+	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server $(ARGS)
 
 test-core-latest: setup-core-latest ## the library's tests on Python 3.12 with the newest TensorFlow and Keras, without TFX
 	$(CORE_VENV)/bin/python -m pytest $(TFX_TESTS) $(ARGS)

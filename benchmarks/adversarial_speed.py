@@ -23,7 +23,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.fit_overhead import STEPS, measure, prepare
 from benchmarks.turns import Turns
-from trainers.train import STEPS_PER_CALL
+from tfgen_trainers.train import STEPS_PER_CALL
 
 PRESET = "dcgan/mnist"
 GATES = {"fit_over_bare": ("<=", 1.05), "torch_over_fit": (">=", 1.4), "penalty": ("<=", 2.2), "spectral": ("<=", 1.15)}

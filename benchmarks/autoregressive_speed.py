@@ -27,7 +27,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.turns import Turns
 from tfgen.sampling.cached import Whole
-from trainers.train import STEPS_PER_CALL
+from tfgen_trainers.train import STEPS_PER_CALL
 
 IMAGES, BATCH = 16, 32
 PRESETS = {

@@ -19,7 +19,7 @@ import numpy as np
 import tfgen
 from benchmarks.fit_overhead import STEPS, measure, prepare
 from benchmarks.turns import Turns
-from trainers.train import STEPS_PER_CALL
+from tfgen_trainers.train import STEPS_PER_CALL
 
 GLIMPSES = (5, 10, 20)
 PRESET = "draw/mnist-attention"

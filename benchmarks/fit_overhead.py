@@ -22,7 +22,7 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import module_command, record
-from trainers.train import STEPS_PER_CALL, make_strategy
+from tfgen_trainers.train import STEPS_PER_CALL, make_strategy
 
 STEPS = {"vae/mnist": 600, "dcgan/mnist": 100}
 WAYS = ("bare", "fit", "fit_by_step", "fit_mirrored", "input")

@@ -58,8 +58,8 @@ def run(way, folder, args):
     """Runs in a fresh process: seconds, peak of resident memory, and the values."""
     import apache_beam as beam
 
-    from pipelines.components.generative_evaluator import evaluate
-    from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
+    from tfgen_pipelines.components.generative_evaluator import evaluate
+    from tfgen_pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
     options = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
     pipeline = functools.partial(beam.Pipeline, argv=options)

@@ -24,7 +24,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.record import module_command, record
-from pipelines import local
+from tfgen_pipelines import local
 
 SEEDS = list(range(14)) + [2**31, 5 * 2**32 + 3]
 MODELS = {"vae": "vae-digits", "dcgan": "dcgan-digits"}

@@ -25,8 +25,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 import tfgen
 from benchmarks.record import module_command, record
-from serving import conformance
 from tfgen.export import export_saved_model
+from tfgen_serving import conformance
 
 BATCH, CLIENTS = 16, 16
 SHAPE = (64, 64, 3)

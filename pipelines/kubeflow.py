@@ -1,6 +1,6 @@
 """Compiles the pipeline for Kubeflow Pipelines / Vertex AI to a JSON file; needs no cluster and no network.
 
-    python -m pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
+    python -m tfgen_pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
 
 The image must hold tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
 images set it to 1, and TensorFlow Probability then fails beside Keras 3). All code is named by dotted paths, so nothing
@@ -31,7 +31,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
 
     from tfx import v1 as tfx
 
-    from pipelines.pipeline import create_pipeline
+    from tfgen_pipelines.pipeline import create_pipeline
 
     output = pathlib.Path(output).absolute()
     pipeline = create_pipeline(
@@ -56,9 +56,9 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
 
 
 def main(argv=None):
-    """`python -m pipelines.kubeflow`; -> exit code."""
+    """`python -m tfgen_pipelines.kubeflow`; -> exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.kubeflow",
+        prog="python -m tfgen_pipelines.kubeflow",
         description="Compiles the pipeline for Kubeflow Pipelines / Vertex AI.",
         epilog="The image must set TF_USE_LEGACY_KERAS=0.",
     )
@@ -76,9 +76,9 @@ def main(argv=None):
         help="how a model is served and asked before it is pushed (default: %(default)s)")  # fmt: skip
     args = parser.parse_args(argv)
 
-    from pipelines import data as data_lib
-    from pipelines.local import DEMO_THRESHOLDS
-    from pipelines.pipeline import Branch
+    from tfgen_pipelines import data as data_lib
+    from tfgen_pipelines.local import DEMO_THRESHOLDS
+    from tfgen_pipelines.pipeline import Branch
 
     for preset in args.presets:
         tfgen.presets.get(preset)

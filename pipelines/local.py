@@ -74,8 +74,8 @@ def only_run_in(workspace):
 def check_request(presets, overrides, thresholds, steps=None):
     """Raises UsageError for an unknown or repeated preset, an unknown override, a number of steps or of examples per
     batch that is not positive, or a malformed threshold. `steps`: int, {preset: int} or None."""
-    from pipelines.components.generative_evaluator import verdict
-    from trainers.train import TrainConfig
+    from tfgen_pipelines.components.generative_evaluator import verdict
+    from tfgen_trainers.train import TrainConfig
 
     if not presets:
         raise UsageError("No preset was given.")
@@ -124,8 +124,8 @@ def run(
         mixed_precision: bool.
         cache: False runs everything anew.
         beam_args: Beam pipeline options.
-        train_split, eval_split, import_base: see `pipelines.data.Data`.
-        infra_validation: "local", "docker" or "none", see `pipelines.pipeline.create_pipeline`.
+        train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
+        infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
         out: text stream for the progress; default sys.stdout.
 
     Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
@@ -176,7 +176,7 @@ def run(
 
 
 def _resolve(data, options, train_split, eval_split, import_base):
-    from pipelines import data as data_lib
+    from tfgen_pipelines import data as data_lib
 
     try:
         return data_lib.resolve(data, options, train_split=train_split, eval_split=eval_split, import_base=import_base)
@@ -187,9 +187,10 @@ def _resolve(data, options, train_split, eval_split, import_base):
 def _check_fit(preset, data):
     """What the trainer would refuse is refused here, not after minutes of preparing data."""
     expected = tuple(preset.model_args["image_shape"])
-    if expected != tuple(data.image_shape):
+    given = tfgen.data.augmented_shape(data.image_shape, preset.augmentation)
+    if expected != given:
         raise UsageError(
-            f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {tuple(data.image_shape)}. "
+            f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {given}. "
             "Give the data set a size (and channels), or override image_shape."
         )
     if preset.batch_size > data.num_examples[0]:
@@ -222,8 +223,8 @@ def main_of(**kwargs):
 def _run_pipeline(workspace, data, branches, options, console, log_path):
     from tfx import v1 as tfx
 
-    from pipelines import local_runner, report, runs
-    from pipelines.pipeline import Branch, create_pipeline
+    from tfgen_pipelines import local_runner, report, runs
+    from tfgen_pipelines.pipeline import Branch, create_pipeline
 
     branches = [Branch(**branch) for branch in branches]
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite"))
@@ -395,7 +396,7 @@ def _print_outcome(outcome, console):
 
 def build_parser():
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.local",
+        prog="python -m tfgen_pipelines.local",
         description="Data set -> trained, measured and pushed generators, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
@@ -464,7 +465,7 @@ def parse_overrides(texts):
 
 
 def main(argv=None):
-    """`python -m pipelines.local`; -> exit code."""
+    """`python -m tfgen_pipelines.local`; -> exit code."""
     args = build_parser().parse_args(argv)
     try:
         overrides = parse_overrides(args.override)

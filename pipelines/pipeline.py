@@ -7,25 +7,24 @@ ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValid
 """
 
 import dataclasses
-import hashlib
-import pathlib
 
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 
-from pipelines.components.classifier_trainer import ClassifierTrainer
-from pipelines.components.generative_evaluator.component import GenerativeEvaluator
-from pipelines.components.image_example_gen import ImageExampleGen
-from pipelines.components.infra_validator.component import MODES, infra_validator
-from pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
+from tfgen_pipelines.code_hash import code_hash
+from tfgen_pipelines.components.classifier_trainer import ClassifierTrainer
+from tfgen_pipelines.components.generative_evaluator.component import GenerativeEvaluator
+from tfgen_pipelines.components.image_example_gen import ImageExampleGen
+from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
+from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
     """One preset in the pipeline: what to train and when it is good enough.
 
-    steps None: the preset's number. overrides: of the preset, as `trainers.run_fn` takes them. thresholds: see
-    `pipelines.components.generative_evaluator.verdict`.
+    steps None: the preset's number. overrides: of the preset, as `tfgen_trainers.run_fn` takes them. thresholds: see
+    `tfgen_pipelines.components.generative_evaluator.verdict`.
     """
 
     preset: str
@@ -38,17 +37,6 @@ class Branch:
     @property
     def slug(self):
         return self.preset.replace("/", "-")
-
-
-def code_hash(*places):
-    """Hash of the Python files at `places` (files or folders): a part of the cache keys, so that a component runs again when
-    the code that made its result has changed."""
-    root = pathlib.Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for place in places:
-        for path in sorted((root / place).rglob("*.py")) or [root / place]:
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def create_pipeline(
@@ -72,7 +60,7 @@ def create_pipeline(
     Args:
         pipeline_name: str.
         pipeline_root: folder (or bucket) of the artifacts.
-        data: `pipelines.data.Data`.
+        data: `tfgen_pipelines.data.Data`.
         branches: sequence of `Branch`, one per preset.
         workdir: folder of the trainers' run folders; stable over runs, so that a killed training is resumed.
         push_base_directory: the model of preset `vae/digits` is pushed to `<push_base_directory>/vae-digits/<version>`.
@@ -114,8 +102,8 @@ def create_pipeline(
     transform = tfx.components.Transform(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
-        preprocessing_fn="pipelines.preprocessing.preprocessing_fn",
-        custom_config={"image_shape": list(data.image_shape)},
+        preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
+        custom_config={"fields": [field.config() for field in data.fields]},
         disable_statistics=True,  # per pixel they say nothing, and cost more than the decoding
         disable_analyzer_cache=True,
     )
@@ -125,7 +113,7 @@ def create_pipeline(
     classifier = None
     if data.num_classes:
         classifier = ClassifierTrainer(
-            examples, data.description(), seed=evaluation_seed, code=code_hash("tfgen/metrics", "tfgen/data")
+            examples, data.description(), seed=evaluation_seed, code=code_hash("tfgen.metrics", "tfgen.data")
         )
         components.append(classifier)
 
@@ -150,7 +138,7 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
     slug = branch.slug
     examples = transform.outputs["transformed_examples"]
     trainer = tfx.components.Trainer(
-        run_fn="trainers.run_fn.run_fn",
+        run_fn="tfgen_trainers.run_fn.run_fn",
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
@@ -163,7 +151,8 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
             "seed": branch.seed,
             "steps": branch.steps,
             "mixed_precision": branch.mixed_precision,
-            "code": code_hash("tfgen", "trainers"),
+            "data": data.description(),
+            "code": code_hash("tfgen", "tfgen_trainers"),
         },
     ).with_id(f"Trainer.{slug}")
 
@@ -186,9 +175,9 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         num_samples=num_samples,
         seed=seed,
         thresholds=branch.thresholds,
-        code=code_hash("tfgen", "pipelines/components/generative_evaluator", "pipelines/combine.py"),
+        code=code_hash("tfgen", "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine"),
     ).with_id(f"GenerativeEvaluator.{slug}")
-    validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("serving"))
+    validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("tfgen_serving"))
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
     pusher = tfx.components.Pusher(

@@ -58,7 +58,7 @@ code{overflow-wrap:anywhere}
 
 
 def write(path, record, data):
-    """Writes the page to `path`; `record` is that of `pipelines.runs.read`, `data` a `pipelines.data.Data`."""
+    """Writes the page to `path`; `record` is that of `tfgen_pipelines.runs.read`, `data` a `tfgen_pipelines.data.Data`."""
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as f:
         f.write(render(record, data))

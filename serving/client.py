@@ -1,6 +1,6 @@
 """A client for generators behind TensorFlow Serving or `tfgen serve`, over gRPC or REST.
 
-    from tfgen.client import Client
+    from tfgen_serving.client import Client
 
     with Client("localhost:8500", "vae-digits") as client:      # gRPC
         images = client.sample([1, 2, 3])                       # float32 [3, 8, 8, 1] in [0, 1]
@@ -20,7 +20,7 @@ import urllib.parse
 import grpc
 import numpy as np
 
-from serving.errors import ServingError
+from tfgen_serving.errors import ServingError
 
 _Code = grpc.StatusCode
 _CODES = {
@@ -347,7 +347,7 @@ class _Grpc:
     def predict(self, signature, outputs, inputs, choice, seconds):
         import tensorflow as tf
 
-        from serving.server import tensors  # tf.make_ndarray takes 10 times as long for the values of a reply
+        from tfgen_serving.server import tensors  # tf.make_ndarray takes 10 times as long for the values of a reply
 
         request = self._predict_pb2.PredictRequest(model_spec=self._spec(choice), output_filter=outputs)
         request.model_spec.signature_name = signature

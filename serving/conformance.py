@@ -1,6 +1,6 @@
 """Replays TensorFlow Serving's own cases over the wire, against `tfgen serve` or the real `tensorflow_model_server`.
 
-    python -m serving.conformance [--cases cases.json] [--golden json_golden.jsonl] [--server tensorflow_model_server]
+    python -m tfgen_serving.conformance [--cases cases.json] [--golden json_golden.jsonl] [--server tensorflow_model_server]
 
 A cases file lists requests with expected answers for small models (fixtures), which this module builds; without `--cases`,
 the cases are those that lie beside this file. `--server` is the command to test; without it, this package's server is
@@ -48,7 +48,7 @@ from tensorflow_serving.apis import (  # noqa: E402
 tf.get_logger().setLevel("ERROR")  # hints that the graphs made here are of TensorFlow 1's kind
 VERSION = 123
 PREDICT = tf.compat.v1.saved_model.signature_constants.PREDICT_METHOD_NAME
-OWN_SERVER = [sys.executable, "-m", "serving.server.main"]
+OWN_SERVER = [sys.executable, "-m", "tfgen_serving.server.main"]
 OWN_CASES = pathlib.Path(__file__).with_name("conformance_cases.json")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -741,7 +741,7 @@ def _report(what, outcome):
 
 def main(argv=None):
     """Runs what the flags name; -> exit status."""
-    parser = argparse.ArgumentParser(prog="python -m serving.conformance", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tfgen_serving.conformance", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--cases", help="JSON file of wire cases (default: the package's, unless --golden or --fuzz is given)"
     )

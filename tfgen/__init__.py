@@ -26,7 +26,7 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "client", "data", "distributions", "export", "features", "losses", "metrics", "models", "networks", "presets",
+    "data", "distributions", "export", "features", "fields", "losses", "metrics", "models", "networks", "presets",
     "sampling", "training",
 )  # fmt: skip
 

@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfgen.warmup import write_warmup
+
 METADATA = "assets.extra/tfgen.json"
 
 
@@ -23,7 +25,7 @@ def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=
     folder never sees half a version.
 
     Args:
-        model: a `GenerativeModel`.
+        model: a `TrainableModel`.
         base_dir: the model's folder; made if missing.
         version: positive int; None: one more than the largest there.
         use_ema: export the averaged weights where the model has them.
@@ -94,15 +96,13 @@ def _check_outputs(signature, outputs):
 
 def _write_warmup(path):
     try:
-        from serving.warmup import write_warmup
+        write_warmup(path)
     except ModuleNotFoundError as error:
-        if error.name.split(".")[0] not in ("serving", "tensorflow_serving"):
+        if error.name.split(".")[0] != "tensorflow_serving":
             raise
         logging.warning(
             "No warm-up requests were written: tensorflow-serving-api is not installed (tfgen[serving] brings it)."
         )
-        return
-    write_warmup(path)
 
 
 def _write_metadata(path, model, ema, extra):

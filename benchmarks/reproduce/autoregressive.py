@@ -22,7 +22,7 @@ import tfgen
 from benchmarks.record import report
 from tfgen.sampling import save_png
 from tfgen.training.callbacks import sample_for_show
-from trainers.train import INITIAL_IMAGES, STEPS_PER_CALL, TrainConfig
+from tfgen_trainers.train import INITIAL_IMAGES, STEPS_PER_CALL, TrainConfig
 
 VALIDATION_BATCH = 500
 

@@ -27,7 +27,7 @@ from benchmarks.reproduce.common import train_seconds_of
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 SEEDS = (0, 1, 2)
 _FCD, _SCORE, _CLASSES = "frechet_classifier_distance", "classifier_score", "num_classes"
@@ -77,7 +77,7 @@ def gradient_norms(objective, source, seed):
     def norms():
         latents = model.draw_latents(model.noise_keys(preset.batch_size, stream=2))
         with tf.GradientTape(persistent=True) as tape:
-            logits = model.discriminate(model.generate_raw(latents, training=True), training=True)
+            logits = model.logits(model.generate_raw(latents, training=True), training=True)
             losses = {name: OBJECTIVES[name].generator(logits) for name in LOSSES}
         return {name: tf.linalg.global_norm(tape.gradient(loss, variables)) for name, loss in losses.items()}
 

@@ -11,7 +11,7 @@ import numpy as np
 import tfgen
 from benchmarks.record import report
 from tfgen.metrics import Evaluator, train_classifier
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 
 def arguments(doc, name, *, data=None, seeds=(0,), picture=None):

@@ -23,8 +23,8 @@ from benchmarks.record import report
 from benchmarks.reproduce.common import train_seconds_of
 from tfgen.metrics.similarity import ms_ssim
 from tfgen.models.compression import Codec
-from tfgen.models.compression.command import codec_for_writing
-from trainers.train import TrainConfig, train
+from tfgen_commands.compress import codec_for_writing
+from tfgen_trainers.train import TrainConfig, train
 
 MODELS = ("factorized-prior", "scale-hyperprior")
 LAMBDAS = (0.002, 0.01, 0.05)

@@ -17,7 +17,7 @@ import tfgen
 from benchmarks.record import report
 from benchmarks.reproduce.common import arguments, train_seconds_of
 from tfgen.sampling import save_png
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 # data set: (preset, how z follows the azimuth, gates)
 RUNS = {

@@ -20,7 +20,7 @@ from benchmarks.reproduce.common import arguments, in_parts, train_seconds_of
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 SURER = 7_000.0  # instead of 2 * 28 * 28, which gave 8 nats; 4,400 gave 17
 # name: (preset, overrides)

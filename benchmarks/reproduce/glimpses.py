@@ -15,16 +15,13 @@ import tfgen
 from benchmarks.record import report
 from benchmarks.reproduce.common import arguments, in_parts
 from tfgen.data import cluttered_canvas
-from tfgen.models.autoencoders.glimpse_classifier import PAPER, GlimpseClassifier
+from tfgen.models import GlimpseClassifier
+from tfgen.models.autoencoders.glimpse_classifier_presets import PAPER
 from tfgen.sampling import save_animation
 
 PICTURE = "docs/images/glimpses.gif"
 EPOCHS, BATCH, RATE = 20, 100, 1e-3
 GATES = {"test_error": ("<=", 0.0811)}  # of the recurrent attention model with 8 glimpses, table 1
-
-
-def pairs(source, batch_size, **options):
-    return source.batches(batch_size, **options).map(lambda batch: (batch["image"], batch["label"]))
 
 
 def fit(source, *, steps=None, seed=0, verbose=2):
@@ -33,14 +30,11 @@ def fit(source, *, steps=None, seed=0, verbose=2):
     per_epoch = len(source) // BATCH
     steps = steps or EPOCHS * per_epoch
     model = GlimpseClassifier(**PAPER)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps), clipnorm=5.0),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"], jit_compile=False,
-    )  # fmt: skip
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps), clipnorm=5.0))
     history = []
     for epoch in range(-(-steps // per_epoch)):
         canvases = cluttered_canvas(source, seed=seed + epoch)
-        batches = pairs(canvases, BATCH, shuffle=True, drop_remainder=True, seed=seed + epoch)
+        batches = canvases.batches(BATCH, shuffle=True, drop_remainder=True, seed=seed + epoch)
         left = min(per_epoch, steps - epoch * per_epoch)
         found = model.fit(batches.take(left), initial_epoch=epoch, epochs=epoch + 1, verbose=verbose).history
         history.append({name: values[0] for name, values in found.items()})
@@ -49,7 +43,7 @@ def fit(source, *, steps=None, seed=0, verbose=2):
 
 def error(model, canvases):
     """Share of the canvases that get another digit's label."""
-    logits = in_parts(lambda images: model(images), canvases.images())
+    logits = in_parts(model.class_logits, canvases.images())
     return float(np.mean(logits.argmax(axis=1) != canvases.labels()))
 
 

@@ -18,7 +18,7 @@ from benchmarks.record import report
 from benchmarks.reproduce.common import arguments
 from tfgen.metrics import exemplar_accuracy, hungarian_accuracy, majority_accuracy
 from tfgen.sampling import save_png
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 # data set: gates
 GATES = {

@@ -38,7 +38,7 @@ def measure(model, train_source, test_source, seed):
     samples, protocol = adversarial(model, train_source, test_source, 0)
     with model.ema.swapped():
         latents = model.latents(tf.range(1000, dtype=tf.int64))
-        outputs = model.judge(2.0 * model.decode_images(latents) - 1.0)["code"]
+        outputs = model.discriminate(2.0 * model.decode_images(latents) - 1.0)["code"]
         information = {f"{kind}_information": float(bound) for kind, bound in model.information(outputs, latents).items()}
     loss = {"categorical_loss": float(np.log(classes)) - information["categorical_information"]}
     protocol |= {"n_information": len(latents), "category_to_class": "fitted on train"}

@@ -19,7 +19,7 @@ from benchmarks.reproduce.autoregressive import averaged, bits_per_dim
 from benchmarks.reproduce.common import arguments
 from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
-from trainers.train import STEPS_PER_CALL, TrainConfig
+from tfgen_trainers.train import STEPS_PER_CALL, TrainConfig
 
 LEVELS = 16
 # Sharpness is that of the pictures: noise would be sharper. The code says something: with another's the

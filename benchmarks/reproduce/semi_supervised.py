@@ -13,7 +13,7 @@ import numpy as np
 import tfgen
 from benchmarks.record import module_command, record
 from benchmarks.reproduce.common import arguments, main
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 RATIO = 0.75  # of the GAN's error to the supervised one's, to be reached by 2 of 3 seeds
 PRESETS = {"supervised": "improved-gan/digits-supervised", "gan": "improved-gan/digits"}

@@ -19,7 +19,7 @@ from benchmarks.record import report
 from benchmarks.reproduce.common import arguments, in_parts
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.sampling import attribute_vector, save_png
-from trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, train
 
 PRESET = "vae-gan/fashion-mnist"
 MODELS = {"vae_gan": {}, "vae": {"similarity_layer": None, "similarity_weight": 1.0}}  # overrides of the preset

@@ -6,7 +6,7 @@ import os
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
 
-from pipelines.components import examples as examples_lib
+from tfgen_pipelines.components import examples as examples_lib
 
 
 class ClassifierTrainerSpec(component_spec.ComponentSpec):
@@ -41,7 +41,7 @@ class ClassifierTrainer(base_component.BaseComponent):
 
     Args:
         examples: channel of transformed examples with labels, splits train and eval.
-        data: dict, `pipelines.data.Data.description()`.
+        data: dict, `tfgen_pipelines.data.Data.description()`.
         seed: int.
         code: hash of the code that the result depends on; a change of it makes the component run again.
     """

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 import tensorflow as tf
 
-from serving.errors import ServingError
-from serving.json_tensor.request import INT_RANGES, MAX_RANK, Request, input_dtypes, parse_exact, unescape_base64
+from tfgen_serving.errors import ServingError
+from tfgen_serving.json_tensor.request import INT_RANGES, MAX_RANK, Request, input_dtypes, parse_exact, unescape_base64
 
 # From this many bytes on the fast reading is tried; smaller bodies are read faster than that pays for.
 FAST_BODY_BYTES = 2048

@@ -13,7 +13,7 @@ import re
 
 import grpc
 
-from serving.errors import ServingError
+from tfgen_serving.errors import ServingError
 
 # TensorFlow knows no tensor of more than 254 dimensions. RapidJSON recurses without a limit, so there a deeper text ends the
 # process; here it is a parse error.

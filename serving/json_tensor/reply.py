@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import orjson
 
-from serving.json_tensor.parser import invalid
-from serving.json_tensor.text import decimal_texts, string_text
+from tfgen_serving.json_tensor.parser import invalid
+from tfgen_serving.json_tensor.text import decimal_texts, string_text
 
 # Replies with more numbers than this are written by orjson: shortest digits and no white space inside of a tensor, the same
 # values. Clients that compare text rather than values only ever see small replies.

@@ -8,9 +8,9 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from serving.errors import ServingError
-from serving.json_tensor.parser import Object, invalid, parse
-from serving.json_tensor.text import quote
+from tfgen_serving.errors import ServingError
+from tfgen_serving.json_tensor.parser import Object, invalid, parse
+from tfgen_serving.json_tensor.text import quote
 
 MAX_RANK = 32  # of NumPy arrays
 

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from serving.json_tensor.parser import Object
+from tfgen_serving.json_tensor.parser import Object
 
 # Error texts may quote the request. Upstream quotes all of it, with four blanks per level; here a quotation ends after this.
 MAX_QUOTED_BYTES = 65536

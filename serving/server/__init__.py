@@ -1,1 +1,1 @@
-"""A server that speaks TensorFlow Serving's protocols, for local use and tests; `serving.server.main.start` runs one."""
+"""A server that speaks TensorFlow Serving's protocols, for local use and tests: `tfgen_serving.server.main.start`."""

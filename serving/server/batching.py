@@ -13,8 +13,8 @@ import time
 import grpc
 import numpy as np
 
-from serving.errors import ServingError
-from serving.server.flags import ConfigError
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server.flags import ConfigError
 
 _INVALID, _PRECONDITION = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
 

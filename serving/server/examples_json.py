@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
-from serving.json_tensor import dialect, request, text
+from tfgen_serving.json_tensor import dialect, request, text
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 

@@ -18,11 +18,11 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.errors import ServingError
-from serving.server import inference
-from serving.server.flags import ConfigError
-from serving.server.model_manager import Stopped
-from serving.server.servable import as_serving_error
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server import inference
+from tfgen_serving.server.flags import ConfigError
+from tfgen_serving.server.model_manager import Stopped
+from tfgen_serving.server.servable import as_serving_error
 
 SERVICES = {
     "PredictionService": ("Predict", "Classify", "Regress", "MultiInference", "GetModelMetadata"),

@@ -15,9 +15,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.errors import ServingError
-from serving.server import tensors
-from serving.server.servable import DEFAULT_SIGNATURE
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server import tensors
+from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"

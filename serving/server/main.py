@@ -16,14 +16,14 @@ import time
 # Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from serving.errors import ServingError  # noqa: E402
-from serving.server import flags as flags_module  # noqa: E402
-from serving.server import grpc_server, inference  # noqa: E402
-from serving.server.batching import Batcher  # noqa: E402
-from serving.server.flags import ConfigError  # noqa: E402
-from serving.server.metrics import Metrics  # noqa: E402
-from serving.server.model_manager import ModelManager, Stopped  # noqa: E402
-from serving.server.servable import Servable  # noqa: E402
+from tfgen_serving.errors import ServingError  # noqa: E402
+from tfgen_serving.server import flags as flags_module  # noqa: E402
+from tfgen_serving.server import grpc_server, inference  # noqa: E402
+from tfgen_serving.server.batching import Batcher  # noqa: E402
+from tfgen_serving.server.flags import ConfigError  # noqa: E402
+from tfgen_serving.server.metrics import Metrics  # noqa: E402
+from tfgen_serving.server.model_manager import ModelManager, Stopped  # noqa: E402
+from tfgen_serving.server.servable import Servable  # noqa: E402
 
 _log = logging.getLogger("tfgen.serving")
 
@@ -137,7 +137,7 @@ def start(argv_or_flags, *, stop=None):
                                             max_request_bytes=flags.max_request_bytes)  # fmt: skip
         _log.info("Running gRPC ModelServer at %s:%d ...", flags.host, grpc_port)
         if flags.rest_api_port is not None:
-            from serving.server import rest_server
+            from tfgen_serving.server import rest_server
 
             app = rest_server.App(
                 rest_server.Handler(manager, metrics), page=metrics.page, page_path=page_path,

@@ -17,9 +17,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.errors import ServingError
-from serving.server.flags import PLATFORM
-from serving.server.servable import as_serving_error
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server.flags import PLATFORM
+from tfgen_serving.server.servable import as_serving_error
 
 State = get_model_status_pb2.ModelVersionStatus
 OK = (grpc.StatusCode.OK, "")

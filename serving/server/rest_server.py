@@ -31,11 +31,11 @@ from tensorflow_serving.apis import (
 )
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from serving import json_tensor
-from serving.errors import ServingError, http_status
-from serving.server import examples_json, grpc_server, inference
-from serving.server.flags import ConfigError
-from serving.server.servable import DEFAULT_SIGNATURE, as_serving_error
+from tfgen_serving import json_tensor
+from tfgen_serving.errors import ServingError, http_status
+from tfgen_serving.server import examples_json, grpc_server, inference
+from tfgen_serving.server.flags import ConfigError
+from tfgen_serving.server.servable import DEFAULT_SIGNATURE, as_serving_error
 
 MAX_CONNECTIONS = 1000
 KEEP_ALIVE_SECONDS = 75

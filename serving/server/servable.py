@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
-from serving.errors import ServingError
+from tfgen_serving.errors import ServingError
 
 DEFAULT_SIGNATURE = "serving_default"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

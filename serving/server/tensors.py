@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
-from serving.errors import ServingError
+from tfgen_serving.errors import ServingError
 
 # DataType -> (field, its number where its wire form is the array's little-endian bytes, else None)
 _FIELDS = {

@@ -21,6 +21,7 @@ from tfgen.models import (
     Autoencoder,
     FactorizedPrior,
     GatedPixelCNN,
+    GlimpseClassifier,
     ImprovedGAN,
     InfoGAN,
     MultiScalePixelRNN,
@@ -90,6 +91,9 @@ CASES = {
     "draw-attention": Case(
         DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2, "read_size": 3, "write_size": 3},
         binary=True,
+    ),
+    "glimpse-classifier": Case(
+        GlimpseClassifier, {"image_shape": (8, 8, 1), "num_classes": 3, "glimpses": 2, "hidden": 6, "read_size": 3}
     ),
     "autoencoder": Case(Autoencoder, {**_SMALL, "hidden": (4, 8)}),
     # Free bits at which the z-term ends within a few steps: replicas must agree on when.

@@ -58,13 +58,13 @@ def test_every_weight_has_an_optimizer_and_only_one(model):
 def test_fakes_of_the_discriminators_update_carry_no_gradient(model):
     """Nothing that the discriminator minimises depends on the generator's weights, other than through numbers."""
     seen = []
-    judge = model.judge
+    judge = model.discriminate
 
     def spy(raw_images, *args, **kwargs):
         seen.append(raw_images)
         return judge(raw_images, *args, **kwargs)
 
-    model.judge = spy
+    model.discriminate = spy
     with tf.GradientTape() as tape:
         tape.watch([v.value for v in model.generator.trainable_variables])
         update(model, discriminator=True)

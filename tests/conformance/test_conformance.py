@@ -307,7 +307,7 @@ def example(**features):
 
 BARE_READER = """
 import sys
-for name in ("tfgen", "trainers", "keras", "tf_keras", "tensorflow_probability"):
+for name in ("tfgen", "tfgen_trainers", "keras", "tf_keras", "tensorflow_probability"):
     sys.modules[name] = None  # any import of it fails
 import tensorflow as tf
 for path in sys.argv[1:]:

@@ -78,13 +78,6 @@ def test_step_by_step_is_the_whole(halvings, shape, weight_norm):
     assert np.all(np.std(expected, axis=(0, 1, 2)) > 1e-3)
 
 
-def test_sides_that_halvings_do_not_divide():
-    network = pyramid(2, 1)
-    network(tf.zeros([1, 8, 8, 1]), Whole())
-    with pytest.raises(ValueError, match="halves its input 2 times; received sides 8 and 6"):
-        scan(network, lambda parameters, pixel, *_: pixel, batch=1, shape=(8, 6, 1), passes=1, prepare=tf.identity)
-
-
 @pytest.mark.parametrize("layer", [WeightNormCausalConv2DTranspose, WeightNormRowConv2DTranspose])
 def test_weight_norm_is_over_all_inputs_of_an_output(layer):
     made = layer(3)

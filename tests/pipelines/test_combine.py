@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that
 
-from pipelines.combine import Combine
 from tfgen import metrics
+from tfgen_pipelines.combine import Combine
 
 REAL, FAKE = (np.random.default_rng(seed).normal(size=(90, 5)).astype(np.float32) for seed in (0, 1))
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from pipelines import data as data_lib
+from tfgen_pipelines import data as data_lib
 
 
 def write_images(folder, images):

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from pipelines import local
+from tfgen_pipelines import local
 
 PRESET, SLUG = "vae/digits", "vae-digits"
 GENEROUS = {PRESET: {"frechet_classifier_distance": {"upper": 1e9}, "negative_log_likelihood": {"max_worsening": 0.5}}}
@@ -192,7 +192,7 @@ def test_kill_in_mid_training_then_resume(tmp_path):
                  "--eval_split", "test/*", "--preset", PRESET, "--steps", "3000",
                  "--thresholds", "{}"]  # fmt: skip
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.local", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "tfgen_pipelines.local", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd=pathlib.Path(local.__file__).parents[1],
     )  # fmt: skip
     deadline = time.monotonic() + 300.0
@@ -210,7 +210,7 @@ def test_kill_in_mid_training_then_resume(tmp_path):
     assert marker.exists() and list(workspace.glob(f"runs/{SLUG}-*")) == [run]
     from tfx.orchestration import metadata
 
-    from pipelines import runs
+    from tfgen_pipelines import runs
 
     store = runs.Store(metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")))
     components = store.components(store.latest_run())

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.components.generative_evaluator import evaluate
-from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 from tfgen import data, metrics
+from tfgen_pipelines.components.generative_evaluator import evaluate
+from tfgen_pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
 SHAPE = (4, 4, 1)
 

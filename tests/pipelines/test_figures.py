@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.components.generative_evaluator import figures
+from tfgen_pipelines.components.generative_evaluator import figures
 
 
 def test_grid_places_images_row_by_row_and_enlarges_small_ones():

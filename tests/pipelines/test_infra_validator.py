@@ -14,9 +14,9 @@ from tfx.components.infra_validator.model_server_clients import tensorflow_servi
 from tfx.proto import infra_validator_pb2
 from tfx.types import standard_artifacts
 
-from pipelines.components.infra_validator import component, executor
 from tfgen.export import export_saved_model
 from tfgen.models import VAE
+from tfgen_pipelines.components.infra_validator import component, executor
 
 ROOT = pathlib.Path(executor.__file__).parents[3]
 
@@ -208,8 +208,8 @@ def test_the_server_ends_with_the_validator(good, tmp_path):
 
 @pytest.fixture
 def arguments():
-    from pipelines import data
-    from pipelines.pipeline import Branch
+    from tfgen_pipelines import data
+    from tfgen_pipelines.pipeline import Branch
 
     return {
         "pipeline_name": "p", "pipeline_root": "/r", "data": data.resolve("digits"), "workdir": "/w",
@@ -219,7 +219,7 @@ def arguments():
 
 @pytest.mark.parametrize("mode", component.MODES)
 def test_modes(mode, arguments):
-    from pipelines.pipeline import create_pipeline
+    from tfgen_pipelines.pipeline import create_pipeline
 
     nodes = {c.id: c for c in create_pipeline(**arguments, infra_validation=mode).components}
     for slug in ("vae-digits", "dcgan-digits"):
@@ -235,14 +235,14 @@ def test_modes(mode, arguments):
 
 
 def test_unknown_mode(arguments):
-    from pipelines.pipeline import create_pipeline
+    from tfgen_pipelines.pipeline import create_pipeline
 
     with pytest.raises(ValueError, match="local, docker, none; received 'podman'"):
         create_pipeline(**arguments, infra_validation="podman")
 
 
 def test_it_compiles_for_kubeflow(arguments, tmp_path):
-    from pipelines import kubeflow
+    from tfgen_pipelines import kubeflow
 
     for mode in ("local", "none"):
         compiled = kubeflow.compile_pipeline(tmp_path / f"{mode}.json", image="i", infra_validation=mode, **arguments)
@@ -250,14 +250,14 @@ def test_it_compiles_for_kubeflow(arguments, tmp_path):
         assert ("InfraValidator.vae-digits" in tasks) == (mode != "none")
         if mode != "none":
             assert "InfraValidator.vae-digits" in tasks["Pusher.vae-digits"]["dependentTasks"]
-            assert "pipelines.components.infra_validator.executor.Executor" in str(compiled)
+            assert "tfgen_pipelines.components.infra_validator.executor.Executor" in str(compiled)
     with pytest.raises(ValueError, match="received 'docker'"):
         kubeflow.compile_pipeline(tmp_path / "p.json", image="i", infra_validation="docker", **arguments)
 
 
 def test_a_model_that_cannot_be_served_is_not_blessed():
-    from pipelines import local
-    from pipelines.pipeline import Branch
+    from tfgen_pipelines import local
+    from tfgen_pipelines.pipeline import Branch
 
     def record(blessed):
         outputs = {"outputs": {"blessing": [{"properties": {"blessed": blessed}}]}}

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipelines import local
+from tfgen_pipelines import local
 
 
 @pytest.mark.parametrize(

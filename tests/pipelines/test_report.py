@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from pipelines import data as data_lib
-from pipelines import report
-from pipelines.components.generative_evaluator import figures
+from tfgen_pipelines import data as data_lib
+from tfgen_pipelines import report
+from tfgen_pipelines.components.generative_evaluator import figures
 
 EVIL = "<script>alert('x')</script>"
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipelines.components.generative_evaluator import verdict
+from tfgen_pipelines.components.generative_evaluator import verdict
 
 
 def passed(checks):

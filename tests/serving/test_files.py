@@ -10,15 +10,15 @@ import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-import serving
-from serving import warmup
-from serving.client import Client, ServingError
-from serving.server import flags as server_flags
-from serving.server import main as server_main
+import tfgen_serving
+from tfgen import warmup
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, VAE
+from tfgen_serving.client import Client, ServingError
+from tfgen_serving.server import flags as server_flags
+from tfgen_serving.server import main as server_main
 
-FILES = pathlib.Path(serving.__file__).parent / "files"
+FILES = pathlib.Path(tfgen_serving.__file__).parent / "files"
 ROOT = FILES.parents[1]
 
 
@@ -131,7 +131,7 @@ def test_the_page_names_what_is_there():
     page = (ROOT / "docs" / "serving.md").read_text()
     for name in (p.name for p in FILES.iterdir() if p.suffix in (".config", ".yaml")):
         assert name in page
-    for path in re.findall(r"\b(?:serving/files|serving|docs)/[\w./-]+\.(?:py|md|config|yaml)\b", page):
+    for path in re.findall(r"\b(?:serving/files|serving|tfgen|docs)/[\w./-]+\.(?:py|md|config|yaml)\b", page):
         assert (ROOT / path).exists(), path
     assert "was not run where this was developed" in " ".join(page.split())
 

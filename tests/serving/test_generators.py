@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.server import main
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, VAE
+from tfgen_serving.server import main
 
 SEEDS = [0, 7, 3 * 2**32 + 1]
 ARGS = {

@@ -22,9 +22,9 @@ import orjson
 import pytest
 import tensorflow as tf
 
-from serving import json_tensor
-from serving.errors import ServingError, http_status
-from serving.json_tensor import fast_request, parser, reply, request, text
+from tfgen_serving import json_tensor
+from tfgen_serving.errors import ServingError, http_status
+from tfgen_serving.json_tensor import fast_request, parser, reply, request, text
 
 GOLDEN = pathlib.Path(__file__).with_name("golden.jsonl")
 

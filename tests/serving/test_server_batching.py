@@ -12,11 +12,11 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving import conformance
-from serving.errors import ServingError
-from serving.server import batching, flags, inference, main
-from serving.server.flags import ConfigError
-from serving.server.servable import Servable
+from tfgen_serving import conformance
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server import batching, flags, inference, main
+from tfgen_serving.server.flags import ConfigError
+from tfgen_serving.server.servable import Servable
 
 
 def parameters(text=""):

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving import conformance
-from serving.server import main
+from tfgen_serving import conformance
+from tfgen_serving.server import main
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from tensorflow_serving.config import file_system_storage_path_source_pb2
 
-from serving import conformance
-from serving.errors import ServingError
-from serving.server import main, model_manager
-from serving.server.flags import ConfigError
-from serving.server.model_manager import Stopped
+from tfgen_serving import conformance
+from tfgen_serving.errors import ServingError
+from tfgen_serving.server import main, model_manager
+from tfgen_serving.server.flags import ConfigError
+from tfgen_serving.server.model_manager import Stopped
+from tfgen_serving.server.servable import Servable
 
 
 def write_version(base, number, **options):
@@ -43,6 +44,24 @@ def ask(server, suffix="", model="m"):
     return (reply["outputs"]["a"][0], reply["outputs"]["b"][0]) if status == 200 else (status, reply["error"])
 
 
+def channel(server):
+    return grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}", [("grpc.use_local_subchannel_pool", 1)])
+
+
+def ask_grpc(server, connection=None):
+    """(a, b) of model m for x = 0, by `connection` or one of its own."""
+    if connection is None:
+        with channel(server) as connection:
+            return ask_grpc(server, connection)
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "m"
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32([0.0])))
+    reply = prediction_service_pb2_grpc.PredictionServiceStub(connection).Predict(request, timeout=60)
+    a, b = reply.outputs["a"].float_val[0], reply.outputs["b"].float_val[0]
+    assert reply.model_spec.version.value == a
+    return a, b
+
+
 def states(server, model="m"):
     status, _, body = conformance.rest(server.rest_port, "GET", f"/v1/models/{model}")
     if status != 200:
@@ -63,20 +82,10 @@ def clients(server, count=16):
     done, answers = threading.Event(), []
 
     def work(index):
-        with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            request = predict_pb2.PredictRequest()
-            request.model_spec.name = "m"
-            request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32([0.0])))
+        with contextlib.nullcontext() if index % 2 else channel(server) as connection:
             while not done.is_set():
                 try:
-                    if index % 2:
-                        answers.append(ask(server))
-                    else:
-                        reply = stub.Predict(request, timeout=30)
-                        a, b = reply.outputs["a"].float_val[0], reply.outputs["b"].float_val[0]
-                        assert reply.model_spec.version.value == a
-                        answers.append((a, b))
+                    answers.append(ask_grpc(server, connection) if connection else ask(server))
                 except Exception as error:
                     answers.append(error)
 
@@ -105,6 +114,38 @@ def test_hot_swap_under_load_fails_and_tears_nothing(tmp_path):
         assert set(answers) == {(1.0, -1.0), (2.0, -2.0), (10.0, -10.0)}
         assert answers[-1] == (10.0, -10.0)
         assert states(server) == {1: "END", 2: "END", 10: "AVAILABLE"}
+
+
+def test_a_version_stays_loaded_until_its_last_request_is_answered(tmp_path, monkeypatch):
+    """Requests that are held inside the model, over both protocols, while its successor takes over."""
+    inside, go_on, run = threading.Semaphore(0), threading.Event(), Servable.run
+
+    def held(servable, *args, **kwargs):
+        if servable.version == 1:
+            inside.release()
+            assert go_on.wait(60)
+        return run(servable, *args, **kwargs)
+
+    monkeypatch.setattr(Servable, "run", held)
+    write_version(tmp_path / "m", 1)
+    with serve(tmp_path / "m") as server:
+        answers = []
+        asking = [threading.Thread(target=lambda ask=ask: answers.append(ask(server))) for ask in (ask, ask_grpc)]
+        try:
+            for thread in asking:
+                thread.start()
+                assert inside.acquire(timeout=20)
+            write_version(tmp_path / "m", 2)
+            until(lambda: states(server) == {1: "UNLOADING", 2: "AVAILABLE"})
+            assert ask(server) == (2.0, -2.0)
+            time.sleep(0.5)
+            assert states(server)[1] == "UNLOADING" and not answers
+        finally:
+            go_on.set()
+            for thread in asking:
+                thread.join()
+        assert answers == [(1.0, -1.0)] * 2
+        until(lambda: states(server) == {1: "END", 2: "AVAILABLE"})
 
 
 def test_a_version_counts_only_once_its_saved_model_is_there(tmp_path):

@@ -20,8 +20,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import conformance
-from serving.server import main
+from tfgen_serving import conformance
+from tfgen_serving.server import main
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,13 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.training import TrainingDiverged
-from trainers.train import TrainConfig, check_images_fit, load_run, run_name, train
+from tfgen_trainers.train import TrainConfig, check_fields_fit, check_images_fit, load_run, run_name, train
 
 TINY = {
     "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
-    "dcgan/digits": {"width": 4, "dense_width": 8, "latent_dim": 4, "batch_size": 32},
+    "dcgan/digits": {
+        "width": 4, "dense_width": 8, "latent_dim": 4, "batch_size": 32, "augmentation": {"shift": 1, "colour": 0.1}
+    },
 }
 
 
@@ -76,8 +78,8 @@ def test_dequantised_and_conditional_presets_train(source, tmp_path):
 
 
 def arguments(preset, workdir):
-    command = [sys.executable, "-m", "tfgen.cli", "train", "--preset", preset, "--workdir", str(workdir), "--steps", "300"]
-    command += ["--log_every", "20", "--checkpoint_every", "60", "--sample_every", "1000"]
+    command = [sys.executable, "-m", "tfgen_commands.main", "train", "--preset", preset, "--workdir", str(workdir)]
+    command += ["--steps", "300", "--log_every", "20", "--checkpoint_every", "60", "--sample_every", "1000"]
     for name, value in TINY[preset].items():
         command += ["--set", f"{name}={value}"]
     return command
@@ -136,37 +138,6 @@ def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
     assert checkpoints.latest == before
 
 
-FULL_DISK = """
-import resource, sys
-import tfgen
-from tfgen.models import VAE
-model = VAE(image_shape=(8, 8, 1), hidden=(64,))
-model.compile()
-checkpoints = tfgen.training.Checkpoints(model, sys.argv[1])
-checkpoints.save()
-model.step.assign(7)
-import signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # what a file may grow to: writes fail as on a full disk
-try:
-    checkpoints.save()
-except OSError as error:
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "step 7" in str(error) and "Last good checkpoint" in str(error) and "ckpt-0" in str(error), error
-else:
-    raise SystemExit("nothing failed")
-assert tfgen.training.Checkpoints(model, sys.argv[1]).restore() == 0 and int(model.step.value) == 0
-print("kept")
-"""
-
-
-def test_full_disk_while_checkpointing_keeps_the_last_one(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()},
-                          capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0 and "kept" in done.stdout, done.stderr[-2000:]
-
-
 def test_folder_that_cannot_be_written(source, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot be written"):
@@ -192,6 +163,8 @@ def test_another_run_in_the_folder_is_an_error(source, tmp_path):
         ({"overrides": {"latent_dims": 3}}, "no setting 'latent_dims'. Did you mean 'latent_dim'"),
         ({"overrides": {"image_shape": (28, 28, 1)}}, r"is for images \(28, 28, 1\)"),
         ({"overrides": {"batch_size": 5000}}, "exceeds the 1400 images"),
+        ({"overrides": {"augmentation": {"mirror": True}}}, "no setting 'mirror'; it has flip, shift, crop, colour"),
+        ({"overrides": {"augmentation": {"crop": 6}}}, r"has \(6, 6, 1\) after the crop"),
         ({"steps": 0}, "steps must be a positive integer"),
         ({"preset": "dcgan/digits", "overrides": {"num_classes": 7}}, "num_classes=7"),
     ],
@@ -202,6 +175,28 @@ def test_bad_requests(source, tmp_path, bad, message):
     with pytest.raises(ValueError, match=message):
         train(request, source, tmp_path / "run", report=None)
     assert not (tmp_path / "run").exists()
+
+
+def test_augmentation_changes_the_batches_and_is_part_of_the_run(source, tmp_path):
+    plain, moved = config(steps=2, log_every=2), config(steps=2, log_every=2, overrides={"augmentation": {"shift": 2}})
+    losses = [train(c, source, tmp_path / str(i), report=None).history[-1]["loss"] for i, c in enumerate((plain, moved))]
+    assert losses[0] != losses[1] and run_name(plain, source) != run_name(moved, source)
+    assert json.loads((tmp_path / "1/config.json").read_text())["run"]["preset"]["augmentation"] == {"shift": 2}
+    with pytest.raises(ValueError, match="preset.augmentation"):
+        train(plain, source, tmp_path / "1", report=None)
+    crops = config(steps=2, log_every=2, overrides={"augmentation": {"crop": 6}, "image_shape": (6, 6, 1)})
+    assert train(crops, source, tmp_path / "crops", report=None).step == 2
+
+
+def test_fields_of_the_model_are_asked_for():
+    class Model:
+        config_parameters, fields_of = dict, lambda config: (tfgen.fields.image((8, 8, 1)), tfgen.fields.vector("view", 3))
+
+    preset = types.SimpleNamespace(name="a/b", model=Model, model_args={})
+    images = np.zeros((2, 8, 8, 1), np.uint8)
+    check_fields_fit(preset, tfgen.data.from_arrays(images, fields={"view": np.zeros((2, 3))}))
+    with pytest.raises(ValueError, match=r"Preset 'a/b' needs the field 'view', float32 \[batch, 3\]; arrays has .*'image'"):
+        check_fields_fit(preset, tfgen.data.from_arrays(images))
 
 
 def test_every_preset_takes_the_images_it_is_made_for():
@@ -218,10 +213,3 @@ def test_colour_images_for_a_grey_preset(tmp_path):
     colour = tfgen.data.from_arrays(np.zeros((200, 8, 8, 3), "uint8"))
     with pytest.raises(ValueError, match=r"\(8, 8, 1\).*has \(8, 8, 3\)"):
         train(config(), colour, tmp_path, report=None)
-
-
-def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
-    small, large = (tfgen.presets.get("vae/digits").override({"hidden": (n,)}).build() for n in (4, 8))
-    tfgen.training.Checkpoints(small, tmp_path).save()
-    with pytest.raises(ValueError, match=r"another model.*\(64, 8\) here and \[64, 4\] there"):
-        tfgen.training.Checkpoints(large, tmp_path).restore()

@@ -1,7 +1,7 @@
-"""One learnt univariate density for each channel, of almost any shape.
+"""One learned univariate density of nearly any shape for each channel.
 
 Balle, Minnen, Singh, Hwang, Johnston, "Variational Image Compression with a Scale Hyperprior", ICLR 2018,
-arXiv:1802.01436, appendix 6.1. The cumulative of a channel is a small network that can only rise:
+arXiv:1802.01436, appendix 6.1. The cumulative of a channel is a small monotone network:
 
     c(v) = sigmoid(f_K(... f_1(v)))
     f_k(x) = g_k(softplus(H_k) x + b_k),  g_k(x) = x + tanh(a_k) * tanh(x);  f_K without g
@@ -23,15 +23,15 @@ def _constant(value):
 
 @keras.saving.register_keras_serializable("tfgen")
 class DeepFactorized(keras.layers.Layer):
-    """The density of a latent plus uniform noise in (-1/2, 1/2), for each channel on its own; all in float32.
+    """The density of a latent plus uniform noise in (-1/2, 1/2), one for each channel, in float32.
 
-    `layer(v)` is `layer.log_prob(v)`. It is a layer and not a TensorFlow Probability distribution because it has weights.
+    `layer(v)` is `layer.log_prob(v)`. It has weights, so it is a layer and not a TensorFlow Probability distribution.
 
     Args:
         channels: C.
         widths: of the hidden layers of the network.
-        init_scale: at the start the density is about logistic with this scale, but for random biases, so that about .46 of
-            the mass lie within +- init_scale and .9 within three times as much; a number, or one for each channel.
+        init_scale: a number, or one for each channel. At the start the density is about logistic with this scale, but for
+            random biases: about .46 of the mass lie within +- init_scale and .9 within three times as much.
     """
 
     def __init__(self, channels, widths=(3, 3, 3), init_scale=10.0, **kwargs):
@@ -66,14 +66,14 @@ class DeepFactorized(keras.layers.Layer):
         return self.log_prob(inputs)
 
     def log_prob(self, values):
-        """ln p(v), nats, of float32 [..., C], for each value."""
+        """ln p(v) in nats of each value, float32 [..., C]."""
         # One pass over both edges: [C, 1, 2 n].
         flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
         lower, upper = tf.split(self._logits(tf.concat([flat - 0.5, flat + 0.5], axis=-1)), 2, axis=-1)
         return self._unflatten(logistic_mass(lower, upper), tf.shape(values))
 
     def logits(self, values):
-        """logit c(v) of float32 [..., C]: the cumulative of the density before the noise."""
+        """logit c(v) of values float32 [..., C]: the logit of the cumulative without noise."""
         flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
         return self._unflatten(self._logits(flat), tf.shape(values))
 
@@ -89,7 +89,7 @@ class DeepFactorized(keras.layers.Layer):
         return x
 
     def quantile(self, logits):
-        """v with logit c(v) = logits, float32 [..., C], within +- 4096; by bisection."""
+        """v within +- 4096 with logit c(v) = logits, float32 [..., C]; found by bisection."""
         low, high = tf.fill(tf.shape(logits), -_REACH), tf.fill(tf.shape(logits), _REACH)
 
         def halve(low, high):

@@ -9,9 +9,9 @@ tfd = tfp.distributions
 
 
 def level_log_prob(level, loc, inverse_scale, levels):
-    """log of the mass that a logistic density has in the bin around each level; the outermost bins are open.
+    """log of the mass of a logistic density in the bin around each level; the outermost bins are open.
 
-    In units of levels the edges of a bin are exact in float32, and its upper edge is the lower one of the next.
+    In units of levels the edges of bins are exact in float32, and the upper edge of a bin is the lower edge of the next.
 
     Args:
         level: float tensor, whole numbers in [0, levels - 1].
@@ -21,7 +21,7 @@ def level_log_prob(level, loc, inverse_scale, levels):
     centred = level - loc
     upper, lower = inverse_scale * (centred + 0.5), inverse_scale * (centred - 0.5)
     # log(sigmoid(u) - sigmoid(l)) = log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)), with u - l > 0 known
-    # exactly: no difference of nearly equal numbers, however far the bin lies in a tail.
+    # exactly. So no nearly equal numbers are subtracted, also far in a tail.
     first, last = -tf.nn.softplus(-upper), -tf.nn.softplus(lower)
     inner = first + last + tfp.math.log1mexp(inverse_scale)
     return tf.where(level <= 0, first, tf.where(level >= levels - 1, last, inner))

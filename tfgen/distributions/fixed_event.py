@@ -1,4 +1,4 @@
-"""What the distributions of this folder have in common."""
+"""Base of the distributions of this folder."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -10,7 +10,7 @@ class FixedEvent(tfd.Distribution):
     """A float32 distribution with a known event shape.
 
     Args:
-        parameters: `dict(locals())` of the subclass' constructor, by which TensorFlow Probability copies it.
+        parameters: `dict(locals())` of the subclass's constructor; TensorFlow Probability copies distributions with it.
         event: the event shape.
         reparameterized: whether samples have gradients.
     """

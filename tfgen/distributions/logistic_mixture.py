@@ -6,8 +6,8 @@ Salimans, Karpathy, Chen, Kingma, "PixelCNN++", ICLR 2017, arXiv:1701.05517, sec
     m_kc = mu_kc + sum_{d < c} tanh(a_kcd) x_d
 
 x lies in [-1, 1], 2h is the distance of two levels, and the bins of the lowest and of the highest level are open. All
-channels of a pixel share the component k, and the mean of a channel moves with the channels before it, so that a pixel is
-drawn in one pass of the network.
+channels of a pixel share the component k, and the mean of a channel is a linear function of the channels before it. So a
+pixel is drawn in one pass of the network.
 """
 
 import tensorflow as tf
@@ -18,13 +18,13 @@ from tfgen.distributions.fixed_event import FixedEvent
 
 tfd = tfp.distributions
 
-MIN_LOG_SCALE = -7.0  # as in the authors' code; a narrower logistic has all of its mass in one bin of 256
+MIN_LOG_SCALE = -7.0  # as in the authors' code; with less, nearly all mass is in one of 256 bins
 
 
 class LogisticMixturePixels:
-    """A mixture of logistics as the likelihood of a pixel; see `tfgen.distributions.pixels` for what that is.
+    """A mixture of logistics as a pixel likelihood, see `tfgen.distributions.pixels`.
 
-    The parameters of a pixel are K logits of pi, K x C means mu, K x C log s (at least -7), both as in [-1, 1], and
+    The parameters of a pixel are K logits of pi, K x C means mu and K x C log s (at least -7), both in units of [-1, 1], and
     K x C(C-1)/2 coefficients a, ordered (c, d) = (1, 0), (2, 0), (2, 1), ...: 10 K for colour images, 3 K for grey ones.
 
     Args:
@@ -33,9 +33,9 @@ class LogisticMixturePixels:
         components: K, at least 1.
 
     Attributes:
-        num_parameters: of a pixel.
-        num_uniforms: of a pixel: one for the component, and one for each channel.
-        passes: of the network for one pixel: one.
+        num_parameters: number of parameters of a pixel.
+        num_uniforms: number of uniforms of a pixel: one for the component, and one for each channel.
+        passes: number of passes of the network for one pixel: 1.
 
     Raises:
         ValueError: components below 1.
@@ -51,13 +51,13 @@ class LogisticMixturePixels:
         self.num_uniforms = 1 + channels
 
     def distribution(self, parameters):
-        """Of parameters float32 [B, H, W, num_parameters]: event shape [H, W, C], values are levels."""
+        """The distribution of parameters float32 [B, H, W, num_parameters]: event shape [H, W, C], values are levels."""
         return tfd.Independent(LogisticMixture(parameters, self), 2)
 
     def draw(self, parameters, uniforms, pixel=None, channel=0):
         """The pixel, levels float32 [..., C], of parameters [..., num_parameters] and uniforms [..., num_uniforms].
 
-        All channels are drawn at once: what a likelihood is told of the pixel so far is not needed.
+        All channels are drawn at once: `pixel` and `channel` are ignored.
         """
         logits, loc, scale, coupling = self._split(parameters)
         below = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
@@ -80,15 +80,15 @@ class LogisticMixturePixels:
         return tf.reduce_logsumexp(tf.nn.log_softmax(logits) + tf.reduce_sum(found, axis=-1), axis=-1)
 
     def as_quantized(self, parameters, levels):
-        """The same made of TensorFlow Probability's own classes, for the true levels [B, H, W, C] of the pixels.
+        """The distribution as TensorFlow Probability's own classes, for given levels [B, H, W, C] of the pixels.
 
-        Each channel's mean moves with the given levels before it. So `log_prob` at these very levels is that of
-        `distribution`; nothing else of it is.
+        The mean of each channel is computed from the given levels of the channels before it. So its `log_prob` at these
+        levels, and only there, equals that of `distribution`.
         """
         logits, means, scale = self._given(parameters, levels)
         top = self.levels - 1
         logistic = tfd.Logistic((means + 1.0) * (0.5 * top), scale * (0.5 * top))
-        # A quantized distribution rounds up; half a level less, that is to the nearest.
+        # A quantized distribution rounds up; a shift by half a level makes it round to the nearest level.
         shifted = tfd.TransformedDistribution(logistic, tfp.bijectors.Shift(-0.5))
         components = tfd.Independent(tfd.QuantizedDistribution(shifted, low=0.0, high=float(top)), 1)
         return tfd.Independent(tfd.MixtureSameFamily(tfd.Categorical(logits), components), 2)
@@ -104,7 +104,7 @@ class LogisticMixturePixels:
         return logits, loc, tf.exp(tf.maximum(log_scale, MIN_LOG_SCALE)), tf.tanh(coupling)
 
     def _given(self, parameters, levels):
-        """Logits [..., K], m [..., K, C], s [..., K, C], the levels [..., C] being known."""
+        """Logits [..., K], m [..., K, C], s [..., K, C], for given levels [..., C]."""
         logits, loc, scale, coupling = self._split(parameters)
         x = self._symmetric(levels)[..., None, :]
         return logits, tf.stack([self._mean(c, loc, coupling, x) for c in range(self.channels)], axis=-1), scale
@@ -113,13 +113,13 @@ class LogisticMixturePixels:
         return 2.0 * levels / (self.levels - 1) - 1.0
 
     def _mean(self, c, loc, coupling, x):
-        """m of channel c, [...], where mu [..., C], tanh(a) [..., C(C-1)/2] and x [..., >= c] in [-1, 1]."""
+        """m of channel c, [...], for mu [..., C], tanh(a) [..., C(C-1)/2] and x [..., >= c] in [-1, 1]."""
         first = c * (c - 1) // 2
         return loc[..., c] + tf.reduce_sum(coupling[..., first : first + c] * x[..., :c], axis=-1)
 
 
 class LogisticMixture(FixedEvent):
-    """The distribution of a pixel, event shape [C], whose values are levels; see `LogisticMixturePixels`.
+    """The distribution of a pixel: event shape [C], values are levels; see `LogisticMixturePixels`.
 
     Args:
         outputs: float32 [..., num_parameters].

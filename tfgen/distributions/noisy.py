@@ -1,11 +1,11 @@
-"""Densities convolved with a unit box: what uniform noise in (-1/2, 1/2) makes of a latent, and what rounding leaves of it.
+"""Densities convolved with a unit box: those of latents plus uniform noise in (-1/2, 1/2).
 
 Balle, Laparra, Simoncelli 2017, arXiv:1611.01704, eq. 9 and 10. With the cumulative c of a density,
 
     p(v) = c(v + 1/2) - c(v - 1/2)
 
-is the density of the latent plus noise; at a whole number it is also the probability that the rounded latent is that number.
-So the rate under noise, which has gradients, stands for the length of the code.
+is the density of the latent plus noise. At a whole number it is also the probability that the rounded latent is this number.
+So the rate under noise, which has gradients, takes the place of the length of the code.
 """
 
 import tensorflow as tf
@@ -17,9 +17,9 @@ tfd = tfp.distributions
 
 
 def logistic_mass(lower, upper):
-    """log(sigmoid(upper) - sigmoid(lower)), exact also where both are nearly 0 or both nearly 1.
+    """log(sigmoid(upper) - sigmoid(lower)), exact also where both sigmoids are nearly 0 or both nearly 1.
 
-    log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)): no difference of nearly equal numbers.
+    Computed as log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)), without a difference of nearly equal numbers.
 
     Args:
         lower, upper: float tensors, lower < upper.
@@ -44,7 +44,7 @@ class NoisyNormal(FixedEvent):
         return {"scale": tfp.util.ParameterProperties()}
 
     def _log_prob(self, value):
-        # By symmetry on the side of the small tail, where the cumulatives are small and their logarithms exact.
+        # By symmetry in the lower tail, where the cumulatives are small and their logarithms exact.
         value, normal = -tf.abs(value), tfd.Normal(tf.zeros([]), tf.ones([]))
         upper, lower = normal.log_cdf((value + 0.5) / self.scale), normal.log_cdf((value - 0.5) / self.scale)
         return upper + tfp.math.log1mexp(upper - lower)

@@ -1,8 +1,8 @@
-"""How the parameters that a network gives for each pixel become a distribution over images, and how pixels are drawn.
+"""Pixel likelihoods: from the network's parameters of each pixel to a distribution over images, and to drawn pixels.
 
-A likelihood is what an autoregressive model uses of its output distribution. Pixel values are levels 0 ... levels - 1, as
-float32. Uniform numbers in (0, 1) are turned into pixels by the inverse of the distribution function, so a pixel is a
-function of its uniforms and of its parameters, and an image of all uniforms: they are the model's latents.
+An autoregressive model has one pixel likelihood. Pixel values are levels 0 ... levels - 1, as float32. Pixels are drawn from
+uniform numbers in (0, 1) by the inverse of the distribution function. So a pixel is a function of its uniforms and its
+parameters, and an image a function of all uniforms: they are the model's latents.
 """
 
 import tensorflow as tf
@@ -12,18 +12,18 @@ tfd = tfp.distributions
 
 
 class CategoricalPixels:
-    """Every level of every channel has a logit of its own; channels are drawn one after the other.
+    """A logit for every level of every channel; channels are drawn one after the other.
 
-    van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759, section 2.2. Binary images have one logit, of level 1.
+    van den Oord, Kalchbrenner, Kavukcuoglu 2016, arXiv:1601.06759, section 2.2. Binary images have one logit, for level 1.
 
     Args:
         levels: at least 2.
         channels: C.
 
     Attributes:
-        num_parameters: of a pixel, in C equal blocks.
-        num_uniforms: of a pixel.
-        passes: of the network for one pixel.
+        num_parameters: number of parameters of a pixel, in C equal blocks.
+        num_uniforms: number of uniforms of a pixel.
+        passes: number of passes of the network for one pixel.
     """
 
     def __init__(self, levels, channels):
@@ -32,20 +32,20 @@ class CategoricalPixels:
         self.num_uniforms = self.passes = channels
 
     def distribution(self, parameters):
-        """Of parameters float32 [B, H, W, num_parameters]: event shape [H, W, C], values are levels."""
+        """The distribution of parameters float32 [B, H, W, num_parameters]: event shape [H, W, C], values are levels."""
         if self.levels == 2:
             return tfd.Independent(tfd.Bernoulli(logits=parameters, dtype=tf.float32), 3)
         shape = tf.concat([tf.shape(parameters)[:-1], [self.channels, self.levels]], axis=0)
         return tfd.Independent(tfd.Categorical(logits=tf.reshape(parameters, shape), dtype=tf.float32), 3)
 
     def draw(self, parameters, uniforms, pixel, channel):
-        """The pixel with its next channel.
+        """The pixel with one more channel drawn.
 
         Args:
             parameters: float32 [B, num_parameters].
             uniforms: float32 [B, num_uniforms].
-            pixel: levels float32 [B, C]; the channels before `channel` are drawn.
-            channel: int.
+            pixel: levels float32 [B, C]; the channels before `channel` have been drawn.
+            channel: int, the channel to draw.
         """
         uniform = uniforms[:, channel]
         if self.levels == 2:

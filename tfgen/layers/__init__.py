@@ -1,4 +1,4 @@
-"""Layers that several models share, one public idea per file."""
+"""Layers that several models share, one kind of layer per file."""
 
 from tfgen.layers.attention_window import AttentionWindow
 from tfgen.layers.batch_norm import BatchNormalization

@@ -1,4 +1,4 @@
-"""A movable, zoomable window on an image: a grid of Gaussian filters that a network places.
+"""A movable, zoomable window on an image: a grid of Gaussian filters whose position and size a network computes.
 
 Gregor, Danihelka, Graves, Rezende, Wierstra, "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015,
 arXiv:1502.04623, section 3.2. With pixels at 1..A (columns) and 1..B (rows), and a window of N x N filters:
@@ -10,7 +10,7 @@ arXiv:1502.04623, section 3.2. With pixels at 1..A (columns) and 1..B (rows), an
     F_x[i, a] = exp(-(a - mu_x[i])^2 / (2 sigma^2)) / Z, each row sums to 1             (eq. 25, 26)
     read(x) = gamma F_y x F_x^T,   write(w) = F_y^T w F_x / gamma                       (eq. 27, 29)
 
-Images are held here as rows [B, H, C W], the channels of a row one after the other: both products are then plain matrix
+Here images are rows [B, H, C W], with the channels of a row one after the other. Both products are then plain matrix
 products, and all channels share the filters.
 """
 
@@ -20,18 +20,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# A filter narrower than this is one pixel; without it, ln sigma^2 could go where 1 / sigma^2 is infinite.
+# A filter this narrow is one pixel. The bound keeps 1 / sigma^2 finite.
 MIN_VARIANCE = 1e-6
 
 
 class Window(NamedTuple):
-    """Where a window lies.
+    """The filters and the position of a window.
 
     Attributes:
         row_filters: F_y, float32 [B, N, H].
         column_filters: F_x, float32 [B, N, W].
         gain: gamma, float32 [B, 1].
-        box: float32 [B, 5], (centre_x, centre_y, stride, sigma, gamma); pixels count from 1, the left upper one is (1, 1).
+        box: float32 [B, 5], (centre_x, centre_y, stride, sigma, gamma); pixels are numbered from 1, the upper left one is
+            (1, 1).
     """
 
     row_filters: tf.Tensor
@@ -42,7 +43,7 @@ class Window(NamedTuple):
 
 @keras.saving.register_keras_serializable("tfgen")
 class AttentionWindow(keras.layers.Layer):
-    """The `Window` that a state asks for: a linear map to five numbers, and the filters that they stand for.
+    """The `Window` of a state: a linear map to five numbers, and the filters with these parameters.
 
     With weights 0 the window covers the image evenly, with sigma 1 and gain 1.
 
@@ -75,14 +76,14 @@ def window(parameters, size, image_size):
     """The `Window` of (gx, gy, ln sigma^2, ln d, ln gamma), float32 [B, 5]; `size` and `image_size` as in the layer."""
     height, width = image_size
     centre = np.float32([width + 1, height + 1]) / 2.0 * (parameters[:, :2] + 1.0)  # [B, 2], x then y
-    # One exp for the three: it is called at every step of a recurrence.
+    # One exp for the three: this runs at every step of a recurrence.
     variance, zoom, gain = tf.split(tf.exp(parameters[:, 2:]), 3, axis=-1)  # each [B, 1]
     variance, stride = variance + MIN_VARIANCE, (max(height, width) - 1.0) / (size - 1.0) * zoom
     offsets = np.arange(1, size + 1, dtype="float32") - size / 2.0 - 0.5
     means = centre[..., None] + (stride * offsets)[:, None]  # [B, 2, N]
     positions = np.arange(1, max(height, width) + 1, dtype="float32")
     exponents = tf.square(positions - means[..., None]) * (-0.5 / variance)[..., None, None]  # [B, 2, N, max(H, W)]
-    # Dividing by the sum of exponentials is the softmax, which has no sum that underflows to 0.
+    # Exponentials divided by their sum are the softmax, whose sum cannot underflow to 0.
     if height == width:
         columns, rows = tf.unstack(tf.nn.softmax(exponents), axis=1)
     else:

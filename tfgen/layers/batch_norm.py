@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's fused kernel, which Keras 3 does not use.
+"""Batch normalisation with TensorFlow's fused kernel, which Keras 3 does not use.
 
 Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", ICML 2015,
 arXiv:1502.03167.
@@ -12,7 +12,7 @@ import tensorflow as tf
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`, faster in training on maps [B, H, W, C]; same arguments, weights and results.
 
-    With several replicas, and for other inputs, it is Keras' own.
+    With several replicas, and for other inputs, it is Keras' layer.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -25,7 +25,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         gain = tf.cast(tf.convert_to_tensor(self.gamma), tf.float32) if self.scale else tf.ones([x.shape[-1]])
         offset = tf.cast(tf.convert_to_tensor(self.beta), tf.float32) if self.center else tf.zeros([x.shape[-1]])
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, gain, offset, epsilon=self.epsilon, is_training=True)
-        # The kernel gives the variance with n - 1 in its denominator; what Keras keeps has n.
+        # The kernel divides the variance by n - 1, Keras by n.
         count = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
         variance *= (count - 1.0) / count
         for kept, value in ((self.moving_mean, mean), (self.moving_variance, variance)):

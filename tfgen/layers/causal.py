@@ -1,9 +1,9 @@
-"""Convolutions that see the rows above and the pixels to the left, whole or step by step.
+"""Convolutions over the rows above and the pixels to the left, for whole images or step by step.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759 (masks A and B);
 van den Oord et al., "Conditional Image Generation with PixelCNN Decoders", NeurIPS 2016, arXiv:1606.05328 (two stacks).
 
-Both layers are called with a scope of `tfgen.sampling.cached`, which also says what row-level and pixel-level mean.
+Both layers are called with a scope of `tfgen.sampling.cached`; "row-level" and "pixel-level" are explained there.
 """
 
 import math
@@ -17,10 +17,10 @@ from tfgen.sampling.cached import Whole
 
 
 def channel_groups(channels, groups, blocks=1):
-    """The group of each channel, int [channels]: `blocks` equal parts, each cut into `groups` runs as equal as can be.
+    """The group of each channel, int [channels]: `blocks` equal parts, each divided into `groups` nearly equal runs.
 
-    With groups = 3, for R, G and B, a channel may see the channels of the groups up to its own. Blocks are for layers whose
-    output is split afterwards, as gates are: every part then holds all groups, in the same order.
+    With groups = 3, for R, G and B, a channel may depend on the channels of the groups up to its own. Layers whose output is
+    split afterwards, as for gates, need blocks: every part then holds all groups, in the same order.
 
     Raises:
         ValueError: fewer channels in a block than groups, or blocks of unequal size.
@@ -32,10 +32,10 @@ def channel_groups(channels, groups, blocks=1):
 
 
 def causal_mask(above, left, right, kind, inputs, outputs):
-    """Mask of a kernel, float32 [above + 1, left + 1 + right, in, out], 1 where it may see.
+    """Mask of a kernel, float32 [above + 1, left + 1 + right, in, out]: 1 for open taps, 0 for closed ones.
 
     Args:
-        kind: "A": the pixel itself is seen by the groups behind its own; "B": by these and its own.
+        kind: "A": at the pixel itself, an output depends on the inputs of earlier groups; "B": also on those of its own.
         inputs, outputs: groups of the channels, see `channel_groups`.
     """
     mask = np.zeros([above + 1, left + 1 + right, len(inputs), len(outputs)], np.float32)
@@ -45,7 +45,7 @@ def causal_mask(above, left, right, kind, inputs, outputs):
 
 
 class _Convolution(keras.layers.Layer):
-    """A kernel [kh, kw, in, out] and a bias, whose initial size is that of Glorot's uniform for the inputs it sees."""
+    """A kernel [kh, kw, in, out] and a bias. The kernel starts from Glorot's uniform, counting open taps alone."""
 
     activation = None
 
@@ -55,7 +55,7 @@ class _Convolution(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def add_kernel(self, shape, seen):
-        """`seen`: the inputs of one output."""
+        """Adds kernel and bias; `seen`: number of inputs of an output."""
         limit = math.sqrt(6.0 / (seen + seen / shape[-2] * self.filters))
         initializer = self.kernel_initializer or keras.initializers.RandomUniform(-limit, limit)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=initializer)
@@ -74,18 +74,18 @@ class _Convolution(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class CausalConv2D(_Convolution):
-    """Convolution over rows above and, in its own row, over the pixels up to its own: pixel-level to pixel-level.
+    """Convolution over the rows above and, in its own row, the pixels up to its own: pixel-level to pixel-level.
 
-    Called with x [B, H, W, C] and a scope; without one it sees the whole image.
+    Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
     Args:
         filters: output channels.
-        above: rows above that it sees.
-        left: columns to the left that it sees, in all rows.
-        right: columns to the right that it sees, in the rows above.
+        above: number of rows above in the kernel.
+        left: number of columns to the left, in all rows.
+        right: number of columns to the right, in the rows above.
         mask: "A" or "B", see `causal_mask`.
-        groups: colour channels, R before G before B; 1 if a pixel is drawn as one.
-        blocks: equal parts into which the output is split afterwards, see `channel_groups`.
+        groups: colour channels, R before G before B; 1 if all channels of a pixel are drawn at once.
+        blocks: number of equal parts into which the output is split afterwards, see `channel_groups`.
         strides: 1, or 2 for half the resolution.
     """
 
@@ -142,18 +142,18 @@ class CausalConv2D(_Convolution):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormCausalConv2D(WeightNorm, CausalConv2D):
-    """`CausalConv2D` with weight norm; the arguments of `WeightNorm` besides."""
+    """`CausalConv2D` with weight norm; further arguments as in `WeightNorm`."""
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class RowConv2D(_Convolution):
-    """Convolution over its own row and those above: row-level to row-level.
+    """Convolution over its own row and the rows above: row-level to row-level.
 
-    Called with x [B, H, W, C] and a scope; without one it sees the whole image.
+    Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
     Args:
         filters: output channels.
-        kernel_size: (rows, columns); the last row is its own, the columns lie around its own and are odd.
+        kernel_size: (rows, columns); the last row is its own. The number of columns is odd, with its own in the middle.
         strides: 1, or 2 for half the resolution.
     """
 
@@ -189,4 +189,4 @@ class RowConv2D(_Convolution):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormRowConv2D(WeightNorm, RowConv2D):
-    """`RowConv2D` with weight norm; the arguments of `WeightNorm` besides."""
+    """`RowConv2D` with weight norm; further arguments as in `WeightNorm`."""

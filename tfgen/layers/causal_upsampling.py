@@ -1,12 +1,12 @@
-"""Transposed convolutions that double the resolution and stay causal, whole or step by step.
+"""Transposed convolutions that double the resolution and stay causal, for whole images or step by step.
 
 Salimans, Karpathy, Chen, Kingma, "PixelCNN++", ICLR 2017, arXiv:1701.05517, section 2.3.
 
     y[2i + a, 2j + b] = w[a, b] x[i, j] + bias                                                        pixel-level
     y[2i + a, 2j] = w[a, 1] x[i, j] + bias,   y[2i + a, 2j + 1] = w[a, 2] x[i, j] + w[a, 0] x[i, j + 1] + bias    row-level
 
-Nothing moves up, or, at pixel level, to the left. So what is causal at half the resolution is so at the whole one, if a
-value there stands for the upper left pixel of its four: it sees what that pixel may see, as behind strided convolutions.
+No value moves up, or, at pixel level, to the left. So a causal input gives a causal output, if a value of the input depends
+on the pixels before the upper left one of its four pixels alone, as behind strided convolutions.
 """
 
 import keras
@@ -17,7 +17,7 @@ from tfgen.layers.weight_norm import WeightNorm
 
 
 class _Upsampling(_Convolution):
-    """A kernel [2, columns, in, out], applied with stride 2; columns overhanging the image are dropped at both sides."""
+    """A kernel [2, columns, in, out] with stride 2; columns beyond the image are dropped at both sides."""
 
     columns = None
 
@@ -43,7 +43,7 @@ class CausalConv2DTranspose(_Upsampling):
     """Kernel 2 x 2 with stride 2: pixel-level to pixel-level.
 
     Called with x [B, H, W, C] and the scope of its output [B, 2H, 2W, filters]: x belongs to the scope of half that
-    resolution. Without a scope it sees the whole image.
+    resolution. Without a scope x is the whole image.
 
     Args:
         filters: output channels.
@@ -65,7 +65,7 @@ class CausalConv2DTranspose(_Upsampling):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormCausalConv2DTranspose(WeightNorm, CausalConv2DTranspose):
-    """`CausalConv2DTranspose` with weight norm; the arguments of `WeightNorm` besides."""
+    """`CausalConv2DTranspose` with weight norm; further arguments as in `WeightNorm`."""
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -87,4 +87,4 @@ class RowConv2DTranspose(_Upsampling):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormRowConv2DTranspose(WeightNorm, RowConv2DTranspose):
-    """`RowConv2DTranspose` with weight norm; the arguments of `WeightNorm` besides."""
+    """`RowConv2DTranspose` with weight norm; further arguments as in `WeightNorm`."""

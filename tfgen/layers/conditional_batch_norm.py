@@ -14,16 +14,16 @@ from tfgen.layers.batch_norm import BatchNormalization
 class ConditionalBatchNorm(keras.layers.Layer):
     """Batch norm, then gamma[y] x + beta[y].
 
-    Classes come as weights [B, K]: one-hot rows, or mixtures of classes, for which gain and shift are mixed likewise (the
-    category morphing of arXiv:1802.05637, section 4.3). Under several replicas the statistics are those of the global batch.
+    Classes are given as weights [B, K]: one-hot rows, or mixtures of classes, with gain and shift mixed in the same way
+    (category morphing, arXiv:1802.05637, section 4.3). Under several replicas the statistics are those of the global batch.
 
     Args:
         num_classes: K.
-        momentum, epsilon: of the batch norm; the defaults are those of the authors' code.
+        momentum, epsilon: of the batch norm; defaults as in the authors' code (pfnet-research/sngan_projection).
 
     Call arguments:
         inputs: [x, weights], float [B, ..., C] and [B, K].
-        training: whether to use, and to follow, the statistics of the batch.
+        training: whether to use the statistics of the batch, and to update the moving ones.
 
     Raises:
         ValueError: not two inputs, or shapes other than these.

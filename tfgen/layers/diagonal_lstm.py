@@ -1,4 +1,4 @@
-"""Diagonal BiLSTM: two LSTMs that go over the diagonals of an image, from both upper corners, and see all pixels before.
+"""Diagonal BiLSTM: two LSTMs along the diagonals of an image, from both upper corners; together they see all pixels before.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.2. With
 the pixels to the left, in row i, and above, in row i - 1, of a pixel:
@@ -7,9 +7,9 @@ the pixels to the left, in row i, and above, in row i - 1, of a pixel:
     c = f . c[left] + i . g
     h = o . tanh(c)
 
-A map whose row i is moved right by i, the skewed map, holds left and above in one column: all pixels of a column are
-computed at once, H + W - 1 steps for an image. The other direction is the same on the mirrored map. At a pixel it has seen
-those to the right, so its output is moved down by one row before it is added to that of the first.
+In the skewed map row i is moved right by i. There the pixels to the left and above are in one column, so all pixels of a
+column are computed at once, in H + W - 1 steps for an image. The other direction is the same on the mirrored map. Its output
+at a pixel depends on the pixels to the right, so it is moved down by one row before the two are added.
 """
 
 import keras
@@ -24,13 +24,13 @@ from tfgen.sampling.cached import Whole, shift_down
 class DiagonalBiLSTM(keras.layers.Layer):
     """Diagonal BiLSTM: pixel-level x [B, H, W, C] to pixel-level h [B, H, W, filters], the sum of both directions.
 
-    Called with x, a condition and a scope of `tfgen.sampling.cached`; without scope it sees the whole image. The states left
-    of a row's first pixel (in the mirrored map: right of its last) are learnt, h above the image is 0.
+    Called with x, a condition and a scope of `tfgen.sampling.cached`; without a scope x is the whole image. The states left
+    of the first pixel of a row (in the mirrored map: right of the last) are learned; h above the image is 0.
 
     Args:
         filters: channels of h.
         groups: colour channels, see `tfgen.layers.causal.channel_groups`.
-        condition_channels: 0, or D: a condition is then a map [B, H, W, D] or a vector [B, D]; a 1x1 convolution of it is
+        condition_channels: 0, or D: the condition is then a map [B, H, W, D] or a vector [B, D]; a 1x1 convolution of it is
             added to the gates of both directions.
     """
 
@@ -43,7 +43,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
         self.filters, self.groups, self.condition_channels = int(filters), int(groups), int(condition_channels)
         gates, dtype = 4 * self.filters, self.dtype_policy
         self.rightward_input = CausalConv2D(gates, above=0, left=0, groups=groups, blocks=4, dtype=dtype, name="rightward")
-        # Of rows above only, so without a mask.
+        # Its inputs are rows above alone, so it needs no mask.
         self.leftward_input = RowConv2D(gates, (1, 1), dtype=dtype, name="leftward")
         self.rightward_condition = condition_layer(self, gates, "rightward_condition")
         self.leftward_condition = condition_layer(self, gates, "leftward_condition")
@@ -56,7 +56,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
         n, self.in_channels = self.filters, input_shape[-1]
         self.rightward_input.build(input_shape)
         self.leftward_input.build(input_shape)
-        # For each direction, of the pixel above and of the one before.
+        # For each direction: kernels of the pixel above and of the pixel before.
         uniform = keras.initializers.RandomUniform(-(n**-0.5), n**-0.5)  # Glorot's, for 2n inputs and 4n outputs
         self.state_kernel = self.add_weight(name="state_kernel", shape=[2, 2 * n, 4 * n], initializer=uniform)
         self.initial = self.add_weight(name="initial", shape=[2, 2, n], initializer="zeros")  # h, c; directions
@@ -81,7 +81,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
         def step(column, gates, h, c):
             above = tf.pad(h[:, : (height - 1) * batch], [[0, 0], [batch, 0], [0, 0]])
             found = lstm(gates + tf.concat([above, h], axis=-1) @ kernel, c)
-            begun = column >= first_columns  # until then the state is the initial one
+            begun = column >= first_columns  # before that a row keeps its initial state
             return tuple(tf.where(begun, new, old) for new, old in zip(found, (h, c), strict=True))
 
         empty = tf.zeros_like(gates[0, ..., :n])
@@ -131,7 +131,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
 def skew(x):
     """x [B, H, W, C] with row i moved right by i: [B, H, W + H - 1, C], zeros elsewhere."""
     height, width, channels = x.shape[1:]
-    # Rows that are H longer than the image, then one shorter than that: each begins one pixel further in its row.
+    # Cut into rows one shorter than W + H, so that each row starts one pixel later than the one before.
     x = tf.reshape(tf.pad(x, [[0, 0], [0, 0], [0, height], [0, 0]]), [-1, height * (width + height), channels])
     return tf.reshape(x[:, :-height], [-1, height, width + height - 1, channels])
 

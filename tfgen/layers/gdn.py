@@ -6,8 +6,8 @@ arXiv:1511.06281; in this form "End-to-end Optimized Image Compression", ICLR 20
     GDN    v_i = w_i / sqrt(beta_i + sum_j gamma_ij w_j^2)
     IGDN   w_i = v_i * sqrt(beta_i + sum_j gamma_ij v_j^2)       one fixed-point step, not the exact inverse
 
-The sums run over the channels at one place. beta > 0 and gamma >= 0 are kept so by what is learnt in their stead,
-p = sqrt(value + e) with value = max(p, bound)^2 - e, e = 2^-36: the square has no slope at 0, so the bound is above it.
+The sums run over the channels at one position. To keep beta > 0 and gamma >= 0, p = sqrt(value + e) is learned instead of a
+value, with value = max(p, bound)^2 - e and e = 2^-36. The square has no slope at 0, so the bound is above 0.
 """
 
 import keras
@@ -18,9 +18,9 @@ _SMALLEST_BETA = 1e-6
 
 
 def lower_bound(inputs, bound):
-    """max(inputs, bound), through which a gradient that would raise the inputs passes also below the bound.
+    """max(inputs, bound). Below the bound, gradients that raise the inputs pass; others are 0.
 
-    With the gradient of a plain maximum a value that has fallen below the bound would stay there for good.
+    With the gradient of a plain maximum a value below the bound would stay there.
 
     Args:
         inputs: float tensor.
@@ -32,7 +32,7 @@ def lower_bound(inputs, bound):
         limit = tf.cast(bound, x.dtype)
 
         def gradient(upstream):
-            # Descent moves against the gradient: a negative one raises x.
+            # Descent moves against the gradient: a negative gradient raises x.
             return tf.where((x >= limit) | (upstream < 0), upstream, tf.zeros_like(upstream))
 
         return tf.maximum(x, limit), gradient
@@ -45,8 +45,8 @@ class GDN(keras.layers.Layer):
     """Divisive normalisation across channels, or its approximate inverse: [B, H, W, C] -> same, computed in float32.
 
     Args:
-        inverse: IGDN, which multiplies.
-        gamma_init: beta starts as 1, gamma as `gamma_init` times the identity.
+        inverse: whether this is IGDN.
+        gamma_init: gamma starts as `gamma_init` times the identity; beta starts as 1.
 
     Raises:
         ValueError: inputs that are not [B, H, W, C].
@@ -86,7 +86,7 @@ class GDN(keras.layers.Layer):
 
     def call(self, inputs):
         x = tf.cast(inputs, tf.float32)
-        # A 1x1 convolution: TensorFlow 2.16's matmul that broadcasts over rank 4 is not safe.
+        # A 1x1 convolution: TensorFlow 2.16's broadcasting matmul of rank 4 is not safe.
         norm = tf.nn.conv2d(x * x, self.gamma[None, None], strides=1, padding="VALID") + self.beta
         x = x * (tf.sqrt(norm) if self.inverse else tf.math.rsqrt(norm))
         return tf.cast(x, inputs.dtype)
@@ -96,7 +96,7 @@ class GDN(keras.layers.Layer):
 
 
 def to_raw(value):
-    """What is stored for a value of beta or gamma."""
+    """The stored number p of a value of beta or gamma."""
     return tf.sqrt(value + _PEDESTAL)
 
 

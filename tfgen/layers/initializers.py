@@ -1,7 +1,7 @@
-"""Initialisers as configs, of which each layer makes an object of its own.
+"""Initialisers as configs, from which each layer makes its own object.
 
-A Keras initialiser draws its seed when it is made, and the same numbers in every call: layers that share the object begin
-with the same weights, as far as their shapes go.
+A Keras initialiser draws its seed when it is made, and then gives the same numbers in every call. Layers that share one
+object would start with the same weights.
 """
 
 

@@ -12,7 +12,7 @@ class InstanceNormalization(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon) over height and width, for each image and channel: [B, H, W, C] -> same.
 
     Args:
-        affine: whether a learnt gain and shift per channel follow.
+        affine: whether a learned gain and shift for each channel follow.
         epsilon: added to the (biased) variance.
 
     Raises:

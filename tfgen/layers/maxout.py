@@ -1,4 +1,4 @@
-"""Maxout: the largest of several linear functions, in place of a fixed nonlinearity.
+"""Maxout: the largest of several linear functions instead of a fixed nonlinearity.
 
 Goodfellow, Warde-Farley, Mirza, Courville, Bengio, "Maxout Networks", ICML 2013, arXiv:1302.4389.
 
@@ -14,7 +14,7 @@ class Maxout(keras.layers.Layer):
     """[..., units * pieces] -> [..., units]: the largest value of each `pieces` neighbouring channels.
 
     Args:
-        pieces: k >= 1; 1 changes nothing.
+        pieces: k >= 1; with 1 the layer is the identity.
 
     Raises:
         ValueError: `pieces` below 1, or a number of channels that is no multiple of it.

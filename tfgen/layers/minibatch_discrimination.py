@@ -1,4 +1,4 @@
-"""Minibatch discrimination: features of how close an example is to the others of its batch.
+"""Minibatch discrimination: features that measure how close an example is to the others of its batch.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs", NeurIPS 2016,
 arXiv:1606.03498, section 3.2.
@@ -6,7 +6,7 @@ arXiv:1606.03498, section 3.2.
     M_i = f_i T,  [B kernels, C dimensions]
     o_b(i) = sum_j exp(-|M_ib - M_jb|_1)
 
-Two details are those of the authors' code: T is weight-normed with a learnt log scale, and o has a bias that starts at -1.
+As in the authors' code T is weight-normed with a learned log scale, and o has a bias that starts at -1.
 """
 
 import keras
@@ -19,17 +19,17 @@ from tfgen.layers.weight_norm import weight_norm
 class MinibatchDiscrimination(keras.layers.Layer):
     """Appends to features [N, F] the closeness of each row to the other rows: [N, F + num_kernels].
 
-    The batch counts: real and fake images must come in separate batches. In distributed training the others are those of the
-    same replica. `tfgen.layers.data_dependent_init` sets the scale and the bias by one batch, as the authors' code does.
+    Real and fake images must come in separate batches. In distributed training the other rows are those of the same replica.
+    `tfgen.layers.data_dependent_init` sets the scale and the bias by one batch, as in the authors' code.
 
     Args:
         num_kernels: B.
         kernel_dim: C.
-        mask_self: leave out j = i, which always adds 1 (the paper's formula has it, its code leaves it out).
+        mask_self: whether to leave out j = i, which always adds 1 (the code leaves it out, the paper's formula has it).
 
     Raises:
-        ValueError: inputs that are not [N, F], or a batch known to be smaller than 2 (otherwise
-            tf.errors.InvalidArgumentError when it is run).
+        ValueError: inputs that are not [N, F], or a batch smaller than 2 (if its size is not static:
+            tf.errors.InvalidArgumentError at run time).
     """
 
     def __init__(self, num_kernels, kernel_dim, mask_self=True, **kwargs):
@@ -45,7 +45,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) != 2:
             raise ValueError(f"MinibatchDiscrimination needs features [batch, features]; received shape {input_shape}.")
-        # Distances are taken in float32 whatever the network computes in.
+        # Distances are computed in float32 in every dtype policy.
         weight = {"dtype": "float32", "autocast": False}
         self.theta = self.add_weight(
             name="theta", shape=(input_shape[-1], self.num_kernels, self.kernel_dim),
@@ -89,14 +89,14 @@ def minibatch_similarity(projected, mask_self=True):
         [N, B], of the dtype of `projected`; in [0, N - 1] if masked, else in [1, N].
 
     Raises:
-        ValueError: not three axes, or N known to be smaller than 2 (otherwise tf.errors.InvalidArgumentError when run).
+        ValueError: not three axes, or N below 2 (if it is not static: tf.errors.InvalidArgumentError at run time).
     """
     projected = tf.convert_to_tensor(projected)
     if projected.shape.rank != 3:
         raise ValueError(f"Projected features must be [batch, kernels, dimensions]; received shape {projected.shape}.")
     similar = tf.exp(-_distances(projected))
     if mask_self:
-        # Not "the sum less 1", which would round away small neighbours.
+        # Not the sum minus 1, which would lose small summands to rounding.
         similar *= 1.0 - tf.eye(tf.shape(projected)[0], dtype=projected.dtype)[..., None]
     return tf.reduce_sum(similar, axis=1)
 
@@ -104,7 +104,9 @@ def minibatch_similarity(projected, mask_self=True):
 def _distances(projected):  # [N, B, C] -> [N, N, B]
     size = projected.shape[0]
     if size is None:
-        tf.debugging.assert_greater(tf.shape(projected)[0], 1, "Minibatch discrimination needs at least 2 examples.")
+        message = "Minibatch discrimination needs at least 2 examples."
+        with tf.control_dependencies([tf.debugging.assert_greater(tf.shape(projected)[0], 1, message)]):
+            projected = tf.identity(projected)  # waits for the check
     elif size < 2:
         raise ValueError(f"Minibatch discrimination compares the examples of a batch: it needs 2 at least; received {size}.")
     return tf.reduce_sum(tf.abs(projected[:, None] - projected[None]), axis=-1)

@@ -1,18 +1,18 @@
 """Dropout and Gaussian noise as pure functions of keys (see `tfgen.random`): the same step draws the same noise.
 
-Keras' own layers draw from a state, so that a resumed run, or the same batch on two replicas, sees other noise. Here each
-row has a key, and its noise is a function of that key alone: it does not depend on the rest of its batch.
+Keras' layers draw noise from a state, so a resumed run, or the same batch on two replicas, gets other noise. Here each row
+has a key, and its noise is a function of this key alone, whatever the rest of its batch.
 
-How a network uses them: it holds layers, each with a `stream` of its own (its place in the network), and hands the keys that
-it was called with to all of them. Without keys the layers do nothing, which is what sampling and evaluation want:
+In a network each noise layer has another number, `stream`, and all get the keys with which the network is called. Without
+keys, as in sampling and evaluation, the layers are the identity:
 
     self.noises = [GaussianNoise(0.3, stream=0), Dropout(0.5, stream=1)]
     ...
     x = self.noises[0](x, keys)         # keys: uint64 [B] or None
 
-How a model of the adversarial family uses them: a `Discriminator` that has a `noisy` of True is called with `keys` in
-training. The loop draws them from (seed, step, row), others for each pass: `AdversarialModel.judge_noise`, to be handed on
-to `judge`.
+In the adversarial family a `Discriminator` with `noisy` = True is called with `keys` in training. The training loop draws
+them from (seed, step, row), other keys for each pass: `AdversarialModel.discriminator_noise` returns them for
+`discriminate`.
 """
 
 import math
@@ -24,7 +24,7 @@ from tfgen import random
 
 
 def dropout(x, keys, rate):
-    """Sets each value to 0 with probability `rate` and divides the others by 1 - rate, so that the mean stays.
+    """Sets each value to 0 with probability `rate` and divides the others by 1 - rate, so that the mean is kept.
 
     Args:
         x: float [B, ...], all but B static.
@@ -44,7 +44,7 @@ class _Noise(keras.layers.Layer):
     """A layer that is the identity without keys.
 
     Args:
-        stream: int that tells this layer's noise from that of the others which get the same keys.
+        stream: int, another one for each layer with the same keys; the noise is a function of it.
     """
 
     def __init__(self, amount, *, stream, **kwargs):
@@ -59,7 +59,7 @@ class _Noise(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class Dropout(_Noise):
-    """`dropout` of `rate` in [0, 1). Called with x, float [B, ...], and keys, uint64 [B] or None: x as it is."""
+    """`dropout` of `rate` in [0, 1). Called with x, float [B, ...], and keys, uint64 [B]; with None it returns x."""
 
     def __init__(self, rate, *, stream, **kwargs):
         if not 0.0 <= rate < 1.0:
@@ -75,7 +75,7 @@ class Dropout(_Noise):
 
 @keras.saving.register_keras_serializable("tfgen")
 class GaussianNoise(_Noise):
-    """`gaussian_noise` of `stddev` >= 0. Called with x, float [B, ...], and keys, uint64 [B] or None: x as it is."""
+    """`gaussian_noise` of `stddev` >= 0. Called with x, float [B, ...], and keys, uint64 [B]; with None it returns x."""
 
     def __init__(self, stddev, *, stream, **kwargs):
         if not 0.0 <= stddev < math.inf:

@@ -7,7 +7,7 @@ equation 3. The equations, with K^is and K^ss convolutions along the row:
     c = f . c[row above] + i . g
     h = o . tanh(c)
 
-Here too is what its sibling, `tfgen.layers.diagonal_lstm`, shares with it.
+The functions below are shared with `tfgen.layers.diagonal_lstm`.
 """
 
 import keras
@@ -21,15 +21,16 @@ from tfgen.sampling.cached import Whole
 class RowLSTM(keras.layers.Layer):
     """Row LSTM: pixel-level x [B, H, W, C] to pixel-level h [B, H, W, filters].
 
-    Called with x, a condition and a scope of `tfgen.sampling.cached`; without scope it sees the whole image. The state of
-    the row above the image is learnt. A pixel sees, of n rows above, the pixels at most n * (kernel_size // 2) columns away:
-    a triangle.
+    Called with x, a condition and a scope of `tfgen.sampling.cached`; without a scope x is the whole image. The state of the
+    row above the image is learned. In the n-th row above, a pixel depends on the pixels at most n * (kernel_size // 2)
+    columns away: a triangle.
 
     Args:
         filters: channels of h.
-        kernel_size: odd; columns of both convolutions. Of its own row a pixel sees itself (mask B) and those to the left.
+        kernel_size: odd; columns of both convolutions. In its own row a pixel depends on itself (mask B) and those to the
+            left.
         groups: colour channels, see `tfgen.layers.causal.channel_groups`.
-        condition_channels: 0, or D: a condition is then a map [B, H, W, D] or a vector [B, D]; a 1x1 convolution of it is
+        condition_channels: 0, or D: the condition is then a map [B, H, W, D] or a vector [B, D]; a 1x1 convolution of it is
             added to the gates.
     """
 
@@ -81,14 +82,14 @@ class RowLSTM(keras.layers.Layer):
 
 
 def lstm(gates, c):
-    """(h, c) of the next step, [..., n], of the gates o, f, i, g before their nonlinearities, [..., 4n], and of c."""
+    """(h, c) of the next step, [..., n] each, of the gates o, f, i, g before their nonlinearities, [..., 4n], and of c."""
     o, f, i, g = tf.split(gates, 4, axis=-1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
     return tf.sigmoid(o) * tf.tanh(c), c
 
 
 def unroll(step, inputs, h, c):
-    """All h of a recurrence, [N, *h.shape]; in a graph one loop of N rounds.
+    """All h of a recurrence, [N, *h.shape]. In a graph it is one loop of N steps.
 
     Args:
         step: (i, inputs[i], h, c) -> the next (h, c).
@@ -110,7 +111,7 @@ def unroll(step, inputs, h, c):
 
 
 def condition_layer(owner, filters, name):
-    """The 1x1 convolution of an LSTM layer's condition, built; None where it takes none."""
+    """The 1x1 convolution, built, of an LSTM layer's condition; None for a layer without one."""
     if not owner.condition_channels:
         return None
     layer = RowConv2D(filters, (1, 1), use_bias=False, dtype=owner.dtype_policy, name=name)
@@ -119,10 +120,10 @@ def condition_layer(owner, filters, name):
 
 
 def of_condition(layer, condition, scope, above=False):
-    """What a condition, a map [B, H, W, D], a vector [B, D] or None, adds to the gates: row-level, or 0.
+    """The part of the gates from a condition, a map [B, H, W, D], a vector [B, D] or None: row-level, or 0.
 
     Args:
-        above: of `Stepwise`: for the gates of the row above.
+        above: in `Stepwise`: whether the gates are those of the row above.
 
     Raises:
         ValueError: a condition for a layer without, or none for one with.

@@ -6,10 +6,10 @@ Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative Adversa
     u <- W^T v / |W^T v|                                                         (one step of power iteration)
     dL/dW = (G - <G, W_SN> v u^T) / sigma,  G = dL/dW_SN                         (eq. 12)
 
-Here W is [rest, out], the kernel with its output units last, so u and v have changed places with those of the paper.
+Here W is [rest, out], the kernel with its output units last, so u and v are the paper's v and u.
 
-What differs from the paper: the forward pass reads u and never writes it. The training loop calls `update_spectral_state`
-once per discriminator step, where the authors' code iterates in every training pass.
+What differs from the paper: the forward pass reads u and does not write it. The training loop calls `update_spectral_state`
+once in each discriminator step; the authors' code iterates in every pass in training.
 """
 
 import keras
@@ -21,7 +21,7 @@ _EPSILON = 1e-12
 
 
 class SpectralNorm(Reparameterized):
-    """Mixin: the layer's kernel divided by its largest singular value, as power iteration knows it.
+    """Mixin: the layer's kernel is divided by its largest singular value, which power iteration estimates.
 
     Attributes:
         u: float32 [out], not trainable, of norm 1: the estimate of the first right singular vector.
@@ -34,7 +34,7 @@ class SpectralNorm(Reparameterized):
         )  # fmt: skip
 
     def reparameterize(self, weight):
-        # |W u| equals v^T W u, and so does its derivative with v held fixed: v u^T. So v need not be computed.
+        # |W u| equals v^T W u, and its derivative equals v u^T, that with v held fixed. So v is not computed.
         squared = tf.reduce_sum(tf.square(self._forward(weight)))
         return weight * tf.math.rsqrt(tf.maximum(squared, _EPSILON**2))
 
@@ -87,7 +87,7 @@ class SpectralEmbedding(SpectralNorm, keras.layers.Embedding):
 def update_spectral_state(network):
     """One step of power iteration for every spectrally normalised layer inside `network`, at any depth.
 
-    To be called once per discriminator step; does nothing for a network without such layers.
+    Call it once in each discriminator step. It does nothing for a network without such layers.
     """
     for layer in network._flatten_layers():
         if isinstance(layer, SpectralNorm):
@@ -99,5 +99,5 @@ def _normalize(vector):
 
 
 def _random_direction(shape, dtype=None):
-    # The seed is fixed: any direction that the kernel was not made for serves, and runs stay reproducible.
+    # The seed is fixed, so that runs are reproducible; any direction independent of the kernel serves.
     return _normalize(keras.random.normal(shape, dtype=dtype, seed=0))

@@ -10,15 +10,14 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("tfgen")
 class VirtualBatchNorm(keras.layers.Layer):
-    """Batch norm whose rows do not depend on one another, but for the reference rows that come first.
+    """Batch norm in which a row depends on the reference rows and itself, and on no other row.
 
-    The same reference images pass through the network in front of every batch. They are normalised with their own mean m_r
-    and mean square q_r. Row i beyond them, with its own mean m_i and mean square q_i over the positions of a map, is
-    normalised with
+    The same reference rows pass through the network in front of every batch. They are normalised with their mean m_r and
+    mean square q_r. Row i behind them, with mean m_i and mean square q_i over the positions of a map, is normalised with
 
         (N m_r + m_i) / (N + 1)  and  (N q_r + q_i) / (N + 1)      for N = num_reference.
 
-    A gain and a shift per channel follow. There are no moving statistics: inference needs the reference rows as well.
+    A gain and a shift for each channel follow. There are no moving statistics: inference needs the reference rows too.
 
     Args:
         epsilon: added to the variance.
@@ -28,8 +27,8 @@ class VirtualBatchNorm(keras.layers.Layer):
         num_reference: int of at least 1.
 
     Raises:
-        ValueError: num_reference is not an int of at least 1, or more than the rows there are (where their number is not
-            known: tf.errors.InvalidArgumentError when run).
+        ValueError: num_reference is not an int of at least 1, or larger than the number of rows (if that is not static:
+            tf.errors.InvalidArgumentError at run time).
     """
 
     def __init__(self, epsilon=1e-5, **kwargs):
@@ -52,7 +51,9 @@ class VirtualBatchNorm(keras.layers.Layer):
         if not isinstance(num_reference, int) or num_reference < 1:
             raise ValueError(f"num_reference must be an int of at least 1; received {num_reference!r}.")
         if inputs.shape[0] is None:
-            tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], "There are fewer rows than num_reference.")
+            message = "There are fewer rows than num_reference."
+            with tf.control_dependencies([tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], message)]):
+                inputs = tf.identity(inputs)  # waits for the check
         elif inputs.shape[0] < num_reference:
             raise ValueError(f"There must be num_reference = {num_reference} rows at least; received {inputs.shape[0]}.")
         x = tf.cast(inputs, tf.float32)
@@ -60,7 +61,7 @@ class VirtualBatchNorm(keras.layers.Layer):
         reference, others = x[:num_reference], x[num_reference:]
         mean, variance = tf.nn.moments(reference, axes=[0, *positions], keepdims=True)  # [1, ..., 1, C]
         own_mean, own_variance = tf.nn.moments(others, axes=positions, keepdims=True)  # [B, 1, ..., 1, C]
-        # The variance of the mixture; mean square minus squared mean is the same, but loses digits.
+        # The variance of the mixture. Mean square minus squared mean is the same, but loses digits.
         own = 1.0 / (num_reference + 1.0)
         mixed_mean = mean + own * (own_mean - mean)
         mixed_variance = (1.0 - own) * (variance + own * tf.square(own_mean - mean)) + own * own_variance

@@ -1,4 +1,4 @@
-"""Weight normalisation, with the initialisation that depends on data.
+"""Weight normalisation, with data-dependent initialisation.
 
 Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to Accelerate Training of Deep Neural Networks",
 NeurIPS 2016, arXiv:1602.07868.
@@ -18,11 +18,11 @@ from tfgen.layers._reparameterized import Reparameterized
 
 
 class WeightNorm(Reparameterized):
-    """Mixin: the kernel of each output unit is a learnt length times a learnt direction.
+    """Mixin: the kernel of each output unit is a learned length times a learned direction.
 
     Args:
-        train_scale: whether the lengths g are trained (True), or stay as initialised.
-        init_stdv: the standard deviation that `data_dependent_init` gives to pre-activations; the paper's networks
+        train_scale: whether the lengths g are trained; else they stay as initialised.
+        init_stdv: the standard deviation of pre-activations after `data_dependent_init`. The networks of arXiv:1606.03498
             have .1 at their output layers.
 
     Attributes:
@@ -52,14 +52,14 @@ class WeightNorm(Reparameterized):
         return scale * weight_norm(weight, [i for i in range(rank) if i != output])
 
     def initialize_from(self, inputs):
-        """Sets `scale` and `bias` by the pre-activations of this batch: see `data_dependent_init`."""
+        """Sets `scale` and `bias` by the pre-activations of this batch, see `data_dependent_init`."""
         activation, self.activation = self.activation, None
         try:
             outputs = tf.cast(type(self).call(self, inputs), tf.float32)
         finally:
             self.activation = activation
         mean, variance = tf.nn.moments(outputs, axes=list(range(outputs.shape.rank - 1)))
-        # A unit that is constant on the batch, say behind dead ones, has no scale to set.
+        # The scale of a unit that is constant on the batch, e.g. behind dead units, is kept.
         gain = tf.where(variance > 1e-12, self.init_stdv * tf.math.rsqrt(tf.maximum(variance, 1e-12)), 1.0)
         self.scale.assign(gain * tf.convert_to_tensor(self.scale))
         if self.use_bias:
@@ -68,17 +68,17 @@ class WeightNorm(Reparameterized):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormDense(WeightNorm, keras.layers.Dense):
-    """`keras.layers.Dense` with weight norm; same inputs and outputs, and the arguments of `WeightNorm` besides."""
+    """`keras.layers.Dense` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormConv2D(WeightNorm, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with weight norm; same inputs and outputs, and the arguments of `WeightNorm` besides."""
+    """`keras.layers.Conv2D` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormConv2DTranspose(WeightNorm, keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with weight norm; same inputs, outputs, and the arguments of `WeightNorm` besides."""
+    """`keras.layers.Conv2DTranspose` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
 
     output_axis = -2  # the kernel is [kh, kw, out, in]
 
@@ -89,23 +89,22 @@ def weight_norm(weight, axes):
 
 
 def data_dependent_init(network, inputs, **kwargs):
-    """Initialises the layers of a built network by one batch, each after those that it takes its inputs from.
+    """Initialises the layers of a built network by one batch, each layer after the layers before it.
 
-    A layer takes part if it has `initialize_from(inputs)`: the weight-normed ones, and `MinibatchDiscrimination`. It is
-    initialised when the pass first reaches it; one that the pass does not reach stays as it is. To be called once, before
-    training.
+    It initialises all layers with `initialize_from(inputs)`: those with weight norm, and `MinibatchDiscrimination`. A layer
+    is initialised at its first call in the pass; a layer that is not called stays as it is. Call it once, before training.
 
     Args:
         network: a layer or model.
-        inputs: what it is called with, e.g. float32 [B, H, W, C].
+        inputs: its inputs, e.g. float32 [B, H, W, C].
         **kwargs: further arguments of the call, e.g. `training=True` for dropout and noise.
 
     Returns:
-        The network's outputs, all of its layers being initialised.
+        The outputs of the initialised network.
 
     Raises:
         RuntimeError: inside a tf.function, where weights would change at every call.
-        ValueError: the network has no layer that takes part.
+        ValueError: the network has no layer with `initialize_from`.
     """
     if not tf.executing_eagerly():
         raise RuntimeError("data_dependent_init changes weights once, so it must be called outside of tf.function.")
@@ -114,7 +113,7 @@ def data_dependent_init(network, inputs, **kwargs):
         raise ValueError(f"{network.name!r} has no layer with initialize_from; received {type(network).__name__}.")
     try:
         for layer in layers:
-            # In the instance's dict, so that `call` itself, which may not change weights, need not know of this.
+            # In the instance's dict: the class's `call`, which may not change weights, stays as it is.
             vars(layer)["call"] = functools.partial(_initialize_and_call, layer)
         return network(inputs, **kwargs)
     finally:

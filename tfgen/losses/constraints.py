@@ -1,4 +1,4 @@
-"""Constraints on weights, imposed between steps rather than through the loss."""
+"""Constraints on weights, applied between steps and not through the loss."""
 
 import tensorflow as tf
 
@@ -6,8 +6,8 @@ import tensorflow as tf
 def clip_weights(variables, limit):
     """Assigns to each variable its values clipped to [-limit, limit]: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
 
-    The paper clips all parameters of the critic. After a clip before the update (as the released code does) the weights
-    may lie outside by one step; after a clip that follows it they do not.
+    The paper clips all parameters of the critic after its update. The released code clips before the update, so its weights
+    may be outside by one step.
 
     Args:
         variables: `keras.Variable`s or `tf.Variable`s; under a distribution strategy, each replica clips its own copy.

@@ -8,15 +8,15 @@ _NORMS = {"squared": tf.square, "absolute": tf.abs}
 
 
 def feature_matching(real_features, fake_features, norm="squared"):
-    """Mean over the features of the difference of their batch means: Salimans et al. 2016, arXiv:1606.03498, section 3.1.
+    """Difference of batch means, averaged over the features: Salimans et al. 2016, arXiv:1606.03498, section 3.1.
 
         mean_k |E f_k(x) - E f_k(G(z))|^p,  p = 2 ("squared", their MNIST code) or 1 ("absolute", CIFAR-10 and SVHN)
 
-    A loss of the generator: take its gradient with respect to the generator's variables only.
+    It is a loss of the generator: use its gradient for the generator's variables alone.
 
     Args:
-        real_features: float [B, ...], a layer of the discriminator.
-        fake_features: float [B', ...], the same layer; the batch sizes may differ.
+        real_features: float [B, ...], the outputs of a discriminator layer for real images.
+        fake_features: float [B', ...], its outputs for generated images; the batch sizes may differ.
         norm: "squared" or "absolute".
 
     Raises:

@@ -1,9 +1,9 @@
-"""The bound on mutual information: Chen et al. 2016 (InfoGAN), arXiv:1606.03657, section 5.
+"""A lower bound of mutual information: Chen et al. 2016 (InfoGAN), arXiv:1606.03657, section 5.
 
     L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c)),  in nats
 
-Generator and Q minimise their loss minus lambda L_I. log Q of a code made of parts is the sum over the parts; H(c), too.
-The entropies are constants: without them L_I keeps its gradients and loses its meaning.
+Generator and Q minimise their loss minus lambda L_I. For a code of several parts, log Q and H(c) are sums over the parts.
+The entropies are constants: they do not change gradients, but without them L_I is no bound.
 """
 
 import math

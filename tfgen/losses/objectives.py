@@ -1,4 +1,4 @@
-"""Adversarial objectives: what discriminator and generator minimise, as pure functions of raw discriminator outputs.
+"""Adversarial objectives: losses of discriminator and generator as pure functions of raw discriminator outputs.
 
 s is the discriminator's output without a sigmoid (for `ebgan`: an energy >= 0), sp is softplus, E the mean over the batch:
 
@@ -20,10 +20,10 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """A pair of losses.
+    """The losses of discriminator and generator.
 
     Attributes:
-        name: its name in `OBJECTIVES`; of one made by a function below, what that function calls it.
+        name: its name in `OBJECTIVES`, or the name that the functions below give it.
         discriminator: (real logits, fake logits), float of any equal rank -> scalar.
         generator: fake logits -> scalar.
     """
@@ -38,7 +38,7 @@ def _mean_softplus(logits):
 
 
 def logistic_discriminator(real, fake, real_target=1.0):
-    """Cross entropy of real against `real_target` (0.9: one-sided label smoothing) and of fake against 0."""
+    """Cross-entropy of real with target `real_target` (0.9: one-sided label smoothing) plus that of fake with target 0."""
     return real_target * _mean_softplus(-real) + (1.0 - real_target) * _mean_softplus(real) + _mean_softplus(fake)
 
 
@@ -59,7 +59,7 @@ def energy_discriminator(real, fake, margin):
 
 
 def ebgan(margin):
-    """The energy-based objective; `margin` > 0 is on the scale of the energy. Its outputs are energies >= 0, not logits."""
+    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 is on the scale of the energies."""
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), tf.reduce_mean)
@@ -80,8 +80,8 @@ OBJECTIVES = {
 def label_smoothing(objective="non_saturating", real_target=0.9):
     """One-sided label smoothing of a logistic objective: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
 
-    The discriminator's target for real examples becomes `real_target`; that for fakes stays 0 (with both smoothed, the
-    best discriminator would pull the generator towards its own samples), and so does the generator's loss.
+    The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: with both smoothed, the
+    best discriminator would pull the generator towards its own samples. The generator's loss stays the same.
 
     Args:
         objective: "minimax" or "non_saturating", as a name or an `Objective`.

@@ -1,7 +1,7 @@
 """Penalties on the discriminator: functions of (discriminate, real, fake, alpha) -> scalar.
 
-`discriminate` maps images [B, H, W, C] to logits [B], each row on its own; `real` and `fake` are float tensors
-[B, H, W, C]; `alpha` is uniform in [0, 1), [B]. No gradient reaches what made `fake`.
+`discriminate` maps images [B, H, W, C] to logits [B], each row independent of the others; `real` and `fake` are float
+tensors [B, H, W, C]; `alpha` [B] is uniform in [0, 1). No gradient passes through `fake` to the generator.
 """
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 def _input_gradients(discriminate, images):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
-        # The gradient of the sum is, row by row, the gradient of each logit: no row sees another (no batch norm).
+        # Rows are independent (no batch norm), so the gradient of the sum has the gradient of each logit in its row.
         total = tf.reduce_sum(discriminate(images))
     return tf.cast(tape.gradient(total, images), tf.float32)
 
@@ -22,10 +22,10 @@ def _squared_norms(gradients):
 def gradient_penalty(discriminate, real, fake, alpha, target=1.0):
     """E (||d s(y) / d y||_2 - target)^2 at y = alpha x + (1 - alpha) G(z): WGAN-GP, arXiv:1704.00028, eq. 3.
 
-    One norm per example over all axes. At a zero gradient the derivative of the norm is taken as 0, not NaN.
+    There is one norm for each example, over all axes. Where the gradient is 0 the norm's derivative is taken as 0, not NaN.
 
     Raises:
-        ValueError: `real` and `fake` differ in shape, or `alpha` is not one number per example. Either would broadcast.
+        ValueError: `real` and `fake` differ in shape, or `alpha` is not [B]; without the check they would broadcast.
     """
     real.shape.assert_is_compatible_with(fake.shape)
     alpha.shape.assert_is_compatible_with(real.shape[:1])
@@ -49,9 +49,9 @@ def r2_penalty(discriminate, real, fake, alpha):
 
 
 def drift_penalty(discriminate, real, fake, alpha):
-    """E s(x)^2 at real images: keeps a critic, whose loss ignores a constant, near zero.
+    """E s(x)^2 at real images. It keeps a critic near zero: its loss does not depend on an added constant.
 
-    Karras et al. 2018, arXiv:1710.10196, appendix A.1 (there with weight 0.001). It costs one more forward pass.
+    Karras et al. 2018, arXiv:1710.10196, appendix A.1 (weight 0.001 there). It costs one more forward pass.
     """
     del fake, alpha
     return tf.reduce_mean(tf.square(discriminate(real)))

@@ -1,7 +1,7 @@
 """Regularisers: scalars of a network's weights or codes, added to that network's loss.
 
-Those in `REGULARIZERS` are functions of the trainable variables alone; which of them (the embeddings, say) take no part
-is decided by who calls.
+Those in `REGULARIZERS` are functions of trainable variables alone. The caller leaves out variables that are not to be
+regularised, e.g. embeddings.
 """
 
 import tensorflow as tf
@@ -18,16 +18,16 @@ def _kernels(variables):
 
 
 def l2_regularizer(variables):
-    """Half the sum of squares of the weights of rank 2 and more: its gradient is the weight itself."""
+    """Half the sum of squares of all weights of rank 2 and more; its gradient is the weight itself."""
     return tf.add_n([tf.nn.l2_loss(kernel) for kernel in _kernels(variables)])
 
 
 def orthogonal_regularizer(variables):
     """Sum over kernels of ||W W^T * (1 - I)||_F^2: Brock et al. 2019, arXiv:1809.11096, eq. 3, with beta = 1.
 
-    W is [outputs, all else]: the last axis of a kernel counts the outputs. (A transposed convolution of Keras keeps
-    them in the last axis but one, so that there W's rows are the inputs.) Only products of different filters count: their
-    norms are left free. The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
+    W is [outputs, rest]: the last axis of a kernel is that of the outputs. (In a transposed convolution of Keras it is the
+    last but one, so there W's rows are the inputs.) Only products of different filters count; the norms of filters are free.
+    The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
     """
     sums = []
     for kernel in _kernels(variables):
@@ -38,24 +38,26 @@ def orthogonal_regularizer(variables):
 
 
 def pulling_away(codes):
-    """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the repelling term of energy-based GANs.
+    """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the pulling-away term of EBGAN.
 
-    Zhao et al. 2017, arXiv:1609.03126, section 2.4. It belongs to the generator's loss alone.
+    Zhao et al. 2017, arXiv:1609.03126, section 2.4. It is a part of the generator's loss alone.
 
     Args:
-        codes: [N, ...], N >= 2: the encoder's codes of generated images. A code of zeros has cosine 0 with every other.
+        codes: [N, ...], N >= 2: the encoder's codes of generated images. A code of zeros has cosine 0 with all others.
 
     Returns:
-        scalar in [0, 1]: 0 for orthogonal codes, 1 for codes of one direction (or opposite ones); scale does not count.
+        scalar in [0, 1]: 0 for orthogonal codes, 1 for parallel (or opposite) ones. It does not depend on their scale.
 
     Raises:
-        ValueError: fewer than two rows, or no axis beside the batch.
+        ValueError: fewer than two rows, or no axis but that of the batch.
     """
     codes = at_least_float32(codes)
     if codes.shape.rank < 2 or (codes.shape[0] is not None and codes.shape[0] < 2):
         raise ValueError(f"codes must be [N, ...] with N of at least 2; received shape {codes.shape}.")
     num = tf.shape(codes)[0]
-    tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")  # where the batch size is not static
+    # Where the batch size is not static. What follows waits for the check.
+    with tf.control_dependencies([tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")]):
+        codes = tf.identity(codes)
     directions = tf.math.l2_normalize(tf.reshape(codes, [num, -1]), axis=1)
     squares = tf.square(_without_diagonal(tf.matmul(directions, directions, transpose_b=True)))
     return tf.reduce_sum(squares) / tf.cast(num * (num - 1), squares.dtype)
@@ -66,7 +68,7 @@ def _without_diagonal(matrix):
 
 
 def historical(variables, averages):
-    """Sum of ||theta - mean_t||^2 with the mean held constant: Salimans et al. 2016, arXiv:1606.03498, section 3.3.
+    """Sum of ||theta - mean_t||^2, without gradient through the mean: Salimans et al. 2016, arXiv:1606.03498, section 3.3.
 
     Args:
         variables: the weights theta; of any rank.
@@ -86,9 +88,9 @@ def historical(variables, averages):
 
 
 def running_mean(mean, value, count):
-    """mean_t = mean_{t-1} + (value_t - mean_{t-1}) / t: the mean of `count` = t >= 1 values, the newest of them `value`.
+    """mean_t = mean_{t-1} + (value_t - mean_{t-1}) / t: the mean of `count` = t >= 1 values, `value` being the newest.
 
-    At t = 1 the result is `value`, whatever (finite) `mean` was.
+    At t = 1 the result is `value` for any finite `mean`.
     """
     if isinstance(count, int) and count < 1:
         raise ValueError(f"count is the number of values so far, with this one: at least 1; received {count!r}.")

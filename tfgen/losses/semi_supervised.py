@@ -1,7 +1,7 @@
 """A classifier of K classes as a discriminator: Salimans et al. 2016, arXiv:1606.03498, section 5.
 
-Of the K + 1 logits l (the last for "fake") the softmax knows only differences, so that l_{K+1} = 0 and with
-Z = logsumexp(l_1 .. l_K) the probability of a real example is sigmoid(Z): Z is the logit of any objective here.
+The softmax of K + 1 logits l (the last one for "fake") depends on their differences alone, so l_{K+1} = 0. With
+Z = logsumexp(l_1 .. l_K) the probability that an example is real is sigmoid(Z): Z is the logit in the objectives.
 """
 
 import tensorflow as tf
@@ -16,12 +16,12 @@ def semi_supervised_logit(class_logits):
 
 
 def supervised_loss(class_logits, labels):
-    """Cross entropy E (Z - l_y) of class logits [B, K] and labels int [B] in [0, K), given that the example is real.
+    """Cross-entropy E (Z - l_y) of class logits [B, K] and labels int [B] in [0, K), given that the examples are real.
 
     A label out of range is an error at run time on CPU, and makes the loss NaN on GPU.
 
     Raises:
-        ValueError: labels that are not integers, or shapes that do not fit.
+        ValueError: labels that are not integers, or shapes that do not match.
     """
     labels, class_logits = tf.convert_to_tensor(labels), at_least_float32(class_logits)
     if not labels.dtype.is_integer or not labels.shape.is_compatible_with(class_logits.shape[:-1]):
@@ -33,5 +33,5 @@ def supervised_loss(class_logits, labels):
 
 
 def unsupervised_loss(real_class_logits, fake_class_logits):
-    """(E sp(-Z(x)) + E sp(Z(G))) / 2 of class logits [B, K] of unlabelled and of generated images."""
+    """(E sp(-Z(x)) + E sp(Z(G))) / 2 for class logits [B, K] of unlabelled images x and of generated images."""
     return 0.5 * logistic_discriminator(semi_supervised_logit(real_class_logits), semi_supervised_logit(fake_class_logits))

@@ -1,8 +1,8 @@
-"""Measures of generated images, each a plain function of activations, with the protocol beside the number.
+"""Metrics of generated images: plain functions of activations or images. Each number is stored with its protocol.
 
-The functions are NumPy in float64 and import nothing heavy. Beside each stands an accumulator for examples that
-come in shards (see `accumulators`): update, merge, result; the numbers are the same. `Classifier` (Keras) is the
-default source of features: a small network trained on the data set itself. `evaluate_samples` runs everything at once.
+The functions use NumPy in float64 and import nothing heavy. Each has an accumulator (see `accumulators`) that computes
+the same number from examples in shards: update, merge, result. `Classifier` (Keras) is the default feature extractor: a
+small network trained on the data set itself. `evaluate_samples` computes all metrics at once.
 """
 
 import importlib

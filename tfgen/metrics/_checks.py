@@ -8,7 +8,7 @@ CHUNK_BYTES = 32 * 2**20  # size of one block of a distance matrix; a few such b
 
 
 def finite(values, name: str) -> np.ndarray:
-    """`values` as an array [N, ...] of real, finite numbers; ValueError that counts the bad rows otherwise."""
+    """`values` as an array [N, ...] of real, finite numbers; otherwise a ValueError with the number of bad rows."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; received dtype {array.dtype}")
@@ -38,7 +38,7 @@ def activations(values, name: str, *, min_rows: int = 1, cast: bool = True) -> n
 
 
 def generator(*words: int) -> np.random.Generator:
-    """Random numbers as a function of non-negative integers alone: a seed, then a purpose or an example's id."""
+    """A random generator seeded by non-negative integers: a seed, then for example a purpose or an example's id."""
     if any(word < 0 for word in words):
         raise ValueError(f"seeds and ids must be >= 0; received {words}")
     return np.random.default_rng([int(word) for word in words])
@@ -50,9 +50,9 @@ def same_width(a: np.ndarray, b: np.ndarray, names: str) -> None:
 
 
 def image_batch(images, name: str, *, shape: tuple | None = None, min_images: int = 1) -> np.ndarray:
-    """`images` as float32 [N, H, W, C] within [0, 1]; ValueError that says what is wrong otherwise.
+    """`images` as float32 [N, H, W, C] in [0, 1]; ValueError otherwise.
 
-    A rounding excess of up to 1e-3 outside [0, 1] is clipped.
+    Values up to 1e-3 outside [0, 1] (rounding) are clipped.
     """
     array = np.asarray(images)
     if array.ndim != 4:
@@ -73,20 +73,20 @@ def image_batch(images, name: str, *, shape: tuple | None = None, min_images: in
 
 
 def chunks(rows: int, columns: int):
-    """Slices over `rows` such that slice x columns float64 numbers take about CHUNK_BYTES."""
+    """Slices of range(rows) such that a float64 block [slice, columns] takes about CHUNK_BYTES."""
     step = max(1, CHUNK_BYTES // (8 * max(1, columns)))
     for start in range(0, rows, step):
         yield slice(start, min(rows, start + step))
 
 
 def centred(reference: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
-    """All arrays less the mean of the first: distances stay, and their expansion into products does not cancel."""
+    """All arrays minus the mean of the first. Distances stay the same and can be expanded with fewer lost digits."""
     mean = reference.mean(axis=0)
     return tuple(array - mean for array in (reference, *others))
 
 
 def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances [len(a), len(b)], rounding errors below zero removed."""
+    """Squared Euclidean distances [len(a), len(b)]; negative values (rounding) become 0."""
     product = a @ b.T
     product *= -2.0
     product += np.einsum("ij,ij->i", a, a)[:, None]

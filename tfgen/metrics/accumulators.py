@@ -1,19 +1,20 @@
 """Metrics over examples that come in batches and shards: update, merge, result.
 
-An accumulator is a small object that pickles. `update` takes a batch and returns the accumulator, `merge` takes in
-the accumulator of another shard, `result` gives what the plain function gives for all examples at once. Merging is
-associative and commutative, so shards may be cut and combined in any way:
+An accumulator is a small object that can be pickled. `update` adds a batch and returns the accumulator, `merge` adds
+the accumulator of another shard, `result` returns the value of the plain function on all examples. Merging is
+associative and commutative, so examples may be split into shards and combined in any way:
 
     shards = [FrechetDistance().update("real", r).update("fake", f) for r, f in ...]
     functools.reduce(FrechetDistance.merge, shards).result()
 
-Three kinds of state carry every metric. `Moments` and `Sums` are of fixed size; they agree to rounding (about 1e-12
-relative) whatever the shards. `Rows` keeps the examples themselves, for metrics that compare each with each; it puts
-them in the order of their ids, so that the result is the same to the last bit.
+Every metric keeps its state in one of three ways. `Moments` and `Sums` have a fixed size; different shards give the
+same result up to rounding (about 1e-12 relative). `Rows` keeps all examples, for metrics that compare every pair; it
+sorts them by id, so that the result does not depend on the shards at all.
 
-Ids: non-negative integers that tell examples of one set apart, for instance their places in the data set. They decide
-every random draw (subsets, patches, pairs), and an id that comes twice, as from a shard that ran twice, is an error.
-Left out, they count on from 0 in the order of the updates; that is right for one accumulator and fails when two merge.
+Ids are non-negative integers, unique within a set, for instance positions in the data set. They determine
+every random draw (subsets, patches, pairs). An id that occurs twice, for example because a shard ran twice, is an error.
+Without ids, examples are numbered from 0 in the order of the updates; this works for one accumulator, but merging two
+such accumulators fails.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from tfgen.metrics._checks import activations, chunks, finite, generator
 
 
 class Accumulator:
-    """Base: named `parts` that are merged one by one, and `settings` that must be equal for it."""
+    """Base class: named `parts`, which are merged one by one, and `settings`, which must be equal to merge."""
 
     def __init__(self, **settings):
         self.settings, self.parts = settings, {}
 
     def merge(self, other: Accumulator):
-        """Takes in the examples of `other`, which stays as it is. ValueError if it was made with other arguments."""
+        """Adds the examples of `other`, which is not changed. ValueError if `other` was made with different arguments."""
         if type(other) is not type(self) or other.settings != self.settings:
             raise ValueError(f"only accumulators of one kind and with equal arguments merge; received {self} and {other}")
         for name, part in self.parts.items():
@@ -47,13 +48,13 @@ class Accumulator:
 
 
 class Moments(Accumulator):
-    """Mean and covariance of activations [N, F] in float64, by pairwise updates that do not cancel.
+    """Mean and covariance of activations [N, F] in float64, by pairwise updates, which avoid cancellation.
 
     Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979):
-        M = M_a + M_b + (m_b - m_a)(m_b - m_a)^T n_a n_b / (n_a + n_b),  M the sum of centred outer products.
+        M = M_a + M_b + (m_b - m_a)(m_b - m_a)^T n_a n_b / (n_a + n_b),  where M is the sum of centred outer products.
 
     Attributes:
-      count: examples seen; mean: float64 [F]; scatter: float64 [F, F], the matrix M. Both None while count is 0.
+      count: number of examples; mean: float64 [F]; scatter: float64 [F, F], the matrix M. Both are None while count is 0.
     """
 
     def __init__(self):
@@ -61,7 +62,7 @@ class Moments(Accumulator):
         self.count, self.mean, self.scatter = 0, None, None
 
     def update(self, rows, ids=None):
-        """Adds rows [N, F], N >= 0; `ids` are not needed and not read. One update costs O((N + 1) F^2)."""
+        """Adds rows [N, F], N >= 0; `ids` are ignored. One update costs O((N + 1) F^2)."""
         rows = activations(rows, "rows", min_rows=0, cast=False)
         for part in chunks(*rows.shape):
             block = rows[part].astype(np.float64)
@@ -96,7 +97,7 @@ class Moments(Accumulator):
 
 
 class Sums(Accumulator):
-    """Arrays that add up, by name, in `totals`; empty before the first update."""
+    """Sums of named arrays, in `totals`; empty before the first update."""
 
     def __init__(self):
         super().__init__()
@@ -123,13 +124,13 @@ class Sums(Accumulator):
 
 
 class Rows(Accumulator):
-    """The examples themselves, each under its id; float32 stays float32, any other type becomes float64.
+    """Keeps the examples with their ids; float32 stays float32, any other type becomes float64.
 
     Args:
-      rank: of the batches, the first axis counting examples: 2 for activations, 4 for images.
-      limit: keep this many examples only, those of the smallest random number of (seed, id). Any way of sharding
-        keeps the same ones, a uniform draw without replacement, in bounded memory.
-      seed: of that draw.
+      rank: rank of the batches: 2 for activations [N, F], 4 for images [N, H, W, C].
+      limit: keep only this many examples, a uniform draw without replacement. Each example gets a random number from
+        (seed, id), and those with the smallest numbers are kept, so the draw does not depend on the shards.
+      seed: seed of the draw.
     """
 
     def __init__(self, rank: int = 2, limit: int | None = None, seed: int = 0):
@@ -148,7 +149,7 @@ class Rows(Accumulator):
             raise ValueError(f"all rows must have the same shape; received {kept} and {rows.shape[1:]}")
         self._seen += len(rows)
         if len(rows):
-            # a copy, as the caller may use its buffer again
+            # a copy, because the caller may reuse its buffer
             rows = np.array(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
             keys = ids if settings["limit"] is None else np.array([generator(settings["seed"], i).random() for i in ids])
             self._chunks.append((ids, keys, rows))
@@ -178,12 +179,12 @@ class Rows(Accumulator):
             self._chunks = [self._sorted()]
 
     def __len__(self):
-        """Examples received, kept or not."""
+        """Number of examples received, whether kept or not."""
         return self._seen
 
     def result(self) -> np.ndarray:
-        """All rows in the order of their ids; with `limit` those drawn, in random order. ValueError for none, or an id
-        that came twice."""
+        """All rows, sorted by id; with `limit`, the drawn rows in random order. ValueError without rows or with a
+        repeated id."""
         ids, _, rows = self._sorted()
         unique, counts = np.unique(ids, return_counts=True)
         if len(unique) < len(ids):
@@ -195,27 +196,27 @@ class Rows(Accumulator):
 
 
 class OneSet(Accumulator):
-    """A function of one set of rows, streamed. A subclass names the `function` and the `rank` of its rows."""
+    """A function of one set of rows that arrives in batches. A subclass sets `function` and the `rank` of the rows."""
 
     function, rank = None, 2
 
     def __init__(self, **settings):
-        inspect.signature(self.function).bind(None, **settings)  # a wrong name fails now, not after the last shard
+        inspect.signature(self.function).bind(None, **settings)  # raises for a wrong name now, not after all shards
         super().__init__(**settings)
         self.parts = {"rows": Rows(self.rank)}
 
     def update(self, rows, ids=None):
-        """Adds a batch of rows; `ids`: see the module."""
+        """Adds a batch of rows; `ids`: see the module docstring."""
         self.parts["rows"].update(rows, ids)
         return self
 
     def result(self):
-        """The function of all rows."""
+        """The value of `function` on all rows."""
         return self.function(self.parts["rows"].result(), **self.settings)
 
 
 class TwoSets(Accumulator):
-    """A function of real and fake rows, streamed. A subclass names the `function` and the order of its two `sides`."""
+    """A function of real and fake rows that arrive in batches. A subclass sets `function` and the order of `sides`."""
 
     function, sides, rank = None, ("real", "fake"), 2
 
@@ -228,14 +229,14 @@ class TwoSets(Accumulator):
         return Rows(self.rank)
 
     def update(self, side: str, rows, ids=None):
-        """Adds a batch to the side "real" or "fake"; `ids`: see the module."""
+        """Adds a batch to the side "real" or "fake"; `ids`: see the module docstring."""
         if side not in self.parts:
             raise ValueError(f"side must be one of {', '.join(self.parts)}; received {side!r}")
         self.parts[side].update(rows, ids)
         return self
 
     def result(self):
-        """The function of all rows of both sides."""
+        """The value of `function` on all rows of both sides."""
         return self.function(*(self.parts[side].result() for side in self.sides), **self.settings)
 
 

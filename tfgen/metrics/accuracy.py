@@ -1,4 +1,4 @@
-"""Do samples of a conditional model show what was asked for? Accuracy of a classifier on them, by class."""
+"""Accuracy of a classifier on samples of a conditional model: do the samples show their class?"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tfgen.metrics.clustering import confusion_matrix
 
 
 class Accuracy(NamedTuple):
-    """`accuracy`: share of the examples that show their class; `per_class` float64 [K]: the same of each class, NaN of a
-    class that was never asked for; `confusion` int64 [K, K]: how often class i (row) was asked for and j recognised."""
+    """`accuracy`: share of the samples classified as their label; `per_class` float64 [K]: the accuracy of each class, NaN
+    for a class without samples; `confusion` int64 [K, K]: number of samples with label i (row) classified as j (column)."""
 
     accuracy: float
     per_class: np.ndarray
@@ -21,13 +21,13 @@ class Accuracy(NamedTuple):
 
 
 def conditional_accuracy(logits, labels) -> Accuracy:
-    """Accuracy of a classifier's outputs on conditional samples; the classifier was trained on real images.
+    """Accuracy of a classifier, trained on real images, on conditional samples.
 
-    The other way round, trained on samples and judged on real images, the same function gives the classification
+    With a classifier trained on samples and tested on real images, the same function gives the classification
     accuracy score (CAS; Ravuri and Vinyals 2019, arXiv 1905.10887).
 
     Args:
-      logits: float [N, K], of the samples; labels: int [N] in [0, K), what was asked for.
+      logits: float [N, K], the classifier's outputs; labels: int [N] in [0, K), the labels the samples were drawn with.
 
     Raises:
       ValueError: not finite, wrong rank, no examples, or labels that are not N integers in [0, K).
@@ -36,14 +36,14 @@ def conditional_accuracy(logits, labels) -> Accuracy:
 
 
 class ConditionalAccuracy(Accumulator):
-    """`conditional_accuracy` of samples that come in shards: the confusion matrix."""
+    """`conditional_accuracy` of samples that come in shards; keeps the confusion matrix."""
 
     def __init__(self):
         super().__init__()
         self.parts = {"sums": Sums()}
 
     def update(self, logits, labels, ids=None):
-        """Adds logits [N, K] and labels int [N]; `ids` are not needed and not read."""
+        """Adds logits [N, K] and labels int [N]; `ids` are ignored."""
         logits, labels = activations(logits, "logits", min_rows=0, cast=False), np.asarray(labels)
         if not len(logits) and not len(labels):
             return self
@@ -57,7 +57,7 @@ class ConditionalAccuracy(Accumulator):
         return self
 
     def result(self) -> Accuracy:
-        """ValueError of no examples."""
+        """The accuracy; ValueError without examples."""
         confusion = self.parts["sums"].result()["confusion"]
         asked, right = confusion.sum(axis=1), np.diag(confusion)
         per_class = np.divide(right, asked, out=np.full(len(asked), np.nan), where=asked > 0)

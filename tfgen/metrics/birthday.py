@@ -1,8 +1,8 @@
-"""Birthday paradox: how many different images does a generator make?
+"""Birthday paradox test: how many different images does a generator make?
 
-Arora and Zhang (2017), arXiv 1706.08224. If a batch of s samples holds a duplicate half of the time, the support of the
-distribution is about s^2 / (2 ln 2) images: where all are equally likely that many, else fewer carry most of the mass.
-Near-duplicates are found by distance; the paper looks at the 20 closest pairs by eye, `closest_pairs` gives them.
+Arora and Zhang (2017), arXiv 1706.08224. If half of the batches of s samples hold a duplicate, the distribution has a
+support of about s^2 / (2 ln 2) images if all are equally likely; otherwise fewer images have most of the probability.
+Near-duplicates are found by distance. The paper inspects the 20 closest pairs by eye; `closest_pairs` returns them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def closest_pairs(features, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """The `count` closest pairs of different rows of features [N, F].
 
     Returns:
-      (pairs int64 [count, 2], first index the smaller; Euclidean distances float64 [count], ascending; exactly 0 for
-      equal rows). Memory is a few blocks of 32 MiB.
+      (pairs int64 [count, 2], the smaller index first; Euclidean distances float64 [count], ascending, exactly 0 for
+      equal rows). Uses a few blocks of 32 MiB of memory.
 
     Raises:
       ValueError: not finite, wrong rank, fewer than 2 rows, or `count` outside 1 ... N (N - 1) / 2.
@@ -33,7 +33,7 @@ def closest_pairs(features, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     best, pairs = np.empty(0), np.empty((0, 2), np.int64)
     for rows in chunks(len(near), len(near)):
         distances = squared_distances(near[rows], near[rows.start :])
-        # each pair once: columns start with the block's own first row
+        # count each pair once: the columns start at the block's own first row
         distances[np.tril_indices(len(distances), m=distances.shape[1])] = np.inf
         keep = np.argpartition(distances, min(count, distances.size) - 1, axis=None)[:count]
         found = np.stack(np.unravel_index(keep, distances.shape), axis=1) + rows.start
@@ -46,18 +46,18 @@ def closest_pairs(features, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ClosestPairs(OneSet):
-    """`closest_pairs` of features that come in shards, which are kept; indices count them in the order of their ids."""
+    """`closest_pairs` of features that come in shards. All features are kept; indices refer to their order by id."""
 
     function = staticmethod(closest_pairs)
 
 
 def duplicate_rate(features, *, batch_size: int, threshold: float, batches: int = 100, seed: int = 0) -> float:
-    """Share of random batches that hold two rows at most `threshold` apart.
+    """Share of random batches in which two rows are at most `threshold` apart.
 
     Args:
-      features: [N, F]; batch_size: rows of a batch, from 2 to N, drawn without replacement.
-      threshold: Euclidean distance >= 0 of a near-duplicate.
-      batches: number of batches, their draw a function of `seed`.
+      features: [N, F]; batch_size: rows in a batch, 2 to N, drawn without replacement.
+      threshold: Euclidean distance >= 0 up to which two rows count as near-duplicates.
+      batches: number of batches, drawn with `seed`.
     """
     features = activations(features, "features", min_rows=2)
     if not 2 <= batch_size <= len(features):
@@ -70,7 +70,7 @@ def duplicate_rate(features, *, batch_size: int, threshold: float, batches: int 
 
 
 def support_size(batch_size: float) -> float:
-    """Number of different images whose batches of this size hold a duplicate half of the time: s^2 / (2 ln 2)."""
+    """Support size for which half of the batches of this size hold a duplicate: s^2 / (2 ln 2)."""
     if batch_size < 2:
         raise ValueError(f"batch_size must be at least 2; received {batch_size}")
     return batch_size**2 / (2.0 * math.log(2.0))

@@ -1,4 +1,4 @@
-"""Statistics of real images, kept on disk: computed once for each protocol, and again where the file is damaged."""
+"""A disk cache of the statistics of real images, one file per protocol. Damaged files are computed again."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ _FORMAT = 1
 
 
 class Cache:
-    """Arrays by name under a key, one file for each: a line of JSON (format, key, sha256), then an .npz.
+    """Named arrays for each key, one file per key: a line of JSON (format, key, sha256), then an .npz.
 
     Args:
-      folder: made where it is missing.
-      report: function of one line of text.
+      folder: created if missing.
+      report: function that takes a line of text.
     """
 
     def __init__(self, folder, report: Callable[[str], None] = print):
         self.folder, self.report = Path(folder).expanduser(), report
 
     def path(self, key: dict) -> Path:
-        """Where the arrays of `key` (plain values by name) are kept."""
+        """The file for `key`, a dict of plain values."""
         return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()}.stats"
 
     def get(self, key: dict, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays of `key`: those on disk, or else what `make()` gives, which is then kept.
+        """The arrays for `key`: read from disk, or computed by `make()` and then stored.
 
-        A file that is damaged is reported and replaced. A folder that cannot be written is reported; the numbers do not
-        depend on it.
+        A damaged file is reported and replaced. A folder that cannot be written is reported and otherwise ignored.
         """
         path = self.path(key)
         if path.exists():

@@ -1,10 +1,9 @@
-"""A small classifier trained on the data set itself: the feature extractor that needs no download.
+"""A small classifier trained on the data set itself: a feature extractor that needs no download.
 
-Its logits give the classifier score, its penultimate activations the features of the Fréchet classifier
-distance, the kernel distance and precision/recall. The features are at most 64 wide on purpose: a Fréchet
-distance needs more images than features, and its bias grows with (features^2 / images), while a test split
-may hold a few hundred images (scikit-learn's digits: 397). Numbers are comparable only between evaluations
-with equal `weights_hash`.
+The classifier score uses its logits. The Fréchet classifier distance, the kernel distance and precision/recall use
+its penultimate activations as features. They are at most 64 wide, because a Fréchet distance needs more images
+than features and has a bias that grows with (features^2 / images), and a test split may hold only a few hundred images
+(scikit-learn's digits: 397). Only evaluations with equal `weights_hash` are comparable.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ MAX_FEATURES = 64
 
 
 class Classifier:
-    """A trained classifier with its record. Made by `train_classifier` or `Classifier.load`.
+    """A trained classifier with the record of its training. Made by `train_classifier` or `Classifier.load`.
 
     Attributes:
-      config: network arguments (image_shape, num_classes, feature_width, dropout, seed), enough to build it
-        again.
+      config: network arguments (image_shape, num_classes, feature_width, dropout, seed), from which the network can
+        be built again.
       record: how it was trained: train and test fingerprints, settings, steps, seconds, validation and test
         accuracy.
       accuracy: share of correct classes on the test set.
       weights_hash: sha256 over shapes and bytes of all weights, in layer order.
       description: short name of the network for protocols, e.g. "classifier-cnn-32".
-      kind: "classifier"; num_logits: the number of classes. Both as of any extractor, see `tfgen.metrics.extractors`.
+      kind: "classifier"; num_logits: the number of classes. Every extractor has both, see `tfgen.metrics.extractors`.
     """
 
     kind = "classifier"
@@ -69,7 +68,7 @@ class Classifier:
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def features(self, images) -> np.ndarray:
-        """Penultimate activations float32 [N, F], >= 0 (after a ReLU), of mean variance 1 in training."""
+        """Penultimate activations float32 [N, F], >= 0 (after a ReLU), with a mean variance of 1 on training images."""
         return self.outputs(images)[0]
 
     def logits(self, images) -> np.ndarray:
@@ -77,7 +76,7 @@ class Classifier:
         return self.outputs(images)[1]
 
     def evaluate(self, source) -> float:
-        """Share of a labelled source's images that get their label."""
+        """Accuracy on the images of a labelled source."""
         correct = total = 0
         for batch in source.batches(500):
             logits = self._function(batch["image"])[1].numpy()
@@ -105,11 +104,11 @@ class _Progress(keras.callbacks.Callback):
 
 
 def _normalize_features(network: keras.Model, config: dict[str, Any], images: np.ndarray) -> None:
-    """Scales the features to a mean variance of 1 over `images`, leaving the logits as they are.
+    """Scales the features to a mean variance of 1 over `images` without changing the logits.
 
-    A ReLU layer times s followed by weights over s is the same function. Fréchet and kernel distances then
-    have one unit whatever the network's own scale is; with large features the kernel distance would be all
-    third power.
+    The weights before the ReLU are multiplied by s and those after it divided by s, which leaves the function unchanged.
+    Fréchet and kernel distances then do not depend on the network's own scale; with large features, the cubic term
+    would dominate the kernel distance.
     """
     features, logits = network.get_layer("features"), network.get_layer("logits")
     values = Classifier(network, config, {}).features(images)
@@ -137,20 +136,20 @@ def train_classifier(
     validation_share: float = 0.1,
     verbose: bool = False,
 ) -> Classifier:
-    """Trains the classifier on `train`; `test` is only used once, for the accuracy that is recorded.
+    """Trains the classifier on `train`; `test` is used only for the recorded accuracy.
 
-    Adam with a cosine decay to zero. A seeded part of `train` is held out; training stops early when the
-    loss on it has not improved for `patience` epochs, and the weights of its best epoch are kept.
-    Deterministic in `seed` on one CPU machine (all initializers, dropout masks and batches are seeded
-    explicitly; no global random state is used).
+    Adam with a cosine decay to zero. A random part of `train` is held out for validation; training stops early when
+    the validation loss has not improved for `patience` epochs, and the weights of the best epoch are kept.
+    Deterministic in `seed` on one CPU machine: all initializers, dropout masks and batches are seeded
+    explicitly, and no global random state is used.
 
     Args:
       train, test: labelled `tfgen.data.Source`s of equal image shape and classes.
-      workdir: folder to save to. If it holds a classifier trained with equal data and settings, that is
+      workdir: folder to save to. If it holds a classifier trained with the same data and settings, that one is
         returned.
       feature_width: width of the penultimate layer, at most 64.
       batch_size: default 64 below 10,000 images, else 128.
-      epochs: default: as many as give about 2,000 steps, between 4 and 40.
+      epochs: default: about 2,000 steps, but between 4 and 40 epochs.
       patience: epochs without improvement before stopping; default a quarter of `epochs`, at least 2.
       validation_share: share of `train` held out, in (0, 0.5].
       verbose: print one line per epoch.

@@ -1,8 +1,9 @@
-"""Accuracy of clusters found without labels, once each cluster is given a class.
+"""Accuracy of clusters found without labels, after each cluster is assigned a class.
 
-Three rules give it: one-to-one, by the matching that is right most often (Hungarian algorithm); each cluster the class
-that most of its examples have; or each cluster the class of its one surest example. With the last two, clusters may be more
-than classes. A rule fitted on one split may be scored on another, so that no label of the scored split has been seen.
+There are three rules of assignment: the one-to-one matching with the highest accuracy (Hungarian algorithm); the most
+frequent class in each cluster; the class of the most probable example of each cluster. The last two allow more clusters
+than classes. The assignment may be made on one split and scored on another, so that no labels of the scored split are
+used.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 
 
 def confusion_matrix(clusters, labels, num_clusters: int, num_classes: int) -> np.ndarray:
-    """How many examples of each class each cluster holds: int64 [num_clusters, num_classes].
+    """Number of examples of each class in each cluster: int64 [num_clusters, num_classes].
 
     Args:
       clusters: integers [N] in [0, num_clusters), N >= 1.
@@ -29,15 +30,15 @@ def confusion_matrix(clusters, labels, num_clusters: int, num_classes: int) -> n
 
 
 def hungarian_accuracy(clusters, labels, num_classes: int, *, fit=None) -> float:
-    """Share of the examples whose cluster is matched to their class, under the best one-to-one matching.
+    """Accuracy under the best one-to-one matching of clusters to classes.
 
     Args:
       clusters, labels: integers [N] in [0, num_classes): as many clusters as classes.
       num_classes: K.
-      fit: (clusters, labels) of the split that the matching is made on; None: the scored examples themselves.
+      fit: (clusters, labels) of the split from which the matching is computed; None: the scored examples.
 
     Returns:
-      in [0, 1]; a permutation of the true labels gives 1.
+      in [0, 1]; 1 if the clusters are the classes in any order.
 
     Raises:
       ValueError: see `confusion_matrix`.
@@ -51,15 +52,15 @@ def hungarian_accuracy(clusters, labels, num_classes: int, *, fit=None) -> float
 
 
 def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, fit=None) -> float:
-    """Share of the examples whose class is the most frequent one of their cluster (of equals, the lowest class).
+    """Accuracy if each cluster is assigned its most frequent class (the lowest one in a tie).
 
     Args:
       clusters: integers [N] in [0, num_clusters); clusters may be more or fewer than classes.
       labels: integers [N] in [0, num_classes).
-      num_clusters, num_classes: their numbers.
-      fit: (clusters, labels) of the split that decides on the classes; None: the scored examples themselves, where
-        more clusters make a higher number by themselves (1.0 for a cluster per example). A cluster without an example
-        in `fit` has no class, and its examples count as wrong.
+      num_clusters, num_classes: number of clusters and of classes.
+      fit: (clusters, labels) of the split from which the classes are assigned; None: the scored examples. Then the
+        accuracy rises with the number of clusters (1.0 for one cluster per example). A cluster without an example
+        in `fit` gets no class, and its examples count as wrong.
 
     Returns:
       in [0, 1].
@@ -75,24 +76,24 @@ def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, 
 
 
 def exemplar_accuracy(probabilities, labels, num_classes: int, *, fit=None) -> float:
-    """Share of the examples whose class is that of the surest example of their cluster, the most probable one.
+    """Accuracy if each cluster is assigned the class of its most probable example.
 
     The protocol of adversarial autoencoders (Makhzani et al. 2015, arXiv:1511.05644, section 5) and of Gaussian mixture
-    VAEs: one label per cluster is all that it sees. Cluster k takes the label of the example with the highest probability of
-    k (of equals, the first), and is allowed the label of another cluster.
+    VAEs; it uses one label per cluster. Cluster k gets the label of the example with the highest probability of
+    k (the first one in a tie). Several clusters may get the same label.
 
     Args:
-      probabilities: floats [N, K], N >= 1, of the clusters of each example.
+      probabilities: floats [N, K], N >= 1, the cluster probabilities of each example.
       labels: integers [N] in [0, num_classes).
-      num_classes: their number.
-      fit: (probabilities, labels) of the split that the surest examples are taken from; None: the scored examples
-        themselves, as the papers do.
+      num_classes: number of classes.
+      fit: (probabilities, labels) of the split from which the most probable examples are taken; None: the scored
+        examples, as in the papers.
 
     Returns:
       in [0, 1].
 
     Raises:
-      ValueError: see `confusion_matrix`; probabilities that are no matrix of finite floats, or not of one K.
+      ValueError: see `confusion_matrix`; probabilities that are not a matrix of finite floats, or have different K.
     """
     probabilities, labels = _soft(probabilities, labels, num_classes)
     fit_probabilities, fit_labels = (probabilities, labels) if fit is None else _soft(*fit, num_classes)

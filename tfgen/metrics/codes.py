@@ -1,10 +1,11 @@
-"""What codes of images are good for: clusters that find the classes, and classifiers of few labels.
+"""Evaluation of codes: k-means clusters, and classification with few labels.
 
-Both take codes as they come from `codes_of`, or any other features, and both are fitted on the train split alone. Distances
-between codes mean little as they are: behind a linear code, a decoder could undo any invertible matrix, so that training
-leaves scale and skew open. For clusters, whitening (uncorrelated numbers of variance 1 on the train split) takes both away.
-A classifier finds skew directions by itself, and whitening would blow up those that hold little: there each number is scaled
-to variance 1. Pixels have one scale and should be left as they are: those at the border hardly ever vary.
+Both take codes from `codes_of` or any other features, and both are fitted on the train split alone. Distances between
+unscaled codes mean little: a decoder can undo any invertible linear map of the code, so training does not determine the
+scale and correlation of its dimensions. For k-means, codes are therefore whitened (uncorrelated dimensions of variance 1
+on the train split). A linear classifier handles correlated dimensions by itself, and whitening would amplify directions
+with little information; there each dimension is only scaled to variance 1. Use pixels without scaling: they share one
+scale, and pixels at the border hardly vary.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def codes_of(model, images, *, batch_size: int = 500) -> np.ndarray:
     """Codes float32 [N, Z] of images float32 [N, H, W, C] in [0, 1].
 
     Args:
-      model: with a method `encode(images)` that gives codes [B, Z], or a distribution whose mean they are.
+      model: has a method `encode(images)` that returns codes [B, Z] or a distribution over codes, whose mean is taken.
     """
     found = []
     for start in range(0, len(images), batch_size):
@@ -30,8 +31,8 @@ def codes_of(model, images, *, batch_size: int = 500) -> np.ndarray:
 
 
 class Clusters(NamedTuple):
-    """What k-means has found: `centroids` float64 [K, Z] in the codes' own units; `basis` float64 [Z, Z]: distances are
-    those of codes @ basis; `inertia`: sum of the squared distances of the fitted codes to their centroids."""
+    """Result of k-means: `centroids` float64 [K, Z] in the space of the codes; `basis` float64 [Z, Z]: distances are
+    measured between codes @ basis; `inertia`: sum of the squared distances of the fitted codes to their centroids."""
 
     centroids: np.ndarray
     basis: np.ndarray
@@ -49,15 +50,15 @@ class Clusters(NamedTuple):
 
 
 def k_means(codes, num_clusters: int, *, seed: int = 0, restarts: int = 10, iterations=300, whiten=True) -> Clusters:
-    """Clusters of codes [N, Z] by Lloyd's algorithm from k-means++ starts, the best of `restarts`.
+    """Clusters of codes [N, Z] by Lloyd's algorithm with k-means++ initialization, the best of `restarts` runs.
 
-    `tfgen.metrics.hungarian_accuracy` scores `assign`ed codes; centroids that are decoded are the clusters' prototypes.
+    `tfgen.metrics.hungarian_accuracy` scores the result of `assign`. Decoded centroids show a prototype of each cluster.
 
     Args:
-      codes: of the train split; N >= num_clusters.
-      seed: of the starts.
-      iterations: at most, of each start.
-      whiten: see above.
+      codes: codes of the train split; N >= num_clusters.
+      seed: seed of the initializations.
+      iterations: maximum number of iterations of each run.
+      whiten: whether to whiten the codes, see the module docstring.
     """
     from sklearn.cluster import KMeans
 
@@ -72,7 +73,7 @@ def k_means(codes, num_clusters: int, *, seed: int = 0, restarts: int = 10, iter
 
 
 class FewLabels(NamedTuple):
-    """`accuracy`: mean over the draws of labels; `deviation`: its standard deviation over them; `draws`: float64 [draws]."""
+    """`accuracy`: mean over draws of labels; `deviation`: standard deviation over draws; `draws`: float64 [draws]."""
 
     accuracy: float
     deviation: float
@@ -83,17 +84,17 @@ def few_label_accuracy(
     train_codes, train_labels, test_codes, test_labels, *, per_class: int = 10, draws: int = 10, seed: int = 0,
     standardize=True,
 ) -> FewLabels:  # fmt: skip
-    """Test accuracy of logistic regression (l2 penalty of weight 1) on the codes of a few labelled images of each class.
+    """Test accuracy of logistic regression (l2 penalty of weight 1) on codes, fitted to a few labelled images per class.
 
     Args:
       train_codes, test_codes: [N, Z] and [M, Z]; labels: integers [N] and [M].
-      per_class: labelled images of each class in a draw, without replacement.
-      draws: how often other images are labelled, at least 2; results of one draw say little.
-      seed: of the draws.
-      standardize: to mean 0 and variance 1 over all `train_codes`, which needs no labels; see above.
+      per_class: number of labelled images of each class in a draw, drawn without replacement.
+      draws: number of random draws of labelled images, at least 2 (results vary between draws).
+      seed: seed of the draws.
+      standardize: whether to scale codes to mean 0 and variance 1 over all `train_codes`; see the module docstring.
 
     Raises:
-      ValueError: sizes that do not fit, fewer than two classes, or a class with fewer than `per_class` images.
+      ValueError: sizes that do not match, fewer than two classes, or a class with fewer than `per_class` images.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -126,7 +127,7 @@ def few_label_accuracy(
 
 
 def _whitening(codes, whiten):
-    """(matrix that whitens codes [N, Z], its inverse); a direction in which codes do not vary is left as it is."""
+    """(matrix that whitens codes [N, Z], its inverse); directions without variance are not scaled."""
     if not whiten:
         return (np.eye(codes.shape[1]),) * 2
     variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(codes.T, bias=True)))

@@ -1,4 +1,4 @@
-"""All sample metrics of one set of images at once, with the real-data anchor computed by the same code."""
+"""Computes all sample metrics of a set of images, and the same metrics of real images for comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfgen.metrics.protocol import Protocol, Result
 from tfgen.metrics.score import count_classes
 from tfgen.metrics.statistics import InProcess, NearestImages, Statistics, Walk, draw
 
-# {metric: (statistics of the real side, of the judged side)}; names of statistics as in `Statistics`.
+# {metric: (statistics of the real images, statistics of the evaluated images)}, as in `statistics.PARTS`.
 METRICS = {
     "score": ((), ("score",)),
     "fid": (("moments",), ("moments",)),
@@ -33,7 +33,7 @@ WITHOUT_FEATURES = frozenset(["ms_ssim"])
 
 
 class Drawn:
-    """Images of a source at `indices`, by place: function (first, last) -> float32 [last - first, H, W, C]."""
+    """A function (first, last) -> float32 [last - first, H, W, C]: the images of a source at indices[first:last]."""
 
     def __init__(self, source, indices):
         self.source, self.indices = source, indices
@@ -46,27 +46,27 @@ class Drawn:
 
 
 class Evaluator:
-    """Judges sets of images against one reference under one protocol; the real side is computed once.
+    """Evaluates sets of images against one reference under one protocol; statistics of real images are computed once.
 
     Args:
-      train, test: `tfgen.data.Source`s. The images must be what the generator was asked to imitate: for a
+      train, test: `tfgen.data.Source`s of images with the same preprocessing as the generator's training images: for a
         model of binarised images give binarised sources (`imitated`). The one that is not the reference may be None
-        where "nearest" is not among the metrics.
-      classifier: `Classifier` or any other extractor (see `tfgen.metrics.extractors`); None for metrics of pixels alone.
-      metrics: names out of `METRICS`.
-      seed: of all subsets drawn here.
+        unless "nearest" is among the metrics.
+      classifier: `Classifier` or any other extractor (see `tfgen.metrics.extractors`); None if all metrics use pixels.
+      metrics: names from `METRICS`.
+      seed: seed of all subsets drawn here.
       reference: "train" or "test", the real set of the Fréchet and kernel distances and of precision/recall.
-        "train" (default) lets held-out test images pass through the same code as the best achievable result.
-      n_real: images of the reference that are used (a seeded subset; default up to 10,000).
-      k, score_splits, kid_subsets, kid_subset_size: of the metrics. The default subset size is half of the
-        smaller side, at most 1,000, so that the subsets differ.
-      n_nearest: at most this many judged (and test) images are searched for their nearest training image.
-      n_nearest_train: at most this many training images are searched (a seeded subset; default up to 60,000).
-      max_shift: pixel shifts tried in the pixel search, see `nearest_images`.
-      force: compute Fréchet distances of fewer images than features, too.
-      resize: how the sources' images came to their size, for the protocol.
-      run: how a walk over images is done: `InProcess()`, or anything that is called like it.
-      cache: `Cache` of the reference's statistics, or None.
+        With "train" (default), the held-out test images can be evaluated like samples (`real_anchor`).
+      n_real: maximum number of reference images (a random subset).
+      k, score_splits, kid_subsets, kid_subset_size: arguments of the metrics. The default subset size is half of the
+        smaller set, at most 1,000, so that the subsets differ.
+      n_nearest: maximum number of evaluated images, and of test images, whose nearest training image is searched.
+      n_nearest_train: maximum number of training images in that search (a random subset).
+      max_shift: shifts tried in the search in pixel space, see `nearest_images`.
+      force: whether to compute Fréchet distances even of fewer images than features.
+      resize: the rule by which the sources' images were resized, for the protocol.
+      run: runs walks over images: `InProcess()` (default) or a callable with the same signature.
+      cache: a `Cache` for the statistics of the reference, or None.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Evaluator:
         self.settings = dict(k=k, score_splits=score_splits, kid_subsets=kid_subsets, max_shift=max_shift)
         self.kid_subset_size, self.n_nearest, self.n_nearest_train = kid_subset_size, n_nearest, n_nearest_train
         self.run = InProcess() if run is None else run
-        # one independent stream per purpose, so that changing one number leaves the other subsets as they are
+        # one random generator per purpose, so that changing one number does not change the other subsets
         streams = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
         indices = draw(streams[0], self.real.num_examples, n_real)
         self.n_real = len(indices)
@@ -146,7 +146,7 @@ class Evaluator:
         return found.parts["rows"].result()
 
     def _real_side(self, indices, cache) -> tuple[Moments | None, np.ndarray | None]:
-        """(moments, features) of the reference, each where a metric needs it."""
+        """(moments, features) of the reference; None for those that no metric needs."""
         needs = sorted({need for metric in self.metrics for need in METRICS[metric][0]})
         if not needs:
             return None, None
@@ -180,16 +180,16 @@ class Evaluator:
         """Distances (pixels, features) of each query image to its nearest training image."""
         images, features = (found.parts[f"query_{name}"].result() for name in ("images", "features"))
         near = self._nearest_train
-        batch = max(1, 2**23 // images[0].size)  # the search takes about 64 MiB beside the queries
+        batch = max(1, 2**23 // images[0].size)  # the search uses about 64 MiB in addition to the queries
         make = functools.partial(NearestImages, images, self.settings["max_shift"])
         pixels = self.run(make, Walk(near, len(near.indices), batch=batch), "nearest training images")
         return pixels, nearest_neighbours(features, self._train_features)[1]
 
     def __call__(self, fake_images, *, weights: str, batch_norm: str = "moving", extra=()) -> Result:
-        """`judge` of `fake_images` float [N, H, W, C] in [0, 1].
+        """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `judge`.
 
         Raises:
-          ValueError: images of a wrong shape, rank, dtype or range, NaN, or too few images for the features.
+          ValueError: a wrong shape, rank, dtype or range, NaN, or too few images for the number of features.
         """
         images = image_batch(fake_images, "fake_images", shape=tuple(self.real.image_shape), min_images=2)
         take = lambda first, last: images[first:last]  # noqa: E731
@@ -200,24 +200,25 @@ class Evaluator:
     ) -> Result:
         """Metrics of `count` images, given by a function (first, last) -> float32 [last - first, H, W, C] in [0, 1].
 
-        No more than a batch of them is held at a time, but for `n_nearest`, and the pairs of "ms_ssim".
+        Only one batch of images is kept in memory at a time, plus `n_nearest` images and the pairs of "ms_ssim".
 
         Args:
-          images, count: as said; the function must pickle where `run` sends it to other processes.
+          images: the function; it must be picklable if `run` uses other processes.
+          count: number of images.
           weights, batch_norm, truncation, generator_hash, extra: see `Protocol`.
 
         Values:
           score: classifier_score, classifier_score_std, num_classes, class_shares (list).
-          fid: frechet_<kind>_distance, where the kind is that of the extractor: "classifier", "inception" (FID as
+          fid: frechet_<kind>_distance, with the kind of the extractor: "classifier", "inception" (FID as
             published) or "keras_inception" (not comparable with it).
           fid_infinity: frechet_<kind>_distance_infinity.
           kid: kernel_distance_mean, kernel_distance_std. prdc: precision, recall, density, coverage.
           nearest: for pixel and feature space nn_*_fake_train, nn_*_test_train (median L2 distances), nn_*_ratio.
-          ms_ssim: ms_ssim_mean, ms_ssim_std of 100 random pairs; the higher, the less diverse.
+          ms_ssim: ms_ssim_mean, ms_ssim_std of 100 random pairs; higher means less diverse.
 
         Raises:
           NotFinite (a ValueError): images with NaN or infinity.
-          ValueError: images of a wrong shape or range, or too few for the features.
+          ValueError: a wrong shape or range, or too few images for the number of features.
         """
         if count < 2:
             raise ValueError(f"at least 2 images are needed; received {count}")
@@ -284,15 +285,15 @@ class Evaluator:
         return Result(values, protocol)
 
     def real_anchor(self, n_fake: int | None = None) -> Result:
-        """The best achievable result: the split that is not the reference, judged as if it were generated.
+        """The best achievable result: metrics of the split that is not the reference, evaluated like generated images.
 
-        With reference "train" these are test images. With reference "test" they are training images, whose
-        nearest training images are themselves: then the nn_*_fake_train distances are 0, as for a generator
-          that memorised.
+        With reference "train" these are test images. With reference "test" they are training images. Their
+        nearest training images are themselves, so the nn_*_fake_train distances are 0, as for a generator
+        that memorised.
 
         Args:
-          n_fake: number of images, as many as the generator is judged by. If the split has fewer, all are
-            used; the protocol's n_fake says so, and results of different n_fake refuse to be compared.
+          n_fake: number of images; use the number of the generator's samples. If the split has fewer, all are
+            used; the protocol records the number, and results of different n_fake cannot be compared.
         """
         source = self.test if self.reference == "train" else self.train
         if source is None:
@@ -326,8 +327,8 @@ def evaluate_samples(
 ) -> Result:
     """`Evaluator(train, test, classifier, seed=seed, **settings)(fake_images, ...)`; see there.
 
-    To judge several sets (a model, an untrained one, real images) make one `Evaluator`: it does the real
-    side once.
+    To evaluate several sets (a model, an untrained one, real images), make one `Evaluator`: it computes the
+    statistics of the real images once.
     """
     return Evaluator(train, test, classifier, seed=seed, **settings)(
         fake_images, weights=weights, batch_norm=batch_norm, extra=extra
@@ -335,16 +336,16 @@ def evaluate_samples(
 
 
 def anchors(train, test, classifier, *, n_fake: int | None = None, seed: int = 0, untrained=None, **settings):
-    """The two marks between which a generator's numbers lie.
+    """Results of real images and of an untrained generator: the best and the worst that a generator's should be.
 
     Args:
-      n_fake: number of real images judged, as many as of the generator (fewer if the split has fewer).
-      untrained: images [N, H, W, C] of the untrained generator, if its anchor is wanted here too.
-      settings: as for `Evaluator`.
+      n_fake: number of real images to evaluate; use the number of the generator's samples (fewer if the split has fewer).
+      untrained: images [N, H, W, C] of the untrained generator, or None.
+      settings: arguments of `Evaluator`.
 
     Returns:
       {"real": Result} and, with `untrained`, {"untrained": Result} (weights "raw"). To compare a generator's
-      result with an anchor, name the fields that differ by intent:
+      result with one of these, name the fields that differ on purpose:
       `result.ratio(anchor, name, ignore=("weights", "batch_norm"))`.
     """
     evaluator = Evaluator(train, test, classifier, seed=seed, **settings)

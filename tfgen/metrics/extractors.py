@@ -1,7 +1,7 @@
-"""Feature extractors by path: Inception-v3 for FID and inception score, VGG-16 for perceptual path length.
+"""Feature extractors with weights from files: Inception-v3 for FID and inception score, VGG-16 for path length.
 
 An extractor is any object with
-    image_shape   (H, W, C) of the images that it takes, or None for any size with 1 or 3 channels
+    image_shape   (H, W, C) of its input images, or None for any size with 1 or 3 channels
     description   network, weights and resize rule in a few words, for protocols
     weights_hash  sha256 of its weights
     kind          "classifier", "inception", "keras_inception", "feature" ...; it names the Fréchet distance
@@ -10,11 +10,11 @@ An extractor is any object with
 The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default. Any `FrozenFeatures`
 of `tfgen.features`, such as EfficientNet-Lite0 or a user's own network, are one as `FeatureExtractor`.
 
-Published FID numbers rest on one network, the Inception of 2015-12-05 with 1,008 outputs, as a frozen TensorFlow graph.
-Its features are pool_3 (2,048 wide); the inception score takes pool_3 times the softmax weights without the bias. Pixels
-are rounded to 8 bits, resized to 299x299 as the original code does it (bilinear without antialiasing, TensorFlow 1's
-corners), and given as (x - 128) / 128. Keras' own ImageNet weights are another network: its distances are a measure of
-their own and not comparable with any published FID.
+Published FID numbers use one network, the Inception of 2015-12-05 with 1,008 outputs, stored as a frozen TensorFlow
+graph. The features are the layer pool_3 (2,048 wide); the logits of the inception score are pool_3 times the softmax
+weights, without the bias. Pixels are rounded to 8 bits, resized to 299x299 as in the original code (bilinear without
+antialiasing, pixel alignment of TensorFlow 1), and scaled to (x - 128) / 128. Keras' ImageNet weights are a different
+network, and distances of its features are not comparable with any published FID.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _WHAT = {
 
 
 def inception(weights, *, kind: str = "inception", resize: str = "bilinear_tf1", **files):
-    """The Inception extractor whose weights are in a file.
+    """An Inception extractor with weights from a file.
 
     Args:
       weights: path or URL. For kind "inception" the published frozen graph (.pb, or the .tgz that holds it), or a
         SavedModel folder or .keras file of the same network; for "keras-inception" the .h5 file of keras.applications.
       kind: "inception" or "keras-inception".
       resize: see `GraphInception`.
-      **files: sha256_expected, allow_download, cache, report of `weights_file`.
+      **files: arguments of `weights_file`: sha256_expected, allow_download, cache, report.
 
     Raises:
-      ValueError: no such file, a file that is no such network, a wrong checksum, or a URL that may not be fetched.
+      ValueError: no such file, a file of another network, a wrong checksum, or a URL that may not be fetched.
     """
     if kind not in ("inception", "keras-inception"):
         raise ValueError(f"kind must be 'inception' or 'keras-inception'; received {kind!r}")
@@ -142,12 +142,12 @@ class _Inception(_InBatches):
 
 
 class GraphInception(_Inception):
-    """The frozen graph of 2015-12-05, or one with the same names: Mul (input), pool_3, softmax/logits/MatMul or logits.
+    """The frozen graph of 2015-12-05, or one with the same node names: Mul (input), pool_3, softmax/logits/MatMul or logits.
 
     Args:
       path: the .pb file, or the .tgz that holds it.
       digest: sha256 of the file.
-      resize: "bilinear_tf1", as all numbers that are called FID without more, or "bicubic_antialias" ("clean").
+      resize: "bilinear_tf1" for FID as published, or "bicubic_antialias" for clean FID.
     """
 
     def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
@@ -155,14 +155,14 @@ class GraphInception(_Inception):
         definition, path = tf.compat.v1.GraphDef(), Path(path)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # protobuf only warns of bytes that it could not read
+                warnings.simplefilter("error")  # protobuf only warns about bytes that it cannot read
                 definition.ParseFromString(_graph_bytes(path))
-        except Exception as error:  # protobuf has its own exceptions, which differ by implementation
+        except Exception as error:  # the exceptions depend on the implementation of protobuf
             raise ValueError(f"{path} is no frozen TensorFlow graph ({type(error).__name__}: {error})") from error
         names = {node.name for node in definition.node}
         if missing := sorted({"Mul", "pool_3"} - names):
             raise ValueError(f"{path} is not the Inception graph of 2015-12-05: it has no {' and no '.join(missing)}")
-        # A session and not a function: the old graph has operations that only graphs of its own age may hold.
+        # A session instead of a tf.function: functions do not allow some of the operations of this old graph.
         graph = tf.Graph()
         with graph.as_default():
             self._images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
@@ -170,7 +170,7 @@ class GraphInception(_Inception):
         self._session = tf.compat.v1.Session(graph=graph)
         self._fetches, self._weights = [graph.get_tensor_by_name("pool_3:0")], None
         if "softmax/logits/MatMul" in names:
-            # The graph itself reshapes to one image here, so the product is taken outside.
+            # The graph reshapes to a batch of one image here, so the product is computed outside the graph.
             weights = graph.get_operation_by_name("softmax/logits/MatMul").inputs[1]
             self._weights = self._session.run(weights)
             self.num_logits = self._weights.shape[1]
@@ -197,10 +197,10 @@ def _graph_bytes(path: Path) -> bytes:
 
 
 class SavedInception(_Inception):
-    """The same network as a SavedModel folder or a .keras file, given images as `prepared` makes them.
+    """The same network as a SavedModel folder or a .keras file; its input is the output of `prepared`.
 
-    Of its outputs, by name, "features" or "pool_3" (averaged over pixels if of rank 4) and, where there, "logits"; of a
-    network with one output that, with two without names features and logits.
+    With named outputs, the features are "features" or "pool_3" (averaged over pixels if of rank 4), and the logits are
+    "logits" if there is one. A single output is the features; two outputs without names are features and logits.
     """
 
     def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
@@ -236,7 +236,7 @@ def _saved_function(path: Path):
         raise ValueError(f"{path}: the signature must have the images as its only input; received {inputs}")
 
     def call(images):
-        call.kept = loaded  # its variables live no longer than it does
+        call.kept = loaded  # the variables exist only as long as the loaded object
         return _named_outputs(function(**{inputs[0]: images}), path)
 
     return call
@@ -259,7 +259,7 @@ class KerasInception(FeatureExtractor):
     """keras.applications' Inception-v3 with its own ImageNet weights: not comparable with any published FID.
 
     Args:
-      path: the .h5 file of weights, with the top; None: random weights, for tests of the way through it.
+      path: the .h5 file of weights, with the top; None: random weights, for tests.
       digest: sha256 of the file.
     """
 
@@ -274,14 +274,14 @@ class KerasInception(FeatureExtractor):
 class VGGDistance:
     """Perceptual distance on VGG-16, in the form of LPIPS (Zhang et al. 2018, arXiv 1801.03924), for path lengths.
 
-    Of relu1_2, 2_2, 3_3, 4_3 and 5_3, each scaled to unit length over its channels: the squared difference, weighted by
-    channel, averaged over pixels, summed over the five. With Keras' ImageNet weights and without learnt channel weights
-    it is of LPIPS' form but not LPIPS: path lengths compare among themselves only.
+    The activations of relu1_2, 2_2, 3_3, 4_3 and 5_3 are scaled to unit length over channels. Their squared differences
+    are weighted by channel, averaged over pixels and summed over the five layers. Keras' ImageNet weights without learned
+    channel weights do not give LPIPS values: compare these path lengths only with each other.
 
     Args:
       weights: path or URL of the .h5 file of keras.applications, without the top.
       channel_weights: five float arrays [C], C = 64, 128, 256, 512, 512; None: 1 / C, the mean over channels.
-      **files: sha256_expected, allow_download, cache, report of `weights_file`.
+      **files: arguments of `weights_file`: sha256_expected, allow_download, cache, report.
     """
 
     LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")

@@ -1,9 +1,9 @@
-"""Fréchet distance between two sets of activations, each taken as a Gaussian.
+"""Fréchet distance between Gaussians fitted to two sets of activations.
 
 Heusel et al. (2017), arXiv 1706.08500:  ||m1 - m2||^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2)).
-With Inception-v3 features this is FID; with features of a classifier of the data itself it is the Fréchet
-classifier distance (FCD). The estimate is biased upwards by about a constant over N, so that only distances
-of equal N on equal features may be compared.
+With Inception-v3 features this is FID; with features of a classifier trained on the data set it is the Fréchet
+classifier distance (FCD). The estimate has a positive bias of about constant / N, so only distances
+with equal N and equal features can be compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) ->
 
     Tr (Sa Sb)^(1/2) equals Tr (Sa^(1/2) Sb Sa^(1/2))^(1/2), whose argument is symmetric. Both roots come from
     a symmetric eigendecomposition with negative eigenvalues (rounding) set to zero, so singular covariances
-    are no special case and no complex number appears. A result below zero by rounding is returned as 0.0.
+    need no special case and no complex numbers occur. A result below zero by rounding is returned as 0.0.
     """
     mean_a, mean_b = (np.asarray(m, np.float64) for m in (mean_a, mean_b))
     covariance_a, covariance_b = (np.asarray(c, np.float64) for c in (covariance_a, covariance_b))
@@ -76,11 +76,11 @@ def _check_counts(a: Moments, b: Moments, force: bool) -> None:
 def frechet_distance(a, b, *, force: bool = False) -> float:
     """Fréchet distance of activations `a` [N, F] and `b` [M, F] (lower is better, 0 for equal moments).
 
-    Either may also be a `Moments`, for instance the stored ones of a data set.
+    Either may also be a `Moments`, for instance those of a data set, stored earlier.
 
     Raises:
-      ValueError: not finite, wrong rank, different F; N or M not above F, where the covariance is singular
-        and the estimate mostly bias, unless `force=True` (then 2 rows suffice).
+      ValueError: not finite, wrong rank, different F; N or M not above F (the covariance is singular
+        and the estimate is mostly bias), unless `force=True` (then 2 rows suffice).
     """
     a, b = _moments(a, "a"), _moments(b, "b")
     _check_counts(a, b, force)
@@ -88,9 +88,9 @@ def frechet_distance(a, b, *, force: bool = False) -> float:
 
 
 class FrechetDistance(TwoSets):
-    """`frechet_distance` of activations that come in shards: mean and covariance of each side, of fixed size.
+    """`frechet_distance` of activations that come in shards; keeps mean and covariance of each side.
 
-    `parts["real"]` are the `Moments` of the data; they may be kept and merged into the next evaluation.
+    `parts["real"]` are the `Moments` of the real data; they can be stored and merged into another evaluation.
     """
 
     function = staticmethod(frechet_distance)
@@ -120,18 +120,18 @@ def frechet_distance_infinity(
 ) -> FrechetLimit:
     """FID-infinity: the Fréchet distance without the bias of a finite number of generated images.
 
-    Chong and Forsyth (2020), arXiv 1911.07023: distances of `points` random subsets of the fakes, of evenly spaced
-    sizes, against 1 / size; the bias is linear in it. The bias of the real side stays: use all of the data set. The
-    value may be negative by the noise of the fit.
+    Chong and Forsyth (2020), arXiv 1911.07023: a line is fitted to the distances of `points` random subsets of the fakes
+    (of evenly spaced sizes) over 1 / size, because the bias is linear in 1 / size. The bias of the real side remains: use
+    the whole data set. Noise in the fit can make the value negative.
 
     Args:
       real: activations [N, F] or their `Moments`; fake: activations [M, F].
-      smallest: size of the smallest subset; None takes M // 10, as published (5,000 of 50,000).
+      smallest: size of the smallest subset; None: M // 10, as published (5,000 of 50,000).
       points: number of sizes, at least 2.
-      seed: of the subsets.
+      seed: seed of the subsets.
 
     Raises:
-      ValueError: as `frechet_distance`, for the smallest subset too; fewer than 2 different sizes.
+      ValueError: as `frechet_distance`, also for the smallest subset; fewer than 2 different sizes.
     """
     real, fake = _moments(real, "real"), activations(fake, "fake", min_rows=2, cast=False)
     smallest = len(fake) // 10 if smallest is None else smallest
@@ -152,7 +152,7 @@ def frechet_distance_infinity(
 
 
 class FrechetDistanceInfinity(TwoSets):
-    """`frechet_distance_infinity` of activations that come in shards: moments of the real, rows of the fake side."""
+    """`frechet_distance_infinity` of activations that come in shards; keeps real moments and fake rows."""
 
     function = staticmethod(frechet_distance_infinity)
 

@@ -1,4 +1,4 @@
-"""What is judged: exported models, run folders and live models, as images by place. Image i is that of one seed alone."""
+"""Sources of generated images: exported models, run folders and models in memory. Image i depends only on seed and i."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BATCH_NORM = ("moving", "batch", "standing")
 
 
 class Samples:
-    """Images of a generator by place: function (first, last) -> float32 [last - first, H, W, C].
+    """A function (first, last) -> float32 [last - first, H, W, C]: images first to last - 1 of a generator.
 
-    Image i is that of the serving seed `seed * 2**32 + i`, as of `GenerativeModel.sample`.
+    Image i is generated from the serving seed `seed * 2**32 + i`, as in `Sampler.sample`.
     """
 
     def __init__(self, generator, seed: int):
@@ -30,7 +30,7 @@ class Samples:
 
 
 def conditions(num_classes: int, first: int, last: int) -> dict[str, np.ndarray]:
-    """What a conditional model is asked for: every class in turn, by place."""
+    """Labels of images first to last - 1: every class in turn. Empty for an unconditional model."""
     return {"labels": np.arange(first, last, dtype=np.int32) % num_classes} if num_classes else {}
 
 
@@ -38,12 +38,12 @@ class SavedModelGenerator:
     """A SavedModel with the signature `sample`: seeds int64 [B] (and labels int32 [B]) -> image [B, H, W, C] in [0, 1].
 
     Args:
-      path: the folder of the SavedModel, or a folder of numbered versions, of which the largest is taken.
+      path: the folder of the SavedModel, or a folder of numbered versions (the latest is used).
 
     Attributes:
-      metadata: what `tfgen.export` stored beside it, {} where there is nothing.
+      metadata: the dict that `tfgen.export` stores in the SavedModel's assets.extra, or {}.
       image_shape: (H, W, C). weights: "ema" or "raw". batch_norm: "moving". weights_hash: sha256 of its variables.
-      binarization: of the images that it was trained on, or None.
+      binarization: the binarization of its training images, or None.
     """
 
     batch_norm = "moving"
@@ -89,15 +89,15 @@ class SavedModelGenerator:
 
 
 class RunGenerator:
-    """A live model, such as that of a run folder.
+    """A model in memory, for instance loaded from a run folder.
 
     Args:
-      model: a `GenerativeModel`.
-      use_ema: judge the averaged weights, where there are any. They stay in the model.
-      batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. The last two make all images at once,
-        for all are needed to make any: they hold them in memory.
+      model: a `TrainableModel`.
+      use_ema: use the averaged weights if the model has them. They stay swapped into the model.
+      batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. With the last two, an image depends
+        on the others, so all images are made at once and kept in memory.
       num: number of images, for "batch" and "standing".
-      binarization: of the images that it was trained on.
+      binarization: the binarization of its training images.
     """
 
     def __init__(
@@ -133,10 +133,10 @@ class RunGenerator:
 
 
 def imitated(source, binarization):
-    """The images a generator was asked to imitate, as a Source.
+    """A Source of the real images that samples of a model should be compared with.
 
-    A model of images binarised at a threshold imitates those. One that saw Bernoulli draws of the grey levels shows
-    their means, which are the grey levels themselves.
+    A model trained on images binarised at a threshold is compared with images binarised in the same way. A model trained
+    on Bernoulli draws of the grey levels outputs means, which are compared with the grey levels.
     """
     if binarization != "threshold":
         return source

@@ -1,20 +1,21 @@
-"""Metrics that Keras can compute while it trains: those that are a mean over examples.
+"""Metrics that Keras can compute during training: those that are a mean over examples.
 
-The others are no Keras metrics on purpose. A Keras metric is a few float32 variables per replica, added up over
-replicas and cleared after each epoch. The Fréchet distance needs a covariance in float64 and an eigendecomposition;
-kernel distance, precision/recall and the sliced Wasserstein distance need all examples at once; and each of them has
-a protocol (number of images, reference set) that an epoch of training batches does not keep. They run on accumulators.
-Nats and bits per dimension need no class of their own: `keras.metrics.Mean` of the loss is that.
+The other metrics are accumulators instead. A Keras metric consists of a few float32 variables per replica, summed over
+replicas and reset after each epoch. The Fréchet distance needs a covariance in float64 and an eigendecomposition;
+kernel distance, precision/recall and the sliced Wasserstein distance need all examples at once; and all of them have
+a protocol (number of images, reference set) that an epoch of training batches does not follow.
+For nats and bits per dimension, use `keras.metrics.Mean` of the loss.
 """
 
 import keras
 
 
 class KerasConditionalAccuracy(keras.metrics.SparseCategoricalAccuracy):
-    """Share of generated images that a classifier takes for the class that was asked for.
+    """Share of generated images that a classifier assigns to the class they were generated for.
 
     Args:
-      classify: images float32 [B, H, W, C] in [0, 1] -> logits [B, K], as a Keras model of real images does it.
+      classify: function of images float32 [B, H, W, C] in [0, 1] -> logits [B, K], for instance a Keras model trained
+        on real images.
       name, dtype: as for every Keras metric.
     """
 
@@ -25,5 +26,5 @@ class KerasConditionalAccuracy(keras.metrics.SparseCategoricalAccuracy):
         self.classify = classify
 
     def update_state(self, labels, images, sample_weight=None):
-        """`labels` int [B], asked for; `images` [B, H, W, C], generated."""
+        """Adds generated `images` [B, H, W, C] with the `labels` int [B] that they were generated for."""
         super().update_state(labels, self.classify(images), sample_weight=sample_weight)

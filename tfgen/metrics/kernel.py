@@ -1,8 +1,8 @@
 """Kernel distance (KID): unbiased squared maximum mean discrepancy with a cubic polynomial kernel.
 
-Binkowski et al., "Demystifying MMD GANs" (2018), arXiv 1801.01401: k(x, y) = (x.y / F + 1)^3. Unbiased, so
-that its mean does not depend on the number of examples and may be slightly (for few examples: strongly)
-negative.
+Binkowski et al., "Demystifying MMD GANs" (2018), arXiv 1801.01401: k(x, y) = (x.y / F + 1)^3. The estimate is
+unbiased: its expectation does not depend on the number of examples. It may be slightly negative, or strongly with few
+examples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfgen.metrics.score import Estimate
 
 
 def _kernel_mean(x: np.ndarray, y: np.ndarray | None = None) -> float:
-    """Mean of the kernel over all pairs of x and y; without y over the pairs of two different rows of x."""
+    """Mean of the kernel over all pairs of rows of x and y; without y, over all pairs of different rows of x."""
     width, total = x.shape[1], 0.0
     other = x if y is None else y
     for rows in chunks(len(x), len(other)):
@@ -39,11 +39,11 @@ def kernel_distance(a, b, *, subsets: int = 100, subset_size: int | None = None,
     """KID of activations `a` [N, F] and `b` [M, F]; lower is better.
 
     Args:
-      subsets: number of random subsets (drawn without replacement from either set) that are averaged. 1 with
-        `subset_size=None` and N, M <= 1000 of equal size uses every example once.
-      subset_size: examples of either set in a subset, at least 2; None takes min(1000, N, M). Memory is a few
-        blocks of 32 MiB whatever its size; time grows with its square.
-      seed: of the subsets.
+      subsets: number of random subsets (drawn without replacement from each set) that are averaged. With 1,
+        `subset_size=None` and N = M <= 1000, every example is used once.
+      subset_size: examples of each set in a subset, at least 2; None: min(1000, N, M). Memory is a few
+        blocks of 32 MiB for any size; time grows with its square.
+      seed: seed of the subsets.
 
     Returns:
       Estimate(mean, std) over the subsets.
@@ -73,6 +73,6 @@ def kernel_distance(a, b, *, subsets: int = 100, subset_size: int | None = None,
 
 
 class KernelDistance(TwoSets):
-    """`kernel_distance` of activations that come in shards, which are kept; its arguments are that function's."""
+    """`kernel_distance` of activations that come in shards. All activations are kept; the arguments are the same."""
 
     function = staticmethod(kernel_distance)

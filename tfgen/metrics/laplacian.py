@@ -1,4 +1,4 @@
-"""How sharp images are."""
+"""Sharpness of images."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tfgen.metrics._checks import image_batch
 
 
 def sharpness(images) -> float:
-    """Variance of the discrete Laplacian (4 neighbours) over the inner pixels of each image, mean over images.
+    """Variance of the discrete Laplacian (4 neighbours) over the inner pixels of each image, averaged over images.
 
-    A blurred image has less than the sharp one, and noise has more: what it should be is that of the real images.
+    Blur lowers it and noise raises it: compare samples with the value of real images.
 
     Args:
       images: float [N, H, W, C] in [0, 1], of at least 3x3 pixels.

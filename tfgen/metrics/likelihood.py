@@ -2,7 +2,7 @@
 
 Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders" (2015), arXiv 1509.00519, equation 8:
     log p(x) >= E log (1/S) sum_s w_s,  w_s = p(x, z_s) / q(z_s | x),
-which becomes an equality as S grows. A generator without a density, as of a GAN, has no such number.
+which becomes an equality as S grows. A generator without a density, such as a GAN's, has no likelihood.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tfgen.metrics.accumulators import Accumulator, Moments
 
 
 def importance_log_prob(log_weights) -> np.ndarray:
-    """log (1/S) sum_s exp(log_weights[s, n]), in nats: float64 [N] of log-weights [S, N].
+    """log (1/S) sum_s exp(log_weights[s, n]), in nats: float64 [N] from log-weights [S, N].
 
-    A log-weight of -inf is a weight of 0; where all of an image are, its result is -inf.
+    A log-weight of -inf is a weight of 0; if all weights of an image are 0, its result is -inf.
 
     Raises:
       ValueError: wrong rank, no weights, NaN or +inf.
@@ -36,18 +36,17 @@ def importance_log_prob(log_weights) -> np.ndarray:
 
 
 def bits_per_dim(nats, dims: int, *, levels: float = 1, width: float = 1.0):
-    """Negative log-likelihood in nats per image -> bits per dimension: nats / (dims ln 2) + log2(levels /
-    width).
+    """Converts nats per image into bits per dimension: nats / (dims ln 2) + log2(levels / width).
 
     Args:
       nats: scalar or array of -log p(x) per image, summed over its dimensions.
       dims: number of dimensions H * W * C.
-      levels, width: leave at 1 when p is a probability of discrete levels. When p is the density of data of
-        `levels` levels, dequantised and scaled to an interval of this width, they convert the density to the
-        scale of levels: levels=256 adds 8 bits on [0, 1] and 7 bits on [-1, 1] (width=2).
+      levels, width: leave at 1 if p is a probability of discrete levels. If p is a density of data with `levels`
+        levels, dequantised and scaled to an interval of this width, they convert it to the density of the unscaled
+        levels: levels=256 adds 8 bits on [0, 1] and 7 bits on [-1, 1] (width=2).
 
     Returns:
-      float for a scalar, else float64 array of the shape of `nats`.
+      float for a scalar, else a float64 array of the shape of `nats`.
     """
     if dims < 1:
         raise ValueError(f"dims must be at least 1 (H * W * C); received {dims}")
@@ -60,7 +59,7 @@ def bits_per_dim(nats, dims: int, *, levels: float = 1, width: float = 1.0):
 
 
 class LikelihoodResult(NamedTuple):
-    """Negative log-likelihood: mean `nats` per image, its standard error (None of one image), `bits_per_dim`."""
+    """Negative log-likelihood: mean `nats` per image, its standard error (None for one image), `bits_per_dim`."""
 
     nats: float
     standard_error: float | None
@@ -68,7 +67,7 @@ class LikelihoodResult(NamedTuple):
 
 
 class Likelihood(Accumulator):
-    """Mean negative log-likelihood of images that come in shards; one mean and variance are kept.
+    """Mean negative log-likelihood of images that come in shards; keeps mean and variance.
 
     Args:
       dims, levels, width: as for `bits_per_dim`.
@@ -80,9 +79,9 @@ class Likelihood(Accumulator):
         self.parts = {"nats": Moments()}
 
     def update(self, log_weights, ids=None):
-        """Adds log-likelihoods [N] or log-weights [S, N] of N images, in nats; `ids` are not needed and not read.
+        """Adds log-likelihoods [N] or log-weights [S, N] of N images, in nats; `ids` are ignored.
 
-        ValueError for NaN, and for an image of likelihood 0: its mean would be infinite.
+        ValueError for NaN, and for an image of likelihood 0, which would make the mean infinite.
         """
         log_weights = np.asarray(log_weights)
         nats = -importance_log_prob(log_weights[None] if log_weights.ndim == 1 else log_weights)
@@ -94,7 +93,7 @@ class Likelihood(Accumulator):
         return self
 
     def result(self) -> LikelihoodResult:
-        """ValueError of no images."""
+        """The mean with its standard error; ValueError without images."""
         moments = self.parts["nats"]
         if not moments.count:
             raise ValueError("there is no result of no images; update() has not received any")

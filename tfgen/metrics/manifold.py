@@ -1,8 +1,8 @@
 """Precision, recall, density and coverage from nearest-neighbour balls.
 
 Kynkäänniemi et al. (2019), arXiv 1904.06991 (precision, recall); Naeem et al. (2020), arXiv 2002.09797
-(density, coverage). Conventions of the latter's released code: k = 5, the radius of a point is the distance
-to its k-th neighbour within its own set (itself not counted), and a point lies in a ball when the distance
+(density, coverage). Conventions of the released code of Naeem et al.: k = 5, the radius of a point is the distance
+to its k-th neighbour in its own set (itself not counted), and a point lies in a ball if its distance to the centre
 is strictly smaller than the radius.
 """
 
@@ -17,7 +17,7 @@ from tfgen.metrics.accumulators import TwoSets
 def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:
     radii = np.empty(len(points))
     for rows in chunks(len(points), len(points)):
-        # the point itself is among its neighbours, at distance 0: index k instead of k - 1
+        # the point itself is the neighbour at index 0, so index k instead of k - 1
         radii[rows] = np.partition(squared_distances(points[rows], points), k, axis=1)[:, k]
     return radii
 
@@ -27,10 +27,10 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
 
     precision: share of fakes inside some real ball; recall: share of reals inside some fake ball; density:
       mean number of real balls around a fake, over k (may exceed 1); coverage: share of real balls that hold a fake.
-    Two samples of one distribution give about density 1 and coverage 1 - 2^-k; precision and recall then
-    depend on N and F, so numbers are comparable only at equal N, M and features.
+    Two samples of the same distribution give density of about 1 and coverage of about 1 - 2^-k; precision and recall
+    depend on N and F, so numbers are comparable only for equal N, M and features.
 
-    Time is O((N + M)^2 F); memory is a few blocks of 32 MiB beside the inputs, never a whole distance matrix.
+    Time is O((N + M)^2 F); memory is a few blocks of 32 MiB besides the inputs, never the whole distance matrix.
 
     Raises:
       ValueError: not finite, wrong rank, different F, k < 1, or a set with k or fewer points.
@@ -43,7 +43,7 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
         )
     real, fake = centred(real, fake)
     real_radii, fake_radii = _squared_radii(real, k), _squared_radii(fake, k)
-    inside_real = np.zeros(len(fake), np.int64)  # in how many real balls each fake lies
+    inside_real = np.zeros(len(fake), np.int64)  # number of real balls that each fake lies in
     recalled = covered = 0
     for rows in chunks(len(real), len(fake)):
         distances = squared_distances(real[rows], fake)
@@ -59,6 +59,6 @@ def prdc(real, fake, k: int = 5) -> dict[str, float]:
 
 
 class PRDC(TwoSets):
-    """`prdc` of activations that come in shards, which are kept; its arguments are that function's."""
+    """`prdc` of activations that come in shards. All activations are kept; the arguments are the same."""
 
     function = staticmethod(prdc)

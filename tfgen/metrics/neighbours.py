@@ -1,4 +1,4 @@
-"""Nearest training neighbours: does a generator copy?"""
+"""Nearest neighbours of samples in the training set, to detect memorised images."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
     """Nearest row of `reference` [M, F] for each row of `query` [N, F].
 
     Returns:
-      (indices int64 [N], Euclidean distances float64 [N]). The search is chunked over queries; the distance
-      of the pair found is computed from the difference, so that an exact copy gives exactly 0.
+      (indices int64 [N], Euclidean distances float64 [N]). The search runs over chunks of queries. The
+      returned distances are computed from differences, so that an exact copy gives exactly 0.
     """
     query, reference = activations(query, "query"), activations(reference, "reference")
     same_width(query, reference, "query and reference")
@@ -28,14 +28,14 @@ def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
 
 
 class NearestNeighbours(TwoSets):
-    """`nearest_neighbours` of each fake among the real rows, both in shards, which are kept; indices count the rows of
-    the real side in the order of their ids."""
+    """`nearest_neighbours` of each fake among the real rows, both in shards. All rows are kept; indices refer to the order
+    of the real rows by id."""
 
     function, sides = staticmethod(nearest_neighbours), ("fake", "real")
 
 
 def _shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
-    """Images moved by (dy, dx) pixels, the border repeated."""
+    """Images shifted by (dy, dx) pixels, with the border repeated."""
     height, width = images.shape[1:3]
     rows = np.clip(np.arange(height) - dy, 0, height - 1)
     columns = np.clip(np.arange(width) - dx, 0, width - 1)
@@ -45,9 +45,8 @@ def _shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
 def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Nearest image in pixels: as `nearest_neighbours`, for images [N, H, W, C] and [M, H, W, C] in [0, 1].
 
-    `max_shift` s > 0 also tries the query moved by up to s pixels in each direction (border repeated) and
-    keeps the smallest distance: (2 s + 1)^2 searches. A generator that copies with a shift of a pixel or
-    two is found so.
+    With `max_shift` s > 0, the query is also shifted by up to s pixels in each direction (border repeated) and
+    the smallest distance is kept: (2 s + 1)^2 searches. This detects copies that are shifted by a pixel or two.
     """
     query = image_batch(query, "query")
     reference = image_batch(reference, "reference", shape=query.shape[1:])
@@ -67,10 +66,10 @@ def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray,
 
 
 def neighbour_ratio(fake_to_train, test_to_train) -> float | None:
-    """Median fake->train distance over median test->train distance.
+    """Median distance from fakes to the training set, divided by that from test images to the training set.
 
-    About 1: samples are as far from the training set as unseen data. Much less than 1: memorised. None
-    where the test median is 0 (the test images are themselves in the training set), which leaves the ratio undefined.
+    About 1: samples are as far from the training set as unseen data. Much less than 1: memorised images. None
+    if the median of the test images is 0 (they are in the training set), because the ratio is undefined then.
     """
     medians = []
     for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):

@@ -1,10 +1,10 @@
-"""Log-likelihood of test data under a Parzen window on samples: Goodfellow et al. (2014), arXiv 1406.2661, section 5.
+"""Log-likelihood of test data under a Parzen window of samples: Goodfellow et al. (2014), arXiv 1406.2661, section 5.
 
     log p(x) = logsumexp_i[-||x - y_i||^2 / (2 sigma^2)] - log n - (d / 2) log(2 pi sigma^2),  in nats
 
-y_1 .. y_n are the model's samples and d is their width; sigma is chosen on validation data. The measure was the usual
-one in 2014 and is a poor one: in many dimensions it is far from the likelihood and can rank a model above the data
-itself (Theis et al. 2016, arXiv 1511.01844). It is here so that the published numbers can be compared.
+y_1 .. y_n are the model's samples and d is their dimension; sigma is chosen on validation data. This was the usual
+metric in 2014, but it is a poor one: in high dimensions it is far from the likelihood and can rank a model above the data
+itself (Theis et al. 2016, arXiv 1511.01844). It is here for comparison with published numbers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class ParzenEstimate(NamedTuple):
 
 
 def parzen_log_likelihood(samples, test, sigma) -> np.ndarray:
-    """Log density, in nats, of each row of `test` [M, D] under Gaussians of deviation `sigma` on `samples` [N, D].
+    """Log density, in nats, of each row of `test` [M, D] under Gaussians of standard deviation `sigma` at `samples` [N, D].
 
-    Memory is bounded: distances are made in blocks of test rows, and no array is [M, N, D].
+    Memory is bounded: distances are computed for blocks of test rows, and no array [M, N, D] is made.
 
     Returns:
       float64 [M].
@@ -40,7 +40,7 @@ def parzen_log_likelihood(samples, test, sigma) -> np.ndarray:
 
 
 def fit_sigma(samples, validation, grid) -> float:
-    """The bandwidth in `grid` under which `validation` [M, D] is the most likely on average; the first of equals.
+    """The bandwidth in `grid` with the highest mean log-likelihood of `validation` [M, D]; the first one in a tie.
 
     Raises:
       ValueError: as `parzen_log_likelihood`, or an empty grid.
@@ -66,7 +66,7 @@ def _log_likelihoods(samples, points, sigmas, name: str) -> np.ndarray:
     if sigmas.ndim != 1 or not sigmas.size or not (np.isfinite(sigmas) & (sigmas > 0)).all():
         raise ValueError(f"bandwidths must be one or more positive finite numbers; received {sigmas.tolist()}")
     num, width = samples.shape
-    # Distances come from the expanded square, which loses digits to a common offset.
+    # Distances are computed from the expanded square, which loses digits if all points share a large offset.
     centre = samples.mean(axis=0)
     samples, points = samples - centre, points - centre
     values = np.empty((len(sigmas), len(points)))

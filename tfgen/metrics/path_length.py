@@ -1,10 +1,10 @@
-"""Perceptual path length: how much does an image change on a short step in latent space?
+"""Perceptual path length: how much does an image change over a small step in latent space?
 
 Karras, Laine, Aila, "A style-based generator architecture for GANs" (2019), arXiv 1812.04948, equations 2 and 3:
     in Z:  E d(g(f(slerp(z1, z2; t))), g(f(slerp(z1, z2; t + eps)))) / eps^2
     in W:  E d(g(lerp(f(z1), f(z2); t)), g(lerp(f(z1), f(z2); t + eps))) / eps^2
 with z ~ N(0, I), t ~ U(0, 1) for "full" paths and t = 0 for "end" points, eps = 1e-4, 100,000 pairs, no truncation.
-slerp is between the normalised z. As the released code does it, distances below the 1st and above the 99th percentile
+slerp interpolates between normalised z. As in the released code, distances below the 1st and above the 99th percentile
 are dropped before the mean is taken.
 """
 
@@ -21,7 +21,7 @@ from tfgen.sampling.interpolation import lerp, slerp
 def trimmed_mean(distances, *, trim: float = 1.0) -> Estimate:
     """Estimate(mean, std) of distances [N] without those below the `trim`-th or above the (100 - trim)-th percentile.
 
-    The percentiles are elements of the data, the lower one rounded down and the upper one up, and stay in themselves.
+    The percentiles are elements of the data (the lower one rounded down, the upper one rounded up) and are kept.
     """
     distances = finite(distances, "distances").astype(np.float64)
     if distances.ndim != 1 or not len(distances):
@@ -34,7 +34,7 @@ def trimmed_mean(distances, *, trim: float = 1.0) -> Estimate:
 
 
 class PathLength(OneSet):
-    """`trimmed_mean` of what `path_distances` gave in each shard; the percentiles need all of it, one number a pair."""
+    """`trimmed_mean` of the results of `path_distances` in shards. All are kept, for the percentiles."""
 
     function, rank = staticmethod(trimmed_mean), 1
 
@@ -54,18 +54,18 @@ def path_distances(
     batch_size: int = 32,
     seed: int = 0,
 ) -> np.ndarray:
-    """Perceptual distances over eps^2 of the pairs `ids` int [N], float64 [N]. Pair i is a function of (seed, i) alone.
+    """Perceptual distances divided by eps^2, float64 [N], of the pairs `ids` int [N]. Pair i depends only on (seed, i).
 
     Args:
-      generate: latents float64 [B, ...] (z, or w where there is a mapping) -> images [B, H, W, C] in [0, 1]. It must be
-        a function of the latent alone: noise inputs fixed, batch norm on moving statistics.
-      distance: images a, b [B, h, w, C] -> [B], for instance LPIPS, which is in units of squared difference.
-      latent_dim: of z.
+      generate: latents float64 [B, ...] (z, or w if there is a mapping) -> images [B, H, W, C] in [0, 1]. It must be
+        a function of the latent only: with fixed noise inputs and moving statistics in batch norm.
+      distance: images a, b [B, h, w, C] -> [B], for instance LPIPS, which has units of squared difference.
+      latent_dim: dimension of z.
       mapping: z float64 [B, latent_dim] -> w [B, ...]; needed for space "w".
-      space: "z" or "w", where the path runs; sampling: "full" or "end".
-      epsilon: the step. Images and distances in float32 are too coarse for 1e-4 in a small network: use 1e-3 or float64.
-      crop: keep rows 3/8 to 7/8 and columns 1/4 to 3/4, the face in aligned portraits, as the released code always does.
-      largest: images of a height of at least twice this are first averaged down by a whole factor.
+      space: the space of the path, "z" or "w"; sampling: "full" or "end".
+      epsilon: step size. In a small network, float32 images and distances are too coarse for 1e-4: use 1e-3 or float64.
+      crop: keep rows 3/8 to 7/8 and columns 1/4 to 3/4, the face in aligned portraits. The released code always does this.
+      largest: images at least twice this high are first average-pooled by an integer factor.
 
     Raises:
       ValueError: unknown space or sampling, "w" without a mapping, distances that are not finite or not [B].
@@ -116,11 +116,11 @@ def _prepared(images: np.ndarray, count: int, crop: bool, largest: int) -> np.nd
 
 
 def perceptual_path_length(generate, distance, *, pairs: int = 100_000, trim: float = 1.0, **settings) -> Estimate:
-    """Perceptual path length: Estimate(mean, std) over the kept of `pairs` pairs; lower is smoother.
+    """Perceptual path length: Estimate(mean, std) over `pairs` pairs after trimming; lower is smoother.
 
     Args:
-      generate, distance and settings: as for `path_distances` (`latent_dim` is required).
-      pairs: number of steps; trim: percent dropped at either end, see `trimmed_mean`.
+      generate, distance, settings: as in `path_distances` (`latent_dim` is required).
+      pairs: number of pairs; trim: percent dropped at each end, see `trimmed_mean`.
     """
     if pairs < 1:
         raise ValueError(f"pairs must be at least 1; received {pairs}")

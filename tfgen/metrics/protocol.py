@@ -1,4 +1,4 @@
-"""How a number was obtained, stored with the number; numbers of different protocols refuse to be compared."""
+"""The protocol of an evaluation, stored with its numbers. Comparing numbers of different protocols raises an error."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any
 
 _WEIGHTS = ("ema", "raw", "real", "files")
 _BATCH_NORM = ("moving", "batch", "standing", "none")
-# Who is judged, not how: results of two generators are there to be compared.
+# Identifies the evaluated model, not the protocol: results of different generators may be compared.
 _WHO = frozenset(["generator_hash"])
 
 
 class ProtocolMismatch(ValueError):
-    """Two results were to be compared that were obtained in different ways; the message names the fields."""
+    """Two results with different protocols were compared; the message names the fields that differ."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """All that decides a metric's value beside the images that are judged.
+    """All settings that determine a metric's value, except the evaluated images.
 
     Attributes:
-      data, data_fingerprint, split: name, content hash and split of the reference images (the real side).
-      train_fingerprint, test_fingerprint: content hashes of the two sets of the nearest-neighbour ratios.
-      n_real, n_fake: number of reference and of judged images.
+      data, data_fingerprint, split: name, content hash and split of the reference (real) images.
+      train_fingerprint, test_fingerprint: content hashes of the two sets used for nearest-neighbour ratios.
+      n_real, n_fake: number of reference and of evaluated images.
       features, features_hash: the feature extractor's description and the sha256 of its weights.
-      seed: of every random choice of the evaluation.
-      weights: of the generator, "ema" or "raw"; "real" where the judged images are real ones, "files" where they came
-        as files.
-      batch_norm: statistics that the generator sampled with, "moving", "batch" or "standing" (see
+      seed: seed of all random choices of the evaluation.
+      weights: weights of the generator, "ema" or "raw"; "real" if the evaluated images are real, "files" if they were
+        read from files.
+      batch_norm: batch norm statistics used for sampling, "moving", "batch" or "standing" (see
         `AdversarialModel.sample`); "none" without batch norm.
-      resize: how the images of the data set came to their size, e.g. "center_crop to 64x64"; None where they were not
-        resized. The extractor's own rule is part of `features`.
-      truncation: factor or bound of the latents, None without.
-      generator_hash: sha256 of the generator's weights, where known. The one field that results may differ in.
-      k: neighbour of the balls of precision, recall, density, coverage.
-      score_splits, kid_subsets, kid_subset_size: of the classifier score and of the kernel distance.
-      n_nearest, n_nearest_train, max_shift: queries and training images of the neighbour search, pixel
+      resize: resize rule of the data set's images, e.g. "center_crop to 64x64"; None if they were not
+        resized. The extractor's own resize rule is part of `features`.
+      truncation: factor or bound of the latents, or None.
+      generator_hash: sha256 of the generator's weights, if known. Comparable results may differ in this field only.
+      k: number of the neighbour that sets the radii in precision, recall, density and coverage.
+      score_splits, kid_subsets, kid_subset_size: arguments of the classifier score and of the kernel distance.
+      n_nearest, n_nearest_train, max_shift: number of queries and of training images in the neighbour search, and pixel
         shifts tried.
       extra: further (name, value) pairs, e.g. truncation; a mapping is accepted and stored sorted by name.
     """
@@ -79,7 +79,7 @@ class Protocol:
         object.__setattr__(self, "extra", tuple(sorted(pairs.items())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only; `from_dict` gives an equal protocol back, also through JSON."""
+        """A dict of plain values, which `from_dict` turns back into an equal protocol, also after JSON."""
         return {**dataclasses.asdict(self), "extra": dict(self.extra)}
 
     @classmethod
@@ -90,7 +90,7 @@ class Protocol:
         return cls(**values)
 
     def differences(self, other: Protocol, *, ignore: Iterable[str] = ()) -> dict[str, tuple]:
-        """{field: (mine, theirs)} of the fields that differ, less `generator_hash` and those in `ignore`."""
+        """{field: (mine, theirs)} of the fields that differ, without `generator_hash` and those in `ignore`."""
         mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
         if unknown := sorted(ignore - set(mine)):
             raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
@@ -98,7 +98,7 @@ class Protocol:
         return {name: (mine[name], theirs[name]) for name in names if mine[name] != theirs[name]}
 
     def __str__(self):
-        """One line: every field that is set, hashes cut to 12 digits."""
+        """One line with every field that is set, hashes cut to 12 digits."""
         fields = {**self.to_dict(), **dict(self.extra)}
         fields.pop("extra")
         short = {
@@ -111,7 +111,7 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Values by name (numbers, lists of them, None where undefined) and the protocol of their making."""
+    """Values by name (numbers, lists of numbers, None if undefined) and their protocol."""
 
     values: dict[str, Any]
     protocol: Protocol
@@ -136,7 +136,7 @@ class Result:
             raise ProtocolMismatch(f"results of different protocols cannot be compared: {parts}")
 
     def difference(self, other: Result, *, ignore: Iterable[str] = ()) -> dict[str, float]:
-        """self - other for every single number that both have; raises ProtocolMismatch."""
+        """self - other for every scalar that both have; raises ProtocolMismatch."""
         self.check_comparable(other, ignore=ignore)
         return {
             name: value - other.values[name]

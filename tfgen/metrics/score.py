@@ -1,8 +1,8 @@
-"""Inception-style score on any classifier's outputs, and which classes the samples fall into.
+"""Inception score with any classifier, and the shares of the classes among samples.
 
 Salimans et al., "Improved Techniques for Training GANs" (2016), arXiv 1606.03498:
     score = exp(mean_x KL(p(y|x) || p(y))),  p(y) = mean_x p(y|x)
-With the classifier of MNIST it is the MNIST score, with Inception-v3 the Inception score. Numbers of different
+With a classifier of MNIST it is the MNIST score, with Inception-v3 the Inception score. Numbers of different
 classifiers are not comparable.
 """
 
@@ -17,7 +17,7 @@ from tfgen.metrics.accumulators import Accumulator, Sums, checked_ids
 
 
 class Estimate(NamedTuple):
-    """A number and its population standard deviation over splits or subsets (0.0 where there is only one)."""
+    """A number and its population standard deviation over splits or subsets (0.0 if there is only one)."""
 
     mean: float
     std: float
@@ -28,13 +28,13 @@ def classifier_score(outputs, splits: int = 1, *, from_logits: bool = True) -> E
 
     Args:
       outputs: logits [N, K]; or, with `from_logits=False`, probabilities [N, K] whose rows sum to one.
-      splits: the score is computed on this many consecutive parts of (nearly) equal size.
+      splits: number of consecutive parts of (nearly) equal size on which the score is computed.
 
     Returns:
       Estimate(mean, std) over the splits.
 
     Raises:
-      ValueError: not finite, wrong rank, rows that are no distributions, or `splits` outside [1, N].
+      ValueError: not finite, wrong rank, rows that are not distributions, or `splits` outside [1, N].
     """
     outputs = activations(outputs, "outputs", cast=False)
     score = ClassifierScore(splits, len(outputs), from_logits=from_logits)
@@ -44,11 +44,11 @@ def classifier_score(outputs, splits: int = 1, *, from_logits: bool = True) -> E
 
 
 class ClassifierScore(Accumulator):
-    """`classifier_score` of outputs that come in shards; sums of fixed size [splits, K].
+    """`classifier_score` of outputs that come in shards; keeps sums [splits, K].
 
     Args:
       splits, from_logits: as for `classifier_score`.
-      total: number of all examples, needed for more than one split: it decides where the consecutive parts end.
+      total: number of all examples; required for more than one split, whose ends it determines.
     """
 
     def __init__(self, splits: int = 1, total: int | None = None, *, from_logits: bool = True):
@@ -60,11 +60,11 @@ class ClassifierScore(Accumulator):
             raise ValueError(f"splits must be between 1 and the number of rows {total}; received {splits}")
         super().__init__(splits=splits, total=total, from_logits=from_logits)
         self.parts = {"sums": Sums()}
-        # numpy.array_split's rule: the first parts are one longer where it does not divide
+        # as numpy.array_split: the first total % splits parts have one more example
         self._ends = None if total is None else np.cumsum([total // splits + (i < total % splits) for i in range(splits)])
 
     def update(self, outputs, ids=None):
-        """Adds outputs [N, K]; `ids` int [N], the places in 0 ... total - 1, are needed for more than one split."""
+        """Adds outputs [N, K]; `ids` int [N], positions in 0 ... total - 1, are required for more than one split."""
         outputs, splits = activations(outputs, "outputs", min_rows=0), self.settings["splits"]
         if not len(outputs):
             return self
@@ -82,23 +82,23 @@ class ClassifierScore(Accumulator):
         return self
 
     def result(self) -> Estimate:
-        """Estimate(mean, std) over the splits. ValueError for none, or where not `total` examples came."""
+        """Estimate(mean, std) over the splits. ValueError without examples, or if their number is not `total`."""
         sums = self.parts["sums"].result()
         count = sums["count"]
         if self._ends is not None and (count != np.diff(self._ends, prepend=0)).any():
             expected, received = np.diff(self._ends, prepend=0).tolist(), count.astype(int).tolist()
             raise ValueError(f"the splits must hold {expected} examples each once; received {received}")
         marginal = sums["p"] / count[:, None]
-        # a marginal of 0 means that every p of that class is 0, so that any finite logarithm will do
+        # a marginal of 0 contributes 0 with any finite logarithm
         entropy = -(marginal * np.log(np.where(marginal > 0, marginal, 1.0))).sum(axis=1)
         scores = np.exp(sums["negative_entropy"] / count + entropy)
         return Estimate(float(scores.mean()), float(scores.std()))
 
 
 def _probabilities(outputs: np.ndarray, from_logits: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(p, log p), with log p finite where p is 0."""
+    """(p, log p); log p is finite even if p is 0."""
     if from_logits:
-        # log-softmax, so that a confident classifier never gives 0 * log 0
+        # log-softmax, which avoids 0 * log 0 for a confident classifier
         log_p = outputs - outputs.max(axis=1, keepdims=True)
         log_p -= np.log(np.exp(log_p).sum(axis=1, keepdims=True))
         return np.exp(log_p), log_p
@@ -116,14 +116,14 @@ def class_shares(logits) -> np.ndarray:
 
 
 class ClassShares(Accumulator):
-    """`class_shares` of logits that come in shards: K counts."""
+    """`class_shares` of logits that come in shards; keeps K counts."""
 
     def __init__(self):
         super().__init__()
         self.parts = {"sums": Sums()}
 
     def update(self, logits, ids=None):
-        """Adds logits [N, K]; `ids` are not needed and not read."""
+        """Adds logits [N, K]; `ids` are ignored."""
         logits = activations(logits, "logits", min_rows=0, cast=False)
         if len(logits):
             self.parts["sums"].update(count=np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]))
@@ -135,7 +135,7 @@ class ClassShares(Accumulator):
 
 
 def presence_threshold(num_classes: int) -> float:
-    """Share above which a class counts as present: 2 %, or a fifth of the even share if smaller."""
+    """Share above which a class counts as present: 2 %, or a fifth of 1 / num_classes if that is smaller."""
     return min(0.02, 0.2 / num_classes)
 
 

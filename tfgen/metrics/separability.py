@@ -1,9 +1,10 @@
-"""Linear separability: does a hyperplane in latent space tell who has an attribute?
+"""Linear separability: does a hyperplane in latent space separate images with and without an attribute?
 
-Karras, Laine, Aila (2019), arXiv 1812.04948, section 4.2. For each of A binary attributes: the half of the samples of
-which its classifier is most certain, a linear SVM from latents to the classifier's decision, and the conditional
-entropy H(Y|X) in bits, X the side of the hyperplane and Y the decision, on the samples that the SVM was fitted to. The
-score is 2 to the sum of the entropies, as in the released code; 1 is perfect. Published: 200,000 samples, 40 attributes.
+Karras, Laine, Aila (2019), arXiv 1812.04948, section 4.2. For each of A binary attributes, the half of the samples with
+the most confident classifications is kept, a linear SVM is fitted from latents to the classifier's decisions, and the
+conditional entropy H(Y|X) is computed in bits on the same samples, where X is the side of the hyperplane and Y the
+decision. The score is 2 to the sum of the entropies, as in the released code; 1 is perfect. The published numbers use
+200,000 samples and 40 attributes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Separability(NamedTuple):
 
 
 def conditional_entropy(joint) -> float:
-    """H(Y|X) in bits of a joint table [X, Y] of counts or probabilities, which is scaled to a sum of 1."""
+    """H(Y|X) in bits from a joint table [X, Y] of counts or probabilities, which is scaled to a sum of 1."""
     joint = activations(joint, "joint")
     if joint.min() < 0 or not joint.sum() > 0:
         raise ValueError(f"joint must hold numbers >= 0 of a sum above 0; received {joint.tolist()}")
@@ -35,15 +36,15 @@ def conditional_entropy(joint) -> float:
 
 
 def linear_separability(latents, logits, *, keep: float = 0.5, seed: int = 0) -> Separability:
-    """Separability of A binary attributes in latents.
+    """Linear separability of A binary attributes in latent space.
 
     Args:
-      latents: float [N, Z]: z, or the w that the last layer gets.
-      logits: float [N, A] of the attributes' classifiers on the images of these latents; above 0: has it.
-      keep: share of the samples kept for each attribute, those of the largest |logit|.
-      seed: of the SVM's solver (scikit-learn's `LinearSVC`, squared hinge, C = 1, dual, at most 1,000 passes).
+      latents: float [N, Z]: z or w.
+      logits: float [N, A] of the attribute classifiers on the images of these latents; positive: has the attribute.
+      keep: share of the samples kept for each attribute, those with the largest |logit|.
+      seed: seed of the SVM solver (scikit-learn's `LinearSVC`, squared hinge, C = 1, dual, at most 1,000 passes).
 
-    An attribute that all kept samples share is taken as perfectly separable, 0 bits.
+    If all kept samples have the same decision, the attribute counts as perfectly separable, 0 bits.
 
     Raises:
       ValueError: not finite, wrong rank, different N, or `keep` not in (0, 1] or fewer than 2 samples kept.
@@ -60,7 +61,7 @@ def linear_separability(latents, logits, *, keep: float = 0.5, seed: int = 0) ->
 def _entropy(latents, logits, keep, seed) -> float:
     from sklearn.svm import LinearSVC
 
-    # |logit| orders as the probability of the decision does, without its ties at 1.0
+    # |logit| has the same order as the probability of the decision, but no ties at 1.0
     kept = np.argsort(-np.abs(logits), kind="stable")[: int(keep * len(logits))]
     decision = logits[kept] > 0
     if decision.all() or not decision.any():
@@ -70,7 +71,7 @@ def _entropy(latents, logits, keep, seed) -> float:
 
 
 class LinearSeparability(Accumulator):
-    """`linear_separability` of latents and logits that come in shards, which are kept."""
+    """`linear_separability` of latents and logits that come in shards. All of them are kept."""
 
     def __init__(self, *, keep: float = 0.5, seed: int = 0):
         super().__init__(keep=keep, seed=seed)

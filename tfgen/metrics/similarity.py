@@ -1,11 +1,12 @@
-"""Diversity by multi-scale structural similarity: how alike are two random images?
+"""Diversity measured by the multi-scale structural similarity (MS-SSIM) of random pairs of images.
 
 Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality assessment" (2003). At each scale, with
 means m, variances v and covariance c under an 11-tap Gaussian window of deviation 1.5, and C1 = .01^2, C2 = .03^2:
     l = (2 m_a m_b + C1) / (m_a^2 + m_b^2 + C1),   s = (2 c + C2) / (v_a + v_b + C2)
     MS-SSIM = prod_i mean(s_i)^w_i over all scales but the last, times mean(l s)^w of the last,
-negative means taken as 0, averaged over the channels, each scale half the one before. Odena, Olah, Shlens (2017), arXiv
-1610.09585, average it over 100 pairs of one class: the higher, the less diverse, and real images set the mark.
+with negative means replaced by 0, averaged over channels; each scale has half the size of the one before. Odena, Olah,
+Shlens (2017), arXiv 1610.09585, average it over 100 pairs of one class: higher means less diverse. Compare with the value
+of real images.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _WINDOW /= _WINDOW.sum()
 
 
 def _filter(images: np.ndarray) -> np.ndarray:
-    """The window's mean at all places where it fits, [N, H - 10, W - 10, C]."""
+    """Means under the window at all positions inside the image, [N, H - 10, W - 10, C]."""
     height, width = images.shape[1] - _TAPS + 1, images.shape[2] - _TAPS + 1
     images = sum(weight * images[:, i : i + height] for i, weight in enumerate(_WINDOW))
     return sum(weight * images[:, :, i : i + width] for i, weight in enumerate(_WINDOW))
 
 
 def _halve(images: np.ndarray) -> np.ndarray:
-    """Means of 2x2 pixels; the last row or column of an odd number counts twice."""
+    """Means of 2x2 pixels; the last row or column of an odd size counts twice."""
     images = np.pad(images, ((0, 0), (0, images.shape[1] % 2), (0, images.shape[2] % 2), (0, 0)), "symmetric")
     return (images[:, ::2, ::2] + images[:, 1::2, ::2] + images[:, ::2, 1::2] + images[:, 1::2, 1::2]) / 4
 
@@ -51,8 +52,8 @@ def ms_ssim(a, b, *, scales: int = 5) -> np.ndarray:
     """Multi-scale structural similarity of images `a` and `b` float [N, H, W, C] in [0, 1], pair by pair: float64 [N].
 
     Args:
-      scales: 5 as published, which needs at least 161 pixels; of fewer, the first weights are scaled to a sum of 1, and
-        the numbers compare only with the same number of scales.
+      scales: 5 as published, which needs at least 161 pixels. With fewer, the first weights are scaled to a sum of 1;
+        only numbers with equal scales are comparable.
     """
     a = image_batch(a, "a")
     b = image_batch(b, "b", shape=a.shape[1:])
@@ -83,7 +84,7 @@ def _ms_ssim(a: np.ndarray, b: np.ndarray, scales: int) -> np.ndarray:
 def ms_ssim_diversity(images, *, pairs: int = 100, scales: int = 5, seed: int = 0) -> Estimate:
     """Mean MS-SSIM of `pairs` random pairs of images [N, H, W, C] in [0, 1]; lower is more diverse.
 
-    The published protocol is 100 pairs of one class: call it with the images of each class. No image is in two pairs.
+    The published protocol is 100 pairs of one class: call it with the images of one class. No image is in two pairs.
 
     Returns:
       Estimate(mean, std) over the pairs.
@@ -95,7 +96,7 @@ def ms_ssim_diversity(images, *, pairs: int = 100, scales: int = 5, seed: int = 
 
 
 class MultiScaleSimilarity(OneSet):
-    """`ms_ssim_diversity` of images that come in shards, of which 2 * pairs are kept; its arguments are that function's."""
+    """`ms_ssim_diversity` of images that come in shards; 2 * pairs of them are kept. The arguments are the same."""
 
     function = staticmethod(ms_ssim_diversity)
 
@@ -106,7 +107,7 @@ class MultiScaleSimilarity(OneSet):
         self.parts["rows"] = Rows(4, limit=2 * pairs, seed=seed)
 
     def update(self, images, ids=None):
-        """Adds images [N, H, W, C] in [0, 1]; `ids` decide the pairs."""
+        """Adds images [N, H, W, C] in [0, 1]; `ids` determine the pairs."""
         images = np.asarray(images)
         if len(images):
             images = image_batch(images, "images")

@@ -1,4 +1,4 @@
-"""What the metrics need to know of one set of images, gathered on one walk over it, in one process or in many."""
+"""Statistics of a set of images for the metrics, computed in one pass over the images by one or more processes."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tfgen.metrics.neighbours import nearest_images
 from tfgen.metrics.score import ClassifierScore, ClassShares
 from tfgen.metrics.similarity import MultiScaleSimilarity
 
-# Images pass generators and extractors in batches that start at multiples of this, however the work is cut: a network's
-# float32 outputs depend on the size of the batch by rounding, the metrics must not depend on the number of shards.
+# Batches for generators and extractors start at multiples of this for any number of shards: rounding makes a network's
+# float32 outputs depend on the batch size, but the metrics must not depend on the number of shards.
 BATCH = 256
 PARTS = ("moments", "rows", "score", "queries", "similarity")
 
 
 class NotFinite(ValueError):
-    """Images hold NaN or infinity: they have no metrics."""
+    """Images hold NaN or infinity, so no metrics can be computed."""
 
 
 def draw(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
-    """`count` of `total` indices without replacement, in stored order; all if `count` is not smaller."""
+    """`count` of `total` indices without replacement, sorted; all indices if `count` >= `total`."""
     return np.arange(total) if count >= total else np.sort(rng.choice(total, count, replace=False))
 
 
 class Statistics(Accumulator):
-    """Statistics of `total` images, known by their places 0 ... total - 1; its `parts` are what was asked for.
+    """Statistics of `total` images with ids 0 ... total - 1; `parts` holds those named in `needs`.
 
     Args:
-      needs: of `PARTS`. "moments" of the features; "rows": the features; "score": of the logits, with the shares of the
-        classes; "queries": `n_queries` images with their features; "similarity" of pairs of images.
+      needs: names from `PARTS`. "moments": moments of the features; "rows": the features; "score": score of the logits and
+        shares of the classes; "queries": `n_queries` images with their features; "similarity": MS-SSIM of random pairs.
       total: number of images.
-      splits: of the score. n_queries: how many; None: all. similarity: (pairs, scales). seed: of the draws.
+      splits: splits of the score. n_queries: None: all. similarity: (pairs, scales). seed: seed of the draws.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Statistics(Accumulator):
         self._queries = draw(np.random.default_rng([seed, 3]), total, count) if "queries" in needs else np.empty(0, np.int64)
 
     def update(self, images, ids, features=None, logits=None):
-        """Adds a batch of images [N, H, W, C] with their places, and features and logits where these are needed.
+        """Adds a batch of images [N, H, W, C] with their ids, and features and logits if they are needed.
 
-        A batch with NaN or infinity in it is counted, and used for nothing.
+        A batch with NaN or infinity is counted but not used.
         """
         ids = np.asarray(ids)
         self.seen += len(ids)
@@ -90,27 +90,27 @@ class Statistics(Accumulator):
         return self
 
     def result(self) -> Statistics:
-        """Itself, whole: `NotFinite` if images were bad, ValueError if not `total` of them came."""
+        """Returns self; ValueError if the number of images is not `total`. See `check` for NaN and infinity."""
         if self.seen != self.settings["total"]:
             raise ValueError(f"statistics of {self.settings['total']} images; received {self.seen}")
         return self
 
     def check(self, name: str) -> Statistics:
-        """Itself; raises `NotFinite` where images hold NaN or infinity."""
+        """Returns self; raises `NotFinite` if images hold NaN or infinity."""
         if self.bad:
             raise NotFinite(f"{name} must be finite; {self.bad} of {self.seen} images hold NaN or infinity")
         return self
 
 
 def count_bad(images) -> int:
-    """How many images [N, H, W, C] hold NaN or infinity."""
+    """Number of images in [N, H, W, C] that hold NaN or infinity."""
     return int((~np.isfinite(images).all(axis=(1, 2, 3))).sum())
 
 
 class NearestImages(Accumulator):
     """Distance in pixels from each query image [Q, H, W, C] to its nearest among images that come in batches.
 
-    See `nearest_images`, of which the distances are the second result; nothing is kept but one number a query.
+    The distances are those of `nearest_images`; only one number per query is kept.
     """
 
     def __init__(self, queries, max_shift: int = 0):
@@ -133,22 +133,22 @@ class NearestImages(Accumulator):
 
 
 class Walk:
-    """One walk over `count` images: a function of (first, last) that yields the arguments of an accumulator's `update`.
+    """Iterates over `count` images: a function of (first, last) that yields arguments of an accumulator's `update`.
 
     Args:
       images: function (first, last) -> float32 [last - first, H, W, C].
       count: number of images.
-      extractor: makes features and logits of them; None: neither.
-      batch: images at a time.
+      extractor: computes features and logits of the images; None: neither.
+      batch: number of images in a batch.
 
-    It pickles if its arguments do.
+    It can be pickled if its arguments can.
     """
 
     def __init__(self, images: Callable[[int, int], np.ndarray], count: int, extractor: Any = None, batch: int = BATCH):
         self.images, self.count, self.extractor, self.batch = images, count, extractor, batch
 
     def shards(self, number: int) -> list[tuple[int, int]]:
-        """At most `number` ranges of about equal size that cover all images, cut where batches begin."""
+        """At most `number` ranges of about equal size that cover all images and start at batches."""
         batches = math.ceil(self.count / self.batch)
         cuts = np.unique(np.linspace(0, batches, min(max(1, number), batches) + 1).astype(int)) * self.batch
         return [(int(a), int(min(b, self.count))) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
@@ -164,10 +164,10 @@ class Walk:
 
 
 class InProcess:
-    """Runs walks here, one after the other: `run(make, walk, what) -> make()` of all batches, its result.
+    """Runs walks in this process. `run(make, walk, what)` updates make() with all batches and returns its result.
 
     Args:
-      report: function of a line of text about walks that take long, or None.
+      report: function that takes a line of text on the progress of long walks, or None.
       every: seconds between two lines.
     """
 

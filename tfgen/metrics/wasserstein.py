@@ -1,10 +1,10 @@
 """Sliced Wasserstein distance between local patches at each level of a Laplacian pyramid.
 
-Karras, Aila, Laine, Lehtinen, "Progressive growing of GANs" (2018), arXiv 1710.10196, section 5 and appendix B. From each
-image and level 128 random patches of 7x7 pixels; the patches of a set are normalised per channel to mean 0 and
-deviation 1 over the whole set; their distance is the mean over random directions of the one-dimensional Wasserstein
-distance mean |sort(a) - sort(b)|, times 1,000. The published numbers are of 16,384 images of each set.
-Normalising each patch by itself, as some code does, gives other numbers.
+Karras, Aila, Laine, Lehtinen, "Progressive growing of GANs" (2018), arXiv 1710.10196, section 5 and appendix B. 128
+random patches of 7x7 pixels are taken from each image and level. The patches of a set are normalised per channel to mean 0
+and standard deviation 1 over the whole set. The distance is the mean over random directions of the one-dimensional
+Wasserstein distance mean |sort(a) - sort(b)|, times 1,000. The published numbers use 16,384 images of each set.
+Some code normalises each patch by itself, which gives other numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SIDES = ("real", "fake")
 
 
 def _blur(images: np.ndarray) -> np.ndarray:
-    """The binomial 5x5 filter, the image mirrored at its border pixels."""
+    """Applies the binomial 5x5 filter, with the image mirrored at its border pixels."""
     for axis in (1, 2):
         padding = [(0, 0)] * 4
         padding[axis] = (2, 2)
@@ -30,9 +30,9 @@ def _blur(images: np.ndarray) -> np.ndarray:
 
 
 def laplacian_pyramid(images, levels: int) -> list[np.ndarray]:
-    """Levels [N, H / 2^i, W / 2^i, C] (rounded up) of images [N, H, W, C]; float64.
+    """Levels [N, H / 2^i, W / 2^i, C] (rounded up), float64, of images [N, H, W, C].
 
-    Level i is image i less its next smaller one enlarged; the last is the smallest image itself (Burt and Adelson 1983).
+    Level i is image i minus the enlarged image i + 1; the last level is the smallest image (Burt and Adelson 1983).
     """
     pyramid = [image_batch(images, "images").astype(np.float64)]
     if levels < 1 or min(pyramid[0].shape[1:3]) < 3 * 2 ** (levels - 1):
@@ -48,7 +48,7 @@ def laplacian_pyramid(images, levels: int) -> list[np.ndarray]:
 
 
 def _sizes(height: int, width: int, smallest: int) -> list[int]:
-    """The shorter side of each level, down to the last that is not below `smallest`."""
+    """The shorter side of each level, down to the last one that is at least `smallest`."""
     if smallest < PATCH:
         raise ValueError(f"smallest must be at least the {PATCH} pixels of a patch; received {smallest}")
     if min(height, width) < smallest:
@@ -60,7 +60,7 @@ def _sizes(height: int, width: int, smallest: int) -> list[int]:
 
 
 def _descriptors(images, ids, *, smallest: int, patches: int, seed: int, side: int) -> np.ndarray:
-    """float32 [N, levels, patches, 7, 7, C]; the patches' places are a function of (seed, side, id) alone."""
+    """float32 [N, levels, patches, 7, 7, C]; the positions of the patches depend only on (seed, side, id)."""
     images = image_batch(images, "images")
     levels = len(_sizes(*images.shape[1:3], smallest))
     out = np.empty((len(images), levels, patches, PATCH, PATCH, images.shape[3]), np.float32)
@@ -76,15 +76,15 @@ def _descriptors(images, ids, *, smallest: int, patches: int, seed: int, side: i
 
 
 def _normalisation(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation [C] of each channel of patches [P, 7, 7, C] over the set. The deviation of a channel that is
-    constant but for the rounding of float32 is taken as infinite, so that it becomes 0."""
+    """Mean and standard deviation [C] of each channel of patches [P, 7, 7, C]. For a channel that is constant up to the
+    rounding of float32, the deviation is set to infinity, so that the channel becomes 0."""
     moments = Moments().update(patches.reshape(-1, patches.shape[-1]))
     variance = np.diag(moments.scatter) / moments.count
     return moments.mean, np.where(variance > 1e-14, np.sqrt(variance), np.inf)
 
 
 def _sliced(a: np.ndarray, b: np.ndarray, directions: int, rng: np.random.Generator) -> float:
-    """Mean over random directions of the Wasserstein distance of patches a and b [P, 7, 7, C]."""
+    """Mean over random directions of the Wasserstein distance between patches a and b [P, 7, 7, C]."""
     basis = rng.normal(size=(a[0].size, directions))
     basis /= np.linalg.norm(basis, axis=0)
     sides = [(patches, *_normalisation(patches)) for patches in (a, b)]
@@ -106,25 +106,25 @@ def _sliced(a: np.ndarray, b: np.ndarray, directions: int, rng: np.random.Genera
 def sliced_wasserstein(
     real, fake, *, smallest: int = 16, patches: int = 128, directions: int = 512, seed: int = 0
 ) -> dict[str, float]:
-    """Sliced Wasserstein distance of as many real as fake images [N, H, W, C] in [0, 1]; lower is better.
+    """Sliced Wasserstein distance of real and fake images, both [N, H, W, C] in [0, 1]; lower is better.
 
     Args:
-      smallest: levels of the pyramid end at the last whose shorter side is not below it; at least 7.
-      patches: of each image and level; directions: number of projections (4 x 128 as published).
-      seed: of patches and directions. Patches of the two sides are drawn independently, so equal sets are not at 0.
+      smallest: minimum of the shorter side of the last level of the pyramid; at least 7.
+      patches: number per image and level; directions: number of projections (4 x 128 as published).
+      seed: seed of patches and directions. Patches of both sides are drawn independently, so equal sets do not give 0.
 
     Returns:
-      {"swd_64": ..., "swd_32": ..., "swd": their mean}, one for each level by its shorter side, all times 1,000.
+      {"swd_64": ..., "swd_32": ..., "swd": their mean}, one per level, named by its shorter side; all times 1,000.
 
     Raises:
-      ValueError: images that are not finite, out of [0, 1], too small, of different shapes, or not as many.
+      ValueError: images that are not finite, not in [0, 1], too small, or of different shapes or numbers.
     """
     settings = dict(smallest=smallest, patches=patches, directions=directions, seed=seed)
     return SlicedWasserstein(**settings).update("real", real).update("fake", fake).result()
 
 
 class SlicedWasserstein(Accumulator):
-    """`sliced_wasserstein` of images that come in shards: their patches are kept, the images are not."""
+    """`sliced_wasserstein` of images that come in shards; their patches are kept, the images are not."""
 
     def __init__(self, *, smallest: int = 16, patches: int = 128, directions: int = 512, seed: int = 0):
         if min(patches, directions) < 1:
@@ -135,7 +135,7 @@ class SlicedWasserstein(Accumulator):
         self._shape = None
 
     def update(self, side: str, images, ids=None):
-        """Adds images [N, H, W, C] in [0, 1] to the side "real" or "fake"; `ids` decide the patches."""
+        """Adds images [N, H, W, C] in [0, 1] to the side "real" or "fake"; `ids` determine the patches."""
         if side not in _SIDES:
             raise ValueError(f"side must be one of {', '.join(_SIDES)}; received {side!r}")
         images, rows = np.asarray(images), self.parts[side]

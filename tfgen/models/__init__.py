@@ -1,4 +1,4 @@
-"""The models, one file per paper. `MODELS` maps the public name of each that generates to its class."""
+"""The models, one file per paper. `MODELS` maps the public name of each to its class."""
 
 from tfgen.models.adversarial.dcgan import DCGAN
 from tfgen.models.adversarial.ebgan import EBGAN
@@ -22,7 +22,7 @@ from tfgen.models.autoregressive.pixel_cnn import PixelCNN
 from tfgen.models.autoregressive.pixel_cnn_autoencoder import PixelCNNAutoencoder
 from tfgen.models.autoregressive.pixel_cnn_pp import PixelCNNPP
 from tfgen.models.autoregressive.pixel_rnn import PixelRNN
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 
@@ -31,7 +31,8 @@ MODELS = {
         VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
         GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
+        GlimpseClassifier,
     )
 }  # fmt: skip
 
-__all__ = ["MODELS", "GenerativeModel", "GlimpseClassifier", *MODELS]
+__all__ = ["MODELS", "TrainableModel", *MODELS]

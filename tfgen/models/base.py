@@ -1,37 +1,44 @@
-"""What every generative model of tfgen promises, and the one training step they all share."""
+"""`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
-import collections
 import inspect
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from tfgen import random
-from tfgen.models.checks import check_images, check_labels, check_whole
+from tfgen import fields, random
+from tfgen.models.capabilities import CAPABILITIES
 from tfgen.training.ema import EMA
+from tfgen.training.functions import make_step_function
+from tfgen.training.players import Player, step_players
+from tfgen.training.state import named_optimizer_variables, named_variables
 
 
-class GenerativeModel(keras.Model):
-    """A model that is trained on images and makes images.
+class TrainableModel(keras.Model):
+    """A Keras model whose training tfgen knows how to run, resume and divide over devices.
+
+    What a model can do is said by the capabilities that it inherits besides (see `tfgen.models.capabilities`): a VAE is
+    `class VAE(Sampler, Encoder, Likelihood, TrainableModel)`.
 
     The keyword-only constructor arguments of a subclass and of the classes above it are its config: `get_config` is derived
-    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs.
-    All weights exist when the constructor returns. Public methods take and return float32 NHWC images in [0, 1];
-    a batch is a dict with `image` [B, H, W, C] and, where known, `label` int32 [B].
+    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs. All
+    weights exist when the constructor returns. Images are float32 NHWC in [0, 1]; a batch is a dict of named fields (see
+    `tfgen.fields`).
 
-    A subclass names its losses in `loss_names`, and implements `update(batch)` (apply the gradients of one step and
-    return the losses), `latents(seeds)` and `decode_images(latents)`.
+    A subclass names its losses in `loss_names` and implements `update(batch)`. Where it has several networks with losses of
+    their own it also says who they are (`players`); where steps differ, what kind a step is (`step_kind`).
 
     Args:
         image_shape: (H, W, C) of the images.
         seed: int; training noise is a pure function of (seed, step), so a checkpoint that holds the step holds it.
-        **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16.
+        **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16, "mixed_float16" in
+            float16 with loss scaling.
     """
 
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
+    kind = None  # what `step_kind` says of the step that is being traced
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -47,20 +54,28 @@ class GenerativeModel(keras.Model):
 
     def __init__(self, *, image_shape, seed=0, **kwargs):
         super().__init__(**kwargs)
-        if str(self.dtype_policy.name) == "mixed_float16":
-            raise ValueError("dtype 'mixed_float16' needs loss scaling, which tfgen does not do; use 'mixed_bfloat16'.")
         shape = tuple(int(n) for n in image_shape)
         if len(shape) != 3 or min(shape) < 1:
             raise ValueError(f"image_shape must be (height, width, channels), all positive; received {image_shape!r}.")
         self.image_shape = shape
         self.seed = int(seed)
         self.ema = None
+        self.player_optimizers = {}
         counter = {"dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
         self.step = keras.Variable(0, name="step", **counter)
         # The first step whose loss was not finite, -1 while there is none: found in the graph, so the exact step is
         # known even where Keras runs many steps in one call.
         self.bad_step = keras.Variable(-1, name="bad_step", **counter)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+
+    def __setattr__(self, name, value):
+        if isinstance(value, keras.layers.Layer) and getattr(self, "built", False) and name in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}.{name} cannot be replaced after construction: its config, optimisers and averages "
+                f"are of the network that it was built with. Give the constructor {name}=, where it takes one, or copy "
+                f"weights with model.{name}.set_weights(...)."
+            )
+        super().__setattr__(name, value)
 
     # ---- config
 
@@ -69,7 +84,7 @@ class GenerativeModel(keras.Model):
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
         found = {}
         for base in cls.__mro__:
-            if not issubclass(base, GenerativeModel) or "__init__" not in base.__dict__:
+            if not issubclass(base, TrainableModel) or "__init__" not in base.__dict__:
                 continue
             parameters = inspect.signature(base.__init__).parameters.values()
             for parameter in parameters:
@@ -86,56 +101,233 @@ class GenerativeModel(keras.Model):
     def from_config(cls, config):
         return cls(**config)
 
-    # ---- training
+    # ---- capabilities
+
+    def capabilities(self):
+        """Tuple of the capabilities (classes of `tfgen.models.capabilities`) that this instance has."""
+        return tuple(c for c in CAPABILITIES if isinstance(self, c) and c.offered_by(self))
+
+    def signatures(self):
+        """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
+
+        Those of all capabilities; a subclass may add its own.
+        """
+        found = {}
+        for capability in self.capabilities():
+            found |= capability.signatures_of(self)
+        return found
+
+    # ---- fields
+
+    @classmethod
+    def fields_of(cls, config):
+        """The `tfgen.fields.Field`s of a training batch, `image` first, of a config with all constructor arguments."""
+        found = [fields.image(config["image_shape"])]
+        if config.get("num_classes"):
+            found.append(fields.label(config["num_classes"]))
+        return tuple(found)
+
+    def batch_fields(self):
+        """The fields of a training batch of this model, a tuple of `tfgen.fields.Field`."""
+        return self.fields_of(self._config)
+
+    def conditions(self):
+        """The fields that the verbs of this model take beside images or seeds, a tuple of `tfgen.fields.Field`."""
+        return tuple(field for field in self.batch_fields() if field.name != "image")
+
+    def conditions_of(self, batch):
+        """{argument: tensor} of the conditions in a training batch."""
+        return {field.argument: batch[field.name] for field in self.conditions()}
 
     @classmethod
     def check_source(cls, config, source):
         """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
 
-    def compile(self, optimizer=None, *, ema_decay=None, jit_compile=False, **kwargs):
+    def as_batch(self, data, wanted=None):
+        """The batch dict of what `fit` was given: a dict, (image, label), or images alone. All fields are checked.
+
+        Whatever uses a field of the result waits for the checks of all: a batch that is refused changes nothing.
+
+        Args:
+            wanted: the `tfgen.fields.Field`s that it must have; None: those of training.
+
+        Raises:
+            ValueError: a field is missing, or has another shape or dtype.
+            InvalidArgumentError: at run time, values out of range, or NaN.
+        """
+        if isinstance(data, (tuple, list)):
+            data = {k: v for k, v in zip(("image", "label"), data, strict=False) if v is not None}
+        elif not isinstance(data, dict):
+            data = {"image": data}
+        checked = {}
+        for field in self.batch_fields() if wanted is None else wanted:
+            if field.name not in data:
+                raise ValueError(
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{sorted(data)}."
+                )
+            checked[field.name] = field.check(data[field.name], type(self).__name__)
+        with tf.control_dependencies(list(checked.values())):
+            return {**data, **{name: tf.identity(value) for name, value in checked.items()}}
+
+    def check_images(self, images):
+        """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
+        return fields.image(self.image_shape).check(images, type(self).__name__)
+
+    def one_hot(self, labels):
+        """[B, num_classes] of integer labels [B]; an error, at run time, for a label out of range."""
+        if not self.num_classes:
+            raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
+        if labels is None:
+            raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
+        return tf.one_hot(fields.label(self.num_classes).check(labels), self.num_classes)
+
+    # ---- players
+
+    def players(self):
+        """{name: `tfgen.training.Player`}: which networks have an optimiser of their own.
+
+        Here one, "model", that trains all. The optimiser of the first is Keras' `model.optimizer`.
+        """
+        return {"model": Player(self)}
+
+    def default_optimizer(self):
+        """The optimiser, or {player: optimiser}, of `compile()`."""
+        return keras.optimizers.Adam(1e-3)
+
+    def compile(
+        self, optimizer=None, *, ema_decay=None, jit_compile=False, steps_per_execution=1, run_eagerly=False, **kwargs
+    ):  # fmt: skip
         """Prepares `fit`; every variable that training needs exists afterwards.
 
         Args:
-            optimizer: a Keras optimizer, its name or its config dict; None: `default_optimizer()`.
+            optimizer: a Keras optimizer, its name or its config dict, of which every player gets a copy; or
+                {player: optimizer}, where players that are not named have that of `default_optimizer`. None: that one.
             ema_decay: if given, an exponential moving average of the weights is kept (see `tfgen.training.EMA`).
             jit_compile: XLA. Off by default: on CPU it makes convolutional steps several times slower.
-            **kwargs: `steps_per_execution`, `run_eagerly` of `keras.Model.compile`.
+            steps_per_execution: steps in one call of the graph.
+            run_eagerly: run every step in Python, to look for errors.
+
+        Raises:
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
         """
-        optimizer = keras.optimizers.get(optimizer if optimizer is not None else self.default_optimizer())
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        for built, variables in self.optimizers():
-            built.build(variables)
-        self.ema = None if ema_decay is None else EMA(self.ema_variables(), decay=ema_decay)
+        if kwargs:
+            raise ValueError(
+                f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand "
+                "in the logs; see tfgen.metrics for metrics."
+            )
+        players = self.players()
+        self.player_optimizers = self._optimizers(optimizer, players)
+        super().compile(
+            optimizer=next(iter(self.player_optimizers.values())), jit_compile=jit_compile, run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )  # fmt: skip
+        for name, player in players.items():
+            self.player_optimizers[name].build(player.variables)
+        self._keep_averages(players, ema_decay)
 
-    def default_optimizer(self):
-        return keras.optimizers.Adam(1e-3)
+    def _optimizers(self, given, players):
+        def by_player(optimizer):
+            if isinstance(optimizer, dict) and "class_name" not in optimizer:
+                unknown = sorted(set(optimizer) - set(players))
+                if unknown:
+                    raise ValueError(
+                        f"optimizer has the players {unknown}; {type(self).__name__} has {', '.join(players)}."
+                    )
+                return {name: keras.optimizers.get(one) for name, one in optimizer.items() if one is not None}
+            optimizer = keras.optimizers.get(optimizer)
+            copies = [optimizer, *(type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[1:])]
+            return dict(zip(players, copies, strict=True))
 
-    def optimizers(self):
-        """[(optimizer, the trainable variables it updates)]."""
-        return [(self.optimizer, self.trainable_variables)]
+        found = {} if given is None else by_player(given)
+        if found.keys() != players.keys():
+            found = {**by_player(self.default_optimizer()), **found}
+        if self.dtype_policy.name == "mixed_float16":
+            scaled = keras.optimizers.LossScaleOptimizer
+            found = {name: o if isinstance(o, scaled) else scaled(o) for name, o in found.items()}
+        return {name: found[name] for name in players}
 
-    def ema_variables(self):
-        """The float variables that sampling uses; the moving statistics of batch norm are averaged with the rest."""
-        return [v for v in self.variables if keras.backend.is_float_dtype(v.dtype)]
+    def _keep_averages(self, players, decay):
+        loaded = self.ema
+        if decay is None:
+            if loaded is not None and loaded.decay is None:
+                logging.warning("The averaged weights that were loaded are given up: compile(ema_decay=) would keep them.")
+            self.ema = None
+            return
+        self.ema = EMA(self._averaged(players), decay)
+        if loaded is not None and loaded.decay is None:
+            self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in loaded.named().items()})
 
-    def state(self):
-        """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
-        groups = {"model": self.variables}
-        for i, (optimizer, _) in enumerate(self.optimizers() if self.optimizer is not None else []):
-            groups[f"optimizer_{i}"] = optimizer.variables
-        if self.ema is not None:
-            groups["ema"] = self.ema.shadows
-        skip = {id(v) for tracker in self.trackers.values() for v in tracker.variables}
-        # Keys are places, not names: Keras numbers unnamed layers by what else the process has built.
-        return {
-            f"{group}/{i}": v
-            for group, variables in groups.items()
-            for i, v in enumerate(v for v in variables if id(v) not in skip)
-        }
+    def _averaged(self, players):
+        paths, taken = {id(v): path for path, v in named_variables(self).items()}, set()
+        groups = {}
+        for name, player in players.items():
+            groups[name] = {paths[id(v)]: v for v in player.averaged_variables if id(v) not in taken}
+            taken |= {id(v) for v in groups[name].values()}
+        return groups
 
-    @property
-    def metrics(self):
-        return list(self.trackers.values())
+    def updates_of(self, player, steps):
+        """How often the player is updated in `steps` steps: what a schedule of its rate decays over."""
+        return steps
+
+    def step_players(self, losses_of, losses_fn, *, when=None, variables=None):
+        """One update of players: one forward pass, one gradient for each of them.
+
+        This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
+        scales losses in float16, checks that losses are finite, accumulates gradients where the optimiser asks for it,
+        applies constraints and moves the averages. Players that move one after the other have a call each; players that
+        move at once share one, and all gradients are taken before the first of them moves.
+
+        Args:
+            losses_of: {player: name of the loss that it minimises}.
+            losses_fn: function () -> {name: scalar}, the mean over the examples of this replica.
+            when: None, or a function of the losses, {name: mean over all replicas}, -> {player: bool scalar}: who moves.
+                Those it does not name always do. The losses are the global means so that all replicas decide alike.
+            variables: None, or {player: list of variables} where only a part of its variables takes part in this step.
+
+        Returns:
+            what `losses_fn` returned.
+        """
+        return step_players(self, losses_of, losses_fn, when, variables)
+
+    # ---- steps
+
+    def update(self, batch):
+        """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.
+
+        A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
+
+        Args:
+            batch: a dict of checked fields, see `as_batch`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
+
+    def step_kind(self, step):
+        """What step `step` (an int, counted from 0) does, hashable; `self.kind` while it is traced.
+
+        Steps of one kind share one graph. It must be a function of the step alone, so that a run can be resumed. Values that
+        change with every step (a rate, a fade) are tensors made of `self.step` and no part of the kind.
+        """
+        return None
+
+    def phase(self, step):
+        """The phase that step `step` belongs to, hashable and a function of the step alone; see `begin_phase`."""
+        return None
+
+    def begin_phase(self, phase):
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+
+    def reset_optimizers(self, *names):
+        """Sets the optimisers of the named players (default: all) to what they are before their first step."""
+        for name in names or self.player_optimizers:
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            rates = {id(one._learning_rate) for one in (optimizer, inner)}
+            fresh = type(optimizer).from_config(optimizer.get_config())
+            fresh.build(self.players()[name].variables)
+            for variable, value in zip(optimizer.variables, fresh.variables, strict=True):
+                if id(variable) not in rates:
+                    variable.assign(keras.ops.convert_to_numpy(value))
 
     def train_step(self, data):
         batch = self.as_batch(data)
@@ -145,57 +337,107 @@ class GenerativeModel(keras.Model):
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
-        if self.ema is not None and self.averages_turn():
-            self.ema.update(self.step)
-        self.step.assign_add(1)
+        with tf.control_dependencies([finite]):  # a batch that was refused is no step
+            self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
-    def apply_gradients(self, optimizer, loss_fn, variables):
-        """One descent step on `loss_fn() -> (scalar, outputs)`, the mean over this replica's examples; -> outputs."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            loss, outputs = loss_fn()
-            # Keras sums gradients over the replicas; dividing makes the sum the mean over the global batch.
-            loss = loss / tf.distribute.get_strategy().num_replicas_in_sync
-        # TensorFlow 2.16's graph optimiser can drop the control edge that keeps an update behind the reads of the same
-        # variable, where the gradient does not depend on its value (a critic's last layer). A seed that depends on the
-        # loss makes the order one of data. It also turns a loss that is not finite into gradients that are not.
-        seed = tf.where(tf.math.is_finite(loss), tf.ones_like(loss), float("nan"))
-        gradients = tape.gradient(loss, [v.value for v in variables], output_gradients=seed)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return outputs
-
-    def averages_turn(self):
-        """Whether the step that is being traced moves the averaged weights; not where it leaves the weights alone."""
-        return True
+    def test_step(self, data):
+        raise ValueError(
+            f"{type(self).__name__} has no number to evaluate on images: how good its samples are is measured by "
+            "tfgen.metrics, e.g. `tfgen evaluate`."
+        )
 
     def tracked(self, values):
-        """The running means of `values`, {name: scalar or [B]}: what `test_step` answers."""
+        """The running means of `values`, {name: scalar or [B]}: what `test_step` returns."""
         for name, value in values.items():
             self.trackers[name].update_state(value)
         return {name: self.trackers[name].result() for name in values}
 
-    def update(self, batch):
-        """Applies one step of training to `batch`; -> {loss name: scalar mean over this replica's examples}.
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
 
-        A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
+    def make_train_function(self, force=False):
+        if self.ema is not None:
+            self.ema.shadows  # noqa: B018 (set now where a file had none, not while the graph is traced)
+        if self.train_function is None or force:
+            self.train_function = make_step_function(self, self.train_step, self._plan)
+        return self.train_function
 
-    def as_batch(self, data):
-        """Makes the batch dict of what `fit` was given: a dict, (image, label), or images alone; checks the images."""
-        if isinstance(data, (tuple, list)):
-            names = ("image", "label")
-            data = {k: v for k, v in zip(names, data, strict=False) if v is not None}
-        elif not isinstance(data, dict):
-            data = {"image": data}
-        if "image" not in data:
-            raise ValueError(f"A batch must have the field 'image'; received the fields {sorted(data)}.")
-        return {**data, "image": self.check_images(data["image"])}
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = make_step_function(self, self.test_step)
+        return self.test_function
 
-    def check_images(self, images):
-        """See the function `check_images`, for the images that this model was made for."""
-        return check_images(images, self.image_shape, type(self).__name__)
+    def _plan(self, num):
+        """[(kind, function to call before the first step of it, or None)] of the next `num` steps."""
+        first = int(self.step.value.numpy())
+        plan = []
+        for step in range(first, first + num):
+            phase = self.phase(step)
+            begins = step > 0 and phase != self.phase(step - 1)
+            plan.append((self.step_kind(step), (lambda phase=phase: self.begin_phase(phase)) if begins else None))
+        return plan
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Everything is built: Keras would run a whole step to find that out, which fails with several workers."""
+
+    # ---- saving
+
+    def state(self):
+        """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
+        weights = named_variables(self)
+        state = {f"weights/{path}": v for path, v in weights.items()}
+        for name, optimizer in self.player_optimizers.items():
+            trained = {id(v) for v in self.players()[name].variables}
+            named = named_optimizer_variables(optimizer, {path: v for path, v in weights.items() if id(v) in trained})
+            state |= {f"optimizers/{name}/{key}": v for key, v in named.items()}
+        if self.ema is not None:
+            state |= {f"averages/{path}": v for path, v in self.ema.named().items()}
+        return state
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        return {
+            "optimizer": {n: keras.saving.serialize_keras_object(o) for n, o in self.player_optimizers.items()},
+            "ema_decay": self.ema.decay if self.ema else None,
+            "jit_compile": self.jit_compile, "steps_per_execution": self.steps_per_execution,
+            "run_eagerly": self.run_eagerly,
+        }  # fmt: skip
+
+    def compile_from_config(self, config):
+        config = dict(config)
+        optimizers = {n: keras.saving.deserialize_keras_object(o) for n, o in config.pop("optimizer").items()}
+        self.compile(optimizers, **config)
+
+    def save_own_variables(self, store):
+        """Called by all of Keras' ways to save: the model's own variables by name, and the averaged weights."""
+        for variable in [*self._trainable_variables, *self._non_trainable_variables]:
+            store[variable.name] = variable
+        if self.ema is not None:
+            for path, shadow in self.ema.named().items():
+                store[_AVERAGE + path.replace("/", ".")] = shadow
+
+    def load_own_variables(self, store):
+        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`."""
+        for variable in [*self._trainable_variables, *self._non_trainable_variables]:
+            if variable.name not in store.keys():
+                raise ValueError(f"The file is of another model: it has no {variable.name!r} of {type(self).__name__}.")
+            variable.assign(store[variable.name])
+        stored = {key: store[key] for key in store.keys() if key.startswith(_AVERAGE)}
+        if stored and self.ema is None:
+            if self.compiled:
+                logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
+                return
+            self.ema = EMA(self._averaged(self.players()), None)
+        if not stored and self.ema is not None:
+            # Not now: Keras loads the sub-layers after this.
+            self.ema.restart()
+            logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
+        elif stored:
+            paths = {_AVERAGE + path.replace("/", "."): path for path in self.ema.paths}
+            self.ema.load({paths.get(key, key): value for key, value in stored.items()})
 
     # ---- random numbers
 
@@ -217,136 +459,5 @@ class GenerativeModel(keras.Model):
         keys = random.fold(random.fold(random.key(self.seed), tf.convert_to_tensor(self.step)), stream)
         return random.fold(keys, first + tf.range(batch_size))
 
-    # ---- sampling
 
-    def latents(self, seeds):
-        """Latent codes of integer seeds [B]; row i is a function of seeds[i] alone."""
-        raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
-
-    def decode_images(self, latents, **conditions):
-        """Images float32 [B, H, W, C] in [0, 1] of latent codes."""
-        raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
-
-    def generate(self, seeds, **conditions):
-        """Images of integer seeds.
-
-        Args:
-            seeds: int [B]; the image of a seed does not depend on the batch that it is made in.
-            **conditions: e.g. `labels` int32 [B], where the model takes any.
-
-        Returns:
-            float32 [B, H, W, C] in [0, 1].
-        """
-        return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
-
-    def sample(self, num, *, seed=0, batch_size=256, **conditions):
-        """`num` images, always the same for the same weights and `seed`.
-
-        Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
-
-        Returns:
-            float32 NumPy-compatible tensor [num, H, W, C] in [0, 1].
-        """
-        check_whole(num=num, batch_size=batch_size)
-        num, seed = int(num), int(seed)
-        if not 0 <= seed < 2**31:
-            raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
-        seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
-        conditions = {k: tf.convert_to_tensor(v) for k, v in conditions.items() if v is not None}
-        for name, values in conditions.items():
-            if not values.shape[:1].is_compatible_with([num]):
-                raise ValueError(f"{name} must be one for each of the {num} images; received shape {values.shape}.")
-        chunks = []
-        for i in range(0, num, batch_size):
-            part = {k: v[i : i + batch_size] for k, v in conditions.items()}
-            chunks.append(self.generate_function(seeds[i : i + batch_size], **part))
-        return tf.concat(chunks, axis=0)
-
-    @property
-    def generate_function(self):
-        """`generate` as a graph, traced once for each set of conditions."""
-        if not hasattr(self, "_generate"):
-            # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
-            functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
-            object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
-        return self._generate
-
-    # ---- conditions
-
-    def condition_specs(self):
-        """{argument of `generate`: (field of a batch, tf.TensorSpec)} of what the model must be told beside the seed."""
-        return {"labels": ("label", tf.TensorSpec([None], tf.int32))} if self.num_classes else {}
-
-    def conditions_of(self, batch):
-        """{argument of `generate`: tensor} of a batch of training; ValueError where a field is missing."""
-        return {name: self.field_of(batch, field) for name, (field, _) in self.condition_specs().items()}
-
-    def field_of(self, batch, field):
-        if field not in batch:
-            raise ValueError(f"{type(self).__name__} needs `{field}` in its batches; received the fields {sorted(batch)}.")
-        return batch[field]
-
-    def one_hot(self, labels):
-        """[B, num_classes] of integer labels; an error, at run time, for a label out of range."""
-        if not self.num_classes:
-            raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
-        if labels is None:
-            raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
-        return tf.one_hot(check_labels(labels, self.num_classes), self.num_classes)
-
-    # ---- export
-
-    def signatures(self):
-        """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export."""
-        fields = self.condition_specs()
-        conditions = {name: spec for name, (_, spec) in fields.items()}
-        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
-        latent = tf.TensorSpec([None, self.latent_dim], tf.float32)
-
-        def sample(seeds, **conditions):
-            return {"image": self.generate(seeds, **conditions)}
-
-        def serving_default(seeds, **conditions):
-            return {"image_bytes": encode_png(self.generate(seeds, **conditions))}
-
-        def latents(seeds):
-            return {"latent": self.latents(seeds)}
-
-        def decode(latent, **conditions):
-            return {"image": self.decode_images(latent, **conditions)}
-
-        def serve_examples(examples):
-            specs = {"seed": tf.TensorSpec([None], tf.int64), **dict(fields.values())}
-            features = parse_features(examples, specs)
-            return sample(features["seed"], **{name: features[field] for name, (field, _) in fields.items()})
-
-        return {
-            "serving_default": (serving_default, {**seeds, **conditions}),
-            "sample": (sample, {**seeds, **conditions}),
-            "latents": (latents, seeds),
-            "decode": (decode, {"latent": latent, **conditions}),
-            "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
-        }
-
-
-def mean_over_replicas(value):
-    """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
-
-
-def parse_features(examples, specs):
-    """{name: tensor of specs[name]} of serialized tf.Examples, string [B]; 0 where an example lacks the feature."""
-    features = {}
-    for name, spec in specs.items():
-        dtype = tf.int64 if spec.dtype.is_integer else tf.float32
-        features[name] = tf.io.FixedLenFeature(spec.shape[1:], dtype, np.zeros(spec.shape[1:], dtype.as_numpy_dtype))
-    return {name: tf.cast(value, specs[name].dtype) for name, value in tf.io.parse_example(examples, features).items()}
-
-
-def encode_png(images):
-    """PNG bytes, string [B], of float32 [B, H, W, C] in [0, 1] with 1, 3 or 4 channels."""
-    levels = tf.cast(tf.round(tf.clip_by_value(images, 0.0, 1.0) * 255.0), tf.uint8)
-    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=tf.TensorSpec([], tf.string))
+_AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files

@@ -1,4 +1,4 @@
-"""A preset: paper x data set -> constructor arguments, optimiser, steps, as data. `tfgen.presets` finds them."""
+"""Presets: constructor arguments, optimiser and steps of a paper on a data set, as data."""
 
 import copy
 import dataclasses
@@ -12,19 +12,22 @@ from tfgen.training.schedules import HeldDecay
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Everything that a training run needs besides the images.
+    """All settings of a training run, but for the images.
 
     Attributes:
         name: "<paper>/<data set or variant>".
         model: the model class.
         model_args: its constructor arguments, `image_shape` included.
-        data: the `tfgen.data` specification that it is meant for.
-        source: the table or section of the paper, or what else the values rest on.
+        data: the `tfgen.data` specification of its images.
+        source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
         batch_size: examples per step, over all replicas.
         steps: training steps, one batch each (of a GAN: discriminator steps).
-        compile_args: keyword arguments of `model.compile`; optimisers as {"class_name", "config"} dicts.
+        compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
+            player gets a copy, or {player: such a dict}.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
+        augmentation: None, or the settings of random flips, shifts, crops and colours, such as {"flip": True, "shift": 2};
+            see `tfgen.data.augmentation`.
         labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
             `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
@@ -40,11 +43,13 @@ class Preset:
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None
     dequantize: bool = False
+    augmentation: dict | None = None
     labels_per_class: int | None = None
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
-        "data", "batch_size", "steps", "binarization", "dequantize", "labels_per_class", "ema_decay", "learning_rate",
+        "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
+        "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides):
@@ -61,9 +66,10 @@ class Preset:
         arguments = set(self.model.config_parameters()) - {"seed"}
         for name, value in overrides.items():
             if name == "learning_rate":
-                for key, spec in compile_args.items():
-                    if isinstance(spec, dict):
-                        compile_args[key] = {**spec, "config": {**spec["config"], "learning_rate": value}}
+                spec = compile_args["optimizer"]
+                compile_args["optimizer"] = (
+                    _with_rate(spec, value) if "class_name" in spec else {n: _with_rate(s, value) for n, s in spec.items()}
+                )
             elif name == "ema_decay":
                 compile_args["ema_decay"] = value
             elif name in self.TRAINING_FIELDS:
@@ -78,31 +84,37 @@ class Preset:
         return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
 
     def build(self, **extra):
-        """The model, compiled; `extra` adds constructor arguments such as `seed` and `dtype`."""
+        """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
-        # A copy: Keras writes into the configs that it reads.
-        settings = copy.deepcopy(self.compile_args)
-        model.compile(**{name: self._over_run(name, value) for name, value in settings.items()})
+        model.compile(**{**self.compile_args, **self._optimizers(model)})
         return model
 
-    def _over_run(self, name, value):
-        """An optimiser spec whose learning-rate schedule says decay_steps=None decays over all its steps of the run."""
-        if not isinstance(value, dict) or not isinstance(value["config"].get("learning_rate"), dict):
-            return value
-        schedule = value["config"]["learning_rate"]
-        if schedule["config"].get("decay_steps", 0) is None:
-            every = self.model_args.get("discriminator_steps", 1) if name == "generator_optimizer" else 1
-            schedule = {**schedule, "config": {**schedule["config"], "decay_steps": max(1, self.steps // every)}}
-        return {**value, "config": {**value["config"], "learning_rate": schedule}}
+    def _optimizers(self, model):
+        """{"optimizer": {player: spec}}, where schedules of decay_steps=None decay over all updates of the player."""
+        if "optimizer" not in self.compile_args:
+            return {}
+        given, found = self.compile_args["optimizer"], {}
+        for player in model.players():
+            # A copy: Keras writes into the configs that it reads.
+            spec = copy.deepcopy(given if "class_name" in given else given.get(player))
+            schedule = spec and spec["config"].get("learning_rate")
+            if isinstance(schedule, dict) and schedule["config"].get("decay_steps", 0) is None:
+                schedule["config"]["decay_steps"] = max(1, model.updates_of(player, self.steps))
+            found[player] = spec
+        return {"optimizer": found}
 
     def config(self):
-        """A JSON-able snapshot."""
+        """The preset as JSON-compatible data."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**config, "model": self.model.__name__}
 
 
+def _with_rate(spec, learning_rate):
+    return {**spec, "config": {**spec["config"], "learning_rate": learning_rate}}
+
+
 def adam(learning_rate, **config):
-    """Compile arguments: Adam with a rate or a schedule such as those below; `config` of `keras.optimizers.Adam`."""
+    """Compile arguments: Adam with a rate or one of the schedules below; `config`: arguments of `keras.optimizers.Adam`."""
     return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, **config}}}
 
 

@@ -43,8 +43,8 @@ def make_networks(kind, *, generator=None, discriminator=None, **shared):
 
     Args:
         kind: a name in `NETWORKS`.
-        generator, discriminator: dicts of settings for one of them, over those in `shared`.
-        **shared: settings of both: `image_shape`, `width` and what the networks take.
+        generator, discriminator: dicts of settings for one of them; they override those in `shared`.
+        **shared: settings of both: `image_shape`, `width` and other arguments of the networks.
 
     Raises:
         ValueError: no such kind, or a setting that its networks do not have.

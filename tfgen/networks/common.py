@@ -27,7 +27,7 @@ def flatten(x):
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
 
 
-# "sigmoid": that of papers whose images lie in [0, 1], carried over to [-1, 1].
+# "sigmoid": the sigmoid of papers whose images lie in [0, 1], mapped to [-1, 1].
 OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lambda x: x}
 
 
@@ -57,7 +57,7 @@ class Network(layers.Layer):
         return self.convolution.conv_transpose(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def build(self, input_shape):
-        # One call on zeros builds every layer with the shape that it will see, labels included.
+        # One call on zeros builds every layer with the shape of its inputs, labels included.
         self.call([tf.zeros([1, *shape[1:]]) for shape in input_shape])
         self.built = True
 
@@ -65,11 +65,11 @@ class Network(layers.Layer):
 class Discriminator(Network):
     """Images [B, H, W, C] in [-1, 1] -> {"logit": [B, 1], "features": [B, F]}.
 
-    A subclass has `features(x, one_hot, training)`. One that draws noise of its own sets `noisy`, and its `features` takes
-    `keys` besides: uint64 [B] in training, else None (see `tfgen.layers.noise`).
+    A subclass implements `features(x, one_hot, training)`. A subclass with noise layers sets `noisy`; its `features` also
+    takes `keys`: uint64 [B] in training, else None (see `tfgen.layers.noise`).
 
     Args:
-        conditioning: how labels y are used. "concat": joined to the input of each weight layer. "projection":
+        conditioning: how labels y are used. "concat": they are joined to the input of each weight layer. "projection":
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
         logit_bias: whether the last layer has a bias.
         feature_layers: layers that map the features on their way to the logit, e.g. minibatch discrimination.
@@ -91,10 +91,10 @@ class Discriminator(Network):
         x, one_hot = split(inputs)
         joined = one_hot if self.conditioning == "concat" else None
         features = self.features(x, joined, training, *([] if keys is None else [keys]))
-        judged = features
+        x = features
         for layer in self.feature_layers:
-            judged = layer(judged)
-        logit = self.logit(join(judged, joined))
+            x = layer(x)
+        logit = self.logit(join(x, joined))
         if self.conditioning == "projection" and one_hot is not None:
             logit += tf.reduce_sum(self.class_vectors(one_hot, features.shape[-1]) * features, axis=-1, keepdims=True)
         return {"logit": logit, "features": features}

@@ -1,4 +1,4 @@
-"""Strided convolutional networks: DCGAN's, and those of the papers that took them over with other settings."""
+"""Strided convolutional networks: those of DCGAN, and of papers that use them with other settings."""
 
 import math
 
@@ -10,7 +10,7 @@ from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 
 
 def default_stages(image_shape):
-    """As many convolutions of stride 2 as keep a grid of at least 4 x 4."""
+    """The largest number of convolutions of stride 2 that leave a grid of at least 4 x 4."""
     side, stages = min(image_shape[:2]), 0
     while side % 2 == 0 and side // 2 >= 4:
         side, stages = side // 2, stages + 1
@@ -28,11 +28,11 @@ def per_layer(value, count, what):
 class ConvGenerator(Network):
     """z [B, Z] -> Dense layers -> a small grid -> transposed convolutions -> images [B, H, W, C].
 
-    Every layer but the last is followed by `norm` and ReLU. A side that is no multiple of the strides is made larger and
-    cropped (28 from 4 x 4 by 8 -> 7, 14, 28).
+    `norm` and ReLU follow every layer but the last. Where a side is no multiple of the strides, the output of a layer is
+    too large and is cropped (28 from 4 x 4: 8 -> 7, 14, 28).
 
     Args:
-        width: filters of the last hidden layer; they double towards the grid.
+        width: filters of the last hidden layer; their number doubles with each layer towards the grid.
         stages: number of transposed convolutions; None: `default_stages`.
         filters: None, or the filters of the grid and of each layer before the last, instead of `width`.
         strides: one number or one for each layer.
@@ -84,7 +84,7 @@ class ConvGenerator(Network):
 
 
 class ConvDiscriminator(Discriminator):
-    """Images [B, H, W, C] -> convolutions -> flat features -> logit, leaky ReLU after each.
+    """Images [B, H, W, C] -> convolutions, each with leaky ReLU -> flat features -> logit.
 
     Args:
         width: filters of the first layer; they double with each.

@@ -1,7 +1,7 @@
 """The networks of the first GAN: discriminators of maxout units under dropout, and the generator for 32 x 32 images.
 
-Sizes as in the authors' code (goodfeli/adversarial, mnist.yaml and cifar10_convolutional.yaml); with maxout's paper,
-arXiv:1302.4389, for the layers.
+Sizes as in the authors' code (goodfeli/adversarial, mnist.yaml and cifar10_convolutional.yaml); layers as in the paper on
+maxout, arXiv:1302.4389.
 """
 
 import tensorflow as tf
@@ -12,7 +12,7 @@ from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join
 
 
 class Maxouts(Discriminator):
-    """What both discriminators share: layers of `pieces` times their units, dropout before each of them and the logit.
+    """Base of both discriminators, with dropout before each layer and before the logit.
 
     Args:
         dropout: (rate at the images, rate before every further layer), in training alone.
@@ -33,12 +33,12 @@ class Maxouts(Discriminator):
 
 
 class MaxoutDiscriminator(Maxouts):
-    """Images [B, H, W, C] in [-1, 1], taken to [0, 1] -> `depth` times maxout -> the logit.
+    """Images [B, H, W, C] in [-1, 1] -> the same in [0, 1] -> `depth` maxout layers -> the logit.
 
     Args:
         width: units of each layer.
         depth: number of maxout layers.
-        pieces: linear functions of each unit.
+        pieces: number of linear functions of each unit.
         **kwargs: see `Maxouts` and `Discriminator`.
     """
 
@@ -96,7 +96,8 @@ def max_pool(x, size):
 class DeconvGenerator(Network):
     """z [B, Z] -> Dense, ReLU -> Dense, sigmoid -> a grid of `width` maps -> one transposed convolution -> images.
 
-    Kernel 5, stride 3, no padding: a side is 3 * grid + 2 (32 px: 10). The output has a bias for each value of the image.
+    Kernel 5, stride 3, no padding: a side is 3 * grid + 2 (32 px from a grid of 10). Each value of the image has its own
+    bias.
 
     Args:
         width: maps of the grid; both dense layers have width * grid units.

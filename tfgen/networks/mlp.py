@@ -9,7 +9,7 @@ from tfgen.networks.slots import make_norm, normalize
 
 
 class MLPGenerator(Network):
-    """z [B, Z] -> images [B, H, W, C]: `depth` times Dense, norm, ReLU; then Dense and `output`.
+    """z [B, Z] -> images [B, H, W, C]: Dense, norm, ReLU (`depth` times); then Dense and `output`.
 
     Args:
         width: units of each hidden layer.
@@ -34,7 +34,7 @@ class MLPGenerator(Network):
 
 
 class MLPDiscriminator(Discriminator):
-    """Images [B, H, W, C] -> `depth` times Dense, norm, leaky ReLU; then the logit.
+    """Images [B, H, W, C] -> Dense, norm, leaky ReLU (`depth` times); then the logit.
 
     Args:
         width, depth: as `MLPGenerator`.

@@ -1,4 +1,4 @@
-"""Residual networks: those of WGAN-GP and, with spectral and conditional batch norm, of SNGAN and its projection form."""
+"""Residual networks of WGAN-GP and, with spectral norm and conditional batch norm, of SNGAN and its projection form."""
 
 import math
 
@@ -41,7 +41,7 @@ class UpBlock(layers.Layer):
 
 
 class ResNetGenerator(Network):
-    """z -> Dense to a grid -> blocks that double the side -> BN, ReLU, conv, tanh. Labels go into the batch norms.
+    """z -> Dense to a grid -> blocks that double the side -> BN, ReLU, conv, tanh. Labels enter through the batch norms.
 
     Args:
         width: filters of all blocks; or `filters`: of the grid and of each block.
@@ -99,16 +99,16 @@ class DownBlock(layers.Layer):
         h = pool(self.convs[1](tf.nn.relu(h)))
         if self.shortcut is None:
             return h + x
-        # Pooling and a 1x1 convolution commute: pooling first is the cheaper order everywhere.
+        # Pooling and a 1x1 convolution commute; pooling first is cheaper.
         return h + self.shortcut(pool(x))
 
 
 class ResNetDiscriminator(Discriminator):
-    """Blocks that halve the side, then blocks that do not, ReLU, global pooling -> features -> logit.
+    """Blocks that halve the side, then blocks that keep it, ReLU, global pooling -> features -> logit.
 
     Args:
         width: filters of all blocks; or `filters`: of each block.
-        downs: how many of the blocks halve the side.
+        downs: number of blocks that halve the side.
         pooling: "sum" or "mean", over the positions.
         attention: None or a function, see `make_attentions`; after each block.
         **kwargs: see `Discriminator` and `Network`.

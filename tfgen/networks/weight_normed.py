@@ -1,6 +1,6 @@
 """Improved GAN's networks: weight-normed classifiers with noise, and generators whose last layer is weight-normed.
 
-Layer by layer as in the code of Salimans et al. 2016, arXiv:1606.03498; `ImprovedGAN` says what the settings mean.
+Layer by layer as in the code of Salimans et al. 2016, arXiv:1606.03498. The settings are explained in `ImprovedGAN`.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tfgen.networks.slots import batch_norm
 
 
 def run(stack, x, *, training=False, num_reference=0, **noise):
-    """x through a list of layers, each called with what it needs; `noise`: the keys of noise layers, or nothing."""
+    """Calls a list of layers on x, each with the arguments it takes; `noise`: {"keys": ...} for noise layers, or {}."""
     for layer in stack:
         if isinstance(layer, (Dropout, GaussianNoise)):
             x = layer(x, **noise)
@@ -42,7 +42,7 @@ class StackGenerator(Network):
 
     Args:
         stack: the layers.
-        reference: None, or latents [R, Z] that pass in front of every batch, for virtual batch norm.
+        reference: None, or the latents [R, Z] of virtual batch norm's reference batch, put before every batch.
     """
 
     def __init__(self, *, stack, reference=None, **kwargs):
@@ -73,7 +73,7 @@ class StackClassifier(Network):
         self.stack, self.head = stack, head
 
     def build(self, input_shape):
-        self.call([tf.zeros([2, *input_shape[0][1:]])])  # two, for minibatch discrimination
+        self.call([tf.zeros([2, *input_shape[0][1:]])])  # two rows: minibatch discrimination needs them
         self.built = True
 
     def call(self, inputs, training=False, **noise):
@@ -85,13 +85,13 @@ class StackClassifier(Network):
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """A discriminator up to its class logits, and how these start.
+    """The layers of a discriminator before its class logits, and the initialisation of these.
 
     Attributes:
         stack: layers from images to features.
         head: layers between features and class logits.
-        stddev: of the initial kernel of the class logits.
-        output_stdv: of class logits after the data-dependent initialisation.
+        stddev: deviation of the initial kernel of the class logits.
+        output_stdv: deviation of the class logits after the data-dependent initialisation.
     """
 
     stack: list
@@ -101,14 +101,14 @@ class Body:
 
 
 def _make_norm(virtual, dtype):
-    """Function of a name: batch norm without a gain, as in the code, or virtual batch norm."""
+    """A function from a name to a layer: batch norm without a gain, as in the authors' code, or virtual batch norm."""
     if virtual:
         return lambda name: VirtualBatchNorm(dtype=dtype, name=name)
     return lambda name: batch_norm(dtype, name, scale=False, epsilon=1e-6)
 
 
 def _noises(place, stream, noise, dropout, dtype):
-    """The noise layers with a positive amount at `place`, 0 for the input and 1 for within."""
+    """The noise layers at `place` (0: the input, 1: within) whose amount is positive."""
     layer = {"stream": stream, "dtype": dtype}
     found = [GaussianNoise(noise[place], name=f"noise_{stream}", **layer)] if noise[place] else []
     if dropout[place]:
@@ -117,14 +117,14 @@ def _noises(place, stream, noise, dropout, dtype):
 
 
 class _Sigmoid(layers.Layer):
-    """sigmoid(x), in [-1, 1] instead of [0, 1]."""
+    """sigmoid(x), mapped from [0, 1] to [-1, 1]."""
 
     def call(self, x):
         return tf.tanh(0.5 * x)
 
 
 def _mlp(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
-    """The MNIST networks, which see images in [0, 1]."""
+    """The MNIST networks; the discriminator maps its images to [0, 1]."""
     make_norm, settings = _make_norm(virtual, dtype), {"dtype": dtype}
     generator = []
     for i, units in enumerate(generator_widths):
@@ -143,7 +143,7 @@ def _mlp(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
 
 
 def _conv(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
-    """The networks of CIFAR-10 and SVHN, which see images in [-1, 1]."""
+    """The networks of CIFAR-10 and SVHN, for images in [-1, 1]."""
     if len(widths) != 2 or len(generator_widths) != 3:
         raise ValueError(f"network 'conv' has 2 widths and 3 generator_widths; received {widths} and {generator_widths}.")
     height, width, channels = image_shape

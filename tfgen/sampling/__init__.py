@@ -1,4 +1,4 @@
-"""What is done with a trained model: interpolation, arithmetic in latent space, image grids."""
+"""Uses of a trained model: interpolation, arithmetic in latent space, image grids."""
 
 from tfgen.sampling.animation import save_animation
 from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighbourhood, vector_arithmetic

@@ -1,4 +1,4 @@
-"""Images that come about step by step, as an animated picture."""
+"""Animations of images that are drawn step by step."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def save_animation(
     milliseconds: int = 150,
     hold: int = 2000,
 ) -> Path:
-    """Writes a GIF that repeats for ever, a frame for each step, a red rectangle where the step wrote; returns the path.
+    """Writes a GIF that repeats, one frame for each step with a red rectangle where the step wrote; returns the path.
 
     Args:
-      canvases: [B, T, H, W, C] in [0, 1], C 1 or 3: B images, side by side in `columns` columns as in `image_grid`.
-      boxes: [B, T, 5] of (centre x, centre y, stride, sigma, gain) as `DRAW.canvases` gives them, or None: no rectangles.
-        A rectangle goes through the centres of the outermost filters; its line is as wide as sigma, as in the paper.
-      window_size: filters along each axis, needed with boxes.
-      scale: each pixel is drawn `scale` x `scale`.
-      milliseconds: of a frame.
-      hold: milliseconds of the last frame, which has no rectangles.
+      canvases: [B, T, H, W, C] in [0, 1], C 1 or 3: B images in `columns` columns, as in `image_grid`.
+      boxes: [B, T, 5] of (centre x, centre y, stride, sigma, gain), as from `DRAW.canvases`; None: no rectangles. A
+        rectangle passes through the centres of the outermost filters; its line is as wide as sigma, as in the paper.
+      window_size: number of filters along each axis; needed with boxes.
+      scale: side, in pixels of the GIF, of a pixel of the images.
+      milliseconds: duration of a frame.
+      hold: duration in milliseconds of the last frame, which has no rectangles.
 
     Raises:
       ValueError: arrays of wrong shape or range; boxes without window_size; a number out of range.
@@ -81,7 +81,7 @@ def _with_box(image, box, size, scale):
     half = (size - 1) / 2 * stride
     # Pixel 1 is drawn from 0 to scale: its centre lies at scale / 2.
     corners = [(place - 0.5) * scale for place in (x - half, y - half, x + half, y + half)]
-    limit = 4 * scale * max(image.shape[:2])  # Pillow wants numbers that fit its integers
+    limit = 4 * scale * max(image.shape[:2])  # Pillow's coordinates are integers of limited size
     corners = np.clip(corners, -limit, limit).tolist()
     ImageDraw.Draw(picture).rectangle(corners, outline=_RED, width=int(np.clip(round(sigma * scale / 2), 1, 2 * scale)))
     return np.asarray(picture, np.float32) / np.float32(255)

@@ -1,7 +1,7 @@
 """Vector arithmetic on concepts in latent space (Radford et al. 2016, arXiv 1511.06434, section 6.3.2).
 
-A concept is the mean latent of a few (the paper: three) samples that show it; one sample alone is unstable.
-concept a - concept b + concept c is decoded, together with copies to which U(-0.25, 0.25) noise is added.
+A concept is the mean latent of a few (in the paper three) samples that show it; with one sample the results are unstable.
+concept a - concept b + concept c is decoded, and so are copies of it with U(-0.25, 0.25) noise.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def attribute_vector(latents_with, latents_without) -> np.ndarray:
 
 
 def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
-    """z [Z] itself, then `copies` of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
+    """z [Z], then `copies` copies of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
     z = _latents(np.asarray(z)[None], "z")
     if copies < 0 or radius < 0:
         raise ValueError(f"copies and radius must be >= 0; received {copies} and {radius}")
@@ -60,13 +60,13 @@ def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) ->
 
 
 def vector_arithmetic(a, b, c, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
-    """Decodes concept(a) - concept(b) + concept(c) and its noisy copies.
+    """Images of concept(a) - concept(b) + concept(c) and of its noisy copies.
 
     Args:
       a, b, c: latents [n, Z] of samples that show each concept.
       decode: latents float32 [B, Z] -> images [B, H, W, C], e.g. `model.decode_images`.
 
     Returns:
-      float32 [1 + copies, H, W, C], the result without noise first.
+      float32 [1 + copies, H, W, C], first the image without noise.
     """
     return np.asarray(decode(neighbourhood(combine(a, b, c), copies=copies, radius=radius, seed=seed)), np.float32)

@@ -1,16 +1,16 @@
-"""Sampling pixel by pixel without computing anything twice: one mechanism for all autoregressive networks.
+"""Sampling pixel by pixel with caches, so that nothing is computed twice: one mechanism for all autoregressive networks.
 
-A network whose pixel (i, j) depends on the rows above i, and on the pixels to the left in row i, has values of two kinds:
+A network in which pixel (i, j) depends on the rows above i, and on the pixels to the left in row i, has values of two kinds:
 
-    row-level     functions of the rows above alone; a whole row of them can be computed at once, when row i begins
-    pixel-level   functions of the pixels to the left as well; computed for one pixel at a time
+    row-level     functions of the rows above alone; a whole row of them is computed at once, when row i begins
+    pixel-level   functions of the pixels to the left too; computed for one pixel at a time
 
-It is written once, against a scope, and runs in two ways. `Whole` computes all positions at once, for training and for
-likelihoods. `Stepwise` computes one row of the row-level values, or one pixel of the pixel-level ones, and remembers of
-what it computed the rows and pixels that are needed again. In the pass over a row pixel-level values are None, and in the
-pass over a pixel row-level ones are. So work on either kind is wrapped in `scope.rows(function)` or
-`scope.pixels(function)`, which call the function at once where its values are there; whatever crosses positions goes
-through the methods of the scope, in every pass:
+The network is written once, with a scope, and runs in two ways. `Whole` computes all positions at once, for training and
+for likelihoods. `Stepwise` computes one row of the row-level values, or one pixel of the pixel-level values, and stores the
+rows and pixels that later passes need. In a pass over a row all pixel-level values are None, in a pass over a pixel all
+row-level values are None. So operations on values of one kind are wrapped in `scope.rows(function)` or
+`scope.pixels(function)`, which call the function in the passes of this kind. Every operation that combines positions is a
+method of the scope, and is called in every pass:
 
     above = scope.below(x, channels)                                 # pixel-level x, seen from the row below: row-level
     window = scope.rows_before(above, 1, channels)                   # with the row before it
@@ -18,18 +18,18 @@ through the methods of the scope, in every pass:
     left = scope.pixels_before(x, 1, channels)                       # pixel-level x with its left neighbour
     z = scope.pixels(lambda: y + convolve_row(left))
 
-The work for a pixel does not grow with the image, nor does what is remembered, but for the length of a row. See
-Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregressive Models", arXiv:1704.06001; van den Oord et al.
-2016, arXiv:1606.05328, for the two kinds.
+The work for a pixel does not depend on the size of the image; the stored values grow with the length of a row alone. See
+Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregressive Models", arXiv:1704.06001; for the two kinds van
+den Oord et al. 2016, arXiv:1606.05328.
 
-Everything is float [B, rows, columns, channels]; in a pass of `Stepwise`, rows are 1, and columns the width or 1.
+All values are float [B, rows, columns, channels]. In a pass of `Stepwise` there is 1 row, of all columns or of 1 column.
 """
 
 import tensorflow as tf
 
 
 class Whole:
-    """All rows and columns at once. What the methods mean is said in `Stepwise`."""
+    """All rows and columns at once. The methods are explained in `Stepwise`."""
 
     whole = True
 
@@ -64,10 +64,10 @@ class Whole:
 class Stepwise:
     """One row, or one pixel, in each pass. Made by `scan`.
 
-    Every pass must call the methods that remember (all but `rows`, `pixels` and `half`) in the same order.
+    Every pass must call the methods that store values (all but `rows`, `pixels` and `half`) in the same order.
 
     Attributes:
-        row, column: int32 scalars, of this scope's resolution.
+        row, column: int32 scalars, the position in this scope's resolution.
     """
 
     whole = False
@@ -82,7 +82,7 @@ class Stepwise:
             self.phase, self.level, self.cursor = None, None, 0
             self.at, self.input, self.input_slots = (0, 0), None, []
 
-    # ---- where and when
+    # ---- position and kind of pass
 
     @property
     def row(self):
@@ -96,24 +96,24 @@ class Stepwise:
         return self.root.phase == phase and self.depth <= self.root.level
 
     def rows(self, function):
-        """function() in the pass over a row, else None."""
+        """function() in a pass over a row, else None."""
         return function() if self._in("rows") else None
 
     def pixels(self, function):
-        """function() in the pass over a pixel, else None."""
+        """function() in a pass over a pixel, else None."""
         return function() if self._in("pixels") else None
 
     def half(self):
-        """The scope of half the resolution: its passes are those over even rows and columns."""
+        """The scope of half the resolution; it takes part in the passes over even rows and columns."""
         if self._half is None:
             self._half = Stepwise(self.batch, self.width // 2, self.dtype, parent=self)
             self.root.depths = max(self.root.depths, self._half.depth)
         return self._half
 
-    # ---- what is remembered
+    # ---- stored values
 
     def _slot(self, kind, shape, initial=None):
-        """The next slot; made in the first pass, with zeros or `initial`, float [channels], everywhere."""
+        """The next slot. The first pass makes it, filled with zeros or with `initial`, float [channels]."""
         root = self.root
         index, root.cursor = root.cursor, root.cursor + 1
         if index == len(root.slots):
@@ -125,22 +125,22 @@ class Stepwise:
         return slot
 
     def across(self, x, channels):
-        """Row-level x [B, 1, W, channels], for use at each pixel of the row: pixel-level."""
+        """Row-level x [B, 1, W, channels] as a pixel-level value, for each pixel of the row."""
         slot = self._slot("row", [self.width, self.batch, channels])
         if self._in("rows"):
             slot.value = tf.transpose(x[:, 0], [1, 0, 2])
         return slot.value[self.column][:, None, None] if self._in("pixels") else None
 
     def below(self, x, channels):
-        """Pixel-level x, seen from the row below: row-level [B, 1, W, channels], zeros for the first row."""
+        """Pixel-level x of the row above, as a row-level value [B, 1, W, channels]; zeros for the first row."""
         return self.buffer(channels).write(x).above()
 
     def buffer(self, channels, initial=None):
-        """A row of pixel-level values, to be read before it is written: see `Buffer`."""
+        """A `Buffer`: a row of pixel-level values."""
         return Buffer(self, self._slot("pixels", [self.width, self.batch, channels], initial))
 
     def rows_before(self, x, num, channels):
-        """Row-level x behind the `num` rows before it: [B, num + 1, W, channels]; zeros above the image."""
+        """The `num` rows before and row-level x itself: [B, num + 1, W, channels]; zeros above the image."""
         if not num:
             return x
         slot = self._slot("row", [self.batch, num, self.width, channels])
@@ -151,7 +151,7 @@ class Stepwise:
         return window
 
     def pixels_before(self, x, num, channels):
-        """Pixel-level x behind the `num` pixels before it: [B, 1, num + 1, channels]; zeros left of the image."""
+        """The `num` pixels before and pixel-level x itself: [B, 1, num + 1, channels]; zeros left of the image."""
         if not num:
             return x
         slot = self._slot("window", [self.batch, 1, num, channels])
@@ -162,34 +162,34 @@ class Stepwise:
         return window
 
     def memory(self, channels, initial=None):
-        """A row of row-level values, to be read before it is written: see `Memory`."""
+        """A `Memory`: a row of row-level values."""
         return Memory(self, self._slot("row", [self.batch, 1, self.width, channels], initial))
 
     def held(self, x, channels):
-        """Row-level x of this scope for the rows of its parent: the last one there is, [B, 1, W, channels]."""
+        """Row-level x of this scope for the rows of its parent: the latest row, [B, 1, W, channels]."""
         slot = self._slot("row", [self.batch, 1, self.width, channels])
         if self._in("rows"):
             slot.value = x
         return slot.value if self.root.phase == "rows" else None
 
     def held_pixels(self, x, channels):
-        """Pixel-level x of this scope for the pixels of its parent: the one that lies there, [B, 1, 1, channels]."""
+        """Pixel-level x of this scope for the pixels of its parent: x at the parent's position, [B, 1, 1, channels]."""
         slot = self.buffer(channels).write(x).slot
         return slot.value[self.column][:, None, None] if self.root.phase == "pixels" else None
 
     def place(self, x):
-        """The row of a map [B, H, W, channels] that is known from the start: row-level."""
+        """The current row of a map [B, H, W, channels] that does not depend on pixels: row-level."""
         return self.rows(lambda: tf.gather(x, [self.row], axis=1))
 
     def constant(self, owner, function):
-        """function(), called once for `owner`, before the loops: a kernel, say, that is computed from weights."""
+        """function(), called once for `owner`, before the loops; e.g. a kernel that is computed from weights."""
         constants = self.root.constants
         if id(owner) not in constants:
             constants[id(owner)] = function()
         return constants[id(owner)]
 
     def _remember(self, slot, x, update):
-        """slot <- update(x); for the network's input again when the pixel is complete (see `scan`)."""
+        """slot <- update(x). If x is the network's input, `scan` repeats this once the pixel is complete."""
         slot.value = update(x)
         if x is self.root.input:
             self.root.input_slots.append((slot, update))
@@ -201,7 +201,7 @@ class _Slot:
 
 
 class Buffer:
-    """A row of pixel-level values: the row above and the pixel to the left can be read until this one is written."""
+    """A row of pixel-level values. Before a pixel is written, the row above and the pixel to the left can be read."""
 
     def __init__(self, scope, slot):
         self.scope, self.slot = scope, slot
@@ -211,13 +211,13 @@ class Buffer:
         return self.scope.rows(lambda: tf.transpose(self.slot.value, [1, 0, 2])[:, None])
 
     def left(self, initial=0.0):
-        """The pixel to the left, pixel-level [B, 1, 1, channels]; `initial` at the first."""
+        """The pixel to the left, pixel-level [B, 1, 1, channels]; `initial` at the first pixel of a row."""
         scope, value = self.scope, self.slot.value
         column = scope.column
         return scope.pixels(lambda: tf.where(column > 0, value[tf.maximum(column - 1, 0)], initial)[:, None, None])
 
     def write(self, x):
-        """x pixel-level."""
+        """Writes pixel-level x; returns the buffer."""
         scope, slot = self.scope, self.slot
         if scope._in("pixels"):
             value, column = slot.value, scope.column
@@ -226,43 +226,43 @@ class Buffer:
 
 
 class Memory:
-    """A row of row-level values: that of the row before can be read until this one is written."""
+    """A row of row-level values. Before a row is written, the row before can be read."""
 
     def __init__(self, scope, slot):
         self.scope, self.slot = scope, slot
 
     def read(self):
-        """Row-level [B, 1, W, channels]."""
+        """The row before, row-level [B, 1, W, channels]."""
         return self.scope.rows(lambda: self.slot.value)
 
     def write(self, x):
-        """x row-level."""
+        """Writes row-level x."""
         if self.scope._in("rows"):
             self.slot.value = x
 
 
 def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", keep_parameters=False):
-    """Draws images pixel by pixel, in raster order; in a graph, one loop over rows and one over the pixels of a row.
+    """Draws images pixel by pixel, in raster order. In a graph: one loop over rows and one over the pixels of a row.
 
     Args:
-        network: (x, scope) -> parameters of the pixels' distributions, float [B, rows, columns, P], pixel-level. Only what x
-            says of the rows above and the pixels to the left may matter, and with several passes the channels of the pixel
-            itself that come before.
-        choose: (parameters float32 [B, P], pixel [B, C], channel, row, column) -> pixel, with the values of `channel`
-            (of all channels, where there is one pass) set.
+        network: (x, scope) -> parameters of the pixels' distributions, float [B, rows, columns, P], pixel-level. They may
+            depend on the rows above and the pixels to the left alone, and with several passes also on the earlier channels
+            of the pixel itself.
+        choose: (parameters float32 [B, P], pixel [B, C], channel, row, column) -> pixel with the values of `channel` set
+            (with one pass: of all channels).
         batch: B, an int or an int32 scalar.
         shape: (H, W, C).
-        passes: 1, or C: the channels of a pixel are drawn one after the other, each seen by the next. The parameters then
-            lie in C equal blocks.
+        passes: 1, or C: the channels of a pixel are drawn one after the other, each given the ones before. The parameters
+            are then C equal blocks.
         prepare: pixels [..., C] -> the network's input [..., C'].
-        dtype: that the network computes in.
-        keep_parameters: also return the parameters.
+        dtype: dtype of the network's values.
+        keep_parameters: whether to return the parameters too.
 
     Returns:
-        float32 [B, H, W, C]; with `keep_parameters` a pair of it and float32 [B, H, W, P].
+        The images, float32 [B, H, W, C]; with `keep_parameters` a pair: images and parameters float32 [B, H, W, P].
 
     Raises:
-        ValueError: sides that the network's halvings do not divide.
+        ValueError: sides that are no multiples of 2 to the number of the network's halvings.
     """
     height, width, channels = shape
     scope = Stepwise(batch, width, dtype)
@@ -272,7 +272,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
         return network(x, scope)
 
     empty = tf.zeros([batch, channels])
-    # One pass of each kind, to see what has to be remembered, and to compute constants outside of the loops.
+    # One pass of each kind, to make the slots, and to compute constants outside of the loops.
     scope.at = tf.constant(0), tf.constant(0)
     run("rows", 0)
     run("rows", scope.depths)
@@ -282,7 +282,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
     slots, factor = scope.slots, 2**scope.depths
     if height % factor or width % factor:
         raise ValueError(f"This network halves its input {scope.depths} times; received sides {height} and {width}.")
-    # Rows change in the pass over a row, pixels in that over a pixel.
+    # Slots of rows change in passes over a row, the others in passes over a pixel.
     of_pixels = [slot for slot in slots if slot.kind != "row"]
     size = example.shape[-1]
 
@@ -294,7 +294,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
             slot.value = tf.ensure_shape(value, slot.initial.shape)
 
     def at_level(where, some, function):
-        """function(level), for the number of halvings whose passes include this place; -> its tensors, the slots set."""
+        """Calls function(level), level = number of halved scopes with a pass here; sets the slots, returns its tensors."""
         if not scope.depths:
             return function(0)
         levels = tf.reduce_sum([tf.cast(where % 2**d == 0, tf.int32) for d in range(1, scope.depths + 1)])
@@ -310,7 +310,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
         return out[: len(out) - len(some)]
 
     def one_pixel(row, column):
-        """Slots of pixels are set; -> the pixel and its parameters."""
+        """Draws a pixel and sets the slots of pixels; returns the pixel and its parameters."""
 
         def function(level):
             drawn, kept = empty, []
@@ -368,5 +368,5 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
 
 
 def shift_down(x):
-    """x [B, H, W, C] moved down by one row, with zeros above it."""
+    """x [B, H, W, C] moved down by one row, with zeros in the first row."""
     return tf.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]

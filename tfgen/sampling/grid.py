@@ -16,13 +16,12 @@ def image_grid(images, columns: int | None = None, *, padding: int = 1, backgrou
     """Images [N, H, W, C] in [0, 1], row by row: float32 [rows (H + p) + p, columns (W + p) + p, C].
 
     Args:
-      columns: default the square root of N, rounded up. A last row that is not full is filled with
-        background.
+      columns: default: the square root of N, rounded up. The rest of the last row is background.
       padding: pixels p between and around the images.
-      background: grey value of padding and empty places, in [0, 1].
+      background: grey value in [0, 1] of padding and empty cells.
 
     Raises:
-      ValueError: images of wrong rank, dtype or range, not finite or none; numbers out of range.
+      ValueError: images of wrong rank, dtype or range, not finite, or no images; numbers out of range.
     """
     images = image_batch(images, "images")
     count, height, width, channels = images.shape
@@ -36,15 +35,15 @@ def image_grid(images, columns: int | None = None, *, padding: int = 1, backgrou
     cells[:count, padding:, padding:] = images
     grid = cells.reshape(rows, columns, height + padding, width + padding, channels).swapaxes(1, 2)
     grid = grid.reshape(rows * (height + padding), columns * (width + padding), channels)
-    # every cell brings its padding above and left; the outer right and bottom borders are still missing
+    # every cell has padding above and left; the right and bottom borders of the grid are added here
     return np.pad(grid, ((0, padding), (0, padding), (0, 0)), constant_values=background)
 
 
 def save_png(path, images, columns: int | None = None, scale: int = 1, **options) -> Path:
     """Writes `image_grid(images, columns, **options)` as PNG, each pixel `scale` x `scale`; returns the path.
 
-    The file is written beside its place and moved there, so that a reader never sees half of it. Grey (1
-    channel), RGB (3) and RGBA (4) images; the folder is made if needed.
+    The file is written under another name and then moved, so that a reader never sees an incomplete file. Images are grey
+    (1 channel), RGB (3) or RGBA (4). A missing folder is made.
 
     Raises:
       ValueError: as `image_grid`, another number of channels, or scale < 1.

@@ -1,7 +1,7 @@
 """Interpolation between latents.
 
-Linear paths through z as in DCGAN (Radford et al. 2016, arXiv 1511.06434, 9 points per row), and spherical
-ones (White 2016, arXiv 1609.04468), which keep to the shell on which a high-dimensional Gaussian's mass lies.
+Linear paths through z as in DCGAN (Radford et al. 2016, arXiv 1511.06434, 9 points in a row), and spherical
+ones (White 2016, arXiv 1609.04468), which stay in the shell that holds the mass of a high-dimensional Gaussian.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def lerp(a, b, t) -> np.ndarray:
 def slerp(a, b, t, *, normalize: bool = False) -> np.ndarray:
     """sin((1-t) w)/sin w a + sin(t w)/sin w b, w the angle between a and b [..., Z]. float64 [..., Z].
 
-    For a and b of equal norm the norm stays the same on the whole path and the angle grows evenly. Where a
-    and b point the same way this is `lerp`, the limit of the formula.
+    For a and b of equal norm the norm is constant on the path and the angle grows linearly. Where a and b are parallel this
+    is `lerp`, the limit of the formula.
 
     Args:
       t: scalar or broadcastable to [..., 1].
-      normalize: project a and b on the unit sphere first (the convention of StyleGAN's path length in Z).
+      normalize: whether a and b are first projected on the unit sphere (as for StyleGAN's path length in Z).
 
     Raises:
       ValueError: different shapes, not finite, a vector of norm 0, or opposite vectors (no unique path).
@@ -43,7 +43,7 @@ def slerp(a, b, t, *, normalize: bool = False) -> np.ndarray:
     if not (norm_a.all() and norm_b.all()):
         raise ValueError("slerp needs vectors of norm > 0; received a vector of zeros")
     unit_a, unit_b = a / norm_a, b / norm_b
-    # from the chords, which stays accurate for tiny angles where arccos of a number near 1 does not
+    # from the chords: this is accurate for tiny angles, where arccos of a number near 1 is not
     angle = 2.0 * np.arctan2(
         np.linalg.norm(unit_a - unit_b, axis=-1, keepdims=True),
         np.linalg.norm(unit_a + unit_b, axis=-1, keepdims=True),
@@ -64,7 +64,7 @@ _RULES = {"lerp": lerp, "slerp": slerp}
 
 
 def latent_path(a, b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
-    """`steps` evenly spaced points from a to b [..., Z], both ends included: float64 [..., steps, Z]."""
+    """`steps` evenly spaced points from a to b [..., Z], ends included: float64 [..., steps, Z]."""
     if steps < 2:
         raise ValueError(f"steps must be at least 2 (both ends); received {steps}")
     if rule not in _RULES:
@@ -73,12 +73,12 @@ def latent_path(a, b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
 
 
 def interpolate(model, seeds_a, seeds_b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
-    """One row of images per pair of seeds, from seed a's latent to seed b's.
+    """One row of images for each pair of seeds, from the latent of seed a to that of seed b.
 
     Args:
       model: has `latents(seeds) -> [B, Z]` and `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].
       seeds_a, seeds_b: B integers each.
-      rule: "lerp" (right for uniform latents) or "slerp".
+      rule: "lerp" (for uniform latents) or "slerp".
 
     Returns:
       float32 [B, steps, H, W, C]; `image_grid(result.reshape(-1, H, W, C), columns=steps)` shows it.

@@ -12,7 +12,7 @@ class Checkpoints(keras.callbacks.Callback):
     it into place before the index file names it: killed at any moment, the last recorded checkpoint is whole.
 
     Args:
-        model: a compiled `GenerativeModel`.
+        model: a compiled `TrainableModel`.
         directory: where checkpoints go; made if missing.
         every_steps: `fit` saves at the end of the first epoch after so many steps, and at the end of the last one.
         keep: how many of the newest are kept.

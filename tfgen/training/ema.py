@@ -9,33 +9,85 @@ import tensorflow as tf
 class EMA:
     """Keeps a slowly moving copy ("shadow") of variables: shadow <- d * shadow + (1 - d) * variable.
 
-    d = min(decay, (1 + t) / (10 + t)) at step t, so that a short run is not ruled by its first weights.
+    d = min(decay, (1 + t) / (10 + t)), where t is the number of updates that the variables had before: a short run is not
+    ruled by its first weights. The variables come in groups, one for each player of a model (see `tfgen.training.Player`).
 
     Args:
-        variables: float `keras.Variable`s.
-        decay: in [0, 1). ProGAN's half-life form: 0.5 ** (batch_size / images until half the weight is gone).
+        groups: {player: {path: float `keras.Variable`}}.
+        decay: in [0, 1), or None where the shadows are held but not moved, as in a model that was loaded and not compiled.
+            ProGAN's half-life form: 0.5 ** (batch_size / images until half the weight is gone).
+
+    Attributes:
+        shadows: list of `keras.Variable`, of the same order as `variables`.
     """
 
-    def __init__(self, variables, decay):
-        if not 0.0 <= decay < 1.0:
+    def __init__(self, groups, decay):
+        if decay is not None and not 0.0 <= decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1); received {decay!r}.")
-        self.decay = float(decay)
-        self.variables = list(variables)
-        self.shadows = [
+        self.decay = None if decay is None else float(decay)
+        self.groups = groups
+        self.paths = [path for group in groups.values() for path in group]
+        self.variables = [v for group in groups.values() for v in group.values()]
+        self._shadows = [
             keras.Variable(
                 keras.ops.convert_to_numpy(v), dtype=v.dtype, trainable=False, name=f"ema_{i}",
                 aggregation="only_first_replica",
             )
             for i, v in enumerate(self.variables)
         ]  # fmt: skip
-        self._swapped = False
+        self._swapped, self._restart = False, False
 
-    def update(self, step):
-        """One step; `step` is the number of updates so far. Runs inside the training graph."""
-        t = tf.cast(tf.convert_to_tensor(step), tf.float32)
-        decay = tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
-        for shadow, variable in zip(self.shadows, self.variables, strict=True):
-            shadow.assign_add((1.0 - decay) * (tf.convert_to_tensor(variable) - tf.convert_to_tensor(shadow)))
+    @property
+    def shadows(self):
+        if self._restart:
+            self._restart = False
+            for shadow, variable in zip(self._shadows, self.variables, strict=True):
+                shadow.assign(keras.ops.convert_to_numpy(variable))
+        return self._shadows
+
+    def restart(self):
+        """Sets the shadows to the weights that the variables have when the shadows are next read."""
+        self._restart = True
+
+    def update(self, player, count, moved=None):
+        """Moves the shadows of one player's variables. Runs inside the training graph.
+
+        Args:
+            player: a key of `groups`.
+            count: t, an integer scalar.
+            moved: None, or a bool scalar: whether the variables were updated; else the shadows stay.
+        """
+        t = tf.cast(tf.convert_to_tensor(count), tf.float32)
+        share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
+        if moved is not None:
+            share = tf.where(moved, share, 0.0)
+        first = 0
+        for name, group in self.groups.items():
+            if name == player:
+                for shadow, variable in zip(self.shadows[first:], group.values(), strict=False):
+                    shadow.assign_add(share * (tf.convert_to_tensor(variable) - tf.convert_to_tensor(shadow)))
+            first += len(group)
+
+    def named(self):
+        """{path: shadow}."""
+        return dict(zip(self.paths, self.shadows, strict=True))
+
+    def load(self, values):
+        """Sets the shadows to `values`, {path: array}.
+
+        Raises:
+            ValueError: other paths or shapes.
+        """
+        shadows = self.named()
+        if values.keys() != shadows.keys():
+            raise ValueError(
+                f"The averaged weights are of another model: missing {sorted(shadows.keys() - values.keys())}, "
+                f"unknown {sorted(values.keys() - shadows.keys())}."
+            )
+        for path, value in values.items():
+            if tuple(value.shape) != tuple(shadows[path].shape):
+                raise ValueError(f"The average of {path} has shape {value.shape}; {tuple(shadows[path].shape)} is needed.")
+            shadows[path].assign(value)
 
     def swap(self):
         """Exchanges shadows and variables; a second call exchanges them back."""

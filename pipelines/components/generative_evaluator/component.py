@@ -5,7 +5,7 @@ import json
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
-from pipelines.components.generative_evaluator import executor, verdict
+from tfgen_pipelines.components.generative_evaluator import executor, verdict
 
 
 class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
@@ -37,7 +37,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     Args:
         examples: channel of transformed examples, splits train and eval.
         model: channel of the Trainer's model: a SavedModel with the signature `sample`.
-        data: dict, `pipelines.data.Data.description()`.
+        data: dict, `tfgen_pipelines.data.Data.description()`.
         classifier: channel of the ClassifierTrainer's model; without it only likelihoods are measured.
         baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
         num_samples: int; images that are generated; 0: as many as the eval split has.

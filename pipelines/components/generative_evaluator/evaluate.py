@@ -15,10 +15,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.components.generative_evaluator import figures, verdict
-from pipelines.components.generative_evaluator.through_beam import Remote
 from tfgen.metrics.generators import Samples, SavedModelGenerator, imitated
 from tfgen.metrics.statistics import BATCH, NotFinite
+from tfgen_pipelines.components.generative_evaluator import figures, verdict
+from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
 MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
 SHOWN = 160  # samples that the figures show

@@ -9,9 +9,9 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from pipelines.components import examples as examples_lib
-from pipelines.components.generative_evaluator import evaluate
-from pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
+from tfgen_pipelines.components import examples as examples_lib
+from tfgen_pipelines.components.generative_evaluator import evaluate
+from tfgen_pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -8,7 +8,7 @@ import uuid
 import apache_beam as beam
 from apache_beam.utils import shared
 
-from pipelines.combine import Combine
+from tfgen_pipelines.combine import Combine
 
 SHARD = 1024  # images; of whole batches, so that no image passes a network in another batch than in one process
 

@@ -4,7 +4,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts, standard_component_specs
 
-from pipelines.components.infra_validator import executor
+from tfgen_pipelines.components.infra_validator import executor
 
 SIGNATURE = "serve_examples"  # TFX can only ask a signature whose one input is serialized records
 DOCKER_TAG = "2.16.1"  # of tensorflow/serving

@@ -28,7 +28,7 @@ class LocalServerRunner(base_runner.BaseModelServerRunner):
         model_path: `.../<model name>/<version>`.
     """
 
-    command = (sys.executable, "-m", "pipelines.components.infra_validator.serve")
+    command = (sys.executable, "-m", "tfgen_pipelines.components.infra_validator.serve")
 
     def __init__(self, model_path):
         base, name, _ = tf_serving_flavor.parse_model_path(model_path)

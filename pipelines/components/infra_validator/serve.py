@@ -1,4 +1,4 @@
-"""`python -m pipelines.components.infra_validator.serve FLAGS`: serves one candidate until stdin ends.
+"""`python -m tfgen_pipelines.components.infra_validator.serve FLAGS`: serves one candidate until stdin ends.
 
 Writes the gRPC port to stdout once the model is available. stdin is a pipe from the validator, which ends with it, however
 it ends: no server stays behind.
@@ -14,8 +14,8 @@ def main(argv=None):
     # What libraries print must not be taken for the port.
     shown = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    from serving.errors import ServingError
-    from serving.server.main import start
+    from tfgen_serving.errors import ServingError
+    from tfgen_serving.server.main import start
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     once = ["--port=0", "--file_system_poll_wait_seconds=0", "--max_num_load_retries=0"]

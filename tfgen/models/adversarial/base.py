@@ -1,5 +1,6 @@
-"""The family of adversarial models: a generator, a discriminator, and the one training loop for all of them."""
+"""The family of adversarial models: a generator, a discriminator, and the one training step for all of them."""
 
+import dataclasses
 import functools
 
 import keras
@@ -9,22 +10,47 @@ from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Sampler
 from tfgen.models.checks import check_whole
+from tfgen.training.players import Player
 
-MOST_STEPS = 10  # in one graph where steps differ: each is there in full, and TensorFlow refuses more than about 30
+_LABELS = 1 << 20  # added to the number of a noise stream: that of the labels of the same images
 
 
-class AdversarialModel(GenerativeModel):
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """Images, real or generated, on their way through the discriminator: what the hooks of a paper see.
+
+    Attributes:
+        images: [B, H, W, C] in [-1, 1].
+        one_hot: the labels that the images were made for or have, [B, K]; None where there are none.
+        latents: [B, latent_dim] of generated images; None of real ones.
+        outputs: what the discriminator returned for the images, {"logit": ..., "features": ..., ...}, in the shapes that it
+            has them.
+    """
+
+    images: tf.Tensor
+    one_hot: tf.Tensor | None = None
+    latents: tf.Tensor | None = None
+    outputs: dict | None = None
+
+    @property
+    def logit(self):
+        return self.outputs["logit"]
+
+
+class AdversarialModel(Sampler, TrainableModel):
     """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
 
     A subclass calls `set_networks` in its constructor. A paper's own idea goes into `discriminator_terms` and
-    `generator_terms` (further losses), `draw_latents` (another latent space) or `generator_turn` (another schedule).
+    `generator_terms` (further losses), `adversarial_loss` (another loss of the generator), `draw_latents` and `draw_labels`
+    (what images are generated of) or `generator_turn` (another schedule).
 
     A training step takes one batch: one discriminator update on it and then, if it is the generator's turn,
     `generator_steps` generator updates with fresh noise. With `discriminator_steps` = 5 every discriminator update so has
     its own real images, and every fifth is followed by the generator's. Real and fake images pass the discriminator in
-    separate batches, so that its batch norm sees one kind at a time.
+    separate batches, so that its batch norm sees one kind at a time. Labels of generated images are drawn uniformly.
 
     Args:
         image_shape: (H, W, C).
@@ -84,14 +110,13 @@ class AdversarialModel(GenerativeModel):
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
-        self._generator_turn = True  # of the step that is being traced
         self._batch_statistics = False  # whether sampling uses the statistics of its batch
 
     def set_networks(self, generator, discriminator):
         """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
 
-        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1] and what the
-        model's own losses need, such as `features`.
+        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1], or [B, h, w, 1]
+        of patches, and what the model's own losses need, such as `features`.
         """
         labels = [(None, self.num_classes)] if self.num_classes else []
         generator.build([(None, self.latent_dim), *labels])
@@ -101,76 +126,25 @@ class AdversarialModel(GenerativeModel):
 
     # ---- training
 
-    def compile(self, generator_optimizer=None, discriminator_optimizer=None, **kwargs):
-        """As `GenerativeModel.compile`, with an optimiser for each network; None: `default_optimizer()`."""
-        self.discriminator_optimizer = keras.optimizers.get(
-            self.default_optimizer() if discriminator_optimizer is None else discriminator_optimizer
-        )
-        super().compile(generator_optimizer, **kwargs)
+    def players(self):
+        clip = None if self.weight_clip is None else functools.partial(clip_weights, limit=self.weight_clip)
+        return {
+            "generator": Player(self.generator),
+            "discriminator": Player(self.discriminator, constraint=clip, averaged=False),
+        }
 
     def default_optimizer(self):
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
-
-    def optimizers(self):
-        return [
-            (self.optimizer, self.generator.trainable_variables),
-            (self.discriminator_optimizer, self.discriminator.trainable_variables),
-        ]
-
-    def ema_variables(self):
-        return [v for v in self.generator.variables if keras.backend.is_float_dtype(v.dtype)]
 
     def generator_turn(self, step):
         """Whether step `step` (an int, counted from 0) ends with the generator's turn."""
         return (step + 1) % self.discriminator_steps == 0
 
-    def averages_turn(self):
-        return self._generator_turn
+    def updates_of(self, player, steps):
+        return steps if player == "discriminator" else steps // self.discriminator_steps * self.generator_steps
 
-    def make_train_function(self, force=False):
-        """Keras' own function where all steps are alike; else one graph for each pattern of turns that comes up."""
-        if all(self.generator_turn(step) for step in range(100)):
-            return super().make_train_function(force)
-        if self.train_function is not None and not force:
-            return self.train_function
-        strategy, wrap = self.distribute_strategy, (lambda f, **kwargs: f) if self.run_eagerly else tf.function
-
-        def one_step(turn):
-            def on_replica(data):
-                self._generator_turn = turn
-                return self.train_step(data)
-
-            def on_data(data):
-                return tf.nest.map_structure(
-                    lambda log: strategy.reduce("MEAN", log, axis=None), strategy.run(on_replica, args=(data,))
-                )
-
-            return wrap(on_data, reduce_retracing=True, jit_compile=self.jit_compile, autograph=False)
-
-        steps = {turn: one_step(turn) for turn in (False, True)}
-
-        def pattern(turns):
-            def on_iterator(iterator):
-                for turn in turns:
-                    logs = steps[turn](next(iterator))
-                return logs
-
-            return wrap(on_iterator, autograph=False)
-
-        patterns = {}
-
-        def function(iterator):
-            first = int(self.step.value.numpy())
-            turns = [self.generator_turn(first + i) for i in range(self.steps_per_execution)]
-            while turns:
-                some, turns = tuple(turns[:MOST_STEPS]), turns[MOST_STEPS:]
-                if some not in patterns:
-                    patterns[some] = pattern(some)
-                logs = patterns[some](iterator)
-            return logs
-
-        self.train_function = function
-        return function
+    def step_kind(self, step):
+        return "both" if self.generator_turn(step) else "discriminator"
 
     def call(self, latents, training=False):
         return self.decode_images(latents)
@@ -180,17 +154,26 @@ class AdversarialModel(GenerativeModel):
         inputs = [latents] if one_hot is None else [latents, one_hot]
         return tf.cast(self.generator(inputs, training=training), tf.float32)
 
-    def judge(self, raw_images, one_hot=None, training=False, **noise):
-        """What the discriminator says of images in [-1, 1]: {"logit": float32 [B], "features": ...}.
+    def discriminate(self, raw_images, one_hot=None, training=False, **noise):
+        """What the discriminator returns for images in [-1, 1]: {"logit": float32 [B], "features": ...}.
 
-        `noise` is what `judge_noise` draws for this pass; nothing outside of training.
+        Values are float32 and keep their shapes; only a logit [B, 1] becomes [B].
+
+        Args:
+            noise: what `discriminator_noise` draws for this pass; nothing outside of training.
         """
         inputs = [raw_images] if one_hot is None else [raw_images, one_hot]
         outputs = self.discriminator(inputs, training=training, **noise)
         outputs = {key: tf.cast(value, tf.float32) for key, value in outputs.items()}
-        return {**outputs, "logit": tf.reshape(outputs["logit"], [-1])}
+        if outputs["logit"].shape[1:] == (1,):
+            outputs["logit"] = outputs["logit"][:, 0]
+        return outputs
 
-    def judge_noise(self, batch_size, stream, part=0):
+    def logits(self, raw_images, one_hot=None, training=False, **noise):
+        """The logits alone of `discriminate`, float32 [B]."""
+        return self.discriminate(raw_images, one_hot, training, **noise)["logit"]
+
+    def discriminator_noise(self, batch_size, stream, part=0):
         """{"keys": uint64 [batch_size]} for one pass of a discriminator that is `noisy` (see `tfgen.layers.noise`), else {}.
 
         Args:
@@ -201,76 +184,102 @@ class AdversarialModel(GenerativeModel):
             return {}
         return {"keys": random.fold(self.noise_keys(batch_size, -1 - stream), part)}
 
-    def discriminate(self, raw_images, one_hot=None, training=False, **noise):
-        """Logits float32 [B] of images in [-1, 1]."""
-        return self.judge(raw_images, one_hot, training, **noise)["logit"]
+    def generator_stream(self, turn):
+        """The number of the noise stream of the generator's update `turn`, counted from 0, of a step."""
+        return 2 + turn
 
-    def discriminator_terms(self, batch, real, fake, latents):
-        """{name: scalar} added to the discriminator's loss; `real` and `fake` are what `judge` says of each."""
+    def passed(self, images, stream, part=0):
+        """The `Pass` with the outputs of the discriminator in training; `stream` and `part` as for `discriminator_noise`."""
+        noise = self.discriminator_noise(tf.shape(images.images)[0], stream, part)
+        outputs = self.discriminate(images.images, images.one_hot, training=True, **noise)
+        return dataclasses.replace(images, outputs=outputs)
+
+    def generated(self, size, stream):
+        """A `Pass` of `size` images that the generator makes in training, for an update with the noise `stream`."""
+        latents = self.draw_latents(self.noise_keys(size, stream))
+        one_hot = self.draw_labels(self.noise_keys(size, stream + _LABELS)) if self.num_classes else None
+        return Pass(self.generate_raw(latents, one_hot, training=True), one_hot, latents)
+
+    # ---- what a paper changes
+
+    def discriminator_terms(self, batch, real, fake):
+        """{name: scalar} added to the discriminator's loss.
+
+        Args:
+            batch: the batch of training, with `raw`, its images in [-1, 1].
+            real, fake: `Pass`, of the batch and of as many generated images.
+        """
         return {}
 
-    def generator_terms(self, batch, fake, latents):
-        """{name: scalar} added to the generator's loss."""
+    def generator_terms(self, batch, fake):
+        """{name: scalar} added to the generator's loss; `fake` is the `Pass` of the images that it made."""
         return {}
 
     def adversarial_loss(self, batch, fake):
-        """What the generator minimises, of `fake`, what `judge` says of its images."""
-        return self.objective.generator(fake["logit"])
+        """The generator's loss on the `Pass` of its images, a scalar; further terms are added to it."""
+        return self.objective.generator(fake.logit)
+
+    def draw_latents(self, keys):
+        """Latents [B, latent_dim], each a function of its key in `keys` [B] alone: in training and in sampling."""
+        return random.DISTRIBUTIONS[self.latent_distribution](keys, self.latent_dim)
+
+    def draw_labels(self, keys):
+        """One-hot labels [B, num_classes] of generated images in training, uniform, each a function of its key."""
+        drawn = random.uniform(keys, 1)[:, 0] * self.num_classes
+        return tf.one_hot(tf.cast(drawn, tf.int32), self.num_classes)
+
+    # ---- the training step
 
     def update(self, batch):
         if self.num_classes:
-            batch = {**batch, "one_hot": self.one_hot(**self.conditions_of(batch))}
+            batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
-        losses = self.update_discriminator(batch, stream=0)
-        if self._generator_turn:
-            for i in range(self.generator_steps):
-                losses |= self.update_generator(batch, stream=2 + i)
+        losses = self.update_discriminator(batch)
+        if self.kind != "discriminator":
+            for turn in range(self.generator_steps):
+                losses |= self.update_generator(batch, turn)
         return losses
 
-    def update_discriminator(self, batch, stream):
-        """One discriminator step; `batch` has `raw`, real images [b, H, W, C] in [-1, 1], and `one_hot` if conditional."""
-        update_spectral_state(self.discriminator)
-        real_images, one_hot = batch["raw"], batch.get("one_hot")
-        size = tf.shape(real_images)[0]
-        latents = self.draw_latents(self.noise_keys(size, stream))
-        fake_images = tf.stop_gradient(self.generate_raw(latents, one_hot, training=True))
-        noise = [self.judge_noise(size, stream, part) for part in range(3)]
+    def update_discriminator(self, batch, stream=0):
+        """One update of the discriminator; `batch` has `raw`, real images in [-1, 1], and `one_hot` if conditional."""
+        with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+            update_spectral_state(self.discriminator)
+        real = Pass(batch["raw"], batch.get("one_hot"))
+        size = tf.shape(real.images)[0]
+        made = self.generated(size, stream)
+        made = dataclasses.replace(made, images=tf.stop_gradient(made.images))
+        noise = self.discriminator_noise(size, stream, part=2)
 
-        def loss_fn():
-            real = self.judge(real_images, one_hot, training=True, **noise[0])
-            fake = self.judge(fake_images, one_hot, training=True, **noise[1])
-            terms = self.discriminator_terms(batch, real, fake, latents)
-            loss = self.objective.discriminator(real["logit"], fake["logit"]) + sum(terms.values())
+        def losses_fn():
+            seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
+            terms = self.discriminator_terms(batch, seen, fake)
+            loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
             if self.penalty is not None:
                 alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
                 loss += self.penalty_weight * self.penalty(
-                    lambda x: self.discriminate(x, one_hot, training=True, **noise[2]), real_images, fake_images, alpha
+                    lambda x: self.logits(x, real.one_hot, training=True, **noise), real.images, made.images, alpha
                 )
             loss += self.regularization(self.discriminator)
-            logits = {f"{name}_logit": tf.reduce_mean(judged["logit"]) for name, judged in (("real", real), ("fake", fake))}
-            return loss, {**terms, "discriminator_loss": loss, **logits}
+            logits = {f"{name}_logit": tf.reduce_mean(one.logit) for name, one in (("real", seen), ("fake", fake))}
+            return {**terms, "discriminator_loss": loss, **logits}
 
-        variables = self.discriminator.trainable_variables
-        outputs = self.apply_gradients(self.discriminator_optimizer, loss_fn, variables)
-        if self.weight_clip is not None:
-            clip_weights(variables, self.weight_clip)
-        return outputs
+        return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
 
-    def update_generator(self, batch, stream):
-        """One generator step on fresh latents; the gradient passes through the discriminator, which stays."""
-        one_hot, factor = batch.get("one_hot"), self.generator_batch_factor
-        if one_hot is not None:
-            one_hot = tf.repeat(one_hot, factor, axis=0)
-        size = factor * tf.shape(batch["raw"])[0]
-        latents, noise = self.draw_latents(self.noise_keys(size, stream)), self.judge_noise(size, stream)
+    def update_generator(self, batch, turn=0):
+        """One update of the generator on fresh latents; the gradient passes through the discriminator, which stays.
 
-        def loss_fn():
-            fake = self.judge(self.generate_raw(latents, one_hot, training=True), one_hot, training=True, **noise)
-            terms = self.generator_terms(batch, fake, latents)
+        Args:
+            turn: which of the `generator_steps` of this step it is, from 0.
+        """
+        stream, size = self.generator_stream(turn), self.generator_batch_factor * tf.shape(batch["raw"])[0]
+
+        def losses_fn():
+            fake = self.passed(self.generated(size, stream), stream)
+            terms = self.generator_terms(batch, fake)
             loss = self.adversarial_loss(batch, fake) + sum(terms.values()) + self.regularization(self.generator)
-            return loss, {**terms, "generator_loss": loss}
+            return {**terms, "generator_loss": loss}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.generator.trainable_variables)
+        return self.step_players({"generator": "generator_loss"}, losses_fn)
 
     def regularization(self, network):
         if self.regularizer is None:
@@ -279,15 +288,11 @@ class AdversarialModel(GenerativeModel):
 
     # ---- sampling
 
-    def draw_latents(self, keys):
-        """Latents [B, latent_dim], each a function of its key in `keys` [B] alone: in training and in sampling."""
-        return random.DISTRIBUTIONS[self.latent_distribution](keys, self.latent_dim)
-
     def latents(self, seeds):
         return self.draw_latents(random.key(seeds))
 
     def sample(self, num, *, seed=0, batch_size=256, batch_norm="moving", **conditions):
-        """As `GenerativeModel.sample`, with a choice of the statistics that the generator's batch norm uses.
+        """As `Sampler.sample`, with a choice of the statistics that the generator's batch norm uses.
 
         Args:
             batch_norm: "moving": those followed in training; an image does not depend on the others. "batch": those of each
@@ -319,8 +324,7 @@ class AdversarialModel(GenerativeModel):
         keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
         one_hot = None
         if self.num_classes:
-            drawn = random.uniform(random.fold(keys, 1), 1)[:, 0] * self.num_classes
-            one_hot = tf.one_hot(tf.cast(drawn, tf.int32), self.num_classes)
+            one_hot = self.draw_labels(random.fold(keys, 1))
         self.generate_raw(self.draw_latents(keys), one_hot, training=True)
 
     def decode_images(self, latents, labels=None):

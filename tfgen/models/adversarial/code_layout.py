@@ -1,20 +1,22 @@
-"""Where InfoGAN's codes stand in a latent vector (Chen et al. 2016, arXiv:1606.03657, section 5)."""
+"""The places of InfoGAN's codes in a latent vector (Chen et al. 2016, arXiv:1606.03657, section 5)."""
 
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen.fields import checked
+
 
 @dataclasses.dataclass(frozen=True)
 class CodeLayout:
-    """What stands where in a latent vector: [noise, one-hot codes ..., continuous codes].
+    """The parts of a latent vector: [noise, one-hot codes ..., continuous codes].
 
     Codes are numbered from 0, the categorical ones first.
 
     Attributes:
         noise: number of noise variables.
-        categorical: numbers of values K >= 2, one for each categorical code.
+        categorical: number of values K >= 2 of each categorical code.
         continuous: number of continuous codes.
     """
 
@@ -52,20 +54,21 @@ class CodeLayout:
         return tf.concat(parts, axis=-1)
 
     def check_code(self, code, *, categorical=False):
-        """ValueError unless `code` is the number of a code, or of a categorical one."""
+        """Raises ValueError unless `code` is the number of a code (with `categorical`: of a categorical code)."""
         count, kind = (len(self.categorical), "categorical codes") if categorical else (self.num_codes, "codes")
         if not isinstance(code, int) or not 0 <= code < count:
             raise ValueError(f"There are {count} {kind}, numbered from 0; received code {code!r}.")
 
     def set(self, latents, codes):
-        """Latents [B, sum of sizes] with other codes, as a tensor.
+        """Latents [B, sum of sizes] with other codes: float32 tensor.
 
         Args:
             codes: float32 [B, number of codes]: the values of the categorical codes, whole numbers in [0, K), then those of
-                the continuous ones (in training they lie in (-1, 1)). NaN leaves a code as it is.
+                the continuous codes, in (-1, 1) in training. NaN leaves a code as it is.
 
         Raises:
-            ValueError: another number of codes; at run time, an error for a categorical code out of range.
+            ValueError: another number of codes.
+            tf.errors.InvalidArgumentError: at run time, a value of a categorical code out of range.
         """
         codes = tf.convert_to_tensor(codes, tf.float32)
         if codes.shape.rank != 2 or codes.shape[1] != self.num_codes:
@@ -75,17 +78,21 @@ class CodeLayout:
         for i, size in enumerate(self.categorical):
             value = tf.where(given[:, i], codes[:, i], 0.0)
             valid = tf.reduce_all((value == tf.round(value)) & (value >= 0.0) & (value < size))
-            tf.debugging.Assert(
-                valid, [f"Values of the categorical code {i} must be whole, in [0, {size}); received", value]
-            )
+            message = f"Values of the categorical code {i} must be whole, in [0, {size}); received"
+            value = checked(value, valid, message, value)
             one_hots[i] = tf.where(given[:, i, None], tf.one_hot(tf.cast(value, tf.int32), size), one_hots[i])
         return self.join(noise, one_hots, tf.where(given[:, count:], codes[:, count:], continuous))
 
     def replace(self, latents, code, values):
-        """Latents [B, sum of sizes] whose code number `code` is `values`; a float32 tensor.
+        """Latents [B, sum of sizes] whose code number `code` has other values: float32 tensor.
 
-        `values` are one number or [B]: integers in [0, K) for a categorical code; finite for a continuous one (in training
-        they lie in (-1, 1)). ValueError: no such code, or values out of range.
+        Args:
+            code: number of the code.
+            values: one number or [B]: integers in [0, K) for a categorical code; finite numbers for a continuous one (in
+                (-1, 1) in training).
+
+        Raises:
+            ValueError: no such code, or values out of range.
         """
         self.check_code(code)
         latents, values = np.asarray(latents, np.float32), np.asarray(values)

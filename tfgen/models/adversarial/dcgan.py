@@ -1,11 +1,11 @@
 """Deep convolutional GAN.
 
-Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-ICLR 2016, arXiv:1511.06434. Layer widths, initialisation and settings as in the authors' code (Newmu/dcgan_code).
+Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks", ICLR
+2016, arXiv:1511.06434. Layer widths, initialisation and settings as in the authors' code (Newmu/dcgan_code).
 
 The idea: GAN training becomes stable with strided convolutions instead of pooling, batch norm in both networks (but not at
 the generator's output nor the discriminator's input), ReLU in the generator and leaky ReLU in the discriminator. The latent
-space is smooth and carries arithmetic; the discriminator's features are useful for classification.
+space is smooth, and vectors in it can be added and subtracted; the discriminator's features are useful for classification.
 
     D minimises E softplus(-s(x)) + E softplus(s(G(z))),  G minimises E softplus(-s(G(z))),  s: D's logit
 
@@ -15,10 +15,13 @@ Networks, with side = grid * 2^stages and the discriminator as the mirror image:
     32 px: one stage less
     28 px: z -> Dense 1024 -> Dense 7*7*128 -> deconv 64 -> deconv to C                      (the code's MNIST network)
 
-What differs from the paper: the code updates one network per minibatch in turn, here each step updates both (its text says
-so too); every output is tanh, where the MNIST network has a sigmoid (the same function of twice the logit), and images enter
-D in [-1, 1]; batch norm always has its gain and shift (the MNIST code has none) and samples use its moving statistics where
-the code uses those of the batch. Under several replicas batch norm uses the statistics of the global batch.
+What differs from the paper: each step updates both networks; the code updates one of them per minibatch, in turn, so over as
+many minibatches each network has twice as many updates here. Every output is tanh and images enter D in [-1, 1]; the MNIST
+network of the code has a sigmoid and images in [0, 1]. Strided 5x5 convolutions pad by 1 before and 2 behind, in the code by
+2 on each side. Batch norm has an epsilon of 1e-5 (code: 1e-8) and always a gain and a shift (the MNIST code has none). The
+L2 penalty is on kernels alone; the code's is on gains and shifts too. Samples use the moving statistics of batch norm; the
+code uses those of the batch. Labels of fakes are drawn uniformly; the code takes those of the real batch. Under several
+replicas batch norm uses the statistics of the global batch.
 """
 
 import keras
@@ -38,7 +41,8 @@ class DCGAN(AdversarialModel):
         width: filters next to the image; they double with every stage.
         stages: convolutions of stride 2; None: as many as keep a grid of at least 4 x 4 (64 px: 4, 32 px: 3, 28 px: 2).
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
-        num_classes: 0, or the number of classes; one-hot labels are then joined to the input of every layer.
+        num_classes: 0, or the number of classes of a conditional model: one-hot labels are joined to the input of every
+            layer.
         **kwargs: see `AdversarialModel`.
     """
 
@@ -62,7 +66,8 @@ class DCGAN(AdversarialModel):
     def features(self, images, labels=None):
         """The discriminator's features for a linear classifier (section 5.1).
 
-        Every convolution's output, max-pooled to a 4 x 4 grid (a smaller one stays as it is), flattened and joined.
+        The output of every convolution is max-pooled to a 4 x 4 grid (a smaller grid stays as it is) and flattened; all are
+        joined.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].

@@ -8,7 +8,7 @@ def _adam(learning_rate):
     return {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": 0.5, "epsilon": 1e-8}}
 
 
-_PAPER = {"generator_optimizer": _adam(2e-4), "discriminator_optimizer": _adam(2e-4)}
+_PAPER = {"optimizer": _adam(2e-4)}
 _FACES = {"image_shape": (64, 64, 3), "regularizer": "l2", "regularizer_weight": 1e-5}
 
 PRESETS = [

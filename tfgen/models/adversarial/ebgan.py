@@ -2,24 +2,25 @@
 
 Zhao, Mathieu, LeCun, "Energy-based Generative Adversarial Network", ICLR 2017, arXiv:1609.03126.
 
-The idea: the discriminator gives each image an energy, low near the data and high elsewhere, and the generator looks for
-images of low energy. An autoencoder that is trained to reconstruct the data, but nothing else, is such a function, and it
-learns from all values of an image where a binary discriminator learns from one bit. Energies of fakes are raised up to
-a margin m and no further.
+The idea: the discriminator gives each image an energy, low near the data and high elsewhere, and the generator searches for
+images of low energy. The reconstruction error of an autoencoder that is trained on the data is such a function. It learns
+from all values of an image, a binary discriminator from one bit. Energies of fakes are raised up to a margin m and no
+further.
 
     e(x) = |Dec(Enc(x)) - x|                                                                        (section 2.3)
     D minimises E e(x) + E max(0, m - e(G(z)))        G minimises E e(G(z)) + w PT                        (eq. 1, 2)
     PT = 1 / (N (N - 1)) sum_{i != j} cos^2(Enc(G(z_i)), Enc(G(z_j)))        pulling away, section 2.4
 
-At the optimum both kinds have the same energies, and D's loss is m. PT keeps the codes of a batch of fakes apart.
+At the optimum real and fake images have the same energies, and D's loss is m. PT keeps the codes of a batch of fakes apart.
 
 Networks: fully connected for MNIST (G of five layers of 800 units, D 784-1024-784); else convolutions of kernel 4 and stride
-2, the encoder of 64, 128, 256 (and 512) filters, the decoder its mirror image, and DCGAN's generator. ReLU throughout, batch
-norm but for G's output, D's first layer and its output.
+2, the encoder of 64, 128, 256 (and 512) filters, the decoder its mirror image, and DCGAN's generator. All activations are
+ReLU. Batch norm follows every layer but G's output, D's first layer and D's output.
 
-What differs from the paper: the released networks are not known to us, the sizes are those of its text. Real and fake
-images pass the autoencoder's batch norm in separate batches. Its search over dropout and SGD and its semi-supervised ladder
-network are not here. `energy="squared"` (the sum of squares, whose gradient vanishes with the error) is an addition.
+What differs from the paper: no code of the authors is known to us; the sizes are those of the text. Real and fake images
+pass the autoencoder's batch norm in separate batches. The paper's search over dropout and SGD and its semi-supervised ladder
+network are not here. `energy="squared"` (the sum of squares, whose gradient vanishes with the error) and conditional models
+are additions; labels of fakes are drawn uniformly.
 """
 
 import math
@@ -38,7 +39,7 @@ from tfgen.networks.slots import batch_norm
 
 
 def norm_energy(errors):
-    """|errors| per row; the gradient at 0, which has no direction, is 0."""
+    """|errors| of each row; its gradient at 0 is taken as 0."""
     return tf.sqrt(tf.maximum(squared_energy(errors), 1e-12))
 
 
@@ -52,13 +53,13 @@ ENERGIES = {"norm": norm_energy, "squared": squared_energy}
 class Autoencoder(Network):
     """Images [B, H, W, C] in [-1, 1] -> {"logit": energy [B, 1], "features": codes [B, F], "reconstruction": [B, H, W, C]}.
 
-    One-hot labels, if there are any, are joined to the input of every layer.
+    One-hot labels, if given, are joined to the input of every layer.
 
     Args:
-        conv: convolutions of kernel 4 and stride 2, or fully connected layers.
-        widths: filters or units of the encoder's layers; the last are the code's. The decoder is its mirror image.
+        conv: whether layers are convolutions of kernel 4 and stride 2, or fully connected.
+        widths: filters or units of the encoder's layers, the last one the size of the code. The decoder mirrors them.
         energy: a name in `ENERGIES`.
-        norm: whether there is batch norm, but for the first layer and the output.
+        norm: whether batch norm follows every layer but the first and the last.
         kernel_initializer: of all kernels.
     """
 
@@ -106,20 +107,21 @@ class Autoencoder(Network):
 
 @keras.saving.register_keras_serializable("tfgen")
 class EBGAN(AdversarialModel):
-    """EBGAN. What other models call logits are energies >= 0 here: `real_logit` and `fake_logit` in the logs are the means.
+    """EBGAN. The discriminator's outputs are energies >= 0; the logs have their means as `real_logit` and `fake_logit`.
 
     Args:
-        network: "conv" or "mlp", of both networks.
+        network: "conv" or "mlp": the kind of both networks.
         width: of the generator: filters next to the image, or units of each hidden layer.
         depth: of the generator: convolutions of stride 2 (None: as many as keep a grid of at least 4 x 4), or hidden layers.
-        encoder: widths of the encoder's layers, the code's last.
+        encoder: widths of the encoder's layers, the last one the size of the code.
         margin: m > 0, on the scale of the energy of images in [-1, 1].
-        energy: "norm" (the paper's) or "squared": the error's Euclidean norm, or its square.
+        energy: "norm" (the paper's), the Euclidean norm of the error, or "squared", its square.
         pulling_away: w >= 0, the weight of PT in the generator's loss. With several replicas, PT compares the codes of each
-            on its own.
-        norm: batch norm in both networks; the fully connected generator has it always.
-        generator_stddev, discriminator_stddev: of the initial kernels; None: Glorot's uniform, or .02 in convolutions.
-        objective: "ebgan" alone; here for the sake of the family.
+            replica among themselves.
+        norm: whether both networks have batch norm; a fully connected generator always has it.
+        generator_stddev, discriminator_stddev: deviation of the initial kernels; None: Glorot's uniform initialisation for
+            "mlp", .02 for "conv".
+        objective: only "ebgan"; an argument because the other models of the family have it.
         **kwargs: see `AdversarialModel`.
     """
 
@@ -162,26 +164,26 @@ class EBGAN(AdversarialModel):
     def default_optimizer(self):
         return keras.optimizers.Adam(1e-3, beta_1=0.5)
 
-    def generator_terms(self, batch, fake, latents):
+    def generator_terms(self, batch, fake):
         if not self.pulling_away:
             return {}
-        return {"pulling_away": self.pulling_away * pulling_away(fake["features"])}
+        return {"pulling_away": self.pulling_away * pulling_away(fake.outputs["features"])}
 
     def energy(self, images, labels=None):
-        """The energy of images, a score of how far they are from the data: the higher, the less they belong to it.
+        """The energy of images: low near the data, high elsewhere.
 
         Args:
             images: float [B, H, W, C] in [0, 1].
             labels: int [B] if the model is conditional.
 
         Returns:
-            float32 [B], at least 0; an image's energy does not depend on the others in its batch.
+            float32 [B], at least 0. The energy of an image does not depend on the other images in its batch.
         """
-        return self._judge_images(images, labels)["logit"]
+        return self._discriminate_images(images, labels)["logit"]
 
     def reconstruct(self, images, labels=None):
-        """What the autoencoder makes of images: float32 [B, H, W, C] in [0, 1], as they are."""
-        return 0.5 + 0.5 * self._judge_images(images, labels)["reconstruction"]
+        """The autoencoder's reconstructions of images: float32 [B, H, W, C] in [0, 1], as the images are."""
+        return 0.5 + 0.5 * self._discriminate_images(images, labels)["reconstruction"]
 
-    def _judge_images(self, images, labels):
-        return self.judge(2.0 * self.check_images(images) - 1.0, None if labels is None else self.one_hot(labels))
+    def _discriminate_images(self, images, labels):
+        return self.discriminate(2.0 * self.check_images(images) - 1.0, None if labels is None else self.one_hot(labels))

@@ -6,7 +6,7 @@ from tfgen.models.preset import Preset
 
 def _adam(learning_rate):
     spec = {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": 0.5, "epsilon": 1e-8}}
-    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+    return {"optimizer": spec}
 
 
 _STDDEVS = {"generator_stddev": 2e-4, "discriminator_stddev": 2e-3}

@@ -1,16 +1,17 @@
-"""Adversarial models whose paper is not about the networks."""
+"""Base of adversarial models whose networks are chosen by name."""
 
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.networks import make_networks
 
 
 class FreeNetworkModel(AdversarialModel):
-    """A model whose paper is not about the networks: they are chosen by name.
+    """A model whose paper is not about the networks, so that these are chosen by name.
 
     Args:
         network: "mlp", "conv" or "resnet", see `tfgen.networks`.
         width: of both networks.
-        network_args: dict of further settings of both; `generator` and `discriminator` in it are dicts for one of them.
+        network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
+            them.
         **kwargs: see `AdversarialModel`.
     """
 
@@ -19,7 +20,7 @@ class FreeNetworkModel(AdversarialModel):
         settings, given = self.network_defaults(network), dict(network_args or {})
         for name in ("generator", "discriminator"):
             settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
-        if network == "resnet":  # its labels go into the generator's batch norms
+        if network == "resnet":  # its generator's batch norms take the labels
             settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
         networks = make_networks(
             network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **{**settings, **given}
@@ -27,5 +28,5 @@ class FreeNetworkModel(AdversarialModel):
         self.set_networks(*networks)
 
     def network_defaults(self, network):
-        """Settings of the networks that belong to the paper, under those that the user gives."""
+        """The paper's settings of the networks; `network_args` override them."""
         return {}

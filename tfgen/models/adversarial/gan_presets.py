@@ -15,11 +15,11 @@ def _sgd(learning_rate):
 
 
 def _paper(learning_rate):
-    return {"generator_optimizer": _sgd(learning_rate), "discriminator_optimizer": _sgd(learning_rate / 2)}
+    return {"optimizer": {"generator": _sgd(learning_rate), "discriminator": _sgd(learning_rate / 2)}}
 
 
 _ADAM = {"class_name": "Adam", "config": {"learning_rate": 2e-4, "beta_1": 0.5, "epsilon": 1e-8}}
-_OURS = {"generator_optimizer": _ADAM, "discriminator_optimizer": _ADAM, "ema_decay": 0.995}
+_OURS = {"optimizer": _ADAM, "ema_decay": 0.995}
 _DIGITS = {"image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim": 32}
 
 PRESETS = [

@@ -1,11 +1,11 @@
 """Improved GAN: five techniques for training, and semi-supervised learning.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved Techniques for Training GANs", NeurIPS 2016,
-arXiv:1606.03498; networks and settings as in the authors' code (openai/improved-gan).
+arXiv:1606.03498; networks and settings as in the authors' code for MNIST, SVHN and CIFAR-10 (openai/improved-gan).
 
-The idea: a GAN is a game, and descent on two losses need not find its equilibrium; five changes, each of its own, help. The
-discriminator can be a classifier of K classes besides, and then learns from images without labels as well: it must tell them
-from generated ones, and with feature matching this makes good features for the few labels that there are.
+The idea: a GAN is a game, and gradient descent on two losses need not find its equilibrium. Five techniques help, each on
+its own. The discriminator can also be a classifier of K classes. Then it learns from images without labels as well: it must
+tell them from generated ones, and with feature matching this makes features that need few labels.
 
     feature matching         G minimises |E f(x) - E f(G(z))|, f: the features before D's last layer          section 3.1
     minibatch discrimination D's last layer also sees how close an image is to the others of its batch                3.2
@@ -19,12 +19,15 @@ Semi-supervised (section 5), with class logits l, l_{K+1} = 0, Z = logsumexp(l),
 
 With num_labels = 0 there is one logit, Z = l_1, and the first term is missing.
 
-What differs from the paper: the generator's turn takes its real features from the discriminator's unlabelled batch, where
-the code draws another. The averaged weights start as a copy, not at 0. Latents are uniform in (-1, 1) instead of (0, 1): the
-same, before batch norm. Dropout and noise are functions of (seed, step). Strided convolutions pad as TensorFlow does, not by
-one on each side. The code's Adam has its 1e-8 under the root, for which epsilon = 1e-4 stands here. The reference batch of
-virtual batch norm is one of latents, since only the generator has it. Minibatch discrimination compares the images of one
-replica; everything else is of the global batch.
+What differs from the paper: in the generator's turn the real features are those of the discriminator's unlabelled batch; the
+code draws another batch. Averaged weights start as a copy and are those of both networks; in the code they start at 0 and
+are those of the discriminator. Latents are uniform in (-1, 1) instead of (0, 1): the same function behind batch norm.
+Samples use the moving statistics of batch norm; the code uses those of the batch. Dropout and noise are functions of (seed,
+step, row). Strided convolutions pad as TensorFlow does; those of the code pad by the same on each side. The code's Adam adds
+1e-8 under the root; epsilon = 1e-4 stands for it here. The code has no historical averaging. Virtual batch norm and label
+smoothing are in the code of the ImageNet networks alone, which are not here; the reference batch of virtual batch norm is
+one of latents, since only the generator has it. Minibatch discrimination compares the images of one replica; everything else
+is computed over the global batch.
 """
 
 import dataclasses
@@ -32,16 +35,18 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgen import losses, random
+from tfgen import fields, losses, random
 from tfgen.layers import data_dependent_init
-from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.base import mean_over_replicas
-from tfgen.models.checks import check_labels, check_not_negative, check_whole
+from tfgen.models.adversarial.base import AdversarialModel, Pass
+from tfgen.models.capabilities import Classifier
+from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
+from tfgen.training.players import Player, mean_over_replicas
+from tfgen.training.state import named_variables
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ImprovedGAN(AdversarialModel):
+class ImprovedGAN(Classifier, AdversarialModel):
     """Improved GAN. Every technique is a switch of its own, off by default.
 
     Batches of a semi-supervised model have the fields `image` and `label`, and `unlabelled`, images of any class; without
@@ -106,17 +111,24 @@ class ImprovedGAN(AdversarialModel):
             self.loss_names = (*self.loss_names, "supervised_loss")
             self.trackers["supervised_loss"] = keras.metrics.Mean(name="supervised_loss")
         if self.historical_weight:
-            self.generator_history = _copies(self.generator.trainable_variables)
-            self.discriminator_history = _copies(self.discriminator.trainable_variables)
+            self.generator_history = _copies("generator", self.generator)
+            self.discriminator_history = _copies("discriminator", self.discriminator)
 
     def _reference(self, size):
         keys = random.fold(random.fold(random.key(self.seed), -1), tf.range(size))  # -1: no step of training has it
         return self.draw_latents(keys).numpy()
 
-    def ema_variables(self):
-        """Those of both networks: the discriminator is the classifier."""
-        variables = [*self.generator.variables, *self.discriminator.variables]
-        return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
+    @classmethod
+    def fields_of(cls, config):
+        labels = [fields.label(config["num_labels"])] if config["num_labels"] else []
+        return (*super().fields_of(config), *labels)
+
+    def conditions(self):
+        return ()
+
+    def players(self):
+        # The discriminator is the classifier: its weights are averaged, too.
+        return {**super().players(), "discriminator": Player(self.discriminator)}
 
     # ---- training
 
@@ -140,46 +152,46 @@ class ImprovedGAN(AdversarialModel):
         raw = 2.0 * self.as_batch(batch)["image"] - 1.0
         if self.network == "conv":  # the last layer of the other generator starts at scale 1 in the code
             data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
-        data_dependent_init(self.discriminator, [raw], **self.judge_noise(len(raw), 0, part=4))
+        data_dependent_init(self.discriminator, [raw], **self.discriminator_noise(len(raw), 0, part=4))
 
     def update(self, batch):
         if self.num_labels:
-            label = check_labels(self.field_of(batch, "label"), self.num_labels)
-            unlabelled = self.check_images(batch.get("unlabelled", batch["image"]))
-            batch = {"image": unlabelled, "label": label, "labelled": 2.0 * batch["image"] - 1.0}
+            unlabelled = self.check_images(batch["unlabelled"]) if "unlabelled" in batch else batch["image"]
+            batch = {"image": unlabelled, "label": batch["label"], "labelled": 2.0 * batch["image"] - 1.0}
         return super().update(batch)
 
-    def discriminator_terms(self, batch, real, fake, latents):
+    def discriminator_terms(self, batch, real, fake):
         if not self.num_labels:
             return {}
-        images = batch["labelled"]
-        judged = self.judge(images, training=True, **self.judge_noise(tf.shape(images)[0], 0, part=3))
-        return {"supervised_loss": losses.supervised_loss(judged["class_logits"], batch["label"])}
+        outputs = self.passed(Pass(batch["labelled"]), 0, part=3).outputs
+        return {"supervised_loss": losses.supervised_loss(outputs["class_logits"], batch["label"])}
 
-    def update_discriminator(self, batch, stream):
-        self._remember("discriminator", self.step + 1)
+    def update_discriminator(self, batch, stream=0):
+        self._remember("discriminator", batch)
         return super().update_discriminator(batch, stream)
 
-    def update_generator(self, batch, stream):
-        turn = self.step // self.discriminator_steps
-        self._remember("generator", turn * self.generator_steps + (stream - 2) + 1)
+    def update_generator(self, batch, turn=0):
+        self._remember("generator", batch)
         if self.feature_matching:
             # The features of real images do not depend on the generator.
-            noise = self.judge_noise(tf.shape(batch["raw"])[0], stream, part=1)
-            batch = {**batch, "target": _global_mean(self.judge(batch["raw"], training=True, **noise)["features"])}
-        return super().update_generator(batch, stream)
+            real = self.passed(Pass(batch["raw"]), self.generator_stream(turn), part=1)
+            batch = {**batch, "target": _global_mean(real.outputs["features"])}
+        return super().update_generator(batch, turn)
 
     def adversarial_loss(self, batch, fake):
         if not self.feature_matching:
             return super().adversarial_loss(batch, fake)
-        return losses.feature_matching(batch["target"], _global_mean(fake["features"]), norm=self.feature_matching)
+        features = _global_mean(fake.outputs["features"])
+        return losses.feature_matching(batch["target"], features, norm=self.feature_matching)
 
-    def _remember(self, name, count):
-        """The mean of the network's weights at the start of each of its `count` updates, this one with them."""
+    def _remember(self, name, batch):
+        """Follows the mean of the network's weights at the start of each of its updates, this one with them."""
         if self.historical_weight:
+            count = tf.convert_to_tensor(self.player_optimizers[name].iterations) + 1
             pairs = zip(getattr(self, f"{name}_history"), getattr(self, name).trainable_variables, strict=True)
-            for mean, variable in pairs:
-                mean.assign(losses.running_mean(mean, variable, count))
+            with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+                for mean, variable in pairs:
+                    mean.assign(losses.running_mean(mean, variable, count))
 
     def regularization(self, network):
         loss = super().regularization(network)
@@ -193,31 +205,15 @@ class ImprovedGAN(AdversarialModel):
     def class_logits(self, images):
         """l, float32 [B, K], of images float32 [B, H, W, C] in [0, 1].
 
-        With minibatch discrimination they depend on the batch, which must have two images at least.
+        With minibatch discrimination they depend on the batch, which must have two images at least. The paper classifies
+        with averaged weights: `with model.ema.swapped(): model.classify(images)`.
 
         Raises:
             ValueError: the model has num_labels = 0; images of another shape or dtype.
         """
         if not self.num_labels:
             raise ValueError("This model classifies nothing: it was built with num_labels=0.")
-        return self.judge(2.0 * self.check_images(images) - 1.0)["class_logits"]
-
-    def classify(self, images):
-        """The most probable class, int32 [B], of images float32 [B, H, W, C] in [0, 1]. See `class_logits`.
-
-        The paper classifies with averaged weights: `with model.ema.swapped(): model.classify(images)`.
-        """
-        return tf.argmax(self.class_logits(images), axis=-1, output_type=tf.int32)
-
-    def signatures(self):
-        if not self.num_labels:
-            return super().signatures()
-
-        def classify(image):
-            return {"probability": tf.nn.softmax(self.class_logits(image))}
-
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-        return {**super().signatures(), "classify": (classify, image)}
+        return self.discriminate(2.0 * self.check_images(images) - 1.0)["class_logits"]
 
 
 def _weighted(objective, weight):
@@ -225,10 +221,14 @@ def _weighted(objective, weight):
     return dataclasses.replace(objective, discriminator=lambda real, fake: weight * objective.discriminator(real, fake))
 
 
-def _copies(variables):
-    """Variables that training assigns to and no optimiser knows, with the values of `variables`."""
+def _copies(name, network):
+    """Variables that training assigns to and no optimiser knows, with the values of the trainable ones of the network."""
     settings = {"trainable": False, "aggregation": "only_first_replica"}
-    return [keras.Variable(keras.ops.convert_to_numpy(v), name=f"mean_{i}", **settings) for i, v in enumerate(variables)]
+    paths = {id(v): path.replace("/", ".") for path, v in named_variables(network).items()}
+    return [
+        keras.Variable(keras.ops.convert_to_numpy(v), name=f"mean_{name}.{paths[id(v)]}", **settings)
+        for v in network.trainable_variables
+    ]
 
 
 def _global_mean(features):

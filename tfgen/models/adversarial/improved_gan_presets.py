@@ -6,7 +6,7 @@ from tfgen.models.preset import Preset, held_decay
 
 def _adam(learning_rate, beta_1=0.5, epsilon=1e-4):
     spec = {"class_name": "Adam", "config": {"learning_rate": learning_rate, "beta_1": beta_1, "epsilon": epsilon}}
-    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+    return {"optimizer": spec}
 
 
 _MNIST = {"image_shape": (28, 28, 1), "num_labels": 10, "feature_matching": "squared"}

@@ -1,28 +1,30 @@
 """InfoGAN.
 
-Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, "InfoGAN: Interpretable Representation Learning by Information
-Maximizing Generative Adversarial Nets", NeurIPS 2016, arXiv:1606.03657; MNIST as in the authors' code (openai/InfoGAN).
+Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel, "InfoGAN: Interpretable Representation Learning by Information Maximizing
+Generative Adversarial Nets", NeurIPS 2016, arXiv:1606.03657; MNIST as in the authors' code (openai/InfoGAN).
 
-The idea: part of the latent vector is a code c, and the generator is rewarded for the mutual information of c and its image,
-so that the code's parts come to mean something (the digit, its slant, its width) without any label. The information is
-bounded from below by a network Q that reads the code off the image; Q shares all of the discriminator D but its last layers.
-Q is then a classifier that was trained without labels.
+The idea: part of the latent vector is a code c, and the generator is rewarded for the mutual information of c and its image.
+So the parts of the code come to mean something (the digit, its slant, its width) without any label. A network Q that
+predicts the code from the image gives a lower bound of the information. Q shares all layers of the discriminator D but the
+last ones. Q is then a classifier that was trained without labels.
 
     L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c)),  in nats                                                  (eq. 5)
     D, Q minimise E softplus(-s(x)) + E softplus(s(G)) - lambda L_I,   G minimises E softplus(-s(G)) - lambda L_I   (eq. 6)
 
 Latents are [z, one-hot codes ..., continuous codes]: z and continuous codes uniform in (-1, 1), a categorical code uniform
 over its K values. Q's outputs are logits for each categorical code, and a mean and a deviation for each continuous one (a
-Gaussian); its own layers are Dense 128, batch norm, leaky ReLU, Dense. L_I is of generated images alone.
+Gaussian); its own layers are Dense 128, batch norm, leaky ReLU, Dense. L_I is computed on generated images alone.
 
-What differs from the paper: all outputs are tanh, where some of the paper's are sigmoid (the same function of twice the
-logit). Logarithms are of the softmax itself, where the code adds 1e-8 to probabilities. The generator's turn has latents of
-its own, where the code's has those of the discriminator's. Batch norm follows every hidden layer but D's first. A learned
-deviation is exp(output / 2) plus a floor, without which L_I and its gradients have no bound.
+What differs from the paper: all outputs are tanh and images are in [-1, 1]; the MNIST network of the code has a sigmoid and
+images in [0, 1]. Losses are computed from logits; the code adds 1e-8 to probabilities inside logarithms. H of a continuous
+code is that of its uniform distribution; the code takes E of minus the log density of N(0, 1), also a constant. Kernels of
+convolutions start from N(0, 0.02^2), in the code from that truncated at two deviations. A learned deviation is exp(output /
+2) plus a floor, without which L_I and its gradients have no bound.
 
-As in the code, lambda L_I is in the loss of D and Q too, so it shapes the shared layers; Q's outputs for a deviation that
-is fixed are there, unused. MNIST fixes it at 1, so L_I is at most -0.226 nats for each continuous code: not its level says
-something, but its rise. The slope of the leaky ReLU is .1 in the text, and .01 in the code and so in the MNIST presets.
+As in the code, lambda L_I is in the loss of D and Q too, so it shapes the shared layers; batch norm follows every hidden
+layer but D's first; and Q has outputs for a deviation even where it is fixed. MNIST fixes it at 1, so L_I is at most -0.226
+nats for each continuous code: its rise matters, not its level. The slope of the leaky ReLU is .1 in the text, and .01 in the
+code and in the MNIST presets.
 """
 
 import keras
@@ -33,15 +35,16 @@ from tfgen import losses, random
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
+from tfgen.models.capabilities import Classifier
 from tfgen.networks import make_networks
 from tfgen.networks.common import Network, layers
 from tfgen.networks.slots import batch_norm
 
-MIN_STDDEV = 0.1  # of a learned Q(c|x); the codes' own is .577
+MIN_STDDEV = 0.1  # least deviation of a learned Q(c|x); that of a code is .577
 
 
 class DiscriminatorWithQ(Network):
-    """`discriminator` and Q on its features: adds "code" [B, outputs], Q's raw outputs, to what it returns."""
+    """A discriminator with Q on top of its features: its outputs and "code" [B, outputs], the raw outputs of Q."""
 
     def __init__(self, discriminator, outputs, *, width, slope, **kwargs):
         super().__init__(**kwargs)
@@ -52,28 +55,29 @@ class DiscriminatorWithQ(Network):
         self.code = layers.Dense(outputs, name="q_code", **settings)
 
     def call(self, inputs, training=False):
-        judged = self.discriminator(inputs, training=training)
-        hidden = self.norm(self.hidden(judged["features"]), training=training)
-        return {**judged, "code": self.code(tf.nn.leaky_relu(hidden, self.slope))}
+        found = self.discriminator(inputs, training=training)
+        hidden = self.norm(self.hidden(found["features"]), training=training)
+        return {**found, "code": self.code(tf.nn.leaky_relu(hidden, self.slope))}
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class InfoGAN(AdversarialModel):
-    """InfoGAN. Its logs have L_I of each kind of code, in nats: that of categorical codes rises towards sum ln K.
+class InfoGAN(Classifier, AdversarialModel):
+    """InfoGAN. Its logs have L_I of each kind of code, in nats. For categorical codes it rises towards sum ln K.
 
     Args:
-        categorical: numbers of values, one for each categorical code.
+        categorical: number of values of each categorical code.
         continuous: number of continuous codes.
         noise_dim: number of noise variables.
-        latent_dim: None, or the sum of the widths of all of these, as a check.
-        categorical_weight, continuous_weight: lambda > 0, of L_I of each kind of code.
-        code_stddev: deviation of Q's Gaussians; None: learned.
+        latent_dim: None, or the sum of the widths of all of these; another number is an error.
+        categorical_weight, continuous_weight: lambda > 0 of each kind of code.
+        code_stddev: deviation of Q's Gaussians; None: Q gives it.
         q_width: units of Q's own hidden layer.
         slope: of the leaky ReLU in D and Q.
         network: "mlp" or "conv", see `tfgen.networks`.
         width: of the networks.
-        network_args: dict of further settings of the networks; `generator` and `discriminator` in it hold those of one.
-        **kwargs: see `AdversarialModel`. There are no labels: num_classes must be 0.
+        network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
+            them.
+        **kwargs: see `AdversarialModel`. The model takes no labels: num_classes must be 0.
     """
 
     loss_names = (*AdversarialModel.loss_names, "categorical_information", "continuous_information")
@@ -129,9 +133,14 @@ class InfoGAN(AdversarialModel):
         return logits, mean, stddev
 
     def information(self, outputs, latents):
-        """L_I in nats of generated images: of Q's raw outputs for them [B, outputs] and of their `latents` [B, latent_dim].
+        """L_I of generated images, in nats: a mean over the batch.
 
-        {"categorical": scalar, "continuous": scalar}, without a kind of code that the layout does not have.
+        Args:
+            outputs: raw outputs of Q for the images, float32 [B, outputs].
+            latents: the latents of the images, float32 [B, latent_dim].
+
+        Returns:
+            {"categorical": scalar, "continuous": scalar}, without a kind of code that the layout does not have.
         """
         logits, mean, stddev = self.posterior(outputs)
         _, one_hots, values = self.layout.split(latents)
@@ -145,11 +154,11 @@ class InfoGAN(AdversarialModel):
             bounds["continuous"] = tf.reduce_mean(found) + losses.uniform_entropy(self.layout.continuous)
         return bounds
 
-    def discriminator_terms(self, batch, real, fake, latents):
-        return self.generator_terms(batch, fake, latents)
+    def discriminator_terms(self, batch, real, fake):
+        return self.generator_terms(batch, fake)
 
-    def generator_terms(self, batch, fake, latents):
-        bounds = self.information(fake["code"], latents)
+    def generator_terms(self, batch, fake):
+        bounds = self.information(fake.outputs["code"], fake.latents)
         return {f"{kind}_term": -self.information_weights[kind] * bound for kind, bound in bounds.items()}
 
     def update(self, batch):
@@ -158,37 +167,46 @@ class InfoGAN(AdversarialModel):
         return logs | {f"{kind}_information": -term / self.information_weights[kind] for kind, term in terms.items()}
 
     def code_posterior(self, images):
-        """Q(c | x), what Q reads off images.
+        """Q(c | x) of images.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
 
         Returns:
-            {"category_0": probabilities float32 [B, K], ... for each categorical code, and, where there are continuous ones,
-            "mean" and "stddev": float32 [B, continuous]}.
+            {"category_0": probabilities float32 [B, K], ...}, one entry for each categorical code; where there are
+            continuous codes also "mean" and "stddev", float32 [B, continuous].
         """
-        logits, mean, stddev = self.posterior(self.judge(2.0 * self.check_images(images) - 1.0)["code"])
+        logits, mean, stddev = self.posterior(self.discriminate(2.0 * self.check_images(images) - 1.0)["code"])
         found = {f"category_{i}": tf.nn.softmax(values) for i, values in enumerate(logits)}
         if self.layout.continuous:
             found |= {"mean": mean, "stddev": stddev * tf.ones_like(mean)}
         return found
 
-    def classify(self, images, code=0):
-        """The value, int32 [B] in [0, K), of categorical code `code` that Q finds most probable for images as above.
+    @property
+    def num_labels(self):
+        """The number of values of the first categorical code: Q classifies by it, in an order of its own."""
+        return self.layout.categorical[0] if self.layout.categorical else 0
 
-        A classifier without labels: which value stands for which class is the network's choice; see
-        `tfgen.metrics.hungarian_accuracy`.
+    def class_logits(self, images):
+        """Logits of Q(c | x) of the first categorical code, float32 [B, K]."""
+        return self.posterior(self.discriminate(2.0 * self.check_images(images) - 1.0)["code"])[0][0]
+
+    def classify(self, images, code=0):
+        """The most probable value of categorical code `code` under Q: int32 [B] in [0, K) of images as in `code_posterior`.
+
+        The model was trained without labels, so the values are in no given order: `tfgen.metrics.hungarian_accuracy`
+        assigns them to classes.
         """
         self.layout.check_code(code, categorical=True)
         return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
 
     def traversal(self, code, values=None, *, rows=10, seed=0):
-        """Images in rows: along a row one code changes and all else in the latent vector stays (figure 2).
+        """Rows of images: along a row one code changes and the rest of the latent vector stays (figure 2).
 
         Args:
             code: number of the code, the categorical ones first.
-            values: those that it takes; None: all of a categorical code; 10 from -2 to 2 of a continuous one, which goes
-                beyond the (-1, 1) of training, as the paper's figures do.
+            values: the values of the code along a row. None: all values of a categorical code; 10 values from -2 to 2 of a
+                continuous one, beyond the (-1, 1) of training, as in the paper's figures.
             rows: number of rows; row i has the other codes and the noise of image i of `sample(rows, seed=seed)`.
 
         Returns:
@@ -211,12 +229,12 @@ class InfoGAN(AdversarialModel):
         return tf.reshape(images, [rows, len(values), *self.image_shape])
 
     def generate(self, seeds, codes=None):
-        """As `GenerativeModel.generate`; `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
+        """As `Sampler.generate`. `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
         latents = self.latents(tf.cast(seeds, tf.int64))
         return self.decode_images(latents if codes is None else self.layout.set(latents, codes))
 
     def signatures(self):
-        """Those of the family, `sample_codes`, which takes the codes of each row, and `code_posterior`."""
+        """The signatures of the family; `sample_codes`, which takes the codes of each row; and `code_posterior`."""
         image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
         signatures, codes = super().signatures(), tf.TensorSpec([None, self.layout.num_codes], tf.float32)
 

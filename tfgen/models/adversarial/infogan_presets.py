@@ -6,8 +6,10 @@ from tfgen.models.preset import Preset
 
 def _adam(generator, discriminator):
     return {
-        f"{name}_optimizer": {"class_name": "Adam", "config": {"learning_rate": rate, "beta_1": 0.5, "epsilon": 1e-8}}
-        for name, rate in (("generator", generator), ("discriminator", discriminator))
+        "optimizer": {
+            name: {"class_name": "Adam", "config": {"learning_rate": rate, "beta_1": 0.5, "epsilon": 1e-8}}
+            for name, rate in (("generator", generator), ("discriminator", discriminator))
+        }
     }
 
 

@@ -4,16 +4,20 @@ Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative Adversa
 Miyato, Koyama, "cGANs with Projection Discriminator", ICLR 2018, arXiv:1802.05637; settings as in the authors' code
 (pfnet-research/sngan_projection).
 
-The idea: divide every weight matrix of the discriminator by its largest singular value, which power iteration follows at
-the cost of two matrix-vector products a step. The discriminator's Lipschitz constant is then bounded by construction: no
-penalty, no clipping, no second derivatives.
+The idea: every weight matrix of the discriminator is divided by its largest singular value. Power iteration estimates this
+value at the cost of two matrix-vector products a step. The discriminator's Lipschitz constant is then bounded by
+construction: no penalty, no clipping, no second derivatives.
 
     W_SN = W / sigma(W)        D minimises E max(0, 1 - s(x)) + E max(0, 1 + s(G(z))),   G minimises -E s(G(z))
 
 With labels y the discriminator's logit is s(x, y) = w . f(x) + V_y . f(x): the log ratio of two softmax models over the same
-features f, whereas joining y to the input leaves that structure to be learnt. The generator has conditional batch norm.
+features f. A discriminator with y joined to its input would have to learn this structure. The generator has conditional
+batch norm. Labels of fakes are drawn uniformly, as in the authors' code.
 
-What differs from the paper: u is updated once per discriminator step, and not again while the generator is trained.
+What differs from the paper: u is updated once in each discriminator step. In the code every pass in training updates it: on
+real images, on fakes, and while the generator is trained. The generator's turn comes after the discriminator's updates; in
+the code it comes before them. The last layer has no bias, as in the code for CIFAR-10; in the code for ImageNet it has one.
+The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has no such network.
 """
 
 import keras
@@ -23,7 +27,7 @@ from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 @keras.saving.register_keras_serializable("tfgen")
 class SNGAN(FreeNetworkModel):
-    """SNGAN; with `num_classes` > 0 the discriminator is the projection discriminator.
+    """SNGAN. With `num_classes` > 0 its discriminator is the projection discriminator.
 
     Args:
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.

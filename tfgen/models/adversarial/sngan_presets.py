@@ -12,7 +12,7 @@ def _adam(learning_rate, beta_1=0.0, beta_2=0.9):
 
 
 def _both(spec):
-    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+    return {"optimizer": spec}
 
 
 def standard_cnn(side):

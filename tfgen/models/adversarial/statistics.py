@@ -1,4 +1,4 @@
-"""The statistics that a generator's batch norm uses when it is sampled."""
+"""The statistics of a generator's batch norm during sampling."""
 
 import contextlib
 
@@ -19,12 +19,12 @@ def kept_statistics(network):
 
 
 def set_standing_statistics(norms, forward, batches):
-    """Makes the moving statistics the mean over `batches` batches; `forward(i)` runs batch i in training mode, eagerly."""
+    """Sets moving statistics to the mean over `batches` batches; `forward(i)` runs batch i in training mode, eagerly."""
     momenta = [norm.momentum for norm in norms]
     try:
         for i in range(batches):
             for norm in norms:
-                norm.momentum = i / (i + 1)  # the moving average then is the running mean
+                norm.momentum = i / (i + 1)  # makes the moving average the running mean
             forward(i)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):

@@ -3,19 +3,25 @@
 Arjovsky, Chintala, Bottou, "Wasserstein GAN", ICML 2017, arXiv:1701.07875; settings as in the authors' code
 (martinarjovsky/WassersteinGAN).
 
-The idea: instead of telling real from fake, the discriminator ("critic") f estimates the earth mover's distance
-W(p, q) = max E_p f(x) - E_q f(x) over functions of Lipschitz constant 1, up to a factor. That distance is continuous in the
-generator's weights where the Jensen-Shannon divergence is not, so the critic can be trained to its optimum, and its loss
-then falls as the images get better.
+The idea: the discriminator ("critic") f does not tell real from fake. It estimates, up to a factor, the earth mover's
+distance W(p, q) = max E_p f(x) - E_q f(x) over functions of Lipschitz constant 1. This distance is continuous in the
+generator's weights where the Jensen-Shannon divergence is not. So the critic can be trained to its optimum, and its loss
+falls as the images get better.
 
     critic minimises E f(G(z)) - E f(x), then w <- clip(w, -c, c),      G minimises -E f(G(z))
 
-The critic has five updates for each of the generator's; and a hundred in each of the generator's first 25 turns and in every
-500th, so that its estimate is sound where it matters. An optimiser without momentum (RMSprop) is used, since the critic's
-objective is not stationary.
+The critic has five updates for each of the generator's. It has a hundred in each of the generator's first 25 turns and in
+every 500th, so that its estimate is accurate there. The critic's objective is not stationary, so the optimiser has no
+momentum (RMSprop).
 
-What differs from the paper: nothing in the algorithm. Weights are clipped after each critic update (algorithm 1), where the
-code clips before. The critic's last 4x4 convolution, averaged, is a dense layer here (the same function).
+What differs from the paper: the algorithm is the paper's; the schedule of a hundred updates is from the code alone. Weights
+are clipped after each critic update (algorithm 1); the code clips before. The code's RMSprop adds its epsilon, 1e-8, to the
+root of the mean square; Keras adds epsilon under the root, so the same number damps steps of gradients below 1e-4. The
+critic's last 4x4 convolution is a dense layer here (the same function). The generator's first layer is dense with batch norm
+for each unit; the code normalises its output for each channel. Fully connected networks start from Glorot's uniform and
+biases of 0, in the code from uniform(-1, 1) / sqrt(inputs); the code trains its fully connected generator against the
+convolutional critic, the preset against a fully connected one. Samples use the moving statistics of batch norm; the code
+uses those of the batch.
 """
 
 import keras
@@ -28,8 +34,8 @@ class WGAN(FreeNetworkModel):
     """WGAN. In its logs, `real_logit` - `fake_logit` estimates the distance up to a factor: it should fall.
 
     Args:
-        thorough_turns: the generator's first so many turns, and each `thorough_every`-th, come after `thorough_steps`
-            critic updates; 0: never.
+        thorough_turns: the first `thorough_turns` turns of the generator come after `thorough_steps` critic updates each,
+            and so does every turn whose number is a multiple of `thorough_every`. 0: no turn does.
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
@@ -53,7 +59,7 @@ class WGAN(FreeNetworkModel):
     def generator_turn(self, step):
         if not self.thorough_turns:
             return super().generator_turn(step)
-        # A period is `thorough_every` turns, of which the first is thorough; in the first period, several are.
+        # A period has `thorough_every` turns. Its first turn is thorough; in the first period the first several are.
         few, many = self.discriminator_steps, self.thorough_steps
         first = self.thorough_every * few + self.thorough_turns * (many - few)
         period = self.thorough_every * few + (many - few)

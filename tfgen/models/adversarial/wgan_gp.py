@@ -3,17 +3,21 @@
 Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville, "Improved Training of Wasserstein GANs", NeurIPS 2017, arXiv:1704.00028;
 settings as in the authors' code (igul222/improved_wgan_training).
 
-The idea: clipping the critic's weights makes it too simple a function and its gradients vanish or explode. An optimal critic
-has gradient norm 1 almost everywhere between the two distributions, so deviations from that are penalised, at random points
-between real and generated images:
+The idea: clipping the critic's weights makes the critic too simple a function, and its gradients vanish or explode. An
+optimal critic has gradient norm 1 almost everywhere between the two distributions. So deviations from 1 are penalised, at
+random points between real and generated images:
 
     critic minimises E f(G(z)) - E f(x) + lambda E (||d f(y) / d y||_2 - 1)^2,  y = a x + (1 - a) G(z), a ~ U[0, 1)  (eq. 3)
 
-One norm per image; lambda = 10. The critic has no batch norm: the penalty is of each image's own gradient.
+There is one norm for each image; lambda = 10. The critic has no batch norm, because the penalty is of each image's own
+gradient.
 
-What differs from the paper: images are in [-1, 1] in all networks, with tanh where the code's MNIST generator has a sigmoid;
-the supervised CIFAR-10 network has conditional batch norm in G as theirs, but a projection critic instead of an auxiliary
-classifier.
+What differs from the paper: all images are in [-1, 1], and the penalty's gradient is by these values; MNIST in the code is
+in [0, 1] with a sigmoid in the generator. The convolutional networks start from N(0, 0.02^2), those of the code from uniform
+values of variance 4 / (inputs + outputs) (the residual networks do here too). Batch norm's gain starts from N(1, 0.02^2) in
+the convolutional networks, in the code from 1. Samples use its moving statistics; the code uses those of the batch. The
+conditional CIFAR-10 network has conditional batch norm in G as in the code, but a projection critic instead of an auxiliary
+classifier. Labels of fakes are drawn uniformly; in the critic's updates the code takes those of the real batch.
 """
 
 import keras

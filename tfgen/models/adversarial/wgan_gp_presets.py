@@ -10,7 +10,7 @@ def _adam(learning_rate, beta_1=0.5):
 
 
 def _both(spec):
-    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+    return {"optimizer": spec}
 
 
 _CIFAR_RESNET = {

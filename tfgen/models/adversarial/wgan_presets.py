@@ -9,7 +9,7 @@ def _rmsprop(learning_rate, rho=0.99):
 
 
 def _both(spec):
-    return {"generator_optimizer": spec, "discriminator_optimizer": spec}
+    return {"optimizer": spec}
 
 
 _LSUN = {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4}}

@@ -1,20 +1,21 @@
-"""Autoencoder: a small code from which the image can be made again.
+"""Autoencoder: an encoder to a small code, and a decoder that reconstructs the image from it.
 
-The idea: an encoder makes a code h(x) of a few numbers of an image, a decoder makes the image g(h(x)) of the code, and both
-are trained at once on the squared error. What the code must keep to do so is useful elsewhere: clusters of codes (k-means)
-find classes without labels, and a linear classifier on codes needs few labels.
+The idea: an encoder maps an image x to a code h(x) of a few numbers, a decoder maps the code to an image g(h(x)), and both
+are trained at once on the squared error. The code must keep what distinguishes images, and this is useful elsewhere:
+clusters of codes (k-means) find classes without labels, and a linear classifier on codes needs few labels.
 
     loss = (1/B) sum_b |x_b - g(h(x_b))|^2,    mse = loss / (H W C)
 
 The convolutional network: Masci, Meier, Cireşan, Schmidhuber, "Stacked Convolutional Auto-Encoders for Hierarchical Feature
 Extraction", ICANN 2011. The fully connected one: Hinton, Salakhutdinov, "Reducing the Dimensionality of Data with Neural
 Networks", Science 313, 2006; Xie, Girshick, Farhadi, "Unsupervised Deep Embedding for Clustering Analysis" (DEC), ICML 2016,
-arXiv:1511.06335. Without hidden layers it is linear, and its optimum is that of principal components (Baldi, Hornik 1989).
+arXiv:1511.06335. Without hidden layers the network is linear, and its optimum is that of principal components (Baldi, Hornik
+1989).
 
-What differs from the papers: all weights are trained at once from random ones, by Adam, on the squared error: no
-pre-training layer by layer (restricted Boltzmann machines in Hinton's, denoising layers in DEC), which these deep networks
-needed then; no conjugate gradients. Convolutions have strides instead of max-pooling. An autoencoder has no prior: for
-samples, codes are drawn from the normal distribution that has the means and the variances of the codes seen in training.
+What differs from the papers: all weights are trained at once from random values, by Adam, on the squared error. The papers
+pre-train layer by layer (Hinton with restricted Boltzmann machines, DEC with denoising layers), and Hinton then uses
+conjugate gradients. Convolutions have strides instead of max-pooling. An autoencoder has no prior: the codes of samples are
+drawn from the normal distribution that has the means and the variances of the codes seen in training.
 """
 
 import math
@@ -24,29 +25,30 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Encoder, Sampler
 from tfgen.models.checks import check_whole
 
 layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class Autoencoder(GenerativeModel):
+class Autoencoder(Sampler, Encoder, TrainableModel):
     """Autoencoder with a linear code.
 
-    Losses: "loss", the squared error summed over an image, and "mse", the same as a mean over its values. Both are of the
+    Losses: "loss", the squared error summed over an image, and "mse", its mean over the values of an image. Both use the
     decoder's output before it is clipped to [0, 1].
 
     Args:
         image_shape: (H, W, C).
         latent_dim: Z, the size of a code.
-        network: "conv": 3x3 convolutions of stride 2, the code, and their mirror image of 4x4 transposed convolutions; sides
+        network: "conv": 3x3 convolutions of stride 2 to the code, and 4x4 transposed convolutions of stride 2 back; sides
             may be odd. "mlp": fully connected layers.
-        hidden: filters of the convolutions, or widths of the fully connected layers of the encoder; the decoder has them
-            in reverse. () with "mlp": a linear autoencoder.
+        hidden: filters of the encoder's convolutions, or widths of its fully connected layers; the decoder has them in
+            reverse. () with "mlp": a linear autoencoder.
         activation: of the hidden layers.
-        output_activation: of the decoder; "linear", or "sigmoid", whose gradient is lost at black and at white.
-        **kwargs: see `GenerativeModel`.
+        output_activation: of the decoder: "linear", or "sigmoid", whose gradient vanishes at black and at white.
+        **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("loss", "mse")
@@ -84,14 +86,14 @@ class Autoencoder(GenerativeModel):
         return tf.cast(self.encoder(images), tf.float32)
 
     def decode(self, latents):
-        """What the decoder makes of codes [B, latent_dim], not clipped: float32 [B, H, W, C]."""
+        """Images of codes [B, latent_dim], not clipped: float32 [B, H, W, C]."""
         return tf.cast(self.decoder(latents), tf.float32)
 
     def decode_images(self, latents):
         return tf.clip_by_value(self.decode(latents), 0.0, 1.0)
 
     def reconstruct(self, images):
-        """The images made again from their codes: float32 [B, H, W, C] in [0, 1]."""
+        """Reconstructions of images from their codes: float32 [B, H, W, C] in [0, 1]."""
         return self.decode_images(self.encode(images))
 
     def call(self, images, training=False):
@@ -108,28 +110,16 @@ class Autoencoder(GenerativeModel):
         return {"loss": loss, "mse": loss / math.prod(self.image_shape)}, codes
 
     def update(self, batch):
-        def loss_fn():
+        def losses_fn():
             losses, codes = self.losses_and_codes(batch["image"])
-            return losses["loss"], (losses, codes)
+            self.code_moments.update(codes)
+            return losses
 
-        losses, codes = self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
-        self.code_moments.update(codes)
-        return losses
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         losses, _ = self.losses_and_codes(self.as_batch(data)["image"])
         return self.tracked(losses)
-
-    def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            return {"latent": self.encode(image)}
-
-        def reconstruct(image):
-            return {"image": self.reconstruct(image)}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
 
 
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):
@@ -153,14 +143,14 @@ def _conv(image_shape, latent_dim, hidden, activation, output_activation, dtype)
         layers.Flatten(dtype=dtype),
         layers.Dense(latent_dim, dtype=dtype),
     ]
-    sizes = [image_shape[:2]]  # of the maps, from the image's own to the smallest
+    sizes = [image_shape[:2]]  # of the maps, from the image to the smallest
     for _ in hidden:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     grid = (*sizes.pop(), hidden[-1])
     decoder = [layers.Dense(math.prod(grid), activation, dtype=dtype), layers.Reshape(grid, dtype=dtype)]
     for width, (height, breadth) in zip([*hidden[-2::-1], image_shape[2]], reversed(sizes), strict=True):
         last = len(decoder) == 2 * len(hidden)
-        # A kernel that is a multiple of the stride: else places would be written to unequally often (a checkerboard).
+        # The kernel is a multiple of the stride: with another one, outputs get unequal numbers of terms (a checkerboard).
         decoder.append(layers.Conv2DTranspose(width, 4, activation=output_activation if last else activation, **settings))
         decoder.append(layers.Cropping2D(((0, height % 2), (0, breadth % 2)), dtype=dtype))  # [B, height, breadth, width]
     return encoder, decoder

@@ -1,16 +1,17 @@
-"""The families of models with an encoder: x -> q(z|x), z -> image; of some of them the likelihood p(x|z) is known too."""
+"""The families of models with an encoder: x -> q(z|x), z -> image; some of them also give the likelihood p(x|z)."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
-from tfgen.models.base import GenerativeModel
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Encoder, Likelihood, Sampler
 
 tfd = tfp.distributions
 
 
-class AutoencodingModel(GenerativeModel):
-    """What all models with an approximate posterior over z ~ N(0, I) have, whatever they are trained by.
+class AutoencodingModel(Sampler, Encoder, TrainableModel):
+    """Base of all models with an approximate posterior over z ~ N(0, I), whatever their loss.
 
     A subclass sets `latent_dim`, has a network `encoder` or its own `posterior(x) -> q(z|x)`, a TensorFlow Probability
     distribution with event shape [latent_dim], and implements `decode_images(z)`.
@@ -23,7 +24,7 @@ class AutoencodingModel(GenerativeModel):
 
     @property
     def noise_dim(self):
-        """How many standard normal numbers one draw from q(z|x) takes."""
+        """Number of standard normal numbers that one draw from q(z|x) takes."""
         return self.latent_dim
 
     def evaluation_noise(self, rows, seed, draw=0):
@@ -36,9 +37,9 @@ class AutoencodingModel(GenerativeModel):
         return self.posterior(self.check_images(images), training=training)
 
     def posterior(self, images, training=False):
-        """What `encode` does, without its checks.
+        """As `encode`, without its checks.
 
-        Here N(mean, diag) with the mean and ln variance that a network `self.encoder` gives, [B, 2 latent_dim].
+        Here N(mean, diag variance); the network `self.encoder` gives mean and ln variance, [B, 2 latent_dim].
         """
         mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
@@ -53,24 +54,17 @@ class AutoencodingModel(GenerativeModel):
     def latents(self, seeds):
         return random.normal(random.key(seeds), self.latent_dim)
 
-    def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            posterior = self.encode(image)
-            return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
-
-        def reconstruct(image):
-            return {"image": self.reconstruct(image)}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
+    def code_outputs(self, images):
+        """{"latent", "latent_stddev"}: mean and standard deviation of q(z|x), float32 [B, latent_dim]."""
+        posterior = self.encode(images)
+        return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
 
 
 def pixels_of(outputs, likelihood, levels):
     """p(x|z) of a decoder's outputs: "bernoulli" of logits [..., H, W, C], or "gaussian" of [..., H, W, 2C].
 
-    The Gaussian has means in (0, 1), and deviations of at least one of `levels` grey levels: on quantised images its
-    likelihood has no maximum otherwise.
+    The Gaussian has means in (0, 1). Its deviations are at least one of `levels` grey levels; without such a bound its
+    likelihood has no maximum on quantised images.
     """
     if likelihood == "bernoulli":
         return tfd.Independent(tfd.Bernoulli(logits=outputs, dtype=tf.float32), 3)
@@ -78,8 +72,8 @@ def pixels_of(outputs, likelihood, levels):
     return tfd.Independent(tfd.Normal(tf.sigmoid(mean), tf.exp(tf.nn.softplus(raw)) / levels), 3)
 
 
-class LatentVariableModel(AutoencodingModel):
-    """Trained by the evidence lower bound; evaluated by it and by the importance weighted bound.
+class LatentVariableModel(Likelihood, AutoencodingModel):
+    """A model that is trained on the evidence lower bound, and evaluated by it and by the importance weighted bound.
 
     A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
     """
@@ -112,13 +106,13 @@ class LatentVariableModel(AutoencodingModel):
         images = batch["image"]
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
-        def loss_fn():
+        def losses_fn():
             log_likelihood, kl = self.elbo_terms(images, noise, training=True)
             reconstruction, kl = -tf.reduce_mean(log_likelihood), tf.reduce_mean(kl)
             loss = reconstruction + self.kl_weight * kl
-            return loss, {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+            return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
@@ -149,8 +143,8 @@ class LatentVariableModel(AutoencodingModel):
         Args:
             images: float32 [B, H, W, C] in [0, 1].
             num_importance_samples: k >= 1.
-            chunk: samples that are decoded at a time; memory grows with B * chunk, the result does not depend on it
-                but for the noise.
+            chunk: samples that are decoded at a time. Memory grows with B * chunk. The result depends on the chunk through
+                the noise alone.
             seed: int.
 
         Returns:
@@ -168,7 +162,7 @@ class LatentVariableModel(AutoencodingModel):
         def add_chunk(i, total):
             noise = self.evaluation_noise(chunk * batch, seed, draw=i + 1)
             log_weights = log_weights_of(tf.reshape(noise, [chunk, batch, self.noise_dim]))  # [chunk, B]
-            beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may be longer than what is left of k
+            beyond = i * chunk + tf.range(chunk) >= k  # the last chunk may hold more than k samples in all
             log_weights = tf.where(beyond[:, None], -float("inf"), log_weights)
             return i + 1, tf.reduce_logsumexp(tf.concat([total[None], log_weights], axis=0), axis=0)
 
@@ -180,9 +174,9 @@ class LatentVariableModel(AutoencodingModel):
         return total - tf.math.log(float(k))
 
     def importance(self, images):
-        """A function of standard normal noise [chunk, B, noise_dim] -> ln p(x, z) - ln q(z|x), [chunk, B] nats.
+        """A function of standard normal noise [chunk, B, noise_dim] that returns ln p(x, z) - ln q(z|x), [chunk, B] nats.
 
-        What does not depend on the noise is computed once, here.
+        Values that do not depend on the noise are computed once, here.
         """
         posterior = self.posterior(images)
         mean, stddev = posterior.mean(), posterior.stddev()
@@ -193,14 +187,9 @@ class LatentVariableModel(AutoencodingModel):
 
         return log_weights
 
+    def exported_log_prob(self, images):
+        return self.log_prob(images, num_importance_samples=self.importance_samples)
+
     def signatures(self):
         signatures = super().signatures()
-        image = signatures["encode"][1]
-
-        def elbo(image):
-            return {"elbo": self.elbo(image)}
-
-        def log_prob(image):
-            return {"log_prob": self.log_prob(image, num_importance_samples=self.importance_samples)}
-
-        return {**signatures, "elbo": (elbo, image), "log_prob": (log_prob, image)}
+        return {**signatures, "elbo": (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])}

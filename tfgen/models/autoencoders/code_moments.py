@@ -1,4 +1,4 @@
-"""Codes for models that have no prior: drawn from the normal distribution with the moments of the codes seen in training."""
+"""A distribution of codes for models without a prior: normal, with the moments of the codes seen in training."""
 
 import keras
 import tensorflow as tf
@@ -8,11 +8,11 @@ from tfgen import random
 
 @keras.saving.register_keras_serializable("tfgen")
 class CodeMoments(keras.layers.Layer):
-    """Running mean and mean square of each number of a code: 0 and 1 at first.
+    """Running mean and mean square of each number of a code; at first 0 and 1.
 
     Args:
-        size: Z, numbers of a code.
-        momentum: weight of what was seen before; 0.99 looks back over about 100 batches.
+        size: Z, the size of a code.
+        momentum: weight of the earlier batches; with 0.99 the moments are over about 100 batches.
     """
 
     def __init__(self, size, momentum=0.99, **kwargs):
@@ -24,11 +24,11 @@ class CodeMoments(keras.layers.Layer):
         self.built = True
 
     def update(self, codes):
-        """Takes in the codes float32 [B, Z] of one step of training."""
+        """Updates the moments by the codes float32 [B, Z] of a training step."""
         for moment, seen in ((self.mean, codes), (self.square, codes**2)):
             moment.assign(self.momentum * moment + (1.0 - self.momentum) * tf.reduce_mean(seen, axis=0))
 
     def draw(self, keys):
-        """Codes float32 [B, Z] of the keys [B] of `tfgen.random`."""
+        """Codes float32 [B, Z] drawn with keys [B] of `tfgen.random`."""
         variance = tf.maximum(self.square - self.mean**2, 0.0)
         return self.mean + tf.sqrt(variance) * random.normal(keys, self.mean.shape[0])

@@ -3,10 +3,10 @@
 Kulkarni, Whitney, Kohli, Tenenbaum, "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167. Code:
 willwhitney/dc-ign.
 
-The idea: train a variational autoencoder on mini-batches in which only one factor of the scene varies, or only the intrinsic
-ones (shape, texture, ...). In such a batch only the latents that belong to the factor may differ: the decoder sees the mean
-over the batch in place of all others, so that it must draw the differences from those that are left. The latents that should
-have stood still are told by how much they did not, and the encoder learns to be invariant.
+The idea: train a variational autoencoder on mini-batches in which one factor of the scene varies, or all intrinsic ones
+(shape, texture, ...). Only the latents of the factors that vary may differ within such a batch: in place of all other
+latents the decoder gets their mean over the batch. So it must draw the differences from the latents of the varying factor.
+The other latents get a gradient towards their mean, and the encoder learns to be invariant.
 
 With A the latents of the factor that varies, B images and z = mean + stddev * noise (section 3, algorithm 1):
 
@@ -19,14 +19,18 @@ which is the gradient of
 
 with no gradient through zbar. Latent k stands for factor k of `factors`; all further ones are intrinsic.
 
-The three places where the description leaves a choice. What is clamped is the sample z, as the gradient above is written for
-it; the released code clamps mean and ln variance, each by itself, so that the noise of clamped latents still differs between
-images. The KL term is that of the latents in A: a latent that is clamped in 12 of 13 batches would else be pulled to the
-prior 13 times as often as it is used, and collapse; the released code filters its gradient in the same way. And the mean is
-that of the whole batch, also where replicas hold parts of it.
+The description leaves three choices. The sample z is clamped, since the gradient above is written for z; the code clamps
+mean and ln variance, so the noise of clamped latents differs between images. The KL term is that of the latents in A: with a
+KL term in every batch, a latent that is clamped in 12 of 13 batches would be pulled to the prior 13 times for each use, and
+collapse; the code filters this gradient in the same way. The mean is that of the whole batch, also where replicas hold parts
+of it.
 
 What differs from the paper: convolutions start from Glorot's uniform. Images are grey, and -log p(x|z) is the cross-entropy
 of a Bernoulli decoder, as in the paper: its least value is not 0, and neither `elbo` nor `log_prob` is a likelihood of them.
+
+The code differs from the paper: it clamps to the first sample (`clamp="first"`), its gradient towards the mean is off by
+default, it draws the four kinds of batches equally often, and it starts from a network trained as a plain VAE. Its losses
+are sums over the batch, ours are means.
 """
 
 import keras
@@ -34,10 +38,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import fields
 from tfgen.layers.initializers import normal
-from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.base import mean_over_replicas
+from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -46,24 +51,23 @@ CLAMPS = ("mean", "first", "none")
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class DCIGN(LatentVariableModel):
+class DCIGN(AutoencodingModel):
     """Deep convolutional inverse graphics network.
 
-    Batches must have `active`, int32 [B], the same number k in all rows: factor k of `factors` varies in the batch, or, for
-    k = len(factors), the intrinsic factors do. `tfgen.data.FactorSource` makes them.
+    Batches must have `active`, int32 [B], the same number k in all rows. Factor k of `factors` varies in the batch; with
+    k = len(factors) the intrinsic factors vary. `tfgen.data.FactorSource` makes such batches.
 
     Args:
         image_shape: (H, W, C).
-        latent_dim: number of latents; more than factors.
+        latent_dim: number of latents; more than the number of factors.
         factors: the names of the factors of latents 0, 1, ...
         filters: of the convolutions of the encoder, each followed by max pooling over 2x2.
         kernel_size: of the encoder; no padding.
         decoder_filters: of all convolutions of the decoder but the last, which has C; each follows a doubling of the size.
-        decoder_kernel_size: no padding. H and W must be sizes that doubling and convolving leads to.
-        clamp: what stands in the place of latents that do not vary: the "mean" of the batch (paper), the "first" sample
-            (released code), or "none": nothing is clamped, all latents are active, `active` is not looked at: a plain
-            variational autoencoder.
-        invariance: the weight c of the gradient that draws latents that do not vary to their mean.
+        decoder_kernel_size: no padding. Doubling and convolving must lead to H and W.
+        clamp: the value of latents that do not vary: the "mean" of the batch (paper) or the "first" sample (released code).
+            "none": nothing is clamped and `active` is ignored; the model is a plain variational autoencoder.
+        invariance: c, the weight of the gradient that pulls latents that do not vary to their mean.
         kl_weight: weight of the KL term in the loss.
         seed: int, of the training noise.
     """
@@ -131,11 +135,13 @@ class DCIGN(LatentVariableModel):
         self.built = True
 
     def decode(self, latents, training=False):
-        lead = tf.shape(latents)[:-1]
-        flat = tf.reshape(latents, [-1, self.latent_dim])
-        logits = tf.cast(self.decoder(flat, training=training), tf.float32)  # [prod(lead), H, W, C]
-        logits = tf.reshape(logits, tf.concat([lead, self.image_shape], axis=0))
+        """p(x|z) of latents float32 [B, latent_dim]: batch shape [B], event shape [H, W, C]."""
+        logits = tf.cast(self.decoder(latents, training=training), tf.float32)  # [B, H, W, C]
         return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=tf.float32), 3)
+
+    def decode_images(self, latents):
+        """Mean of p(x|z): float32 [B, H, W, C] in [0, 1]."""
+        return self.decode(latents).mean()
 
     # ---- training
 
@@ -148,35 +154,32 @@ class DCIGN(LatentVariableModel):
                 "same in the same order."
             )
 
-    def active_latents(self, batch):
-        """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others.
+    @classmethod
+    def fields_of(cls, config):
+        
+        active = [] if config["clamp"] == "none" else [fields.label(len(config["factors"]) + 1, "active")]
+        return (*super().fields_of(config), *active)
 
-        Raises:
-            ValueError: the batch has no field `active`, or it is no integer [B].
-        """
+    def conditions(self):
+        return ()
+
+    def active_latents(self, batch):
+        """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others."""
         if self.clamp == "none":
             return tf.ones([tf.shape(batch["image"])[0], self.latent_dim])
-        if "active" not in batch:
-            raise ValueError(
-                "DCIGN needs `active` in its batches, int32 [B], the factor that varies in the batch (those of a "
-                f"tfgen.data.FactorSource with shuffle=True have it); received the fields {sorted(batch)}."
-            )
-        active = tf.convert_to_tensor(batch["active"])
-        if not active.dtype.is_integer or active.shape.rank != 1:
-            raise ValueError(f"active must be integers [B]; received {active.dtype.name} {active.shape}.")
-        same = tf.reduce_all(tf.equal(active, active[0]) & (active >= 0) & (active <= len(self.factors)))
-        message = f"active must be one number in [0, {len(self.factors)}], the same in the whole batch; received"
-        tf.debugging.Assert(same, [message, active])
+        active = fields.label(len(self.factors) + 1, "active").check(batch["active"])
+        message = "active must be one number, the same in the whole batch; received"
+        active = fields.checked(active, tf.reduce_all(tf.equal(active, active[0])), message, active)
         group = np.minimum(np.arange(self.latent_dim), len(self.factors))  # of each latent
         return tf.cast(tf.equal(active[:, None], tf.constant(group, active.dtype)), tf.float32)
 
     def clamped(self, latents, active):
-        """(decoder input, mean over the whole batch [1, Z]) of latents [B, Z] of which those with `active` 1 vary."""
+        """(decoder input [B, Z], mean over the whole batch [1, Z]) of latents [B, Z]; those with `active` 1 vary."""
         mean, first = _mean_and_first(tf.stop_gradient(latents))
         return active * latents + (1.0 - active) * (first if self.clamp == "first" else mean), mean
 
     def loss_terms(self, images, active, noise, training=False):
-        """(-log p(x | clamped z), KL of the active latents, invariance term), each [B], at z = mean + stddev * noise.
+        """(-log p(x | clamped z), KL of the active latents, invariance loss), each [B], at z = mean + stddev * noise.
 
         Args:
             active: [B, latent_dim], see `active_latents`.
@@ -193,22 +196,29 @@ class DCIGN(LatentVariableModel):
         images, active = batch["image"], self.active_latents(batch)
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
-        def loss_fn():
+        def losses_fn():
             terms = [tf.reduce_mean(term) for term in self.loss_terms(images, active, noise, training=True)]
             loss = terms[0] + self.kl_weight * terms[1] + terms[2]
-            return loss, dict(zip(self.loss_names, (loss, *terms), strict=True))
+            return dict(zip(self.loss_names, (loss, *terms), strict=True))
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
+
+    def test_step(self, data):
+        """The terms of a plain variational autoencoder: nothing is clamped, and batches need no `active`."""
+        images = self.as_batch(data, self.batch_fields()[:1])["image"]
+        noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
+        reconstruction, kl, _ = self.loss_terms(images, tf.ones([tf.shape(images)[0], self.latent_dim]), noise)
+        return self.tracked({"loss": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl})
 
     # ---- re-rendering
 
     def rerender(self, images, factor, values):
-        """Images drawn anew with other values of one factor, all else as it was inferred.
+        """Reconstructions with other values of one latent; the other latents are those of the encoder.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
             factor: a name of `factors`, or the number of any latent.
-            values: [V], of that latent; N(0, 1) is its prior.
+            values: [V], values of that latent; its prior is N(0, 1).
 
         Returns:
             float32 [B, V, H, W, C] in [0, 1].
@@ -232,13 +242,13 @@ class DCIGN(LatentVariableModel):
         return tf.reshape(self.decode_images(latents), [rows, columns, *self.image_shape])
 
     def replaced(self, latents, factor, value):
-        """Latents [N, Z] whose number factor[n] is value[n] in row n."""
+        """Latents [N, Z] in which latent factor[n] of row n is value[n]."""
         return tf.where(tf.equal(tf.range(self.latent_dim), factor[:, None]), value[:, None], latents)
 
     def signatures(self):
         def rerender(image, factor, value):
             known = tf.reduce_all((factor >= 0) & (factor < self.latent_dim))
-            tf.debugging.Assert(known, [f"factor must lie in [0, {self.latent_dim}); received", factor])
+            factor = fields.checked(factor, known, f"factor must lie in [0, {self.latent_dim}); received", factor)
             latents = self.encode(image).mean()
             return {"image": self.decode_images(self.replaced(latents, factor, value))}
 
@@ -251,7 +261,7 @@ class DCIGN(LatentVariableModel):
 
 
 def _before(size, times, kernel):
-    """The size that becomes `size` by `times` times doubling and convolving."""
+    """The size that becomes `size` after doubling and convolving `times` times."""
     wanted = size
     for _ in range(times):
         if (size + kernel - 1) % 2 or size < 1:
@@ -264,7 +274,7 @@ def _before(size, times, kernel):
 
 
 def _mean_and_first(latents):
-    """The mean and the first row, each [1, Z], of the whole batch, of which a replica holds a part."""
+    """The mean and the first row, each [1, Z], of the whole batch; a replica holds a part of it."""
     mean, first = tf.reduce_mean(latents, axis=0, keepdims=True), latents[:1]
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:  # only the first replica's counts

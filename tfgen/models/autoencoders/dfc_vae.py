@@ -1,24 +1,28 @@
 """Deep feature consistent variational autoencoder (DFC-VAE).
 
-Hou, Shen, Sun, Qiu, "Deep Feature Consistent Variational Autoencoder", WACV 2017, arXiv:1610.00291.
+Hou, Shen, Sun, Qiu, "Deep Feature Consistent Variational Autoencoder", WACV 2017, arXiv:1610.00291. Code: houxianxu/DFC-VAE.
 
-The idea: a VAE whose reconstruction x~ is compared with x not pixel by pixel but by what a trained, frozen network Phi sees
-in both. Pixels that are a little off cost little then, blurred edges and textures much, so that reconstructions are sharp.
-Differences of mean codes are directions of attributes: see `tfgen.sampling.attribute_vector`.
+The idea: a VAE whose reconstruction x~ is compared with x not pixel by pixel but in the layers of a trained, frozen network
+Phi. Small errors of pixels change these features little, blurred edges and textures change them much, so reconstructions are
+sharp. Differences of mean codes are directions of attributes: see `tfgen.sampling.attribute_vector`.
 
     loss = kl_weight KL(q(z|x) || N(0, I)) + feature_weight sum_l 1/(2 C_l H_l W_l) |Phi_l(x) - Phi_l(x~)|^2
 
 KL is the sum over the latent dimensions, and both terms are means over images (alpha and beta of the paper, per image). The
-released code sums KL over the batch instead, while its feature term is a mean: with its batch of 40 as if kl_weight were 40.
-The feature weight belongs to Phi: VGG's features are tens to hundreds, where those of other networks are about 1.
+feature weight depends on Phi: VGG's features are tens to hundreds, those of other networks about 1.
 
 Without Phi the features are the pixels. With feature_weight = 2 H W C that is the plain VAE on summed squared errors, which
 the paper compares with (PVAE).
 
-What differs from the paper: its decoder emits images in VGG's input space (BGR, 0 ... 255 less the means). Ours emits a
-linear output in units of [0, 1], and Phi begins with the map to its own space: the same functions, as that map is affine.
-Phi sees the output as it is; public methods clip it. Kernels start from Glorot's uniform instead of N(0, 0.02^2), and the
-averages of batch norm are over about 10 batches.
+What differs from the paper: its decoder gives images in VGG's input space (BGR, 0 ... 255 less the means). Ours gives a
+linear output in units of [0, 1], and Phi begins with the map to its own space. This map is affine, so the functions are the
+same. Phi's input is the output as it is; public methods clip it. Kernels start from Glorot's uniform instead of N(0,
+0.02^2), and gains of batch norm from 1 instead of N(1, 0.02^2).
+
+The released code differs from the paper and from this model. It sums KL over its batch of 40, while its feature term is a
+mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Adam has beta_1 = .5. Its networks, for 128 pixels,
+have a fifth convolution, no activation behind the encoder's last batch norm, and a ReLU behind the decoder's first layer. It
+halves the rate at every step of each second epoch; the paper halves it after each epoch.
 """
 
 import math
@@ -57,7 +61,7 @@ class DFCVAE(AutoencodingModel):
     Args:
         image_shape: (H, W, C); H and W are multiples of 2**stages.
         latent_dim: Z.
-        width: filters of the first convolution; each further one has twice as many.
+        width: filters of the first convolution; their number doubles with each convolution.
         stages: number of convolutions of stride 2.
         features: Phi: `tfgen.features.FrozenFeatures`, or what `tfgen.features.get` takes: a `keras.Model` of images
             [B, H, W, C] in [0, 1], the path of a .keras file of one, "vgg19" (at least 32 pixels; Keras fetches its ImageNet
@@ -65,10 +69,10 @@ class DFCVAE(AutoencodingModel):
         feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
-        **kwargs: see `GenerativeModel`.
+        **kwargs: see `TrainableModel`.
 
     Raises:
-        ValueError: also where Phi cannot be had, has no such layers, or does not take such images.
+        ValueError: Phi is not found, has no such layers, or does not take such images.
     """
 
     loss_names = ("loss", "feature_loss", "kl")
@@ -129,11 +133,10 @@ class DFCVAE(AutoencodingModel):
     def update(self, batch):
         noise = self.noise([self.latent_dim], tf.shape(batch["image"])[0], stream=0)
 
-        def loss_fn():
-            losses = self.terms(batch["image"], noise, training=True)
-            return losses["loss"], losses
+        def losses_fn():
+            return self.terms(batch["image"], noise, training=True)
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
@@ -145,7 +148,7 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
     widths = [width * 2**i for i in range(stages)]
 
     def activated():
-        # Over all replicas: a batch that is divided has the statistics of the whole.
+        # synchronized: statistics are those of the global batch.
         norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype)
         return [norm, layers.LeakyReLU(negative_slope=0.2, dtype=dtype)]
 

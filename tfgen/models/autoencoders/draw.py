@@ -1,11 +1,11 @@
-"""DRAW: a recurrent variational autoencoder that paints its image stroke by stroke.
+"""DRAW: a recurrent variational autoencoder that draws its image step by step.
 
 Gregor, Danihelka, Graves, Rezende, Wierstra, "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015,
 arXiv:1502.04623.
 
-The idea: the image is made in T steps, each of which draws a few latent numbers and adds something to a canvas of logits.
-An encoder sees at every step what is still wrong with the canvas, and says what the next latent numbers should be. Both may
-look at, and write to, a window that they place and zoom themselves (`tfgen.layers.attention_window`).
+The idea: the image is made in T steps. Each step draws a few latent numbers and adds something to a canvas of logits. At
+every step an encoder compares the canvas with the image and gives the distribution of the next latent numbers. Encoder and
+decoder may read from, and write to, a window that they place and zoom themselves (`tfgen.layers.attention_window`).
 
     x_hat_t = x - sigmoid(c_{t-1})                                                      (eq. 3)
     r_t = read(x, x_hat_t, h_dec_{t-1})                                                 (eq. 4)
@@ -18,11 +18,11 @@ look at, and write to, a window that they place and zoom themselves (`tfgen.laye
 All terms are sums over pixels and latent dimensions, in nats, averaged over the batch. Without attention the read is all
 pixels of x and x_hat_t, and the write is a linear map to all pixels (section 3.1, eq. 17, 18).
 
-What differs from the paper: in equation 11 it prints the constant of the KL term as T / 2, which is right for a z_t of one
-dimension; here it is the exact KL of all. Weights start from Glorot's uniform. Without attention the encoder's map of x,
-which is the same at every step, has a weight of its own and is computed once: the same function. As in the paper, values
-between 0 and 1 are taken as the probabilities of a binary pixel: for images that are not binary the loss is a cross-entropy,
-no likelihood, and its minimum is the entropy of the pixels, not 0.
+What differs from the paper: equation 11 prints the constant of the KL term as T / 2, which is right for a z_t of one
+dimension; here it is the exact KL of all dimensions. Weights start from Glorot's uniform; the paper gives no initialisation.
+Without attention the encoder's map of x, which is the same at every step, has a weight of its own and is computed once: the
+same function. As in the paper, values between 0 and 1 are taken as the probabilities of a binary pixel. For images that are
+not binary the loss is then a cross-entropy and not a likelihood; its minimum is the entropy of the pixels, not 0.
 """
 
 import keras
@@ -40,15 +40,15 @@ layers = keras.layers
 
 @keras.saving.register_keras_serializable("tfgen")
 class DRAW(LatentVariableModel):
-    """DRAW. Its latent code is that of all steps, step by step: [glimpses * z_size].
+    """DRAW. Its latents are those of all steps, one step after the other: [glimpses * z_size].
 
     Args:
         image_shape: (H, W, C); the channels share the windows.
-        glimpses: T, steps of one image.
+        glimpses: T, number of steps.
         hidden: width of both LSTMs.
         z_size: latent dimensions of one step.
-        read_size: N of the reading window's N x N filters; None: the encoder sees the whole image at every step.
-        write_size: likewise of the writing window.
+        read_size: N of the reading window's N x N filters; None: the encoder reads the whole image at every step.
+        write_size: N of the writing window; None: the decoder writes to the whole canvas.
         seed: int, of the training noise.
     """
 
@@ -90,13 +90,13 @@ class DRAW(LatentVariableModel):
     # ---- the recurrence; canvases are rows [B, H, C W]
 
     def _start(self, batch):
-        """(encoder's h and c), (decoder's h and c, canvas) before the first step."""
+        """(h and c of the encoder), (h and c of the decoder, canvas) before the first step."""
         states = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial_states)[:, None], batch, axis=1))
         canvas = tf.repeat(tf.convert_to_tensor(self.initial_canvas)[None], batch, axis=0)
         return tuple(states[:2]), (*states[2:], canvas)
 
     def _encoder(self, images):
-        """The encoder's step on images: (encoder, decoder) -> q(z_t) as (mean, stddev), each [B, Z], and its next state."""
+        """The encoder's step: states of encoder and decoder -> mean and stddev of q(z_t), [B, Z], and next encoder state."""
         rows = to_rows(images)
         flat = tf.reshape(rows, [tf.shape(rows)[0], -1])
         of_image = 0.0 if self.read_window else tf.cast(self.image_gates(flat), tf.float32)
@@ -115,7 +115,7 @@ class DRAW(LatentVariableModel):
         return step
 
     def _decoder(self):
-        """The decoder's step: (z_t, decoder) -> its next state, and the box that it wrote to (None without attention)."""
+        """The decoder's step: (z_t, decoder state) -> next decoder state, box that it wrote to (None without attention)."""
         gates, patch_of = every_step(self.decoder_gates), every_step(self.patch)
 
         def step(latents, decoder):
@@ -135,7 +135,7 @@ class DRAW(LatentVariableModel):
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
-            noise: float32 [B, latent_dim]; zeros for the path of the means.
+            noise: float32 [B, latent_dim]; with zeros every z_t is its mean.
 
         Returns:
             p with batch shape [B] and event shape [H, W, C]; q with batch shape [B, T] and event shape [z_size].
@@ -167,10 +167,10 @@ class DRAW(LatentVariableModel):
     # ---- what latent-variable models do
 
     def posterior(self, images, training=False):
-        """The factors of q along the path of the means, as if they were independent: event shape [latent_dim].
+        """The factors of q with every z_t at its mean, as if they were independent: event shape [latent_dim].
 
-        Each step's factor depends on what the steps before have drawn, so this is not q itself, whose bounds `elbo` and
-        `log_prob` take step by step: it is where z goes if every step draws its mean, and how sure each is there.
+        This is not q itself: each factor of q depends on the values drawn in earlier steps. `elbo` and `log_prob` use q
+        itself, step by step.
         """
         _, posterior = self.infer(images, tf.zeros([tf.shape(images)[0], self.latent_dim]))
         mean, stddev = (tf.reshape(v, [-1, self.latent_dim]) for v in (posterior.mean(), posterior.stddev()))
@@ -199,12 +199,12 @@ class DRAW(LatentVariableModel):
         return log_weights
 
     def canvases(self, latents):
-        """How the images of latent codes [B, latent_dim] come about.
+        """The steps in which the images of latents [B, latent_dim] are drawn.
 
         Returns:
-            float32 [B, T, H, W, C] in [0, 1], the canvas after each step: its sigmoid, which only the last step means as
-            probabilities; and float32 [B, T, 5], where the step wrote to, as `Window.box` has it (see
-            `tfgen.layers.attention_window`), None without a writing window.
+            float32 [B, T, H, W, C] in [0, 1]: the sigmoid of the canvas after each step (probabilities of pixels after the
+            last one); and float32 [B, T, 5]: the window that each step wrote to, as `Window.box` (see
+            `tfgen.layers.attention_window`), or None without a writing window.
         """
         height, width, channels = self.image_shape
         shapes = [[None, height, channels * width], *([[None, 5]] if self.write_window else [])]
@@ -228,17 +228,17 @@ class DRAW(LatentVariableModel):
 
 
 def every_step(layer):
-    """What a dense layer makes of its inputs, for all steps of a recurrence: call this before its loop.
+    """A dense layer as a function for all steps of a recurrence; call this before the loop.
 
-    The gradient by the inputs is a product with the transposed kernel. On CPU one with a kernel that lies transposed takes
-    three fifths of the time of one that has to transpose it; here it is transposed once for all steps.
+    The gradient by the inputs is a product with the transposed kernel. Here the kernel is transposed once for all steps. On
+    CPU the product then takes three fifths of the time of one that transposes the kernel itself.
 
     Args:
         layer: built, with a bias and without activation.
 
     Returns:
-        (inputs, ...) -> float32 [B, units], of inputs [B, D] that are concatenated; in mixed precision, too, the states of
-        the recurrence stay float32.
+        (inputs, ...) -> float32 [B, units]: the layer on the concatenated inputs [B, D]. In mixed precision too, the states
+        of the recurrence stay float32.
     """
     dtype = layer.compute_dtype
     kernel, bias = (tf.cast(v, dtype) for v in (layer.kernel, layer.bias))
@@ -256,13 +256,13 @@ def every_step(layer):
 
 
 def recur(step, inputs, state, shapes):
-    """(last state, outputs of all steps) of a recurrence; in a graph one loop, whose size does not grow with its steps.
+    """Runs a recurrence: (last state, outputs of all steps). In a graph it is one loop, whatever the number of steps.
 
     Args:
         step: (inputs[t], state) -> (state, outputs).
         inputs: [T, ...], T static.
         state: nested tuple of tensors.
-        shapes: those of the outputs, which are float32.
+        shapes: shapes of the outputs, which are float32.
 
     Returns:
         state, list of outputs, each [T, *shape].

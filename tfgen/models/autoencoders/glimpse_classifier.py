@@ -1,10 +1,11 @@
-"""A classifier that looks at an image through a window it moves: DRAW's reader without its writer.
+"""A classifier that reads an image through a window that it moves: DRAW's reader without its writer.
 
 Gregor et al., "DRAW: A Recurrent Neural Network For Image Generation", ICML 2015, arXiv:1502.04623, section 4.1.
 
     g_t = read(x, h_{t-1}),   h_t = LSTM(h_{t-1}, g_t),   p(label | x) = softmax(W h_T)
 
-What differs from the paper: nothing that it states. At first the window is blurred, each filter as wide as half the stride.
+What differs from the paper: at first the window's filters are wide, each with a deviation of half the stride; the paper does
+not give their initial width.
 """
 
 import math
@@ -15,42 +16,35 @@ import tensorflow as tf
 from tfgen.layers.attention_window import AttentionWindow, read, to_rows
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.draw import every_step, recur
-from tfgen.models.checks import check_images, check_whole
-
-# 100x100 cluttered MNIST (`tfgen.data.cluttered_canvas`): table 3; 3.36 % errors, table 1.
-PAPER = {"image_shape": (100, 100, 1), "num_classes": 10, "glimpses": 8, "hidden": 256, "read_size": 12}
+from tfgen.models.checks import check_whole
+from tfgen.models.classification.base import ClassifierModel
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class GlimpseClassifier(keras.Model):
-    """Logits [B, num_classes] of images float32 [B, H, W, C] in [0, 1]; trained as any Keras classifier:
-
-        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-        model.fit(source.batches(100, shuffle=True).map(lambda batch: (batch["image"], batch["label"])), epochs=10)
+class GlimpseClassifier(ClassifierModel):
+    """DRAW's reader as a classifier.
 
     Args:
         image_shape: (H, W, C).
         num_classes: number of classes.
-        glimpses: T, how often it looks.
+        glimpses: T, number of reads.
         hidden: width of the LSTM.
         read_size: N of the window's N x N filters, at least 2.
+        **kwargs: see `TrainableModel`.
     """
 
     def __init__(self, *, image_shape, num_classes, glimpses=8, hidden=256, read_size=12, **kwargs):
-        super().__init__(**kwargs)
-        check_whole(image_shape=image_shape, num_classes=num_classes, glimpses=glimpses, hidden=hidden)
-        if len(image_shape) != 3:
-            raise ValueError(f"image_shape must be (height, width, channels); received {image_shape!r}.")
-        self.config = {"image_shape": list(image_shape), "num_classes": num_classes, "glimpses": glimpses,
-                       "hidden": hidden, "read_size": read_size}  # fmt: skip
-        self.image_shape, self.glimpses = tuple(image_shape), glimpses
+        super().__init__(image_shape=image_shape, num_classes=num_classes, **kwargs)
+        check_whole(glimpses=glimpses, hidden=hidden)
+        check_whole(2, read_size=read_size)
+        self.glimpses = glimpses
         height, width, channels = self.image_shape
         dtype = self.dtype_policy
         self.window = AttentionWindow(read_size, (height, width), dtype=dtype, name="window")
         self.gates = keras.layers.Dense(4 * hidden, dtype=dtype, name="gates")
         self.classes = keras.layers.Dense(num_classes, dtype=dtype, name="classes")
         self.window.build((None, hidden))
-        # ln sigma^2, where sigma is half a stride: a window that covers the image would miss what lies between its filters.
+        # ln sigma^2 for sigma of half a stride. Narrower filters of a window that covers the image miss pixels between them.
         stride = (max(height, width) - 1) / (read_size - 1)
         self.window.parameters.bias.assign([0.0, 0.0, 2.0 * math.log(max(1.0, stride / 2.0)), 0.0, 0.0])
         self.gates.build((None, channels * read_size**2 + hidden))
@@ -58,15 +52,15 @@ class GlimpseClassifier(keras.Model):
         self.initial = self.add_weight(name="initial", shape=[2, hidden], initializer="zeros", autocast=False)  # h and c
         self.built = True
 
-    def get_config(self):
-        return {**super().get_config(), **self.config}
-
-    def call(self, images):
-        return self.look(images)[0]
+    def logits(self, images, training=False):
+        return self._look(images)[0]
 
     def look(self, images):
         """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
-        rows = to_rows(check_images(images, self.image_shape, type(self).__name__))
+        return self._look(self.check_images(images))
+
+    def _look(self, images):
+        rows = to_rows(images)
         start = tf.unstack(tf.repeat(tf.convert_to_tensor(self.initial)[:, None], tf.shape(rows)[0], axis=1))
         gates = every_step(self.gates)
 

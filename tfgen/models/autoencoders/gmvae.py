@@ -1,29 +1,36 @@
 """Gaussian mixture variational autoencoder: clusters found without labels.
 
 Dilokthanakul, Mediano, Garnelo, Lee, Salimbeni, Arulkumaran, Shanahan, "Deep Unsupervised Clustering with Gaussian Mixture
-Variational Autoencoders", 2016, arXiv:1611.02648v2; settings as in the authors' code (Nat-D/GMVAE).
+Variational Autoencoders", 2016, arXiv:1611.02648v2; settings as in the authors' code (Nat-D/GMVAE, branches version2 and
+svhn).
 
-The idea: the code x of an image comes from a mixture of K Gaussians, whose means and variances a network makes of a second
-code w ~ N(0, I). Which component z an image belongs to needs no network of its own: Bayes' rule gives its posterior from the
-densities of the components. Pictures of one w and all z show what the clusters are, in one style.
+The idea: the code x of an image comes from a mixture of K Gaussians. A network computes their means and variances from a
+second code w ~ N(0, I). No network is needed for the component z of an image: Bayes' rule gives the posterior of z from the
+densities of the components. Images of one w and all z show the clusters, all in one style.
 
-The paper's names, with y for what tfgen calls `images`:
+The paper's names, with y for the `images` of tfgen:
 
     p(y, x, w, z) = p(w) p(z) p(x|w,z) p(y|x),   w ~ N(0, I), z ~ Uniform(K), x|w,z ~ N(mu_z(w), diag sigma_z(w)^2)
     q(x, w, z | y) = q(x|y) q(w|y) p(z|x,w),     p(z=k|x,w) = softmax_k ln N(x; mu_k(w), diag sigma_k(w)^2)
     bound = E_q[ln p(y|x)] - E[sum_k p(z=k|x,w) KL(q(x|y) || p(x|w,z=k))]                    reconstruction, `x_kl`
             - KL(q(w|y) || p(w)) - E[KL(p(z|x,w) || Uniform(K))]                             `w_kl`, `z_kl` in [0, ln K]
 
-The last term draws p(z|x,w) to the uniform distribution before clusters have formed, and then they never do; so the loss has
-max(free_bits, its mean over the batch) in its place: below `free_bits` nats it has no gradient. `elbo` is the bound itself.
+The last term pulls p(z|x,w) to the uniform distribution before clusters have formed, and then they never form. So the loss
+has max(free_bits, mean of this term over the batch) in its place: below `free_bits` nats it has no gradient. `elbo` is the
+bound itself.
 
-The second term takes x in the weights and x in the KL as independent. A softmax grows along its logits, so this is more
-than in E_q[ln p(y,x,w,z) - ln q(x,w,z|y)]: a lower bound still, if not the tightest of this q. `log_prob` sums z out
-instead, and with one importance sample has that tighter bound as its mean.
+The second term takes the x of the weights and the x of the KL as independent. Logits and softmax weights grow together, so
+this term is larger than its counterpart in E_q[ln p(y,x,w,z) - ln q(x,w,z|y)]: the bound is still a lower bound, but not the
+tightest one for this q. `log_prob` sums z out instead; with one importance sample its mean is that tighter bound.
 
-What differs from the paper: variances of the components are softplus + 1e-3, as one could otherwise close in on few images.
-MNIST is binarised (grey values as Bernoulli targets are no likelihood). The network of the components starts with means and
-variances near those of one component: from farther apart, few components take all images at once and the rest stay empty.
+What differs from the paper: variances of the components are softplus + 1e-3; without a bound a component can collapse on few
+images. MNIST is binarised (with grey values as Bernoulli targets there is no likelihood). The network of the components
+starts with means and variances near those of one component: from farther apart, few components take all images at once and
+the rest stay empty. Batch norm has an epsilon of 1e-3 (code: 1e-5).
+
+The code differs from the paper too. It multiplies the gradient of the last term by .4 (MNIST) and, where that term is above
+its free bits, reverses the sign of the second term's gradient in p(z|x,w). For SVHN it has no free bits, other convolutions,
+a Bernoulli decoder and the extra training images; here SVHN has the network of MNIST and a Gaussian decoder.
 """
 
 import math
@@ -33,11 +40,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import fields, random
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.base import mean_over_replicas
-from tfgen.models.checks import check_labels, check_whole
+from tfgen.models.checks import check_whole
+from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -48,21 +55,22 @@ MIN_VARIANCE = 1e-3  # of a component
 
 @keras.saving.register_keras_serializable("tfgen")
 class GMVAE(LatentVariableModel):
-    """Gaussian mixture VAE. Its latent code is x; its logs have the three KL terms beside the loss, in nats per image.
+    """Gaussian mixture VAE. Its latents are x; its logs have the loss and the three KL terms, in nats per image.
 
     Args:
         image_shape: (H, W, C); for `network="conv"` H - 10 and W - 10 are even and positive.
         num_clusters: K >= 1.
         latent_dim: dimensions of x.
         style_dim: dimensions of w.
-        network: "mlp" (fully connected, batch norm in the encoder alone) or "conv" (the paper's for 28 x 28: convolutions
+        network: "mlp" (fully connected, batch norm in the encoder alone) or "conv" (the code's for 28 x 28: convolutions
             6x6, 6x6, 4x4 of stride 2, and a dense layer; mirrored in the decoder; batch norm in both).
-        hidden: widths of the hidden layers of the encoder, mirrored in the decoder; three filters and a width for "conv".
-        prior_hidden: width of the hidden layer of the network that makes the components of w.
+        hidden: widths of the hidden layers of the encoder, mirrored in the decoder; for "conv" three numbers of filters and
+            a width.
+        prior_hidden: width of the hidden layer of the network that maps w to the components.
         likelihood: "bernoulli" (images must be 0 or 1: binarise) or "gaussian" (dequantise).
-        levels: number of grey levels of the images; the Gaussian's deviation is at least one of them.
-        free_bits: lambda, in nats, in [0, ln K]: where the z-term of the loss ends. At 0 the loss is the bound.
-        num_samples: M >= 1, draws of x and w for each image of a training step.
+        levels: number of grey levels of the images; the Gaussian's deviation is at least one level.
+        free_bits: lambda, in nats, in [0, ln K]: the least value of the z-term in the loss. At 0 the loss is the bound.
+        num_samples: M >= 1, draws of x and w for each image in a training step.
         seed: int, of the training noise.
     """
 
@@ -98,7 +106,7 @@ class GMVAE(LatentVariableModel):
         self.prior_network = keras.Sequential(
             [
                 layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy),
-                # The mean and the raw variance of each x|w,z.
+                # Mean and raw variance of each x|w,z.
                 layers.Dense(num_clusters * 2 * latent_dim, kernel_initializer=near_zero, dtype=self.dtype_policy),
             ],
             name="prior_network",
@@ -116,7 +124,7 @@ class GMVAE(LatentVariableModel):
 
     @property
     def prior(self):
-        """p(w) = N(0, I), event shape [style_dim]; that of x has no closed form, and `components` has x given w and z."""
+        """p(w) = N(0, I), event shape [style_dim]. p(x) has no closed form; `components` gives p(x|w,z)."""
         return _diagonal(tf.zeros(self.style_dim), tf.ones(self.style_dim))
 
     def posteriors(self, images, training=False):
@@ -147,11 +155,11 @@ class GMVAE(LatentVariableModel):
     # ---- bounds
 
     def terms(self, images, noise, training=False):
-        """The four terms of the bound, each float32 [B] nats, means over M draws of x and w.
+        """The four terms of the bound: float32 [B] nats each, means over M draws of x and w.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
-            noise: standard normal [M, B, noise_dim], of x and w.
+            noise: standard normal [M, B, noise_dim], for x and w.
 
         Returns:
             {"reconstruction": -ln p(y|x), "x_kl", "w_kl", "z_kl"}; their sum is minus the bound.
@@ -179,23 +187,23 @@ class GMVAE(LatentVariableModel):
         noise = self.noise([self.num_samples, self.noise_dim], tf.shape(images)[0], stream=0)
         noise = tf.transpose(noise, [1, 0, 2])  # [M, B, noise_dim]
 
-        def loss_fn():
+        def losses_fn():
             terms = {name: tf.reduce_mean(value) for name, value in self.terms(images, noise, training=True).items()}
             loss = terms["reconstruction"] + terms["x_kl"] + terms["w_kl"] + self.above_free_bits(terms["z_kl"])
-            return loss, {"loss": loss, **terms}
+            return {"loss": loss, **terms}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def above_free_bits(self, z_kl):
-        """max(free_bits, mean z-term of the global batch) of the scalar mean of this replica's examples.
+        """max(free_bits, z-term), for the scalar mean of the z-term over this replica's examples.
 
-        Where the replicas' means are on both sides of free_bits, it is their mean that decides, as on one device.
+        The mean over the global batch decides whether the term is above free_bits, as on one device.
         """
         everyone = mean_over_replicas(tf.stop_gradient(z_kl))
         return tf.where(everyone > self.free_bits, z_kl, self.free_bits)
 
     def test_step(self, data):
-        """Minus the bound, without free bits, and its terms."""
+        """Minus the bound (without free bits) and its terms."""
         images = self.as_batch(data)["image"]
         terms = self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
         return self.tracked({"loss": tf.add_n(list(terms.values())), **terms})
@@ -213,7 +221,7 @@ class GMVAE(LatentVariableModel):
         return log_weights
 
     def _draw(self, q_x, q_w, noise):
-        """x and w, [..., B, dim], of standard normal noise [..., B, noise_dim]."""
+        """x and w, each [..., B, dim], of standard normal noise [..., B, noise_dim]."""
         x_noise, w_noise = tf.split(noise, [self.latent_dim, self.style_dim], axis=-1)
         return q_x.mean() + q_x.stddev() * x_noise, q_w.mean() + q_w.stddev() * w_noise
 
@@ -247,13 +255,13 @@ class GMVAE(LatentVariableModel):
         """x float32 [B, latent_dim] of integer seeds [B], drawn from p(w) p(z) p(x|w,z).
 
         Args:
-            clusters: None, or z as integers [B] in [0, K), in place of those of the seeds; w and the noise of x stay.
+            clusters: None, or z as integers [B] in [0, K), in place of those of the seeds; w and the noise of x are kept.
         """
         key = random.key(seeds)
         if clusters is None:
             clusters = tf.cast(random.uniform(random.fold(key, 0), 1)[:, 0] * self.num_clusters, tf.int32)
         else:
-            clusters = check_labels(clusters, self.num_clusters, "clusters")
+            clusters = fields.label(self.num_clusters, "clusters").check(clusters)
             if not clusters.shape.is_compatible_with(key.shape):
                 raise ValueError(
                     f"clusters and seeds must be of one length; received {clusters.shape[0]} and {key.shape[0]}."
@@ -263,14 +271,14 @@ class GMVAE(LatentVariableModel):
         return mean + stddev * random.normal(random.fold(key, 2), self.latent_dim)
 
     def generate(self, seeds, clusters=None):
-        """As `GenerativeModel.generate`; `clusters`, integers [B] in [0, K), replace those of the seeds."""
+        """As `Sampler.generate`. `clusters`, integers [B] in [0, K), replace those of the seeds."""
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64), clusters))
 
     def sweep(self, columns=10, *, seed=0):
-        """Images of every cluster, in one style per column: w and the noise of x stay along a column.
+        """Images of every cluster: w (the style) and the noise of x are the same along a column.
 
         Args:
-            columns: number of styles; column i is image i of `sample(columns, seed=seed)` but for its cluster.
+            columns: number of styles; column i has w and noise of image i of `sample(columns, seed=seed)`.
 
         Returns:
             float32 [K, columns, H, W, C] in [0, 1].
@@ -281,7 +289,7 @@ class GMVAE(LatentVariableModel):
     # ---- export
 
     def signatures(self):
-        """Those of the family, `cluster` (probabilities of each cluster), and `sample_clusters` (the cluster is given)."""
+        """The signatures of the family; `cluster` (probabilities of clusters); `sample_clusters` (of given clusters)."""
         signatures = super().signatures()
         clusters = tf.TensorSpec([None], tf.int32)
 
@@ -303,7 +311,7 @@ def _diagonal(mean, stddev):
 
 
 def _normalised(layer, dtype):
-    # synchronized: two replicas see the batch that one would see.
+    # synchronized: statistics are those of the global batch.
     return [layer, BatchNormalization(momentum=0.9, synchronized=True, dtype=dtype), layers.ReLU(dtype=dtype)]
 
 

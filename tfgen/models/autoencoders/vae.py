@@ -4,8 +4,8 @@ Kingma, Welling, "Auto-Encoding Variational Bayes", 2013, arXiv:1312.6114. Evalu
 "Importance Weighted Autoencoders", 2015, arXiv:1509.00519.
 
 The idea: an encoder network gives q(z|x) = N(mean, diag stddev^2), a decoder network gives p(x|z), and both are trained at
-once on a lower bound of log p(x). Writing z = mean + stddev * noise lets the gradient pass through the sample, and the
-KL term has a closed form.
+once on a lower bound of log p(x). With z = mean + stddev * noise the gradient passes through the sample. The KL term has a
+closed form.
 
     ELBO(x) = E_q[log p(x|z)] - KL(q(z|x) || p(z))                                          (eq. 3, estimator B eq. 7)
     KL(N(m, s^2) || N(0, 1)) = (s^2 + m^2 - 1 - ln s^2) / 2, summed over the latent dimensions (appendix B)
@@ -13,9 +13,9 @@ KL term has a closed form.
 All terms are sums over pixels and latent dimensions, in nats, averaged over the batch.
 
 What differs from the paper: weights start from Glorot's uniform instead of N(0, 0.01), and there is no weight decay (the
-paper's MAP prior on the weights). The `mlp` network may have several hidden layers, the `conv` network is a later habit
-(two strided convolutions). The Gaussian decoder's stddev is bounded below by one grey level: on quantised images its
-likelihood has no maximum otherwise. The discretized logistic decoder comes from Kingma et al. 2016 (arXiv:1606.04934).
+paper's MAP prior on the weights). The `mlp` network may have several hidden layers. The `conv` network (two strided
+convolutions) is an addition. The stddev of the Gaussian decoder is at least one grey level; without a bound its likelihood
+has no maximum on quantised images. The discretized logistic decoder comes from Kingma et al. 2016 (arXiv:1606.04934).
 """
 
 import keras
@@ -41,11 +41,11 @@ class VAE(LatentVariableModel):
         image_shape: (H, W, C); for `network="conv"` H and W are multiples of 4.
         latent_dim: number of latent dimensions.
         network: "mlp" (fully connected) or "conv" (two convolutions of stride 2, mirrored in the decoder).
-        hidden: widths; of the hidden layers of the encoder for "mlp" (mirrored in the decoder), for "conv" the filters of
-            the two convolutions and the width of the dense layer behind them.
+        hidden: "mlp": widths of the encoder's hidden layers. "conv": filters of the two convolutions and width of the dense
+            layer behind them. The decoder mirrors them.
         activation: of the hidden layers.
         likelihood: "bernoulli" (images must be 0 or 1: binarise), "gaussian" (dequantise) or "discretized_logistic"
-            (grey levels as they are).
+            (grey levels unchanged).
         levels: number of grey levels of the images; used by the last two likelihoods.
         kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
         seed: int, of the training noise.

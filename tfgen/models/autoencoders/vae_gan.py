@@ -3,9 +3,9 @@
 Larsen, Sønderby, Larochelle, Winther, "Autoencoding beyond pixels using a learned similarity metric", ICML 2016,
 arXiv:1512.09300. Layer widths and settings as in the authors' code (andersbll/autoencoding_beyond_pixels).
 
-The idea: the decoder of a VAE is at the same time the generator of a GAN. What a picture shares with its reconstruction is
-then not measured in pixels but in a hidden layer Dis_l of the discriminator, which has learned what pictures look like and
-forgives small shifts, so that reconstructions are sharp. Differences of mean codes are directions of visual attributes.
+The idea: the decoder of a VAE is at the same time the generator of a GAN. Images and their reconstructions are compared not
+in pixels but in a hidden layer Dis_l of the discriminator. This layer has learned what images look like and changes little
+under small shifts, so reconstructions are sharp. Differences of mean codes are directions of visual attributes.
 
     q(z|x) = N(mean, diag stddev^2);  x~ = Dec(z), z ~ q(z|x);  x_p = Dec(z_p), z_p ~ N(0, I)
     L_prior = KL(q(z|x) || N(0, I))                                                                             (eq. 3)
@@ -17,19 +17,21 @@ forgives small shifts, so that reconstructions are sharp. Differences of mean co
     decoder           w L_sim + (1 - w) sum_fakes ln(1 - D(fake))    L_prior
     discriminator     r C(x) + (1 - r) mean_fakes C(fake)            L_prior, L_sim
 
-The decoder's loss is 1 - w times gamma L_sim + L_GAN with gamma = w / (1 - w); the paper's minus before L_GAN takes it as a
-cost. With both kinds of fakes and r = 1/3 the discriminator's is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 - D(fake)),
-both ln 2 where D knows nothing.
+The decoder's loss is 1 - w times gamma L_sim + L_GAN with gamma = w / (1 - w); the paper writes -L_GAN, with L_GAN as a
+cost. With both kinds of fakes and r = 1/3 the discriminator's loss is -L_GAN / 3. C are the costs -ln D(x) and -ln(1 -
+D(fake)); both are ln 2 where D = 1/2.
 
 Balance, as in the code: the discriminator is not updated where one of its two costs is less than `equilibrium` - `margin`,
-nor the decoder where one is more than `equilibrium` + `margin`; if so neither would be, both are.
+and the decoder is not updated where one is more than `equilibrium` + `margin`. Where both conditions hold, both are updated.
 
-What differs from the paper: its formulas have both kinds of fakes, the first release of its code, whose settings the presets
-have, has prior samples alone (`fakes`). Each of x, x~ and x_p passes the networks on its own, where the code takes two at a
-time: in one batch, batch norm lets the discriminator tell images by what those of one kind have in common. On Fashion-MNIST
-it then did so within ten steps, lost nearly all its turns to the balance rule, and the decoder found noise that it let pass.
-Logarithms are of the sigmoid itself, where the code adds 1e-3 to D. There is no weight decay: the code's, 1e-5 beside
-gradients summed over 64 images, is next to nothing. A turn that is skipped leaves the optimiser as it was, too.
+What differs from the paper: its formulas have both kinds of fakes; its code, whose settings the presets have, has prior
+samples alone (`fakes`). Each of x, x~ and x_p passes the networks in a batch of its own; the code joins two kinds in one
+batch. Batch norm then lets the discriminator tell images by the statistics that one kind has in common. On Fashion-MNIST it
+did so within ten steps, lost nearly all its turns to the balance rule, and the decoder made noise. Logarithms are of the
+sigmoid itself; the code adds 1e-3 to D. Kernels start from Glorot's uniform; those of the code from uniform(-1, 1) / sqrt(3
+inputs). The code's RMSprop adds its epsilon, 1e-8, to the root of the mean square of gradients summed over the batch; Keras
+adds 1e-7 under the root, to gradients of means. There is no weight decay (1e-5 in the code) and no augmentation (shifts,
+rotations, colours and mirror images in the code).
 """
 
 import keras
@@ -37,9 +39,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.base import mean_over_replicas
 from tfgen.models.checks import check_whole
 from tfgen.networks.slots import batch_norm
+from tfgen.training.players import Player
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -124,7 +126,7 @@ class VAEGAN(AutoencodingModel):
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]."""
         return tf.clip_by_value(0.5 + 0.5 * self.decode_raw(latents), 0.0, 1.0)
 
-    def judge(self, raw_images, training=False):
+    def discriminate(self, raw_images, training=False):
         """(Dis_l float32 [B, F], logits float32 [B]) of images in [-1, 1]."""
         maps = self.trunk(raw_images, training=training)
         logits = tf.cast(self.head(maps, training=training), tf.float32)
@@ -133,35 +135,19 @@ class VAEGAN(AutoencodingModel):
 
     def features(self, images):
         """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
-        return self.judge(2.0 * self.check_images(images) - 1.0)[0]
+        return self.discriminate(2.0 * self.check_images(images) - 1.0)[0]
 
     # ---- training
 
-    def compile(
-        self, optimizer=None, *, encoder_optimizer=None, decoder_optimizer=None, discriminator_optimizer=None, **kwargs
-    ):  # fmt: skip
-        """As `GenerativeModel.compile`. Each group has an optimiser: the one given for it, or a copy of `optimizer`."""
-        common = keras.optimizers.get(self.default_optimizer() if optimizer is None else optimizer)
-        encoder, self.decoder_optimizer, self.discriminator_optimizer = (
-            type(common).from_config(common.get_config()) if own is None else keras.optimizers.get(own)
-            for own in (encoder_optimizer, decoder_optimizer, discriminator_optimizer)
-        )
-        super().compile(encoder, **kwargs)
+    def players(self):
+        return {
+            "encoder": Player(self.encoder),
+            "decoder": Player(self.decoder),
+            "discriminator": Player((self.trunk, self.head), averaged=False),
+        }
 
     def default_optimizer(self):
         return keras.optimizers.RMSprop(3e-4)
-
-    def optimizers(self):
-        discriminator = [*self.trunk.trainable_variables, *self.head.trainable_variables]
-        return [
-            (self.optimizer, self.encoder.trainable_variables),
-            (self.decoder_optimizer, self.decoder.trainable_variables),
-            (self.discriminator_optimizer, discriminator),
-        ]
-
-    def ema_variables(self):
-        variables = [*self.encoder.variables, *self.decoder.variables]
-        return [v for v in variables if keras.backend.is_float_dtype(v.dtype)]
 
     def terms(self, images, noise, prior, training=True):
         """(L_prior, L_sim, C(x), {kind of fake: C(fake)}), means over the batch, in one forward pass.
@@ -172,9 +158,9 @@ class VAEGAN(AutoencodingModel):
         """
         posterior = self.posterior(images, training)
         codes = posterior.mean() + posterior.stddev() * noise
-        of_real, real = self.judge(2.0 * images - 1.0, training)
-        of_reconstructed, reconstructed = self.judge(self.decode_raw(codes, training), training)
-        _, sampled = self.judge(self.decode_raw(prior, training), training)
+        of_real, real = self.discriminate(2.0 * images - 1.0, training)
+        of_reconstructed, reconstructed = self.discriminate(self.decode_raw(codes, training), training)
+        _, sampled = self.discriminate(self.decode_raw(prior, training), training)
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
         similarity = 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(of_real - of_reconstructed), axis=-1))
         fake = {"prior": sampled, "reconstruction": reconstructed}
@@ -202,52 +188,23 @@ class VAEGAN(AutoencodingModel):
         return decoder | neither, discriminator | neither
 
     def update(self, batch):
-        images, replicas = batch["image"], tf.distribute.get_replica_context()
+        images, turns = batch["image"], {}
         noise, prior = (self.noise([self.latent_dim], tf.shape(images)[0], stream=stream) for stream in range(2))
-        groups = self.optimizers()
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch([v.value for _, variables in groups for v in variables])
-            logs = self.losses_of(*self.terms(images, noise, prior))
-        # Replicas must decide alike.
-        costs = [mean_over_replicas(logs[name]) for name in ("real_cost", "fake_cost")]
-        decoder_turn, discriminator_turn = self.turns(*costs)
-        turns = {"encoder": None, "decoder": decoder_turn, "discriminator": discriminator_turn}
-        # As in `GenerativeModel.apply_gradients`: the mean over the global batch, and updates that wait for all losses.
-        sum_of_losses = tf.add_n([logs[f"{name}_loss"] for name in turns])
-        seed = tf.where(tf.math.is_finite(sum_of_losses), 1.0 / replicas.num_replicas_in_sync, float("nan"))
-        gradients = [
-            tape.gradient(logs[f"{name}_loss"], [v.value for v in variables], output_gradients=seed)
-            for name, (_, variables) in zip(turns, groups, strict=True)
-        ]
-        for turn, found, (optimizer, variables) in zip(turns.values(), gradients, groups, strict=True):
-            _apply_if(turn, optimizer, found, variables)
-        skipped = {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items() if turn is not None}
-        return logs | skipped
+
+        def when(losses):
+            turns["decoder"], turns["discriminator"] = self.turns(losses["real_cost"], losses["fake_cost"])
+            return turns
+
+        losses = self.step_players(
+            {name: f"{name}_loss" for name in self.players()}, lambda: self.losses_of(*self.terms(images, noise, prior)),
+            when=when,
+        )  # fmt: skip
+        return losses | {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items()}
 
     def test_step(self, data):
         images = self.as_batch(data)["image"]
         noise, prior = (self.evaluation_noise(tf.shape(images)[0], self.seed, draw) for draw in range(2))
         return self.tracked(self.losses_of(*self.terms(images, noise, prior, training=False)))
-
-
-def _apply_if(turn, optimizer, gradients, variables):
-    """One step of `optimizer` where `turn`, a bool scalar alike on all replicas, is true; None: always.
-
-    Gradients are exchanged between replicas in any case, which a branch of the graph cannot do; so the step is made, and
-    taken back where it was not to be.
-    """
-    state = [*variables, *optimizer.variables]
-    before = [] if turn is None else [tf.identity(v) for v in state]
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
-    def take_back(strategy, turn, before):
-        for variable, old in zip(state, before, strict=True):
-            strategy.extended.update(
-                variable.value, lambda v, old, turn: v.assign(tf.where(turn, v, old)), args=(old, turn), group=False
-            )
-
-    if turn is not None:
-        tf.distribute.get_replica_context().merge_call(take_back, args=(turn, before))
 
 
 # ---- the three networks

@@ -1,4 +1,4 @@
-"""The family of autoregressive models: p(x) is a product over pixels, each given those before it in raster order."""
+"""The family of autoregressive models: p(x) is a product over pixels, each conditioned on those before in raster order."""
 
 import math
 
@@ -8,13 +8,15 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.distributions.pixels import CategoricalPixels
-from tfgen.models.base import GenerativeModel
+from tfgen.fields import checked
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Completer, Likelihood, Sampler
 from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole, scan
 
 
-class AutoregressiveModel(GenerativeModel):
-    """Trained on the exact likelihood of images whose values are `levels` equal steps in [0, 1], 0 and 1 among them.
+class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
+    """A model trained on the exact likelihood of images. Their values are k / (levels - 1), k = 0 ... levels - 1.
 
     A subclass builds its layers in the constructor, ends it with `build_network()`, and implements `network`. The latents
     are the uniform numbers from which the pixels are drawn, [H * W * uniforms of a pixel]; see `tfgen.distributions.pixels`.
@@ -23,10 +25,11 @@ class AutoregressiveModel(GenerativeModel):
         image_shape: (H, W, C).
         levels: grey levels of a channel; 2 for binary images.
         num_classes: 0, or the number of classes of a conditional model (batches then need `label`).
-        **kwargs: see `GenerativeModel`.
+        **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("nll", "bits_per_dim")
+    exact_likelihood = True
 
     def __init__(self, *, image_shape, levels=256, num_classes=0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
@@ -40,22 +43,22 @@ class AutoregressiveModel(GenerativeModel):
         return CategoricalPixels(self.levels, self.image_shape[-1])
 
     def network(self, x, scope, condition=None, training=False):
-        """Parameters of all pixels' distributions, [B, H, W, P] of the compute dtype: pixel-level.
+        """Parameters of the distributions of all pixels, [B, H, W, P] of the compute dtype: pixel-level.
 
         Args:
-            x: what `prepare` makes of the images.
-            scope: see `tfgen.sampling.cached`; all that crosses positions goes through it.
-            condition: what `condition` gives, or None.
+            x: the network's input, from `prepare`.
+            scope: see `tfgen.sampling.cached`. Every operation that combines positions must use it.
+            condition: the result of `condition`, or None.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scope, condition).")
 
     def condition(self, labels=None):
-        """What the network is told of the conditions of a batch: None, or the labels as one-hot rows [B, K]."""
+        """The network's condition for a batch: None, or the labels as one-hot rows [B, K]."""
         return None if labels is None and not self.num_classes else self.one_hot(labels)
 
     def build_network(self):
-        """Builds all layers, by one pass over the smallest batch."""
-        conditions = {name: tf.zeros([1, *spec.shape[1:]], spec.dtype) for name, (_, spec) in self.condition_specs().items()}
+        """Builds all layers by one pass over a batch of one image."""
+        conditions = {field.argument: tf.zeros([1, *field.shape], field.dtype) for field in self.conditions()}
         found = self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), self.condition(**conditions))
         if found.shape[1:] != (*self.image_shape[:2], self.likelihood.num_parameters):
             raise ValueError(
@@ -66,15 +69,14 @@ class AutoregressiveModel(GenerativeModel):
     # ---- images and levels
 
     def levels_of(self, images):
-        """Levels float32 [B, H, W, C] of images in [0, 1]; an error, at run time, for values between the levels."""
+        """Levels float32 [B, H, W, C] of images in [0, 1]. A value between two levels is an error at run time."""
         scaled = self.check_images(images) * (self.levels - 1)
         levels = tf.round(scaled)
         distance = tf.reduce_max(tf.abs(scaled - levels))
-        # Images kept in 8 bits, as those of `tfgen.data` are, may be off by half a 255th.
+        # Images stored in 8 bits, as those of `tfgen.data` are, may be off by half a 255th.
         stored = 0.0 if 255 % (self.levels - 1) == 0 else 0.5 / 255 * (self.levels - 1)
         message = f"Images must have the values k / {self.levels - 1} of levels={self.levels}; one is off by, in levels,"
-        tf.debugging.Assert(distance <= stored + 1e-3, [message, distance])
-        return levels
+        return checked(levels, distance <= stored + 1e-3, message, distance)
 
     def images_of(self, levels):
         return levels / (self.levels - 1)
@@ -86,7 +88,7 @@ class AutoregressiveModel(GenerativeModel):
     # ---- likelihood
 
     def distribution(self, images, **conditions):
-        """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values before each.
+        """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values of the pixels before.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
@@ -106,10 +108,6 @@ class AutoregressiveModel(GenerativeModel):
         levels = self.levels_of(images)
         return self._distribution(levels, conditions).log_prob(levels)
 
-    def bits_per_dim(self, images, **conditions):
-        """-log2 p(x) per pixel and channel, float32 [B]; see `distribution`."""
-        return -self.log_prob(images, **conditions) / (math.prod(self.image_shape) * math.log(2.0))
-
     def call(self, images, training=False):
         return self.log_prob(images)
 
@@ -122,13 +120,12 @@ class AutoregressiveModel(GenerativeModel):
         return {"nll": nll, "bits_per_dim": nll / (math.prod(self.image_shape) * math.log(2.0))}
 
     def update(self, batch):
-        """A step on bits per dimension: their gradient, and so its clipping, does not depend on the size of images."""
+        """A step on bits per dimension. Gradients, and so their clipping, then do not depend on the size of images."""
 
-        def loss_fn():
-            losses = self.nll_of(batch, training=True)
-            return losses["bits_per_dim"], losses
+        def losses_fn():
+            return self.nll_of(batch, training=True)
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "bits_per_dim"}, losses_fn)
 
     def test_step(self, data):
         return self.tracked(self.nll_of(self.as_batch(data), training=False))
@@ -146,13 +143,13 @@ class AutoregressiveModel(GenerativeModel):
         return self.images_of(self.draw_levels(latents, self.condition(**conditions)))
 
     def draw_levels(self, latents, condition=None, known=None, mask=None, keep_parameters=False):
-        """Levels float32 [B, H, W, C] of uniforms [B, latent_dim]; where mask [B, H, W] is true those of `known` stay.
+        """Levels float32 [B, H, W, C] drawn with uniforms [B, latent_dim]; where mask [B, H, W] is true those of `known`.
 
         Runs in a graph, also when it is called outside of one.
 
         Returns:
-            the levels; with `keep_parameters` a pair of them and the parameters float32 [B, H, W, P] of every pixel at its
-            turn. Those of `network` for the same image are equal.
+            the levels; with `keep_parameters` a pair: the levels, and the parameters float32 [B, H, W, P] from which each
+            pixel was drawn. They equal those of `network` for the finished image.
         """
         if not hasattr(self, "_draw_levels"):
             object.__setattr__(self, "_draw_levels", tf.function(self._scan, reduce_retracing=True, autograph=False))
@@ -165,7 +162,7 @@ class AutoregressiveModel(GenerativeModel):
         )  # fmt: skip
 
     def scan_pixels(self, network, uniforms, known, mask, keep_parameters):
-        """`draw_levels` by a network (x, scope) -> parameters, of uniforms [B, H', W', uniforms of a pixel]."""
+        """`draw_levels` with a network (x, scope) -> parameters and uniforms [B, H', W', uniforms of a pixel]."""
 
         def choose(parameters, pixel, channel, row, column):
             drawn = self.likelihood.draw(parameters, uniforms[:, row, column], pixel, channel)
@@ -179,15 +176,15 @@ class AutoregressiveModel(GenerativeModel):
         )  # fmt: skip
 
     def complete(self, known, mask, num=1, seed=0, **conditions):
-        """Draws what is unknown of images. Known pixels stay exactly, and are seen by those behind them in raster order.
+        """Draws the unknown pixels of images. Known pixels keep their values, and pixels after them depend on them.
 
-        A known pixel behind an unknown one does not influence it. So this is a draw from p(unknown | known) where the known
-        ones come first, as the upper rows do (van den Oord et al. 2016, arXiv:1601.06759, figure 1).
+        A pixel does not depend on known pixels that come after it in raster order. So this is a draw from p(unknown | known)
+        where all known pixels come first, as the upper rows do (van den Oord et al. 2016, arXiv:1601.06759, figure 1).
 
         Args:
             known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; the values of unknown pixels do not matter.
-            mask: bool [H, W] or [B, H, W], true where `known` is known.
-            num: completions of each image.
+            mask: bool [H, W] or [B, H, W], true for known pixels.
+            num: number of completions of each image.
             seed: int; completion k is a function of (seed, k) and of its image.
             **conditions: e.g. `labels` int [B], where the model takes any.
 
@@ -218,32 +215,13 @@ class AutoregressiveModel(GenerativeModel):
         return images if single else tf.reshape(images, [batch, num, *self.image_shape])
 
     def complete_rows(self, seeds, known, mask, **conditions):
-        """One completion for each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]; see `complete`."""
+        """One completion of each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]; see `complete`."""
         keep = mask[..., None]
         levels = self.levels_of(tf.where(keep, known, 0.0))
         drawn = self.draw_levels(self.latents(seeds), self.condition(**conditions), levels, mask)
         return tf.where(keep, known, self.images_of(drawn))
 
-    def signatures(self):
-        conditions = {name: spec for name, (_, spec) in self.condition_specs().items()}
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
-        # Not bool: numbers are what JSON clients send for a picture.
-        known = {"mask": tf.TensorSpec([None, *self.image_shape[:2]], tf.float32)}
-
-        def log_prob(image, **conditions):
-            return {"log_prob": self.log_prob(image, **conditions)}
-
-        def complete(seeds, image, mask, **conditions):
-            return {"image": self.complete_rows(seeds, self.check_images(image), mask > 0.5, **conditions)}
-
-        return {
-            **super().signatures(),
-            "log_prob": (log_prob, {**image, **conditions}),
-            "complete": (complete, {**seeds, **image, **known, **conditions}),
-        }
-
 
 def lower_half(height, width):
-    """The mask bool [height, width] of images whose upper half is known, for `complete`."""
+    """A mask for `complete`, bool [height, width], of images whose upper half is known."""
     return np.broadcast_to(np.arange(height)[:, None] < height // 2, [height, width])

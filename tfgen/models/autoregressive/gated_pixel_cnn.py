@@ -3,8 +3,8 @@
 van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu, "Conditional Image Generation with PixelCNN Decoders",
 NeurIPS 2016, arXiv:1606.05328, sections 2.1-2.4.
 
-The idea: a vertical stack sees all rows above, in full width; a horizontal stack sees the pixels to the left and,
-through 1x1 convolutions, the vertical stack. Together they see everything before a pixel, which masked kernels alone do not.
+The idea: a vertical stack sees all rows above, in full width; a horizontal stack sees the pixels to the left and, through
+1x1 convolutions, the vertical stack. Together they see every pixel before their own. A stack of masked kernels does not.
 
     y = tanh(W_f * x + V_f h) . sigmoid(W_g * x + V_g h)         gate; h: a vector, V h added at all places     (eq. 2, 4)
     y = tanh(W_f * x + V_f * s) . sigmoid(W_g * x + V_g * s)     s = m(h): a map, made by a network m      (eq. 5)
@@ -12,14 +12,16 @@ through 1x1 convolutions, the vertical stack. Together they see everything befor
     v' = gate(conv(v))                             conv: ceil(n / 2) x n, rows up to its own; v itself starts one row above
     h' = h + conv1x1(gate(conv(h) + conv1x1(conv(v))))            conv(h): 1 x ceil(n / 2), mask A in the first layer, then B
 
-What differs from the paper: with mask A there is no residual connection, the input being the image. Sizes for CIFAR-10 are
-not published, ours are smaller than those of ImageNet. The network m, a deconvolution network not described, is two
-dense layers.
+What differs from the paper: the layer with mask A has no residual connection, since its input is the image. The paper gives
+no sizes for CIFAR-10; ours are smaller than those for ImageNet. The network m is a deconvolution network that the paper does
+not describe; ours is two dense layers. The paper gives no optimiser; the presets have RMSProp with Keras' epsilon, 1e-7
+under the root. No code of the authors is known to us.
 """
 
 import keras
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.layers.causal import CausalConv2D, RowConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import Head, check_network
@@ -33,14 +35,14 @@ class GatedPixelCNN(AutoregressiveModel):
 
     Args:
         image_shape: (H, W, C).
-        width: p, channels of both stacks.
+        width: p, the channels of each stack.
         depth: number of layers.
         kernel_size: n, odd, of all layers but the first.
         first_kernel_size: odd, of the first layer.
         head_width: channels of the two layers before the logits.
-        embedding_dim: 0, or the width of a vector that the model is conditioned on: batches then need `embedding`, float32
-            [B, embedding_dim], and sampling `embeddings`. Excludes `num_classes`.
-        map_channels: 0, or the channels of s: the condition then acts by place.
+        embedding_dim: 0, or the width of a vector that the model is conditioned on. Batches then need `embedding`, float32
+            [B, embedding_dim], and sampling needs `embedding`, too. Excludes `num_classes`.
+        map_channels: 0, or the channels of s; the condition then differs between positions.
         **kwargs: see `AutoregressiveModel`.
     """
 
@@ -72,7 +74,7 @@ class GatedPixelCNN(AutoregressiveModel):
                                                 name=f"horizontal_{i}", **settings))  # fmt: skip
             self.link.append(RowConv2D(2 * width, (1, 1), dtype=dtype, name=f"link_{i}"))
             self.out.append(CausalConv2D(width, above=0, left=0, name=f"out_{i}", **settings))
-            # Nothing reads the vertical output of the last layer.
+            # The vertical output of the last layer is not used.
             for name in ("vertical", "horizontal")[int(i == depth - 1) :] if conditional else ():
                 made = RowConv2D(2 * width, (1, 1), use_bias=False, dtype=dtype, name=f"condition_{name}_{i}")
                 getattr(self, f"condition_{name}").append(made)
@@ -84,21 +86,21 @@ class GatedPixelCNN(AutoregressiveModel):
         self.head = Head(head_width, self.likelihood.num_parameters, groups=groups, dtype=dtype, name="head")
         self.build_network()
 
-    def condition_specs(self):
-        if not self.embedding_dim:
-            return super().condition_specs()
-        return {"embeddings": ("embedding", tf.TensorSpec([None, self.embedding_dim], tf.float32))}
+    @classmethod
+    def fields_of(cls, config):
+        embedding = [fields.vector("embedding", config["embedding_dim"])] if config["embedding_dim"] else []
+        return (*super().fields_of(config), *embedding)
 
-    def condition(self, labels=None, embeddings=None):
+    def condition(self, labels=None, embedding=None):
         """h as a map [B, 1, 1, D], or s [B, H, W, map_channels]; None for an unconditional model."""
         if not self.embedding_dim:
-            if embeddings is not None:
-                raise ValueError("This GatedPixelCNN was built with embedding_dim=0 and takes no embeddings.")
+            if embedding is not None:
+                raise ValueError("This GatedPixelCNN was built with embedding_dim=0 and takes no embedding.")
             vector = super().condition(labels)
-        elif embeddings is None or labels is not None:
-            raise ValueError(f"This GatedPixelCNN takes embeddings, float [B, {self.embedding_dim}], and no labels.")
+        elif embedding is None or labels is not None:
+            raise ValueError(f"This GatedPixelCNN takes an embedding, float [B, {self.embedding_dim}], and no labels.")
         else:
-            vector = tf.cast(tf.ensure_shape(embeddings, [None, self.embedding_dim]), tf.float32)
+            vector = fields.vector("embedding", self.embedding_dim).check(embedding, type(self).__name__)
         if vector is None:
             return None
         if not self.map_layers:
@@ -114,14 +116,14 @@ class GatedPixelCNN(AutoregressiveModel):
             extra_v, extra_h = self._conditions(i, scope, condition)
             v = self.vertical[i](v, scope=scope)
             link = scope.across(self.link[i](v, scope=scope), 2 * self.width)
-            v = scope.rows(lambda: gate(v + extra_v))  # not read after the last layer
+            v = scope.rows(lambda: gate(v + extra_v))  # not used after the last layer
             u = self.horizontal[i](h, scope=scope)
             u = self.out[i](scope.pixels(lambda: gate(u + link + extra_h)), scope=scope)
             h = scope.pixels(lambda: h + u) if i else u
         return self.head(h, scope=scope)
 
     def _conditions(self, i, scope, condition):
-        """What layer i adds to its vertical and to its horizontal stack."""
+        """The conditions of layer i, added to its vertical and to its horizontal stack."""
         if condition is None:
             return 0.0, 0.0
         made = [*self.condition_vertical[i : i + 1], self.condition_horizontal[i]]

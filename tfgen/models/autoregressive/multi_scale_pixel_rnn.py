@@ -1,16 +1,17 @@
-"""Multi-scale PixelRNN: a small image first, then the large one, every pixel of which sees all of the small one.
+"""Multi-scale PixelRNN: a small image first, then the large one, every pixel of which depends on the whole small image.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.6.
 
 The idea: a PixelRNN models every s-th pixel of every s-th row; a second one, of full size, models the rest. A network of
-transposed convolutions makes a map of the small image; in each layer of the second network a 1x1 convolution of the map,
+transposed convolutions computes a map of the small image. In each layer of the second network a 1x1 convolution of the map,
 without a mask, is added to the input-to-state part of the gates. Several such steps can follow each other.
 
     p(x) = p(x_small) . product of p(x_i | x_1 ... x_{i-1}, x_small) over the pixels that the small image does not hold
 
-What differs from the paper: it does not say whether its second network predicts the pixels of the small image again. Here it
-does not, so each pixel is counted once and the probabilities of all images sum to one. The network that makes the map is not
-published; ours is a 3 x 3 convolution and one transposed convolution. Sizes and likelihoods are not published either.
+What differs from the paper: the paper does not say whether its second network predicts the pixels of the small image again.
+Here it does not, so each pixel is counted once and the probabilities of all images sum to one. The paper does not give the
+network that computes the map; ours is a 3 x 3 convolution and one transposed convolution. It does not give sizes and
+likelihoods either.
 """
 
 import math
@@ -28,13 +29,13 @@ layers = keras.layers
 
 @keras.saving.register_keras_serializable("tfgen")
 class MultiScalePixelRNN(AutoregressiveModel):
-    """Multi-scale PixelRNN. Its pixels come scale by scale, and in raster order within a scale.
+    """Multi-scale PixelRNN. Pixels are drawn scale by scale, in raster order within a scale.
 
     Args:
         image_shape: (H, W, C); the product of the factors divides H and W.
-        factors: by which the sides of an image grow, from the smallest image on.
-        map_channels: c, of the maps.
-        cell, width, depth, head_width, kernel_size, first_kernel_size: of every scale's network, see `PixelRNN`.
+        factors: factors by which the sides of an image grow, from the smallest image on.
+        map_channels: c, the channels of the maps.
+        cell, width, depth, head_width, kernel_size, first_kernel_size: of the network of every scale, see `PixelRNN`.
         **kwargs: see `AutoregressiveModel`.
     """
 
@@ -74,11 +75,11 @@ class MultiScalePixelRNN(AutoregressiveModel):
         self.build_network()
 
     def scale_condition(self, k, small, condition):
-        """What the network of scale k is told: the map [B, H_k, W_k, c], or the one-hot labels, or None, of the smallest.
+        """The condition of scale k: for the smallest scale `condition` itself, for the others the map [B, H_k, W_k, c].
 
         Args:
-            small: what `prepare` makes of the image of the scale before.
-            condition: one-hot labels [B, K] or None; of the larger scales a learnt vector of the label is added to the map.
+            small: the image of the scale before, from `prepare`.
+            condition: one-hot labels [B, K] or None; in the larger scales a learnt vector of the label is added to the map.
         """
         if k == 0:
             return condition
@@ -86,7 +87,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
         return grown if condition is None else grown + self.label_layers[k - 1](condition)[:, None, None]
 
     def network(self, x, scope, condition=None, training=False):
-        """Every pixel's parameters are those of the scale that it is drawn in; of whole images only, see `_scan`."""
+        """The parameters of a pixel are those of the scale in which it is drawn. For whole images only; see `_scan`."""
         found, small = None, None
         for k, stride in enumerate(self.strides):
             image = x[:, ::stride, ::stride]
@@ -95,13 +96,13 @@ class MultiScalePixelRNN(AutoregressiveModel):
         return found
 
     def merged(self, k, small, large):
-        """`large` [B, H_k, W_k, ...] with the values of `small`, of the scale before, where its pixels lie."""
+        """`large` [B, H_k, W_k, ...] with the values of `small` at the pixels of the scale before."""
         factor = self.factors[k - 1]
         grown = tf.repeat(tf.repeat(small, factor, axis=1), factor, axis=2)
         return tf.where(self.given(k)[..., None], grown, large)
 
     def given(self, k):
-        """Which pixels of scale k > 0 the scale before holds, bool [1, H_k, W_k]."""
+        """bool [1, H_k, W_k]: whether a pixel of scale k > 0 belongs to the scale before."""
         rows, columns = (np.arange(n // self.strides[k]) % self.factors[k - 1] == 0 for n in self.image_shape[:2])
         return (rows[:, None] & columns)[None]
 

@@ -1,21 +1,22 @@
-"""PixelCNN: an image drawn pixel by pixel, all conditionals computed by one masked convolutional network.
+"""PixelCNN: an image drawn pixel by pixel; one masked convolutional network computes all conditionals.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.4-3.5,
 table 1.
 
 The idea: p(x) is the product of p(x_i | x_1 ... x_{i-1}) in raster order, and within a pixel of R, then G given R, then B
-given both. A convolution whose kernel is masked, so that it sees no pixel behind its own, gives all conditionals at once
-when the image is known; each is a softmax over all levels. The first layer (mask A) does not see the value it predicts, the
-others (mask B) see the features of their own place.
+given both. A masked convolution does not see the pixels behind its own. So a stack of them gives all conditionals at once
+when the image is known; each is a softmax over all levels. The first layer (mask A) does not see the value that it predicts,
+the others (mask B) see the features of their own position.
 
     x' = x + conv1x1(relu(conv3x3(relu(conv1x1(relu(x))))))      2h -> h -> h -> 2h channels          (figure 5)
     head: relu, conv1x1, relu, conv1x1 of `head_width` maps, relu, conv1x1 to the logits              (table 1)
 
-A stack of such kernels is blind to a wedge of pixels above and to the right; the gated PixelCNN is not.
+A stack of such kernels does not see a wedge of pixels above and to the right (the blind spot); the gated PixelCNN does.
 
-What differs from the paper: Adam instead of RMSProp in our own presets. Where three colours do not divide the number of
-channels, the three groups of channels differ by one. Kernels are stored without the rows below
-their centre, which the mask would close.
+What differs from the paper: our own presets use Adam instead of RMSProp. Where three colours do not divide the number of
+channels, the three groups of channels differ by one. Kernels are stored without the rows below their centre, which the mask
+would close. The loss is in bits per dimension; the paper does not give RMSProp's epsilon, which in Keras is 1e-7 under the
+root. No code of the authors is known to us.
 """
 
 import keras
@@ -32,12 +33,12 @@ class PixelCNN(AutoregressiveModel):
 
     Args:
         image_shape: (H, W, C).
-        width: h; the blocks have 2h channels and h within.
+        width: h; the blocks have 2h channels, and h between their convolutions.
         depth: number of residual blocks.
         head_width: channels of the two layers before the logits.
-        kernel_size: odd, of the blocks' middle convolution.
+        kernel_size: odd, of the middle convolution of a block.
         first_kernel_size: odd, of the first layer.
-        **kwargs: see `AutoregressiveModel`. A conditional model adds a learnt vector of the label within every block.
+        **kwargs: see `AutoregressiveModel`. A conditional model adds a learnt vector of the label in every block.
     """
 
     def __init__(self, *, image_shape, width=16, depth=7, head_width=32, kernel_size=3, first_kernel_size=7, **kwargs):
@@ -101,7 +102,7 @@ class Head(keras.layers.Layer):
 
 
 def check_network(image_shape, *, kernel_size, first_kernel_size, **counts):
-    """ValueError for kernels that are even or wider than the image, and for counts below 1."""
+    """Raises ValueError for kernels that are even or wider than the image, and for counts below 1."""
     for name, size in {"kernel_size": kernel_size, "first_kernel_size": first_kernel_size}.items():
         check_whole(**{name: size})
         if size % 2 == 0:

@@ -3,18 +3,19 @@
 van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu, "Conditional Image Generation with PixelCNN Decoders",
 NeurIPS 2016, arXiv:1606.05328, sections 2.4 and 3.4.
 
-The idea: a convolutional encoder makes a code h of m numbers of the image, and a Gated PixelCNN conditioned on h is the
-decoder. Both are trained at once on the likelihood of the image alone. As the decoder is a distribution, and draws what the
-code does not say, reconstructions are sharp and differ from draw to draw, where an ordinary decoder blurs them.
+The idea: a convolutional encoder maps the image to a code h of m numbers, and a Gated PixelCNN conditioned on h is the
+decoder. Both are trained at once on the likelihood of the image alone. The decoder is a distribution: it draws the details
+that the code does not hold. So reconstructions are sharp and differ from draw to draw, where those of an ordinary decoder
+are blurred.
 
     loss = -log p(x | h(x))
 
-log p(x | h(x)) is not the likelihood of x: h has seen x, and what it costs to say h is not counted.
+log p(x | h(x)) is not the likelihood of x: h depends on x, and the information in h is not counted.
 
-What differs from the paper: the encoder's layers are not published; ours are convolutions of stride 2 and a dense layer to
-h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731): our own preset has a shallow one. The
-paper draws images of given codes alone; so that there are samples without any, codes are then drawn from the normal
-distribution that has the mean and the variances of the codes seen in training.
+What differs from the paper: the paper does not give the encoder's layers; ours are convolutions of stride 2 and a dense
+layer to h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731), so our own preset has a shallow
+one. The paper draws images of given codes alone. Here samples without a given code have one drawn from the normal
+distribution that has the means and the variances of the codes seen in training.
 """
 
 import keras
@@ -23,6 +24,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
+from tfgen.models.capabilities import Encoder
 from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole
 
@@ -30,12 +32,12 @@ layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class PixelCNNAutoencoder(GatedPixelCNN):
+class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     """Autoencoder whose decoder is a Gated PixelCNN.
 
-    The latents are the uniform numbers of the pixels and then the code, which `sample`, `decode_images` and `complete` also
-    take as `embeddings`, float32 [B, embedding_dim], e.g. those that `encode` gives. So the exported `decode`, of latents
-    whose last numbers are replaced, draws images of given codes.
+    The latents are the uniform numbers of the pixels, then the code. `sample`, `decode_images` and `complete` also take the
+    code as `embedding`, float32 [B, embedding_dim], e.g. from `encode`. To draw images of given codes with the exported
+    `decode`, replace the last `embedding_dim` numbers of the latents.
 
     Args:
         image_shape: (H, W, C).
@@ -61,7 +63,7 @@ class PixelCNNAutoencoder(GatedPixelCNN):
         self.latent_dim += embedding_dim
 
     def build_network(self):
-        condition = self.condition(embeddings=tf.zeros([1, self.embedding_dim]))
+        condition = self.condition(embedding=tf.zeros([1, self.embedding_dim]))
         self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), condition)
         self.built = True
 
@@ -77,24 +79,32 @@ class PixelCNNAutoencoder(GatedPixelCNN):
     def reconstruct(self, images, seed=0):
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
         codes = self.encode(images)
-        return self.sample(len(codes), seed=seed, embeddings=codes)
+        return self.sample(len(codes), seed=seed, embedding=codes)
 
-    def condition_specs(self):
-        return {}  # all are optional: the code is made of the image, or drawn
+    @classmethod
+    def fields_of(cls, config):
+        return super().fields_of({**config, "embedding_dim": 0})  # the code is made of the image, or drawn
 
-    def condition(self, labels=None, embeddings=None):
-        return None if labels is None and embeddings is None else super().condition(labels, embeddings)
+    def condition(self, labels=None, embedding=None):
+        return None if labels is None and embedding is None else super().condition(labels, embedding)
+
+    def code_outputs(self, images):
+        """{"embedding": float32 [B, embedding_dim]}."""
+        return {"embedding": self.encode(images)}
+
+    def codes(self, images):
+        return self.encode(images)
 
     # ---- likelihood
 
     def _distribution(self, levels, conditions, training=False):
-        """Without embeddings, of the code of the image itself."""
-        return super()._distribution(levels, conditions or {"embeddings": self._encode(levels)}, training)
-
-    def update(self, batch):
-        losses = super().update(batch)
-        self.code_moments.update(self.encode(batch["image"]))
-        return losses
+        """Without an embedding, of the code of the image itself."""
+        if not conditions:
+            codes = self._encode(levels)
+            if training:
+                self.code_moments.update(codes)
+            conditions = {"embedding": codes}
+        return super()._distribution(levels, conditions, training)
 
     # ---- sampling
 
@@ -105,17 +115,15 @@ class PixelCNNAutoencoder(GatedPixelCNN):
 
     def draw_levels(self, latents, condition=None, *args, **kwargs):
         uniforms, codes = tf.split(latents, [-1, self.embedding_dim], axis=-1)
-        condition = self.condition(embeddings=codes) if condition is None else condition
+        condition = self.condition(embedding=codes) if condition is None else condition
         return super().draw_levels(uniforms, condition, *args, **kwargs)
 
     def signatures(self):
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-        seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
-
-        def encode(image):
-            return {"embedding": self.encode(image)}
+        """Those of the capabilities, but `reconstruct` takes seeds, too: it draws."""
+        signatures = super().signatures()
 
         def reconstruct(seeds, image):
-            return {"image": self.generate(seeds, embeddings=self.encode(image))}
+            return {"image": self.generate(seeds, embedding=self.encode(image))}
 
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, {**seeds, **image})}
+        inputs = {**signatures["latents"][1], **signatures["encode"][1]}
+        return {**signatures, "reconstruct": (reconstruct, inputs)}

@@ -3,11 +3,11 @@
 Salimans, Karpathy, Chen, Kingma, "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other
 Modifications", ICLR 2017, arXiv:1701.05517, section 2; sizes and training as in the authors' code (openai/pixel-cnn).
 
-The idea: levels are ordered, so a few logistics say more with less than a logit for each level, and couple the channels of a
-pixel through their means alone, so that the network need not treat them one by one (`tfgen.distributions.logistic_mixture`).
-The network is a gated one of two streams, u of the rows above and v of the pixels to the left as well, which is halved in
-resolution by strides on the way in and doubled by transposed convolutions on the way out; short-cuts hand over what strides
-lose. Weight norm throughout, initialised by data.
+The idea: levels are ordered, so a few logistics describe their distribution with fewer parameters than a logit for each
+level. They couple the channels of a pixel through their means alone, so the network need not treat the channels one by one
+(`tfgen.distributions.logistic_mixture`). The network is gated and has two stacks: u sees the rows above, v also the pixels
+to the left. Strides halve its resolution on the way in, transposed convolutions double it on the way out, and short-cuts
+carry the details that strides lose. All layers have weight norm, initialised by data.
 
     conv: 2 x 3 for u, up to its row; 2 x 2 for v, up to its pixel                                    f(x) = elu([x, -x])
     r(x, e) = x + a sigmoid(b),   [a, b] = conv(dropout(f(conv(f(x)) + conv1x1(f(e))))) + W h         gated residual layer
@@ -15,11 +15,12 @@ lose. Weight norm throughout, initialised by data.
     in:   u <- r(u),            v <- r(v, u)                      all kept, and the strided ones too
     out:  u <- r(u, kept u),    v <- r(v, [u, kept v])            the last kept first, each once
 
-The input has a further channel of ones, which tells the image from what lies around it. h: the label, one-hot.
+The input has a further channel of ones, which is 0 outside the image. h: the label, one-hot.
 
-What differs from the paper: the image is shifted before the first convolutions, not their outputs behind them, so that those
-are their bias, not 0, where nothing is seen. Drawn colours are whole levels, which the authors' code leaves between. Dropout
-is a function of (seed, step, row).
+What differs from the paper: the image is shifted before the first convolutions, in the code their outputs are shifted behind
+them. So where they see nothing they give their bias, not 0. Drawn colours are whole levels; the code draws values between
+them. Dropout is a function of (seed, step, row). The code's loss is a sum over batch and dimensions and its Adam adds 1e-8
+under the root; here the loss is in bits per dimension and Adam adds 1e-7 to the root, which damps more.
 """
 
 import itertools
@@ -36,7 +37,7 @@ from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole
 
-INITIAL_IMAGES = 16  # from which the authors' code initialises
+INITIAL_IMAGES = 16  # of the data-dependent initialisation, as in the authors' code
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -45,17 +46,17 @@ class PixelCNNPP(AutoregressiveModel):
 
     Args:
         image_shape: (H, W, C), with H and W multiples of 2 ** halvings.
-        width: channels of both streams.
-        resnets: gated residual layers of a stream at each resolution on the way in. On the way out there are as many at the
+        width: channels of each stack.
+        resnets: gated residual layers of a stack at each resolution on the way in. On the way out there are as many at the
             lowest resolution, and one more at the others.
-        halvings: of the resolution.
-        components: of the mixture.
+        halvings: number of times that the resolution is halved.
+        components: number of components of the mixture.
         dropout: rate, in [0, 1).
         **kwargs: see `AutoregressiveModel`.
     """
 
     def __init__(self, *, image_shape, width=160, resnets=5, halvings=2, components=10, dropout=0.5, **kwargs):
-        self.components = components  # the base asks for the likelihood
+        self.components = components  # the base calls make_likelihood
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(width=width, resnets=resnets)
         check_whole(0, halvings=halvings)
@@ -136,10 +137,10 @@ class PixelCNNPP(AutoregressiveModel):
         return self.head(scope.pixels(lambda: tf.nn.elu(v)), scope=scope)
 
     def initialize(self, batch):
-        """Sets scales and biases of all convolutions by data, to be called once, before training.
+        """Sets scales and biases of all convolutions by data. Call it once, before training.
 
-        Pre-activations then have mean 0 and standard deviation 1, those of the second convolutions of residual layers .1,
-        over the first 16 images (see `tfgen.layers.data_dependent_init`).
+        Over the first 16 images pre-activations then have mean 0 and standard deviation 1, or .1 for the second convolutions
+        of residual layers (see `tfgen.layers.data_dependent_init`).
 
         Args:
             batch: as in training.
@@ -156,7 +157,7 @@ class PixelCNNPP(AutoregressiveModel):
 
 
 class _Network(keras.layers.Layer):
-    """The network of a model in training, as a layer."""
+    """The network of a model, in training mode, as a layer."""
 
     def __init__(self, model, condition):
         super().__init__(name="network", autocast=False)
@@ -171,12 +172,12 @@ class _Network(keras.layers.Layer):
 class GatedResidual(keras.layers.Layer):
     """The gated residual layer, from rows to rows or from pixels to pixels.
 
-    Called with x [B, H, W, width], a scope, `extra` [B, H, W, extra] of x's kind, `label`, one-hot [B, num_classes] or None,
-    and `keys`, uint64 [B] or None, for dropout.
+    Called with x [B, H, W, width], a scope, `extra` [B, H, W, extra] of the same level as x, `label`, one-hot
+    [B, num_classes] or None, and `keys`, uint64 [B] or None, for dropout.
 
     Args:
         width: channels.
-        rows: whether values are row-level or pixel-level.
+        rows: whether values are row-level; else pixel-level.
         extra: 0, or the channels of e.
         num_classes: 0, or the size of h.
         dropout, stream: see `tfgen.layers.Dropout`.

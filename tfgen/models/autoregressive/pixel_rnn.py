@@ -1,20 +1,21 @@
-"""PixelRNN: an image drawn pixel by pixel, each pixel given by recurrent layers that see far, or all, of those before it.
+"""PixelRNN: an image drawn pixel by pixel, by recurrent layers that see far or see all pixels before.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, sections 3.1-3.4 and
 table 1.
 
-The idea: as in the PixelCNN, p(x) is a product over pixels in raster order, R before G before B, each a softmax over all
-levels, and all are computed at once when the image is known. Between a first convolution with mask A and the head lie
-layers of convolutional LSTMs. A Row LSTM carries its state from row to row and sees a triangle above a pixel; a Diagonal
-BiLSTM carries it along both diagonals and sees every pixel before, but for the last of the row above: with mask A no
-feature of that row holds it, so only the first convolution does, where it reaches it.
+The idea: as in the PixelCNN, p(x) is a product over pixels in raster order, R before G before B. Each factor is a softmax
+over all levels, and all are computed at once when the image is known. Layers of convolutional LSTMs stand between a first
+convolution with mask A and the head. A Row LSTM carries its state from row to row and sees a triangle above a pixel. A
+Diagonal BiLSTM carries it along both diagonals and sees every pixel before, but for the last pixel of the row above: with
+mask A no feature of that row holds this pixel, so only the first convolution sees it, within its reach.
 
     x' = x + conv1x1(lstm(x))                                    2h -> h -> 2h channels                   (figure 5)
     head: relu, conv1x1, relu, conv1x1 of `head_width` maps, relu, conv1x1 to the logits              (table 1)
 
-What differs from the paper: Adam instead of RMSProp in our own presets. Where three colours do not divide the number of
-channels, the three groups of channels differ by one. Labels are this project's addition: their learnt vectors are added to
-the gates of every layer, as the paper adds maps in its multi-scale model.
+What differs from the paper: our own presets use Adam instead of RMSProp. Where three colours do not divide the number of
+channels, the three groups of channels differ by one. Labels are an addition: their learnt vectors are added to the gates of
+every layer, as the paper adds maps in its multi-scale model. The loss is in bits per dimension; the paper does not give
+RMSProp's epsilon, which in Keras is 1e-7 under the root. No code of the authors is known to us.
 """
 
 import keras
@@ -33,13 +34,13 @@ class PixelRNN(AutoregressiveModel):
     Args:
         image_shape: (H, W, C).
         cell: "diagonal" or "row": the recurrent layers.
-        width: h; the layers have 2h channels, their LSTMs h.
+        width: h; the layers have 2h channels, their LSTMs have h.
         depth: number of recurrent layers.
         head_width: channels of the two layers before the logits.
         kernel_size: odd, of the Row LSTM's convolutions along rows.
         first_kernel_size: odd, of the first layer.
-        residual: add what a layer gives to its input, as above; if false it takes its place.
-        skip: the head sees the sum of conv1x1 of all LSTMs, instead of the last x (section 3.3).
+        residual: whether the output of a layer is added to its input, as above; else the output replaces it.
+        skip: whether the head's input is the sum of conv1x1 of all LSTMs (section 3.3), instead of the last x.
         **kwargs: see `AutoregressiveModel`.
     """
 
@@ -82,7 +83,7 @@ class PixelRNNBody(keras.layers.Layer):
 
         self.first = CausalConv2D(2 * width, above=half, left=half, right=half, mask="A", name="first", **settings)
         self.recurrent = [lstm(condition_channels=condition_channels, name=f"lstm_{i}", **settings) for i in range(depth)]
-        self.widen = widen("widen")[: depth - 1 if skip else depth]  # with skips nothing follows the last one's
+        self.widen = widen("widen")[: depth - 1 if skip else depth]  # with skips the last layer needs none
         self.skips = widen("skip") if skip else []
         self.head = Head(head_width, outputs, name="head", **settings)
 
@@ -109,8 +110,8 @@ class PixelRNNBody(keras.layers.Layer):
 
 
 def check_rnn(image_shape, *, cell, kernel_size, **settings):
-    """ValueError for an unknown cell, and for what `check_network` finds."""
+    """Raises ValueError for an unknown cell, and in the cases of `check_network`."""
     if cell not in ("row", "diagonal"):
         raise ValueError(f"cell must be 'row' or 'diagonal'; received {cell!r}.")
-    # The Diagonal BiLSTM has no kernel whose size could be chosen.
+    # The Diagonal BiLSTM has no kernel size.
     check_network(image_shape, kernel_size=kernel_size if cell == "row" else 1, **settings)

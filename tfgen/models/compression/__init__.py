@@ -1,4 +1,4 @@
-"""Learned lossy compression: one file per paper, and the codec that makes files of their latents."""
+"""Learned lossy compression: one file per paper, and the codec that writes their latents to files."""
 
 from tfgen.models.compression.codec import Codec
 

@@ -1,41 +1,44 @@
-"""The family of learned image codecs: transform, round, code; trained on rate and distortion at once."""
+"""The family of learned image codecs: transform, round, code. They are trained on rate and distortion at once."""
 
 import math
 
 import tensorflow as tf
 
-from tfgen import random
-from tfgen.models.base import GenerativeModel
-from tfgen.models.checks import check_images, check_whole
+from tfgen import fields, random
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Codec as CodecCapability
+from tfgen.models.capabilities import Encoder, Sampler
+from tfgen.models.checks import check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.start import begin_as_block_code
 
 _STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
 
-class CompressionModel(GenerativeModel):
-    """Trained by the rate-distortion loss; the latents are rounded, and a range coder makes a file of them.
+class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
+    """A model trained on the rate-distortion loss. Its latents are rounded, and a range coder writes them to a file.
 
         loss = R + distortion_weight * D
-        R    = bits of the latents / pixels, where noise in (-1/2, 1/2) stands for rounding
+        R    = bits of the latents / pixels; noise in (-1/2, 1/2) takes the place of rounding
         D    = squared error, mean over pixels and channels, on the scale 0 to 255
 
-    Under evaluation latents are rounded. `codec()` makes real files. Networks are convolutional: `image_shape` is the size
-    in training and of samples, while `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is
-    padded to a multiple of `stride` by repeating its edge.
+    In evaluation latents are rounded. `codec()` makes real files. Networks are convolutional: training images and samples
+    have the size of `image_shape`; `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is padded
+    to a multiple of `stride` by repeating its edge.
 
     A subclass builds `analysis` and `synthesis` (Keras networks whose convolutions mirror each other), then calls
     `build_transforms`, sets `built`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
 
-    The transforms begin as a linear block code, see `tfgen.models.compression.start`; images enter them with 0 for grey, and
-    latents are `latent_scale` times what `analysis` gives, so that rounding is as coarse as lambda asks from the start.
+    The transforms start as a linear block code, see `tfgen.models.compression.start`. Their inputs are images with 0 for
+    grey. Latents are `latent_scale` times the outputs of `analysis`, so that from the start rounding is as coarse as lambda
+    requires.
 
     Args:
         image_shape: (H, W, C).
         width: N, channels of the hidden layers.
-        latent_channels: M, channels of the latents; None: as `width`. There is one latent of each for 256 pixels, so that
-            few of them bound the quality at high rates: the best linear code of Kodak has a mean PSNR of 29.7 dB with 64
-            numbers for 256 pixels, 33.8 with 128 and 37.9 with 192.
+        latent_channels: M, channels of the latents; None: as `width`. Each channel has one latent for 256 pixels, so a small
+            M bounds the quality at high rates: the best linear code of Kodak has a mean PSNR of 29.7 dB with 64 numbers for
+            256 pixels, 33.8 with 128 and 37.9 with 192.
         distortion_weight: lambda, positive: bits per pixel that a unit of squared error is worth.
         seed: int, of the training noise.
     """
@@ -51,15 +54,15 @@ class CompressionModel(GenerativeModel):
             raise ValueError(f"distortion_weight must be positive; received {distortion_weight}.")
         self.width, self.latent_channels = int(width), int(latent_channels)
         self.distortion_weight = float(distortion_weight)
-        # Rounding to steps d after an orthonormal transform costs d^2 / 12 of squared error and -log2 d bits; in the loss of
-        # an image of C channels the two are in balance where d^2 = 6 C / (lambda ln 2).
+        # Rounding to steps d after an orthonormal transform costs d^2 / 12 of squared error and -log2 d bits. Their sum in
+        # the loss of an image of C channels is smallest at d^2 = 6 C / (lambda ln 2).
         self.latent_scale = 255.0 * (self.distortion_weight * math.log(2.0) / (6.0 * self.image_shape[2])) ** 0.5
 
     def build_transforms(self):
-        """Builds `analysis` and `synthesis` and sets how they begin, and the shape of the latents.
+        """Builds `analysis` and `synthesis`, sets their initial weights and the shape of the latents.
 
         Returns:
-            float64 [M]: about the standard deviations of the latents of photos at the start.
+            float64 [M]: approximate standard deviations of the latents of photos at the start.
         """
         self.analysis.build((None, None, None, self.image_shape[2]))
         self.synthesis.build((None, None, None, self.latent_channels))
@@ -69,18 +72,19 @@ class CompressionModel(GenerativeModel):
         stddev = begin_as_block_code(self.analysis, self.synthesis, self.image_shape[2], self.stride)
         return self.latent_scale * _STDDEV_OF_PHOTOS * stddev
 
-    # ---- what a paper adds
+    # ---- implemented by subclasses
 
     def rate(self, latents, quantize):
         """(quantised latents [B, h, w, M], bits of the whole code [B]) of latents [B, h, w, M].
 
         Args:
-            quantize: function of (tensor, stream) that adds noise or rounds; `stream` is a number of its own for each call.
+            quantize: function of (tensor, number) that adds noise or rounds. Each call needs another number: the noise is a
+                function of it.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement rate(latents, quantize).")
 
     def code(self, images):
-        """All rounded latents that a file holds, a tuple of float32 [B, h, w, channels]; those of `synthesis` first."""
+        """All rounded latents that a file holds: tuple of float32 [B, h, w, channels], the input of `synthesis` first."""
         raise NotImplementedError(f"{type(self).__name__} must implement code(images).")
 
     def draw_latents(self, keys):
@@ -88,11 +92,11 @@ class CompressionModel(GenerativeModel):
         raise NotImplementedError(f"{type(self).__name__} must implement draw_latents(keys).")
 
     def entropy_coder(self, arrays=None):
-        """What turns the tuple of `code` into streams and back; an object with `arrays`, `streams` (how many),
+        """The entropy coder between the tuple of `code` and byte streams: an object with `arrays`, `streams` (their number),
         `encode(code)` -> list of bytes, and `decode(streams, h, w)` -> code; see `FactorizedCoder`.
 
         Args:
-            arrays: those of an earlier coder of this model; None: they are made, of the weights.
+            arrays: the arrays of an earlier coder of this model; None: they are computed from the weights.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement entropy_coder(arrays).")
 
@@ -118,25 +122,25 @@ class CompressionModel(GenerativeModel):
         return tf.round(self.analyze(self.check_any_size(images)))
 
     def reconstruct(self, images):
-        """What is left of images [B, H, W, C] of any size after compression: float32 of the same shape, in [0, 1]."""
+        """Images [B, H, W, C] of any size after compression and decompression: float32 of the same shape, in [0, 1]."""
         size = tf.shape(images)
         return tf.clip_by_value(self.synthesize(self.encode(images), size[1], size[2]), 0.0, 1.0)
 
     def bits(self, images):
-        """The bits that the entropy model gives the code of each image [B, H, W, C], any size: float32 [B].
+        """Bits of the latents of images [B, H, W, C] of any size under the entropy model: float32 [B].
 
-        A file is within a few per cent of it, and its header of some 30 bytes.
+        The size of a file differs by a few per cent, and by its header of some 30 bytes.
         """
         return self.rate(self.analyze(self.check_any_size(images)), lambda values, stream: tf.round(values))[1]
 
     def check_any_size(self, images):
-        """As `check_images`, but height and width are free."""
-        return check_images(images, (None, None, self.image_shape[2]), type(self).__name__)
+        """As `check_images`, for any height and width."""
+        return fields.image((None, None, self.image_shape[2])).check(images, type(self).__name__)
 
     # ---- training
 
     def losses_of(self, images, quantize):
-        """{loss name: [B]}, and the loss itself."""
+        """{loss name: float32 [B]}."""
         latents, bits = self.rate(self.analyze(images), quantize)
         errors = images - self.synthesize(latents, *self.image_shape[:2])
         mse = 255.0**2 * tf.reduce_mean(errors**2, axis=[1, 2, 3])
@@ -149,11 +153,10 @@ class CompressionModel(GenerativeModel):
         def add_noise(values, stream):
             return values + 0.5 * self.noise(values.shape[1:], tf.shape(images)[0], stream, "uniform")
 
-        def loss_fn():
-            losses = {name: tf.reduce_mean(value) for name, value in self.losses_of(images, add_noise).items()}
-            return losses["loss"], losses
+        def losses_fn():
+            return {name: tf.reduce_mean(value) for name, value in self.losses_of(images, add_noise).items()}
 
-        return self.apply_gradients(self.optimizer, loss_fn, self.trainable_variables)
+        return self.step_players({"model": "loss"}, losses_fn)
 
     def test_step(self, data):
         losses = self.losses_of(self.as_batch(data)["image"], lambda values, stream: tf.round(values))
@@ -164,7 +167,7 @@ class CompressionModel(GenerativeModel):
     def latents(self, seeds):
         """Rounded latents [N, latent_dim] of `image_shape`, drawn from the entropy model.
 
-        It knows little of what lies beyond one place, so that samples are textures, not pictures of things.
+        The entropy model describes positions almost independently, so samples are textures, not pictures of objects.
         """
         return tf.reshape(self.draw_latents(random.key(seeds)), [-1, self.latent_dim])
 
@@ -174,23 +177,8 @@ class CompressionModel(GenerativeModel):
         return tf.clip_by_value(self.synthesize(latents, *self.image_shape[:2]), 0.0, 1.0)
 
     def codec(self):
-        """A `tfgen.models.compression.Codec` of the weights as they are now; those of training may change afterwards."""
+        """A `tfgen.models.compression.Codec` with a copy of the current weights: later training does not change it."""
         return Codec.of(self)
-
-    def signatures(self):
-        """Those of the base, and `encode` and `reconstruct`; all for images of `image_shape`.
-
-        Files need the range coder, which no graph holds: see `codec`.
-        """
-        image = {"image": tf.TensorSpec([None, *self.image_shape], tf.float32)}
-
-        def encode(image):
-            return {"latent": tf.reshape(self.encode(image), [-1, self.latent_dim])}
-
-        def reconstruct(image):
-            return {"image": tf.ensure_shape(self.reconstruct(image), [None, *self.image_shape])}
-
-        return {**super().signatures(), "encode": (encode, image), "reconstruct": (reconstruct, image)}
 
 
 def bits_of(log_prob):

@@ -1,9 +1,9 @@
 """A trained compression model, frozen, and the files that it makes.
 
-What is promised: latents come back bit for bit, whatever the number of threads, the process or the machine, because all
-that the decoder needs in order to read them (tables, and the network of the hyperprior) is whole numbers that the codec
-stores. The picture is then made of them in float32 and rounded to 8 bits; where another machine or another library of
-kernels adds up in another order, a pixel may differ by one grey level.
+Guarantee: latents are read back bit for bit, whatever the number of threads, the process or the machine. The decoder reads
+them with whole numbers alone (tables, and the network of the hyperprior), which the codec stores. The image is then computed
+in float32 and rounded to 8 bits. A pixel may differ by one grey level where another machine or library sums in another
+order.
 """
 
 import hashlib
@@ -20,24 +20,24 @@ from tfgen.files import write_whole
 from tfgen.models.compression import container
 from tfgen.models.compression.entropy import LARGEST
 
-VERSION = 2  # of what the transforms do with the same weights; 1 had images from 0 and no scale of latents
-MAX_PIXELS = 2**26  # of one image: the transforms hold all of it in memory, with some 32 to 64 times its floats
+VERSION = 2  # of the transforms; in version 1 black was 0 at their input and latents had no scale
+MAX_PIXELS = 2**26  # of one image: the transforms need memory for about 32 to 64 times its values
 
 
 class Codec:
     """Images to bytes and back.
 
-    Made by `model.codec()`, or of a file by `Codec.load`. What it writes is read by itself alone, and names it by its
-    `model_id`: tables are never made anew for reading.
+    Made by `model.codec()`, or read from a file by `Codec.load`. Its files state its `model_id`, and no other codec can read
+    them: tables are never computed again for reading.
 
     Args:
-        model: a `CompressionModel` that nobody trains on.
-        arrays: those of its entropy coder, {name: array}; None: they are made, of the weights.
+        model: a `CompressionModel` that is not trained any more.
+        arrays: the arrays of its entropy coder, {name: array}; None: they are computed from the weights.
 
     Attributes:
         model: the model.
         coder: its entropy coder.
-        model_id: bytes, a hash of all that decoding depends on.
+        model_id: bytes, a hash of everything that decoding depends on.
     """
 
     def __init__(self, model, arrays=None):
@@ -52,7 +52,7 @@ class Codec:
 
     @classmethod
     def of(cls, model):
-        """The codec of a model's weights as they are now; a copy, in float32."""
+        """A codec with a copy, in float32, of a model's current weights."""
         twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
         for mine, theirs in zip(_weights(twin), _weights(model), strict=True):
             mine.assign(theirs)
@@ -81,7 +81,7 @@ class Codec:
         return self.decode(code[0], *size[:2])
 
     def code(self, image):
-        """All latents that the file of an image uint8 [H, W, C] holds: a tuple of int32 [h, w, channels]."""
+        """All latents in the file of an image uint8 [H, W, C]: a tuple of int32 [h, w, channels]."""
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
             raise ValueError(f"An image must be uint8 [H, W, {self.channels}]; received {image.dtype} {image.shape}.")
@@ -92,11 +92,11 @@ class Codec:
         return tuple(np.clip(latents, -LARGEST, LARGEST).astype(np.int32) for latents in code)
 
     def write(self, code, size):
-        """The file of what `code` gives, for an image of size (H, W, C): bytes."""
+        """The file, as bytes, of latents from `code` and the image's size (H, W, C)."""
         return container.Container(tuple(size), self.model_id, self.coder.encode(code)).pack()
 
     def read(self, data):
-        """(latents as `code` gave them, (H, W, C)) of a file's bytes; ValueError as `decompress`."""
+        """(latents as from `code`, (H, W, C)) of the bytes of a file. Raises ValueError as `decompress`."""
         file = container.Container.unpack(bytes(data))
         if file.model_id != self.model_id:
             raise ValueError(
@@ -118,13 +118,13 @@ class Codec:
         return pixels[0].numpy()
 
     def bits(self, image):
-        """The bits that the model's entropy model, in floating point, gives an image uint8 [H, W, C]; a float."""
+        """Bits of an image uint8 [H, W, C] under the entropy model, in floating point: float."""
         return float(self.model.bits(tf.constant(np.asarray(image)[None] / np.float32(255)))[0])
 
     # ---- the codec itself as a file
 
     def save(self, path):
-        """Writes the codec to one file, complete once it has its name; -> its path."""
+        """Writes the codec to one file and returns its path. A file of this name is always complete."""
         path = pathlib.Path(path)
         content = io.BytesIO()
         np.savez_compressed(content, **self._stored())
@@ -133,10 +133,10 @@ class Codec:
 
     @classmethod
     def load(cls, path):
-        """The codec of a file of `save`.
+        """Reads the codec from a file of `save`.
 
         Raises:
-            ValueError: there is none, or it is damaged.
+            ValueError: there is no such file, or it is damaged.
         """
         from tfgen.models import MODELS
 
@@ -162,7 +162,7 @@ class Codec:
 
     @staticmethod
     def stored_id(path):
-        """The `model_id` that a file of `save` states; ValueError as `load`."""
+        """The `model_id` stated in a file of `save`. Raises ValueError as `load`."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return bytes.fromhex(json.loads(str(file["about"]))["id"])
@@ -188,7 +188,7 @@ class Codec:
         return digest.digest()[: container.ID_BYTES]
 
 
-# What NumPy's reader and what follows raise on files that are damaged or something else.
+# Raised while reading files that are damaged or of another kind.
 _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, EOFError, ValueError)
 
 

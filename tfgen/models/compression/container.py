@@ -6,7 +6,7 @@ bytes
 1   channels
 2   height
 2   width
-8   id of the model: the first bytes of a hash of all that decoding depends on
+8   id of the model: the first bytes of a hash of everything that decoding depends on
 1   number of streams n
 4n  length of each stream in bytes
 4   CRC-32 of all other bytes
@@ -25,7 +25,7 @@ _FIXED = struct.Struct(f"<4sBBHH{ID_BYTES}sB")
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         size: (H, W, C) of the image.
@@ -38,7 +38,7 @@ class Container:
     streams: list
 
     def pack(self):
-        """The file as bytes; ValueError where the size does not fit."""
+        """The file as bytes. Raises ValueError for a size out of range."""
         height, width, channels = self.size
         if not (1 <= min(height, width) and max(height, width) <= MAX_SIDE):
             raise ValueError(f"An image must have 1 to {MAX_SIDE} pixels on each side; received {height}x{width}.")
@@ -52,7 +52,7 @@ class Container:
         """The container of a file's bytes.
 
         Raises:
-            ValueError: not such a file, another version, too short or too long, or damaged; says which.
+            ValueError: not such a file, another version, too short, too long or damaged; the message says which.
         """
         if data[:4] != MAGIC[: len(data)] or not data:
             raise ValueError(f"not a tfgen compressed image: it begins with {data[:4]!r}, expected {MAGIC!r}")

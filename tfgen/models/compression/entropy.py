@@ -1,11 +1,10 @@
-"""Whole numbers to bits and back: integer tables, and a range coder that works by them.
+"""Whole numbers to bits and back: integer tables, and a range coder that uses them.
 
-A table gives each symbol a frequency out of 2^16. Coder and decoder must read the very same frequencies, or all that follows
-the first difference is noise; so tables are made once, as integers, and are stored.
+A table gives each symbol a frequency out of 2^16. Encoder and decoder must use the same frequencies: after the first
+difference nothing can be decoded. So tables are computed once, as integers, and are stored.
 
-A table holds the values from `low` on and, as its last symbol, an escape for all others. The values that escape follow
-behind all other symbols of the stream, in Elias' gamma code: n zeros, a one and the n low bits of a number from 2^n to
-2^(n+1) - 1.
+A table holds the values from `low` on and, as its last symbol, an escape for all other values. Escaped values follow behind
+all other symbols of the stream, in Elias' gamma code: n zeros, a one and the n low bits of a number from 2^n to 2^(n+1) - 1.
 """
 
 import dataclasses
@@ -14,10 +13,10 @@ import math
 import numpy as np
 
 PRECISION = 16  # bits of a frequency
-TAIL_MASS = 2.0**-8  # of a distribution, what lies beyond the values that a table holds and so is escaped
-LARGEST = 2**20  # latents lie within +- this
+TAIL_MASS = 2.0**-8  # probability of the values that a table does not hold, and that are escaped
+LARGEST = 2**20  # largest absolute value of a latent
 _MAX_VALUES = 4095  # of a table
-_EXPONENTS = 22  # an escape is numbered below 2^22
+_EXPONENTS = 22  # the numbers of escapes are below 2^22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +25,8 @@ class Tables:
 
     Attributes:
         low: int32 [T], the first value of each table.
-        counts: int32 [T, S]; each row sums to 2^16. Rows are padded with zeros; the last that is not zero is the escape.
+        counts: int32 [T, S]; each row sums to 2^16. Rows are padded with zeros; the last entry that is not zero is the
+            escape.
     """
 
     low: np.ndarray
@@ -46,25 +46,25 @@ class Tables:
 
     @classmethod
     def of(cls, arrays, name):
-        """The tables that `tables.arrays(name)` gave."""
+        """The tables of the arrays of `tables.arrays(name)`."""
         return cls(arrays[f"{name}_low"], arrays[f"{name}_counts"])
 
     def arrays(self, name):
-        """{name of an array: array}, to be stored."""
+        """{name of an array: array}, for storing."""
         return {f"{name}_low": self.low, f"{name}_counts": self.counts}
 
     @property
     def sizes(self):
-        """int [T]: symbols of each table, with the escape."""
+        """int [T]: number of symbols of each table, the escape included."""
         return np.count_nonzero(self.counts, axis=1)
 
     @property
     def least_bits(self):
-        """float [T]: what the cheapest symbol of each table costs."""
+        """float [T]: bits of the most probable symbol of each table."""
         return PRECISION - np.log2(self.counts.max(axis=1))
 
     def bits(self, values, index):
-        """float [n]: the ideal code length of each value by its table; of an escape, with its gamma code."""
+        """float [n]: ideal code length of each value in bits, of an escaped value with its gamma code."""
         symbols, escaped = self._symbols(values, index)
         exponents = np.frexp(_number(values, index, escaped, self))[1] - 1
         bits = PRECISION - np.log2(self.counts[index, symbols])
@@ -80,10 +80,10 @@ class Tables:
 
 
 def frequencies(pmf):
-    """Integers of at least 1 with a sum of 2^16 that cost least where symbols follow `pmf`: int32 [S] of float [S].
+    """Frequencies of at least 1 with a sum of 2^16 for symbols distributed as `pmf`: int32 [S] of float [S].
 
-    Rounded, then raised or lowered one by one where that changes the expected code length for the better or least for the
-    worse.
+    Probabilities are rounded to frequencies. Single frequencies are then raised or lowered by 1, always the one whose change
+    gives the shortest expected code, until the sum is right.
 
     Raises:
         ValueError: not a distribution over 2 to 2^15 symbols.
@@ -103,9 +103,11 @@ def frequencies(pmf):
 
 
 def make_tables(low, pmfs):
-    """`Tables` of distributions: `low` [T] the first value of each, `pmfs` the masses of it and those that follow.
+    """`Tables` of distributions.
 
-    What a list of masses lacks to a sum of 1 is the mass of the escape.
+    Args:
+        low: int [T], the first value of each table.
+        pmfs: for each table the probabilities of its values, from the first one on. The escape gets the rest to a sum of 1.
     """
     rows = [frequencies(np.append(pmf, max(0.0, 1.0 - np.sum(pmf, dtype=np.float64)))) for pmf in pmfs]
     counts = np.zeros((len(rows), max(map(len, rows))), np.int32)
@@ -165,13 +167,13 @@ def decode(tables, data, index):
     """int32 [n], the values of `encode(tables, values, index)`.
 
     Raises:
-        ValueError: the bytes are no such stream. A stream that was altered may also give other values: whoever stores
-            streams must guard them by a checksum.
+        ValueError: the bytes are not such a stream. An altered stream may also decode to other values without an error:
+            store streams with a checksum.
     """
     _check_room(data, tables.least_bits[index].sum(), len(index))
     try:
         return _decode(tables, _stream().queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32)), index)
-    except AssertionError as error:  # the coder met what no encoder writes
+    except AssertionError as error:  # no encoder writes such bytes
         raise ValueError("damaged: the bytes are no stream of these tables") from error
 
 
@@ -196,14 +198,14 @@ def _decode(tables, coder, index):
 
 
 def encode_channels(tables, latents):
-    """A stream of latents int32 [h, w, C], with one table for each channel."""
+    """The bytes of latents int32 [h, w, C], with one table for each channel."""
     return encode(tables, latents.reshape(-1), _channels(latents.shape))
 
 
 def decode_channels(tables, data, height, width):
-    """int32 [height, width, C] of a stream of `encode_channels`; ValueError as `decode`."""
+    """int32 [height, width, C] of a stream of `encode_channels`. Raises ValueError as `decode`."""
     shape = (height, width, len(tables.low))
-    # Before anything of the size that a file claims is made.
+    # Checked before allocating memory for the size stated in a file.
     _check_room(data, height * width * tables.least_bits.sum(), math.prod(shape))
     return decode(tables, data, _channels(shape)).reshape(shape)
 
@@ -213,33 +215,33 @@ def _channels(shape):
 
 
 def _check_room(data, least_bits, number):
-    """The cost of the cheapest symbols bounds how many so many bytes can hold."""
+    """Raises ValueError if even the shortest codes of `number` latents need more bytes than `data` has."""
     if len(data) % 4 or 0.99 * least_bits > 8 * len(data) + 32:
         raise ValueError(f"{len(data)} bytes cannot hold {number} latents")
 
 
 def _number(values, index, escaped, tables):
-    """The escapes of a table as numbers 1, 2, ...: by turns above and below the values that it holds."""
+    """Escaped values as numbers 1, 2, ...: alternately above and below the values of their table."""
     values, low = values[escaped].astype(np.int64), tables.low[index[escaped]]
     high = low + tables.sizes[index[escaped]] - 2
     return np.where(values < low, 2 * (low - 1 - values) + 2, 2 * (values - high - 1) + 1)
 
 
 def _by_table(index):
-    """(table, places at which it is used) in the order of the tables."""
+    """(table, positions at which it is used), in the order of the tables."""
     order = np.argsort(index, kind="stable")
     tables, starts = np.unique(index[order], return_index=True)
     return zip(tables.tolist(), np.split(order, starts[1:]), strict=True) if len(order) else ()
 
 
 def _model(tables, table):
-    # Frequencies over 2^16 and their sums are exact as floats, so that every machine makes the same model of them.
+    # Frequencies over 2^16 and their sums are exact as floats, so every machine gets the same model.
     probabilities = tables.counts[table, : tables.sizes[table]] / 2.0**PRECISION
     return _stream().model.Categorical(probabilities, perfect=False)
 
 
 def _exponent_model():
-    """n zeros and a one: probability 2^-(n+1)."""
+    """Distribution of the exponent n of an escape: probability 2^-(n+1)."""
     return _stream().model.Categorical(2.0 ** -np.arange(1, _EXPONENTS + 1), perfect=False)
 
 

@@ -1,11 +1,12 @@
 """Image compression by a nonlinear transform code that is trained end to end.
 
-Balle, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017, arXiv:1611.01704.
+Balle, Laparra, Simoncelli, "End-to-end Optimized Image Compression", ICLR 2017, arXiv:1611.01704; settings as in the
+authors' later code (tensorflow/compression, models/bls2017.py).
 
-The idea: a convolutional network with divisive normalisation turns an image into latents, these are rounded and coded by a
-range coder, and a second network turns them back. Rounding has no gradient; in training uniform noise of the same width
-takes its place, and the rate becomes the density of the noisy latents, which is learnt besides. The weight of the
-distortion chooses a point on the curve of rate against distortion; there is one model for each.
+The idea: a convolutional network with divisive normalisation maps an image to latents. These are rounded and coded by a
+range coder, and a second network maps them back to an image. Rounding has no gradient: in training uniform noise of the same
+width takes its place, and the rate is that of a learned density of the noisy latents. The weight of the distortion selects a
+point on the curve of rate against distortion; there is one model for each.
 
     y = g_a(x; phi),  training: y~ = y + U(-1/2, 1/2),  else: y^ = round(y)
     loss = E[-sum log2 p(y~)] / pixels + lambda |x - g_s(y~; theta)|^2                         (eq. 11)
@@ -14,10 +15,13 @@ distortion chooses a point on the curve of rate against distortion; there is one
 g_a is convolution 9x9 down 4, GDN, 5x5 down 2, GDN, 5x5 down 2; g_s mirrors it with IGDN (section 2, figure 3).
 
 What differs from the paper: the density is the network of `DeepFactorized` (appendix 6.1 of arXiv:1802.01436), not a
-piecewise linear one; filters are learnt in the pixel domain, not by their Fourier transforms, and are all of one set of
-channels; the last analysis convolution has no bias, as in the authors' later code; the transforms begin as a linear block
-code, see `tfgen.models.compression.start`. Latents are coded by fixed tables, where the paper's coder adapts to what it has
-seen.
+piecewise linear one. Filters are learned in the pixel domain, not by their Fourier transforms. The last analysis convolution
+has no bias, as in the code. The transforms start as a linear block code, see `tfgen.models.compression.start`, with 0 for
+grey and scaled latents. Latents are coded with fixed tables; the paper's coder adapts to the latents coded before.
+
+The code differs from this model too: its GDN is x / (beta + sum gamma |x|), here it is the paper's; its density has two
+hidden layers, here three; it rounds to whole numbers plus an offset for each channel, here to whole numbers; it pads images
+with zeros, here by repeating the edge; and its strided filters are centred on the first of the pixels they replace.
 """
 
 import keras
@@ -58,7 +62,7 @@ class FactorizedPrior(CompressionModel):
             ],
             name="synthesis",
         )
-        # A logistic density of the scale of the latents' deviation is 1.8 times as wide as they: photos differ.
+        # A logistic density whose scale is the deviation of the latents is 1.8 times as wide: photos differ.
         self.prior = DeepFactorized(self.latent_channels, init_scale=np.maximum(self.build_transforms(), 0.5))
         self.built = True
 
@@ -78,7 +82,7 @@ class FactorizedPrior(CompressionModel):
 
 
 class FactorizedCoder:
-    """The entropy coder of `FactorizedPrior`: one table for each channel, one stream."""
+    """The entropy coder of `FactorizedPrior`: one table for each channel, one byte stream."""
 
     streams = 1
 

@@ -1,10 +1,10 @@
 """A small convolutional network in whole numbers, whose outputs are the same bits on every machine.
 
-What the decoder of a hyperprior computes decides how the bits behind it are read. In floating point it would depend on the
-order of sums, and that on the number of threads, the library and the processor; one difference in rounding, and the rest of
-the file is noise (Balle, Johnston, Minnen, "Integer Networks for Data Compression with Latent-Variable Models", ICLR 2019).
-Here weights and activations are whole numbers held in float64, bounded so that no sum can reach 2^53: each product and sum
-is then exact, and so the same in any order.
+The output of a hyperprior's decoder selects the tables with which the following bits are read. In floating point it would
+depend on the order of sums, and so on the number of threads, the library and the processor. One difference in rounding makes
+the rest of the file unreadable (Balle, Johnston, Minnen, "Integer Networks for Data Compression with Latent-Variable
+Models", ICLR 2019). Here weights and activations are whole numbers held in float64, and bounded so that no sum reaches 2^53.
+Each product and sum is then exact, in any order.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class IntegerNetwork:
 
     @classmethod
     def of(cls, layers):
-        """The network nearest to Keras `Conv2DTranspose` layers of padding "same", the last without activation."""
+        """The nearest network to Keras `Conv2DTranspose` layers of padding "same", the last without activation."""
         kernels = [np.rint(np.asarray(layer.kernel, np.float64) * 2**WEIGHT_BITS).astype(np.int64) for layer in layers]
         units = [WEIGHT_BITS] + [WEIGHT_BITS + ACTIVATION_BITS] * (len(layers) - 1)
         biases = [
@@ -46,21 +46,21 @@ class IntegerNetwork:
         x = inputs.astype(np.float64)
         for k, (kernel, bias, stride) in enumerate(zip(self.kernels, self.biases, self.strides, strict=True)):
             weights = kernel.astype(np.float64)
-            # A sum has at most this many units of its largest input.
+            # Inputs up to this keep every sum exact.
             largest = (_EXACT / 2 - np.abs(bias).max()) / max(1.0, np.abs(weights).sum(axis=(0, 1, 3)).max())
             if largest < 1:
                 raise ValueError(f"The weights of layer {k} are too large for exact sums: up to {np.abs(kernel).max()}.")
             limit = np.floor(min(largest, _MAX_ACTIVATION))
             x = transposed_convolution(np.clip(x, -limit, limit), weights, stride) + bias
             last = k == len(self.kernels) - 1
-            bits = WEIGHT_BITS + ACTIVATION_BITS * ((k > 0) - (not last))  # the sum's units to those of what follows
+            bits = WEIGHT_BITS + ACTIVATION_BITS * ((k > 0) - (not last))  # from units of the sum to those of the next layer
             x = np.floor(x / 2.0**bits + 0.5)
             x = x if last else np.maximum(x, 0.0)
         return x.astype(np.int64)
 
 
 def transposed_convolution(x, kernel, stride):
-    """[h, w, in] and [kh, kw, out, in] -> [h * stride, w * stride, out], as TensorFlow's with padding "SAME"."""
+    """[h, w, in], kernel [kh, kw, out, in] -> [h * stride, w * stride, out], as in TensorFlow with padding "SAME"."""
     height, width, _ = x.shape
     rows, columns, outputs, _ = kernel.shape
     if min(rows, columns) < stride:

@@ -1,10 +1,11 @@
-"""Image compression whose entropy model is told, in a second small code, how large the latents are where.
+"""Image compression whose entropy model gets the local scale of the latents from a second, small code.
 
-Balle, Minnen, Singh, Hwang, Johnston, "Variational Image Compression with a Scale Hyperprior", ICLR 2018, arXiv:1802.01436.
+Balle, Minnen, Singh, Hwang, Johnston, "Variational Image Compression with a Scale Hyperprior", ICLR 2018, arXiv:1802.01436;
+settings as in the authors' later code (tensorflow/compression, models/bmshj2018.py).
 
 The idea: the latents of a transform code are large where the picture has texture and edges. A second pair of networks sends
-that map of scales as side information, z, and each latent is then coded as a normal variable of its scale; z itself has a
-factorized prior. The side information costs little and pays for itself.
+a map of their scales as side information, z, and each latent is then coded as a normal variable of its scale. z itself has a
+factorized prior. The side information costs fewer bits than it saves.
 
     y = g_a(x), z = h_a(|y|); training: y~ = y + U, z~ = z + U with U(-1/2, 1/2), else rounded
     sigma = h_s(z~), at least 0.11
@@ -14,11 +15,15 @@ factorized prior. The side information costs little and pays for itself.
 g_a is four convolutions 5x5 down 2 with GDN between them, h_a 3x3, 5x5 down 2, 5x5 down 2 with ReLU; g_s and h_s mirror them
 (figure 4).
 
-What differs from the paper: h_s gives the place of sigma in a table of 64 scales, equal steps of its logarithm from 0.11 to
-256, and not sigma by a last ReLU, as in the authors' later code; coding rounds to the nearest of them. For coding, h_s is
-evaluated in whole numbers (`tfgen.models.compression.integer`), so that a file can be read on another machine. An image is
-padded to a multiple of 16, and the scales are cut to the size of the latents. The transforms begin as a
-linear block code, see `tfgen.models.compression.start`.
+What differs from the paper: as in the code, h_s gives the index of sigma in a table of 64 scales (equal steps of the
+logarithm from 0.11 to 256), not sigma by a last ReLU; coding rounds it to the nearest index. For coding, h_s is evaluated
+with whole numbers (`tfgen.models.compression.integer`), so that a file can be read on another machine. Filters are learned
+in the pixel domain. An image is padded to a multiple of 16 by repeating its edge, and the scales are cropped to the size of
+the latents. The transforms start as a linear block code, see `tfgen.models.compression.start`.
+
+The code differs from this model too: its GDN is x / (beta + sum gamma |x|), here it is the paper's; the density of z has two
+hidden layers, here three; it rounds z to whole numbers plus an offset for each channel, here to whole numbers; its filters,
+but for h_s, are learned by their Fourier transforms; and all its layers have the same number of channels.
 """
 
 import keras
@@ -44,9 +49,9 @@ _HYPER_STRIDES = (2, 2, 1)  # of h_s; of h_a in reverse order
 class ScaleHyperprior(CompressionModel):
     """Transform code with normal latents whose scales are sent as side information.
 
-    z has a sixty-fourth of the sides of an image. Of training images of 64x64 it is a single pixel, and most of the weights
-    around it see nothing but padding and stay as they began; of 128x128 all its places lie at an edge. The code of larger
-    images is then too long: train on 256x256 or more.
+    The sides of z are a sixty-fourth of those of an image. For training images of 64x64 z is a single pixel: most weights of
+    the filters see only padding and stay at their initial values. For 128x128 all pixels of z lie at an edge. The code of
+    larger images is then too long: train on 256x256 or more.
 
     Args:
         width: N, channels of all hidden layers and of z.
@@ -74,7 +79,7 @@ class ScaleHyperprior(CompressionModel):
             ],
             name="hyper_analysis",
         )
-        # At the start sigma is that of photos: with smaller ones, latents would cost hundreds of bits.
+        # At the start sigma is that of photos: with a smaller one latents would cost hundreds of bits.
         stddev = np.clip(self.build_transforms(), 1.0, SCALES[-1])
         start = (np.log(stddev) - np.log(SCALES[0])) / _STEP
         self.hyper_synthesis = keras.Sequential(
@@ -133,7 +138,7 @@ class ScaleHyperprior(CompressionModel):
 
 
 class HyperpriorCoder:
-    """The entropy coder of `ScaleHyperprior`: a stream of z by one table for each channel, one of y by those of h_s(z)."""
+    """The entropy coder of `ScaleHyperprior`: one byte stream of z, with a table for each channel, and one of y."""
 
     streams = 2
 
@@ -145,7 +150,7 @@ class HyperpriorCoder:
         self.network = IntegerNetwork(kernels, biases, list(_HYPER_STRIDES))
 
     def places(self, hyper_latents, height, width):
-        """The number of the table of each latent, int [height * width * M] of z int32 [h, w, N]."""
+        """The table index of each latent, int [height * width * M], of z int32 [h, w, N]."""
         return np.clip(self.network(hyper_latents)[:height, :width], 0, len(self.tables.low) - 1).reshape(-1)
 
     def encode(self, code):

@@ -1,36 +1,36 @@
-"""How the transforms of a codec begin: as a linear block code of images whose neighbouring pixels are alike.
+"""Initial weights of a codec's transforms: a linear block code of images whose neighbouring pixels are alike.
 
-With random filters each latent begins with a bit of everything, and a short training ends before it has sorted that out. So
-the convolutions begin as Karhunen-Loeve transforms, one on top of the other: each takes the block of its input that its
-stride sets apart, and its filters are the directions in which that block varies most, if images are a separable first-order
-autoregressive process. For one block of such images the cosine transform is nearly that (Ahmed, Natarajan, Rao, "Discrete
-Cosine Transform", IEEE Transactions on Computers, 1974). The synthesis begins as the adjoint of the analysis.
+With random filters each latent starts as a mixture of everything, and a short training does not separate it. So the
+convolutions start as Karhunen-Loeve transforms, one on top of the other. Each transforms the blocks of its input that have
+the size of its stride. Its filters are the directions in which such a block varies most, if images are a separable
+first-order autoregressive process. For one block of such images this is nearly the cosine transform (Ahmed, Natarajan, Rao,
+"Discrete Cosine Transform", IEEE Transactions on Computers, 1974). The synthesis starts as the adjoint of the analysis.
 
-Divisive normalisation between the layers is not undone exactly by its approximate inverse, so that patches far from grey
-begin less so: with gamma .1 a patch that is .25 lighter comes back .21 lighter. Training takes some hundred steps for that.
+The approximate inverse of divisive normalisation is not exact, so patches far from grey come back closer to grey at the
+start: with gamma .1 a patch that is .25 lighter than grey comes back .21 lighter. Some hundred steps of training correct it.
 """
 
 import keras
 import numpy as np
 
-# Correlations of neighbours along rows, columns and channels; all different, so that no two directions are interchangeable.
+# Correlations of neighbours along rows, columns and channels; all different, so that the directions are unique.
 CORRELATIONS = (0.95, 0.94, 0.9)
 
 
 def begin_as_block_code(analysis, synthesis, channels, side):
     """Sets the kernels of two networks that mirror each other.
 
-    Filters beyond a complete transform stay as they are in the analysis, and begin as 0 in the synthesis.
+    Filters beyond a complete transform keep their values in the analysis and become 0 in the synthesis.
 
     Args:
         analysis: its `Conv2D` layers, of padding "same" and kernels no smaller than their strides.
         synthesis: its `Conv2DTranspose` layers are those in reverse order.
-        channels: of the images.
+        channels: channels of the images.
         side: the product of the strides.
 
     Returns:
-        float64 [M]: the standard deviation of what the convolutions of `analysis` give, in units of that of the pixels; 0
-        beyond a complete transform.
+        float64 [M]: the standard deviations of the outputs of `analysis`, without normalisation, in units of that of the
+        pixels; 0 beyond a complete transform.
     """
     down = [layer for layer in analysis.layers if isinstance(layer, keras.layers.Conv2D)]
     up = [layer for layer in synthesis.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
@@ -52,7 +52,7 @@ def begin_as_block_code(analysis, synthesis, channels, side):
 
 
 def _transform(covariance, size, num):
-    """(covariance [h / size, w / size, kept] twice of what comes out, filters [size, size, C, kept]), kept at most num."""
+    """(covariance of the outputs, twice [h / size, w / size, kept]; filters [size, size, C, kept]), kept at most num."""
     height, width, channels = covariance.shape[:3]
     block = covariance[:size, :size, :, :size, :size].reshape(2 * [size * size * channels])
     variances, directions = np.linalg.eigh(block)

@@ -1,0 +1,23 @@
+"""Values of options that several sub-commands share."""
+
+import argparse
+import ast
+
+
+def assignment(text):
+    """("name", value) of "name=value"; the value is a Python literal, or else a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"--set takes NAME=VALUE; received {text!r}.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def size(text):
+    """N of "N", (H, W) of "HxW"."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")
+    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))

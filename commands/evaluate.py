@@ -1,0 +1,344 @@
+"""The command `tfgen evaluate`: parses its options, evaluates images and prints the numbers with their protocol."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from tfgen_commands.arguments import assignment, size
+
+SUMMARY = "measure a model's samples, or a folder of images, against real images"
+DESCRIPTION = """\
+Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
+
+What is judged, one of
+  --model PATH                    a SavedModel (or a folder of numbered versions), or a run folder of `tfgen train`
+  --preset NAME --checkpoint DIR  a preset with the weights in DIR, as in the folder `checkpoints` of a run
+  --fake DIR                      a folder of images
+against
+  --data SPEC                     digits, a TFDS name, folder:PATH or tfrecord:GLOB (default: what the model was made for)
+  --real DIR                      a folder of images
+
+Metrics (--metrics, separated by commas)
+  score         classifier score (inception score), classes among the samples     higher is better
+  fid           Frechet distance of features; of more images than features        lower is better
+  fid_infinity  the same without the bias of a finite number of samples           lower is better
+  kid           kernel distance of features; unbiased, for few images             lower is better
+  prdc          precision, recall, density, coverage                              higher is better
+  nearest       distance to the nearest training image; ratio far below 1: copies
+  ms_ssim       likeness of random pairs of samples                               lower is more diverse
+
+Features (--features)
+  classifier       a small classifier, trained on the data set itself and kept in the cache: needs labels, no download
+  inception        the network of published FID numbers, from --weights: the file classify_image_graph_def.pb,
+                   the archive inception-2015-12-05.tgz that it comes in, or a SavedModel or .keras file of it
+  keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
+Nothing is downloaded unless --weights is a URL, --sha256 says what it must give, and --allow_download allows it.
+
+Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
+"""
+EPILOG = """\
+examples:
+  tfgen evaluate --model runs/dcgan-mnist --data mnist --metrics fid,kid,prdc --out dcgan.json
+  tfgen evaluate --model models/vae-digits --data digits --anchor
+  tfgen evaluate --fake samples/ --real photos/ --size 64 --features inception --weights classify_image_graph_def.pb
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `tfgen evaluate`."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument_group("what is judged").add_argument
+    add("--model", metavar="PATH", help="SavedModel or run folder")
+    add("--preset", help="a name that `tfgen presets` lists; needs --checkpoint")
+    add("--checkpoint", metavar="DIR", help="folder of checkpoints of that preset")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override of the preset")
+    add("--fake", metavar="DIR", help="folder of generated images")
+    add("--n_fake", type=int, help="how many samples (default: as many as real images are used; of a folder: all)")
+    add("--raw", action="store_true", help="the weights as they are, not their moving average (run folders, checkpoints)")
+    add("--batch_norm", choices=("moving", "batch", "standing"), default="moving",
+        help="statistics of the generator's batch norm (default: moving; else a run folder or checkpoint)")  # fmt: skip
+    add = parser.add_argument_group("real images").add_argument
+    add("--data", metavar="SPEC", help="data set (default: the model's own)")
+    add("--real", metavar="DIR", help="folder of real images")
+    add("--split", default="train", help="split of the real side (default: train)")
+    add("--test_split", default="test", help="held-out split: of the classifier, nearest and --anchor (default: test)")
+    add("--n_real", type=int, default=10_000, help="real images at most, a seeded subset (default: 10000)")
+    add("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
+    add("--data_dir", help="where prepared TFDS data sets are kept")
+    add("--size", type=size, help="resize images of files to N or HxW pixels")
+    add("--channels", type=int, help="1: grey, 3: colour")
+    add("--resize", help="how: center_crop, pad, stretch or none")
+    add("--on_error", help="unreadable images: raise (default) or skip")
+    add = parser.add_argument_group("how").add_argument
+    add("--metrics", metavar="LIST", help="separated by commas (default: score,fid,kid,prdc,nearest)")
+    add(
+        "--features",
+        choices=("classifier", "inception", "keras-inception"),
+        default="classifier",
+        help="default: classifier",
+    )
+    add("--classifier", metavar="DIR", help="folder of a trained classifier; trained and kept there if it has none")
+    add("--weights", metavar="FILE", help="path or URL of the weights of inception or keras-inception")
+    add("--sha256", help="that the weights must have; needed for a URL")
+    add("--allow_download", action="store_true", help="fetch --weights if it is a URL")
+    add("--inception_resize", choices=("bilinear_tf1", "bicubic_antialias"), default="bilinear_tf1",
+        help="how images come to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of samples, subsets and the classifier (default: 0)")
+    add("--k", type=int, default=5, help="neighbour of prdc (default: 5)")
+    add("--splits", type=int, default=1, help="of the score (default: 1)")
+    add("--force", action="store_true", help="compute fid of fewer images than features, too")
+    add(
+        "--cache",
+        metavar="DIR",
+        help="of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
+    )
+    add("--no_cache", action="store_true", help="compute everything anew and keep nothing")
+    add = parser.add_argument_group("results").add_argument
+    add("--anchor", action="store_true", help="also judge the held-out real images: the best that can be reached")
+    add("--compare", metavar="FILE", help="a JSON of an earlier --out of the same protocol: prints the differences")
+    add("--out", metavar="FILE", help="write everything as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args) -> int:
+    """Runs the command; ValueError for invalid options or files."""
+    from tfgen import metrics
+    from tfgen.files import default_cache, write_whole
+
+    _check(args)
+    names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)
+    folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
+    generator, own_data = _judged(args)
+    train, test, resize = _real(args, own_data, names)
+    if test is None and args.metrics is None:
+        say("there is no held-out split: the metric nearest is left out")
+        names = tuple(name for name in names if name != "nearest")
+    binarization = getattr(generator, "binarization", None)
+    train, test = (None if source is None else metrics.imitated(source, binarization) for source in (train, test))
+    if tuple(generator.image_shape) != tuple(train.image_shape):
+        raise ValueError(
+            f"the judged images are {tuple(generator.image_shape)} (height, width, channels), those of {train.name} "
+            f"{tuple(train.image_shape)}: --size and --channels bring files to one shape"
+        )
+    count = _count(args, generator, train)
+    from tfgen.metrics.evaluate import WITHOUT_FEATURES
+
+    extractor = _extractor(args, train, test, folder) if set(names) - WITHOUT_FEATURES else None
+    evaluator = metrics.Evaluator(
+        train, test, extractor, metrics=names, seed=args.seed, n_real=args.n_real, k=args.k, score_splits=args.splits,
+        force=args.force, resize=resize, run=metrics.InProcess(say),
+        cache=None if folder is None else metrics.Cache(folder / "real", say),
+    )  # fmt: skip
+    result = evaluator.judge(
+        metrics.Samples(generator, args.seed), count, weights=generator.weights, batch_norm=generator.batch_norm,
+        generator_hash=generator.weights_hash, extra={"binarization": binarization} if binarization else {},
+    )  # fmt: skip
+    anchor = evaluator.real_anchor(count) if args.anchor else None
+    difference = None if earlier is None else result.difference(earlier)
+    print(table(result, anchor, difference))
+    if args.out:
+        content = {"judged": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
+        content |= {"anchor": anchor.to_dict()} if anchor else {}
+        content |= {"difference": difference} if difference is not None else {}
+        out = Path(args.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    return 0
+
+
+def table(result, anchor=None, difference=None) -> str:
+    """A table of the numbers of a result, followed by the protocol of each column."""
+    columns = {"value": result.values}
+    if anchor is not None:
+        columns["real images"] = anchor.values
+    if difference is not None:
+        columns["difference"] = difference
+    lines = [" ".join([f"{'':32}", *(f"{name:>14}" for name in columns)])]
+    for name, value in result.values.items():
+        if isinstance(value, list):
+            lines.append(f"{name:32} " + " ".join(f"{share:.3f}" for share in value))
+        else:
+            cells = [column.get(name) for column in columns.values()]
+            lines.append(" ".join([f"{name:32}", *(f"{'-' if cell is None else f'{cell:.6g}':>14}" for cell in cells)]))
+    lines += ["", f"protocol: {result.protocol}"]
+    if anchor is not None:
+        lines.append(f"of real images: {anchor.protocol}")
+    return "\n".join(lines)
+
+
+def say(line: str) -> None:
+    """Prints a line of progress to stderr; stdout holds only the table."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _check(args):
+    judged = [name for name in ("model", "preset", "fake") if getattr(args, name)]
+    if len(judged) != 1:
+        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(judged) or 'none'}")
+    if bool(args.preset) != bool(args.checkpoint):
+        raise ValueError("--preset and --checkpoint belong together: the one names the network, the other its weights")
+    if args.overrides and not args.preset:
+        raise ValueError("--set overrides the settings of a --preset; received none")
+    if args.data and args.real:
+        raise ValueError("give --data or --real, not both")
+    if args.fake and not (args.data or args.real):
+        raise ValueError("--fake needs the real images to compare with: --real DIR or --data SPEC")
+    if args.weights and args.features == "classifier":
+        raise ValueError(
+            "--weights are those of --features inception or keras-inception; a classifier is given by --classifier"
+        )
+    if args.classifier and args.features != "classifier":
+        raise ValueError(f"--classifier goes with --features classifier; received {args.features}")
+    if args.raw and (args.fake or (args.model and not (Path(args.model) / "config.json").exists())):
+        raise ValueError("--raw needs a run folder or a checkpoint: a SavedModel or folder is judged as it is")
+    if args.n_fake is not None and args.n_fake < 2:
+        raise ValueError(f"--n_fake must be at least 2; received {args.n_fake}")
+
+
+def _metrics(args, known):
+    from tfgen.metrics.evaluate import DEFAULT
+
+    if args.metrics is None:
+        return DEFAULT
+    names = tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip()))
+    if not names or set(names) - set(known):
+        raise ValueError(f"--metrics takes names out of {', '.join(known)}; received {args.metrics!r}")
+    return names
+
+
+def _earlier(path):
+    if path is None:
+        return None
+    from tfgen.metrics import Result
+
+    try:
+        return Result.from_dict(json.loads(Path(path).read_text())["result"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no JSON that `tfgen evaluate --out` wrote ({type(error).__name__}: {error})") from error
+
+
+class _Folder:
+    """Generated images in files."""
+
+    weights, batch_norm = "files", "none"
+
+    def __init__(self, source):
+        self.source, self.image_shape, self.weights_hash = source, source.image_shape, source.fingerprint
+        self.num_examples = source.num_examples
+
+    def images(self, seed, first, last):
+        return self.source.subset(range(first, last)).images()
+
+
+def _options(args, *names):
+    return {name: getattr(args, name) for name in names}
+
+
+def _judged(args):
+    """(generator, the data set of its preset or None)."""
+    from tfgen import data, metrics, presets
+
+    if args.fake:
+        options = _options(args, "size", "channels", "resize", "on_error")
+        return _Folder(data.load(f"folder:{args.fake}", **options)), None
+    batch_norm = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
+    if args.preset:
+        return _from_checkpoint(args, batch_norm)
+    path = Path(args.model)
+    if not path.exists():
+        raise ValueError(f"--model: there is no {path}")
+    if (path / "config.json").exists():
+        from tfgen_trainers.train import load_run
+
+        model, record = load_run(path)
+        preset = record["run"]["preset"]
+        return metrics.RunGenerator(model, **batch_norm, binarization=preset["binarization"]), preset["data"]
+    if args.batch_norm != "moving":
+        raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
+    generator = metrics.SavedModelGenerator(path)
+    name = generator.metadata.get("preset")
+    return generator, presets.get(name).data if name in presets.names() else None
+
+
+def _from_checkpoint(args, settings):
+    from tfgen import metrics
+    from tfgen.training import Checkpoints
+    from tfgen_trainers.train import TrainConfig
+
+    config = TrainConfig(preset=args.preset, overrides=dict(assignment(text) for text in args.overrides), seed=args.seed)
+    preset = config.resolve()
+    if not os.path.isdir(args.checkpoint):
+        raise ValueError(f"--checkpoint must be a folder of checkpoints; there is none at {args.checkpoint}")
+    model = config.model()
+    if Checkpoints(model, args.checkpoint).restore() == 0:
+        raise ValueError(f"{args.checkpoint} holds no checkpoint")
+    return metrics.RunGenerator(model, **settings, binarization=preset.binarization), preset.data
+
+
+def _real(args, own_data, names):
+    """(train, test or None, the resize rule or None)."""
+    from tfgen import data
+
+    spec = f"folder:{args.real}" if args.real else args.data or own_data
+    if spec is None:
+        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
+    options = _options(args, "manual_dir", "data_dir", "size", "channels", "resize", "on_error")
+    train = data.load(spec, args.split, **options)
+    resize = None
+    if args.size is not None:
+        resize = f"{args.resize or 'center_crop'} to {train.image_shape[0]}x{train.image_shape[1]}"
+    must = args.anchor or (args.metrics is not None and "nearest" in names)
+    try:
+        test = data.load(spec, args.test_split, **options)
+    except ValueError as error:
+        if must:
+            raise ValueError(f"nearest and --anchor need a held-out split: {error}") from error
+        test = None
+    return train, test, resize
+
+
+def _count(args, generator, train):
+    there = getattr(generator, "num_examples", None)
+    count = args.n_fake or there or min(args.n_real, train.num_examples)
+    if there is not None and count > there:
+        raise ValueError(f"--n_fake {count} exceeds the {there} images in {args.fake}")
+    return count
+
+
+def _extractor(args, train, test, folder):
+    from tfgen import metrics
+
+    if args.features != "classifier":
+        return metrics.inception(
+            args.weights, kind=args.features, resize=args.inception_resize, sha256_expected=args.sha256,
+            allow_download=args.allow_download, cache=folder, report=say,
+        )  # fmt: skip
+    if args.classifier and (Path(args.classifier) / "classifier.npz").exists():
+        return metrics.Classifier.load(args.classifier)
+    if not train.has_labels:
+        raise ValueError(
+            f"{train.name} has no labels, so that no classifier can be trained on it: give --classifier DIR (a trained "
+            "one), --features inception with --weights, or metrics of pixels alone (--metrics ms_ssim)"
+        )
+    if test is None:  # no held-out split: a tenth of the images is held out to measure the classifier's accuracy
+        import numpy as np
+
+        order = np.random.default_rng(args.seed).permutation(train.num_examples)
+        cut = max(1, train.num_examples // 10)
+        train, test = train.subset(np.sort(order[cut:])), train.subset(np.sort(order[:cut]))
+    workdir = args.classifier
+    if workdir is None and folder is not None:
+        key = hashlib.sha256(f"{train.fingerprint} {test.fingerprint} {args.seed}".encode()).hexdigest()
+        workdir = folder / "classifiers" / key
+    if workdir is None or not (Path(workdir) / "classifier.npz").exists():
+        say("training the classifier whose features are used; it is kept for the next time" if workdir else
+            "training the classifier whose features are used")  # fmt: skip
+    classifier = metrics.train_classifier(train, test, seed=args.seed, workdir=workdir)
+    say(f"classifier: accuracy {classifier.accuracy:.4f} on held-out images")
+    return classifier

@@ -1,0 +1,255 @@
+"""`tfgen` as a user types it."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import data, metrics
+from tfgen_commands.main import main
+
+
+def test_train_sample_export(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    command = [
+        "train",
+        "--preset",
+        "vae/digits",
+        "--workdir",
+        run,
+        "--steps",
+        "10",
+        "--set",
+        "hidden=(8,)",
+        "--batch_size",
+        "20",
+    ]
+    assert main(command) == 0
+    assert main(["sample", "--workdir", run, "--out", str(tmp_path / "grid.png"), "--num", "4"]) == 0
+    assert tf.io.decode_png((tmp_path / "grid.png").read_bytes()).shape.rank == 3
+    assert main(["export", "--workdir", run, "--to", str(tmp_path / "models")]) == 0
+    out = capsys.readouterr().out
+    assert "done: 10 steps" in out and str(tmp_path / "models/1") in out
+    assert "sample" in tf.saved_model.load(str(tmp_path / "models/1")).signatures
+
+
+def test_presets_are_listed(capsys):
+    assert main(["presets"]) == 0
+    assert "vae/mnist" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "--preset", "vae/nothing", "--workdir", "x"], "There is no preset 'vae/nothing'"),
+        (["train", "--preset", "vae/digits", "--workdir", "x", "--data", "no_such_set"], "no_such_set"),
+        (["train", "--preset", "vae/digits", "--workdir", "x", "--set", "hiden=3"], "Did you mean 'hidden'"),
+        (["train", "--preset", "vae/digits", "--workdir", "x", "--set", "hidden"], "NAME=VALUE"),
+        (["train", "--preset", "vae/digits", "--workdir", "x", "--split", "validation"], "validation"),
+        (["export", "--workdir", "nowhere", "--to", "x"], "no config.json"),
+    ],
+)
+def test_wrong_input_is_one_line(argv, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run of three steps, a classifier of the digits trained for it, and the cache that both leave."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    train = ["train", "--preset", "vae/digits", "--workdir", str(folder / "run"), "--steps", "3", "--set", "hidden=(8,)"]
+    assert main(train) == 0
+    return folder
+
+
+@pytest.fixture
+def evaluate(run_folder, tmp_path, monkeypatch, capsys):
+    """Runs `tfgen evaluate` with a few words of arguments; -> (status, stdout, stderr)."""
+    monkeypatch.setenv("TFGEN_CACHE", str(run_folder / "cache"))
+    monkeypatch.setattr(metrics, "train_classifier", functools.partial(metrics.train_classifier, epochs=8))
+    monkeypatch.chdir(tmp_path)
+
+    def evaluate(*argv):
+        capsys.readouterr()
+        status = main(["evaluate", *map(str, argv)])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    evaluate.model = run_folder / "run"
+    return evaluate
+
+
+FAST = ("--metrics", "score,fid,kid,prdc", "--n_real", "400")
+
+
+def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path):
+    status, out, error = evaluate("--model", evaluate.model, *FAST, "--anchor", "--out", tmp_path / "a.json")
+    assert status == 0 and "frechet_classifier_distance" in out and "protocol: data digits" in out
+    assert "training the classifier" in error and "training" not in out
+    content = json.loads((tmp_path / "a.json").read_text())
+    values, protocol = content["result"]["values"], content["result"]["protocol"]
+    assert content["anchor"]["values"]["frechet_classifier_distance"] < values["frechet_classifier_distance"]
+    assert (protocol["n_real"], protocol["n_fake"], protocol["weights"], protocol["batch_norm"]) == (
+        400,
+        400,
+        "raw",
+        "moving",
+    )
+    assert len(protocol["generator_hash"]) == len(protocol["features_hash"]) == 64
+
+    assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
+    checkpoint = ("--preset", "vae/digits", "--set", "hidden=(8,)", "--checkpoint", evaluate.model / "checkpoints")
+    for judged in (("--model", tmp_path / "models"), checkpoint):
+        status, out, error = evaluate(*judged, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
+        assert status == 0 and "difference" in out and "training" not in error
+        difference = json.loads((tmp_path / "b.json").read_text())["difference"]
+        assert difference == pytest.approx(dict.fromkeys(difference, 0), abs=1e-4)
+
+    status, out, error = evaluate("--model", evaluate.model, *FAST, "--n_fake", "200", "--compare", tmp_path / "a.json")
+    assert status == 2 and "different protocols cannot be compared: n_fake 200 != 400" in error and out == ""
+
+
+def write_images(folder, images, classes=None):
+    for i, image in enumerate(np.round(255 * images).astype(np.uint8)):
+        path = folder / ("" if classes is None else str(classes[i])) / f"{i:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_png(image).numpy())
+
+
+def test_evaluate_two_folders(evaluate, tmp_path):
+    """Real digits as if they were generated; a classifier trained on the other folder, which has no held-out split."""
+    source = data.load("digits")
+    images, labels = source.images(), source.labels()
+    write_images(tmp_path / "fake", images[:300])
+    write_images(tmp_path / "real", images[300:1000], labels[300:1000])
+    folders = ("--fake", tmp_path / "fake", "--real", tmp_path / "real")
+    status, out, error = evaluate(*folders, "--out", tmp_path / "a.json")
+    assert status == 0, error
+    content = json.loads((tmp_path / "a.json").read_text())["result"]
+    assert content["values"]["num_classes"] >= 9 and content["values"]["frechet_classifier_distance"] < 4
+    assert "nn_pixel_ratio" not in content["values"] and "nearest is left out" in error
+    assert (content["protocol"]["weights"], content["protocol"]["n_fake"]) == ("files", 300)
+    status, out, _ = evaluate(*folders, "--size", "16", "--metrics", "ms_ssim", "--no_cache")
+    assert status == 0 and "ms_ssim_mean" in out and "resize center_crop to 16x16" in out
+
+
+def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 299, 299, 3], name="Mul")
+        kernel = np.random.default_rng(0).normal(size=(8, 8, 3, 4)).astype(np.float32)
+        x = tf.nn.conv2d(x, kernel, 37, "SAME")
+        tf.reduce_mean(tf.nn.relu(x), axis=[1, 2], keepdims=True, name="pool_3")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    arguments = ("--model", evaluate.model, "--features", "inception", "--weights", tmp_path / "graph.pb", "--n_real", "50")
+    status, out, error = evaluate(*arguments, "--metrics", "fid")
+    assert status == 0 and "frechet_inception_distance" in out and "inception-v3-2015-12-05, bilinear_tf1" in out
+    status, _, error = evaluate(*arguments, "--metrics", "score")
+    assert status == 2 and "needs logits" in error
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "give one of --model, --preset with --checkpoint, --fake; received none"),
+        (("--model", "RUN", "--fake", "x"), "received model, fake"),
+        (("--model", "nowhere"), "there is no nowhere"),
+        (("--preset", "vae/digits"), "belong together"),
+        (("--preset", "vae/digits", "--checkpoint", "x"), "there is none at x"),
+        (("--fake", "x"), "--fake needs the real images"),
+        (("--fake", "x", "--real", "y"), "expected a folder of images, found nothing"),
+        (("--model", "RUN", "--data", "digits", "--real", "y"), "not both"),
+        (("--model", "RUN", "--metrics", "fdi"), "names out of score, fid"),
+        (("--model", "RUN", "--metrics", ","), "names out of score, fid"),
+        (("--model", "RUN", "--data", "no_such_set"), "no_such_set"),
+        (("--model", "RUN", "--batch_norm", "batch"), "VAE samples with moving statistics only"),
+        (("--model", "RUN", "--features", "inception"), "classify_image_graph_def.pb"),
+        (("--model", "RUN", "--features", "keras-inception"), "not comparable with published FID"),
+        (("--model", "RUN", "--features", "inception", "--weights", "http://x/y.pb"), "needs the sha256"),
+        (("--model", "RUN", "--weights", "x"), "--weights are those of --features inception"),
+        (("--model", "RUN", "--compare", "cli.json"), "is no JSON that `tfgen evaluate --out` wrote"),
+        (("--model", "RUN", "--compare", "missing.json"), "missing.json"),
+        (("--model", "RUN", "--n_fake", "1"), "--n_fake must be at least 2"),
+        (("--model", "RUN", "--metrics", "fid", "--n_fake", "20"), "more examples than features"),
+        (("--model", "RUN", "--metrics", "ms_ssim"), "at least 11 pixels"),
+        (("--model", "RUN", "--metrics", "nearest", "--test_split", "validation"), "need a held-out split"),
+        (("--model", ".", "--raw"), "--raw needs a run folder"),
+    ],
+)
+def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_path):
+    (tmp_path / "cli.json").write_text("{}")
+    status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
+    last = error.strip().splitlines()[-1]
+    assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+@pytest.fixture(scope="module")
+def codec_run(tmp_path_factory):
+    """A run of a compression model, and a photo of a size that fits no stride."""
+    folder = tmp_path_factory.mktemp("codec")
+    run = ["train", "--preset", "factorized-prior/digits", "--workdir", str(folder / "run"), "--steps", "3"]
+    assert main([*run, "--set", "width=4"]) == 0
+    photo = np.random.default_rng(0).integers(0, 256, (21, 33, 1), dtype=np.uint8)
+    (folder / "photo.png").write_bytes(tf.io.encode_png(photo).numpy())
+    return folder
+
+
+def test_compress_and_decompress(codec_run, tmp_path, capsys):
+    run, models, photo, out = (str(p) for p in (codec_run / "run", tmp_path / "models", codec_run / "photo.png", tmp_path))
+    assert main(["compress", photo, "-o", f"{out}/a.tfgc", "--model", run]) == 0
+    size = len((tmp_path / "a.tfgc").read_bytes())
+    assert f"a.tfgc: {size} bytes, {8 * size / (21 * 33):.3f} bits per pixel (33x21)" in capsys.readouterr().out
+    assert (codec_run / "run/codec-00000003.npz").exists()  # which is what reading goes by
+    assert main(["export", "--workdir", run, "--to", models]) == 0
+    pictures = []
+    for model in (run, f"{run}/codec-00000003.npz", models, f"{models}/1"):
+        assert main(["decompress", f"{out}/a.tfgc", "-o", f"{out}/a.png", "--model", model]) == 0
+        pictures.append(tf.io.decode_png((tmp_path / "a.png").read_bytes()).numpy())
+    assert pictures[0].shape == (21, 33, 1) and all(np.array_equal(picture, pictures[0]) for picture in pictures)
+    assert main(["compress", photo, "-o", f"{out}/b.tfgc", "--model", models]) == 0
+    assert (tmp_path / "b.tfgc").read_bytes() == (tmp_path / "a.tfgc").read_bytes()
+
+
+def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
+    run, photo, file = str(codec_run / "run"), str(codec_run / "photo.png"), tmp_path / "x.tfgc"
+    assert main(["compress", photo, "-o", str(file), "--model", run]) == 0
+    whole = file.read_bytes()
+
+    def error(*argv):
+        capsys.readouterr()
+        assert main(list(argv)) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    assert "holds no codec" in error("compress", photo, "--model", str(tmp_path))
+    assert f"{file}: not a readable image" in error("compress", str(file), "--model", run)
+    assert "No such file" in error("compress", f"{file}.no", "--model", run)
+    assert "would be overwritten" in error("compress", photo, "-o", photo, "--model", run)
+    assert "the folder" in error("compress", photo, "-o", str(tmp_path), "--model", run)
+    assert "the folder" in error("decompress", str(file), "-o", str(tmp_path), "--model", run)
+    for picture in ("x.jpg", "x"):
+        assert "of a lossless kind" in error("decompress", str(file), "-o", str(tmp_path / picture), "--model", run)
+    colour = tmp_path / "colour.png"
+    grey = np.zeros((4, 4, 3), np.uint8)
+    colour.write_bytes(tf.io.encode_png(grey).numpy())
+    assert main(["compress", str(colour), "--model", run]) == 0  # grey in three channels
+    colour.write_bytes(tf.io.encode_png(grey + np.arange(3, dtype=np.uint8)).numpy())
+    assert "is in colour" in error("compress", str(colour), "--model", run)
+    for content, message in ((whole[:-1], "truncated"), (whole[:-1] + b"\0\0", "damaged"), (b"nonsense", "not a tfgen"),
+                             (b"", "not a tfgen"), (whole[:-1] + bytes([whole[-1] ^ 1]), "damaged")):  # fmt: skip
+        file.write_bytes(content)
+        assert message in error("decompress", str(file), "-o", str(tmp_path / "x.png"), "--model", run)
+    assert not (tmp_path / "x.png").exists()
+    file.write_bytes(whole)
+    codec = next(codec_run.glob("run/codec-*.npz"))
+    hidden = codec.rename(codec.with_name("hidden"))
+    try:  # a codec is never made for reading
+        assert "holds no codec" in error("decompress", str(file), "--model", run)
+    finally:
+        hidden.rename(codec)

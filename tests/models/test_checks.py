@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance.registry import CASES
+from tfgen.layers import VirtualBatchNorm
+from tfgen.layers.minibatch_discrimination import minibatch_similarity
+from tfgen.losses.regularizers import pulling_away
+from tfgen.models.adversarial.code_layout import CodeLayout
+from tfgen.models.checks import check_images, check_labels, check_not_negative, check_whole, checked
+
+
+def floats(*shape):
+    return tf.TensorSpec([None, *shape], tf.float32)
+
+
+IMAGES, INTEGERS = floats(8, 8, 1), tf.TensorSpec([None], tf.int32)
+
+
+def levels():
+    return CASES["pixel-cnn-pp"].build().levels_of, [IMAGES]
+
+
+def active_factor():
+    model = CASES["dc-ign"].build()
+    return lambda image, active: model.active_latents({"image": image, "active": active}), [IMAGES, INTEGERS]
+
+
+def factor_of_a_signature():
+    rerender, specs = CASES["dc-ign"].build().signatures()["rerender"]
+    return lambda *inputs: rerender(*inputs)["image"], list(specs.values())
+
+
+def virtual_batch_norm():
+    layer = VirtualBatchNorm()
+    layer.build((None, 3))
+    return lambda inputs: layer(inputs, num_reference=2), [floats(3)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: (lambda x: checked(x, tf.size(x) > 3, "Few:", tf.size(x)), [floats()]), id="checked"),
+        pytest.param(lambda: (lambda x: check_images(x, (8, 8, 1), "Model"), [IMAGES]), id="images"),
+        pytest.param(lambda: (lambda x: check_labels(x, 3), [INTEGERS]), id="labels"),
+        pytest.param(lambda: (CodeLayout(1, (3,), 1).set, [floats(5), floats(2)]), id="codes"),
+        pytest.param(lambda: (pulling_away, [floats(3)]), id="pulling_away"),
+        pytest.param(lambda: (minibatch_similarity, [floats(2, 2)]), id="minibatch_similarity"),
+        levels, active_factor, factor_of_a_signature, virtual_batch_norm,
+    ],
+)  # fmt: skip
+def test_what_uses_a_checked_tensor_waits_for_the_check(make):
+    """By the graph: the checks are among what the result is computed from, by data or by control."""
+    function, specs = make()
+
+    def used(*inputs):
+        return tf.identity(function(*inputs), name="use")  # what the function returns waits in any case
+
+    graph = tf.function(used, autograph=False).get_concrete_function(*specs).graph
+    checks = {op for op in graph.get_operations() if op.type == "Assert" or op.type == "If" and "Assert" in op.name}
+    seen, todo = set(), [graph.get_operation_by_name("use")]
+    while todo:
+        op = todo.pop()
+        if op not in seen:
+            seen.add(op)
+            todo += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
+    assert checks and checks <= seen
+
+
+def test_images():
+    images = np.linspace(0.0, 1.0, 8, dtype="float16").reshape(2, 2, 2, 1)
+    found = check_images(images, (2, None, 1), "Model")
+    assert found.dtype == tf.float32
+    np.testing.assert_array_equal(found, images)
+    for value in (-0.01, 1.01, np.nan, np.inf):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"must lie in \[0, 1\]; received a range of"):
+            check_images(np.full([1, 2, 2, 1], value, "float32"), (2, 2, 1), "Model")
+    with pytest.raises(ValueError, match="must be float .*; received dtype uint8"):
+        check_images(np.ones([1, 2, 2, 1], "uint8"), (2, 2, 1), "Model")
+    for shape in ([1, 2, 2, 3], [2, 2, 1], [1, 3, 2, 1]):
+        with pytest.raises(ValueError, match=r"Model was made for images \[batch, 2, any, 1\].*; received"):
+            check_images(np.ones(shape, "float32"), (2, None, 1), "Model")
+
+
+def test_labels():
+    np.testing.assert_array_equal(check_labels([0, 2], 3), [0, 2])
+    for wrong in ([0, 3], [-1, 0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"kinds must lie in \[0, 3\); received a range of"):
+            check_labels(wrong, 3, "kinds")
+    for wrong in ([0.0, 1.0], [[0], [1]]):
+        with pytest.raises(ValueError, match=r"labels must be integers \[B\]; received"):
+            check_labels(wrong, 3)
+
+
+def test_numbers():
+    check_whole(num=1, sizes=(np.int64(1), 2))
+    check_whole(0, num=0)
+    for wrong in (0, 1.0, True, "1", (1, 0)):
+        with pytest.raises(ValueError, match="num must be .* of at least 1; received"):
+            check_whole(num=wrong)
+    check_not_negative(weight=0.0)
+    for wrong in (-1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match="weight must be at least 0 and finite; received"):
+            check_not_negative(weight=wrong)

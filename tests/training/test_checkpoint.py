@@ -1,0 +1,46 @@
+"""Checkpoints: what they hold, and what cannot be written or read."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import tfgen
+
+FULL_DISK = """
+import resource, sys
+import tfgen
+from tfgen.models import VAE
+model = VAE(image_shape=(8, 8, 1), hidden=(64,))
+model.compile()
+checkpoints = tfgen.training.Checkpoints(model, sys.argv[1])
+checkpoints.save()
+model.step.assign(7)
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # what a file may grow to: writes fail as on a full disk
+try:
+    checkpoints.save()
+except OSError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "step 7" in str(error) and "Last good checkpoint" in str(error) and "ckpt-0" in str(error), error
+else:
+    raise SystemExit("nothing failed")
+assert tfgen.training.Checkpoints(model, sys.argv[1]).restore() == 0 and int(model.step.value) == 0
+print("kept")
+"""
+
+
+def test_full_disk_while_checkpointing_keeps_the_last_one(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], env={**os.environ, "PYTHONPATH": os.getcwd()},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and "kept" in done.stdout, done.stderr[-2000:]
+
+
+def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
+    small, large = (tfgen.presets.get("vae/digits").override({"hidden": (n,)}).build() for n in (4, 8))
+    tfgen.training.Checkpoints(small, tmp_path).save()
+    with pytest.raises(ValueError, match=r"another model.*\(64, 8\) here and \[64, 4\] there"):
+        tfgen.training.Checkpoints(large, tmp_path).restore()

@@ -1,0 +1,20 @@
+"""The capabilities: what a trained model can do, each with its verbs and the signatures of its export."""
+
+from tfgen.models.capabilities.capability import Capability
+from tfgen.models.capabilities.classifier import Classifier
+from tfgen.models.capabilities.codec import Codec
+from tfgen.models.capabilities.completer import Completer
+from tfgen.models.capabilities.encoder import Encoder
+from tfgen.models.capabilities.likelihood import Likelihood
+from tfgen.models.capabilities.sampler import Sampler
+from tfgen.models.capabilities.translator import Translator
+
+CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Classifier)
+
+
+def capabilities_of(signatures):
+    """The capabilities, a tuple of classes, of an export with these signature names."""
+    return tuple(capability for capability in CAPABILITIES if capability.SIGNATURE in signatures)
+
+
+__all__ = ["CAPABILITIES", "Capability", "capabilities_of", *(capability.__name__ for capability in CAPABILITIES)]

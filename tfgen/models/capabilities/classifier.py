@@ -1,0 +1,29 @@
+"""Classifier: classes of images."""
+
+import tensorflow as tf
+
+from tfgen.models.capabilities.capability import Capability, image_spec
+
+
+class Classifier(Capability):
+    """A model that classifies images. A subclass sets `num_labels` and implements `class_logits`."""
+
+    NAME = "classifier"
+    SIGNATURE = "classify"
+    num_labels = 0
+
+    def class_logits(self, images):
+        """Logits float32 [B, num_labels] of images float32 [B, H, W, C] in [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement class_logits(images).")
+
+    def classify(self, images):
+        """The most probable class, int32 [B], of images float32 [B, H, W, C] in [0, 1]."""
+        return tf.argmax(self.class_logits(images), axis=-1, output_type=tf.int32)
+
+    @classmethod
+    def offered_by(cls, model):
+        return model.num_labels > 0
+
+    @classmethod
+    def signatures_of(cls, model):
+        return {"classify": (lambda image: {"probability": tf.nn.softmax(model.class_logits(image))}, image_spec(model))}

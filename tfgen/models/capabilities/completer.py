@@ -1,0 +1,35 @@
+"""Completer: images of which a part is known."""
+
+import tensorflow as tf
+
+from tfgen.models.capabilities.capability import Capability, condition_specs, image_spec, seeds_spec
+
+
+class Completer(Capability):
+    """A model that draws what is unknown of an image. A subclass implements `complete` and `complete_rows`."""
+
+    NAME = "completer"
+    SIGNATURE = "complete"
+
+    def complete(self, known, mask, num=1, seed=0, **conditions):
+        """`num` completions of each image: float32 [B, num, H, W, C].
+
+        Args:
+            known: float32 [B, H, W, C] in [0, 1]; the values of unknown pixels do not matter.
+            mask: bool [H, W] or [B, H, W], true where `known` is known.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement complete(known, mask).")
+
+    def complete_rows(self, seeds, known, mask, **conditions):
+        """One completion for each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement complete_rows(seeds, known, mask).")
+
+    @classmethod
+    def signatures_of(cls, model):
+        # Not bool: numbers are what JSON clients send for a picture.
+        known = {"mask": tf.TensorSpec([None, *model.image_shape[:2]], tf.float32)}
+
+        def complete(seeds, image, mask, **conditions):
+            return {"image": model.complete_rows(seeds, model.check_images(image), mask > 0.5, **conditions)}
+
+        return {"complete": (complete, {**seeds_spec(), **image_spec(model), **known, **condition_specs(model)})}

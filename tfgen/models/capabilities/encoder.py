@@ -1,0 +1,42 @@
+"""Encoder: codes of images, and images made again from their codes."""
+
+import tensorflow as tf
+
+from tfgen.models.capabilities.capability import Capability, image_spec
+
+
+class Encoder(Capability):
+    """A model that makes a code of an image. A subclass implements `encode(images)` and `reconstruct(images)`.
+
+    `encode` may return a distribution of codes; `codes` returns numbers for every model.
+    """
+
+    NAME = "encoder"
+    SIGNATURE = "encode"
+
+    def encode(self, images):
+        """The code of images float32 [B, H, W, C] in [0, 1]: a tensor [B, ...], or a distribution with batch shape [B]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
+
+    def reconstruct(self, images):
+        """Images float32 [B, H, W, C] in [0, 1] made again from the codes of `images`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement reconstruct(images).")
+
+    def codes(self, images):
+        """The codes of images as numbers, float32 [B, Z]; of a distribution its mean."""
+        return self.code_outputs(images)["latent"]
+
+    def code_outputs(self, images):
+        """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
+        code = tf.cast(self.encode(images), tf.float32)
+        return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
+
+    @classmethod
+    def signatures_of(cls, model):
+        def reconstruct(image):
+            return {"image": tf.ensure_shape(model.reconstruct(image), [None, *model.image_shape])}
+
+        return {
+            "encode": (lambda image: model.code_outputs(image), image_spec(model)),
+            "reconstruct": (reconstruct, image_spec(model)),
+        }

@@ -1,0 +1,108 @@
+"""Sampler: images out of seeds."""
+
+import collections
+
+import tensorflow as tf
+
+from tfgen.models.capabilities.capability import Capability, condition_specs, seeds_spec
+from tfgen.models.checks import check_whole
+
+
+class Sampler(Capability):
+    """A model that makes images. A subclass sets `latent_dim` and implements `latents(seeds)` and `decode_images(latents)`.
+
+    The image of a seed is a function of the seed, the conditions and the weights alone, not of the batch that it is made in.
+    """
+
+    NAME = "sampler"
+    SIGNATURE = "sample"
+
+    def latents(self, seeds):
+        """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
+        raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
+
+    def decode_images(self, latents, **conditions):
+        """Images float32 [B, H, W, C] in [0, 1] of latent codes [B, latent_dim]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
+
+    def generate(self, seeds, **conditions):
+        """Images of integer seeds.
+
+        Args:
+            seeds: int [B].
+            **conditions: e.g. `labels` int32 [B], where the model takes any.
+
+        Returns:
+            float32 [B, H, W, C] in [0, 1].
+        """
+        return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
+
+    def sample(self, num, *, seed=0, batch_size=256, **conditions):
+        """`num` images, always the same for the same weights and `seed`.
+
+        Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
+
+        Returns:
+            float32 NumPy-compatible tensor [num, H, W, C] in [0, 1].
+        """
+        check_whole(num=num, batch_size=batch_size)
+        num, seed = int(num), int(seed)
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
+        seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
+        conditions = {k: tf.convert_to_tensor(v) for k, v in conditions.items() if v is not None}
+        for name, values in conditions.items():
+            if not values.shape[:1].is_compatible_with([num]):
+                raise ValueError(f"{name} must be one for each of the {num} images; received shape {values.shape}.")
+        chunks = []
+        for i in range(0, num, batch_size):
+            part = {k: v[i : i + batch_size] for k, v in conditions.items()}
+            chunks.append(self.generate_function(seeds[i : i + batch_size], **part))
+        return tf.concat(chunks, axis=0)
+
+    @property
+    def generate_function(self):
+        """`generate` as a graph, traced once for each set of conditions."""
+        if "_generate" not in vars(self):
+            # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
+            functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
+            object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
+        return self._generate
+
+    @classmethod
+    def signatures_of(cls, model):
+        conditions = condition_specs(model)
+        latent = tf.TensorSpec([None, model.latent_dim], tf.float32)
+
+        def sample(seeds, **conditions):
+            return {"image": model.generate(seeds, **conditions)}
+
+        def serving_default(seeds, **conditions):
+            return {"image_bytes": encode_png(model.generate(seeds, **conditions))}
+
+        def latents(seeds):
+            return {"latent": model.latents(seeds)}
+
+        def decode(latent, **conditions):
+            return {"image": model.decode_images(latent, **conditions)}
+
+        def serve_examples(examples):
+            features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)}
+            features |= {field.name: field.example_feature() for field in model.conditions()}
+            found = tf.io.parse_example(examples, features)
+            given = {f.argument: tf.cast(found[f.name], f.dtype) for f in model.conditions()}
+            return sample(found["seed"], **given)
+
+        return {
+            "serving_default": (serving_default, {**seeds_spec(), **conditions}),
+            "sample": (sample, {**seeds_spec(), **conditions}),
+            "latents": (latents, seeds_spec()),
+            "decode": (decode, {"latent": latent, **conditions}),
+            "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
+        }
+
+
+def encode_png(images):
+    """PNG bytes, string [B], of float32 [B, H, W, C] in [0, 1] with 1, 3 or 4 channels."""
+    levels = tf.cast(tf.round(tf.clip_by_value(images, 0.0, 1.0) * 255.0), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=tf.TensorSpec([], tf.string))

@@ -1,0 +1,59 @@
+"""The family of classifiers: p(label | image), trained by cross-entropy."""
+
+import tensorflow as tf
+
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Classifier
+from tfgen.models.checks import check_whole
+
+
+class ClassifierModel(Classifier, TrainableModel):
+    """A classifier. A subclass builds its layers, sets `built`, and implements `logits`.
+
+    Losses: "loss", the mean cross-entropy in nats, and "accuracy", the share of images that are classified correctly.
+
+    Args:
+        image_shape: (H, W, C).
+        num_classes: number of classes; batches need `label`.
+        **kwargs: see `TrainableModel`.
+    """
+
+    loss_names = ("loss", "accuracy")
+
+    def __init__(self, *, image_shape, num_classes, **kwargs):
+        super().__init__(image_shape=image_shape, **kwargs)
+        check_whole(num_classes=num_classes)
+        self.num_classes = num_classes
+
+    @property
+    def num_labels(self):
+        return self.num_classes
+
+    def conditions(self):
+        return ()  # labels are what it finds
+
+    def logits(self, images, training=False):
+        """Logits float32 [B, num_classes] of checked images float32 [B, H, W, C] in [0, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} must implement logits(images).")
+
+    def class_logits(self, images):
+        return self.logits(self.check_images(images))
+
+    def call(self, images, training=False):
+        return self.logits(images, training=training)
+
+    def losses_of(self, batch, training):
+        """{"loss", "accuracy"}: float32 [B] of a batch of checked fields."""
+        logits = self.logits(batch["image"], training=training)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+        return {"loss": loss, "accuracy": tf.cast(right, tf.float32)}
+
+    def update(self, batch):
+        def losses_fn():
+            return {name: tf.reduce_mean(value) for name, value in self.losses_of(batch, training=True).items()}
+
+        return self.step_players({"model": "loss"}, losses_fn)
+
+    def test_step(self, data):
+        return self.tracked(self.losses_of(self.as_batch(data), training=False))

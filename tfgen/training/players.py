@@ -1,0 +1,132 @@
+"""Players: the groups of networks that one optimiser each trains, and the one place where they are updated."""
+
+import collections.abc
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """Networks that one optimiser trains. A VAE has one player; a GAN two, which minimise different losses.
+
+    Attributes:
+        networks: a Keras layer or model, or several.
+        constraint: None, or a function of the list of trained variables that is called after every update.
+        averaged: whether `compile(ema_decay=)` averages the weights of these networks.
+    """
+
+    networks: keras.layers.Layer | tuple
+    constraint: collections.abc.Callable | None = None
+    averaged: bool = True
+
+    def __post_init__(self):
+        if isinstance(self.networks, keras.layers.Layer):
+            object.__setattr__(self, "networks", (self.networks,))
+
+    @property
+    def variables(self):
+        """The variables that the optimiser trains."""
+        return _unique(v for network in self.networks for v in network.trainable_variables)
+
+    @property
+    def averaged_variables(self):
+        """The float variables that are averaged: weights, and the moving statistics of batch norm with them."""
+        if not self.averaged:
+            return []
+        return _unique(v for network in self.networks for v in network.variables if keras.backend.is_float_dtype(v.dtype))
+
+
+def step_players(model, losses_of, losses_fn, when=None, variables=None):
+    """See `TrainableModel.step_players`."""
+    players, optimizers = model.players(), model.player_optimizers
+    trained = {name: (variables or {}).get(name) or players[name].variables for name in losses_of}
+    with tf.GradientTape(persistent=len(trained) > 1, watch_accessed_variables=False) as tape:
+        tape.watch([v.value for group in trained.values() for v in group])
+        losses = losses_fn()
+        scaled = {name: optimizers[name].scale_loss(tf.cast(losses[loss], tf.float32)) for name, loss in losses_of.items()}
+    # TensorFlow 2.16's graph optimiser can drop the control edge that keeps an update behind the reads of the same variable,
+    # where the gradient does not depend on its value (a critic's last layer). A seed that depends on the losses makes the
+    # order one of data. It also turns a loss that is not finite into gradients that are not.
+    total = tf.add_n([tf.cast(losses[loss], tf.float32) for loss in losses_of.values()])
+    # Keras sums gradients over the replicas; dividing makes the sum the mean over the global batch.
+    share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
+    seed = tf.where(tf.math.is_finite(total), share, float("nan"))
+    gradients = {
+        name: tape.gradient(scaled[name], [v.value for v in group], output_gradients=seed)
+        for name, group in trained.items()
+    }
+    turns = {}
+    if when is not None:
+        turns = when({name: mean_over_replicas(loss) for name, loss in losses.items()})
+        if not turns.keys() <= losses_of.keys():
+            raise ValueError(f"when() decides about the players {sorted(losses_of)}; it returned {sorted(turns)}.")
+    for name, group in trained.items():
+        update = _Update(model, name, players[name], group)
+        _update_where(turns.get(name), update, _agreed(optimizers[name], gradients[name]))
+    return losses
+
+
+@dataclasses.dataclass(frozen=True)
+class _Update:
+    """One update of a player by its gradients, to be called in replica context."""
+
+    model: keras.Model
+    name: str
+    player: Player
+    variables: list
+
+    def __call__(self, gradients):
+        optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
+        # Counters, too, must wait for the gradients: of a batch that is refused there are none.
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            before = tf.identity(optimizer.iterations)
+            optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+            if self.player.constraint is not None:
+                self.player.constraint(self.variables)
+            if ema is not None:
+                # Gradients may only have been accumulated, or thrown away because they overflowed.
+                ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
+
+
+def _skips(optimizer):
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or bool(optimizer.gradient_accumulation_steps)
+
+
+def _update_where(turn, update, gradients):
+    """Calls `update` where `turn`, a bool scalar that is equal on all replicas, is true; None: always."""
+    if turn is None:
+        update(gradients)
+        return
+
+    def across_replicas(strategy, turn, gradients):
+        # A branch inside a replica could not exchange gradients with the others, so the branch stands outside.
+        def on_replicas():
+            strategy.extended.call_for_each_replica(update, args=(gradients,))
+            return tf.constant(True)
+
+        tf.cond(strategy.experimental_local_results(turn)[0], on_replicas, lambda: tf.constant(False))
+
+    tf.distribute.get_replica_context().merge_call(across_replicas, args=(turn, gradients))
+
+
+def _agreed(optimizer, gradients):
+    """The gradients; where loss scaling made those of any replica overflow, not finite on any: all must skip the update."""
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return gradients
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])
+    factor = tf.where(mean_over_replicas(tf.cast(finite, tf.float32)) >= 1.0, 1.0, float("nan"))
+    return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
+
+
+def mean_over_replicas(value):
+    """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+def _unique(variables):
+    return list({id(v): v for v in variables}.values())

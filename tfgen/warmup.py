@@ -1,0 +1,82 @@
+"""Warm-up records: requests that TensorFlow Serving replays on a version before it answers anyone with it.
+
+A first request of a new shape costs more than the later ones. One recorded request per signature and batch size moves that
+cost into the load, and makes a version that cannot answer fail its load, where the version before it goes on serving.
+
+Format: `assets.extra/tf_serving_warmup_requests`, a TFRecord file of at most 1,000 `PredictionLog`s
+(tensorflow/serving 2.16.1, servables/tensorflow/saved_model_warmup_util.cc).
+"""
+
+import pathlib
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MAX_RECORDS = 1000
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batching.config
+
+
+def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
+    """Writes the warm-up file into a SavedModel that no server sees yet.
+
+    Inputs are zeros, and serialized examples without features: every signature of tfgen's models takes those.
+
+    Args:
+        saved_model: folder with `saved_model.pb`.
+        batch_sizes: positive integers; each signature gets one request of each size.
+
+    Returns:
+        `pathlib.Path` of the file.
+
+    Raises:
+        ModuleNotFoundError: tensorflow-serving-api, which brings the messages, is not installed.
+        ValueError: the sizes are not positive integers, there would be none or more than 1,000 records, or an input has a
+            dimension besides the first that is not fixed.
+    """
+    path = pathlib.Path(saved_model) / WARMUP_FILE
+    logs = list(prediction_logs(signatures(saved_model), batch_sizes))
+    if not 0 < len(logs) <= MAX_RECORDS:
+        raise ValueError(f"A warm-up file has 1 to {MAX_RECORDS} records; these signatures and sizes make {len(logs)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for log in logs:
+            writer.write(log.SerializeToString(deterministic=True))
+    return path
+
+
+def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
+    """Yields a `PredictionLog` for each signature of {name: SignatureDef} and each batch size."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    sizes = sorted(set(batch_sizes))
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"Batch sizes must be positive integers; received {batch_sizes!r}.")
+    for name, signature in sorted(signature_defs.items()):
+        for size in sizes:
+            # No model name: the records are replayed on the version they lie in, whatever it is served as.
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = name
+            for alias, info in signature.inputs.items():
+                request.inputs[alias].CopyFrom(_zeros(name, alias, info, size))
+            yield prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def signatures(saved_model):
+    """{name: SignatureDef} that a server offers of a SavedModel's folder."""
+    content = (pathlib.Path(saved_model) / "saved_model.pb").read_bytes()
+    for graph in saved_model_pb2.SavedModel.FromString(content).meta_graphs:
+        if tf.saved_model.SERVING in graph.meta_info_def.tags:
+            # Names like __saved_model_init_op are TensorFlow's own.
+            return {name: s for name, s in graph.signature_def.items() if not name.startswith("__")}
+    raise ValueError(f"{saved_model} has no graph with the tag {tf.saved_model.SERVING!r}.")
+
+
+def _zeros(signature, alias, info, size):
+    """A TensorProto of `size` rows with one value: readers repeat the last value that is given, so it stays small."""
+    shape = [dim.size for dim in info.tensor_shape.dim]
+    if info.tensor_shape.unknown_rank or not shape or min(shape[1:], default=1) < 1:
+        raise ValueError(f"Input {alias!r} of signature {signature!r} needs fixed dimensions after the first; has {shape}.")
+    dtype = tf.as_dtype(info.dtype)
+    value = b"" if dtype == tf.string else 0
+    return tf.make_tensor_proto(value, dtype=dtype, shape=[size if shape[0] < 0 else shape[0], *shape[1:]])
