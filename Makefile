@@ -32,7 +32,7 @@ test: lint ## lint, then the whole test suite, in two processes
 
 lint: setup ## ruff, and import-linter: which package may import which
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/lint-imports --config setup.cfg --no-cache
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 test-serving-real: setup ## the wire cases against tensorflow_model_server, where that binary is on PATH
 	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server $(ARGS)

@@ -109,8 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
-    from tfgen.files import write_whole
-    from tfgen.metrics._files import default_cache
+    from tfgen.files import default_cache, write_whole
 
     _check(args)
     names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)

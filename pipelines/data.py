@@ -28,16 +28,23 @@ class Data:
     class_names: tuple | None = None
     levels: int = 256
     num_examples: tuple = ()  # (train, eval)
+    fields: tuple = ()  # of tfgen.fields.Field, as records hold them
+    groups: tuple | None = None  # of a tfgen.data.FactorSource
     statistics: dict = dataclasses.field(default_factory=dict)  # for the report, see `describe`
 
     def description(self):
-        """The JSON-able dict that `tfgen_pipelines.components.examples.source` takes."""
+        """The JSON-able dict that `tfgen.data.described` takes, for records of this data set."""
+        # Imported records hold images as they are; those of ImageExampleGen were read with these options.
+        read = {k: v for k, v in self.options.items() if k in ("size", "channels", "resize")} if self.import_base else {}
         return {
             "name": self.spec,
             "image_shape": list(self.image_shape),
             "num_classes": self.num_classes,
             "class_names": None if self.class_names is None else list(self.class_names),
             "levels": self.levels,
+            "fields": [field.config() for field in self.fields],
+            "groups": None if self.groups is None else list(self.groups),
+            "read": read,
         }
 
     def config(self):
@@ -46,13 +53,13 @@ class Data:
         return {name: getattr(self, name) for name in names}
 
 
-def load_split(config, name):
-    """-> the `tfgen.data.Source` of split `name` ("train" or "eval") of a `Data.config()`."""
+def load_split(config, name, in_memory=None):
+    """-> the `tfgen.data.Source` of split `name` ("train" or "eval") of a `Data.config()`; in_memory: as in `load`."""
     import tfgen
 
     if name not in ("train", "eval"):
         raise ValueError(f"The pipeline's splits are 'train' and 'eval'; received {name!r}.")
-    spec, options, base = config["spec"], dict(config["options"]), config.get("import_base")
+    spec, options, base = config["spec"], {**config["options"], "in_memory": in_memory}, config.get("import_base")
     split = config["train_split"] if name == "train" else config["eval_split"]
     if base:
         return tfgen.data.load(f"tfrecord:{base}/{split}", **options)
@@ -76,6 +83,11 @@ def resolve(spec, options=None, *, train_split="train", eval_split="test", impor
     for name, source in (("train", train), ("eval", evaluation)):
         if source.num_examples < 2:
             raise ValueError(f"The {name} split of {spec!r} has {source.num_examples} images; at least 2 are needed.")
+    if train.stored_fields.keys() != evaluation.stored_fields.keys():
+        raise ValueError(
+            f"The splits of {spec!r} have different fields: train {', '.join(train.stored_fields)}, eval "
+            f"{', '.join(evaluation.stored_fields)}."
+        )
     if train.image_shape != evaluation.image_shape:
         raise ValueError(
             f"The splits of {spec!r} have different image shapes: train {train.image_shape}, eval "
@@ -90,7 +102,17 @@ def resolve(spec, options=None, *, train_split="train", eval_split="test", impor
         class_names=None if train.class_names is None else tuple(train.class_names),
         levels=train.levels,
         num_examples=(train.num_examples, evaluation.num_examples),
+        fields=tuple(
+            dataclasses.replace(field, low=_widest(min, field.low, other.low), high=_widest(max, field.high, other.high))
+            for field, other in zip(train.stored_fields.values(), evaluation.stored_fields.values(), strict=True)
+        ),
+        groups=getattr(train, "groups", None),
     )
+
+
+def _widest(choose, a, b):
+    """The bound of a field that holds in both splits."""
+    return None if a is None or b is None else choose(a, b)
 
 
 def describe(train, evaluation, limit=10_000):

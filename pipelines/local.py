@@ -187,9 +187,10 @@ def _resolve(data, options, train_split, eval_split, import_base):
 def _check_fit(preset, data):
     """What the trainer would refuse is refused here, not after minutes of preparing data."""
     expected = tuple(preset.model_args["image_shape"])
-    if expected != tuple(data.image_shape):
+    given = tfgen.data.augmented_shape(data.image_shape, preset.augmentation)
+    if expected != given:
         raise UsageError(
-            f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {tuple(data.image_shape)}. "
+            f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {given}. "
             "Give the data set a size (and channels), or override image_shape."
         )
     if preset.batch_size > data.num_examples[0]:

@@ -103,7 +103,7 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
-        custom_config={"image_shape": list(data.image_shape)},
+        custom_config={"fields": [field.config() for field in data.fields]},
         disable_statistics=True,  # per pixel they say nothing, and cost more than the decoding
         disable_analyzer_cache=True,
     )
@@ -151,6 +151,7 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
             "seed": branch.seed,
             "steps": branch.steps,
             "mixed_precision": branch.mixed_precision,
+            "data": data.description(),
             "code": code_hash("tfgen", "tfgen_trainers"),
         },
     ).with_id(f"Trainer.{slug}")

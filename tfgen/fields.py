@@ -24,6 +24,9 @@ class Field:
         high: the largest value allowed, or None.
         argument: the name as a Python argument and on the wire; None: `name`. Only "label" has another one, "labels".
         encoded: whether the field is an image, stored as the bytes of a PNG or JPEG file. In a batch it is float in [0, 1].
+        pixels: whether the values belong to pixels: images, clips and masks. A Source holds them in 8 bits, records as PNG
+            or JPEG files, and augmentation moves them.
+        names: of the components of a vector, such as the attributes, or None.
     """
 
     name: str
@@ -33,12 +36,32 @@ class Field:
     high: float | None = None
     argument: str | None = None
     encoded: bool = False
+    pixels: bool = False
+    names: tuple | None = None
 
     def __post_init__(self):
         if self.dtype not in ("float32", "int32"):
             raise ValueError(f"dtype of field {self.name!r} must be 'float32' or 'int32'; received {self.dtype!r}.")
         object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "argument", self.argument or self.name)
+        object.__setattr__(self, "pixels", self.pixels or self.encoded)
+        if self.names is not None:
+            object.__setattr__(self, "names", tuple(self.names))
+            if len(self.shape) != 1 or len(self.names) != self.shape[0]:
+                raise ValueError(
+                    f"names of field {self.name!r} must be one for each of its components {self.shape}; received "
+                    f"{len(self.names)}."
+                )
+
+    def config(self):
+        """The declaration as a JSON-able dict; `Field(**config)` makes it again."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    def takes(self, other):
+        """Whether values of the field `other` can stand for this one: same name, dtype and a fitting shape and range."""
+        fits = tf.TensorShape(self.shape).is_compatible_with(other.shape)
+        inside = self.dtype == "float32" or self.high is None or (other.high is not None and other.high <= self.high)
+        return self.name == other.name and self.dtype == other.dtype and fits and inside
 
     @property
     def spec(self):
@@ -126,7 +149,7 @@ def vector(name, size):
 
 def mask(height, width, name="mask"):
     """A mask float32 [H, W], 1 where something is known or chosen, 0 elsewhere."""
-    return Field(name, (height, width), low=0.0, high=1.0)
+    return Field(name, (height, width), low=0.0, high=1.0, pixels=True)
 
 
 def frames(shape, name="frames"):
@@ -134,9 +157,32 @@ def frames(shape, name="frames"):
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
-def attributes(count, name="attributes"):
+def attributes(count, name="attributes", names=None):
     """Yes/no attributes, float32 [count] in [0, 1], such as the 40 of CelebA."""
-    return Field(name, (count,), low=0.0, high=1.0)
+    return Field(name, (count,), low=0.0, high=1.0, names=names)
+
+
+def check_fields(needed, given, owner, source):
+    """ValueError where `given` lacks a field of `needed`, or has another in its place.
+
+    Args:
+        needed: the fields that `owner` must have in its batches.
+        given: {name: Field}, such as `Source.fields`.
+        owner, source: who needs them and who has them, for the message.
+    """
+    for field in needed:
+        found = given.get(field.name)
+        if found is None:
+            raise ValueError(
+                f"{owner} needs the field {field.name!r}, {field.dtype} {field._wanted()}; {source} has the fields "
+                f"{sorted(given)}."
+            )
+        if not field.takes(found):
+            up_to = ["" if f.high is None else f" up to {f.high:g}" for f in (field, found)]
+            raise ValueError(
+                f"{owner} needs the field {field.name!r} as {field.dtype} {field._wanted()}{up_to[0]}; {source} has it as "
+                f"{found.dtype} {found._wanted()}{up_to[1]}."
+            )
 
 
 def _upper(text):

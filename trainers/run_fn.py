@@ -17,7 +17,8 @@ from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 def run_fn(fn_args):
     """Trains a preset on the materialised examples of Transform and exports it for serving.
 
-    Reads from `fn_args.custom_config`: `preset` (name), `overrides` ({name: value}), `workdir` (folder that outlives the
+    Reads from `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
+    are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (folder that outlives the
     execution: the run folder in it is named by configuration and data, so a killed training goes on), `seed`, `steps`,
     `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: other code is another run).
 
@@ -26,16 +27,16 @@ def run_fn(fn_args):
     """
     settings = dict(fn_args.custom_config or {})
     root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
+    description = settings.pop("data", None)
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if "preset" not in settings or set(settings) - known:
         raise ValueError(
-            f"custom_config needs 'preset' and may have workdir, code, {', '.join(sorted(known))}; has {sorted(settings)}."
+            f"custom_config needs 'preset' and may have data, workdir, code, {', '.join(sorted(known))}; has "
+            f"{sorted(settings)}."
         )
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
-    source = tfgen.data.from_tfrecords(
-        [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))],
-        image_shape=tuple(config.resolve().model_args["image_shape"]),
-    )
+    files = [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))]
+    source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
     result = train(config, source, pathlib.Path(root) / run_name(config, source, code))
 
     record = json.loads((result.workdir / "config.json").read_text())

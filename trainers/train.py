@@ -19,8 +19,9 @@ import keras
 import tensorflow as tf
 
 from tfgen import presets
-from tfgen.data import semi_supervised
+from tfgen.data import augmented_shape, check_augmentation, semi_supervised
 from tfgen.export import versions
+from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
@@ -59,6 +60,7 @@ class TrainConfig:
         for name in ("steps", "batch_size"):
             if not isinstance(getattr(preset, name), int) or getattr(preset, name) < 1:
                 raise ValueError(f"{name} must be a positive integer; received {getattr(preset, name)!r}.")
+        check_augmentation(preset.augmentation)
         return preset
 
     def model(self):
@@ -107,6 +109,7 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     whole = source
     if preset.labels_per_class is not None:
         source = semi_supervised(source, preset.labels_per_class, seed=config.seed)
+    check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     open_run(workdir, config, preset, source)
 
@@ -120,7 +123,8 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         step = checkpoints.restore()
         if step == 0 and hasattr(model, "initialize"):
             images = min(INITIAL_IMAGES, whole.num_examples)
-            model.initialize(next(iter(whole.batches(images, shuffle=True, seed=config.seed))))
+            given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
+            model.initialize(next(iter(whole.batches(images, **given))))
     say = report or (lambda line: None)
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
@@ -133,14 +137,17 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         history = History(model, workdir, total_steps=preset.steps, report=report)
         batches = source.batches(
             preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize,
+            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
         )  # fmt: skip
         callbacks = [
             StopOnNonFinite(checkpoints),
             history,
             checkpoints,
-            SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer),
         ]
+        if set(getattr(model, "condition_specs", dict)()) <= {"labels"}:  # the grid has no values for other conditions
+            callbacks.append(
+                SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer)
+            )
         model.train_function = None  # Keras keeps the function of the last call, with its steps per execution
         model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
@@ -159,19 +166,31 @@ def make_strategy():
 def check_images_fit(preset, source):
     """ValueError where the preset's model cannot be trained on these images."""
     wanted = tuple(preset.model_args["image_shape"])
-    if tuple(source.image_shape) != wanted:
+    given = augmented_shape(source.image_shape, preset.augmentation)
+    if given != wanted:
         raise ValueError(
-            f"Preset {preset.name!r} is for images {wanted} (height, width, channels); {source.name} has "
-            f"{tuple(source.image_shape)}. Load the images with another size or channels, or override image_shape="
-            f"{tuple(source.image_shape)}."
+            f"Preset {preset.name!r} is for images {wanted} (height, width, channels); {source.name} has {given}"
+            f"{' after the crop' if given != source.image_shape else ''}. Load the images with another size or channels, or "
+            f"override image_shape={given}."
         )
     classes = preset.model_args.get("num_classes", 0)
     if classes and source.num_classes != classes:
         raise ValueError(f"The model has num_classes={classes}; {source.name} has {source.num_classes} classes.")
-    defaults = {name: p.default for name, p in preset.model.config_parameters().items()}
-    preset.model.check_source({**defaults, **preset.model_args}, source)
+    preset.model.check_source(_arguments(preset), source)
     if preset.batch_size > source.num_examples:
         raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
+
+
+def check_fields_fit(preset, source):
+    """ValueError where batches of `source` lack a field that the preset's model is trained on."""
+    if hasattr(preset.model, "fields_of"):
+        needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
+        check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
+
+
+def _arguments(preset):
+    """All constructor arguments of the preset's model."""
+    return {name: p.default for name, p in preset.model.config_parameters().items()} | preset.model_args
 
 
 def snapshot(config, preset, source):

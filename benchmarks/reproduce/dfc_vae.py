@@ -12,7 +12,6 @@ there is one with a larger weight, whose code says about as much as that of the 
 import pathlib
 import time
 
-import keras
 import numpy as np
 
 import tfgen
@@ -38,10 +37,9 @@ GATES = {
 
 
 def feature_network(classifier):
-    """Images -> the maps behind the classifier's convolutions, each after batch norm and ReLU."""
-    network = classifier.network
-    maps = [layer.output for layer in network.layers if isinstance(layer, keras.layers.Activation)]
-    return keras.Model(network.inputs[0], maps)
+    """The maps behind the classifier's convolutions, each after batch norm and ReLU."""
+    maps = [layer.name for layer in classifier.network.layers if layer.name.startswith("relu_")]
+    return tfgen.features.of_classifier(classifier, maps)
 
 
 def feature_loss(model, images, others):
@@ -60,7 +58,7 @@ def main():
     ]
     seen, other = map(feature_network, classifiers)
     path = workdir / f"dfc_vae-features-{args.seed}.keras"
-    seen.save(path)
+    seen.network.save(path)
 
     models, results, presets = {}, {}, {}
     for name, (preset, overrides) in MODELS.items():

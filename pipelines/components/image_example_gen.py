@@ -1,11 +1,13 @@
-"""ImageExampleGen: any data set that `tfgen.data` reads -> tf.Examples {image: PNG bytes, label: int64}, on Beam."""
+"""ImageExampleGen: any data set that `tfgen.data` reads -> tf.Examples with all its fields and `id`, on Beam.
+
+What they hold is what `tfgen.data.Source.example` says: images as PNG or JPEG bytes, those of the files where these need no
+other size.
+"""
 
 import functools
 import json
 
 import apache_beam as beam
-import numpy as np
-import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.example_gen.component import QueryBasedExampleGen
@@ -19,21 +21,12 @@ from tfgen_pipelines import data as data_lib
 EXAMPLES_PER_SHARD = 1000
 
 
-@functools.lru_cache(maxsize=2)  # a worker reads a split once, not once per shard
+@functools.lru_cache(maxsize=2)  # a worker looks through a split once, not once per shard
 def _load(data_json, split):
-    return data_lib.load_split(json.loads(data_json), split)
-
-
-def encode_examples(source):
-    """Yields a tf.train.Example per image of `source`."""
-    images = np.round(source.images() * 255.0).astype(np.uint8)
-    labels = source.labels() if source.has_labels else None
-    for i in range(source.num_examples):
-        png = tf.io.encode_png(images[i]).numpy()
-        feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png]))}
-        if labels is not None:
-            feature["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(labels[i])]))
-        yield tf.train.Example(features=tf.train.Features(feature=feature))
+    # Not in memory: a shard then reads its own images alone.
+    source = data_lib.load_split(json.loads(data_json), split, in_memory=False)
+    source.check_ids()
+    return source
 
 
 class ReadShard(beam.DoFn):
@@ -45,7 +38,8 @@ class ReadShard(beam.DoFn):
 
     def process(self, bounds):
         source = _load(self._data_json, self._split)
-        yield from encode_examples(source.subset(range(*bounds)))
+        for i in range(*bounds):
+            yield source.example(i)
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):

@@ -58,7 +58,28 @@ def open_image(data):
         raise ImageError(f"not a readable image ({type(e).__name__}: {e})") from e
 
 
-def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
+def plain_file(data, shape):
+    """Whether encoded bytes are a PNG or JPEG that any decoder reads as an 8-bit image of `shape` (H, W, C) as it lies.
+
+    Not so for files with transparency, a palette or several frames, and photos that their EXIF data turn.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return (
+                opened.format in ("PNG", "JPEG")
+                and opened.mode == {1: "L", 3: "RGB"}[shape[2]]
+                and opened.size == (shape[1], shape[0])
+                and "transparency" not in opened.info
+                and getattr(opened, "n_frames", 1) == 1
+                and opened.getexif().get(0x0112, 1) == 1
+            )
+    except (*_PILLOW_ERRORS, Image.DecompressionBombError):
+        return False
+
+
+def adapt_image(image, *, size=None, channels=None, resize="center_crop", nearest=False):
     """Brings a Pillow image (mode L or RGB) to the wanted size and channels.
 
     Args:
@@ -68,6 +89,7 @@ def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
       resize: how another size becomes `size`. "center_crop" scales the image to cover it and cuts the centre
         out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none"
         refuses.
+      nearest: take the nearest pixel where bicubic interpolation would mix several, as for masks.
 
     Returns:
       uint8 array [H, W, C].
@@ -82,7 +104,7 @@ def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
     if size is not None and image.size != size[::-1]:
         if resize == "none":
             raise ImageError(f"found {image.height}x{image.width} pixels, expected {size[0]}x{size[1]} (resize='none')")
-        image = _resize(image, size, resize)
+        image = _resize(image, size, resize, nearest)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
 
@@ -112,17 +134,17 @@ def _to_grey_or_rgb(image):
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _resize(image, size, rule):
+def _resize(image, size, rule, nearest):
     from PIL import Image
 
     height, width = size
-    bicubic = Image.Resampling.BICUBIC
+    filter = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
     if rule == "stretch":
-        return image.resize((width, height), bicubic)
+        return image.resize((width, height), filter)
     ratios = height / image.height, width / image.width
     scale = max(ratios) if rule == "center_crop" else min(ratios)
     h, w = max(1, round(image.height * scale)), max(1, round(image.width * scale))
-    image = image.resize((w, h), bicubic) if (w, h) != image.size else image
+    image = image.resize((w, h), filter) if (w, h) != image.size else image
     if rule == "center_crop":
         top, left = (h - height) // 2, (w - width) // 2
         return image.crop((left, top, left + width, top + height))

@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.data.batches import make_batches
+from tfgen.data.batches import check_batch_size, make_batches
 from tfgen.data.source import Source
+from tfgen.fields import Field
 
 INTRINSIC_RATIO = 10  # of batches in which the intrinsic factors vary, to one for each other factor
 _GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
@@ -22,33 +23,35 @@ _GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
 class FactorSource(Source):
     """A Source that knows the factors behind each image, and has an image of every combination of their values.
 
-    `where` gives a part of it that is one again; `subset` and `take` give a plain Source.
+    `where` gives a part of it that is one again; `subset` and `take` give a plain Source with the field `factors`, of which
+    `FactorSource.of` makes one.
 
     Attributes:
       factor_names: the names of the factors.
-      indices: int64 [N, factors]: the values of the factors, as whole numbers.
+      indices: int [N, factors]: the values of the factors, as whole numbers; in batches the field `factors`, int32.
       groups: names of the factors that vary one at a time; all others are intrinsic and vary together.
     """
 
-    def __init__(self, images, indices, factor_names, *, groups, labels=None, **attributes):
-        """`images`: uint8 [N, H, W, C], taken over without a copy; `attributes`: of Source.
+    def __init__(self, images, indices, factor_names, *, groups, labels=None, fields=None, **attributes):
+        """`images`: uint8 [N, H, W, C], taken over without a copy; `fields`, `attributes`: of Source.
 
         Raises:
           ValueError: a combination of values is missing or comes twice; a group that is no factor.
         """
-        super().__init__(images, labels, **attributes)
         self.factor_names, self.groups = tuple(factor_names), tuple(groups)
-        self.indices = np.array(indices)
-        wanted = (self.num_examples, len(self.factor_names))
-        if self.indices.shape != wanted or not np.issubdtype(self.indices.dtype, np.integer):
+        indices = np.asarray(indices)
+        wanted = (images.shape[0], len(self.factor_names))
+        if indices.shape != wanted or not np.issubdtype(indices.dtype, np.integer):
             raise ValueError(
-                f"indices must be whole numbers {wanted} of {self.factor_names}; received {self.indices.dtype} "
-                f"{self.indices.shape}"
+                f"indices must be whole numbers {wanted} of {self.factor_names}; received {indices.dtype} {indices.shape}"
             )
+        factors = Field("factors", wanted[1:], "int32", names=self.factor_names)
+        fields = {"factors": (factors, indices.astype(np.int32)), **(fields or {})}
+        super().__init__(images, labels, fields=fields, **attributes)
+        self.indices = self._columns["factors"]
         unknown = [name for name in self.groups if name not in self.factor_names]
         if unknown or len(set(self.groups)) < len(self.groups):
             raise ValueError(f"groups must be different names among {self.factor_names}; received {self.groups}")
-        self.indices.flags.writeable = False
         values, places = zip(*(np.unique(column, return_inverse=True) for column in self.indices.T), strict=True)
         sizes = [len(v) for v in values]
         flat = np.ravel_multi_index([p.ravel() for p in places], sizes)
@@ -64,13 +67,30 @@ class FactorSource(Source):
         grid = np.argsort(flat).reshape(sizes).transpose(axes)
         self._grid = grid.reshape(*grid.shape[: len(self.groups)], -1)  # [groups..., intrinsic] -> example
 
-    def __repr__(self):
-        return f"{super().__repr__()[:-1]}, factors {self.factor_names})"
+    @classmethod
+    def of(cls, source, groups):
+        """The FactorSource of a Source that has the field `factors` with its names; ValueError for one that has not."""
+        field = source.stored_fields.get("factors")
+        if field is None or field.names is None:
+            raise ValueError(f"{source!r} has no field 'factors' with the names of the factors")
+        return cls._of(source._part(), groups)
+
+    @classmethod
+    def _of(cls, part, groups):
+        field, indices = part["fields"].pop("factors")
+        return cls(part.pop("images"), indices, field.names, groups=groups, **part)
+
+    @property
+    def fields(self):
+        return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
+
+    def description(self):
+        return {**super().description(), "groups": list(self.groups)}
 
     @functools.cached_property
     def fingerprint(self):
         """sha256 (hex) over the images and their factors."""
-        what = f"{super().fingerprint} {self.factor_names} {self.groups}".encode()
+        what = f"{self._fingerprint(without=['factors'])} {self.factor_names} {self.groups}".encode()
         return hashlib.sha256(what + self.indices.astype("<i8").tobytes()).hexdigest()
 
     def factor(self, name):
@@ -84,14 +104,10 @@ class FactorSource(Source):
         keep = np.isin(self.factor(name), values)
         if not keep.any():
             raise ValueError(f"no image of {self!r} has {name} among {values!r}")
-        return FactorSource(
-            self._images[keep], self.indices[keep], self.factor_names, groups=self.groups,
-            labels=None if self._labels is None else self._labels[keep], name=self.name, split=self.split,
-            levels=self.levels, class_names=self.class_names,
-        )  # fmt: skip
+        return FactorSource._of(self._part(np.flatnonzero(keep)), self.groups)
 
     def batches(self, batch_size, *, shuffle=False, seed=0, ratio=None, **options):
-        """As `Source.batches`; with `shuffle`, batches {"image", "label" if known, "active"} that each vary in one group.
+        """As `Source.batches`; with `shuffle`, batches with the field "active" that each vary in one group.
 
         `active`, int32 [B], the same number in all rows, says which: k where factor `groups[k]` varies, `len(groups)` where
         all intrinsic factors do. The group, and the one value that each other factor has in the batch, are drawn from (seed,
@@ -100,7 +116,7 @@ class FactorSource(Source):
         source, the arguments and the step. Without `shuffle` the images come in stored order, without `active`.
 
         Args:
-          batch_size: B, at least 2 with `shuffle`.
+          batch_size: as in `Source.batches`, at least 2 with `shuffle`.
           shuffle, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be False.
           ratio: the relative frequencies of the groups and, last, of the intrinsic batches; by default 1 of each group, 10.
 
@@ -113,7 +129,7 @@ class FactorSource(Source):
             return super().batches(batch_size, seed=seed, **options)
         if options.pop("drop_remainder", True) is False:
             raise ValueError("Batches in which one group varies are of equal size: drop_remainder must be True")
-        if batch_size < 2:
+        if min(size for _, size in check_batch_size(batch_size)) < 2:
             raise ValueError(f"batch_size must be at least 2, for something to vary; received {batch_size!r}")
         names, sizes = (*self.groups, "the intrinsic factors"), self._grid.shape
         ratio = np.array([1] * len(self.groups) + [INTRINSIC_RATIO] if ratio is None else ratio, np.float64)
@@ -129,7 +145,7 @@ class FactorSource(Source):
             bounds = tf.constant(np.cumsum(ratio / ratio.sum())[:-1], tf.float32)
         strides = np.array([int(np.prod(sizes[k + 1 :])) for k in range(len(sizes))], np.int64)
 
-        def choose(step):
+        def choose(step, batch_size):
             key = random.fold(random.key(seed), step)
             active = tf.reduce_sum(tf.cast(random.uniform(random.fold(key, _GROUP)[None], 1)[0] >= bounds, tf.int32))
             draws = random.uniform(random.fold(key, _FIXED)[None], len(sizes))[0]  # in (0, 1)
@@ -144,7 +160,7 @@ class FactorSource(Source):
             return indices, {"active": tf.fill([batch_size], active)}
 
         return make_batches(
-            self, self._graph_read, batch_size, shuffle=True, seed=seed, drop_remainder=True, choose=choose, **options
+            self, batch_size, shuffle=True, seed=seed, drop_remainder=True, choose=choose, **options
         )
 
 

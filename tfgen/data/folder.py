@@ -1,7 +1,8 @@
-"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`."""
+"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`, and pairs of such folders."""
 
 import os
 
+from tfgen import fields
 from tfgen.data.decode import adapt_image, check_options, open_image
 from tfgen.data.source import build_source
 
@@ -9,14 +10,16 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
-def from_folder(path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256):
+def from_folder(
+    path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None
+):
     """A Source of the images in a folder, ordered by path.
 
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
     symbolic links are followed. Images directly in the folder have no labels. Sub-folders (searched to any
     depth) are classes, numbered in the order of their names; with split folders the classes are those of all
     splits together, so that a number means the same everywhere. `tfgen.data.decode` says how each kind of
-    image is read.
+    image is read. The id of an image is its path in the folder.
 
     Args:
       path: the folder.
@@ -27,6 +30,8 @@ def from_folder(path, *, split=None, size=None, channels=None, resize="center_cr
       resize: "center_crop", "pad", "stretch" or "none"; see `tfgen.data.decode.adapt_image`.
       on_error: "raise", or "skip" to leave out what cannot be used, listed in `Source.skipped`.
       levels: number of grey levels.
+      in_memory: None: all is decoded now if it fits in memory. False: images are decoded when they are read, and one that
+        cannot be used is found then, unless on_error is "skip".
 
     Raises:
       ValueError: no such folder or split, no images in it, images beside class folders, or (naming the file)
@@ -35,13 +40,78 @@ def from_folder(path, *, split=None, size=None, channels=None, resize="center_cr
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
     return build_source(
-        _Files(files, labels, dict(size=size, channels=channels, resize=resize)),
+        _Files({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
         on_error=on_error,
         name=f"folder:{root}",
         split=split or "train",
         levels=levels,
         class_names=class_names,
+        in_memory=in_memory,
     )
+
+
+def from_folders(
+    *, image, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None,
+    **paired,
+):  # fmt: skip
+    """A Source of several images for each example, from a folder for each field, with files of the same names.
+
+    Example:
+        >>> pairs = tfgen.data.from_folders(image="edges", target="photos", split="train", size=256)
+
+    Files belong together if their paths in their folders are the same but for the suffix. A field called "mask" is a mask
+    [H, W] (made grey, resized to the nearest pixel); all others are images. Labels are those of the folder `image`.
+
+    Args:
+      image: the folder of the images.
+      **paired: the folders of further fields, such as target= and mask=.
+      split, size, channels, resize, on_error, levels, in_memory: as in `from_folder`, for all fields.
+
+    Raises:
+      ValueError: as `from_folder`; an image without its counterpart, which is named, or with two.
+    """
+    size = check_options(size, channels, resize, on_error)
+    found, roots, labels, class_names = {}, {}, None, None
+    for name, path in {"image": image, **paired}.items():
+        roots[name], files, *classes = _find(path, split)
+        found[name] = {}
+        for file in files:
+            stem = os.path.splitext(_path_in(roots[name], file))[0]
+            if stem in found[name]:
+                raise ValueError(f"{found[name][stem]} and {file} both could be the {name} of {stem!r}")
+            found[name][stem] = file
+        if name == "image":
+            labels, class_names = classes
+        for here, there in (("image", name), (name, "image")):
+            missing = [stem for stem in found[here] if stem not in found[there]]
+            if missing:
+                raise ValueError(
+                    f"{found[here][missing[0]]} has no {there}: expected {missing[0]!r} with the suffix of an image in "
+                    f"{roots[there]} ({len(missing)} such files)"
+                )
+    stems = list(found["image"])
+    return build_source(
+        _Files({k: [v[stem] for stem in stems] for k, v in found.items()}, labels, stems, size, channels, resize),
+        on_error=on_error,
+        name=f"folders:{','.join(roots.values())}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+        in_memory=in_memory,
+    )
+
+
+def image_folders(path):
+    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError where none is called `image`."""
+    root = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    names = _folders(root)
+    if "image" not in names:
+        raise ValueError(f"expected the folders image, and target, mask, ... in {root}; found {names or 'none'}")
+    return {name: os.path.join(root, name) for name in names}
+
+
+def _path_in(root, file):
+    return os.path.relpath(file, root).replace(os.sep, "/")
 
 
 def image_files(path, split=None):
@@ -88,22 +158,40 @@ def _find(path, split):
 
 
 class _Files:
-    """The reader of `build_source`."""
+    """The reader of `build_source`; files: {field: [path]}."""
 
-    def __init__(self, files, labels, options):
-        self._files, self._labels, self._options = files, labels, options
+    def __init__(self, files, labels, ids, size, channels, resize):
+        self._files, self._labels, self._ids = files, labels, ids
+        self._options = dict(size=size, channels=channels, resize=resize)
+        self.pixels = tuple(files)
 
     def __len__(self):
-        return len(self._files)
+        return len(self._ids)
 
     def label(self, i):
         return self._labels and self._labels[i]
 
-    def where(self, i):
-        return self._files[i]
+    def id(self, i):
+        return self._ids[i]
 
-    def decode(self, i):
-        return adapt_image(open_image(self._files[i]), **self._options)
+    def where(self, i, name):
+        return self._files[name][i]
+
+    def decode(self, i, name):
+        image = open_image(self._files[name][i])
+        if name == "mask":
+            return adapt_image(image, **{**self._options, "channels": 1}, nearest=True)[..., 0]
+        return adapt_image(image, **self._options)
+
+    def files(self, i, name):
+        with open(self._files[name][i], "rb") as file:
+            return [file.read()]
+
+    def declare(self, name, shape):
+        return fields.mask(*shape, name) if name == "mask" else fields.image(shape, name)
+
+    def further(self, keep):
+        return {}
 
 
 def _folders(path):

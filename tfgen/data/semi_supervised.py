@@ -7,6 +7,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
+from tfgen.data.batches import check_batch_size
 from tfgen.data.source import Source
 
 
@@ -50,14 +52,15 @@ class SemiSupervisedSource(Source):
     """
 
     def __init__(self, source, indices):
-        super().__init__(
-            source._images, source._labels, name=source.name, split=source.split, levels=source.levels,
-            class_names=source.class_names, skipped=source.skipped,
-        )  # fmt: skip
+        super().__init__(**source._part(), skipped=source.skipped)
         self._whole, self.labelled = source, source.subset(indices)
 
     def __repr__(self):
         return f"{super().__repr__()[:-1]}, {len(self.labelled)} labelled)"
+
+    @property
+    def fields(self):
+        return {**super().fields, "unlabelled": fields.image(self.image_shape, "unlabelled")}
 
     @functools.cached_property
     def fingerprint(self):
@@ -67,10 +70,10 @@ class SemiSupervisedSource(Source):
     def batches(self, batch_size, *, seed=0, repeat=False, **options):
         """A tf.data.Dataset of {"image": labelled images, "label": theirs, "unlabelled": images of the whole set}.
 
-        Each field has `batch_size` rows. An epoch is one of the whole set; within it the labelled images come round again
-        and again, in the long run each as often as the others. Where there are fewer of them than rows, a batch holds each
-        several times. The batch of a step is a pure function of the source, the arguments and the step, as that of
-        `Source.batches` is.
+        Further fields are those of the labelled images. Each field has `batch_size` rows. An epoch is one of the whole set;
+        within it the labelled images come round again and again, in the long run each as often as the others. Where there
+        are fewer of them than rows, a batch holds each several times. The batch of a step is a pure function of the source,
+        the arguments and the step, as that of `Source.batches` is.
 
         Args:
           batch_size, seed, repeat, **options: as in `Source.batches`; drop_remainder must not be False.
@@ -81,8 +84,9 @@ class SemiSupervisedSource(Source):
         if options.pop("drop_remainder", True) is False:
             raise ValueError("Batches of labelled and unlabelled images are of equal size: drop_remainder must be True")
         unlabelled = self._whole.batches(batch_size, seed=seed, repeat=repeat, drop_remainder=True, **options)
-        n = len(self.labelled)
-        times = 1 if n >= batch_size else batch_size // math.gcd(n, batch_size)  # a whole number of batches
+        n, sizes = len(self.labelled), [size for _, size in check_batch_size(batch_size)]
+        # A whole number of batches.
+        times = math.lcm(*(1 if n >= size else size // math.gcd(n, size) for size in sizes))
         tiled = self.labelled.subset(np.tile(np.arange(n), times))
         # Another seed: were every image labelled, both orders would be the same.
         labelled = tiled.batches(batch_size, seed=seed ^ 1, repeat=True, **options)

@@ -37,7 +37,7 @@ _MODULES = {
     "protocol": ("Protocol", "ProtocolMismatch", "Result"),
     "cache": ("Cache",),
     "statistics": ("InProcess", "NearestImages", "NotFinite", "Statistics", "Walk"),
-    "extractors": ("GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
+    "extractors": ("FeatureExtractor", "GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
     "generators": ("RunGenerator", "SavedModelGenerator", "Samples", "imitated"),
     "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),
 }

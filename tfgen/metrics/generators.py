@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics._files import sha256
+from tfgen.files import sha256
 
 BATCH_NORM = ("moving", "batch", "standing")
 

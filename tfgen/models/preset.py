@@ -26,7 +26,9 @@ class Preset:
             player gets a copy, or {player: such a dict}.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
-        labels_per_class: None, or the number of images of each class whose labels are known; batches then come from
+        augmentation: None, or the settings of random flips, shifts, crops and colours, such as {"flip": True, "shift": 2};
+            see `tfgen.data.augmentation`.
+        labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
             `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
     """
@@ -41,11 +43,13 @@ class Preset:
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None
     dequantize: bool = False
+    augmentation: dict | None = None
     labels_per_class: int | None = None
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
-        "data", "batch_size", "steps", "binarization", "dequantize", "labels_per_class", "ema_decay", "learning_rate",
+        "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
+        "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides):

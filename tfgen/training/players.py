@@ -79,13 +79,15 @@ class _Update:
 
     def __call__(self, gradients):
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
-        before = tf.identity(optimizer.iterations)
-        optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
-        if self.player.constraint is not None:
-            self.player.constraint(self.variables)
-        if ema is not None:
-            # Gradients may only have been accumulated, or thrown away because they overflowed.
-            ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
+        # Counters, too, must wait for the gradients: of a batch that is refused there are none.
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            before = tf.identity(optimizer.iterations)
+            optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+            if self.player.constraint is not None:
+                self.player.constraint(self.variables)
+            if ema is not None:
+                # Gradients may only have been accumulated, or thrown away because they overflowed.
+                ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
 
 
 def _skips(optimizer):

@@ -75,8 +75,7 @@ def _children(layer):
     if layer._obj_type() in ("Sequential", "Functional"):
         yield from _listed("", layer.layers)
     for name, value in vars(layer).items():
-        # TensorFlow's own books (_self_...) hold the layers a second time.
-        if name not in _keras_attributes() and not name.startswith("_self_"):
+        if name not in _keras_attributes() and not name.startswith("_self_"):  # TensorFlow's own
             yield from _held(name, value)
 
 

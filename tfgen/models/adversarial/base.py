@@ -242,7 +242,8 @@ class AdversarialModel(Sampler, TrainableModel):
 
     def update_discriminator(self, batch, stream=0):
         """One update of the discriminator; `batch` has `raw`, real images in [-1, 1], and `one_hot` if conditional."""
-        update_spectral_state(self.discriminator)
+        with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+            update_spectral_state(self.discriminator)
         real = Pass(batch["raw"], batch.get("one_hot"))
         size = tf.shape(real.images)[0]
         made = self.generated(size, stream)

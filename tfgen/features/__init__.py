@@ -1,0 +1,75 @@
+"""Frozen networks and the outputs of their layers by name: what perceptual losses, metrics and composites look through.
+
+    features = tfgen.features.vgg19(layers=("block1_conv2", "block3_conv2"))
+    features(images)["block3_conv2"]  # float32 [B, H / 4, W / 4, 256] of images [B, H, W, 3] in [0, 1]
+    features.fingerprint  # sha256 of its architecture and weights
+"""
+
+from tfgen.features.classifier import of_classifier
+from tfgen.features.efficientnet_lite import efficientnet_lite0
+from tfgen.features.frozen import FrozenFeatures, MissingFeatures
+from tfgen.features.inception import inception_v3
+from tfgen.features.keras_model import from_keras
+from tfgen.features.vgg import vgg16, vgg19
+
+MAKERS = {
+    maker.__name__: maker for maker in (efficientnet_lite0, from_keras, inception_v3, of_classifier, vgg16, vgg19)
+}  # fmt: skip
+BY_NAME = ("inception_v3", "vgg16", "vgg19")  # those whose weights Keras fetches
+
+__all__ = ["BY_NAME", "MAKERS", "FrozenFeatures", "MissingFeatures", "deserialize", "get", *MAKERS]
+
+
+def get(given, layers=None, image_shape=None):
+    """The features that a model's argument means.
+
+    Args:
+        given: `FrozenFeatures`; a name in `BY_NAME`; a `keras.Model`, the path of a .keras file or the architecture of one,
+            see `from_keras`; or a dict for `deserialize`, whose "arguments" then name the layers.
+        layers: names of layers; None: those of the maker.
+        image_shape: None, or (H, W, C) of the images that it must take.
+
+    Raises:
+        ValueError: none of these, no such layers, or other images.
+    """
+    if isinstance(given, (FrozenFeatures, MissingFeatures)):
+        features = given
+    elif isinstance(given, dict) and "maker" in given:
+        features = deserialize(given)
+    elif isinstance(given, str) and given in BY_NAME:
+        shape = {} if image_shape is None else {"image_shape": image_shape}
+        features = MAKERS[given](layers=layers, **shape)
+    elif isinstance(given, str) and not given.endswith(".keras"):
+        raise ValueError(f"features by name are {', '.join(BY_NAME)}, or the path of a .keras file; received {given!r}.")
+    else:
+        features = from_keras(given, layers)
+    if isinstance(features, MissingFeatures):
+        return features
+    if layers is not None and tuple(layers) != features.layers:
+        raise ValueError(f"These features have the layers {features.layers}; received the layers {layers!r} besides.")
+    if image_shape is not None:
+        features.check_takes(image_shape)
+    return features
+
+
+def deserialize(config):
+    """The features of a dict {"maker": a name in `MAKERS`, "arguments": {...}, "fingerprint": sha256}.
+
+    With a fingerprint, as `get_config` of features gives it, what cannot be made again, or is no longer the same, is
+    `MissingFeatures`, which raise an error when they are called; without one the error comes at once.
+
+    Raises:
+        ValueError: no such maker; and see above.
+    """
+    if config.get("maker") not in MAKERS:
+        raise ValueError(f"The maker of features must be one of {', '.join(MAKERS)}; received {config.get('maker')!r}.")
+    expected = config.get("fingerprint")
+    try:
+        features = MAKERS[config["maker"]](**config.get("arguments", {}))
+    except (ValueError, OSError) as error:
+        if expected is None:
+            raise
+        return MissingFeatures(config, str(error))
+    if expected not in (None, features.fingerprint):
+        return MissingFeatures(config, f"{config['maker']} now gives those of fingerprint {features.fingerprint}.")
+    return features
