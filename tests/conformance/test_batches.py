@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.harness import assert_equal, for_cases, train, weights
+from tests.conformance.harness import assert_equal, for_cases, weights
 
 pytestmark = for_cases()
 

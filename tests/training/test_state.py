@@ -110,15 +110,15 @@ def test_keys_are_paths():
 def test_slots_of_optimizers_are_named_after_their_variables():
     model = compiled()
     state = {key: tuple(v.shape) for key, v in model.state().items() if key.startswith("optimizers/rest/")}
-    slots = {f"optimizers/rest/{slot}/{path}": tuple(v.shape) for slot in ("momentum", "velocity")
-             for path, v in named_variables(model).items() if path.startswith(("blocks/", "norm/")) and v.trainable}  # fmt: skip
+    trained = [(p, v) for p, v in named_variables(model).items() if p.startswith(("blocks/", "norm/")) and v.trainable]
+    slots = {f"optimizers/rest/{slot}/{p}": tuple(v.shape) for slot in ("momentum", "velocity") for p, v in trained}
     assert len(slots) == 12
     assert state == {**slots, "optimizers/rest/iteration": (), "optimizers/rest/learning_rate": ()}
 
 
 def test_slots_of_variables_with_one_path_are_told_apart():
     """Keras' path of a variable depends on where its layer was built; here two are equal, and one begins like another."""
-    one, two, three = (keras.Variable(np.full(2, float(i), "float32"), name=name) for i, name in enumerate(("k", "k", "k_k")))
+    one, two, three = (keras.Variable(np.zeros(2, "float32"), name=name) for name in ("k", "k", "k_k"))
     optimizer = keras.optimizers.SGD(1.0, momentum=0.5)
     optimizer.build([one, two, three])
     named = named_optimizer_variables(optimizer, {"a/k": one, "b/k": two, "c/k_k": three})

@@ -182,8 +182,9 @@ class TrainableModel(keras.Model):
         wanted = self.batch_fields() if wanted is None else wanted
         for field in wanted:
             if field.name not in data:
+                hint = f" ({field.hint})" if field.hint else ""
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches{hint}; received the fields "
                     f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)

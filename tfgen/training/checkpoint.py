@@ -25,7 +25,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.source = model
         self.every_steps = every_steps
         self.variables = model.state()
-        checkpoint = tf.train.Checkpoint(variables={k: v.value for k, v in self.variables.items()}, format=tf.Variable(FORMAT))
+        variables = {k: v.value for k, v in self.variables.items()}
+        checkpoint = tf.train.Checkpoint(variables=variables, format=tf.Variable(FORMAT))
         self.manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=keep)
 
     @property
