@@ -16,7 +16,7 @@ def make_step_function(model, step, plan=None):
     strategy, graphs = model.distribute_strategy, {}
     wrap = (lambda function, **kwargs: function) if model.run_eagerly else tf.function
 
-    def graph(kind):
+    def graph(kind, spec):
         def on_replica(batch):
             model.kind = kind
             return step(batch)
@@ -26,9 +26,12 @@ def make_step_function(model, step, plan=None):
             # Keras' own reduction fails for scalars where there are several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
-        one = wrap(one, reduce_retracing=True, jit_compile=model.jit_compile, autograph=False)
+        settings = {"jit_compile": model.jit_compile, "autograph": False}
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
+            one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
+        # With the shapes of the data set, in which the batch may be free: those of one batch would need a graph of their own.
+        one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
             logs = one(batch)
@@ -51,10 +54,11 @@ def make_step_function(model, step, plan=None):
         for kind, begin, num in _runs(plan, model.steps_per_execution):
             if begin is not None:
                 begin()
-            if kind not in graphs:
-                graphs[kind] = graph(kind)
+            key = kind, str(iterator.element_spec)
+            if key not in graphs:
+                graphs[key] = graph(kind, iterator.element_spec)
             try:
-                logs = graphs[kind](iterator, num)
+                logs = graphs[key](iterator, num)
             except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
                 if logs is None:
                     raise

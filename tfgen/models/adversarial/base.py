@@ -272,6 +272,8 @@ class AdversarialModel(Sampler, TrainableModel):
             turn: which of the `generator_steps` of this step it is, from 0.
         """
         stream, size = self.generator_stream(turn), self.generator_batch_factor * tf.shape(batch["raw"])[0]
+        with tf.control_dependencies([batch["raw"]]):
+            update_spectral_state(self.generator)
 
         def losses_fn():
             fake = self.passed(self.generated(size, stream), stream)
