@@ -30,7 +30,7 @@ def make_step_function(model, step, plan=None):
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
-        # With the shapes of the data set, in which the batch may be free: those of one batch would need a graph of their own.
+        # With the shapes of the data set, in which the batch may be free: other shapes would need another graph.
         one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
