@@ -19,7 +19,8 @@ def pytest_collection_modifyitems(items):
     """Where the suite runs in several processes, a file runs in one of them; of the conformance suite, a model's tests."""
     for item in items:
         case = item.callspec.params.get("case", "") if hasattr(item, "callspec") else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{case}"))
+        shared = case and item.path.parent.name == "conformance"  # one model's tests are in several files
+        item.add_marker(pytest.mark.xdist_group(f"{'conformance' if shared else item.path.name}-{case}"))
 
 
 @pytest.fixture(autouse=True)

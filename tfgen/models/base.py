@@ -182,8 +182,9 @@ class TrainableModel(keras.Model):
         wanted = self.batch_fields() if wanted is None else wanted
         for field in wanted:
             if field.name not in data:
+                hint = f" ({field.hint})" if field.hint else ""
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches{hint}; received the fields "
                     f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)
@@ -259,7 +260,8 @@ class TrainableModel(keras.Model):
         A model that has averaged weights, loaded or of an earlier `compile`, goes on from them.
 
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
+                that accumulates gradients, on several replicas.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
@@ -274,7 +276,14 @@ class TrainableModel(keras.Model):
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            self.player_optimizers[name].build(player.variables)
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
+                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                )
+            optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
 
     def _optimizers(self, given, players):
@@ -366,7 +375,10 @@ class TrainableModel(keras.Model):
         return None
 
     def begin_phase(self, phase):
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
+
+        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        """
 
     def reset_optimizers(self, *names):
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""

@@ -30,7 +30,7 @@ def make_step_function(model, step, plan=None):
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
-        # With the shapes of the data set, in which the batch may be free: other shapes would need another graph.
+        # With the shapes of the data set: it says which sizes are free. To free more would hide a wrong shape from the checks.
         one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
@@ -39,15 +39,21 @@ def make_step_function(model, step, plan=None):
             def body(i, more, logs):
                 batch = iterator.get_next_as_optional()
                 more = batch.has_value()
-                return i + 1, more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
+                return i + tf.cast(more, tf.int32), more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
 
             start = (tf.constant(1), tf.constant(True), logs)
-            return tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)[2]
+            done, _, logs = tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)
+            return done, logs
 
         many = wrap(many, reduce_retracing=True, autograph=False)
+
         # The first batch is taken outside: where none is left, a graph that asks for it still runs what does not need it,
         # such as the counters of optimisers.
-        return lambda iterator, num: one(next(iterator)) if num == 1 else many(next(iterator), iterator, tf.constant(num))
+        def some(iterator, num):
+            batch = next(iterator)
+            return (1, one(batch)) if num == 1 else many(batch, iterator, tf.constant(num))
+
+        return some
 
     def function(iterator):
         logs = None
@@ -58,10 +64,12 @@ def make_step_function(model, step, plan=None):
             if key not in graphs:
                 graphs[key] = graph(kind, iterator.element_spec)
             try:
-                logs = graphs[key](iterator, num)
+                done, logs = graphs[key](iterator, num)
             except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
                 if logs is None:
                     raise
+                break
+            if int(done) < num:
                 break
         return logs
 
@@ -69,16 +77,17 @@ def make_step_function(model, step, plan=None):
 
 
 def _repeat(one, iterator, num):
+    """(how many of `num` steps there were batches for, the logs of the last)."""
     logs = None
-    for _ in range(num):
+    for done in range(num):
         try:
             batch = next(iterator)
         except (tf.errors.OutOfRangeError, StopIteration):
             if logs is None:
                 raise
-            break
+            return done, logs
         logs = one(batch)
-    return logs
+    return num, logs
 
 
 def _runs(plan, num):

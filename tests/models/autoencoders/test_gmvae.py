@@ -357,7 +357,7 @@ def test_bad_arguments():
         with pytest.raises(ValueError, match=message):
             make(**bad)
     model, seeds = make(), tf.range(2, dtype=tf.int64)
-    with pytest.raises(ValueError, match=r"clusters must be integers \[B\]; received float32 \(2,\)"):
+    with pytest.raises(ValueError, match=r"clusters must be integers \[batch\]; received dtype float32"):
         model.latents(seeds, [0.0, 1.0])
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"clusters must lie in \[0, 3\)"):
         model.sample(2, clusters=[0, 3])
