@@ -30,7 +30,7 @@ def make_step_function(model, step, plan=None):
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
-        # With the shapes of the data set: it says which sizes are free. To free more would hide a wrong shape from the checks.
+        # With the shapes of the data set, which says what sizes are free: more would hide a wrong shape from the checks.
         one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
