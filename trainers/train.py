@@ -4,7 +4,7 @@
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
-<workdir>/samples/           the same seeds, drawn as training goes on
+<workdir>/samples/           pictures of what the model can do (see `SampleGrid`), drawn as training goes on
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     Always under MirroredStrategy; one device is one replica. The batch of the preset is the global one. On one CPU device
     a run that was killed and resumed ends with the same bits as one that was not.
 
-    A model with a method `initialize(batch)` is given `INITIAL_IMAGES` images of `source` before its first step.
+    A model that is `initialized_by_data` is given `INITIAL_IMAGES` images of `source` before its first step.
 
     Args:
         config: `TrainConfig`.
@@ -118,9 +118,17 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         model = config.model()
         checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
         step = checkpoints.restore()
-        if step == 0 and hasattr(model, "initialize"):
+        if step == 0 and model.initialized_by_data:
             images = min(INITIAL_IMAGES, whole.num_examples)
             model.initialize(next(iter(whole.batches(images, shuffle=True, seed=config.seed))))
+
+    def batches_from(step):
+        return source.batches(
+            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
+            binarization=preset.binarization, dequantize=preset.dequantize,
+        )  # fmt: skip
+
+    examples = next(iter(batches_from(0)))
     say = report or (lambda line: None)
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
@@ -131,18 +139,16 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         # More steps in a call fail on several replicas in Keras.
         model.steps_per_execution = STEPS_PER_CALL if replicas == 1 and interval % STEPS_PER_CALL == 0 else 1
         history = History(model, workdir, total_steps=preset.steps, report=report)
-        batches = source.batches(
-            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize,
-        )  # fmt: skip
         callbacks = [
             StopOnNonFinite(checkpoints),
             history,
             checkpoints,
-            SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer),
+            SampleGrid(
+                model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
+            ),
         ]
         model.train_function = None  # Keras keeps the function of the last call, with its steps per execution
-        model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfgen.models.capabilities.capability import Capability, image_spec
+from tfgen.models.capabilities.capability import Capability, image_spec, one_above_another
 
 
 class Encoder(Capability):
@@ -30,6 +30,14 @@ class Encoder(Capability):
         """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
         code = tf.cast(self.encode(images), tf.float32)
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
+
+    @classmethod
+    def grid_of(cls, model, num, examples):
+        """Images of `examples`, each above its reconstruction."""
+        if examples is None:
+            return None
+        images = examples["image"][: max(1, num // 2)]
+        return one_above_another([images.numpy(), model.reconstruct(images).numpy()], num)
 
     @classmethod
     def signatures_of(cls, model):

@@ -10,11 +10,13 @@ class Likelihood(Capability):
 
     Attributes:
         exact_likelihood: whether `log_prob` is log p(x) itself, and not a bound.
+        importance_samples: of the exported `log_prob`; None where it takes none.
     """
 
     NAME = "likelihood"
     SIGNATURE = "log_prob"
     exact_likelihood = False
+    importance_samples = None
 
     def log_prob(self, images, **conditions):
         """log p(x), or a lower bound on it, of images float32 [B, H, W, C] in [0, 1]: float32 [B], nats per image."""
@@ -27,6 +29,10 @@ class Likelihood(Capability):
     def exported_log_prob(self, images, **conditions):
         """`log_prob` as the signature of that name computes it."""
         return self.log_prob(images, **conditions)
+
+    @classmethod
+    def request_fields_of(cls, model):
+        return (*super().request_fields_of(model), *model.conditions())
 
     @classmethod
     def signatures_of(cls, model):
