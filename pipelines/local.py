@@ -85,7 +85,7 @@ def check_request(presets, overrides, thresholds, steps=None):
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
-            verdict.check_thresholds(thresholds.get(preset, {}))
+            verdict.check_thresholds(thresholds.get(preset) or {})
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 
@@ -118,7 +118,8 @@ def run(
         presets: names of `tfgen.presets`.
         steps: None (the presets' numbers), int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
-        thresholds: {preset: thresholds}; None: the demo's, for presets that have some.
+        thresholds: {preset: thresholds}; presets that are not named have none. None: the demo's for its presets, for others
+            the default ones of their capabilities.
         num_samples: images generated for each evaluation; 0: as many as the eval split has.
         seed: of training, classifier and evaluation.
         mixed_precision: bool.
@@ -136,7 +137,10 @@ def run(
     workspace = pathlib.Path(workspace).expanduser().absolute()
     data = f"tfrecord:{import_base}" if import_base else data
     overrides = overrides or {}
-    thresholds = DEMO_THRESHOLDS if thresholds is None else thresholds
+    if thresholds is None:
+        thresholds = {preset: DEMO_THRESHOLDS.get(preset) for preset in presets}
+    else:
+        thresholds = {preset: {} for preset in presets} | thresholds
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
@@ -158,7 +162,7 @@ def run(
                 "overrides": overrides.get(preset, {}),
                 "seed": seed,
                 "mixed_precision": mixed_precision,
-                "thresholds": thresholds.get(preset, {}),
+                "thresholds": thresholds[preset],
             }
             for preset in presets
         ]
@@ -382,7 +386,8 @@ def _print_outcome(outcome, console):
         console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
         for reason in model["reasons"]:
             console(f"  reason   {reason}")
-        console(f"  samples  {model['samples']}")
+        if model["samples"]:
+            console(f"  samples  {model['samples']}")
         console(f"  metrics  {model['metrics']}")
         if model["pushed"]:
             when = "" if model["pushed_now"] else " (by an earlier run)"
@@ -396,7 +401,7 @@ def _print_outcome(outcome, console):
 def build_parser():
     parser = argparse.ArgumentParser(
         prog="python -m tfgen_pipelines.local",
-        description="Data set -> trained, measured and pushed generators, on this machine.",
+        description="Data set -> trained, measured and pushed models, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
     )
@@ -422,7 +427,7 @@ def build_parser():
         help="a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
         help="{preset: {metric: {rule: bound}}}, rules: upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's)")  # fmt: skip
+        "(default: the demo's for its presets, for others those of what the model can do)")  # fmt: skip
     add(
         "--num_samples",
         type=int,

@@ -57,7 +57,7 @@ def in_rows(images, num):
 
 
 def one_above_another(groups, num, columns=8):
-    """A grid [rows, columns, H, W, C] in which image i of each of `groups`, arrays [N, H, W, C], stands above that of the next.
+    """A grid [rows, columns, H, W, C] in which image i of each of `groups`, [N, H, W, C], stands above that of the next.
 
     Args:
         num: at most about how many images, but one of each group at least.
