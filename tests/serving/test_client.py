@@ -113,7 +113,7 @@ def test_autoregressive_calls(connect, loaded):
     np.testing.assert_array_equal(got[:, mask], images[:, mask])
     with pytest.raises(ValueError, match=r"mask must be bool \[6, 5\]"):
         client.complete(images, mask.T, seeds, labels)
-    with pytest.raises(ValueError, match="One seed for each image"):
+    with pytest.raises(ValueError, match="one row of each for every image; received"):
         client.complete(images, mask, [1], labels)
 
 
@@ -196,7 +196,7 @@ def test_errors_of_the_server(connect):
         (lambda c: c.sample([0.5]), "float64"),
         (lambda c: c.sample(3), "list of"),
         (lambda c: c.sample([2**63]), "int64"),
-        (lambda c: c.sample([1, 2], labels=[1]), "1 labels for 2 rows"),
+        (lambda c: c.sample([1, 2], labels=[1]), "one row of each for every image; received .*'labels': 1"),
         (lambda c: c.reconstruct(np.zeros([1, 8, 8, 1], "uint8")), "images must be float"),
         (lambda c: c.reconstruct(np.zeros([8, 8, 1])), r"\(8, 8, 1\)"),
         (lambda c: c.encode(np.full([1, 8, 8, 1], np.nan)), "finite"),
