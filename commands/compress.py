@@ -9,8 +9,11 @@ import re
 from tfgen.data.decode import adapt_image, open_image
 from tfgen.export import METADATA
 from tfgen.files import write_whole
+from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
+from tfgen.training.callbacks import averaged_weights
+from tfgen_commands.arguments import require
 
 # EXPORTED: the codec of an exported version, beside its metadata. A run folder has one codec for each step that was used.
 EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
@@ -80,9 +83,8 @@ def codec_for_writing(path):
     if (path / "config.json").exists():
         from tfgen_trainers.train import load_run
 
-        model, record = load_run(path)
-        if not hasattr(model, "codec"):
-            raise ValueError(f"{path} is a run of {record['run']['preset']['model']}, which is no model of compression.")
+        model, _ = load_run(path)
+        require(model, CodecCapability, path)
         stored = path / OF_RUN.format(step=int(model.step.value.numpy()))
         if not stored.exists():
             freeze(model, stored)
@@ -102,7 +104,7 @@ def codec_for_reading(path, model_id):
 
 def freeze(model, path, use_ema=True):
     """Writes the codec of a model's weights; of the averaged weights if there are any and `use_ema`."""
-    with model.ema.swapped() if use_ema and model.ema is not None else contextlib.nullcontext():
+    with averaged_weights(model) if use_ema else contextlib.nullcontext():
         model.codec().save(path)
 
 

@@ -118,6 +118,19 @@ class Field:
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
 
+    def in_turn(self, first, last):
+        """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
+
+        Raises:
+            ValueError: the field is no whole number with a smallest and a largest value.
+        """
+        if self.dtype != "int32" or self.shape or self.low is None or self.high is None:
+            raise ValueError(
+                f"Values in turn are of a whole number with bounds, such as a label; received the field {self.name!r}, "
+                f"{self.dtype} {self._wanted()}."
+            )
+        return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
+
     def example_feature(self):
         """How the field is read from a tf.Example; a record without it gives zeros. Not for encoded fields."""
         dtype = tf.int64 if self.dtype == "int32" else tf.float32

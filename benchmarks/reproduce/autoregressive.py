@@ -170,7 +170,7 @@ def fit(config, train, validation, every, minutes):
     """(the model with the best weights, results)."""
     preset = config.resolve()
     model = config.model()
-    if hasattr(model, "initialize"):
+    if model.initialized_by_data:
         model.initialize(next(iter(train.batches(min(INITIAL_IMAGES, len(train)), shuffle=True, seed=config.seed))))
     model.steps_per_execution = STEPS_PER_CALL
     batches = train.batches(preset.batch_size, shuffle=True, repeat=True, seed=config.seed, binarization=preset.binarization)

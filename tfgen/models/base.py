@@ -11,6 +11,7 @@ from absl import logging
 
 from tfgen import fields, random
 from tfgen.models.capabilities import CAPABILITIES, PREDICTING
+from tfgen.models.capabilities.capability import serve_examples
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
 from tfgen.training.players import Player, step_players
@@ -57,6 +58,7 @@ class TrainableModel(keras.Model):
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
     kind = None  # what `step_kind` says of the step that is being traced
+    initialized_by_data = False  # whether `initialize` sets anything
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -133,11 +135,15 @@ class TrainableModel(keras.Model):
     def signatures(self):
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
 
-        Those of all capabilities; a subclass may add its own.
+        Those of all capabilities, and `serve_examples`: that of the first capability for serialized tf.Examples. A subclass
+        may add its own.
         """
         found = {}
         for capability in self.capabilities():
             found |= capability.signatures_of(self)
+        for capability in self.capabilities()[:1]:
+            of_examples = serve_examples(found[capability.SIGNATURE], capability.request_fields_of(self))
+            found |= {} if of_examples is None else {"serve_examples": of_examples}
         return found
 
     # ---- fields
@@ -351,6 +357,15 @@ class TrainableModel(keras.Model):
         return step_players(self, losses_of, losses_fn, when, variables)
 
     # ---- steps
+
+    def initialize(self, batch):
+        """Sets weights by data, once, before the first step; here none.
+
+        A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
+
+        Args:
+            batch: as in training.
+        """
 
     def update(self, batch):
         """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.

@@ -19,8 +19,9 @@ class LocalInfraValidator(base_component.BaseComponent):
     Not a subclass of TFX's component, with which it shares its spec: the compiler for Kubeflow refuses those.
 
     Args:
-        model: channel of a SavedModel with the signature `serve_examples`.
-        examples: channel of tf.Examples.
+        model: channel of a SavedModel with the signature `serve_examples`: exports of tfgen answer it by what the model can
+            do first, seeds by images, images by classes or codes.
+        examples: channel of tf.Examples whose images are PNG or JPEG files.
         code: hash of the server's code, a part of the cache key: it stands where TFX names the tag of the image.
         split_name, num_examples: which examples make requests, and how many.
         num_tries, max_seconds: attempts, and seconds for each.

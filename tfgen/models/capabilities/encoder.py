@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfgen.models.capabilities.capability import Capability, image_spec
+from tfgen.models.capabilities.capability import Capability, image_spec, one_above_another
 
 
 class Encoder(Capability):
@@ -47,6 +47,14 @@ class Encoder(Capability):
     def prediction_of(cls, model, data):
         """Reconstructions, float32 [B, H, W, C] in [0, 1], of images."""
         return model.reconstruct(model.named(data)["image"])
+
+    @classmethod
+    def grid_of(cls, model, num, examples):
+        """Images of `examples`, each above its reconstruction."""
+        if examples is None:
+            return None
+        images = examples["image"][: max(1, num // 2)]
+        return one_above_another([images.numpy(), model.reconstruct(images).numpy()], num)
 
     @classmethod
     def signatures_of(cls, model):

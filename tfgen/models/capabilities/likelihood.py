@@ -13,6 +13,7 @@ class Likelihood(Capability):
         exact_likelihood: whether `log_prob` is log p(x) itself, and not a bound.
         nats_loss: None, or the name of the evaluation loss that is -log p(x), or a bound on it, in nats per image: then
             `evaluate` makes its bits per dimension of it. None: of `log_prob`.
+        importance_samples: of the exported `log_prob`; None where it takes none.
     """
 
     NAME = "likelihood"
@@ -21,6 +22,7 @@ class Likelihood(Capability):
     knows_likelihood = True
     exact_likelihood = False
     nats_loss = None
+    importance_samples = None
 
     def log_prob(self, images, **conditions):
         """log p(x), or a lower bound on it, of images float32 [B, H, W, C] in [0, 1]: float32 [B], nats per image."""
@@ -54,6 +56,10 @@ class Likelihood(Capability):
         """log p(x), float32 [B] in nats, of images, with the conditions that the model takes."""
         batch = model.as_batch(data, (model.batch_fields()[0], *model.conditions()))
         return model.log_prob(batch["image"], **model.conditions_of(batch))
+
+    @classmethod
+    def request_fields_of(cls, model):
+        return (*super().request_fields_of(model), *model.conditions())
 
     @classmethod
     def signatures_of(cls, model):
