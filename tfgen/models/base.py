@@ -1,5 +1,6 @@
 """`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
+import collections
 import copy
 import inspect
 import math
@@ -69,7 +70,8 @@ class TrainableModel(keras.Model):
             raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
         config = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
-        object.__setattr__(model, "_config", {**config, **kwargs})
+        # No dict: Keras would save the networks in it.
+        object.__setattr__(model, "_config", collections.UserDict({**config, **kwargs}))
         return model
 
     def __init__(self, *, image_shape, seed=0, **kwargs):
