@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from tfgen_commands.arguments import assignment, size
 
-SUMMARY = "measure a model's samples, or a folder of images, against real images"
+SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
 
@@ -39,6 +40,9 @@ Features (--features)
   keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
 Nothing is downloaded unless --weights is a URL, --sha256 says what it must give, and --allow_download allows it.
 
+Of a model that makes no images, such as a classifier, its own numbers are measured on the held-out split (accuracy,
+reconstruction error, ...); the options of samples are then refused.
+
 Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
 """
 EPILOG = """\
@@ -47,6 +51,7 @@ examples:
   tfgen evaluate --model models/vae-digits --data digits --anchor
   tfgen evaluate --fake samples/ --real photos/ --size 64 --features inception --weights classify_image_graph_def.pb
 """
+DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,17 +114,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
-    from tfgen.files import default_cache, write_whole
+    from tfgen.files import default_cache
+    from tfgen.models.capabilities import Sampler
 
     _check(args)
     names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
     generator, own_data = _judged(args)
+    if not args.fake and Sampler not in generator.capabilities:
+        return _measure(args, generator, own_data)
     train, test, resize = _real(args, own_data, names)
     if test is None and args.metrics is None:
         say("there is no held-out split: the metric nearest is left out")
         names = tuple(name for name in names if name != "nearest")
-    binarization = getattr(generator, "binarization", None)
+    binarization = generator.binarization
     train, test = (None if source is None else metrics.imitated(source, binarization) for source in (train, test))
     if tuple(generator.image_shape) != tuple(train.image_shape):
         raise ValueError(
@@ -146,9 +154,41 @@ def run(args) -> int:
         content = {"judged": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
         content |= {"anchor": anchor.to_dict()} if anchor else {}
         content |= {"difference": difference} if difference is not None else {}
-        out = Path(args.out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+        _write(args.out, content)
+    return 0
+
+
+def _write(path, content):
+    from tfgen.files import write_whole
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def _measure(args, model, own_data) -> int:
+    """What is measured of a model that makes no images, by its capabilities, on the held-out split."""
+    from tfgen import data, metrics
+
+    names = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
+    of_samples = ("metrics", "classifier", "weights", "n_fake", "anchor", "compare")
+    if given := [name for name in of_samples if getattr(args, name)]:
+        raise ValueError(f"--{given[0]} is for samples, and the model makes none; its capabilities: {names}")
+    test = data.load(_spec(args, own_data), args.test_split, **_options(args, *DATA_OPTIONS))
+    if model.image_shape != tuple(test.image_shape):
+        raise ValueError(f"the model is for images {model.image_shape}, those of {test.name} are {tuple(test.image_shape)}")
+    measured = [capability for capability in model.capabilities if capability in metrics.MEASURES]
+    if not measured:
+        raise ValueError(f"nothing of the model can be measured; its capabilities: {names}")
+    content = {}
+    for capability in measured:
+        values, protocol = metrics.measure(model, capability, test, seed=args.seed)
+        content[capability.NAME] = {"values": values, "protocol": protocol}
+        print("\n".join(f"{name:32} {value:>14.6g}" for name, value in values.items()))
+        shown = ", ".join(f"{name} {value}" for name, value in protocol.items() if value is not None)
+        print(f"\nprotocol of {capability.NAME}: {shown}")
+    if args.out:
+        _write(args.out, {"judged": args.model or f"{args.preset} {args.checkpoint}", "measures": content})
     return 0
 
 
@@ -226,7 +266,7 @@ def _earlier(path):
 class _Folder:
     """Generated images in files."""
 
-    weights, batch_norm = "files", "none"
+    weights, batch_norm, binarization = "files", "none", None
 
     def __init__(self, source):
         self.source, self.image_shape, self.weights_hash = source, source.image_shape, source.fingerprint
@@ -241,15 +281,14 @@ def _options(args, *names):
 
 
 def _judged(args):
-    """(generator, the data set of its preset or None)."""
+    """(generator, or an `ExportedModel` that makes no images; the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
         options = _options(args, "size", "channels", "resize", "on_error")
         return _Folder(data.load(f"folder:{args.fake}", **options)), None
-    batch_norm = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
     if args.preset:
-        return _from_checkpoint(args, batch_norm)
+        return _from_checkpoint(args)
     path = Path(args.model)
     if not path.exists():
         raise ValueError(f"--model: there is no {path}")
@@ -258,16 +297,31 @@ def _judged(args):
 
         model, record = load_run(path)
         preset = record["run"]["preset"]
-        return metrics.RunGenerator(model, **batch_norm, binarization=preset["binarization"]), preset["data"]
+        return _in_memory(args, model, preset["binarization"], preset["dequantize"]), preset["data"]
     if args.batch_norm != "moving":
         raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
-    generator = metrics.SavedModelGenerator(path)
+    generator = metrics.load_exported(path)
     name = generator.metadata.get("preset")
     return generator, presets.get(name).data if name in presets.names() else None
 
 
-def _from_checkpoint(args, settings):
+def _in_memory(args, model, binarization, dequantize):
+    """A model as a `RunGenerator`, or as an `ExportedModel` where it makes no images."""
     from tfgen import metrics
+    from tfgen.export import export_saved_model
+    from tfgen.models.capabilities import Sampler
+
+    if Sampler in model.capabilities():
+        settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
+        return metrics.RunGenerator(model, **settings, binarization=binarization)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = {"binarization": binarization, "dequantize": dequantize}
+        return metrics.ExportedModel(
+            export_saved_model(model, folder, use_ema=not args.raw, warmup=False, metadata=trained)
+        )
+
+
+def _from_checkpoint(args):
     from tfgen.training import Checkpoints
     from tfgen_trainers.train import TrainConfig
 
@@ -278,17 +332,21 @@ def _from_checkpoint(args, settings):
     model = config.model()
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
-    return metrics.RunGenerator(model, **settings, binarization=preset.binarization), preset.data
+    return _in_memory(args, model, preset.binarization, preset.dequantize), preset.data
+
+
+def _spec(args, own_data):
+    spec = f"folder:{args.real}" if args.real else args.data or own_data
+    if spec is None:
+        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
+    return spec
 
 
 def _real(args, own_data, names):
     """(train, test or None, the resize rule or None)."""
     from tfgen import data
 
-    spec = f"folder:{args.real}" if args.real else args.data or own_data
-    if spec is None:
-        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
-    options = _options(args, "manual_dir", "data_dir", "size", "channels", "resize", "on_error")
+    spec, options = _spec(args, own_data), _options(args, *DATA_OPTIONS)
     train = data.load(spec, args.split, **options)
     resize = None
     if args.size is not None:
@@ -304,7 +362,7 @@ def _real(args, own_data, names):
 
 
 def _count(args, generator, train):
-    there = getattr(generator, "num_examples", None)
+    there = generator.num_examples if args.fake else None
     count = args.n_fake or there or min(args.n_real, train.num_examples)
     if there is not None and count > there:
         raise ValueError(f"--n_fake {count} exceeds the {there} images in {args.fake}")

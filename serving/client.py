@@ -245,11 +245,11 @@ class Client:
         try:
             return call()
         except ServingError as error:
-            if error.code not in (_Code.INVALID_ARGUMENT, _Code.NOT_FOUND, _Code.FAILED_PRECONDITION):
+            if "signature" not in error.message.lower():
                 raise
             try:
                 there = self.signatures(timeout=timeout)
-            except ServingError:  # no such model, for instance
+            except ServingError:
                 raise error from None
             missing = [name for name in needed if name not in there]
             if not missing:

@@ -9,7 +9,6 @@ where the preset averages them, are kept, and only they see the test split. A ru
 """
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import time
@@ -21,7 +20,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import report
 from tfgen.sampling import save_png
-from tfgen.training.callbacks import sample_for_show
+from tfgen.training.callbacks import averaged_weights, grid_of
 from tfgen_trainers.train import INITIAL_IMAGES, STEPS_PER_CALL, TrainConfig
 
 VALIDATION_BATCH = 500
@@ -110,10 +109,10 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         step = int(self.model.step.value.numpy())
-        with averaged(self.model):
+        with averaged_weights(self.model):
             bits = float(np.mean(bits_per_dim(self.model, self.validation)))
             if not self.history or bits < min(value for _, value in self.history):
-                self.best = [variable.numpy() for variable in averaged_variables(self.model)]
+                self.best = [variable.numpy() for variable in weights(self.model)]
         self.history.append((step, bits))
         seconds = time.perf_counter() - self.started
         losses = "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
@@ -121,16 +120,12 @@ class KeepBest(keras.callbacks.Callback):
         self.model.stop_training = seconds > 60.0 * self.minutes or not math.isfinite(bits)
 
     def put_back(self):
-        for variable, value in zip(averaged_variables(self.model), self.best, strict=True):
+        for variable, value in zip(weights(self.model), self.best, strict=True):
             variable.assign(value)
 
 
-def averaged_variables(model):
-    return [v for player in model.players().values() for v in player.averaged_variables]
-
-
-def averaged(model):
-    return contextlib.nullcontext() if model.ema is None else model.ema.swapped()
+def weights(model):
+    return model.players()["model"].averaged_variables
 
 
 def bits_per_dim(model, source):
@@ -192,7 +187,7 @@ def measure(preset, run, seed, train, validation, test):
     model, results = fit(config, train, validation, run.every, run.minutes)
     if run.mixed_precision:
         trained, model = model, dataclasses.replace(config, mixed_precision=False).model()
-        for variable, value in zip(averaged_variables(model), averaged_variables(trained), strict=True):
+        for variable, value in zip(weights(model), weights(trained), strict=True):
             variable.assign(value)
     bits = bits_per_dim(model, test)
     train_bits = bits_per_dim(model, train.take(min(len(train), len(test))))
@@ -243,7 +238,7 @@ def main():
     )  # fmt: skip
     if args.picture:
         model.ema = None  # the best weights, averaged or not, are the model's own now
-        samples, scale = sample_for_show(model, 100), max(1, 48 // test.image_shape[0])
+        samples, scale = grid_of(model, 100).reshape(100, *model.image_shape), max(1, 48 // test.image_shape[0])
         save_png(f"docs/images/{args.name}.png", samples, columns=10, scale=scale)
 
 

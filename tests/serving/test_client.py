@@ -161,8 +161,10 @@ def test_conditions_by_the_names_of_their_fields(connect, loaded):
     np.testing.assert_array_equal(client.complete(images, mask, [1, 2], embedding=embedding), images)
     path = client.interpolate(3, 4, steps=3, embedding=embedding[0])
     np.testing.assert_allclose(path[0], client.sample([3], embedding=embedding[:1])[0], atol=1e-6)
-    with pytest.raises(ServingError, match="colour"):
-        client.sample([3, 4], embedding=embedding, colour=[1.0, 2.0])
+    with pytest.raises(ValueError, match="one row of each for every image; received .*'embedding': 1"):
+        client.sample([3, 4], embedding=embedding[:1])
+    with pytest.raises(ServingError, match="embedding"):
+        client.sample([3, 4])
 
 
 def test_classes_and_translations(connect, loaded):

@@ -39,7 +39,7 @@ _MODULES = {
     "cache": ("Cache",),
     "statistics": ("InProcess", "NearestImages", "NotFinite", "Statistics", "Walk"),
     "extractors": ("FeatureExtractor", "GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
-    "exported": ("ExportedModel", "SavedModelGenerator"),
+    "exported": ("ExportedModel", "SavedModelGenerator", "load_exported"),
     "generators": ("RunGenerator", "Samples", "imitated"),
     "measures": ("MEASURES", "default_thresholds", "measure"),
     "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),

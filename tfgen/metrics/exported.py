@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.fields import Field
-from tfgen.metrics._files import sha256
-from tfgen.models.capabilities import capabilities_of
+from tfgen.files import sha256
+from tfgen.models.capabilities import Sampler, capabilities_of
+from tfgen.warmup import signatures
 
 
 class ExportedModel:
@@ -27,15 +28,7 @@ class ExportedModel:
     """
 
     def __init__(self, path):
-        path = Path(path)
-        if not (path / "saved_model.pb").exists():
-            versions = (
-                [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()] if path.is_dir() else []
-            )
-            if not versions:
-                raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
-            path = max(versions, key=lambda p: int(p.name))
-        self.path = path
+        self.path = path = _version(path)
         file = path / "assets.extra" / "tfgen.json"
         self.metadata = json.loads(file.read_text()) if file.exists() else {}
         self._loaded = tf.saved_model.load(str(path))
@@ -113,6 +106,23 @@ class SavedModelGenerator(ExportedModel):
         inputs = {"seeds": np.arange(first, last, dtype=np.int64) + (int(seed) << 32)}
         inputs |= labels_in_turn(self.conditions, first, last)
         return self.signatures["sample"](**{k: tf.constant(v) for k, v in inputs.items()})["image"].numpy()
+
+
+def load_exported(path) -> ExportedModel:
+    """The `ExportedModel` at a path; a `SavedModelGenerator` where it makes images."""
+    path = _version(path)
+    return (SavedModelGenerator if Sampler in capabilities_of(signatures(path)) else ExportedModel)(path)
+
+
+def _version(path):
+    """The folder of a SavedModel: `path`, or its numbered folder with the largest number."""
+    path = Path(path)
+    if (path / "saved_model.pb").exists():
+        return path
+    versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()] if path.is_dir() else []
+    if not versions:
+        raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
+    return max(versions, key=lambda p: int(p.name))
 
 
 def labels_in_turn(conditions, first: int, last: int) -> dict[str, np.ndarray]:

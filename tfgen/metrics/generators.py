@@ -40,6 +40,8 @@ class RunGenerator:
       binarization: the binarization of its training images.
     """
 
+    capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
+
     def __init__(
         self, model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None, binarization=None
     ):

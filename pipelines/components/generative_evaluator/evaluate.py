@@ -15,12 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics.exported import ExportedModel, SavedModelGenerator
+from tfgen.metrics.exported import load_exported
 from tfgen.metrics.generators import Samples, imitated
 from tfgen.metrics.measures import MEASURES, Unmeasurable, default_thresholds, measure
 from tfgen.metrics.statistics import BATCH, NotFinite
-from tfgen.models.capabilities import Encoder, Sampler, capabilities_of
-from tfgen.warmup import signatures
+from tfgen.models.capabilities import Encoder, Sampler
 from tfgen_pipelines.components.generative_evaluator import figures, verdict
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
@@ -30,11 +29,11 @@ NOT_JUDGED = ("class_shares",)  # lists, for the report
 
 
 def exported(path):
-    """The `ExportedModel` of a folder that `tfgen.export` wrote, a `SavedModelGenerator` where it makes images."""
+    """`tfgen.metrics.load_exported` of a folder that `tfgen.export` wrote."""
     metadata = os.path.join(str(path), "assets.extra", "tfgen.json")
     if not tf.io.gfile.exists(metadata):
         raise FileNotFoundError(f"{metadata} is missing: {path} was not written by tfgen.export.")
-    return (SavedModelGenerator if Sampler in capabilities_of(signatures(path)) else ExportedModel)(path)
+    return load_exported(path)
 
 
 def samples(generator, num, seed):
