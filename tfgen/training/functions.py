@@ -26,8 +26,10 @@ def make_step_function(model, step, plan=None):
             # Keras' own reduction fails for scalars where there are several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
-        one = wrap(one, reduce_retracing=True, jit_compile=model.jit_compile, autograph=False)
-        if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
+        # With one replica the graph around it knows the shapes of the batches; a wrong one is then found in words.
+        several = strategy.num_replicas_in_sync > 1
+        one = wrap(one, reduce_retracing=several, jit_compile=model.jit_compile, autograph=False)
+        if model.run_eagerly or several:  # TensorFlow fails in a loop over several replicas
             return lambda iterator, num: _repeat(one, iterator, num)
 
         def many(iterator, num):
