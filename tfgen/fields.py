@@ -90,6 +90,8 @@ class Field:
             kind = "integers" if whole else "float"
             wanted = f"{kind} in [{self.low:g}, {self.high:g}]" if self.encoded else f"{kind} {self._wanted()}"
             raise ValueError(f"{_called(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
+        if values.shape.rank is None:  # as in a graph that has seen labels [B] and [B, 1]
+            values = tf.ensure_shape(values, self.spec.shape) if self.shape else tf.reshape(values, [tf.shape(values)[0]])
         if not self.shape and values.shape.rank == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.shape.rank != 1 + len(self.shape) or not values.shape[1:].is_compatible_with(self.shape):

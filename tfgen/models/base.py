@@ -478,13 +478,26 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
         """
-        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
-        for name in ("class_weight", "sample_weight"):
-            if given.get(name) is not None:
-                raise ValueError(f"{type(self).__name__}.fit takes no {name}: its losses are means over the batch.")
+        given = self._without_weights(keras.Model.fit, args, kwargs)
         if given.get("validation_data") is not None or given.get("validation_split"):
             self._check_evaluation()
         return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""
+        self._without_weights(keras.Model.evaluate, args, kwargs)
+        found = super().evaluate(*args, **kwargs)
+        return tf.nest.map_structure(float, found)  # Keras leaves tensors where a model has further metrics
+
+    def _without_weights(self, verb, args, kwargs):
+        """{argument: value} of a call of Keras' `fit` or `evaluate`. Keras drops weights where there are no labels."""
+        given = inspect.signature(verb).bind(self, *args, **kwargs).arguments
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__}.{verb.__name__} takes no {name}: its losses are means over the batch."
+                )
+        return given
 
     @property
     def metrics(self):
