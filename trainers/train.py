@@ -1,10 +1,10 @@
-"""The training job: preset + images + run folder -> a trained model, resumable at any moment.
+"""The training job: trains a preset on images in a run folder; it can be resumed at any moment.
 
-<workdir>/config.json        what is trained on what; a run that does not match it refuses to go on
+<workdir>/config.json        model, data and settings; a run with others is refused
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
-<workdir>/samples/           the same seeds, drawn as training goes on
+<workdir>/samples/           grids of samples from the same seeds, during training
 """
 
 import dataclasses
@@ -25,20 +25,20 @@ from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
-# Where fit runs on one replica, this many steps are one call: Keras then spends its time per call, not per step.
+# The number of steps in one call of fit's function on one replica: Keras has an overhead for each call.
 STEPS_PER_CALL = 10
-# A model that is to be initialised by data sees this many images before the first step.
+# The number of images for the data-dependent initialisation of a model.
 INITIAL_IMAGES = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """What to train and how.
+    """The settings of a training run.
 
     Attributes:
         preset: a name in `tfgen.presets.names()`.
         overrides: {name: value}, see `Preset.override`.
-        steps: None: the preset's number.
+        steps: number of steps; None: that of the preset.
         seed: int; weights, noise and data order are functions of it.
         mixed_precision: compute in bfloat16.
         log_every, checkpoint_every, sample_every: steps.
@@ -54,7 +54,7 @@ class TrainConfig:
     sample_every: int = 2000
 
     def resolve(self):
-        """The preset with everything in its place."""
+        """The preset with all overrides, checked."""
         steps = {} if self.steps is None else {"steps": self.steps}
         preset = presets.get(self.preset).override({**self.overrides, **steps})
         for name in ("steps", "batch_size"):
@@ -64,7 +64,7 @@ class TrainConfig:
         return preset
 
     def model(self):
-        """The compiled model, its weights a function of `seed`. Under a strategy, call it in its scope."""
+        """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
         return self.resolve().build(seed=self.seed, **dtype)
@@ -72,7 +72,7 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What `train` gives back: the model holds the weights of `step`, its averaged weights in `model.ema`."""
+    """The result of `train`. The model has the weights of `step`; `model.ema` has the averaged weights."""
 
     workdir: pathlib.Path
     step: int
@@ -82,10 +82,10 @@ class TrainResult:
 
 
 def train(config, source, workdir, *, report: typing.Callable | None = print):
-    """Trains, or goes on with what was begun in `workdir`.
+    """Trains a model, or continues the run in `workdir`.
 
-    Always under MirroredStrategy; one device is one replica. The batch of the preset is the global one. On one CPU device
-    a run that was killed and resumed ends with the same bits as one that was not.
+    Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
+    CPU device an interrupted and resumed run ends with the same bits as an uninterrupted run.
 
     A model with a method `initialize(batch)` is given `INITIAL_IMAGES` images of `source` before its first step.
 
@@ -93,15 +93,15 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
         config: `TrainConfig`.
         source: `tfgen.data.Source` of training images.
         workdir: the run folder.
-        report: function of a line of text about the progress, or None.
+        report: function that is called with lines of text about the progress, or None.
 
     Returns:
         `TrainResult`.
 
     Raises:
-        ValueError: unknown preset or override; images that do not fit the model; a folder with another run in it.
+        ValueError: unknown preset or override; images that do not fit the model; `workdir` has another run.
         OSError: the folder cannot be written.
-        TrainingDiverged: a loss became NaN or infinite; names the step and the last good checkpoint.
+        TrainingDiverged: a loss became NaN or infinite; the message names the step and the last good checkpoint.
     """
     started = time.perf_counter()
     preset = config.resolve()
@@ -129,10 +129,10 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
     while step < preset.steps:
-        # Whole intervals first, then what is left, as one shorter one.
+        # Whole intervals first, then the remaining steps as one shorter interval.
         interval = min(config.log_every, preset.steps - step)
         epochs = (preset.steps - step) // interval
-        # More steps in a call fail on several replicas in Keras.
+        # On several replicas Keras fails with more than one step in a call.
         model.steps_per_execution = STEPS_PER_CALL if replicas == 1 and interval % STEPS_PER_CALL == 0 else 1
         history = History(model, workdir, total_steps=preset.steps, report=report)
         batches = source.batches(
@@ -148,23 +148,23 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
             callbacks.append(
                 SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer)
             )
-        model.train_function = None  # Keras keeps the function of the last call, with its steps per execution
+        model.train_function = None  # Keras would reuse the function of the last call, with its steps per execution
         model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
 
 def make_strategy():
-    """MirroredStrategy over all GPUs, or over the logical CPU devices where there is none."""
+    """MirroredStrategy over all GPUs, or over the logical CPU devices if there is no GPU."""
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
-    # On CPU the collectives of two strategies in one process take each other's messages; a plain sum has none.
+    # On CPU the collectives of two strategies in one process mix up their messages; this reduction uses no collectives.
     devices = [f"CPU:{i}" for i, _ in enumerate(tf.config.list_logical_devices("CPU"))]
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def check_images_fit(preset, source):
-    """ValueError where the preset's model cannot be trained on these images."""
+    """Raises ValueError if the preset's model cannot be trained on these images."""
     wanted = tuple(preset.model_args["image_shape"])
     given = augmented_shape(source.image_shape, preset.augmentation)
     if given != wanted:
@@ -182,7 +182,7 @@ def check_images_fit(preset, source):
 
 
 def check_fields_fit(preset, source):
-    """ValueError where batches of `source` lack a field that the preset's model is trained on."""
+    """Raises ValueError if batches of `source` lack a field that the preset's model needs in training."""
     if hasattr(preset.model, "fields_of"):
         needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
         check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
@@ -194,7 +194,7 @@ def _arguments(preset):
 
 
 def snapshot(config, preset, source):
-    """What makes a run this run, as plain JSON: steps and logging may change when it goes on."""
+    """The settings that identify a run, as JSON; steps and logging are not among them and may change when it is resumed."""
     resolved = preset.config()
     resolved.pop("steps")
     run = {
@@ -207,13 +207,13 @@ def snapshot(config, preset, source):
 
 
 def run_name(config, source, code=""):
-    """Folder name that is the same for the same run: preset and a hash of `snapshot` and `code`."""
+    """The folder name of a run: preset and a hash of `snapshot` and `code`."""
     run = json.dumps([snapshot(config, config.resolve(), source), code], sort_keys=True)
     return f"{config.preset.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
 def open_run(workdir, config, preset, source):
-    """Makes the folder and its config.json, or checks that the one there is of the same run."""
+    """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         theirs = json.loads(path.read_text())["run"]
@@ -248,10 +248,10 @@ def _differences(theirs, ours, prefix=""):
 
 
 def load_run(workdir):
-    """The model of a run folder at its last checkpoint; -> (model, config.json as a dict).
+    """Loads the model of a run folder at its last checkpoint: (model, config.json as a dict).
 
     Raises:
-        ValueError: no run, or no checkpoint yet.
+        ValueError: the folder is no run folder, or has no checkpoint yet.
     """
     path = pathlib.Path(workdir) / "config.json"
     if not path.exists():
@@ -264,7 +264,7 @@ def load_run(workdir):
 
 
 def export_metadata(record):
-    """What an exported model carries about the run it came from, from the run's config.json."""
+    """The entries about the run in an exported model's metadata, from the run's config.json."""
     run = record["run"]
     return {
         "preset": run["preset"]["name"],
