@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import presets
-from tfgen.data import augmented_shape, check_augmentation, semi_supervised
+from tfgen.data import Source, augmented_shape, check_augmentation, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
@@ -53,7 +53,7 @@ class TrainConfig:
     checkpoint_every: int = 1000
     sample_every: int = 2000
 
-    def resolve(self):
+    def resolve(self) -> presets.Preset:
         """The preset with all overrides, checked."""
         steps = {} if self.steps is None else {"steps": self.steps}
         preset = presets.get(self.preset).override({**self.overrides, **steps})
@@ -63,7 +63,7 @@ class TrainConfig:
         check_augmentation(preset.augmentation)
         return preset
 
-    def model(self):
+    def model(self) -> keras.Model:
         """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
@@ -81,7 +81,9 @@ class TrainResult:
     seconds: float
 
 
-def train(config, source, workdir, *, report: typing.Callable | None = print):
+def train(
+    config: TrainConfig, source: Source, workdir: str | pathlib.Path, *, report: typing.Callable | None = print
+) -> TrainResult:
     """Trains a model, or continues the run in `workdir`.
 
     Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
@@ -154,7 +156,7 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
 
-def make_strategy():
+def make_strategy() -> tf.distribute.MirroredStrategy:
     """MirroredStrategy over all GPUs, or over the logical CPU devices if there is no GPU."""
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
@@ -163,7 +165,7 @@ def make_strategy():
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def check_images_fit(preset, source):
+def check_images_fit(preset: presets.Preset, source: Source) -> None:
     """Raises ValueError if the preset's model cannot be trained on these images."""
     wanted = tuple(preset.model_args["image_shape"])
     given = augmented_shape(source.image_shape, preset.augmentation)
@@ -181,7 +183,7 @@ def check_images_fit(preset, source):
         raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
 
 
-def check_fields_fit(preset, source):
+def check_fields_fit(preset: presets.Preset, source: Source) -> None:
     """Raises ValueError if batches of `source` lack a field that the preset's model needs in training."""
     if hasattr(preset.model, "fields_of"):
         needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
@@ -193,7 +195,7 @@ def _arguments(preset):
     return {name: p.default for name, p in preset.model.config_parameters().items()} | preset.model_args
 
 
-def snapshot(config, preset, source):
+def snapshot(config: TrainConfig, preset: presets.Preset, source: Source) -> dict:
     """The settings that identify a run, as JSON; steps and logging are not among them and may change when it is resumed."""
     resolved = preset.config()
     resolved.pop("steps")
@@ -206,13 +208,13 @@ def snapshot(config, preset, source):
     return json.loads(json.dumps(run))
 
 
-def run_name(config, source, code=""):
+def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
     """The folder name of a run: preset and a hash of `snapshot` and `code`."""
     run = json.dumps([snapshot(config, config.resolve(), source), code], sort_keys=True)
     return f"{config.preset.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
-def open_run(workdir, config, preset, source):
+def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
     """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
@@ -247,7 +249,7 @@ def _differences(theirs, ours, prefix=""):
             yield f"{prefix}{key}: {a!r} there, {b!r} now"
 
 
-def load_run(workdir):
+def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
     """Loads the model of a run folder at its last checkpoint: (model, config.json as a dict).
 
     Raises:
@@ -263,7 +265,7 @@ def load_run(workdir):
     return model, record
 
 
-def export_metadata(record):
+def export_metadata(record: dict) -> dict:
     """The entries about the run in an exported model's metadata, from the run's config.json."""
     run = record["run"]
     return {

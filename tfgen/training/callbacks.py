@@ -3,6 +3,7 @@
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
     """
 
-    def __init__(self, checkpoints=None):
+    def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
         super().__init__()
         self.checkpoints = checkpoints
 
@@ -47,7 +48,10 @@ class History(keras.callbacks.Callback):
         report: function of a line of text, called once an epoch; None: silent.
     """
 
-    def __init__(self, model, directory, *, total_steps, report=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, total_steps: int,
+        report: Callable[[str], None] | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.total, self.report = model, total_steps, report
         self.path = pathlib.Path(directory) / "history.jsonl"
@@ -98,7 +102,10 @@ class SampleGrid(keras.callbacks.Callback):
         writer: a `tf.summary` writer, or None.
     """
 
-    def __init__(self, model, directory, *, every_steps=1, num=64, writer=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, num: int = 64,
+        writer: tf.summary.SummaryWriter | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.directory, self.writer = model, pathlib.Path(directory), writer
         self.every_steps, self.num = every_steps, num

@@ -1,5 +1,6 @@
 """What all capabilities have in common."""
 
+import keras
 import tensorflow as tf
 
 
@@ -18,17 +19,17 @@ class Capability:
     SIGNATURE = ""
 
     @classmethod
-    def offered_by(cls, model):
+    def offered_by(cls, model: keras.Model) -> bool:
         """Whether this instance has the capability that its class inherits."""
         return True
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})}."""
         return {}
 
     @classmethod
-    def grid_of(cls, model, num, examples):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> tf.Tensor | None:
         """Images float32 [rows, columns, H, W, C] in [0, 1] that show how far training is, or None.
 
         Args:

@@ -1,6 +1,8 @@
 """Encoder: codes of images, and images made again from their codes."""
 
+import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfgen.models.capabilities.capability import Capability, image_spec
 
@@ -14,25 +16,25 @@ class Encoder(Capability):
     NAME = "encoder"
     SIGNATURE = "encode"
 
-    def encode(self, images):
+    def encode(self, images: tf.Tensor) -> tf.Tensor | tfp.distributions.Distribution:
         """The code of images float32 [B, H, W, C] in [0, 1]: a tensor [B, ...], or a distribution with batch shape [B]."""
         raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] made again from the codes of `images`."""
         raise NotImplementedError(f"{type(self).__name__} must implement reconstruct(images).")
 
-    def codes(self, images):
+    def codes(self, images: tf.Tensor) -> tf.Tensor:
         """The codes of images as numbers, float32 [B, Z]; of a distribution its mean."""
         return self.code_outputs(images)["latent"]
 
-    def code_outputs(self, images):
+    def code_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
         code = tf.cast(self.encode(images), tf.float32)
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         def reconstruct(image):
             return {"image": tf.ensure_shape(model.reconstruct(image), [None, *model.image_shape])}
 

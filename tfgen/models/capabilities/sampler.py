@@ -1,7 +1,9 @@
 """Sampler: images out of seeds."""
 
 import collections
+from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from tfgen.models.capabilities.capability import Capability, condition_specs, seeds_spec
@@ -17,15 +19,15 @@ class Sampler(Capability):
     NAME = "sampler"
     SIGNATURE = "sample"
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
         raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
 
-    def decode_images(self, latents, **conditions):
+    def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latent codes [B, latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
 
-    def generate(self, seeds, **conditions):
+    def generate(self, seeds: tf.Tensor, **conditions) -> tf.Tensor:
         """Images of integer seeds.
 
         Args:
@@ -37,7 +39,7 @@ class Sampler(Capability):
         """
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
 
-    def sample(self, num, *, seed=0, batch_size=256, **conditions):
+    def sample(self, num: int, *, seed: int = 0, batch_size: int = 256, **conditions) -> tf.Tensor:
         """`num` images, always the same for the same weights and `seed`.
 
         Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
@@ -61,7 +63,7 @@ class Sampler(Capability):
         return tf.concat(chunks, axis=0)
 
     @property
-    def generate_function(self):
+    def generate_function(self) -> Callable[..., tf.Tensor]:
         """`generate` as a graph, traced once for each set of conditions."""
         if "_generate" not in vars(self):
             # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
@@ -70,7 +72,7 @@ class Sampler(Capability):
         return self._generate
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         conditions = condition_specs(model)
         latent = tf.TensorSpec([None, model.latent_dim], tf.float32)
 
