@@ -21,3 +21,10 @@ def size(text):
     if len(parts) > 2 or not all(part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")
     return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+
+
+def require(model, capability, path):
+    """ValueError where the model, of the run folder `path`, has not the capability."""
+    if capability not in model.capabilities():
+        can = ", ".join(found.NAME for found in model.capabilities())
+        raise ValueError(f"{path} is a run of {type(model).__name__}, which is no {capability.NAME}; it is: {can}.")

@@ -11,8 +11,11 @@ import re
 from tfgen.data.decode import adapt_image, open_image
 from tfgen.export import METADATA
 from tfgen.files import write_whole
+from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
+from tfgen.training.callbacks import averaged_weights
+from tfgen_commands.arguments import require
 
 # EXPORTED: the codec file of an exported version, beside its metadata. A run folder has a codec file for each step at which
 # photos were compressed.
@@ -83,9 +86,8 @@ def codec_for_writing(path):
     if (path / "config.json").exists():
         from tfgen_trainers.train import load_run
 
-        model, record = load_run(path)
-        if not hasattr(model, "codec"):
-            raise ValueError(f"{path} is a run of {record['run']['preset']['model']}, which is no compression model.")
+        model, _ = load_run(path)
+        require(model, CodecCapability, path)
         stored = path / OF_RUN.format(step=int(model.step.value.numpy()))
         if not stored.exists():
             freeze(model, stored)
@@ -105,7 +107,7 @@ def codec_for_reading(path, model_id):
 
 def freeze(model, path, use_ema=True):
     """Writes the codec of a model's weights, averaged if the model has averages and `use_ema` is set."""
-    with model.ema.swapped() if use_ema and model.ema is not None else contextlib.nullcontext():
+    with averaged_weights(model) if use_ema else contextlib.nullcontext():
         model.codec().save(path)
 
 

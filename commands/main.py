@@ -7,7 +7,7 @@ import sys
 import warnings
 
 from tfgen_commands import evaluate
-from tfgen_commands.arguments import assignment, size
+from tfgen_commands.arguments import assignment, require, size
 
 # Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -116,7 +116,7 @@ def _presets(args):
 
     for name, preset in sorted(presets.all_presets().items()):
         result = f"; paper: {preset.paper}" if preset.paper else ""
-        print(f"{name:28} {preset.model.__name__:8} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
+        print(f"{name:28} {preset.model.__name__:18} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
 
 
 def _train(args):
@@ -137,27 +137,37 @@ def _train(args):
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)
     result = train(config, source, args.workdir)
-    print(f"done: {result.step} steps in {result.workdir}; samples in {result.workdir / 'samples'}")
+    pictures = result.workdir / "samples"
+    drawn = f"; pictures in {pictures}" if pictures.exists() else ""
+    print(f"done: {result.step} steps in {result.workdir}{drawn}")
     print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")
 
 
 def _sample(args):
     from tfgen import sampling
-    from tfgen.training.callbacks import sample_for_show
+    from tfgen.models.capabilities import Sampler
+    from tfgen.training.callbacks import averaged_weights
     from tfgen_trainers.train import load_run
 
-    model, _ = load_run(args.workdir)
-    sampling.save_png(args.out, sample_for_show(model, args.num, seed=args.seed))
+    model, record = load_run(args.workdir)
+    require(model, Sampler, args.workdir)
+    conditions = model.conditions_to_show(args.num)
+    if conditions is None:
+        needed = ", ".join(field.name for field in model.conditions())
+        raise ValueError(f"samples of {record['run']['preset']['model']} need {needed}, which this command cannot give")
+    with averaged_weights(model):
+        sampling.save_png(args.out, model.sample(args.num, seed=args.seed, **conditions).numpy())
     print(args.out)
 
 
 def _export(args):
     from tfgen.export import export_saved_model
+    from tfgen.models.capabilities import Codec
     from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
     path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
-    if hasattr(model, "codec"):
+    if Codec in model.capabilities():
         from tfgen_commands.compress import EXPORTED, freeze
 
         freeze(model, path / EXPORTED, use_ema=not args.raw)

@@ -89,7 +89,7 @@ def main(argv=None):
         pipeline_name=args.pipeline_name,
         pipeline_root=args.pipeline_root,
         data=data_lib.resolve(args.data),
-        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p, {})) for p in args.presets],
+        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p)) for p in args.presets],
         workdir=args.workdir,
         push_base_directory=args.push_to,
         infra_validation=args.infra_validation,

@@ -23,6 +23,7 @@ import threading
 import time
 
 import tfgen
+from tfgen.data import check_batch_size
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -86,7 +87,7 @@ def check_request(presets, overrides, thresholds, steps=None):
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
-            verdict.check_thresholds(thresholds.get(preset, {}))
+            verdict.check_thresholds(thresholds.get(preset) or {})
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 
@@ -119,7 +120,8 @@ def run(
         presets: names of `tfgen.presets`.
         steps: None (those of the presets), one int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
-        thresholds: {preset: thresholds}; None: those of the demo, for its presets.
+        thresholds: {preset: thresholds}; presets that are not named have none. None: the demo's for its presets, for others
+            the default ones of their capabilities.
         num_samples: number of images for each evaluation; 0: as many as the eval split has.
         seed: seed of training, classifier and evaluation.
         mixed_precision: bool.
@@ -137,7 +139,10 @@ def run(
     workspace = pathlib.Path(workspace).expanduser().absolute()
     data = f"tfrecord:{import_base}" if import_base else data
     overrides = overrides or {}
-    thresholds = DEMO_THRESHOLDS if thresholds is None else thresholds
+    if thresholds is None:
+        thresholds = {preset: DEMO_THRESHOLDS.get(preset) for preset in presets}
+    else:
+        thresholds = {preset: {} for preset in presets} | thresholds
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
@@ -159,7 +164,7 @@ def run(
                 "overrides": overrides.get(preset, {}),
                 "seed": seed,
                 "mixed_precision": mixed_precision,
-                "thresholds": thresholds.get(preset, {}),
+                "thresholds": thresholds[preset],
             }
             for preset in presets
         ]
@@ -194,7 +199,7 @@ def _check_fit(preset, data):
             f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {given}. "
             "Give the data set a size (and channels), or override image_shape."
         )
-    if preset.batch_size > data.num_examples[0]:
+    if max(size for _, size in check_batch_size(preset.batch_size)) > data.num_examples[0]:
         raise UsageError(
             f"The preset {preset.name!r} has batches of {preset.batch_size}, {data.spec!r} has "
             f"{data.num_examples[0]} training images. Override batch_size."
@@ -383,7 +388,8 @@ def _print_outcome(outcome, console):
         console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
         for reason in model["reasons"]:
             console(f"  reason   {reason}")
-        console(f"  samples  {model['samples']}")
+        if model["samples"]:
+            console(f"  samples  {model['samples']}")
         console(f"  metrics  {model['metrics']}")
         if model["pushed"]:
             when = "" if model["pushed_now"] else " (by an earlier run)"
@@ -397,7 +403,7 @@ def _print_outcome(outcome, console):
 def build_parser():
     parser = argparse.ArgumentParser(
         prog="python -m tfgen_pipelines.local",
-        description="Trains, evaluates and pushes generators of a data set, on this machine.",
+        description="Data set -> trained, measured and pushed models, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
     )
@@ -423,7 +429,7 @@ def build_parser():
         help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
         help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's)")  # fmt: skip
+        "(default: the demo's for its presets, for others those of what the model can do)")  # fmt: skip
     add(
         "--num_samples",
         type=int,

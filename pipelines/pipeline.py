@@ -1,4 +1,4 @@
-"""The pipeline: it trains, evaluates, blesses and pushes a generator for each preset. Paths are arguments.
+"""The pipeline: data set -> (per preset) trained, measured, blessed and pushed model. Paths come as arguments.
 
 ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
                 -> Transform -> ClassifierTrainer
@@ -21,13 +21,10 @@ from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedMod
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
-    """One preset in the pipeline.
+    """One preset in the pipeline: what to train and when it is good enough.
 
-    Attributes:
-        preset: its name.
-        steps: number of training steps; None: that of the preset.
-        overrides: {name: value} of settings of the preset.
-        thresholds: the conditions of a blessing, see `tfgen_pipelines.components.generative_evaluator.verdict`.
+    steps None: the preset's number. overrides: of the preset, as `tfgen_trainers.run_fn` takes them. thresholds: see
+    `tfgen_pipelines.components.generative_evaluator.verdict`; None: the default ones of the model's capabilities, {}: none.
     """
 
     preset: str
@@ -35,7 +32,7 @@ class Branch:
     overrides: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
     mixed_precision: bool = False
-    thresholds: dict = dataclasses.field(default_factory=dict)
+    thresholds: dict | None = None
 
     @property
     def slug(self):
@@ -122,8 +119,8 @@ def create_pipeline(
 
     for branch in branches:
         components += _branch(
-            branch, data, transform, schema, classifier, workdir, push_base_directory, num_samples, evaluation_seed,
-            baseline_strategy, infra_validation,
+            branch, data, example_gen, transform, schema, classifier, workdir, push_base_directory, num_samples,
+            evaluation_seed, baseline_strategy, infra_validation,
         )  # fmt: skip
 
     return tfx.dsl.Pipeline(
@@ -136,8 +133,8 @@ def create_pipeline(
     )
 
 
-def _branch(branch, data, transform, schema, classifier, workdir, push_base, num_samples, seed, baseline_strategy,
-            infra_validation):  # fmt: skip
+def _branch(branch, data, example_gen, transform, schema, classifier, workdir, push_base, num_samples, seed,
+            baseline_strategy, infra_validation):  # fmt: skip
     slug = branch.slug
     examples = transform.outputs["transformed_examples"]
     trainer = tfx.components.Trainer(
@@ -180,7 +177,10 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         thresholds=branch.thresholds,
         code=code_hash("tfgen", "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine"),
     ).with_id(f"GenerativeEvaluator.{slug}")
-    validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("tfgen_serving"))
+    # Of the examples as they were read: their images are files, which is what `serve_examples` takes.
+    validator = infra_validator(
+        infra_validation, trainer.outputs["model"], example_gen.outputs["examples"], code=code_hash("tfgen_serving")
+    )
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
     pusher = tfx.components.Pusher(

@@ -25,6 +25,13 @@ METRICS = {
     "recall": ("Recall", "share of real images near samples"),
     "density": ("Density", "precision that counts neighbours"),
     "coverage": ("Coverage", "share of real images with a sample near"),
+    "accuracy": ("Accuracy", "share of images that are classified correctly, more is better"),
+    "error_over_chance": ("Errors / chance", "share of errors over that of always saying the most frequent class"),
+    "cross_entropy": ("Cross-entropy", "nats per image, less is better"),
+    "target_l1": ("L1 to target", "mean absolute difference, less is better"),
+    "bits_per_pixel": ("bits/pixel", "of the code, less is better"),
+    "psnr": ("PSNR", "dB of images after the code, more is better"),
+    "reconstruction_error": ("Reconstruction error", "squared, mean over pixels, less is better"),
     "nn_pixel_ratio": ("Copying", "distance to the nearest training image over that of test images; "
                        "far below 1: copies"),
 }  # fmt: skip

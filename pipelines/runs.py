@@ -106,8 +106,8 @@ def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
     A model: blessed (bool), reasons (list of str: the failed checks), pushed (folder of the pushed version, or None),
-    pushed_now (whether this run pushed it), evaluation, samples, metrics (paths), model (SavedModel), history (list of
-    dicts), content (of metrics.json).
+    pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
+    images), model (SavedModel), history (list of dicts), content (of metrics.json).
     """
     store = Store(connection_config)
     run = store.latest_run()
@@ -121,6 +121,7 @@ def read(connection_config, branches):
             content = json.load(f)
         pushed = components[f"Pusher.{branch.slug}"]["outputs"]["pushed_model"][0]["properties"]
         was_pushed = bool(pushed.get("pushed"))
+        samples = os.path.join(evaluation, "samples.png")
         models[branch.preset] = {
             "blessed": content["verdict"]["blessed"],
             "reasons": [c["reason"] for c in content["verdict"]["checks"] if not c["passed"]],
@@ -128,7 +129,7 @@ def read(connection_config, branches):
             "pushed_now": was_pushed and components[f"Pusher.{branch.slug}"]["state"] == "complete",
             "evaluation": evaluation,
             "metrics": os.path.join(evaluation, "metrics.json"),
-            "samples": os.path.join(evaluation, "samples.png"),
+            "samples": samples if os.path.exists(samples) else None,
             "model": uri(components, f"Trainer.{branch.slug}", "model"),
             "history": _history(uri(components, f"Trainer.{branch.slug}", "model_run")),
             "content": content,

@@ -1,6 +1,7 @@
 """A trained model as a SavedModel that TensorFlow Serving loads and that needs no tfgen to be loaded again."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import platform
@@ -12,6 +13,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfgen.models.capabilities import Likelihood
 from tfgen.warmup import write_warmup
 
 METADATA = "assets.extra/tfgen.json"
@@ -114,12 +116,16 @@ def _write_metadata(path, model, ema, extra):
         "model": type(model).__name__,
         "config": model.get_config(),
         "image_shape": list(model.image_shape),
+        "capabilities": [capability.NAME for capability in model.capabilities()],
+        "fields": [dataclasses.asdict(field) for field in model.batch_fields()],
+        "conditions": [dataclasses.asdict(field) for field in model.conditions()],
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),
-        "importance_samples": getattr(model, "importance_samples", None),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": versions(),
     }
+    if Likelihood in model.capabilities():
+        own["importance_samples"] = model.importance_samples
     path.write_text(json.dumps({**own, **extra}, indent=2, default=str))
 
 

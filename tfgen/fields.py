@@ -28,6 +28,7 @@ class Field:
         pixels: whether there is a value for each pixel: images, clips and masks. A Source stores them as uint8, records as
             PNG or JPEG files, and augmentation moves them.
         names: names of the components of a vector, such as attributes, or None.
+        hint: where batches with the field come from; part of the error for a missing field.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Field:
     encoded: bool = False
     pixels: bool = False
     names: tuple | None = None
+    hint: str = ""
 
     def __post_init__(self):
         if self.dtype not in ("float32", "int32"):
@@ -66,7 +68,7 @@ class Field:
 
     @property
     def spec(self) -> tf.TensorSpec:
-        """The tf.TensorSpec of a batch, [None, *shape]."""
+        """The The tf.TensorSpec of a batch, [None, *shape]."""
         return tf.TensorSpec([None, *self.shape], self.dtype)
 
     def check(self, values: tf.Tensor | np.ndarray, owner: str = "The model") -> tf.Tensor:
@@ -88,7 +90,7 @@ class Field:
             hint = " (divide by 255?)" if self.encoded and values.dtype == tf.uint8 else ""
             kind = "integers" if whole else "float"
             wanted = f"{kind} in [{self.low:g}, {self.high:g}]" if self.encoded else f"{kind} {self._wanted()}"
-            raise ValueError(f"{_upper(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
+            raise ValueError(f"{_called(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
         if not self.shape and values.shape.rank == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.shape.rank != 1 + len(self.shape) or not values.shape[1:].is_compatible_with(self.shape):
@@ -96,11 +98,11 @@ class Field:
                 raise ValueError(
                     f"{owner} was made for {what} {self._wanted()} (height, width, channels); received {values.shape}."
                 )
-            raise ValueError(f"{_upper(what)} must have the shape {self._wanted()}; received {values.shape}.")
+            raise ValueError(f"{_called(what)} must have the shape {self._wanted()}; received {values.shape}.")
         if values.dtype != self.dtype:
             values = tf.cast(values, self.dtype)
         inside, wanted = self._inside(values)
-        message = f"{_upper(what)} must {wanted}; received a range of"
+        message = f"{_called(what)} must {wanted}; received a range of"
         values = checked(values, inside, message, tf.reduce_min(values), tf.reduce_max(values))
         return tf.ensure_shape(values, [None, *self.shape])
 
@@ -116,6 +118,19 @@ class Field:
 
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
+
+    def in_turn(self, first, last):
+        """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
+
+        Raises:
+            ValueError: the field is no whole number with a smallest and a largest value.
+        """
+        if self.dtype != "int32" or self.shape or self.low is None or self.high is None:
+            raise ValueError(
+                f"Values in turn are of a whole number with bounds, such as a label; received the field {self.name!r}, "
+                f"{self.dtype} {self._wanted()}."
+            )
+        return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
 
     def example_feature(self) -> tf.io.FixedLenFeature:
         """The tf.io feature that reads the field from a tf.Example; a missing value is read as zeros. Not for encoded
@@ -187,5 +202,6 @@ def check_fields(needed: Sequence[Field], given: dict[str, Field], owner: str, s
             )
 
 
-def _upper(text):
-    return text if text == "labels" else text[:1].upper() + text[1:]
+def _called(what):
+    """Images begin a sentence; the name of an argument stays as it is written."""
+    return "Images" if what == "images" else what

@@ -1,6 +1,4 @@
-"""Atomic writes of files, sha256 of files and folders, and files of weights, which are downloaded only if that is
-allowed.
-"""
+"""Files: written whole or not at all; weights checked by sha256, and downloaded only with permission."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ def default_cache() -> Path:
 
 
 def sha256(path) -> str:
-    """sha256 (hex) of a file's bytes; of a folder, of the names and bytes of all files in it that are not hidden."""
+    """sha256 (hex) of a file's bytes; of a folder, of the names, sizes and bytes of all files in it that are not hidden."""
     path, digest = Path(path), hashlib.sha256()
     files = [path]
     if path.is_dir():

@@ -4,7 +4,7 @@
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
-<workdir>/samples/           grids of samples from the same seeds, during training
+<workdir>/samples/           pictures of what the model can do (see `SampleGrid`), drawn as training goes on
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ import keras
 import tensorflow as tf
 
 from tfgen import presets
-from tfgen.data import Source, augmented_shape, check_augmentation, semi_supervised
+from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
-# The number of steps in one call of fit's function on one replica: Keras has an overhead for each call.
+# This many steps are one call of `fit`'s function: Keras then spends its time per call, not per step.
 STEPS_PER_CALL = 10
 # The number of images for the data-dependent initialisation of a model.
 INITIAL_IMAGES = 500
@@ -57,9 +57,9 @@ class TrainConfig:
         """The preset with all overrides, checked."""
         steps = {} if self.steps is None else {"steps": self.steps}
         preset = presets.get(self.preset).override({**self.overrides, **steps})
-        for name in ("steps", "batch_size"):
-            if not isinstance(getattr(preset, name), int) or getattr(preset, name) < 1:
-                raise ValueError(f"{name} must be a positive integer; received {getattr(preset, name)!r}.")
+        if not isinstance(preset.steps, int) or preset.steps < 1:
+            raise ValueError(f"steps must be a positive integer; received {preset.steps!r}.")
+        check_batch_size(preset.batch_size)
         check_augmentation(preset.augmentation)
         return preset
 
@@ -89,7 +89,7 @@ def train(
     Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
     CPU device an interrupted and resumed run ends with the same bits as an uninterrupted run.
 
-    A model with a method `initialize(batch)` is given `INITIAL_IMAGES` images of `source` before its first step.
+    A model that is `initialized_by_data` is given `INITIAL_IMAGES` images of `source` before its first step.
 
     Args:
         config: `TrainConfig`.
@@ -117,16 +117,25 @@ def train(
 
     strategy = make_strategy()
     replicas = strategy.num_replicas_in_sync
-    if preset.batch_size % replicas:
-        raise ValueError(f"batch_size {preset.batch_size} must be a multiple of the {replicas} devices.")
+    for _, size in check_batch_size(preset.batch_size):
+        if size % replicas:
+            raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
     with strategy.scope():
         model = config.model()
         checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
         step = checkpoints.restore()
-        if step == 0 and hasattr(model, "initialize"):
+        if step == 0 and model.initialized_by_data:
             images = min(INITIAL_IMAGES, whole.num_examples)
             given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
             model.initialize(next(iter(whole.batches(images, **given))))
+
+    def batches_from(step):
+        return source.batches(
+            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
+            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
+        )  # fmt: skip
+
+    examples = next(iter(batches_from(0)))
     say = report or (lambda line: None)
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
@@ -134,24 +143,17 @@ def train(
         # Whole intervals first, then the remaining steps as one shorter interval.
         interval = min(config.log_every, preset.steps - step)
         epochs = (preset.steps - step) // interval
-        # On several replicas Keras fails with more than one step in a call.
-        model.steps_per_execution = STEPS_PER_CALL if replicas == 1 and interval % STEPS_PER_CALL == 0 else 1
+        model.steps_per_execution = STEPS_PER_CALL if interval % STEPS_PER_CALL == 0 else 1
         history = History(model, workdir, total_steps=preset.steps, report=report)
-        batches = source.batches(
-            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
-        )  # fmt: skip
         callbacks = [
             StopOnNonFinite(checkpoints),
             history,
             checkpoints,
+            SampleGrid(
+                model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
+            ),
         ]
-        if set(getattr(model, "condition_specs", dict)()) <= {"labels"}:  # the grid has no values for other conditions
-            callbacks.append(
-                SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer)
-            )
-        model.train_function = None  # Keras would reuse the function of the last call, with its steps per execution
-        model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
@@ -179,15 +181,15 @@ def check_images_fit(preset: presets.Preset, source: Source) -> None:
     if classes and source.num_classes != classes:
         raise ValueError(f"The model has num_classes={classes}; {source.name} has {source.num_classes} classes.")
     preset.model.check_source(_arguments(preset), source)
-    if preset.batch_size > source.num_examples:
-        raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
+    for _, size in check_batch_size(preset.batch_size):
+        if size > source.num_examples:
+            raise ValueError(f"batch_size {size} exceeds the {source.num_examples} images of {source.name}.")
 
 
 def check_fields_fit(preset: presets.Preset, source: Source) -> None:
     """Raises ValueError if batches of `source` lack a field that the preset's model needs in training."""
-    if hasattr(preset.model, "fields_of"):
-        needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
-        check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
+    needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
+    check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
 
 
 def _arguments(preset):

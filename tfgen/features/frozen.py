@@ -125,7 +125,10 @@ def fingerprint(network):
 
 
 # Entries of a layer's config that do not change the function that the layer computes.
-_WITHOUT_EFFECT = ("name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape")
+_WITHOUT_EFFECT = (
+    "name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape", "momentum",
+    "renorm_momentum",
+)  # fmt: skip
 _HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
 
 

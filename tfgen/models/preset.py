@@ -20,7 +20,7 @@ class Preset:
         model_args: its constructor arguments, `image_shape` included.
         data: the `tfgen.data` specification of its images.
         source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
-        batch_size: examples per step, over all replicas.
+        batch_size: examples per step, over all replicas; or [(first step, examples), ...] where phases differ.
         steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
             player gets a copy, or {player: such a dict}.
@@ -38,7 +38,7 @@ class Preset:
     model_args: dict
     data: str
     source: str
-    batch_size: int = 100
+    batch_size: int | list = 100
     steps: int = 10_000
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None

@@ -19,8 +19,9 @@ class LocalInfraValidator(base_component.BaseComponent):
     It has the spec of TFX's component but is no subclass of it: the compiler for Kubeflow refuses subclasses.
 
     Args:
-        model: channel of a SavedModel with the signature `serve_examples`.
-        examples: channel of tf.Examples.
+        model: channel of a SavedModel with the signature `serve_examples`: exports of tfgen answer it by what the model can
+            do first, seeds by images, images by classes or codes.
+        examples: channel of tf.Examples whose images are PNG or JPEG files.
         code: hash of the server's code, a part of the cache key; it takes the place of the image's tag in TFX's spec.
         split_name, num_examples: the split and number of examples for requests.
         num_tries, max_seconds: number of attempts, and seconds for each.

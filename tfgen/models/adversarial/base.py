@@ -71,6 +71,7 @@ class AdversarialModel(Sampler, TrainableModel):
     """
 
     loss_names = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
+    batch_norm_modes = ("moving", "batch", "standing")
 
     def __init__(
         self,
@@ -275,6 +276,8 @@ class AdversarialModel(Sampler, TrainableModel):
             turn: which of the `generator_steps` of this step it is, from 0.
         """
         stream, size = self.generator_stream(turn), self.generator_batch_factor * tf.shape(batch["raw"])[0]
+        with tf.control_dependencies([batch["raw"]]):
+            update_spectral_state(self.generator)
 
         def losses_fn():
             fake = self.passed(self.generated(size, stream), stream)
@@ -305,8 +308,8 @@ class AdversarialModel(Sampler, TrainableModel):
                 over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
                 arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
         """
-        if batch_norm not in ("moving", "batch", "standing"):
-            raise ValueError(f"batch_norm must be 'moving', 'batch' or 'standing'; received {batch_norm!r}.")
+        if batch_norm not in self.batch_norm_modes:
+            raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
         draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
         if batch_norm == "moving":
             return draw(num)

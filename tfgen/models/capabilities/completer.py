@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, image_spec, seeds_spec
 
 
@@ -24,6 +25,10 @@ class Completer(Capability):
     def complete_rows(self, seeds: tf.Tensor, known: tf.Tensor, mask: tf.Tensor, **conditions) -> tf.Tensor:
         """One completion for each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]."""
         raise NotImplementedError(f"{type(self).__name__} must implement complete_rows(seeds, known, mask).")
+
+    @classmethod
+    def request_fields_of(cls, model):
+        return (*super().request_fields_of(model), fields.mask(*model.image_shape[:2]), *model.conditions())
 
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:

@@ -4,17 +4,22 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.models.capabilities.capability import Capability, image_spec
+from tfgen.models.capabilities.capability import Capability, image_spec, one_above_another
 
 
 class Encoder(Capability):
     """A model that makes a code of an image. A subclass implements `encode(images)` and `reconstruct(images)`.
 
     `encode` may return a distribution of codes; `codes` returns numbers for every model.
+
+    Attributes:
+        draws_reconstructions: whether `reconstruct` draws an image of the code, one of many. Then `evaluate` gives no error.
     """
 
     NAME = "encoder"
     SIGNATURE = "encode"
+    NUMBER = "reconstruction_error"
+    draws_reconstructions = False
 
     def encode(self, images: tf.Tensor) -> tf.Tensor | tfp.distributions.Distribution:
         """The code of images float32 [B, H, W, C] in [0, 1]: a tensor [B, ...], or a distribution with batch shape [B]."""
@@ -32,6 +37,26 @@ class Encoder(Capability):
         """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
         code = tf.cast(self.encode(images), tf.float32)
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
+
+    @classmethod
+    def number_of(cls, model, batch, losses):
+        """Squared error of `reconstruct`, mean over pixels and channels of images in [0, 1]."""
+        if model.draws_reconstructions:
+            return None
+        return tf.reduce_mean(tf.square(model.reconstruct(batch["image"]) - batch["image"]), axis=[1, 2, 3])
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """Reconstructions, float32 [B, H, W, C] in [0, 1], of images."""
+        return model.reconstruct(model.named(data)["image"])
+
+    @classmethod
+    def grid_of(cls, model, num, examples):
+        """Images of `examples`, each above its reconstruction."""
+        if examples is None:
+            return None
+        images = examples["image"][: max(1, num // 2)]
+        return one_above_another([images.numpy(), model.reconstruct(images).numpy()], num)
 
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:

@@ -4,9 +4,10 @@ import collections
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfgen.models.capabilities.capability import Capability, condition_specs, seeds_spec
+from tfgen.models.capabilities.capability import Capability, condition_specs, in_rows, seeds_spec
 from tfgen.models.checks import check_whole
 
 
@@ -14,10 +15,15 @@ class Sampler(Capability):
     """A model that makes images. A subclass sets `latent_dim` and implements `latents(seeds)` and `decode_images(latents)`.
 
     The image of a seed is a function of the seed, the conditions and the weights alone, not of the batch that it is made in.
+
+    Attributes:
+        batch_norm_modes: which statistics of batch norm `sample(batch_norm=)` can use; with "moving" alone it takes no such
+            argument.
     """
 
     NAME = "sampler"
     SIGNATURE = "sample"
+    batch_norm_modes = ("moving",)
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
@@ -71,6 +77,55 @@ class Sampler(Capability):
             object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
         return self._generate
 
+    def conditions_to_show(self, num, examples=None):
+        """{argument: array [num, ...]} with which `num` samples are shown: classes in turn, others as in `examples`.
+
+        Args:
+            examples: a batch of checked fields, or None. Its rows are repeated where there are fewer than `num`.
+
+        Returns:
+            None where a condition is neither a class nor in `examples`.
+        """
+        found = {}
+        for field in self.conditions():
+            if field.dtype == "int32" and not field.shape and field.high is not None:
+                found[field.argument] = field.in_turn(0, num)
+            elif examples is not None and field.name in examples:
+                found[field.argument] = np.resize(examples[field.name], [num, *examples[field.name].shape[1:]])
+            else:
+                return None
+        return found
+
+    @classmethod
+    def grid_of(cls, model, num, examples):
+        """Samples of the same seeds each time."""
+        conditions = model.conditions_to_show(num, examples)
+        return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
+
+    @classmethod
+    def request_fields_of(cls, model):
+        return model.conditions()
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
+        found = model.named(data, "seed")
+        if "seed" not in found:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], or a dict with `seed`; received the fields "
+                f"{sorted(found)}."
+            )
+        seeds = tf.convert_to_tensor(found["seed"])
+        if seeds.shape.rank == 2 and seeds.shape[1] == 1:
+            seeds = seeds[:, 0]
+        if not seeds.dtype.is_integer or seeds.shape.rank != 1:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], of which it makes images; received "
+                f"{seeds.dtype.name} {seeds.shape}."
+            )
+        conditions = model.conditions_of(model.as_batch(found, model.conditions()))
+        return model.generate(seeds, **conditions)
+
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:
         conditions = condition_specs(model)
@@ -88,19 +143,11 @@ class Sampler(Capability):
         def decode(latent, **conditions):
             return {"image": model.decode_images(latent, **conditions)}
 
-        def serve_examples(examples):
-            features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)}
-            features |= {field.name: field.example_feature() for field in model.conditions()}
-            found = tf.io.parse_example(examples, features)
-            given = {f.argument: tf.cast(found[f.name], f.dtype) for f in model.conditions()}
-            return sample(found["seed"], **given)
-
         return {
             "serving_default": (serving_default, {**seeds_spec(), **conditions}),
             "sample": (sample, {**seeds_spec(), **conditions}),
             "latents": (latents, seeds_spec()),
             "decode": (decode, {"latent": latent, **conditions}),
-            "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
         }
 
 

@@ -163,9 +163,8 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        losses = self.losses_of(self.as_batch(data)["image"], lambda values, stream: tf.round(values))
-        return self.tracked(losses)
+    def evaluation_losses(self, batch):
+        return self.losses_of(batch["image"], lambda values, stream: tf.round(values))
 
     # ---- sampling and export
 
