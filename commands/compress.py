@@ -1,5 +1,4 @@
-"""`tfgen compress` and `tfgen decompress`: photos to compressed files and back, with the codec of a run or an exported
-model.
+"""`tfgen compress` and `tfgen decompress`: photos to files and back, with the codec of a run or an exported model.
 """
 
 import contextlib

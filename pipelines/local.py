@@ -403,7 +403,7 @@ def _print_outcome(outcome, console):
 def build_parser():
     parser = argparse.ArgumentParser(
         prog="python -m tfgen_pipelines.local",
-        description="Data set -> trained, measured and pushed models, on this machine.",
+        description="Trains, evaluates and pushes models of a data set, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
     )

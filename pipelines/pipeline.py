@@ -1,4 +1,4 @@
-"""The pipeline: data set -> (per preset) trained, measured, blessed and pushed model. Paths come as arguments.
+"""The pipeline: it trains, evaluates, blesses and pushes a model for each preset. Paths are arguments.
 
 ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
                 -> Transform -> ClassifierTrainer
@@ -21,10 +21,14 @@ from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedMod
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
-    """One preset in the pipeline: what to train and when it is good enough.
+    """One preset in the pipeline.
 
-    steps None: the preset's number. overrides: of the preset, as `tfgen_trainers.run_fn` takes them. thresholds: see
-    `tfgen_pipelines.components.generative_evaluator.verdict`; None: the default ones of the model's capabilities, {}: none.
+    Attributes:
+        preset: its name.
+        steps: number of training steps; None: that of the preset.
+        overrides: {name: value} of settings of the preset.
+        thresholds: the conditions of a blessing, see `tfgen_pipelines.components.generative_evaluator.verdict`. None: the
+            default ones of the model's capabilities; {}: none.
     """
 
     preset: str

@@ -140,7 +140,7 @@ class Client:
         """Codes float32 [n, Z] of images float [n, H, W, C] in [0, 1]: of a VAE, the posterior means."""
         return self._call("encode", "latent", {"image": _images(images)}, timeout)
 
-    def reconstruct(self, images: ArrayLike, seeds=None, *, timeout: float | None = None) -> np.ndarray:
+    def reconstruct(self, images: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
         """Images float32 [n, H, W, C] that the model makes of the codes of images; `seeds` int [n] where it draws them."""
         inputs = {"image": _images(images), **({} if seeds is None else _seeds(seeds))}
         return self._call("reconstruct", "image", _same_rows(inputs), timeout)
@@ -151,11 +151,13 @@ class Client:
         """log p(image), float32 [n], nats: exact for an autoregressive model, the importance weighted bound for a VAE."""
         return self._call("log_prob", "log_prob", _with({"image": _images(images)}, labels=labels, **conditions), timeout)
 
-    def classify(self, images, *, timeout=None):
+    def classify(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Probabilities of the classes, float32 [n, classes], of images float [n, H, W, C] in [0, 1]."""
         return self._call("classify", "probability", {"image": _images(images)}, timeout)
 
-    def translate(self, images=None, *, output="image", timeout=None, **fields):
+    def translate(
+        self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
+    ) -> np.ndarray:
         """What the model makes of pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
 
         Args:
@@ -189,7 +191,7 @@ class Client:
         inputs = _same_rows({**_seeds(seeds), "image": images, "mask": mask})
         return self._call("complete", "image", _with(inputs, labels=labels, **conditions), timeout)
 
-    def signatures(self, *, timeout=None):
+    def signatures(self, *, timeout: float | None = None) -> list[str]:
         """Names of the signatures of the version that answers now, sorted."""
         deadline = self._deadline(timeout)
         return sorted(self._retried(lambda left: self._transport.signatures(self._choice, left), deadline))

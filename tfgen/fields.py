@@ -119,7 +119,7 @@ class Field:
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
 
-    def in_turn(self, first, last):
+    def in_turn(self, first: int, last: int) -> np.ndarray:
         """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
 
         Raises:

@@ -4,7 +4,7 @@
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
-<workdir>/samples/           pictures of what the model can do (see `SampleGrid`), drawn as training goes on
+<workdir>/samples/           pictures during training, see `SampleGrid`
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
-# This many steps are one call of `fit`'s function: Keras then spends its time per call, not per step.
+# The number of steps in one call of fit's function: Keras has an overhead for each call.
 STEPS_PER_CALL = 10
 # The number of images for the data-dependent initialisation of a model.
 INITIAL_IMAGES = 500

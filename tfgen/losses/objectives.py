@@ -40,7 +40,7 @@ class Objective:
     discriminator: typing.Callable
     generator: typing.Callable
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = {"name": self.name}
         for role in ("discriminator", "generator"):
             function = getattr(self, role)
@@ -48,7 +48,7 @@ class Objective:
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "Objective":
         def function(role):
             found = keras.saving.deserialize_keras_object(config[role])
             keywords = config[f"{role}_keywords"]

@@ -202,7 +202,7 @@ class TrainableModel(keras.Model):
         with tf.control_dependencies([checked[name] for name in names]):
             return {**checked, **{name: tf.identity(checked[name]) for name in names}}
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
 
         Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
@@ -210,7 +210,7 @@ class TrainableModel(keras.Model):
         """
         return batch
 
-    def named(self, data, first="image"):
+    def named(self, data: object, first: str = "image") -> dict:
         """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
 
         Args:
@@ -364,7 +364,7 @@ class TrainableModel(keras.Model):
 
     # ---- steps
 
-    def initialize(self, batch):
+    def initialize(self, batch: dict) -> None:
         """Sets weights by data, once, before the first step; here none.
 
         A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
@@ -430,11 +430,11 @@ class TrainableModel(keras.Model):
 
     # ---- evaluation and prediction
 
-    def evaluation_fields(self):
+    def evaluation_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
         return self.batch_fields()
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
 
         No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of

@@ -109,8 +109,8 @@ class SampleGrid(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, num: int = 64, examples=None,
-        writer: tf.summary.SummaryWriter | None = None,
+        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, num: int = 64,
+        examples: dict | None = None, writer: tf.summary.SummaryWriter | None = None,
     ):  # fmt: skip
         super().__init__()
         self.source, self.directory, self.writer = model, pathlib.Path(directory), writer

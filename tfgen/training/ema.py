@@ -48,7 +48,7 @@ class EMA:
         """Sets the shadows to the weights that the variables have when the shadows are next read, or at the next step."""
         self._restart = True
 
-    def settle(self):
+    def settle(self) -> None:
         """Does what `restart` put off. Not inside of a graph: there the weights have no values."""
         if self._restart and not tf.inside_function():
             self._restart = False

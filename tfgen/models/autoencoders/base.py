@@ -98,10 +98,10 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
     # ---- bounds
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         return {**batch, "image": self.check_pixels(batch["image"])} if "image" in batch else batch
 
-    def bounded_images(self, images):
+    def bounded_images(self, images: tf.Tensor) -> tf.Tensor:
         """Images of which there is a bound, checked."""
         if not self.knows_likelihood:
             raise ValueError(
@@ -109,7 +109,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
             )
         return self.check_pixels(self.check_images(images))
 
-    def check_pixels(self, images):
+    def check_pixels(self, images: tf.Tensor) -> tf.Tensor:
         """Images in [0, 1], as they are; an error at run time where the likelihood is "bernoulli" and one is not 0 or 1."""
         if self.likelihood != "bernoulli":
             return images
@@ -139,7 +139,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         images = batch["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         log_likelihood, kl = self.elbo_terms(images, noise)

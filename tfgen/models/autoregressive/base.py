@@ -119,7 +119,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
     # ---- training
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         if "image" not in batch:
             return batch
         with tf.control_dependencies([self.levels_of(batch["image"])]):
@@ -139,7 +139,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
         return self.step_players({"model": "bits_per_dim"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.nll_of(batch, training=False)
 
     def default_optimizer(self) -> keras.optimizers.Optimizer | dict:

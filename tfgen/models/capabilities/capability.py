@@ -36,7 +36,7 @@ class Capability:
         return {}
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """The number called `NUMBER` of a batch: float32 [B], or None where the batch has not what it takes.
 
         No variable changes, and the noise is the same in every call.
@@ -48,7 +48,7 @@ class Capability:
         return None
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """What `model.predict` returns of a batch: tensor [B, ...].
 
         Args:
@@ -57,12 +57,12 @@ class Capability:
         raise NotImplementedError(f"{cls.__name__} predicts nothing.")
 
     @classmethod
-    def request_fields_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s that `SIGNATURE` takes beside seeds, a tuple; here an image."""
         return (fields.image(model.image_shape),)
 
     @classmethod
-    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> tf.Tensor | None:
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
         """Images float32 [rows, columns, H, W, C] in [0, 1] that show how far training is, or None.
 
         Args:

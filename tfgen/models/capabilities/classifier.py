@@ -27,14 +27,14 @@ class Classifier(Capability):
         return model.num_labels > 0
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """The share of images that are classified correctly, where labels are what the model learns from."""
         if all(field.name != "label" for field in model.evaluation_fields()):
             return None
         return tf.cast(tf.equal(model.classify(batch["image"]), batch["label"]), tf.float32)
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """Probabilities of the classes, float32 [B, num_labels], of images."""
         return tf.nn.softmax(model.class_logits(model.named(data)["image"]))
 

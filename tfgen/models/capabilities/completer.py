@@ -27,7 +27,7 @@ class Completer(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement complete_rows(seeds, known, mask).")
 
     @classmethod
-    def request_fields_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
         return (*super().request_fields_of(model), fields.mask(*model.image_shape[:2]), *model.conditions())
 
     @classmethod

@@ -1,6 +1,7 @@
 """Encoder: codes of images, and images made again from their codes."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -39,19 +40,19 @@ class Encoder(Capability):
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """Squared error of `reconstruct`, mean over pixels and channels of images in [0, 1]."""
         if model.draws_reconstructions:
             return None
         return tf.reduce_mean(tf.square(model.reconstruct(batch["image"]) - batch["image"]), axis=[1, 2, 3])
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """Reconstructions, float32 [B, H, W, C] in [0, 1], of images."""
         return model.reconstruct(model.named(data)["image"])
 
     @classmethod
-    def grid_of(cls, model, num, examples):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
         """Images of `examples`, each above its reconstruction."""
         if examples is None:
             return None

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, in_rows, seeds_spec
 from tfgen.models.checks import check_whole
 
@@ -77,7 +78,7 @@ class Sampler(Capability):
             object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
         return self._generate
 
-    def conditions_to_show(self, num, examples=None):
+    def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
         """{argument: array [num, ...]} with which `num` samples are shown: classes in turn, others as in `examples`.
 
         Args:
@@ -97,17 +98,17 @@ class Sampler(Capability):
         return found
 
     @classmethod
-    def grid_of(cls, model, num, examples):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
         """Samples of the same seeds each time."""
         conditions = model.conditions_to_show(num, examples)
         return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
 
     @classmethod
-    def request_fields_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
         return model.conditions()
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
         found = model.named(data, "seed")
         if "seed" not in found:

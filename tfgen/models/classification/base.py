@@ -57,5 +57,5 @@ class ClassifierModel(Classifier, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.losses_of(batch, training=False)

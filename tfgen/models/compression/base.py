@@ -163,7 +163,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.losses_of(batch["image"], lambda values, stream: tf.round(values))
 
     # ---- sampling and export
