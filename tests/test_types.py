@@ -33,7 +33,7 @@ def missing(function, has_self=False):
 
 def methods(cls):
     """(name, function, whether its first parameter is the object) of the methods that `cls` itself defines."""
-    foreign = [base for base in cls.__mro__ if not base.__module__.startswith("tfgen")]
+    foreign = [base for base in cls.__mro__[1:] if not base.__module__.startswith("tfgen")]
     for name, member in vars(cls).items():
         if name.startswith("_") and name not in ("__init__", "__call__"):
             continue
