@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -55,22 +56,22 @@ class Field:
                     f"{len(self.names)}."
                 )
 
-    def config(self):
+    def config(self) -> dict:
         """The Field as a JSON-able dict; `Field(**config)` makes it again."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
-    def takes(self, other):
+    def takes(self, other: "Field") -> bool:
         """Whether values of `other` are valid here: same name and dtype, a compatible shape and, of integers, range."""
         fits = tf.TensorShape(self.shape).is_compatible_with(other.shape)
         inside = self.dtype == "float32" or self.high is None or (other.high is not None and other.high <= self.high)
         return self.name == other.name and self.dtype == other.dtype and fits and inside
 
     @property
-    def spec(self):
-        """The tf.TensorSpec of a batch, [None, *shape]."""
+    def spec(self) -> tf.TensorSpec:
+        """The The tf.TensorSpec of a batch, [None, *shape]."""
         return tf.TensorSpec([None, *self.shape], self.dtype)
 
-    def check(self, values, owner="The model"):
+    def check(self, values: tf.Tensor | np.ndarray, owner: str = "The model") -> tf.Tensor:
         """`values` as a tensor of this field's dtype [B, *shape].
 
         In a graph, operations on the result run after the check of the range.
@@ -120,7 +121,7 @@ class Field:
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
 
-    def in_turn(self, first, last):
+    def in_turn(self, first: int, last: int) -> np.ndarray:
         """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
 
         Raises:
@@ -133,7 +134,7 @@ class Field:
             )
         return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
 
-    def example_feature(self):
+    def example_feature(self) -> tf.io.FixedLenFeature:
         """The tf.io feature that reads the field from a tf.Example; a missing value is read as zeros. Not for encoded
         fields.
         """
@@ -141,7 +142,7 @@ class Field:
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
 
 
-def checked(tensor, condition, *message):
+def checked(tensor: tf.Tensor, condition: tf.Tensor, *message) -> tf.Tensor:
     """`tensor` after a check of `condition`; raises InvalidArgumentError with `message` at run time if it is false. Use the
     result and not `tensor` itself: an operation on `tensor` may run before the check, and fail with another error or update
     the weights.
@@ -150,37 +151,37 @@ def checked(tensor, condition, *message):
         return tf.identity(tensor)
 
 
-def image(shape, name="image"):
+def image(shape: Sequence[int | None], name: str = "image") -> Field:
     """An image float32 [H, W, C] in [0, 1]; a height or width of None is free."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
-def label(num_classes, name="label"):
+def label(num_classes: int, name: str = "label") -> Field:
     """A class, int32 in [0, num_classes). As a Python argument and in requests it is called `labels`."""
     return Field(name, (), "int32", low=0, high=num_classes - 1, argument="labels" if name == "label" else None)
 
 
-def vector(name, size):
+def vector(name: str, size: int) -> Field:
     """A vector of finite numbers, float32 [size], such as an `embedding`."""
     return Field(name, (size,))
 
 
-def mask(height, width, name="mask"):
+def mask(height: int, width: int, name: str = "mask") -> Field:
     """A mask float32 [H, W], 1 where a pixel is known or chosen, 0 elsewhere."""
     return Field(name, (height, width), low=0.0, high=1.0, pixels=True)
 
 
-def frames(shape, name="frames"):
+def frames(shape: Sequence[int], name: str = "frames") -> Field:
     """A clip: images float32 [T, H, W, C] in [0, 1]."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
-def attributes(count, name="attributes", names=None):
+def attributes(count: int, name: str = "attributes", names: Sequence[str] | None = None) -> Field:
     """Yes/no attributes, float32 [count] in [0, 1], such as the 40 of CelebA."""
     return Field(name, (count,), low=0.0, high=1.0, names=names)
 
 
-def check_fields(needed, given, owner, source):
+def check_fields(needed: Sequence[Field], given: dict[str, Field], owner: str, source: str) -> None:
     """Raises ValueError if `given` lacks a field of `needed`, or has one with another dtype, shape or range.
 
     Args:

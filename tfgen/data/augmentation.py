@@ -13,6 +13,8 @@ alike. Its images and clips get the same change of colour; masks keep their valu
 so adding one setting does not change the effect of another.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -22,7 +24,7 @@ _FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # streams
 SETTINGS = ("flip", "shift", "crop", "colour")
 
 
-def check_augmentation(augmentation):
+def check_augmentation(augmentation: dict | None) -> dict:
     """The settings as a dict without those that do nothing, `crop` as (height, width); {} for None.
 
     Raises:
@@ -55,7 +57,7 @@ def check_augmentation(augmentation):
     return found
 
 
-def augmented_shape(shape, augmentation):
+def augmented_shape(shape: Sequence[int], augmentation: dict | None) -> tuple[int, ...]:
     """The shape (H, W, C) of images [H, W, C] of a Source in batches with this augmentation."""
     return (*check_augmentation(augmentation).get("crop", shape[:2]), *shape[2:])
 

@@ -12,6 +12,7 @@ Where the batch size changes with the step, each phase begins with a new epoch.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ _DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # streams: independent noi
 BINARIZATIONS = (None, "threshold", "fixed", "dynamic")
 
 
-def check_batch_size(batch_size):
+def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The phases of a batch size as [(first step, examples in a batch)]; `batch_size` is a number or such a list.
 
     Raises:

@@ -18,7 +18,7 @@ from tfgen.data.decode import check_options
 from tfgen.data.factors import coil20
 from tfgen.data.folder import from_folder, from_folders, image_folders
 from tfgen.data.records import Records, from_tfrecords
-from tfgen.data.source import build_source, from_arrays
+from tfgen.data.source import Source, build_source, from_arrays
 
 
 def default_data_dir():
@@ -26,7 +26,7 @@ def default_data_dir():
     return os.environ.get("TFGEN_DATA_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "tfgen", "tfds")
 
 
-def load(spec, split="train", *, in_memory=None, **options):
+def load(spec: str, split: str | None = "train", *, in_memory: bool | None = None, **options) -> Source:
     """Loads a Source by name.
 
     Args:
@@ -90,19 +90,11 @@ def load(spec, split="train", *, in_memory=None, **options):
 
 
 def from_tfds(
-    name,
-    split="train",
-    *,
-    data_dir=None,
-    manual_dir=None,
-    download=False,
-    size=None,
-    channels=None,
-    resize="center_crop",
-    on_error="raise",
-    levels=None,
-    in_memory=None,
-):
+    name: str, split: str = "train", *, data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None, download: bool = False, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int | None = None,
+    in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of a tensorflow-datasets image data set, in the order in which TFDS stores it.
 
     The Source has the image, the label if the data set has one, and these fields: `attributes` [A], if the data set has a

@@ -6,10 +6,12 @@ arXiv:1406.6247, section 4; both were used by Gregor et al. 2015 (DRAW, arXiv:15
 
 import numpy as np
 
-from tfgen.data.source import from_arrays
+from tfgen.data.source import Source, from_arrays
 
 
-def cluttered_canvas(source, *, size=100, num_distractors=8, distractor_size=8, seed=0):
+def cluttered_canvas(
+    source: Source, *, size: int = 100, num_distractors: int = 8, distractor_size: int = 8, seed: int = 0
+) -> Source:
     """Puts each image of `source` at a random place of an empty canvas, among fragments of other images.
 
     Fragments are squares cut at random places from random images of `source`, and are put at random places. Where pixels
@@ -44,7 +46,7 @@ def cluttered_canvas(source, *, size=100, num_distractors=8, distractor_size=8, 
     return _end(canvases, source, f"{source.name} cluttered {size} {num_distractors}x{part} seed {seed}", source)
 
 
-def two_digits(source, *, size=60, num_images=None, seed=0):
+def two_digits(source: Source, *, size: int = 60, num_images: int | None = None, seed: int = 0) -> Source:
     """Puts two random images of `source` at random places of each canvas; overlapping values are added and clipped to 1.
 
     Args:

@@ -1,6 +1,7 @@
 """Crops of one size, cut from photos of any size."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +10,10 @@ from tfgen.data.folder import image_files
 from tfgen.data.source import Source
 
 
-def crops(photos, *, split=None, size=128, num=10_000, seed=0, channels=3, on_error="raise"):
+def crops(
+    photos: str | os.PathLike | Sequence[str | os.PathLike], *, split: str | None = None, size: int | tuple[int, int] = 128,
+    num: int = 10_000, seed: int = 0, channels: int = 3, on_error: str = "raise",
+) -> Source:  # fmt: skip
     """A Source of random crops. All photos give the same number of crops, or one more; places are drawn uniformly.
 
     Args:

@@ -7,12 +7,14 @@ factor varies and all others are constant, or all intrinsic factors (shape, text
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
 from tfgen.data.batches import check_batch_size, make_batches
+from tfgen.data.pixels import Pixels
 from tfgen.data.source import Source
 from tfgen.fields import Field
 
@@ -32,7 +34,10 @@ class FactorSource(Source):
       groups: names of the factors that vary one at a time; all others are intrinsic and vary together.
     """
 
-    def __init__(self, images, indices, factor_names, *, groups, labels=None, fields=None, **attributes):
+    def __init__(
+        self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
+        labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
+    ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], taken over without a copy; `fields`, `attributes`: of Source.
 
         Raises:
@@ -68,7 +73,7 @@ class FactorSource(Source):
         self._grid = grid.reshape(*grid.shape[: len(self.groups)], -1)  # [groups..., intrinsic] -> example
 
     @classmethod
-    def of(cls, source, groups):
+    def of(cls, source: Source, groups: Sequence[str]) -> "FactorSource":
         """Makes a FactorSource of a Source that has the field `factors` with its names; ValueError if it has none."""
         field = source.stored_fields.get("factors")
         if field is None or field.names is None:
@@ -81,32 +86,35 @@ class FactorSource(Source):
         return cls(part.pop("images"), indices, field.names, groups=groups, **part)
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, Field]:
         return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
 
-    def description(self):
+    def description(self) -> dict:
         return {**super().description(), "groups": list(self.groups)}
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """sha256 (hex) of the images and their factors."""
         what = f"{self._fingerprint(without=['factors'])} {self.factor_names} {self.groups}".encode()
         return hashlib.sha256(what + self.indices.astype("<i8").tobytes()).hexdigest()
 
-    def factor(self, name):
+    def factor(self, name: str) -> np.ndarray:
         """The values of a factor: int64 [N]."""
         if name not in self.factor_names:
             raise ValueError(f"{self!r} has no factor {name!r}")
         return self.indices[:, self.factor_names.index(name)]
 
-    def where(self, name, values):
+    def where(self, name: str, values: Sequence[int]) -> "FactorSource":
         """The FactorSource of the images whose factor `name` has one of `values`, in stored order."""
         keep = np.isin(self.factor(name), values)
         if not keep.any():
             raise ValueError(f"no image of {self!r} has {name} among {values!r}")
         return FactorSource._of(self._part(np.flatnonzero(keep)), self.groups)
 
-    def batches(self, batch_size, *, shuffle=False, seed=0, ratio=None, **options):
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, seed: int = 0,
+        ratio: Sequence[float] | None = None, **options,
+    ) -> tf.data.Dataset:  # fmt: skip
         """Like `Source.batches`; with `shuffle`, one group of factors varies in each batch: the field "active".
 
         `active`, int32 [B], has the same number in all rows: k if factor `groups[k]` varies, `len(groups)` if all intrinsic

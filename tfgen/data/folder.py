@@ -4,15 +4,17 @@ import os
 
 from tfgen import fields
 from tfgen.data.decode import adapt_image, check_options, open_image
-from tfgen.data.source import build_source
+from tfgen.data.source import Source, build_source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
 def from_folder(
-    path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None
-):
+    path: str | os.PathLike, *, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of the images in a folder, ordered by path.
 
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
@@ -51,9 +53,10 @@ def from_folder(
 
 
 def from_folders(
-    *, image, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None,
-    **paired,
-):  # fmt: skip
+    *, image: str | os.PathLike, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None, **paired,
+) -> Source:  # fmt: skip
     """A Source with several images in each example: one folder for each field, with files of the same names.
 
     Example:

@@ -5,6 +5,7 @@ import glob
 import os
 import tempfile
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from tfgen import fields as declared
 from tfgen.data.decode import ImageError, adapt_image, check_options, open_image
-from tfgen.data.source import build_source
+from tfgen.data.source import Source, build_source
 
 _BATCH = 512
 
@@ -22,21 +23,12 @@ RECOGNISED = ("target", "mask", "frames", "embedding", "view", "attributes")
 
 
 def from_tfrecords(
-    pattern_or_files,
-    *,
-    fields=None,
-    shard=None,
-    image_shape=None,
-    size=None,
-    channels=None,
-    resize="center_crop",
-    on_error="raise",
-    split="train",
-    levels=256,
-    num_classes=None,
-    class_names=None,
-    in_memory=None,
-):
+    pattern_or_files: str | os.PathLike | Sequence[str | os.PathLike], *, fields: Sequence[declared.Field] | None = None,
+    shard: tuple[int, int] | None = None, image_shape: Sequence[int] | None = None,
+    size: int | tuple[int, int] | None = None, channels: int | None = None, resize: str = "center_crop",
+    on_error: str = "raise", split: str = "train", levels: int = 256, num_classes: int | None = None,
+    class_names: Sequence[str] | None = None, in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of TFRecord files, in the order of the sorted file names and of the records in them.
 
     Example:
@@ -105,7 +97,7 @@ def from_tfrecords(
     )
 
 
-def described(files, description, split="train"):
+def described(files: Sequence[str | os.PathLike], description: dict, split: str = "train") -> Source:
     """The Source of records that were written from another Source, with the attributes in that Source's `description`.
 
     Args:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ from tfgen.data.batches import check_batch_size
 from tfgen.data.source import Source
 
 
-def semi_supervised(source, labels_per_class, seed=0):
+def semi_supervised(source: Source, labels_per_class: int, seed: int = 0) -> "SemiSupervisedSource":
     """Keeps the labels of `labels_per_class` images of each class of `source`, and drops all others.
 
     Args:
@@ -51,7 +52,7 @@ class SemiSupervisedSource(Source):
       labelled: the Source of the labelled images.
     """
 
-    def __init__(self, source, indices):
+    def __init__(self, source: Source, indices: np.ndarray):
         super().__init__(**source._part(), skipped=source.skipped)
         self._whole, self.labelled = source, source.subset(indices)
 
@@ -59,15 +60,17 @@ class SemiSupervisedSource(Source):
         return f"{super().__repr__()[:-1]}, {len(self.labelled)} labelled)"
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, fields.Field]:
         return {**super().fields, "unlabelled": fields.image(self.image_shape, "unlabelled")}
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """sha256 (hex) of the images and of the choice of labelled images."""
         return hashlib.sha256(f"{self._whole.fingerprint} {self.labelled.fingerprint}".encode()).hexdigest()
 
-    def batches(self, batch_size, *, seed=0, repeat=False, **options):
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, seed: int = 0, repeat: bool = False, **options
+    ) -> tf.data.Dataset:
         """A tf.data.Dataset of {"image": labelled images, "label": theirs, "unlabelled": images of the whole set}.
 
         Other fields are those of the labelled images. Each field has `batch_size` rows. An epoch is one pass over the whole

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,8 +50,9 @@ class Source:
     """
 
     def __init__(
-        self, images, labels, *, name, split, fields=None, ids=None, levels=256, num_classes=None, class_names=None,
-        skipped=(),
+        self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
+        ids: Sequence[str] | None = None, levels: int = 256, num_classes: int | None = None,
+        class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
     ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], not copied, or Pixels.
 
@@ -103,34 +105,34 @@ class Source:
         return self.num_examples
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, declared.Field]:
         """{name: `tfgen.fields.Field`} of its batches, "image" first; of shuffled batches where shuffling adds fields."""
         return dict(self.stored_fields)
 
     @property
-    def in_memory(self):
+    def in_memory(self) -> bool:
         """Whether all pixels are held in memory. If not, they are read from disk batch by batch."""
         return all(c.array is not None for c in self._columns.values() if isinstance(c, Pixels))
 
     @property
-    def ids(self):
+    def ids(self) -> np.ndarray:
         """Texts [N] that identify the examples; they do not depend on subset, shard or order. In records it is the feature
         `id` (see `from_tfrecords`); in folders it is the path of the image in the folder; else it is the position of the
         example in the whole set.
         """
         return np.array([str(i) for i in range(self.num_examples)], object) if self._ids is None else self._ids.copy()
 
-    def images(self, n=None):
+    def images(self, n: int | None = None) -> np.ndarray:
         """The first n images (default all) in stored order: float32 [n, H, W, C] in [0, 1]."""
         return self.values("image", n)
 
-    def labels(self, n=None):
+    def labels(self, n: int | None = None) -> np.ndarray:
         """The labels of the first n images (default all): int32 [n]; ValueError if the Source has no labels."""
         if not self.has_labels:
             raise ValueError(f"{self!r} has no labels")
         return self.values("label", n)
 
-    def values(self, name, n=None):
+    def values(self, name: str, n: int | None = None) -> np.ndarray:
         """The field `name` of the first n examples (default all) as in batches: float32, in [0, 1] for pixels, or int32."""
         if name not in self.stored_fields:
             raise ValueError(f"{self!r} has no field {name!r}; it has {', '.join(self.stored_fields)}")
@@ -138,7 +140,7 @@ class Source:
         return values.astype(np.float32) / np.float32(255) if self.stored_fields[name].pixels else values
 
     @functools.cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """sha256 (hex) of shape, pixels, labels and all other fields in stored order. Reads everything once."""
         return self._fingerprint()
 
@@ -162,19 +164,10 @@ class Source:
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
     def batches(
-        self,
-        batch_size,
-        *,
-        shuffle=False,
-        repeat=False,
-        seed=0,
-        start_step=0,
-        drop_remainder=None,
-        binarization=None,
-        threshold=0.5,
-        dequantize=False,
-        augmentation=None,
-    ):
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
+        start_step: int = 0, drop_remainder: bool | None = None, binarization: str | None = None, threshold: float = 0.5,
+        dequantize: bool = False, augmentation: dict | None = None,
+    ) -> tf.data.Dataset:  # fmt: skip
         """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known, and all `fields`}.
 
         The batch at global step t is a pure function of the source, the arguments and t: with `start_step=t` the dataset
@@ -216,11 +209,11 @@ class Source:
             augmentation=augmentation,
         )
 
-    def take(self, n):
+    def take(self, n: int) -> "Source":
         """The first n examples as a Source."""
         return self.subset(np.arange(self._count(n)))
 
-    def subset(self, indices):
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "Source":
         """The examples at `indices` (in [0, N), in the given order) as a Source with the same classes."""
         return Source(**self._part(indices))
 
@@ -252,7 +245,7 @@ class Source:
             "class_names": self.class_names,
         }
 
-    def description(self):
+    def description(self) -> dict:
         """The attributes that records do not hold, as a JSON-able dict, for `tfgen.data.described`."""
         return {
             "name": self.name,
@@ -263,7 +256,7 @@ class Source:
             "fields": [field.config() for field in self.stored_fields.values()],
         }
 
-    def write_tfrecords(self, path, shards=1):
+    def write_tfrecords(self, path: str | os.PathLike, shards: int = 1) -> list[str]:
         """Writes TFRecords of all examples, in stored order; see `example` for their features.
 
         Args:
@@ -299,7 +292,7 @@ class Source:
             paths.append(final)
         return paths
 
-    def check_ids(self):
+    def check_ids(self) -> None:
         """ValueError where two examples have the same id."""
         ids = self.ids
         if len(set(ids)) < len(ids):
@@ -308,7 +301,7 @@ class Source:
                 if seen.setdefault(key, i) != i:
                     raise ValueError(f"{self!r}: examples {seen[key]} and {i} have the same id {key!r}")
 
-    def example(self, i):
+    def example(self, i: int) -> tf.train.Example:
         """Example i as a tf.train.Example: `id` (text), and all `stored_fields` by name.
 
         Images, clips and masks are the bytes of files, one for each image: the original file if it is a PNG or JPEG and was
@@ -341,7 +334,7 @@ class Source:
             arrays = {k: c.array if isinstance(c, Pixels) else c for k, c in self._columns.items()}
             return {name: tf.constant(array) for name, array in arrays.items() if array is not None}
 
-    def graph_read(self, name, indices):
+    def graph_read(self, name: str, indices: tf.Tensor) -> tf.Tensor:
         """Reads the field `name` at int64 [B] indices inside a tf.data function: uint8 for pixels, else float32 or int32."""
         if name in self._tensors:
             return tf.gather(self._tensors[name], indices)
@@ -351,9 +344,10 @@ class Source:
 
 
 def from_arrays(
-    images, labels=None, *, fields=None, ids=None, levels=256, name="arrays", split="train", class_names=None,
-    num_classes=None,
-):  # fmt: skip
+    images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
+    levels: int = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
+    num_classes: int | None = None,
+) -> Source:  # fmt: skip
     """A Source of arrays, which are copied.
 
     Example:

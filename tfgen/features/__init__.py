@@ -5,6 +5,10 @@
     features.fingerprint  # sha256 of its architecture and weights
 """
 
+from collections.abc import Sequence
+
+import keras
+
 from tfgen.features.classifier import of_classifier
 from tfgen.features.efficientnet_lite import efficientnet_lite0
 from tfgen.features.frozen import FrozenFeatures, MissingFeatures
@@ -20,7 +24,10 @@ BY_NAME = ("inception_v3", "vgg16", "vgg19")  # the makers whose weights Keras d
 __all__ = ["BY_NAME", "MAKERS", "FrozenFeatures", "MissingFeatures", "deserialize", "get", *MAKERS]
 
 
-def get(given, layers=None, image_shape=None):
+def get(
+    given: FrozenFeatures | MissingFeatures | keras.Model | str | dict, layers: Sequence[str] | None = None,
+    image_shape: Sequence[int] | None = None,
+) -> FrozenFeatures | MissingFeatures:  # fmt: skip
     """Makes features from the value of a model's argument `features`.
 
     Args:
@@ -52,7 +59,7 @@ def get(given, layers=None, image_shape=None):
     return features
 
 
-def deserialize(config):
+def deserialize(config: dict) -> FrozenFeatures | MissingFeatures:
     """Makes features from a dict {"maker": a name in `MAKERS`, "arguments": {...}, "fingerprint": sha256}.
 
     If the dict has a fingerprint (as from `FrozenFeatures.get_config`) and the features cannot be made, or have another

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -100,7 +101,7 @@ def load_classifier(directory):
     return network, content["config"], content["record"]
 
 
-def of_classifier(classifier, layers=("features",)):
+def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> FrozenFeatures:
     """The features of a data set's classifier.
 
     Args:

@@ -5,6 +5,7 @@ without squeeze-and-excitation and with ReLU6 (tensorflow/tpu, models/official/e
 """
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -22,7 +23,10 @@ STAGES = (
 )  # fmt: skip
 
 
-def efficientnet_lite0(path, layers=("pool",), *, image_shape=(None, None, 3), resize=224):
+def efficientnet_lite0(
+    path: str | Path, layers: Sequence[str] = ("pool",), *, image_shape: Sequence[int | None] = (None, None, 3),
+    resize: int | None = 224,
+) -> FrozenFeatures:  # fmt: skip
     """The features of EfficientNet-Lite0, with weights from a file.
 
     Args:

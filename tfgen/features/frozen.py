@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -34,7 +36,10 @@ class FrozenFeatures:
         ValueError: the network has no known input, or a layer does not exist.
     """
 
-    def __init__(self, network, layers=None, *, preprocess=None, image_shape=None, recipe=None):
+    def __init__(
+        self, network: keras.Model, layers: Sequence[str] | None = None, *, preprocess: keras.layers.Layer | None = None,
+        image_shape: Sequence[int | None] | None = None, recipe: dict | None = None,
+    ):  # fmt: skip
         if not getattr(network, "inputs", None) or len(network.inputs) != 1:
             raise ValueError(
                 f"features must be a functional or sequential model with known inputs, one of them; received {network!r}."
@@ -60,19 +65,19 @@ class FrozenFeatures:
         copied.trainable = False
         self.network, self.fingerprint = copied, fingerprint(copied)
 
-    def __call__(self, images):
+    def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """{layer name: float32 [B, ...]} of float images [B, H, W, C] in [0, 1]; batch norm uses its moving statistics."""
         outputs = tf.nest.flatten(self.network(tf.cast(images, tf.float32), training=False))
         return {name: tf.cast(values, tf.float32) for name, values in zip(self.layers, outputs, strict=True)}
 
-    def check_takes(self, image_shape):
+    def check_takes(self, image_shape: Sequence[int]) -> None:
         """Raises ValueError if the network does not take images of `image_shape`, (H, W, C)."""
         if not tf.TensorShape(self.image_shape).is_compatible_with(image_shape):
             raise ValueError(
                 f"features must take images {tuple(image_shape)}; received a network whose input is {self.image_shape}."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The recipe and the fingerprint as a JSON-able dict, without weights; see `tfgen.features.deserialize`."""
         recipe = self.recipe
         if recipe is None:
@@ -94,13 +99,13 @@ class MissingFeatures:
 
     network = None
 
-    def __init__(self, config, reason):
+    def __init__(self, config: dict, reason: str):
         self.config, self.reason, self.fingerprint = config, reason, config.get("fingerprint")
 
-    def __call__(self, images):
+    def __call__(self, images: tf.Tensor) -> NoReturn:
         raise ValueError(f"The features of fingerprint {self.fingerprint} are not here: {self.reason}")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return self.config
 
 

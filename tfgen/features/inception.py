@@ -4,6 +4,8 @@ Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture
 arXiv:1512.00567.
 """
 
+from collections.abc import Sequence
+
 from tfgen.features.applications import application
 from tfgen.features.frozen import FrozenFeatures
 from tfgen.features.preprocessing import InceptionInput
@@ -12,8 +14,9 @@ FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 
 
 def inception_v3(
-    weights="imagenet", layers=("avg_pool",), *, image_shape=(None, None, 3), resize="bilinear_tf1", quantize=False
-):
+    weights: str | None = "imagenet", layers: Sequence[str] = ("avg_pool",), *,
+    image_shape: Sequence[int | None] = (None, None, 3), resize: str = "bilinear_tf1", quantize: bool = False,
+) -> FrozenFeatures:  # fmt: skip
     """The features of Inception-v3.
 
     Args:

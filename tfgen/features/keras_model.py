@@ -2,13 +2,16 @@
 
 import copy
 import os
+from collections.abc import Sequence
 
 import keras
 
 from tfgen.features.frozen import FrozenFeatures
 
 
-def from_keras(model, layers=None, *, preprocess=None):
+def from_keras(
+    model: keras.Model | str | dict, layers: Sequence[str] | None = None, *, preprocess: keras.layers.Layer | None = None
+) -> FrozenFeatures:
     """The features of a copy of a Keras model of images [B, H, W, C] in [0, 1].
 
     Args:

@@ -3,17 +3,25 @@
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, arXiv:1409.1556.
 """
 
+from collections.abc import Sequence
+
 from tfgen.features.applications import application
 from tfgen.features.frozen import FrozenFeatures
 from tfgen.features.preprocessing import VGGInput
 
 
-def vgg16(weights="imagenet", layers=None, *, image_shape=(None, None, 3)):
+def vgg16(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
     """The features of VGG-16; see `vgg19`."""
     return _vgg("VGG16", weights, layers, image_shape)
 
 
-def vgg19(weights="imagenet", layers=None, *, image_shape=(None, None, 3)):
+def vgg19(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
     """The features of VGG-19, without its dense layers.
 
     Args:

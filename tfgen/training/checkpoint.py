@@ -1,6 +1,7 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
 import json
+import pathlib
 
 import keras
 import tensorflow as tf
@@ -24,7 +25,7 @@ class Checkpoints(keras.callbacks.Callback):
         keep: how many of the newest are kept.
     """
 
-    def __init__(self, model, directory, *, every_steps=1, keep=2):
+    def __init__(self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, keep: int = 2):
         super().__init__()
         self.source = model
         self.every_steps = every_steps
@@ -36,11 +37,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=keep)
 
     @property
-    def latest(self):
+    def latest(self) -> str | None:
         """Path prefix of the newest whole checkpoint, or None."""
         return self.manager.latest_checkpoint
 
-    def save(self):
+    def save(self) -> str:
         """Saves now; -> path prefix.
 
         Raises:
@@ -61,7 +62,7 @@ class Checkpoints(keras.callbacks.Callback):
                 f"{self.manager.directory}: {error}. Last good checkpoint: {last}."
             ) from error
 
-    def restore(self):
+    def restore(self) -> int:
         """Restores the newest checkpoint; -> its step, or 0 where there is none.
 
         Raises:
