@@ -1,5 +1,7 @@
 """Two logical CPU devices for the distribution tests, set before TensorFlow starts; quiet logs."""
 
+import collections
+import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,7 +22,21 @@ def pytest_collection_modifyitems(items):
     for item in items:
         case = item.callspec.params.get("case", "") if hasattr(item, "callspec") else ""
         shared = case and item.path.parent.name == "conformance"  # one model's tests are in several files
-        item.add_marker(pytest.mark.xdist_group(f"{'conformance' if shared else item.path.name}-{case}"))
+        item.add_marker(pytest.mark.xdist_group(f"{'conformance' if shared else item.nodeid.split('::')[0]}-{case}"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Where the time went: seconds of the tests of each folder, of all processes together."""
+    seconds, tests = collections.Counter(), collections.Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if hasattr(report, "duration"):
+            folder = report.nodeid.split("::")[0].rpartition("/")[0]
+            seconds[folder] += report.duration
+            tests[folder] += report.when == "call"
+    terminalreporter.section("time per folder")
+    for folder, time in seconds.most_common():
+        terminalreporter.write_line(f"{time:8.1f} s  {tests[folder]:5d} tests  {folder}")
+    terminalreporter.write_line(f"{seconds.total():8.1f} s  {tests.total():5d} tests")
 
 
 @pytest.fixture(autouse=True)

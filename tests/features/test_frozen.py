@@ -20,6 +20,7 @@ def network(prefix="", seed=7, **second):
     x = inputs = keras.Input((8, 8, 1))
     x = layers.Conv2D(3, 3, activation="tanh", name=f"{prefix}first")(x)
     x = layers.BatchNormalization(name=f"{prefix}norm")(x)
+    x = layers.Dropout(0.5, name=f"{prefix}dropout")(x)
     y = layers.Conv2D(3, 3, **{"padding": "same", "name": f"{prefix}second", **second})(x)
     y = layers.Flatten(name=f"{prefix}flat")(layers.Add(name=f"{prefix}add")([x, y]) if not second else y)
     return keras.Model(inputs, layers.Dense(2, name=f"{prefix}logits")(y))
@@ -131,7 +132,7 @@ def test_by_path(tmp_path):
     for a, b in zip(frozen(IMAGES).values(), again(IMAGES).values(), strict=True):
         np.testing.assert_array_equal(a, b)
     network(seed=8).save(path)
-    for reason in ("from_keras now gives those of fingerprint", "path of a .keras file that exists"):
+    for reason in ("from_keras now has the fingerprint", "path of a .keras file that exists"):
         missing = features.deserialize(config)
         assert isinstance(missing, MissingFeatures) and missing.get_config() == config
         assert missing.fingerprint == frozen.fingerprint

@@ -16,7 +16,7 @@ def make_step_function(model, step, plan=None):
     strategy, graphs = model.distribute_strategy, {}
     wrap = (lambda function, **kwargs: function) if model.run_eagerly else tf.function
 
-    def graph(kind):
+    def graph(kind, spec):
         def on_replica(batch):
             model.kind = kind
             return step(batch)
@@ -26,14 +26,15 @@ def make_step_function(model, step, plan=None):
             # Keras' own reduction fails for scalars where there are several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
-        outside = model.run_eagerly or strategy.num_replicas_in_sync > 1  # TensorFlow fails in a loop over several replicas
-        # Inside a graph the data set says which sizes are free. To free more would hide a wrong shape from the checks.
-        one = wrap(one, reduce_retracing=outside, jit_compile=model.jit_compile, autograph=False)
-        if outside:
+        settings = {"jit_compile": model.jit_compile, "autograph": False}
+        if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
+            one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
+        # With the shapes of the data set, which says what sizes are free: more would hide a wrong shape from the checks.
+        one = wrap(one, input_signature=[spec], **settings)
 
-        def many(iterator, num):
-            logs = one(iterator.get_next())
+        def many(batch, iterator, num):
+            logs = one(batch)
 
             def body(i, more, logs):
                 batch = iterator.get_next_as_optional()
@@ -44,19 +45,26 @@ def make_step_function(model, step, plan=None):
             done, _, logs = tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)
             return done, logs
 
-        once = wrap(lambda iterator: (1, one(iterator.get_next())), autograph=False)
-        many = wrap(many, autograph=False)
-        return lambda iterator, num: once(iterator) if num == 1 else many(iterator, tf.constant(num))
+        many = wrap(many, reduce_retracing=True, autograph=False)
+
+        # The first batch is taken outside: where none is left, a graph that asks for it still runs what does not need it,
+        # such as the counters of optimisers.
+        def some(iterator, num):
+            batch = next(iterator)
+            return (1, one(batch)) if num == 1 else many(batch, iterator, tf.constant(num))
+
+        return some
 
     def function(iterator):
         logs = None
         for kind, begin, num in _runs(plan, model.steps_per_execution):
             if begin is not None:
                 begin()
-            if kind not in graphs:
-                graphs[kind] = graph(kind)
+            key = kind, str(iterator.element_spec)
+            if key not in graphs:
+                graphs[key] = graph(kind, iterator.element_spec)
             try:
-                done, logs = graphs[kind](iterator, num)
+                done, logs = graphs[key](iterator, num)
             except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
                 if logs is None:
                     raise
@@ -69,6 +77,7 @@ def make_step_function(model, step, plan=None):
 
 
 def _repeat(one, iterator, num):
+    """(how many of `num` steps there were batches for, the logs of the last)."""
     logs = None
     for done in range(num):
         try:

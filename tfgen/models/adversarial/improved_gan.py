@@ -132,6 +132,10 @@ class ImprovedGAN(Classifier, AdversarialModel):
 
     # ---- training
 
+    @property
+    def initialized_by_data(self):
+        return self.scaled_by_data
+
     def initialize(self, batch):
         """Sets scales and biases of the weight-normed layers by one batch, to be called once, before training.
 
