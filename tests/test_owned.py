@@ -57,6 +57,7 @@ def test_all_of_a_model_is_found_at_paths_that_do_not_depend_on_what_was_built_b
     assert owned(first).keys() == owned(second).keys()
     found = {id(v) for v in owned(first).values()}
     metrics = {id(v) for metric in first.metrics for v in metric.variables}
-    for some in (first.variables, first.optimizer.variables, first.discriminator_optimizer.variables, first.ema.shadows):
+    optimizers = [optimizer.variables for optimizer in first.player_optimizers.values()]
+    for some in (first.variables, *optimizers, first.ema.shadows):
         assert {id(v) for v in some} - metrics <= found
     assert not metrics & found

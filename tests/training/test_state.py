@@ -214,6 +214,25 @@ def test_layers_of_equal_shape_that_are_made_in_another_order_are_loaded_by_name
     assert_filled(twin)
 
 
+def test_names_may_have_dots(tmp_path):
+    """TensorFlow writes dots and slashes of names in another way."""
+
+    class Dotted(Small):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.mean = self.add_weight(name="mean.S.of..all", shape=(2,), initializer="zeros")
+
+    model = compiled(Dotted)
+    fill(model)
+    assert "weights/mean.S.of..all" in model.state()
+    Checkpoints(model, tmp_path).save()
+    twin = compiled(Dotted)
+    Checkpoints(twin, tmp_path).restore()
+    assert_filled(twin)
+    with pytest.raises(ValueError, match=r"it has weights/mean\.S\.of\.\.all and 1 such"):
+        Checkpoints(compiled(), tmp_path).restore()
+
+
 def test_the_golden_checkpoint_is_restored(tmp_path):
     """It was written once; what this code reads from it must stay what it was."""
     folder = tmp_path / "golden"

@@ -2,12 +2,14 @@
 
 import json
 import pathlib
+import re
 
 import keras
 import tensorflow as tf
 
 from tfgen.training.state import FORMAT, fixed_networks
 
+_PREFIX = "variables/"
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names in TensorFlow's checkpoints
 
 
@@ -72,7 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
         path = self.latest
         if path is None:
             return 0
-        reader, prefix = tf.train.load_checkpoint(path), "variables/"
+        reader = tf.train.load_checkpoint(path)
         saved = reader.get_variable_to_shape_map()
         # The first format had no number.
         written = int(reader.get_tensor(f"format{_SUFFIX}")) if f"format{_SUFFIX}" in saved else 1
@@ -89,7 +91,7 @@ class Checkpoints(keras.callbacks.Callback):
                     f"Checkpoint {path} was trained with another {name}: its fingerprint is {fixed.get(name)}, that of the "
                     f"network here {self.fixed.get(name)}."
                 )
-        escaped = {prefix + key.replace("/", ".S") + _SUFFIX: v for key, v in self.variables.items()}
+        escaped = {_name(key): v for key, v in self.variables.items()}
         for name, variable in escaped.items():
             if name not in saved or tuple(saved[name]) != tuple(variable.shape):
                 key = _key(name)
@@ -97,7 +99,7 @@ class Checkpoints(keras.callbacks.Callback):
                     f"Checkpoint {path} is of another model: {key} ({variable.path}) has shape "
                     f"{tuple(variable.shape)} here and {saved.get(name, 'does not exist')} there."
                 )
-        unknown = sorted(_key(name) for name in saved if name.startswith(prefix) and name not in escaped)
+        unknown = sorted(_key(name) for name in saved if name.startswith(_PREFIX) and name not in escaped)
         if unknown:
             raise ValueError(
                 f"Checkpoint {path} is of another model: it has {', '.join(unknown[:3])} and {len(unknown)} such values in "
@@ -116,6 +118,11 @@ class Checkpoints(keras.callbacks.Callback):
             self.saved_at = step
 
 
+def _name(key):
+    """The name in TensorFlow's checkpoint of a key in `model.state()`."""
+    return f"{_PREFIX}{key.replace('.', '..').replace('/', '.S')}{_SUFFIX}"
+
+
 def _key(name):
     """The key in `model.state()` of a name in TensorFlow's checkpoint."""
-    return name[len("variables/") : -len(_SUFFIX)].replace(".S", "/")
+    return re.sub(r"\.([.S])", lambda found: {".": ".", "S": "/"}[found[1]], name[len(_PREFIX) : -len(_SUFFIX)])
