@@ -1,8 +1,10 @@
 """`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
+import collections
 import copy
 import inspect
 import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from absl import logging
 
 from tfgen import fields, random
 from tfgen.models.capabilities import CAPABILITIES, PREDICTING
+from tfgen.models.capabilities.capability import serve_examples
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
 from tfgen.training.players import Player, step_players
@@ -57,6 +60,7 @@ class TrainableModel(keras.Model):
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
     kind = None  # what `step_kind` says of the step that is being traced
+    initialized_by_data = False  # whether `initialize` sets anything
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -67,10 +71,11 @@ class TrainableModel(keras.Model):
             raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
         config = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
-        object.__setattr__(model, "_config", {**config, **kwargs})
+        # No dict: Keras would save the networks in it.
+        object.__setattr__(model, "_config", collections.UserDict({**config, **kwargs}))
         return model
 
-    def __init__(self, *, image_shape, seed=0, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         shape = tuple(int(n) for n in image_shape)
         if len(shape) != 3 or min(shape) < 1:
@@ -102,7 +107,7 @@ class TrainableModel(keras.Model):
     # ---- config
 
     @classmethod
-    def config_parameters(cls):
+    def config_parameters(cls) -> dict[str, inspect.Parameter]:
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
         found = {}
         for base in cls.__mro__:
@@ -126,47 +131,51 @@ class TrainableModel(keras.Model):
 
     # ---- capabilities
 
-    def capabilities(self):
+    def capabilities(self) -> tuple[type, ...]:
         """Tuple of the capabilities (classes of `tfgen.models.capabilities`) that this instance has."""
         return tuple(c for c in CAPABILITIES if isinstance(self, c) and c.offered_by(self))
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
 
-        Those of all capabilities; a subclass may add its own.
+        Those of all capabilities, and `serve_examples`: that of the first capability for serialized tf.Examples. A subclass
+        may add its own.
         """
         found = {}
         for capability in self.capabilities():
             found |= capability.signatures_of(self)
+        for capability in self.capabilities()[:1]:
+            of_examples = serve_examples(found[capability.SIGNATURE], capability.request_fields_of(self))
+            found |= {} if of_examples is None else {"serve_examples": of_examples}
         return found
 
     # ---- fields
 
     @classmethod
-    def fields_of(cls, config):
+    def fields_of(cls, config: dict) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s of a training batch, `image` first, of a config with all constructor arguments."""
         found = [fields.image(config["image_shape"])]
         if config.get("num_classes"):
             found.append(fields.label(config["num_classes"]))
         return tuple(found)
 
-    def batch_fields(self):
+    def batch_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a training batch of this model, a tuple of `tfgen.fields.Field`."""
         return self.fields_of(self._config)
 
-    def conditions(self):
+    def conditions(self) -> tuple[fields.Field, ...]:
         """The fields that the verbs of this model take beside images or seeds, a tuple of `tfgen.fields.Field`."""
         return tuple(field for field in self.batch_fields() if field.name != "image")
 
-    def conditions_of(self, batch):
+    def conditions_of(self, batch: dict) -> dict[str, tf.Tensor]:
         """{argument: tensor} of the conditions in a training batch."""
         return {field.argument: batch[field.name] for field in self.conditions()}
 
     @classmethod
-    def check_source(cls, config, source):
+    def check_source(cls, config: dict, source: object) -> None:
         """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
 
-    def as_batch(self, data, wanted=None):
+    def as_batch(self, data: dict | tuple | tf.Tensor, wanted: Iterable[fields.Field] | None = None) -> dict[str, tf.Tensor]:
         """The batch dict of what `fit` was given: a dict, (image, label), or images alone. All fields are checked.
 
         Whatever uses a field of the result waits for the checks of all: a batch that is refused changes nothing.
@@ -182,8 +191,9 @@ class TrainableModel(keras.Model):
         wanted = self.batch_fields() if wanted is None else wanted
         for field in wanted:
             if field.name not in data:
+                hint = f" ({field.hint})" if field.hint else ""
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches{hint}; received the fields "
                     f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)
@@ -192,7 +202,7 @@ class TrainableModel(keras.Model):
         with tf.control_dependencies([checked[name] for name in names]):
             return {**checked, **{name: tf.identity(checked[name]) for name in names}}
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
 
         Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
@@ -200,7 +210,7 @@ class TrainableModel(keras.Model):
         """
         return batch
 
-    def named(self, data, first="image"):
+    def named(self, data: object, first: str = "image") -> dict:
         """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
 
         Args:
@@ -218,11 +228,11 @@ class TrainableModel(keras.Model):
         found = values if isinstance(values, dict) else {first: values}
         return found if label is None else {**found, "label": label}
 
-    def check_images(self, images):
+    def check_images(self, images: tf.Tensor) -> tf.Tensor:
         """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
         return fields.image(self.image_shape).check(images, type(self).__name__)
 
-    def one_hot(self, labels):
+    def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
         """[B, num_classes] of integer labels [B]; an error, at run time, for a label out of range."""
         if not self.num_classes:
             raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
@@ -232,14 +242,14 @@ class TrainableModel(keras.Model):
 
     # ---- players
 
-    def players(self):
+    def players(self) -> dict[str, Player]:
         """{name: `tfgen.training.Player`}: which networks have an optimiser of their own.
 
         Here one, "model", that trains all. The optimiser of the first is Keras' `model.optimizer`.
         """
         return {"model": Player(self)}
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         """The optimiser, or {player: optimiser}, of `compile()`."""
         return keras.optimizers.Adam(1e-3)
 
@@ -259,7 +269,8 @@ class TrainableModel(keras.Model):
         A model that has averaged weights, loaded or of an earlier `compile`, goes on from them.
 
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
+                that accumulates gradients, on several replicas.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
@@ -274,7 +285,14 @@ class TrainableModel(keras.Model):
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            self.player_optimizers[name].build(player.variables)
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
+                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                )
+            optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
 
     def _optimizers(self, given, players):
@@ -317,11 +335,14 @@ class TrainableModel(keras.Model):
             taken |= {id(v) for v in groups[name].values()}
         return groups
 
-    def updates_of(self, player, steps):
+    def updates_of(self, player: str, steps: int) -> int:
         """How often the player is updated in `steps` steps: what a schedule of its rate decays over."""
         return steps
 
-    def step_players(self, losses_of, losses_fn, *, when=None, variables=None):
+    def step_players(
+        self, losses_of: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
+        variables: dict | None = None,
+    ) -> dict[str, tf.Tensor]:  # fmt: skip
         """One update of players: one forward pass, one gradient for each of them.
 
         This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
@@ -343,7 +364,16 @@ class TrainableModel(keras.Model):
 
     # ---- steps
 
-    def update(self, batch):
+    def initialize(self, batch: dict) -> None:
+        """Sets weights by data, once, before the first step; here none.
+
+        A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
+
+        Args:
+            batch: as in training.
+        """
+
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.
 
         A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
@@ -353,7 +383,7 @@ class TrainableModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
 
-    def step_kind(self, step):
+    def step_kind(self, step: int) -> Hashable:
         """What step `step` (an int, counted from 0) does, hashable; `self.kind` while it is traced.
 
         Steps of one kind share one graph. It must be a function of the step alone, so that a run can be resumed. Values that
@@ -361,14 +391,17 @@ class TrainableModel(keras.Model):
         """
         return None
 
-    def phase(self, step):
+    def phase(self, step: int) -> Hashable:
         """The phase that step `step` belongs to, hashable and a function of the step alone; see `begin_phase`."""
         return None
 
-    def begin_phase(self, phase):
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+    def begin_phase(self, phase: Hashable) -> None:
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
 
-    def reset_optimizers(self, *names):
+        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        """
+
+    def reset_optimizers(self, *names) -> None:
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
@@ -397,11 +430,11 @@ class TrainableModel(keras.Model):
 
     # ---- evaluation and prediction
 
-    def evaluation_fields(self):
+    def evaluation_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
         return self.batch_fields()
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
 
         No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
@@ -501,7 +534,7 @@ class TrainableModel(keras.Model):
 
     # ---- saving
 
-    def state(self):
+    def state(self) -> dict[str, keras.Variable]:
         """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
         weights = named_variables(self)
         state = {f"weights/{path}": v for path, v in weights.items()}
@@ -581,7 +614,9 @@ class TrainableModel(keras.Model):
 
     # ---- random numbers
 
-    def noise(self, shape, batch_size, stream, distribution="normal"):
+    def noise(
+        self, shape: Sequence[int], batch_size: int | tf.Tensor, stream: int, distribution: str = "normal"
+    ) -> tf.Tensor:
         """Training noise float32 [batch_size, *shape], a pure function of (seed, step, stream, row of the global batch).
 
         Two replicas that hold one half of a batch each draw what one replica would draw for the whole.
@@ -592,7 +627,7 @@ class TrainableModel(keras.Model):
         drawn = random.DISTRIBUTIONS[distribution](self.noise_keys(batch_size, stream), math.prod(shape))
         return tf.reshape(drawn, [batch_size, *shape])
 
-    def noise_keys(self, batch_size, stream):
+    def noise_keys(self, batch_size: int | tf.Tensor, stream: int) -> tf.Tensor:
         """The keys [batch_size] (see `tfgen.random`) from which `noise` draws."""
         context = tf.distribute.get_replica_context()
         first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0

@@ -132,6 +132,10 @@ class ImprovedGAN(Classifier, AdversarialModel):
 
     # ---- training
 
+    @property
+    def initialized_by_data(self):
+        return self.scaled_by_data
+
     def initialize(self, batch):
         """Sets scales and biases of the weight-normed layers by one batch, to be called once, before training.
 
@@ -149,7 +153,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
             raise ValueError(f"initialize() is for a model before training; this one is at step {step}.")
         if not self.scaled_by_data:
             return
-        raw = 2.0 * self.as_batch(batch)["image"] - 1.0
+        raw = 2.0 * self.as_batch(batch, self.batch_fields()[:1])["image"] - 1.0
         if self.network == "conv":  # the last layer of the other generator starts at scale 1 in the code
             data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
         data_dependent_init(self.discriminator, [raw], **self.discriminator_noise(len(raw), 0, part=4))
@@ -174,11 +178,11 @@ class ImprovedGAN(Classifier, AdversarialModel):
         return {"supervised_loss": losses.supervised_loss(outputs["class_logits"], batch["label"])}
 
     def update_discriminator(self, batch, stream=0):
-        self._remember("discriminator")
+        self._remember("discriminator", batch)
         return super().update_discriminator(batch, stream)
 
     def update_generator(self, batch, turn=0):
-        self._remember("generator")
+        self._remember("generator", batch)
         if self.feature_matching:
             # The features of real images do not depend on the generator.
             real = self.passed(Pass(batch["raw"]), self.generator_stream(turn), part=1)
@@ -191,13 +195,14 @@ class ImprovedGAN(Classifier, AdversarialModel):
         features = _global_mean(fake.outputs["features"])
         return losses.feature_matching(batch["target"], features, norm=self.feature_matching)
 
-    def _remember(self, name):
+    def _remember(self, name, batch):
         """Follows the mean of the network's weights at the start of each of its updates, this one with them."""
         if self.historical_weight:
             count = tf.convert_to_tensor(self.player_optimizers[name].iterations) + 1
             pairs = zip(getattr(self, f"{name}_history"), getattr(self, name).trainable_variables, strict=True)
-            for mean, variable in pairs:
-                mean.assign(losses.running_mean(mean, variable, count))
+            with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+                for mean, variable in pairs:
+                    mean.assign(losses.running_mean(mean, variable, count))
 
     def regularization(self, network):
         loss = super().regularization(network)

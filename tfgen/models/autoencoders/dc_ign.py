@@ -33,6 +33,8 @@ default, it draws the four kinds of batches equally often, and it starts from a 
 are sums over the batch, ours are means.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -156,9 +158,9 @@ class DCIGN(AutoencodingModel):
 
     @classmethod
     def fields_of(cls, config):
-        
-        active = [] if config["clamp"] == "none" else [fields.label(len(config["factors"]) + 1, "active")]
-        return (*super().fields_of(config), *active)
+        active = fields.label(len(config["factors"]) + 1, "active")
+        active = dataclasses.replace(active, hint="those of a tfgen.data.FactorSource with shuffle=True have it")
+        return (*super().fields_of(config), *([] if config["clamp"] == "none" else [active]))
 
     def conditions(self):
         return ()
