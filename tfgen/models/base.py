@@ -650,8 +650,6 @@ def _plain(value):
 
 
 def _restored(value):
-    if isinstance(value, dict):
-        if {"class_name", "config"} <= value.keys():
-            return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
-        return {key: _restored(item) for key, item in value.items()}
-    return [_restored(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, dict) and {"class_name", "config"} <= value.keys():
+        return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
+    return value
