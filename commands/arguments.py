@@ -1,11 +1,11 @@
-"""Values of options that several sub-commands share."""
+"""Parsers of option values that several sub-commands share."""
 
 import argparse
 import ast
 
 
 def assignment(text):
-    """("name", value) of "name=value"; the value is a Python literal, or else a string."""
+    """Parses "name=value" to ("name", value); the value is a Python literal, or else a string."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"--set takes NAME=VALUE; received {text!r}.")
@@ -16,7 +16,7 @@ def assignment(text):
 
 
 def size(text):
-    """N of "N", (H, W) of "HxW"."""
+    """Parses "N" to N, and "HxW" to (H, W)."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")

@@ -1,4 +1,4 @@
-"""The command `tfgen evaluate`: parses its options, evaluates images and prints the numbers with their protocol."""
+"""The command `tfgen evaluate`: parses options, evaluates images, prints the metrics and their protocol."""
 
 from __future__ import annotations
 
@@ -58,63 +58,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `tfgen evaluate`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add = parser.add_argument_group("what is judged").add_argument
+    add = parser.add_argument_group("images to evaluate").add_argument
     add("--model", metavar="PATH", help="SavedModel or run folder")
     add("--preset", help="a name that `tfgen presets` lists; needs --checkpoint")
     add("--checkpoint", metavar="DIR", help="folder of checkpoints of that preset")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override of the preset")
     add("--fake", metavar="DIR", help="folder of generated images")
-    add("--n_fake", type=int, help="how many samples (default: as many as real images are used; of a folder: all)")
-    add("--raw", action="store_true", help="the weights as they are, not their moving average (run folders, checkpoints)")
+    add("--n_fake", type=int, help="number of samples (default: as many as real images; of a folder: all)")
+    add("--raw", action="store_true", help="use the weights, not their moving average (run folders, checkpoints)")
     add("--batch_norm", choices=("moving", "batch", "standing"), default="moving",
-        help="statistics of the generator's batch norm (default: moving; else a run folder or checkpoint)")  # fmt: skip
+        help="statistics of the generator's batch norm (default: moving; a SavedModel has no other)")  # fmt: skip
     add = parser.add_argument_group("real images").add_argument
     add("--data", metavar="SPEC", help="data set (default: the model's own)")
     add("--real", metavar="DIR", help="folder of real images")
-    add("--split", default="train", help="split of the real side (default: train)")
-    add("--test_split", default="test", help="held-out split: of the classifier, nearest and --anchor (default: test)")
-    add("--n_real", type=int, default=10_000, help="real images at most, a seeded subset (default: 10000)")
+    add("--split", default="train", help="split of the real images (default: train)")
+    add("--test_split", default="test", help="held-out split, for the classifier, nearest and --anchor (default: test)")
+    add("--n_real", type=int, default=10_000, help="use at most N real images, a seeded subset (default: 10000)")
     add("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     add("--data_dir", help="where prepared TFDS data sets are kept")
     add("--size", type=size, help="resize images of files to N or HxW pixels")
     add("--channels", type=int, help="1: grey, 3: colour")
-    add("--resize", help="how: center_crop, pad, stretch or none")
+    add("--resize", help="way of resizing: center_crop, pad, stretch or none")
     add("--on_error", help="unreadable images: raise (default) or skip")
-    add = parser.add_argument_group("how").add_argument
-    add("--metrics", metavar="LIST", help="separated by commas (default: score,fid,kid,prdc,nearest)")
+    add = parser.add_argument_group("metrics and features").add_argument
+    add("--metrics", metavar="LIST", help="metrics, separated by commas (default: score,fid,kid,prdc,nearest)")
     add(
         "--features",
         choices=("classifier", "inception", "keras-inception"),
         default="classifier",
-        help="default: classifier",
+        help="network of the features (default: classifier)",
     )
-    add("--classifier", metavar="DIR", help="folder of a trained classifier; trained and kept there if it has none")
+    add("--classifier", metavar="DIR", help="folder of a trained classifier; if it has none, one is trained and saved there")
     add("--weights", metavar="FILE", help="path or URL of the weights of inception or keras-inception")
-    add("--sha256", help="that the weights must have; needed for a URL")
-    add("--allow_download", action="store_true", help="fetch --weights if it is a URL")
+    add("--sha256", help="expected sha256 of --weights; needed for a URL")
+    add("--allow_download", action="store_true", help="allow the download of --weights if it is a URL")
     add("--inception_resize", choices=("bilinear_tf1", "bicubic_antialias"), default="bilinear_tf1",
-        help="how images come to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of samples, subsets and the classifier (default: 0)")
-    add("--k", type=int, default=5, help="neighbour of prdc (default: 5)")
-    add("--splits", type=int, default=1, help="of the score (default: 1)")
-    add("--force", action="store_true", help="compute fid of fewer images than features, too")
+        help="resizing to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of samples, subsets and the classifier (default: 0)")
+    add("--k", type=int, default=5, help="number of neighbours of prdc (default: 5)")
+    add("--splits", type=int, default=1, help="number of splits of the score (default: 1)")
+    add("--force", action="store_true", help="compute fid even of fewer images than features")
     add(
         "--cache",
         metavar="DIR",
-        help="of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
+        help="cache of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
     )
-    add("--no_cache", action="store_true", help="compute everything anew and keep nothing")
+    add("--no_cache", action="store_true", help="read and write no cache")
     add = parser.add_argument_group("results").add_argument
-    add("--anchor", action="store_true", help="also judge the held-out real images: the best that can be reached")
-    add("--compare", metavar="FILE", help="a JSON of an earlier --out of the same protocol: prints the differences")
-    add("--out", metavar="FILE", help="write everything as JSON")
+    add("--anchor", action="store_true", help="also evaluate held-out real images: the best value to expect")
+    add("--compare", metavar="FILE", help="JSON of an earlier --out with the same protocol; prints the differences")
+    add("--out", metavar="FILE", help="JSON file to write with all results")
     parser.set_defaults(run=run)
 
 
 def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
-    from tfgen.metrics._files import default_cache
+    from tfgen.files import default_cache
     from tfgen.models.capabilities import Sampler
 
     _check(args)
@@ -131,8 +131,8 @@ def run(args) -> int:
     train, test = (None if source is None else metrics.imitated(source, binarization) for source in (train, test))
     if tuple(generator.image_shape) != tuple(train.image_shape):
         raise ValueError(
-            f"the judged images are {tuple(generator.image_shape)} (height, width, channels), those of {train.name} "
-            f"{tuple(train.image_shape)}: --size and --channels bring files to one shape"
+            f"the generated images are {tuple(generator.image_shape)} (height, width, channels), the images of {train.name} "
+            f"{tuple(train.image_shape)}: give --size and --channels to convert files to one shape"
         )
     count = _count(args, generator, train)
     from tfgen.metrics.evaluate import WITHOUT_FEATURES
@@ -193,7 +193,7 @@ def _measure(args, model, own_data) -> int:
 
 
 def table(result, anchor=None, difference=None) -> str:
-    """A table of the numbers of a result, followed by the protocol of each column."""
+    """A table of a result's metrics, followed by the protocol of each column."""
     columns = {"value": result.values}
     if anchor is not None:
         columns["real images"] = anchor.values
@@ -222,21 +222,21 @@ def _check(args):
     if len(judged) != 1:
         raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(judged) or 'none'}")
     if bool(args.preset) != bool(args.checkpoint):
-        raise ValueError("--preset and --checkpoint belong together: the one names the network, the other its weights")
+        raise ValueError("--preset (the network) and --checkpoint (its weights) must be given together")
     if args.overrides and not args.preset:
-        raise ValueError("--set overrides the settings of a --preset; received none")
+        raise ValueError("--set changes a setting of --preset; received no --preset")
     if args.data and args.real:
         raise ValueError("give --data or --real, not both")
     if args.fake and not (args.data or args.real):
         raise ValueError("--fake needs the real images to compare with: --real DIR or --data SPEC")
     if args.weights and args.features == "classifier":
         raise ValueError(
-            "--weights are those of --features inception or keras-inception; a classifier is given by --classifier"
+            "--weights needs --features inception or keras-inception; for a classifier give --classifier"
         )
     if args.classifier and args.features != "classifier":
-        raise ValueError(f"--classifier goes with --features classifier; received {args.features}")
+        raise ValueError(f"--classifier needs --features classifier; received {args.features}")
     if args.raw and (args.fake or (args.model and not (Path(args.model) / "config.json").exists())):
-        raise ValueError("--raw needs a run folder or a checkpoint: a SavedModel or folder is judged as it is")
+        raise ValueError("--raw needs a run folder or a checkpoint; a SavedModel or folder has no other weights")
     if args.n_fake is not None and args.n_fake < 2:
         raise ValueError(f"--n_fake must be at least 2; received {args.n_fake}")
 
@@ -248,7 +248,7 @@ def _metrics(args, known):
         return DEFAULT
     names = tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip()))
     if not names or set(names) - set(known):
-        raise ValueError(f"--metrics takes names out of {', '.join(known)}; received {args.metrics!r}")
+        raise ValueError(f"--metrics must be some of {', '.join(known)}; received {args.metrics!r}")
     return names
 
 
@@ -260,11 +260,11 @@ def _earlier(path):
     try:
         return Result.from_dict(json.loads(Path(path).read_text())["result"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON that `tfgen evaluate --out` wrote ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{path} is no JSON file of `tfgen evaluate --out` ({type(error).__name__}: {error})") from error
 
 
 class _Folder:
-    """Generated images in files."""
+    """Generated images from files."""
 
     weights, batch_norm, binarization = "files", "none", None
 
@@ -328,7 +328,7 @@ def _from_checkpoint(args):
     config = TrainConfig(preset=args.preset, overrides=dict(assignment(text) for text in args.overrides), seed=args.seed)
     preset = config.resolve()
     if not os.path.isdir(args.checkpoint):
-        raise ValueError(f"--checkpoint must be a folder of checkpoints; there is none at {args.checkpoint}")
+        raise ValueError(f"--checkpoint must be a folder of checkpoints; there is no folder {args.checkpoint}")
     model = config.model()
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
@@ -381,8 +381,8 @@ def _extractor(args, train, test, folder):
         return metrics.Classifier.load(args.classifier)
     if not train.has_labels:
         raise ValueError(
-            f"{train.name} has no labels, so that no classifier can be trained on it: give --classifier DIR (a trained "
-            "one), --features inception with --weights, or metrics of pixels alone (--metrics ms_ssim)"
+            f"{train.name} has no labels to train a classifier on: give --classifier DIR (a trained one), "
+            "--features inception with --weights, or a metric of pixels (--metrics ms_ssim)"
         )
     if test is None:  # no held-out split: a tenth of the images is held out to measure the classifier's accuracy
         import numpy as np
@@ -395,8 +395,8 @@ def _extractor(args, train, test, folder):
         key = hashlib.sha256(f"{train.fingerprint} {test.fingerprint} {args.seed}".encode()).hexdigest()
         workdir = folder / "classifiers" / key
     if workdir is None or not (Path(workdir) / "classifier.npz").exists():
-        say("training the classifier whose features are used; it is kept for the next time" if workdir else
-            "training the classifier whose features are used")  # fmt: skip
+        say("training the classifier for the features; it is kept for later runs" if workdir else
+            "training the classifier for the features")  # fmt: skip
     classifier = metrics.train_classifier(train, test, seed=args.seed, workdir=workdir)
     say(f"classifier: accuracy {classifier.accuracy:.4f} on held-out images")
     return classifier

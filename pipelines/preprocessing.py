@@ -1,42 +1,40 @@
-"""The Transform step: image bytes -> float32 [H, W, C] in [0, 1]. Graph only; augmentation is the trainer's affair."""
+"""The Transform step: selects the fields of the data set from the records. The bytes of images do not change.
+
+`tfgen.data` decodes them in the trainer and in the evaluator, with the options of the data set; augmentation and noise are
+added by the trainer.
+"""
 
 import tensorflow as tf
-
-
-def decode_image(encoded, image_shape):
-    """Scalar string (PNG, JPEG, GIF or BMP) -> float32 [H, W, C] in [0, 1]; fails where the shape is another one."""
-    height, width, channels = image_shape
-    image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-    shape = tf.shape(image)
-    wrong = tf.debugging.Assert(
-        tf.reduce_all(tf.equal(shape, [height, width, channels])),
-        [f"An image of the records is not {height}x{width}x{channels} (height, width, channels) but", shape],
-    )
-    with tf.control_dependencies([wrong] if wrong is not None else []):
-        image = tf.cast(tf.identity(image), tf.float32) / 255.0
-    return tf.ensure_shape(image, (height, width, channels))
 
 
 def preprocessing_fn(inputs, custom_config):
     """Transform's entry point.
 
     Args:
-        inputs: {"image": string [B] or [B, 1], "label": int64 [B] or [B, 1] (optional)}.
-        custom_config: {"image_shape": [H, W, C]}.
+        inputs: {feature: tensor [B, ...]}: images, clips and masks as string, the bytes of one file for each image; vectors
+            are float32 or int64.
+        custom_config: {"fields": [`tfgen.fields.Field.config()`]}.
 
-    Returns: {"image": float32 [B, H, W, C] in [0, 1], "label": int64 [B] (where there is one)}.
+    Returns: {"id": string or int64 [B] (if the records have one), field: unchanged string [B] or, of clips, [B, T]; vectors
+        [B, *shape]}.
+
+    Raises:
+        ValueError: a field is missing or has another dtype.
     """
-    shape = tuple(int(n) for n in custom_config["image_shape"])
-    image = inputs["image"]
-    if image.dtype != tf.string:
-        raise ValueError(f"The feature 'image' must hold encoded images (bytes); received dtype {image.dtype.name}.")
-    outputs = {
-        "image": tf.map_fn(
-            lambda encoded: decode_image(encoded, shape),
-            tf.reshape(image, [-1]),
-            fn_output_signature=tf.TensorSpec(shape, tf.float32),
-        )
-    }
-    if "label" in inputs:
-        outputs["label"] = tf.reshape(inputs["label"], [-1])
+    from tfgen.fields import Field
+
+    outputs = {"id": tf.reshape(inputs["id"], [-1])} if "id" in inputs else {}
+    for field in (Field(**config) for config in custom_config["fields"]):
+        name, shape = field.name, field.shape
+        if name not in inputs:
+            raise ValueError(f"The records have no feature {name!r}; they have {sorted(inputs)}.")
+        value = inputs[name]
+        if field.pixels:
+            if value.dtype != tf.string:
+                what = "encoded images (bytes)"
+                raise ValueError(f"The feature {name!r} must hold {what}; received dtype {value.dtype.name}.")
+            shape = shape[:1] if len(shape) == 4 else ()
+        elif value.dtype == tf.string or (field.dtype == "int32" and not value.dtype.is_integer):
+            raise ValueError(f"The feature {name!r} must hold {field.dtype}; received dtype {value.dtype.name}.")
+        outputs[name] = tf.reshape(value, [-1, *shape])
     return outputs

@@ -16,9 +16,11 @@ import json
 import random
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 import grpc
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen_serving.errors import ServingError
 
@@ -62,8 +64,11 @@ class Client:
         ValueError: an argument is wrong.
     """
 
-    def __init__(self, target, model, *, version=None, label=None, timeout=30.0, retries=4, batch_size=32,
-                 credentials=None, headers=None):  # fmt: skip
+    def __init__(
+        self, target: str, model: str, *, version: int | None = None, label: str | None = None, timeout: float = 30.0,
+        retries: int = 4, batch_size: int = 32, credentials: grpc.ChannelCredentials | None = None,
+        headers: dict[str, str] | None = None,
+    ):  # fmt: skip
         if not model or not isinstance(model, str):
             raise ValueError(f"model must be the model's name on the server; received {model!r}.")
         if version is not None and label is not None:
@@ -88,12 +93,15 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         self._transport.close()
 
     # ---- calls
 
-    def sample(self, seeds, labels=None, codes=None, *, timeout=None, **conditions):
+    def sample(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, codes: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
         The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
@@ -111,37 +119,45 @@ class Client:
             raise ValueError(f"One row of codes for each seed is needed; received {len(codes)} for {len(seeds)} seeds.")
         return self._call("sample_codes", "image", {**inputs, "codes": codes}, timeout)
 
-    def sample_png(self, seeds, labels=None, *, timeout=None, **conditions):
+    def sample_png(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> list[bytes]:
         """List of PNG files (bytes), one for each seed."""
         inputs = _with(_seeds(seeds), labels=labels, **conditions)
         return list(self._call("serving_default", "image_bytes", inputs, timeout))
 
-    def latents(self, seeds, *, timeout=None):
+    def latents(self, seeds: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Latent codes float32 [n, Z] of integer seeds [n]."""
         return self._call("latents", "latent", _seeds(seeds), timeout)
 
-    def decode(self, latents, labels=None, *, timeout=None, **conditions):
+    def decode(
+        self, latents: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
         """Images float32 [n, H, W, C] of latent codes float [n, Z]."""
         return self._call("decode", "image", _decode_inputs(latents, labels=labels, **conditions), timeout)
 
-    def encode(self, images, *, timeout=None):
+    def encode(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Codes float32 [n, Z] of images float [n, H, W, C] in [0, 1]: of a VAE, the posterior means."""
         return self._call("encode", "latent", {"image": _images(images)}, timeout)
 
-    def reconstruct(self, images, seeds=None, *, timeout=None):
+    def reconstruct(self, images: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
         """Images float32 [n, H, W, C] that the model makes of the codes of images; `seeds` int [n] where it draws them."""
         inputs = {"image": _images(images), **({} if seeds is None else _seeds(seeds))}
         return self._call("reconstruct", "image", _same_rows(inputs), timeout)
 
-    def log_prob(self, images, labels=None, *, timeout=None, **conditions):
+    def log_prob(
+        self, images: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
         """log p(image), float32 [n], nats: exact for an autoregressive model, the importance weighted bound for a VAE."""
         return self._call("log_prob", "log_prob", _with({"image": _images(images)}, labels=labels, **conditions), timeout)
 
-    def classify(self, images, *, timeout=None):
+    def classify(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Probabilities of the classes, float32 [n, classes], of images float [n, H, W, C] in [0, 1]."""
         return self._call("classify", "probability", {"image": _images(images)}, timeout)
 
-    def translate(self, images=None, *, output="image", timeout=None, **fields):
+    def translate(
+        self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
+    ) -> np.ndarray:
         """What the model makes of pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
 
         Args:
@@ -154,7 +170,10 @@ class Client:
             raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
         return self._call("translate", output, inputs, timeout)
 
-    def complete(self, images, mask, seeds, labels=None, *, timeout=None, **conditions):
+    def complete(
+        self, images: ArrayLike, mask: ArrayLike, seeds: ArrayLike, labels: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] with what is unknown drawn anew (autoregressive models).
 
         Args:
@@ -172,12 +191,14 @@ class Client:
         inputs = _same_rows({**_seeds(seeds), "image": images, "mask": mask})
         return self._call("complete", "image", _with(inputs, labels=labels, **conditions), timeout)
 
-    def signatures(self, *, timeout=None):
+    def signatures(self, *, timeout: float | None = None) -> list[str]:
         """Names of the signatures of the version that answers now, sorted."""
         deadline = self._deadline(timeout)
         return sorted(self._retried(lambda left: self._transport.signatures(self._choice, left), deadline))
 
-    def predict(self, signature, inputs, outputs, *, timeout=None):
+    def predict(
+        self, signature: str, inputs: dict[str, ArrayLike], outputs: Sequence[str], *, timeout: float | None = None
+    ) -> list[np.ndarray]:
         """Any signature of the model: a list of arrays [n, ...], one for each name in `outputs`.
 
             canvases, boxes = client.predict("canvases", {"seeds": [1, 2, 3]}, ["canvas", "boxes"])  # DRAW
@@ -196,7 +217,10 @@ class Client:
             raise ValueError(f"outputs must be a list of names; received {outputs!r}.")
         return self._predict(signature, outputs, inputs, timeout)
 
-    def interpolate(self, seed_a, seed_b, steps=9, *, rule="lerp", label=None, timeout=None, **conditions):
+    def interpolate(
+        self, seed_a: int, seed_b: int, steps: int = 9, *, rule: str = "lerp", label: int | None = None,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
 
         Args:
@@ -217,11 +241,11 @@ class Client:
 
         return self._explained(lambda: self._consistently(work, timeout, requests=2), ("latents", "decode"), timeout)
 
-    def served_version(self, *, timeout=None):
+    def served_version(self, *, timeout: float | None = None) -> int:
         """int: the version that answers now; NOT_FOUND where none does."""
         return self._resolve(self._deadline(timeout))
 
-    def wait_until_ready(self, timeout=None):
+    def wait_until_ready(self, timeout: float | None = None) -> int:
         """Waits until the model answers, also for a server that is just starting; -> its version."""
         deadline = self._deadline(timeout)
         while True:

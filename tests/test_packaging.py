@@ -109,9 +109,10 @@ def test_every_core_module_imports_without_the_extras():
     blocked += ["tfx", "uvicorn"]
     run = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
-        "import importlib, pkgutil, tfgen\n"
-        "for module in pkgutil.walk_packages(tfgen.__path__, 'tfgen.'):\n"
-        "    importlib.import_module(module.name)"
+        "import importlib, pkgutil, tfgen, tfgen_commands, tfgen_trainers\n"
+        "for package in (tfgen, tfgen_commands, tfgen_trainers):\n"
+        "    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
+        "        importlib.import_module(module.name)"
     )
     assert run.returncode == 0, run.stderr
 
@@ -146,7 +147,7 @@ def outside(folder, *command, **environment):
 
 def test_import_linter_lets_no_arrow_point_up(tmp_path):
     tree = copy_of_the_packages(tmp_path)
-    lint = [pathlib.Path(sys.executable).with_name("lint-imports"), "--config", "setup.cfg", "--no-cache"]
+    lint = [pathlib.Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"]
     run = outside(tree, *lint)
     assert run.returncode == 0 and "2 kept, 0 broken" in run.stdout, run.stdout + run.stderr
     for path, line in FORBIDDEN.items():
@@ -177,8 +178,13 @@ def installed(wheel, tmp_path_factory):
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     zipfile.ZipFile(wheel).extractall(site)
-    # A path file adds folders without reading the path files in them, so the editable installation stays unknown.
-    (site / "packages.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
+    # A path file adds folders without reading the path files in them, so the editable installation stays unknown. From
+    # Python 3.12 on, distutils comes from one of those.
+    packages = [pathlib.Path(path) for path in sys.path if path.endswith("site-packages")]
+    (site / "packages.pth").write_text("\n".join(map(str, packages)))
+    for file in (path / "distutils-precedence.pth" for path in packages):
+        if file.exists():
+            shutil.copy(file, site)
     python = folder / "bin" / "python"
     for name in FOLDERS:
         run = outside(folder, python, "-c", f"import {name}; print({name}.__file__)")

@@ -26,8 +26,8 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "data", "distributions", "export", "fields", "losses", "metrics", "models", "networks", "presets", "sampling",
-    "training",
+    "data", "distributions", "export", "features", "fields", "losses", "metrics", "models", "networks", "presets",
+    "sampling", "training",
 )  # fmt: skip
 
 __all__ = ["__version__", *_SUBPACKAGES]

@@ -17,30 +17,31 @@ from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 def run_fn(fn_args):
     """Trains a preset on the materialised examples of Transform and exports it for serving.
 
-    Reads from `fn_args.custom_config`: `preset` (name), `overrides` ({name: value}), `workdir` (folder that outlives the
-    execution: the run folder in it is named by configuration and data, so a killed training goes on), `seed`, `steps`,
-    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: other code is another run).
+    Keys of `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
+    are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run
+    folder in it is named by configuration and data, so an interrupted training continues), `seed`, `steps`,
+    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: changed code starts a new run).
 
     Raises:
         ValueError: an unknown key of custom_config, preset or override; no `preset`.
     """
     settings = dict(fn_args.custom_config or {})
     root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
+    description = settings.pop("data", None)
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if "preset" not in settings or set(settings) - known:
         raise ValueError(
-            f"custom_config needs 'preset' and may have workdir, code, {', '.join(sorted(known))}; has {sorted(settings)}."
+            f"custom_config needs 'preset' and may have data, workdir, code, {', '.join(sorted(known))}; has "
+            f"{sorted(settings)}."
         )
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
-    source = tfgen.data.from_tfrecords(
-        [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))],
-        image_shape=tuple(config.resolve().model_args["image_shape"]),
-    )
+    files = [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))]
+    source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
     result = train(config, source, pathlib.Path(root) / run_name(config, source, code))
 
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)
-    # Beside its place, not in it: TFX wants the model itself in serving_model_dir, and whole or not at all.
+    # Written beside serving_model_dir and then renamed: TFX expects a complete model there, or none.
     serving.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
         version = export_saved_model(result.model, folder.path, version=1, metadata=export_metadata(record))

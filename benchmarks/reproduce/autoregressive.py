@@ -1,11 +1,12 @@
-"""One run of one autoregressive preset: its exact likelihood of the test split.
+"""One run of an autoregressive preset: its exact likelihood on the test split.
 
     python -m benchmarks.reproduce.autoregressive pixel_cnn_digits
     python -m benchmarks.reproduce.autoregressive gated_mnist --manual_dir FOLDER     of binarized_mnist_{train,valid,test}.*
     python -m benchmarks.reproduce.autoregressive pixel_cnn_pp_cifar10_jpeg --data folder:FOLDER     with train/ and test/
 
-How long to train is decided on images that are neither trained on nor tested: the weights that are best on these, averaged
-where the preset averages them, are kept, and only they see the test split. A run also ends when its minutes are over.
+The number of steps is chosen on validation images, which are not in the training or test set. The weights that are best on
+them (averaged if the preset averages) are kept and evaluated on the test split. A run also ends after a given number of
+minutes.
 """
 
 import argparse
@@ -28,21 +29,22 @@ VALIDATION_BATCH = 500
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a record is of.
+    """The settings of a record.
 
     Attributes:
-        preset: its name.
+        preset: name of the preset.
         gates: {name of a result: bounds}, see `benchmarks.record.judged`.
         data: default of --data.
-        paper: published numbers that ours stand beside.
-        beside: another preset, trained and measured in the same way; "difference" is ours minus its bits per dimension.
-        overrides: of the preset; `steps` is how many there are at most.
-        validation: number of images to decide on: the first of a shuffled split "valid" where the data have one, else taken
-            from the train split.
+        paper: published numbers for comparison.
+        beside: another preset, trained and measured in the same way; "difference" is the preset's bits per dimension minus
+            those of `beside`.
+        overrides: settings of the preset; `steps` is the largest number of steps.
+        validation: number of validation images: the first of a shuffled split "valid" if the data have one, else taken from
+            the train split.
         every: steps between validations; a multiple of `STEPS_PER_CALL`.
-        minutes: training ends at the first validation after so many.
-        mixed_precision: train in bfloat16; likelihoods are of the same weights in float32.
-        note: for the record.
+        minutes: training ends at the first validation after this time.
+        mixed_precision: train in bfloat16; likelihoods are computed in float32 with the same weights.
+        note: a text for the record.
     """
 
     preset: str
@@ -72,7 +74,7 @@ def _mnist(preset, highest, paper, steps=100_000, **more):
     return Run(preset, gates, "binarized_mnist", paper, overrides=overrides, validation=2000, every=500, **more)
 
 
-# A network below the lowest bound of a gate must be seeing what it predicts.
+# A result below the lower bound of a gate would mean that the network sees the pixels that it predicts.
 RUNS = {
     "pixel_cnn_digits": _digits("pixel-cnn/digits", 1.95, 2000),
     "gated_digits": _digits("gated-pixel-cnn/digits", 1.95, 1000),
@@ -97,12 +99,12 @@ RUNS = {
 
 
 class KeepBest(keras.callbacks.Callback):
-    """At the end of each epoch measures the weights on `validation`; `put_back` gives the model the best there were."""
+    """Evaluates the weights on `validation` at the end of each epoch; `put_back` sets the model to the best weights."""
 
     def __init__(self, validation, minutes):
         super().__init__()
         self.validation, self.minutes = validation, minutes
-        self.history, self.best = [], None  # [(step, bits per dimension)]; its weights
+        self.history, self.best = [], None  # [(step, bits per dimension)]; the best weights
 
     def on_train_begin(self, logs=None):
         self.started = time.perf_counter()
@@ -129,7 +131,7 @@ def weights(model):
 
 
 def bits_per_dim(model, source):
-    """Of every image, [N]."""
+    """Bits per dimension of every image, [N]."""
     if not hasattr(model, "_bits_of_batch"):
         conditions = model.conditions_of
         found = tf.function(lambda batch: model.bits_per_dim(batch["image"], **conditions(batch)), reduce_retracing=True)
@@ -148,7 +150,9 @@ def split_validation(train, num, data, manual_dir):
 
 
 def marginal_bits_per_dim(train, test):
-    """Of pixels that are independent, each with its histogram in the train split (plus one image of each level)."""
+    """Bits per dimension of independent pixels, each with its histogram in the train split (plus one image of each
+    level).
+    """
     levels = train.levels
 
     def of(source):
@@ -162,7 +166,7 @@ def marginal_bits_per_dim(train, test):
 
 
 def fit(config, train, validation, every, minutes):
-    """(the model with the best weights, results)."""
+    """Trains a preset: (the model with the best weights, results)."""
     preset = config.resolve()
     model = config.model()
     if model.initialized_by_data:
@@ -182,7 +186,7 @@ def fit(config, train, validation, every, minutes):
 
 
 def measure(preset, run, seed, train, validation, test):
-    """(the model, its results, the resolved preset)."""
+    """Trains and evaluates a run: (the model, its results, the resolved preset)."""
     config = TrainConfig(preset=preset, overrides=run.overrides, seed=seed, mixed_precision=run.mixed_precision)
     model, results = fit(config, train, validation, run.every, run.minutes)
     if run.mixed_precision:
@@ -206,7 +210,7 @@ def main():
     parser.add_argument("--data", help="data set, see tfgen.data.load")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, help="of training at most")
+    parser.add_argument("--minutes", type=float, help="limit of training")
     parser.add_argument("--picture", action="store_true", help="save 100 samples as docs/images/NAME.png")
     args = parser.parse_args()
     run, started = RUNS[args.name], time.perf_counter()

@@ -1,5 +1,6 @@
 """From a TFX Examples artifact to a `tfgen.data.Source`."""
 
+import glob
 import os
 
 from tfx.types import artifact_utils
@@ -15,13 +16,5 @@ def source(examples, split, description):
     """
     from tfgen import data
 
-    result = data.from_tfrecords(
-        os.path.join(artifact_utils.get_split_uri(examples, split), "*"),
-        image_shape=tuple(description["image_shape"]),
-        num_classes=description["num_classes"],
-        class_names=description["class_names"],
-        levels=description["levels"],
-        split=split,
-    )
-    result.name = description["name"]  # for protocols: the data set, not the folder of this run
-    return result
+    pattern = os.path.join(artifact_utils.get_split_uri(examples, split), "*")
+    return data.described(sorted(glob.glob(pattern)), description, split)

@@ -1,11 +1,13 @@
-"""ImageExampleGen: any data set that `tfgen.data` reads -> tf.Examples {image: PNG bytes, label: int64}, on Beam."""
+"""ImageExampleGen: writes any data set of `tfgen.data` as tf.Examples with all fields and `id`, on Beam.
+
+The examples are those of `tfgen.data.Source.example`: images are PNG or JPEG bytes, taken from the files if they need no
+resizing.
+"""
 
 import functools
 import json
 
 import apache_beam as beam
-import numpy as np
-import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.example_gen.component import QueryBasedExampleGen
@@ -19,25 +21,16 @@ from tfgen_pipelines import data as data_lib
 EXAMPLES_PER_SHARD = 1000
 
 
-@functools.lru_cache(maxsize=2)  # a worker reads a split once, not once per shard
+@functools.lru_cache(maxsize=2)  # a worker opens a split once, not once for each shard
 def _load(data_json, split):
-    return data_lib.load_split(json.loads(data_json), split)
-
-
-def encode_examples(source):
-    """Yields a tf.train.Example per image of `source`."""
-    images = np.round(source.images() * 255.0).astype(np.uint8)
-    labels = source.labels() if source.has_labels else None
-    for i in range(source.num_examples):
-        png = tf.io.encode_png(images[i]).numpy()
-        feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png]))}
-        if labels is not None:
-            feature["label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(labels[i])]))
-        yield tf.train.Example(features=tf.train.Features(feature=feature))
+    # Not in memory: each shard then reads only its own images.
+    source = data_lib.load_split(json.loads(data_json), split, in_memory=False)
+    source.check_ids()
+    return source
 
 
 class ReadShard(beam.DoFn):
-    """(first, last) -> the examples with these indices."""
+    """(first, last) -> the examples with indices first <= i < last."""
 
     def __init__(self, data_json, split):
         self._data_json = data_json
@@ -45,7 +38,8 @@ class ReadShard(beam.DoFn):
 
     def process(self, bounds):
         source = _load(self._data_json, self._split)
-        yield from encode_examples(source.subset(range(*bounds)))
+        for i in range(*bounds):
+            yield source.example(i)
 
 
 class Executor(base_example_gen_executor.BaseExampleGenExecutor):
@@ -62,7 +56,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         data_json = json.dumps(json_format.MessageToDict(unpacked)["data"], sort_keys=True)
         input_config = example_gen_pb2.Input()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config)
-        _load.cache_clear()  # in one process, a second run must not see the first one's files
+        _load.cache_clear()  # a second run in the same process must not use the first run's files
         splits = {}
         for split in input_config.splits:
             count = _load(data_json, split.pattern).num_examples
@@ -79,8 +73,8 @@ class ImageExampleGen(QueryBasedExampleGen):
     """Outputs `examples` with the splits train and eval.
 
     Args:
-        data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so that changed pixels
-            are read again and unchanged ones are not.
+        data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so the data are read
+            again only if pixels have changed.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

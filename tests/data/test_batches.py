@@ -220,3 +220,108 @@ def test_keras_epochs_over_one_dataset_are_the_epochs_of_the_endless_stream():
     fixed = source.batches(n, binarization="dynamic", seed=3)  # an evaluation set stays the same
     first, second = (next(iter(fixed))["image"].numpy() for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def with_fields():
+    """Fields whose values say which example they are of."""
+    images, labels = arrays()
+    rng = np.random.default_rng(1)
+    fields = {
+        "target": rng.integers(0, 256, (N, 3, 3, 3), np.uint8), "frames": rng.integers(0, 256, (N, 2, 4, 4, 1), np.uint8),
+        "mask": images[..., 0] > 99, "embedding": rng.normal(size=(N, 6)), "attributes": rng.random((N, 3)) < 0.5,
+        "view": rng.integers(-3, 9, (N, 2)),
+    }  # fmt: skip
+    return data.from_arrays(images, labels, fields=fields)
+
+
+@pytest.fixture(params=["memory", "lazy"])
+def fields_source(request, tmp_path, monkeypatch):
+    made = with_fields()
+    if request.param == "memory":
+        return made
+    made.write_tfrecords(tmp_path / "a.tfrecord", shards=2)
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
+    return data.from_tfrecords(str(tmp_path / "a*.tfrecord"), num_classes=3, fields=made.fields.values())
+
+
+def test_every_field_stays_with_its_image(fields_source):
+    source = with_fields()
+    assert fields_source.fields == source.fields
+    place = {x.tobytes(): i for i, x in enumerate(source.images())}
+    batches = collect(fields_source.batches(4, shuffle=True, repeat=True, seed=9), 6)
+    for batch in batches:
+        indices = [place[x.tobytes()] for x in batch["image"]]
+        assert batch.keys() == source.fields.keys()
+        for name, field in source.fields.items():
+            assert batch[name].dtype == field.dtype and batch[name].shape == (4, *field.shape)
+            np.testing.assert_array_equal(batch[name], source.values(name)[indices])
+            assert field.low is None or batch[name].min() >= field.low
+            assert field.high is None or batch[name].max() <= field.high
+    spec = fields_source.batches(4, repeat=True).element_spec
+    assert spec["frames"].shape == (4, 2, 4, 4, 1) and spec["embedding"].shape == (4, 6)
+
+
+@pytest.mark.parametrize("mode", [MODES[0], *MODES[2:]], ids=str)
+def test_fields_resume_and_have_noise_of_their_own(fields_source, mode):
+    options = dict(shuffle=True, repeat=True, seed=3, **mode)
+    whole = collect(fields_source.batches(4, **options), 8)
+    assert_same(collect(fields_source.batches(4, start_step=5, **options), 3), whole[5:])
+    images, _ = arrays()
+    source = data.from_arrays(np.full_like(images, 128), fields={"target": np.full_like(images, 128)})
+    batch = collect(source.batches(N, **mode))[0]
+    assert np.array_equal(batch["image"], batch["target"]) == (mode == {})
+    alone = data.from_arrays(np.full_like(images, 128))
+    np.testing.assert_array_equal(collect(alone.batches(N, **mode))[0]["image"], batch["image"])
+
+
+PHASES = [(0, 2), (3, 5), (10, 3)]
+
+
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_a_schedule_of_batch_sizes_resumes_in_any_phase(drop_remainder):
+    source = data.from_arrays(*arrays())
+    options = dict(shuffle=True, repeat=True, seed=3, drop_remainder=drop_remainder, binarization="dynamic")
+    whole = collect(source.batches(PHASES, **options), 20)
+    if drop_remainder:
+        assert [len(b["image"]) for b in whole] == [2] * 3 + [5] * 7 + [3] * 10
+    for start in (2, 3, 8, 10, 16):
+        assert_same(collect(source.batches(PHASES, start_step=start, **options), 20 - start), whole[start:])
+    assert_same(collect(source.batches([(0, 2)], **options), 8), collect(source.batches(2, **options), 8))
+    assert_same(collect(source.batches(2, **options), 3), whole[:3])
+
+
+def test_each_phase_begins_with_a_new_epoch_and_no_noise_comes_twice():
+    images = np.full((N, 5, 5, 1), 128, np.uint8)
+    source = data.from_arrays(images, np.arange(N))
+    batches = collect(source.batches([(0, 4), (2, 6), (6, 13)], shuffle=True, repeat=True, binarization="dynamic"), 8)
+    for part in (batches[2:4], batches[4:6], batches[6:7], batches[7:8]):  # whole epochs, but for a remainder
+        labels = np.concatenate([b["label"] for b in part])
+        assert len(set(labels)) == len(labels) >= 12
+    draws = [image.tobytes() for b in batches for image in b["image"]]
+    assert len(set(draws)) == len(draws)
+    assert source.batches([(0, 4), (2, 6)], repeat=True).element_spec["image"].shape[0] is None
+    assert source.batches([(0, 4), (2, 6)], repeat=True, start_step=2).element_spec["image"].shape[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ([(1, 4)], r"must be 0 and then increase; received \[1\]"),
+        ([(0, 4), (5, 2), (5, 3)], r"must be 0 and then increase; received \[0, 5, 5\]"),
+        ([(0, 4), (7, 2), (5, 3)], r"received \[0, 7, 5\]"),
+        ([(0, 4), (2, 0)], "positive whole number; received 0"),
+        ([(0, 4), (2, 14)], "larger than the 13 examples"),
+        ([], r"list of \(first step, batch size\); received \[\]"),
+        ([4, 8], "list of"),
+        ([(0.0, 4)], "must be 0"),
+    ],
+    ids=str,
+)
+def test_wrong_schedules(phases, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_arrays(*arrays()).batches(phases, repeat=True)
+
+
+def test_a_schedule_needs_an_endless_stream():
+    with pytest.raises(ValueError, match="needs repeat=True"):
+        data.from_arrays(*arrays()).batches(PHASES)

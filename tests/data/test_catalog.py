@@ -45,6 +45,52 @@ class TinyPictures(tfds.core.GeneratorBasedBuilder):
             yield i, {"id": str(i), "photo": photo, "species": i % 2}
 
 
+class TinyFaces(tfds.core.GeneratorBasedBuilder):
+    """Pictures with attributes as CelebA has them, not given in the order of their names, a mask and a short clip."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(4, 4, 3)),
+            "attributes": {name: np.bool_ for name in ("Young", "Bald", "Male")},
+            "landmarks": {"x": np.int64},
+            "mask": tfds.features.Image(shape=(4, 4, 1)),
+            "frames": tfds.features.Video(shape=(2, 4, 4, 1)),
+        }
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features), disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(5):
+            face = {"Young": i % 2 == 0, "Bald": i == 1, "Male": i > 2}
+            image = np.full((4, 4, 3), i, np.uint8)
+            clip = np.stack([image[..., :1], 9 + image[..., :1]])
+            yield i, {
+                "image": image, "attributes": face, "landmarks": {"x": i}, "mask": 255 * (image[..., :1] % 2), "frames": clip
+            }  # fmt: skip
+
+
+def test_attributes_and_other_fields_of_tfds():
+    source = data.load("tiny_faces")
+    assert list(source.fields) == ["image", "mask", "frames", "attributes"] and not source.has_labels
+    assert source.fields["attributes"].names == ("Bald", "Male", "Young")
+    expected = [[i == 1, i > 2, i % 2 == 0] for i in range(5)]
+    np.testing.assert_array_equal(source.values("attributes"), np.float32(expected))
+    np.testing.assert_array_equal(source.values("mask")[:, 0, 0], [0, 1, 0, 1, 0])
+    assert np.round(source.values("frames")[:, :, 0, 0, 0] * 255).tolist() == [[i, i + 9] for i in range(5)]
+    assert source.ids[3].endswith("__3") and len(set(source.ids)) == 5
+    assert next(iter(source.batches(2)))["attributes"].shape == (2, 3)
+
+
+def test_the_attributes_of_celeba_are_its_40_in_the_order_of_its_file():
+    (field,), keys = catalog._further_fields(tfds.builder("celeb_a", data_dir="/nowhere"))
+    assert field.shape == (40,) and field.names[:2] == ("5_o_Clock_Shadow", "Arched_Eyebrows")
+    assert field.names[20] == "Male" and field.names[-1] == "Young" and keys["attributes"][20] == "attributes/Male"
+
+
 def test_digits():
     train, test = data.load("digits"), data.load("digits", "test")
     assert (train.num_examples, test.num_examples) == (1400, 397)

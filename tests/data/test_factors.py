@@ -72,7 +72,7 @@ def test_a_batch_is_a_pure_function_of_the_step():
     whole = take(source, 45, binarization="dynamic")  # 20 a round
     for begin in (1, 20, 37):
         for a, b in zip(whole[begin : begin + 3], take(source, 3, binarization="dynamic", start_step=begin), strict=True):
-            assert a.keys() == b.keys() == {"image", "label", "active"}
+            assert a.keys() == b.keys() == {"image", "label", "factors", "active"}
             for name in a:
                 np.testing.assert_array_equal(a[name], b[name])
     other = next(iter(source.batches(6, shuffle=True, repeat=True, seed=4)))["image"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfgen import data
+from tfgen import data, fields
 from tfgen.data import source as source_module
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
@@ -193,3 +193,87 @@ def test_nothing_usable(tmp_path):
 def test_wrong_options(tmp_path, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be .*received"):
         data.from_folder(tmp_path, **options)
+
+
+def test_ids_are_paths_in_the_folder(tmp_path):
+    for name in ("train/a/x.png", "train/b/x.png", "test/a/x.png"):
+        save(tmp_path / name)
+    assert data.from_folder(tmp_path, split="train").ids.tolist() == ["train/a/x.png", "train/b/x.png"]
+
+
+def test_in_memory_false_decodes_when_it_is_read(tmp_path):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", GREY + i)
+    (tmp_path / "2.png").write_bytes(b"no image")
+    lazy = data.from_folder(tmp_path, in_memory=False)
+    assert not lazy.in_memory and len(lazy) == 3
+    np.testing.assert_array_equal(np.round(lazy.images(2) * 255)[1, ..., 0], GREY + 1)
+    with pytest.raises(ValueError, match="2.png"):
+        lazy.images()
+    assert len(data.from_folder(tmp_path, in_memory=False, on_error="skip")) == 2
+
+
+def pair_folders(root):
+    """root/{image,target,mask}, three files each with other suffixes, in two classes."""
+    for i, name in enumerate(("a/1", "a/2", "b/1")):
+        save(root / "image" / f"{name}.png", GREY + i)
+        save(root / "target" / f"{name}.bmp", np.stack([GREY + 10 * i] * 3, axis=-1))
+        save(root / "mask" / f"{name}.png", np.uint8(255) * (GREY > 5 + i))
+
+
+def test_files_of_the_same_name_are_one_example(tmp_path):
+    pair_folders(tmp_path)
+    source = data.from_folders(**{name: tmp_path / name for name in ("image", "target", "mask")})
+    assert source.fields == {
+        "image": fields.image((6, 8, 1)), "target": fields.image((6, 8, 3), "target"), "mask": fields.mask(6, 8),
+        "label": fields.label(2),
+    }  # fmt: skip
+    for i in range(3):
+        np.testing.assert_array_equal(np.round(source.images()[i, ..., 0] * 255), GREY + i)
+        np.testing.assert_array_equal(np.round(source.values("target")[i, ..., 1] * 255), GREY + 10 * i)
+        np.testing.assert_array_equal(source.values("mask")[i], GREY > 5 + i)
+    assert source.labels().tolist() == [0, 0, 1] and source.ids.tolist() == ["a/1", "a/2", "b/1"]
+    loaded = data.load(f"folders:{tmp_path}", size=2)
+    assert loaded.fields["target"].shape == (2, 2, 3) and loaded.fields["mask"].shape == (2, 2)
+    assert set(np.unique(loaded.values("mask"))) <= {0.0, 1.0}, "a mask is not interpolated"
+    source.write_tfrecords(tmp_path / "x.tfrecord")
+    assert data.from_tfrecords(tmp_path / "x.tfrecord").fingerprint == source.fingerprint
+
+
+def test_pairs_in_splits(tmp_path):
+    for split, n in (("train", 3), ("test", 2)):
+        for name in ("image", "target"):
+            for i in range(n):
+                save(tmp_path / name / split / f"{i}.png", GREY)
+    assert len(data.load(f"folders:{tmp_path}")) == 3 and len(data.load(f"folders:{tmp_path}", "test")) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: (root / "target/a/2.bmp").unlink(), r"image/a/2.png has no target: expected 'a/2' .*target \(1 such"),
+        (lambda root: (root / "image/b/1.png").unlink(), r"mask/b/1.png has no image: expected 'b/1' .*image \(1 such"),
+        (lambda root: save(root / "target/a/2.png"), "a/2.bmp and .*a/2.png both could be the target of 'a/2'"),
+        (lambda root: (root / "mask/a/1.png").write_bytes(b"no"), r"mask/a/1.png: not a readable image"),
+        (lambda root: save(root / "mask/b/1.png", GREY[:3]), r"mask/b/1.png: found the shape \(3, 8\), but .* has \(6, 8\)"),
+    ],
+    ids=["no-target", "no-image", "two", "unreadable", "size"],
+)
+def test_pairs_that_do_not_fit(tmp_path, change, message):
+    pair_folders(tmp_path)
+    change(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        data.load(f"folders:{tmp_path}")
+
+
+def test_a_pair_that_cannot_be_used_is_skipped_whole(tmp_path):
+    pair_folders(tmp_path)
+    (tmp_path / "mask/a/2.png").write_bytes(b"no")
+    source = data.load(f"folders:{tmp_path}", on_error="skip")
+    assert source.ids.tolist() == ["a/1", "b/1"] and source.labels().tolist() == [0, 1] and len(source.skipped) == 1
+
+
+def test_folders_without_images_of_their_own(tmp_path):
+    save(tmp_path / "target" / "1.png")
+    with pytest.raises(ValueError, match=r"expected the folders image, and target, mask, .*found \['target'\]"):
+        data.load(f"folders:{tmp_path}")

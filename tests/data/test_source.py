@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfgen import data
+from tfgen import data, fields
 
 
 def make(n=6, **options):
@@ -113,3 +113,86 @@ def test_levels():
         data.from_arrays(v.astype(np.uint8), levels=4)
     with pytest.raises(ValueError, match="received 1"):
         data.from_arrays(v / 3, levels=1)
+
+
+def with_fields(**options):
+    rng = np.random.default_rng(1)
+    fields = {"target": rng.integers(0, 256, (6, 4, 5, 1), np.uint8), "embedding": rng.normal(size=(6, 3))}
+    return make(fields=fields, **options)
+
+
+def test_fields_are_declared_from_arrays():
+    source = data.from_arrays(
+        np.zeros((2, 4, 5), np.uint8), [0, 1],
+        fields={
+            "target": np.ones((2, 3, 3, 3)), "mask": np.array([np.eye(4, 5, dtype=bool)] * 2), "size": np.array([0.5, -2.0]),
+            "frames": np.zeros((2, 7, 4, 5, 1), np.uint8), "attributes": np.array([[True, False]] * 2),
+            "view": np.array([[3, 0], [-1, 5]]), "embedding": np.zeros((2, 8), np.float16),
+            "codes": (np.array([1, 2]), fields.label(10, "codes")),
+        },
+    )  # fmt: skip
+    expected = {
+        "image": fields.image((4, 5, 1)), "target": fields.image((3, 3, 3), "target"), "mask": fields.mask(4, 5),
+        "size": fields.Field("size", ()), "frames": fields.frames((7, 4, 5, 1)), "attributes": fields.attributes(2),
+        "view": fields.Field("view", (2,), "int32", low=-1, high=5), "embedding": fields.vector("embedding", 8),
+        "codes": fields.label(10, "codes"), "label": fields.label(2),
+    }  # fmt: skip
+    assert source.fields == expected and list(source.fields) == list(expected)
+    np.testing.assert_array_equal(source.values("mask")[0], np.eye(4, 5))
+    assert source.values("target").min() == 1 and source.values("view", 1).tolist() == [[3, 0]]
+    assert "and target, mask" in repr(source)
+    with pytest.raises(ValueError, match="has no field 'depth'; it has image, target"):
+        source.values("depth")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": np.zeros((5, 4, 4, 1), np.uint8)}, "'target' has 5 examples, but there are 6 images"),
+        ({"embedding": np.full((6, 2), np.nan)}, r"embedding must be finite.*nan at index \(0, 0\)"),
+        ({"target": np.full((6, 4, 4, 1), 1.5)}, "float target must lie in"),
+        ({"label": np.zeros(6)}, "no further field can be called 'label'"),
+        ({"name": np.array(["a"] * 6)}, "name must be numbers or booleans"),
+        ({"big": np.array([2**31] * 6)}, "big must be whole numbers of 32 bits"),
+        ({"codes": (np.zeros(6), fields.label(3, "codes"))}, "codes was declared as int32"),
+        ({"codes": (np.full(6, 3), fields.label(3, "codes"))}, r"codes must be finite, in \[0, 2\]; received 3"),
+        ({"embedding": (np.zeros((6, 3)), fields.vector("embedding", 4))}, r"declared as float32 \[4\]; received .*\(3,\)"),
+        ({"target": np.zeros((6, 4), np.uint8)[None, :, :, None, None, None]}, "images, clips or masks"),
+    ],
+)
+def test_wrong_fields(given, message):
+    with pytest.raises(ValueError, match=message):
+        make(fields=given)
+
+
+def test_levels_are_those_of_all_images():
+    with pytest.raises(ValueError, match="'target': pixel value 1 .* none of the 2 levels"):
+        data.from_arrays(np.zeros((1, 2, 2), np.uint8), fields={"target": np.ones((1, 2, 2, 1), np.uint8)}, levels=2)
+
+
+def test_fingerprint_sees_further_fields_and_is_what_it_was_without():
+    # Recorded runs name their data by these.
+    assert make().fingerprint == "ba0c28165481e0dd339589759663ef9e7434694ce125e119b1b63c298c6ce744"
+    zeros = data.from_arrays(np.zeros((2, 3, 3), np.uint8))
+    assert zeros.fingerprint == "8e16fbba827d22eab265a7e071aacaa3417c48f5e388fe59c62547c31e2e19cb"
+    prints = [make().fingerprint, with_fields().fingerprint]
+    other = with_fields()
+    values = other.values("embedding").copy()
+    values[5, 2] += 1e-6
+    target = np.round(other.values("target") * 255).astype(np.uint8)
+    for name in ("target", "aim"):
+        prints.append(make(fields={name: target, "embedding": values}).fingerprint)
+    prints.append(make(fields={"target": target}).fingerprint)
+    assert len(set(prints)) == 5
+    assert with_fields().subset(range(6)).fingerprint == prints[1]
+
+
+def test_subsets_keep_fields_and_ids():
+    source = with_fields(ids=[f"photo {i}" for i in range(6)])
+    part = source.subset([4, 0]).take(2)
+    for name in source.fields:
+        np.testing.assert_array_equal(part.values(name), source.values(name)[[4, 0]])
+    assert part.fields == source.fields and part.ids.tolist() == ["photo 4", "photo 0"]
+    assert make().ids.tolist() == list("012345") and make().subset([3, 1]).ids.tolist() == ["3", "1"]
+    with pytest.raises(ValueError, match="expected 6 ids, one for each image; received 5"):
+        make(ids=list("abcde"))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import data, metrics
-from tfgen.metrics import classifier as module
+from tfgen.features.classifier import classifier_network
 
 
 def tiny(shape=(8, 8, 1), n=40, classes=2, seed=0):
@@ -93,7 +93,7 @@ def test_training_is_a_function_of_train_and_seed_alone():
         np.random.uniform(),
     ) == expected  # global random state is left alone
     assert first.weights_hash == second.weights_hash
-    one, other = (module._build({**first.config, "seed": seed}).get_weights()[0] for seed in (0, 1))
+    one, other = (classifier_network({**first.config, "seed": seed}).get_weights()[0] for seed in (0, 1))
     assert not np.array_equal(one, other)
 
 
@@ -119,7 +119,8 @@ def test_global_dtype_policy_is_ignored(sources, classifier):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 30, 3), (28, 28, 1), (300, 200, 3)])
 def test_any_image_size_builds_small(shape):
-    network = module._build({"image_shape": list(shape), "num_classes": 5, "feature_width": 16, "dropout": 0.1, "seed": 0})
+    sizes = {"image_shape": list(shape), "num_classes": 5, "feature_width": 16}
+    network = classifier_network({**sizes, "dropout": 0.1, "seed": 0})
     assert [tuple(o.shape) for o in network.outputs] == [(None, 16), (None, 5)]
     assert network.count_params() < 300_000
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import metrics
-from tfgen.metrics import _files
-from tfgen.metrics.extractors import prepared
+from tfgen import files, metrics
+from tfgen.features import FrozenFeatures
+from tfgen.features.preprocessing import prepared
 
 FEATURES, CLASSES = 5, 7
 RNG = np.random.default_rng(0)
@@ -233,11 +233,11 @@ def test_sha256_of_a_folder_knows_names_and_contents(tmp_path):
     for name, content in (("a", "1"), ("b/c", "2")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    first = _files.sha256(tmp_path)
+    first = files.sha256(tmp_path)
     (tmp_path / ".hidden").write_text("")
-    assert _files.sha256(tmp_path) == first
+    assert files.sha256(tmp_path) == first
     (tmp_path / "a").rename(tmp_path / "d")
-    assert _files.sha256(tmp_path) != first
+    assert files.sha256(tmp_path) != first
 
 
 def test_vgg_distance():
@@ -255,3 +255,32 @@ def test_vgg_distance():
         distance(a[:, :16], b[:, :16])
     with pytest.raises(ValueError, match="channel_weights must be five vectors"):
         distance._build(None, [np.ones(3)])
+
+
+def test_any_frozen_features_are_an_extractor():
+    features = FrozenFeatures(network(), ("conv", "features", "logits"))
+    images = RNG.random((5, 299, 299, 3)).astype(np.float32)
+    extractor = metrics.FeatureExtractor(features, "features", "logits", description="mine")
+    found, logits = extractor.outputs(images)
+    np.testing.assert_allclose(found, np.maximum(images @ KERNEL, 0).mean(axis=(1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(logits, found @ SOFTMAX, rtol=1e-3, atol=1e-4)
+    assert extractor.weights_hash == features.fingerprint and extractor.kind == "feature"
+    assert (extractor.description, extractor.image_shape, extractor.num_logits) == ("mine, features", (299, 299, 3), CLASSES)
+    pooled = metrics.FeatureExtractor(features)  # the first layer, which has maps
+    np.testing.assert_allclose(pooled.outputs(images)[0], found, rtol=1e-3)
+    assert pooled.outputs(images)[1] is None and pooled.num_logits == 0
+    with pytest.raises(ValueError, match=r"\[N, 299, 299, 3\]"):
+        extractor.outputs(images[:, :20])
+    with pytest.raises(ValueError, match=r"have the layers \('conv', 'features', 'logits'\); received 'pool'"):
+        metrics.FeatureExtractor(features, "pool")
+
+
+def test_an_extractor_of_free_sides_takes_grey_and_any_size():
+    inputs = keras.Input((None, None, 3))
+    outputs = keras.layers.GlobalAveragePooling2D(name="means")(inputs)
+    extractor = metrics.FeatureExtractor(FrozenFeatures(keras.Model(inputs, outputs)))
+    grey = RNG.random((3, 7, 9, 1)).astype(np.float32)
+    np.testing.assert_allclose(extractor.outputs(grey)[0], grey.mean(axis=(1, 2)).repeat(3, axis=1), rtol=1e-5)
+    assert extractor.outputs(IMAGES)[0].shape == (5, 3)
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        extractor.outputs(np.zeros((1, 7, 9, 2), np.float32))

@@ -2,34 +2,55 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen_pipelines.preprocessing import preprocessing_fn
 
-
-def encode(images):
-    return tf.constant([[tf.io.encode_png(i).numpy()] for i in images])
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_png_bytes_become_floats(channels):
-    images = np.random.default_rng(0).integers(0, 256, (5, 6, 4, channels), dtype=np.uint8)
-    run = tf.function(lambda x, y: preprocessing_fn({"image": x, "label": y}, {"image_shape": [6, 4, channels]}))
-    out = run(encode(images), tf.constant([[3], [1], [4], [1], [5]], tf.int64))
-    assert out["image"].dtype == tf.float32 and out["label"].dtype == tf.int64
-    np.testing.assert_allclose(out["image"], images / 255.0, rtol=0, atol=1e-7)
-    assert out["label"].numpy().tolist() == [3, 1, 4, 1, 5]
+FIELDS = [
+    fields.image((6, 4, 1)), fields.frames((2, 6, 4, 3)), fields.vector("embedding", 3), fields.label(10),
+    fields.Field("factors", (2,), "int32"),
+]  # fmt: skip
 
 
-def test_without_labels():
-    out = preprocessing_fn({"image": encode(np.zeros((2, 4, 4, 1), np.uint8))}, {"image_shape": [4, 4, 1]})
-    assert set(out) == {"image"}
+def config(*declared):
+    return {"fields": [field.config() for field in declared]}
 
 
-def test_another_shape_says_which_was_expected():
-    images = encode(np.zeros((2, 4, 5, 1), np.uint8))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="not 4x4x1"):
-        preprocessing_fn({"image": images}, {"image_shape": [4, 4, 1]})
+def inputs():
+    return {
+        "image": tf.constant([[b"not even"], [b"an image"]]), "frames": tf.constant([[b"a", b"b"], [b"c", b"d"]]),
+        "embedding": tf.reshape(tf.range(6.0), [2, 3]), "label": tf.constant([[3], [1]], tf.int64),
+        "factors": tf.constant([[1, 2], [3, 4]], tf.int64), "id": tf.constant([[b"one"], [b"two"]]),
+        "unknown": tf.constant([1, 2], tf.int64),
+    }  # fmt: skip
 
 
-def test_records_that_hold_no_bytes():
-    with pytest.raises(ValueError, match="encoded images .* received dtype float32"):
-        preprocessing_fn({"image": tf.zeros([2, 16])}, {"image_shape": [4, 4, 1]})
+def test_images_stay_the_bytes_that_they_were():
+    out = tf.function(lambda given: preprocessing_fn(given, config(*FIELDS)))(inputs())
+    assert out.keys() == {"id", "image", "frames", "embedding", "label", "factors"}
+    assert out["image"].numpy().tolist() == [b"not even", b"an image"] and out["id"].numpy().tolist() == [b"one", b"two"]
+    assert out["frames"].numpy().tolist() == [[b"a", b"b"], [b"c", b"d"]]
+    assert out["label"].dtype == tf.int64 and out["label"].numpy().tolist() == [3, 1]
+    np.testing.assert_array_equal(out["embedding"], [[0, 1, 2], [3, 4, 5]])
+    assert out["factors"].shape == (2, 2)
+
+
+def test_records_without_id_and_with_undeclared_features():
+    given = {"image": inputs()["image"], "label": inputs()["label"]}
+    assert preprocessing_fn(given, config(FIELDS[0])).keys() == {"image"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("image", tf.zeros([2, 24]), "'image' must hold encoded images .* received dtype float32"),
+        ("label", tf.zeros([2]), "'label' must hold int32; received dtype float32"),
+        ("embedding", tf.constant(["a", "b"]), "'embedding' must hold float32; received dtype string"),
+        ("label", None, r"no feature 'label'; they have \['embedding', 'factors'"),
+    ],
+)
+def test_other_features_than_declared(name, value, message):
+    given = {**inputs(), name: value}
+    if value is None:
+        del given[name]
+    with pytest.raises(ValueError, match=message):
+        preprocessing_fn(given, config(*FIELDS))

@@ -17,11 +17,13 @@ from tfgen.models import TrainableModel
 from tfgen.models.capabilities import Encoder
 from tfgen.models.preset import Preset
 from tfgen.training import TrainingDiverged
-from tfgen_trainers.train import TrainConfig, check_images_fit, load_run, run_name, train
+from tfgen_trainers.train import TrainConfig, check_fields_fit, check_images_fit, load_run, run_name, train
 
 TINY = {
     "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
-    "dcgan/digits": {"width": 4, "dense_width": 8, "latent_dim": 4, "batch_size": 32},
+    "dcgan/digits": {
+        "width": 4, "dense_width": 8, "latent_dim": 4, "batch_size": 32, "augmentation": {"shift": 1, "colour": 0.1}
+    },
 }
 
 
@@ -127,14 +129,14 @@ def arguments(preset, workdir):
     return command
 
 
-@pytest.mark.parametrize("preset", sorted(TINY))
+@pytest.mark.parametrize("preset", ["vae/digits", pytest.param("dcgan/digits", marks=pytest.mark.long)])
 def test_killed_run_ends_with_the_bits_of_one_that_was_not(preset, tmp_path):
     """kill -9 in mid-epoch; weights, averages, optimisers and step are then compared."""
     env = {**os.environ, "PYTHONPATH": os.getcwd()}
     whole = subprocess.Popen(arguments(preset, tmp_path / "whole"), env=env, stdout=subprocess.PIPE, text=True)
     killed = subprocess.Popen(arguments(preset, tmp_path / "killed"), env=env, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 240
-    while not (tmp_path / "killed/checkpoints/checkpoint").exists():  # written last: what names the newest
+    while not (tmp_path / "killed/checkpoints/checkpoint").exists():  # written last, it names the checkpoint to resume from
         assert time.monotonic() < deadline and killed.poll() is None
         time.sleep(0.005)
     time.sleep(0.02)
@@ -205,6 +207,8 @@ def test_another_run_in_the_folder_is_an_error(source, tmp_path):
         ({"overrides": {"latent_dims": 3}}, "no setting 'latent_dims'. Did you mean 'latent_dim'"),
         ({"overrides": {"image_shape": (28, 28, 1)}}, r"is for images \(28, 28, 1\)"),
         ({"overrides": {"batch_size": 5000}}, "exceeds the 1400 images"),
+        ({"overrides": {"augmentation": {"mirror": True}}}, "no setting 'mirror'; it has flip, shift, crop, colour"),
+        ({"overrides": {"augmentation": {"crop": 6}}}, r"has \(6, 6, 1\) after the crop"),
         ({"steps": 0}, "steps must be a positive integer"),
         ({"preset": "dcgan/digits", "overrides": {"num_classes": 7}}, "num_classes=7"),
     ],
@@ -215,6 +219,28 @@ def test_bad_requests(source, tmp_path, bad, message):
     with pytest.raises(ValueError, match=message):
         train(request, source, tmp_path / "run", report=None)
     assert not (tmp_path / "run").exists()
+
+
+def test_augmentation_changes_the_batches_and_is_part_of_the_run(source, tmp_path):
+    plain, moved = config(steps=2, log_every=2), config(steps=2, log_every=2, overrides={"augmentation": {"shift": 2}})
+    losses = [train(c, source, tmp_path / str(i), report=None).history[-1]["loss"] for i, c in enumerate((plain, moved))]
+    assert losses[0] != losses[1] and run_name(plain, source) != run_name(moved, source)
+    assert json.loads((tmp_path / "1/config.json").read_text())["run"]["preset"]["augmentation"] == {"shift": 2}
+    with pytest.raises(ValueError, match="preset.augmentation"):
+        train(plain, source, tmp_path / "1", report=None)
+    crops = config(steps=2, log_every=2, overrides={"augmentation": {"crop": 6}, "image_shape": (6, 6, 1)})
+    assert train(crops, source, tmp_path / "crops", report=None).step == 2
+
+
+def test_fields_of_the_model_are_asked_for():
+    class Model:
+        config_parameters, fields_of = dict, lambda config: (tfgen.fields.image((8, 8, 1)), tfgen.fields.vector("view", 3))
+
+    preset = types.SimpleNamespace(name="a/b", model=Model, model_args={})
+    images = np.zeros((2, 8, 8, 1), np.uint8)
+    check_fields_fit(preset, tfgen.data.from_arrays(images, fields={"view": np.zeros((2, 3))}))
+    with pytest.raises(ValueError, match=r"Preset 'a/b' needs the field 'view', float32 \[batch, 3\]; arrays has .*'image'"):
+        check_fields_fit(preset, tfgen.data.from_arrays(images))
 
 
 def test_every_preset_takes_the_images_it_is_made_for():

@@ -1,11 +1,14 @@
-"""Images in, `tf.data` out: one `Source` for arrays, TensorFlow Datasets, folders and TFRecords."""
+"""Data: a `Source` of named fields, from arrays, TensorFlow Datasets, folders or TFRecords, and its `tf.data` batches.
+"""
 
+from tfgen.data.augmentation import augmented_shape, check_augmentation
+from tfgen.data.batches import check_batch_size
 from tfgen.data.catalog import from_tfds, load
 from tfgen.data.cluttered import cluttered_canvas, two_digits
 from tfgen.data.crops import crops
 from tfgen.data.factors import FactorSource
-from tfgen.data.folder import from_folder
-from tfgen.data.records import from_tfrecords
+from tfgen.data.folder import from_folder, from_folders
+from tfgen.data.records import described, from_tfrecords
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
 
@@ -13,10 +16,15 @@ __all__ = [
     "FactorSource",
     "SemiSupervisedSource",
     "Source",
+    "augmented_shape",
+    "check_augmentation",
+    "check_batch_size",
     "cluttered_canvas",
     "crops",
+    "described",
     "from_arrays",
     "from_folder",
+    "from_folders",
     "from_tfds",
     "from_tfrecords",
     "load",

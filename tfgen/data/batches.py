@@ -1,25 +1,55 @@
-"""The input pipeline: batch number t as a pure function of (images, arguments, t).
+"""The input pipeline: batch number t as a pure function of (source, arguments, t).
 
-Nothing here keeps state between steps, so an iteration that starts at step t gives bit for bit what an
-uninterrupted one gives from step t on, and it starts at once. Three things make that work:
+Nothing here keeps state between steps. So an iteration that starts at step t returns the same bits as an uninterrupted one
+from step t on, and it skips no batches to get there. Three things make that possible:
 
 - the order of an epoch is a stateless shuffle keyed by (seed, epoch), and a batch is a slice of it;
-- images are stored with random access, so only the wanted ones are read;
-- noise comes from `tfgen.random`: that of example i depends on (seed, stream, i), whatever batch it is in.
+- images are stored with random access, so a batch reads only its own images;
+- noise and augmentation come from `tfgen.random`: those of example i depend on (seed, stream, i) and not on the rest of the
+  batch.
+
+Where the batch size changes with the step, each phase begins with a new epoch.
 """
+
+import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.data.augmentation import Augmentation
 
-_DYNAMIC, _FIXED, _DEQUANTIZE = 1, 2, 3  # streams: independent noise for the same seed
+_DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # streams: independent noise for the same seed
 BINARIZATIONS = (None, "threshold", "fixed", "dynamic")
+
+
+def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The phases of a batch size as [(first step, examples in a batch)]; `batch_size` is a number or such a list.
+
+    Raises:
+      ValueError: a batch size is no positive whole number; the first steps of the phases do not begin at 0 or do not
+        increase.
+    """
+    if isinstance(batch_size, (list, tuple)):
+        if not batch_size or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in batch_size):
+            raise ValueError(
+                f"batch_size must be a positive whole number or a list of (first step, batch size); received {batch_size!r}"
+            )
+        firsts = [first for first, _ in batch_size]
+        if not all(_is_whole(first) for first in firsts) or firsts[0] != 0 or np.any(np.diff(firsts) <= 0):
+            raise ValueError(f"The first steps of the phases of batch_size must be 0 and then increase; received {firsts}")
+        phases = list(batch_size)
+    else:
+        phases = [(0, batch_size)]
+    for _, size in phases:
+        if not _is_whole(size) or size < 1:
+            raise ValueError(f"batch_size must be a positive whole number; received {size!r}")
+    return [(int(first), int(size)) for first, size in phases]
 
 
 def make_batches(
     source,
-    read,
     batch_size,
     *,
     shuffle=False,
@@ -30,19 +60,20 @@ def make_batches(
     binarization=None,
     threshold=0.5,
     dequantize=False,
+    augmentation=None,
     choose=None,
 ):
-    """Builds what `Source.batches` documents.
+    """Builds the dataset of `Source.batches`.
 
-    `read`: int64 [B] indices -> uint8 [B, H, W, C]. `choose`, in place of the shuffled order of an epoch: int64 global
-    step -> (indices of its batch, further fields of it).
+    `choose` replaces the shuffled order of an epoch. It is a function (int64 global step, batch size) -> (indices of the
+    batch, its additional fields).
     """
-    n, shape, levels = source.num_examples, source.image_shape, source.levels
-    pixels = int(np.prod(shape))
+    n, levels, fields = source.num_examples, source.levels, source.stored_fields
     if drop_remainder is None:
         drop_remainder = repeat
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(f"batch_size must be a positive whole number; received {batch_size!r}")
+    phases = check_batch_size(batch_size)
+    if len(phases) > 1 and not repeat:
+        raise ValueError(f"batch_size={batch_size!r} changes with the step: that needs repeat=True")
     if int(start_step) != start_step or start_step < 0:
         raise ValueError(f"start_step must be a whole number >= 0; received {start_step!r}")
     if int(seed) != seed or not -(2**63) <= seed < 2**63:
@@ -53,80 +84,128 @@ def make_batches(
         raise ValueError(f"threshold must lie in (0, 1]; received {threshold!r}")
     if binarization and dequantize:
         raise ValueError(f"binarization={binarization!r} and dequantize=True exclude each other")
-    batch_size, seed, start_step = int(batch_size), int(seed), int(start_step)
-    steps = n // batch_size if drop_remainder else -(-n // batch_size)  # per epoch
-    if steps == 0:
+    seed, start_step = int(seed), int(start_step)
+    for _, size in phases:
+        if drop_remainder and size > n:
+            raise ValueError(
+                f"batch_size={size} is larger than the {n} examples of {source.name!r} and drop_remainder "
+                "is True: there is no full batch. Pass a smaller batch_size or drop_remainder=False"
+            )
+    augment = Augmentation(augmentation, fields, source.name)
+
+    def steps_per_epoch(size):
+        return n // size if drop_remainder else -(-n // size)
+
+    if not repeat and start_step > steps_per_epoch(phases[0][1]):
         raise ValueError(
-            f"batch_size={batch_size} is larger than the {n} examples of {source.name!r} and drop_remainder "
-            "is True: there is no full batch. Pass a smaller batch_size or drop_remainder=False"
+            f"start_step={start_step} is beyond the {steps_per_epoch(phases[0][1])} steps of one epoch (repeat=False)"
         )
-    if not repeat and start_step > steps:
-        raise ValueError(f"start_step={start_step} is beyond the {steps} steps of one epoch (repeat=False)")
 
     # Captured, not embedded: TensorFlow's graph optimiser may turn a division by a constant into a
     # multiplication by its reciprocal, which differs from the division in Source.images in the last bit.
     with tf.init_scope(), tf.device("CPU:0"):
         full_scale = tf.constant(255.0)
-        labels = None if source._labels is None else tf.constant(source._labels)
 
-    def epoch_batches(epoch):
-        if shuffle and choose is None:
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(n, dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch]), alg="philox"
-            )
-        first = tf.where(tf.equal(epoch, start_step // steps), np.int64(start_step % steps), np.int64(0))
+    def phase(first_step, size, first_epoch, begin, length):
+        """The batches of a phase from its step `begin` on, as (indices, positions, additional fields).
 
-        def at_step(step):
-            begin = step * batch_size
-            end = begin + batch_size if drop_remainder else tf.minimum(begin + batch_size, n)
-            places = tf.range(begin, end)  # int64 [B]: places within the epoch
-            if choose is not None:
-                indices, fields = choose(epoch * steps + step)
-            else:
-                indices, fields = order[begin:end] if shuffle else places, {}
-            if drop_remainder:
-                places = tf.ensure_shape(places, [batch_size])
-                indices = tf.ensure_shape(indices, [batch_size])
-            return indices, epoch * n + places, fields
+        Epoch 0 of the phase is epoch `first_epoch` of the whole stream.
+        """
+        steps = steps_per_epoch(size)
 
-        return tf.data.Dataset.range(first, steps).map(at_step)
+        def epoch_batches(number):
+            epoch = first_epoch + number
+            if shuffle and choose is None:
+                order = tf.random.experimental.stateless_shuffle(
+                    tf.range(n, dtype=tf.int64), seed=tf.stack([tf.constant(seed, tf.int64), epoch]), alg="philox"
+                )
+            first = tf.where(tf.equal(number, begin // steps), np.int64(begin % steps), np.int64(0))
 
-    def noise_bits(stream, places):  # uint64 [B, pixels]
-        return random.bits(random.fold(random.fold(random.key(seed), stream), places), pixels)
+            def at_step(step):
+                start = step * size
+                end = start + size if drop_remainder else tf.minimum(start + size, n)
+                places = tf.range(start, end)  # int64 [B]: places within the epoch
+                if choose is not None:
+                    indices, further = choose(first_step + number * steps + step, size)
+                else:
+                    indices, further = order[start:end] if shuffle else places, {}
+                if drop_remainder:
+                    places = tf.ensure_shape(places, [size])
+                    indices = tf.ensure_shape(indices, [size])
+                return indices, epoch * n + places, further
 
-    def fetch(indices, positions, fields):
-        image = tf.cast(read(indices), tf.float32) / full_scale  # [B, H, W, C]
+            return tf.data.Dataset.range(first, steps).map(at_step)
+
+        if shuffle and not repeat:
+            # Keras starts a new iteration in each of its epochs: the first one is epoch 0, the next one epoch 1.
+            with tf.init_scope(), tf.device("CPU:0"):
+                iterations = tf.Variable(-1, dtype=tf.int64, trainable=False)
+            epochs = tf.data.Dataset.range(1).map(lambda _: iterations.assign_add(1))
+        else:
+            epochs = tf.data.Dataset.range(begin // steps, np.iinfo(np.int64).max - first_epoch if repeat else 1)
+        batches = epochs.flat_map(epoch_batches)
+        return batches if length is None else batches.take(length)
+
+    dataset, epoch = None, 0
+    for k, (first, size) in enumerate(phases):
+        last = phases[k + 1][0] if k + 1 < len(phases) else None
+        if last is None or start_step < last:
+            begin = max(start_step - first, 0)
+            part = phase(first, size, epoch, begin, None if last is None else last - first - begin)
+            dataset = part if dataset is None else dataset.concatenate(part)
+        if last is not None:  # a phase begins with a new epoch
+            epoch += -(-(last - first) // steps_per_epoch(size))
+    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # where all batches have the same size
+
+    def noise_bits(name, stream, places, count):  # uint64 [B, count]
+        key = random.fold(random.key(seed), stream)
+        if name != "image":
+            key = random.fold(key, zlib.crc32(name.encode()))
+        return random.bits(random.fold(key, places), count)
+
+    def finish(name, image, indices, positions):
+        """The values of an image or clip, float32 in [0, 1], binarised or dequantised."""
+        shape = augment.shapes[name]
+        count = int(np.prod(shape))
         if binarization == "threshold":
             image = tf.cast(image >= threshold, tf.float32)
         elif binarization:
             dynamic = binarization == "dynamic"
-            bits = noise_bits(_DYNAMIC if dynamic else _FIXED, positions if dynamic else indices)
+            bits = noise_bits(name, _DYNAMIC if dynamic else _FIXED, positions if dynamic else indices, count)
             u = tf.cast(tf.bitwise.right_shift(bits, np.uint64(40)), tf.float32) * 2.0**-24  # in [0, 1)
             image = tf.cast(tf.reshape(u, [-1, *shape]) < image, tf.float32)
         elif dequantize:
             # u is the middle of one of 2^15 cells. With more bits (255 + u) / 256 would round up to 1 in
             # float32.
-            bits = noise_bits(_DEQUANTIZE, positions)
+            bits = noise_bits(name, _DEQUANTIZE, positions, count)
             u = (tf.cast(tf.bitwise.right_shift(bits, np.uint64(49)), tf.float32) + 0.5) * 2.0**-15
             image = (tf.round(image * (levels - 1.0)) + tf.reshape(u, [-1, *shape])) / levels
-        batch = {"image": tf.ensure_shape(image, [batch_size if drop_remainder else None, *shape]), **fields}
-        if labels is not None:
-            batch["label"] = tf.gather(labels, indices)
-        return batch
+        return image
 
-    if shuffle and not repeat:
-        # Keras iterates anew for each of its epochs: the first time over the dataset is epoch 0, the next one epoch 1.
-        with tf.init_scope(), tf.device("CPU:0"):
-            iterations = tf.Variable(-1, dtype=tf.int64, trainable=False)
-        epochs = tf.data.Dataset.range(1).map(lambda _: iterations.assign_add(1))
-    else:
-        epochs = tf.data.Dataset.range(start_step // steps, np.iinfo(np.int64).max if repeat else 1)
-    dataset = epochs.flat_map(epoch_batches)
-    cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps - start_step
+    def fetch(indices, positions, further):
+        keys = random.fold(random.fold(random.key(seed), _AUGMENT), positions) if augment.settings else None
+        read = {name: source.graph_read(name, indices) for name in fields}
+        pixels = augment.move({name: value for name, value in read.items() if fields[name].pixels}, keys)
+        batch = {}
+        for name, value in read.items():
+            if name in pixels:
+                value = tf.cast(pixels[name], tf.float32) / full_scale
+                if fields[name].encoded:
+                    value = augment.colour(name, pixels[name], value, keys)
+                    value = finish(name, value, indices, positions)
+                value = tf.ensure_shape(value, [size, *augment.shapes[name]])
+            batch[name] = value
+        return {**batch, **further}
+
+    cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps_per_epoch(phases[0][1]) - start_step
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
     dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     options = tf.data.Options()
-    # There are no files in the graph to shard by; under several workers each takes its part of every batch.
+    # The graph has no files to shard by; under several workers each worker takes its part of every batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
+
+
+def _is_whole(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

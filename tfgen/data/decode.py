@@ -1,13 +1,13 @@
-"""Image files to uint8 arrays, with one explicit set of rules (Pillow does the decoding).
+"""Decodes image files to uint8 arrays by one explicit set of rules, with Pillow.
 
-What happens to each kind of image:
+The rules:
 
 - EXIF orientation is applied. Of an animation, the first frame is taken.
 - Palette, 1-bit, CMYK, YCbCr, LAB and HSV images are converted; a palette image counts as colour unless all
   its used colours are grey.
 - Alpha is composited over white; a fully opaque alpha changes nothing.
-- 16-bit grey is scaled to 8 bits (value / 257, rounded). 16-bit colour is cut to its high byte by Pillow.
-  32-bit integer and float images have no agreed range and are refused.
+- 16-bit grey is scaled to 8 bits (value / 257, rounded). Of 16-bit colour Pillow keeps the high byte.
+  32-bit integer and float images are refused, since their range is not defined.
 - Resizing is bicubic with antialiasing, on the 8-bit image; an image that has the wanted size is left
   untouched.
 """
@@ -19,12 +19,12 @@ import numpy as np
 
 RESIZE_RULES = ("center_crop", "pad", "stretch", "none")
 
-# What Pillow's readers raise on damaged files, by its documentation and by what they do with broken headers.
+# The exceptions that Pillow's readers raise on damaged files: the documented ones and those seen with broken headers.
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
 
 
 class ImageError(ValueError):
-    """One image (or record) cannot be used; the message says what was found, the caller adds where."""
+    """One image or record cannot be used. The message says what was found; the caller adds the file name."""
 
 
 def check_options(size, channels, resize, on_error):
@@ -58,16 +58,37 @@ def open_image(data):
         raise ImageError(f"not a readable image ({type(e).__name__}: {e})") from e
 
 
-def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
+def plain_file(data, shape):
+    """Whether `data` is a PNG or JPEG file that every decoder reads as the same 8-bit image of `shape` (H, W, C).
+
+    False for files with transparency, a palette or several frames, and for photos with an EXIF orientation.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return (
+                opened.format in ("PNG", "JPEG")
+                and opened.mode == {1: "L", 3: "RGB"}[shape[2]]
+                and opened.size == (shape[1], shape[0])
+                and "transparency" not in opened.info
+                and getattr(opened, "n_frames", 1) == 1
+                and opened.getexif().get(0x0112, 1) == 1
+            )
+    except (*_PILLOW_ERRORS, Image.DecompressionBombError):
+        return False
+
+
+def adapt_image(image, *, size=None, channels=None, resize="center_crop", nearest=False):
     """Brings a Pillow image (mode L or RGB) to the wanted size and channels.
 
     Args:
       image: the image.
       size: None (keep) or (H, W).
       channels: 1, 3, or None to keep grey as 1 and colour as 3.
-      resize: how another size becomes `size`. "center_crop" scales the image to cover it and cuts the centre
-        out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none"
-        refuses.
+      resize: how an image of another size is brought to `size`. "center_crop" scales the image to cover it and cuts the
+        centre out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none" refuses.
+      nearest: resize by the nearest pixel instead of bicubic interpolation, as for masks.
 
     Returns:
       uint8 array [H, W, C].
@@ -82,7 +103,7 @@ def adapt_image(image, *, size=None, channels=None, resize="center_crop"):
     if size is not None and image.size != size[::-1]:
         if resize == "none":
             raise ImageError(f"found {image.height}x{image.width} pixels, expected {size[0]}x{size[1]} (resize='none')")
-        image = _resize(image, size, resize)
+        image = _resize(image, size, resize, nearest)
     array = np.asarray(image)
     return array[..., None] if array.ndim == 2 else array
 
@@ -112,17 +133,17 @@ def _to_grey_or_rgb(image):
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _resize(image, size, rule):
+def _resize(image, size, rule, nearest):
     from PIL import Image
 
     height, width = size
-    bicubic = Image.Resampling.BICUBIC
+    filter = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
     if rule == "stretch":
-        return image.resize((width, height), bicubic)
+        return image.resize((width, height), filter)
     ratios = height / image.height, width / image.width
     scale = max(ratios) if rule == "center_crop" else min(ratios)
     h, w = max(1, round(image.height * scale)), max(1, round(image.width * scale))
-    image = image.resize((w, h), bicubic) if (w, h) != image.size else image
+    image = image.resize((w, h), filter) if (w, h) != image.size else image
     if rule == "center_crop":
         top, left = (h - height) // 2, (w - width) // 2
         return image.crop((left, top, left + width, top + height))

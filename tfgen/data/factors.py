@@ -1,54 +1,62 @@
-"""Images on a full grid of factors (pose, light, identity), and batches in which one group of factors varies.
+"""Images for every combination of some factors (pose, light, identity), and batches in which one group of factors varies.
 
-Kulkarni et al., "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167, section 3.2: a mini-batch shows one
-factor in many values and all others in one, or all the intrinsic ones (shape, texture, ...) under one pose and light.
+Kulkarni et al., "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167, section 3.2: in a mini-batch one
+factor varies and all others are constant, or all intrinsic factors (shape, texture, ...) vary at one pose and light.
 """
 
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.data.batches import make_batches
+from tfgen.data.batches import check_batch_size, make_batches
+from tfgen.data.pixels import Pixels
 from tfgen.data.source import Source
+from tfgen.fields import Field
 
-INTRINSIC_RATIO = 10  # of batches in which the intrinsic factors vary, to one for each other factor
+INTRINSIC_RATIO = 10  # batches in which the intrinsic factors vary, for one batch of each other factor
 _GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
 
 
 class FactorSource(Source):
-    """A Source that knows the factors behind each image, and has an image of every combination of their values.
+    """A Source with known factors of each image, and exactly one image for every combination of their values.
 
-    `where` gives a part of it that is one again; `subset` and `take` give a plain Source.
+    `where` returns a FactorSource of a part of the images; `subset` and `take` return a plain Source with the field
+    `factors`, from which `FactorSource.of` makes a FactorSource if all combinations are there.
 
     Attributes:
       factor_names: the names of the factors.
-      indices: int64 [N, factors]: the values of the factors, as whole numbers.
+      indices: int [N, factors]: the values of the factors, as whole numbers; in batches the field `factors`, int32.
       groups: names of the factors that vary one at a time; all others are intrinsic and vary together.
     """
 
-    def __init__(self, images, indices, factor_names, *, groups, labels=None, **attributes):
-        """`images`: uint8 [N, H, W, C], taken over without a copy; `attributes`: of Source.
+    def __init__(
+        self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
+        labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
+    ):  # fmt: skip
+        """`images`: uint8 [N, H, W, C], taken over without a copy; `fields`, `attributes`: of Source.
 
         Raises:
-          ValueError: a combination of values is missing or comes twice; a group that is no factor.
+          ValueError: a combination of values is missing or occurs twice; a group is not a factor.
         """
-        super().__init__(images, labels, **attributes)
         self.factor_names, self.groups = tuple(factor_names), tuple(groups)
-        self.indices = np.array(indices)
-        wanted = (self.num_examples, len(self.factor_names))
-        if self.indices.shape != wanted or not np.issubdtype(self.indices.dtype, np.integer):
+        indices = np.asarray(indices)
+        wanted = (images.shape[0], len(self.factor_names))
+        if indices.shape != wanted or not np.issubdtype(indices.dtype, np.integer):
             raise ValueError(
-                f"indices must be whole numbers {wanted} of {self.factor_names}; received {self.indices.dtype} "
-                f"{self.indices.shape}"
+                f"indices must be whole numbers {wanted} of {self.factor_names}; received {indices.dtype} {indices.shape}"
             )
+        factors = Field("factors", wanted[1:], "int32", names=self.factor_names)
+        fields = {"factors": (factors, indices.astype(np.int32)), **(fields or {})}
+        super().__init__(images, labels, fields=fields, **attributes)
+        self.indices = self._columns["factors"]
         unknown = [name for name in self.groups if name not in self.factor_names]
         if unknown or len(set(self.groups)) < len(self.groups):
             raise ValueError(f"groups must be different names among {self.factor_names}; received {self.groups}")
-        self.indices.flags.writeable = False
         values, places = zip(*(np.unique(column, return_inverse=True) for column in self.indices.T), strict=True)
         sizes = [len(v) for v in values]
         flat = np.ravel_multi_index([p.ravel() for p in places], sizes)
@@ -58,54 +66,72 @@ class FactorSource(Source):
                 f"{self.name}: there must be one image of each combination of values; received {self.num_examples} images, "
                 f"{len(np.unique(flat))} different combinations, of a grid {sizes}"
             )
-        # Axes: the groups in their order, then the intrinsic factors as one.
+        # Axes: one for each group, then one for all intrinsic factors together.
         intrinsic = [name for name in self.factor_names if name not in self.groups]
         axes = [self.factor_names.index(name) for name in (*self.groups, *intrinsic)]
         grid = np.argsort(flat).reshape(sizes).transpose(axes)
         self._grid = grid.reshape(*grid.shape[: len(self.groups)], -1)  # [groups..., intrinsic] -> example
 
-    def __repr__(self):
-        return f"{super().__repr__()[:-1]}, factors {self.factor_names})"
+    @classmethod
+    def of(cls, source: Source, groups: Sequence[str]) -> "FactorSource":
+        """Makes a FactorSource of a Source that has the field `factors` with its names; ValueError if it has none."""
+        field = source.stored_fields.get("factors")
+        if field is None or field.names is None:
+            raise ValueError(f"{source!r} has no field 'factors' with the names of the factors")
+        return cls._of(source._part(), groups)
+
+    @classmethod
+    def _of(cls, part, groups):
+        field, indices = part["fields"].pop("factors")
+        return cls(part.pop("images"), indices, field.names, groups=groups, **part)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
+
+    def description(self) -> dict:
+        return {**super().description(), "groups": list(self.groups)}
 
     @functools.cached_property
-    def fingerprint(self):
-        """sha256 (hex) over the images and their factors."""
-        what = f"{super().fingerprint} {self.factor_names} {self.groups}".encode()
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the images and their factors."""
+        what = f"{self._fingerprint(without=['factors'])} {self.factor_names} {self.groups}".encode()
         return hashlib.sha256(what + self.indices.astype("<i8").tobytes()).hexdigest()
 
-    def factor(self, name):
+    def factor(self, name: str) -> np.ndarray:
         """The values of a factor: int64 [N]."""
         if name not in self.factor_names:
             raise ValueError(f"{self!r} has no factor {name!r}")
         return self.indices[:, self.factor_names.index(name)]
 
-    def where(self, name, values):
-        """The FactorSource of the images in which the factor `name` has one of `values`, in stored order."""
+    def where(self, name: str, values: Sequence[int]) -> "FactorSource":
+        """The FactorSource of the images whose factor `name` has one of `values`, in stored order."""
         keep = np.isin(self.factor(name), values)
         if not keep.any():
             raise ValueError(f"no image of {self!r} has {name} among {values!r}")
-        return FactorSource(
-            self._images[keep], self.indices[keep], self.factor_names, groups=self.groups,
-            labels=None if self._labels is None else self._labels[keep], name=self.name, split=self.split,
-            levels=self.levels, class_names=self.class_names,
-        )  # fmt: skip
+        return FactorSource._of(self._part(np.flatnonzero(keep)), self.groups)
 
-    def batches(self, batch_size, *, shuffle=False, seed=0, ratio=None, **options):
-        """As `Source.batches`; with `shuffle`, batches {"image", "label" if known, "active"} that each vary in one group.
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, seed: int = 0,
+        ratio: Sequence[float] | None = None, **options,
+    ) -> tf.data.Dataset:  # fmt: skip
+        """Like `Source.batches`; with `shuffle`, one group of factors varies in each batch: the field "active".
 
-        `active`, int32 [B], the same number in all rows, says which: k where factor `groups[k]` varies, `len(groups)` where
-        all intrinsic factors do. The group, and the one value that each other factor has in the batch, are drawn from (seed,
-        step). The values of the group come in random order, each as often as the others but for a rest of `batch_size`.
-        An epoch is as many batches as N images fill, but not each image once. The batch of a step is a pure function of the
-        source, the arguments and the step. Without `shuffle` the images come in stored order, without `active`.
+        `active`, int32 [B], has the same number in all rows: k if factor `groups[k]` varies, `len(groups)` if all intrinsic
+        factors vary. The group, and the constant values of the other factors, are drawn from (seed, step). The values of the
+        group come in random order, each equally often (up to one, where `batch_size` is no multiple of their number). An
+        epoch has as many batches as N images fill, but does not contain each image once. The batch of a step is a pure
+        function of the source, the arguments and the step. Without `shuffle` the images come in stored order, without
+        `active`.
 
         Args:
-          batch_size: B, at least 2 with `shuffle`.
+          batch_size: as in `Source.batches`, at least 2 with `shuffle`.
           shuffle, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be False.
           ratio: the relative frequencies of the groups and, last, of the intrinsic batches; by default 1 of each group, 10.
 
         Raises:
-          ValueError: as in `Source.batches`; a ratio that does not fit; a group that is to vary has one value only.
+          ValueError: as in `Source.batches`; `ratio` has the wrong length or a negative number; a group of positive ratio
+            has only one value.
         """
         if not shuffle:
             if ratio is not None:
@@ -113,7 +139,7 @@ class FactorSource(Source):
             return super().batches(batch_size, seed=seed, **options)
         if options.pop("drop_remainder", True) is False:
             raise ValueError("Batches in which one group varies are of equal size: drop_remainder must be True")
-        if batch_size < 2:
+        if min(size for _, size in check_batch_size(batch_size)) < 2:
             raise ValueError(f"batch_size must be at least 2, for something to vary; received {batch_size!r}")
         names, sizes = (*self.groups, "the intrinsic factors"), self._grid.shape
         ratio = np.array([1] * len(self.groups) + [INTRINSIC_RATIO] if ratio is None else ratio, np.float64)
@@ -123,20 +149,20 @@ class FactorSource(Source):
             if size == 1 and weight:
                 raise ValueError(f"{self!r} has one value of {name}, which cannot vary: set its place in ratio to 0")
 
-        # Captured, not embedded: see `make_batches`.
+        # Captured and not embedded as constants: see `make_batches`.
         with tf.init_scope(), tf.device("CPU:0"):
             grid = tf.constant(self._grid.ravel(), tf.int64)
             bounds = tf.constant(np.cumsum(ratio / ratio.sum())[:-1], tf.float32)
         strides = np.array([int(np.prod(sizes[k + 1 :])) for k in range(len(sizes))], np.int64)
 
-        def choose(step):
+        def choose(step, batch_size):
             key = random.fold(random.key(seed), step)
             active = tf.reduce_sum(tf.cast(random.uniform(random.fold(key, _GROUP)[None], 1)[0] >= bounds, tf.int32))
             draws = random.uniform(random.fold(key, _FIXED)[None], len(sizes))[0]  # in (0, 1)
             fixed = tf.minimum(tf.cast(draws * np.float32(sizes), tf.int64), np.int64(sizes) - 1)
             size, stride = tf.gather(np.int64(sizes), active), tf.gather(strides, active)
             begin = tf.reduce_sum(fixed * strides) - tf.gather(fixed, active) * stride
-            # As many random orders of all values as the batch needs, one after the other.
+            # Random permutations of all values, one after the other, as many as the batch needs.
             rounds = tf.range((batch_size - 1) // size + 1)
             orders = tf.argsort(random.uniform(random.fold(random.fold(key, _ORDER), rounds), size), axis=-1)
             values = tf.cast(tf.reshape(orders, [-1])[:batch_size], tf.int64)
@@ -144,22 +170,22 @@ class FactorSource(Source):
             return indices, {"active": tf.fill([batch_size], active)}
 
         return make_batches(
-            self, self._graph_read, batch_size, shuffle=True, seed=seed, drop_remainder=True, choose=choose, **options
+            self, batch_size, shuffle=True, seed=seed, drop_remainder=True, choose=choose, **options
         )
 
 
 def coil20(split="train", *, manual_dir=None):
-    """COIL-20: 20 objects on a turntable, 72 views of each, 5 degrees apart (Nene, Nayar, Murase 1996), 32x32 grey.
+    """COIL-20 (Nene, Nayar, Murase 1996): 20 objects on a turntable, 72 views of each, 5 degrees apart; 32x32 grey.
 
     A `FactorSource` with the factors `object` (intrinsic; also the label) and `azimuth`. The split is by object: every fifth
-    one (label 4, 9, 14, 19) is in "test", the others in "train". Which view has azimuth 0 differs from object to object.
+    object (label 4, 9, 14, 19) is in "test", the others in "train". The orientation of an object at azimuth 0 is arbitrary.
 
     Args:
-      manual_dir: the folder with COIL20.mat, the version of Deng Cai: X uint8 [1440, 1024], columns first, and Y [1440] in
-        1..20, the views of an object in order.
+      manual_dir: the folder with COIL20.mat, the version of Deng Cai: X uint8 [1440, 1024] in column-major order, and Y
+        [1440] in 1..20, with the views of an object in order.
 
     Raises:
-      ValueError: another split; no such file; other arrays in it.
+      ValueError: the split is unknown; the file is missing or has other arrays.
     """
     if split not in ("train", "test"):
         raise ValueError(f"coil20 has the splits 'train' and 'test'; received {split!r}")

@@ -1,51 +1,124 @@
-"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`."""
+"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`, and pairs of such folders."""
 
 import os
 
+from tfgen import fields
 from tfgen.data.decode import adapt_image, check_options, open_image
-from tfgen.data.source import build_source
+from tfgen.data.source import Source, build_source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
-def from_folder(path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256):
+def from_folder(
+    path: str | os.PathLike, *, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of the images in a folder, ordered by path.
 
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
     symbolic links are followed. Images directly in the folder have no labels. Sub-folders (searched to any
-    depth) are classes, numbered in the order of their names; with split folders the classes are those of all
-    splits together, so that a number means the same everywhere. `tfgen.data.decode` says how each kind of
-    image is read.
+    depth) are classes, numbered in the order of their names; with split folders the classes are the union over all splits,
+    so a number means the same class in each split. See `tfgen.data.decode` for the rules by which images are read. The id of
+    an image is its path in the folder.
 
     Args:
       path: the folder.
-      split: a sub-folder, where the folder has such ("train", "test", ...). In a folder without splits, None
-        and "train" mean the whole folder.
+      split: name of a sub-folder ("train", "test", ...). In a folder without such sub-folders, None and "train" mean the
+        whole folder.
       size: None if all images have one size, else int or (height, width).
       channels: 1 or 3 converts all images; None expects all to be grey or all to be colour.
       resize: "center_crop", "pad", "stretch" or "none"; see `tfgen.data.decode.adapt_image`.
-      on_error: "raise", or "skip" to leave out what cannot be used, listed in `Source.skipped`.
+      on_error: "raise", or "skip" to leave out images that cannot be used and list them in `Source.skipped`.
       levels: number of grey levels.
+      in_memory: None: all images are decoded now if they fit in memory. False: images are decoded when they are read, so an
+        image that cannot be used raises only then (with on_error="skip" all are checked now).
 
     Raises:
-      ValueError: no such folder or split, no images in it, images beside class folders, or (naming the file)
-        an image that cannot be read or does not fit.
+      ValueError: the folder or split does not exist or has no images; images lie beside class folders; an image cannot be
+        read or has another size or number of channels (the message names the file).
     """
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
     return build_source(
-        _Files(files, labels, dict(size=size, channels=channels, resize=resize)),
+        _Files({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
         on_error=on_error,
         name=f"folder:{root}",
         split=split or "train",
         levels=levels,
         class_names=class_names,
+        in_memory=in_memory,
     )
 
 
+def from_folders(
+    *, image: str | os.PathLike, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None, **paired,
+) -> Source:  # fmt: skip
+    """A Source with several images in each example: one folder for each field, with files of the same names.
+
+    Example:
+        >>> pairs = tfgen.data.from_folders(image="edges", target="photos", split="train", size=256)
+
+    Files belong to one example if their paths within their folders are equal up to the suffix. A field called "mask" is a
+    mask [H, W] (made grey, resized to the nearest pixel); all others are images. Labels are those of the folder `image`.
+
+    Args:
+      image: the folder of the images.
+      **paired: the folders of the other fields, such as target= and mask=.
+      split, size, channels, resize, on_error, levels, in_memory: see `from_folder`; they hold for all fields.
+
+    Raises:
+      ValueError: see `from_folder`; an image has no counterpart in a folder, or several (the message names it).
+    """
+    size = check_options(size, channels, resize, on_error)
+    found, roots, labels, class_names = {}, {}, None, None
+    for name, path in {"image": image, **paired}.items():
+        roots[name], files, *classes = _find(path, split)
+        found[name] = {}
+        for file in files:
+            stem = os.path.splitext(_path_in(roots[name], file))[0]
+            if stem in found[name]:
+                raise ValueError(f"{found[name][stem]} and {file} both could be the {name} of {stem!r}")
+            found[name][stem] = file
+        if name == "image":
+            labels, class_names = classes
+        for here, there in (("image", name), (name, "image")):
+            missing = [stem for stem in found[here] if stem not in found[there]]
+            if missing:
+                raise ValueError(
+                    f"{found[here][missing[0]]} has no {there}: expected {missing[0]!r} with the suffix of an image in "
+                    f"{roots[there]} ({len(missing)} such files)"
+                )
+    stems = list(found["image"])
+    return build_source(
+        _Files({k: [v[stem] for stem in stems] for k, v in found.items()}, labels, stems, size, channels, resize),
+        on_error=on_error,
+        name=f"folders:{','.join(roots.values())}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+        in_memory=in_memory,
+    )
+
+
+def image_folders(path):
+    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError where none is called `image`."""
+    root = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    names = _folders(root)
+    if "image" not in names:
+        raise ValueError(f"expected the folders image, and target, mask, ... in {root}; found {names or 'none'}")
+    return {name: os.path.join(root, name) for name in names}
+
+
+def _path_in(root, file):
+    return os.path.relpath(file, root).replace(os.sep, "/")
+
+
 def image_files(path, split=None):
-    """The image files of a folder or of its split, as `from_folder` finds and orders them; same errors."""
+    """The image files of a folder or of its split, found and ordered like those of `from_folder`, with the same errors."""
     return _find(path, split)[1]
 
 
@@ -88,22 +161,40 @@ def _find(path, split):
 
 
 class _Files:
-    """The reader of `build_source`."""
+    """The reader of `build_source`; files: {field: [path]}."""
 
-    def __init__(self, files, labels, options):
-        self._files, self._labels, self._options = files, labels, options
+    def __init__(self, files, labels, ids, size, channels, resize):
+        self._files, self._labels, self._ids = files, labels, ids
+        self._options = dict(size=size, channels=channels, resize=resize)
+        self.pixels = tuple(files)
 
     def __len__(self):
-        return len(self._files)
+        return len(self._ids)
 
     def label(self, i):
         return self._labels and self._labels[i]
 
-    def where(self, i):
-        return self._files[i]
+    def id(self, i):
+        return self._ids[i]
 
-    def decode(self, i):
-        return adapt_image(open_image(self._files[i]), **self._options)
+    def where(self, i, name):
+        return self._files[name][i]
+
+    def decode(self, i, name):
+        image = open_image(self._files[name][i])
+        if name == "mask":
+            return adapt_image(image, **{**self._options, "channels": 1}, nearest=True)[..., 0]
+        return adapt_image(image, **self._options)
+
+    def files(self, i, name):
+        with open(self._files[name][i], "rb") as file:
+            return [file.read()]
+
+    def declare(self, name, shape):
+        return fields.mask(*shape, name) if name == "mask" else fields.image(shape, name)
+
+    def further(self, keep):
+        return {}
 
 
 def _folders(path):
@@ -119,7 +210,7 @@ def _is_image(path):
 
 
 def _walk(folder, seen):
-    """Image paths below `folder`, sorted; `seen` holds the real paths above, against loops of links."""
+    """Image paths below `folder`, sorted; `seen` holds the real paths of the parent folders, to stop at loops of links."""
     real = os.path.realpath(folder)
     if real in seen or not os.path.isdir(folder):
         return []

@@ -1,41 +1,64 @@
-"""`Source`: a finite, ordered, immutable set of images, and the batches made from it."""
+"""`Source`: a finite, ordered, immutable set of examples, and the batches made from it."""
 
+import dataclasses
 import functools
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tfgen import fields as declared
 from tfgen.data.batches import make_batches
-from tfgen.data.decode import ImageError
+from tfgen.data.decode import ImageError, plain_file
+from tfgen.data.pixels import Pixels
 
-# Bytes of uint8 pixels up to which a source is decoded once and held in memory; larger ones are read and
-# decoded batch by batch, in the same order and with the same noise.
+# A source of at most this many bytes of uint8 pixels is decoded once and held in memory. A larger one is read and decoded
+# batch by batch, in the same order and with the same noise.
 MEMORY_LIMIT = 2 * 2**30
 _CHUNK = 256
 
 
 class Source:
-    """A finite, ordered, immutable set of images, made by the `from_*` functions and `load`.
+    """A finite, ordered, immutable set of examples, made by the `from_*` functions and `load`.
+
+    An example is an image, its label if labels are known, and any other fields: more images, clips, masks, vectors.
+
+    Example:
+        >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "embedding": vectors})
+        >>> list(source.fields), source.fields["embedding"].shape
+        (['image', 'target', 'embedding'], (16,))
+        >>> next(iter(source.batches(4)))["target"].shape
+        TensorShape([4, 32, 32, 3])
 
     Attributes:
-      name: where the images come from, for people and protocols.
-      split: "train", "test", ... or whatever the maker was asked for.
+      name: the origin of the images, for people and protocols.
+      split: "train", "test", ..., or another name that was given to the function that made it.
       num_examples: N.
       image_shape: (H, W, C) with C 1 or 3.
       num_classes: number of classes, None without labels.
       class_names: list of their names, None without labels.
-      levels: number of grey levels L; `round(x * (L - 1))` of a pixel x in [0, 1] is its level in 0..L-1.
+      levels: number of grey levels L; a pixel x in [0, 1] has the level `round(x * (L - 1))` in 0..L-1. It holds for all
+        images and clips.
       has_labels: whether batches hold "label".
-      skipped: list of (file, reason) of what was left out under on_error="skip".
+      stored_fields: {name: `tfgen.fields.Field`} of the stored values of each example, "image" first.
+      skipped: list of (file, reason) of the examples that on_error="skip" left out.
     """
 
-    def __init__(self, images, labels, *, name, split, levels=256, num_classes=None, class_names=None, skipped=()):
-        """`images`: uint8 [N, H, W, C], taken over without a copy, or LazyImages."""
+    def __init__(
+        self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
+        ids: Sequence[str] | None = None, levels: int = 256, num_classes: int | None = None,
+        class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
+    ):  # fmt: skip
+        """`images`: uint8 [N, H, W, C], not copied, or Pixels.
+
+        `fields`: {name: (Field, Pixels or array [N, ...])} of the other fields; arrays have the field's dtype, or uint8 if
+        it has pixels. `ids`: N different texts; None: the positions 0, 1, ...
+        """
         if not 2 <= levels <= 256:
             raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
         n = images.shape[0]
@@ -43,90 +66,137 @@ class Source:
             raise ValueError(f"{name} (split {split!r}) holds no images" + _list_skipped(skipped))
         if images.shape[3] not in (1, 3):
             raise ValueError(f"{name}: expected 1 or 3 channels, found image shape {tuple(images.shape[1:])}")
-        self._images = images
         self.name, self.split, self.levels = name, split, int(levels)
         self.num_examples, self.image_shape = n, tuple(int(s) for s in images.shape[1:])
         self.skipped = list(skipped)
         self.has_labels = labels is not None
-        self._labels = self.num_classes = self.class_names = None
-        if isinstance(images, np.ndarray):
-            _check_levels(images, self.levels, name)
-            images.flags.writeable = False
+        self.num_classes = self.class_names = None
+        self.stored_fields = {"image": declared.image(self.image_shape)}
+        self._columns = {"image": images}
+        for key, (field, column) in (fields or {}).items():
+            if key in ("image", "label", "id") or key != field.name:
+                raise ValueError(f"{name}: no further field can be called {key!r} (declared as {field.name!r})")
+            if column.shape[0] != n:
+                raise ValueError(f"{name}: {key!r} has {column.shape[0]} examples, but there are {n} images")
+            self.stored_fields[key], self._columns[key] = field, column
         if self.has_labels:
-            self._labels, self.class_names = _check_labels(labels, n, num_classes, class_names, name)
+            labels, self.class_names = _check_labels(labels, n, num_classes, class_names, name)
             self.num_classes = len(self.class_names)
+            self.stored_fields["label"], self._columns["label"] = declared.label(self.num_classes), labels
+        for key, field in self.stored_fields.items():
+            if field.pixels and isinstance(self._columns[key], np.ndarray):
+                self._columns[key] = Pixels(self._columns[key])
+            column = self._columns[key].array if field.pixels else self._columns[key]
+            if column is not None:
+                if field.encoded:
+                    _check_levels(column, self.levels, name if key == "image" else f"{name}: {key!r}")
+                column.flags.writeable = False
+        self._ids = None if ids is None else np.asarray(ids, object)
+        if self._ids is not None and self._ids.shape != (n,):
+            raise ValueError(f"{name}: expected {n} ids, one for each image; received {len(self._ids)}")
 
     def __repr__(self):
         what = f"{self.num_classes} classes" if self.has_labels else "no labels"
-        return f"Source({self.name!r}, {self.split!r}: {self.num_examples} images {self.image_shape}, {what})"
+        further = [name for name in self.stored_fields if name not in ("image", "label")]
+        what += f", and {', '.join(further)}" if further else ""
+        return f"{type(self).__name__}({self.name!r}, {self.split!r}: {self.num_examples} images {self.image_shape}, {what})"
 
     def __len__(self):
         return self.num_examples
 
     @property
-    def in_memory(self):
-        """Whether all pixels are held in memory (else they are read from disk batch by batch)."""
-        return isinstance(self._images, np.ndarray)
+    def fields(self) -> dict[str, declared.Field]:
+        """{name: `tfgen.fields.Field`} of its batches, "image" first; of shuffled batches where shuffling adds fields."""
+        return dict(self.stored_fields)
 
-    def images(self, n=None):
+    @property
+    def in_memory(self) -> bool:
+        """Whether all pixels are held in memory. If not, they are read from disk batch by batch."""
+        return all(c.array is not None for c in self._columns.values() if isinstance(c, Pixels))
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Texts [N] that identify the examples; they do not depend on subset, shard or order. In records it is the feature
+        `id` (see `from_tfrecords`); in folders it is the path of the image in the folder; else it is the position of the
+        example in the whole set.
+        """
+        return np.array([str(i) for i in range(self.num_examples)], object) if self._ids is None else self._ids.copy()
+
+    def images(self, n: int | None = None) -> np.ndarray:
         """The first n images (default all) in stored order: float32 [n, H, W, C] in [0, 1]."""
-        return self._read(np.arange(self._count(n))).astype(np.float32) / np.float32(255)
+        return self.values("image", n)
 
-    def labels(self, n=None):
-        """The labels of the first n images (default all): int32 [n]. ValueError if there are none."""
+    def labels(self, n: int | None = None) -> np.ndarray:
+        """The labels of the first n images (default all): int32 [n]; ValueError if the Source has no labels."""
         if not self.has_labels:
             raise ValueError(f"{self!r} has no labels")
-        return self._labels[: self._count(n)].copy()
+        return self.values("label", n)
+
+    def values(self, name: str, n: int | None = None) -> np.ndarray:
+        """The field `name` of the first n examples (default all) as in batches: float32, in [0, 1] for pixels, or int32."""
+        if name not in self.stored_fields:
+            raise ValueError(f"{self!r} has no field {name!r}; it has {', '.join(self.stored_fields)}")
+        values = self._read(name, np.arange(self._count(n)))
+        return values.astype(np.float32) / np.float32(255) if self.stored_fields[name].pixels else values
 
     @functools.cached_property
-    def fingerprint(self):
-        """sha256 (hex) over shape, pixels and labels in stored order. Reads everything once."""
+    def fingerprint(self) -> str:
+        """sha256 (hex) of shape, pixels, labels and all other fields in stored order. Reads everything once."""
+        return self._fingerprint()
+
+    def _fingerprint(self, without=()):
         digest = hashlib.sha256(repr((self.num_examples, *self.image_shape)).encode())
+        self._digest("image", digest)
+        if self.has_labels:
+            self._digest("label", digest)
+        else:
+            digest.update(b"no labels")
+        found = digest.hexdigest()
+        for name in sorted(self.stored_fields.keys() - {"image", "label", *without}):
+            digest = hashlib.sha256(f"{found} {self.stored_fields[name].config()}".encode())
+            self._digest(name, digest)
+            found = digest.hexdigest()
+        return found
+
+    def _digest(self, name, digest):
         for begin in range(0, self.num_examples, _CHUNK):
-            digest.update(self._read(np.arange(begin, min(begin + _CHUNK, self.num_examples))).tobytes())
-        digest.update(b"no labels" if self._labels is None else self._labels.astype("<i4").tobytes())
-        return digest.hexdigest()
+            values = self._read(name, np.arange(begin, min(begin + _CHUNK, self.num_examples)))
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
     def batches(
-        self,
-        batch_size,
-        *,
-        shuffle=False,
-        repeat=False,
-        seed=0,
-        start_step=0,
-        drop_remainder=None,
-        binarization=None,
-        threshold=0.5,
-        dequantize=False,
-    ):
-        """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known}.
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
+        start_step: int = 0, drop_remainder: bool | None = None, binarization: str | None = None, threshold: float = 0.5,
+        dequantize: bool = False, augmentation: dict | None = None,
+    ) -> tf.data.Dataset:  # fmt: skip
+        """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known, and all `fields`}.
 
-        The batch at global step t is a pure function of the source, the arguments and t: with `start_step=t`
-        the dataset continues bit for bit what an uninterrupted iteration gives from step t on, without
-        reading what comes before.
+        The batch at global step t is a pure function of the source, the arguments and t: with `start_step=t` the dataset
+        returns the same bits as an uninterrupted iteration from step t on, without reading the batches before.
 
         Args:
-          batch_size: B.
-          shuffle: a fresh permutation of all images for each epoch, from (seed, epoch). Else stored order.
-          repeat: endless, epoch after epoch (no batch spans two epochs); else one epoch, and with `shuffle` each
-            iteration over the same dataset is the next epoch, in a new order and with new noise.
+          batch_size: B, or a list of (first step, B), such as [(0, 64), (1000, 16)]: 16 from step 1000 on. The first steps
+            must begin with 0 and increase. Each phase begins with a new epoch. Several phases need `repeat`.
+          shuffle: whether each epoch has its own permutation of all images, from (seed, epoch); else stored order.
+          repeat: True: endless, epoch after epoch (no batch spans two epochs). False: one epoch; with `shuffle` each new
+            iteration over the dataset is the next epoch, in a new order and with new noise.
           seed: of the order and the noise; any 64-bit integer.
           start_step: global step of the first batch.
-          drop_remainder: leave out the last, smaller batch of each epoch. Default: the value of `repeat`.
-          binarization: None, or pixels become 0 or 1: "threshold": x >= threshold; "fixed": Bernoulli(x),
-            drawn once for each image, from (seed, index); "dynamic": Bernoulli(x), drawn anew each time, from
-            (seed, global position), where the position counts the places of all epochs.
+          drop_remainder: whether to leave out the last, smaller batch of each epoch; default: the value of `repeat`.
+          binarization: None, or how pixels of all images and clips become 0 or 1. "threshold": x >= threshold. "fixed":
+            Bernoulli(x), drawn once for each image from (seed, index). "dynamic": Bernoulli(x), drawn each time from (seed,
+            global position), where the position is epoch * N + place in the epoch.
           threshold: in (0, 1], for binarization="threshold".
           dequantize: (round(x * (levels - 1)) + u) / levels, u uniform in (0, 1) from (seed, global
-            position); floor(y * levels) gives the level back exactly. Excludes `binarization`.
+            position); floor(y * levels) is exactly the level. Not together with `binarization`.
+          augmentation: None, or random flips, shifts, crops and colours, such as {"flip": True, "shift": 2, "crop": 32,
+            "colour": 0.1}, from (seed, global position), the same for all images, clips and masks of an example; see
+            `tfgen.data.augmentation`. It comes before binarisation and dequantisation.
 
         Raises:
           ValueError: an argument is out of range, or no full batch exists.
         """
         return make_batches(
             self,
-            self._graph_read,
             batch_size,
             shuffle=shuffle,
             repeat=repeat,
@@ -136,38 +206,72 @@ class Source:
             binarization=binarization,
             threshold=threshold,
             dequantize=dequantize,
+            augmentation=augmentation,
         )
 
-    def take(self, n):
+    def take(self, n: int) -> "Source":
         """The first n examples as a Source."""
         return self.subset(np.arange(self._count(n)))
 
-    def subset(self, indices):
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "Source":
         """The examples at `indices` (in [0, N), in the given order) as a Source with the same classes."""
+        return Source(**self._part(indices))
+
+    def _part(self, indices=None):
+        """The arguments for a Source of the examples at `indices`, or of all examples without a copy."""
+        if indices is None:
+            return self._arguments(dict(self._columns), self._ids)
         indices = np.asarray(indices)
         if indices.ndim != 1 or indices.size == 0 or not np.issubdtype(indices.dtype, np.integer):
             raise ValueError(f"indices must be a non-empty list of whole numbers; received {indices.dtype} {indices.shape}")
         bad = indices[(indices < 0) | (indices >= self.num_examples)]
         if bad.size:
             raise ValueError(f"index {bad[0]} is outside [0, {self.num_examples}) of {self!r}")
-        images = self._images[indices] if self.in_memory else self._images.select(indices)
-        labels = self._labels[indices] if self.has_labels else None
-        return Source(images, labels, name=self.name, split=self.split, levels=self.levels, class_names=self.class_names)
+        columns = {
+            name: column.select(indices) if isinstance(column, Pixels) else column[indices]
+            for name, column in self._columns.items()
+        }
+        return self._arguments(columns, [str(i) for i in indices] if self._ids is None else self._ids[indices])
 
-    def write_tfrecords(self, path, shards=1):
-        """Writes TFRecords: `image` (PNG bytes) and, with labels, `label` (int64), in stored order.
+    def _arguments(self, columns, ids):
+        return {
+            "images": columns.pop("image"),
+            "labels": columns.pop("label", None),
+            "fields": {name: (self.stored_fields[name], column) for name, column in columns.items()},
+            "ids": ids,
+            "name": self.name,
+            "split": self.split,
+            "levels": self.levels,
+            "class_names": self.class_names,
+        }
+
+    def description(self) -> dict:
+        """The attributes that records do not hold, as a JSON-able dict, for `tfgen.data.described`."""
+        return {
+            "name": self.name,
+            "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
+            "class_names": self.class_names,
+            "levels": self.levels,
+            "fields": [field.config() for field in self.stored_fields.values()],
+        }
+
+    def write_tfrecords(self, path: str | os.PathLike, shards: int = 1) -> list[str]:
+        """Writes TFRecords of all examples, in stored order; see `example` for their features.
 
         Args:
-          path: the file; with shards > 1, its name gets "-00000-of-00004" and so on before the suffix. The
-            suffix .gz makes it GZIP.
+          path: the file; with shards > 1, "-00000-of-00004" and so on is put before the suffix. The suffix .gz means GZIP.
           shards: number of files, each a run of consecutive examples.
 
         Returns:
-          The list of absolute paths. Each file is complete once it has its name: it is written under a
-          temporary one.
+          The list of absolute paths. Each file is written under a temporary name and renamed when it is complete.
+
+        Raises:
+          ValueError: two examples have the same id.
         """
         if int(shards) != shards or not 1 <= shards <= self.num_examples:
             raise ValueError(f"shards must be a whole number in [1, {self.num_examples}]; received {shards!r}")
+        self.check_ids()
         stem, suffix = os.path.splitext(os.path.abspath(os.path.expanduser(os.fspath(path))))
         folder = os.path.dirname(stem)
         os.makedirs(folder, exist_ok=True)
@@ -175,12 +279,12 @@ class Source:
         paths = []
         for shard, indices in enumerate(np.array_split(np.arange(self.num_examples), shards)):
             final = stem + suffix if shards == 1 else f"{stem}-{shard:05d}-of-{shards:05d}{suffix}"
-            # Hidden, so that no pattern picks up what a killed writer leaves.
+            # Hidden, so that no glob pattern matches the unfinished file of a killed writer.
             temporary = os.path.join(folder, f".{os.path.basename(final)}.tmp-{os.getpid()}")
             try:
                 with tf.io.TFRecordWriter(temporary, compression) as writer:
                     for i in indices:
-                        writer.write(self._example(i).SerializeToString())
+                        writer.write(self.example(i).SerializeToString())
                 os.replace(temporary, final)
             finally:
                 if os.path.exists(temporary):
@@ -188,12 +292,28 @@ class Source:
             paths.append(final)
         return paths
 
-    def _example(self, i):
-        png = tf.io.encode_png(self._read(np.array([i]))[0]).numpy()
-        feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png]))}
-        if self.has_labels:
-            label = tf.train.Int64List(value=[int(self._labels[i])])
-            feature["label"] = tf.train.Feature(int64_list=label)
+    def check_ids(self) -> None:
+        """ValueError where two examples have the same id."""
+        ids = self.ids
+        if len(set(ids)) < len(ids):
+            seen = {}
+            for i, key in enumerate(ids):
+                if seen.setdefault(key, i) != i:
+                    raise ValueError(f"{self!r}: examples {seen[key]} and {i} have the same id {key!r}")
+
+    def example(self, i: int) -> tf.train.Example:
+        """Example i as a tf.train.Example: `id` (text), and all `stored_fields` by name.
+
+        Images, clips and masks are the bytes of files, one for each image: the original file if it is a PNG or JPEG and was
+        neither resized nor converted, else a PNG. Vectors are floats, or int64.
+        """
+        feature = {"id": _feature("bytes_list", [str(i if self._ids is None else self._ids[i]).encode()])}
+        for name, field in self.stored_fields.items():
+            if field.pixels:
+                feature[name] = _feature("bytes_list", self._columns[name].files(i))
+            else:
+                kind = "int64_list" if field.dtype == "int32" else "float_list"
+                feature[name] = _feature(kind, np.ravel(self._columns[name][i]).tolist())
         return tf.train.Example(features=tf.train.Features(feature=feature))
 
     def _count(self, n):
@@ -203,29 +323,45 @@ class Source:
             raise ValueError(f"n must be a whole number in [1, {self.num_examples}] for {self!r}; received {n!r}")
         return int(n)
 
-    def _read(self, indices):
-        return self._images[indices] if self.in_memory else self._images.read(indices)
+    def _read(self, name, indices):
+        """uint8 for pixels, else float32 or int32: [len(indices), ...]."""
+        column = self._columns[name]
+        return column.read(indices) if isinstance(column, Pixels) else column[indices]
 
     @functools.cached_property
-    def _tensor(self):
-        with tf.init_scope(), tf.device("CPU:0"):  # for tf.data, which runs on the host
-            return tf.constant(self._images)
+    def _tensors(self):
+        with tf.init_scope(), tf.device("CPU:0"):  # tf.data runs on the host
+            arrays = {k: c.array if isinstance(c, Pixels) else c for k, c in self._columns.items()}
+            return {name: tf.constant(array) for name, array in arrays.items() if array is not None}
 
-    def _graph_read(self, indices):
-        """uint8 [B, H, W, C] of int64 [B] indices, inside a tf.data function."""
-        if self.in_memory:
-            return tf.gather(self._tensor, indices)
-        images = tf.numpy_function(self._images.read, [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(images, [None, *self.image_shape])
+    def graph_read(self, name: str, indices: tf.Tensor) -> tf.Tensor:
+        """Reads the field `name` at int64 [B] indices inside a tf.data function: uint8 for pixels, else float32 or int32."""
+        if name in self._tensors:
+            return tf.gather(self._tensors[name], indices)
+        column = self._columns[name]
+        pixels = tf.numpy_function(column.read, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, [None, *column.shape[1:]])
 
 
-def from_arrays(images, labels=None, *, levels=256, name="arrays", split="train", class_names=None, num_classes=None):
-    """A Source of arrays (copied).
+def from_arrays(
+    images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
+    levels: int = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
+    num_classes: int | None = None,
+) -> Source:  # fmt: skip
+    """A Source of arrays, which are copied.
+
+    Example:
+        >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "mask": masks, "embedding": vectors})
 
     Args:
       images: uint8 [N, H, W, C] or [N, H, W], or floats in [0, 1] of such a shape. Pixels are held in 8 bits:
         floats are rounded to the nearest of `levels` values.
       labels: None or whole numbers [N] in [0, num_classes).
+      fields: other fields, {name: array} or {name: (array, `tfgen.fields.Field`)}. Without a Field, an array of uint8,
+        or of floats if it has three axes or more, is an image [N, H, W, C], a clip [N, T, H, W, C] or a mask [N, H, W]
+        (a mask may be boolean); other floats are a number [N] or vector [N, size] of any range; booleans [N, A] are
+        attributes; integers [N, ...] are int32 with the range of the array.
+      ids: N different texts; default the positions 0, 1, ...
       levels: number of grey levels; uint8 pixels must be round(255 * v / (levels - 1)) for whole v.
       name: name of the source.
       split: name of the split.
@@ -235,26 +371,18 @@ def from_arrays(images, labels=None, *, levels=256, name="arrays", split="train"
     Raises:
       ValueError: wrong shape or dtype; a value that is not finite or not in [0, 1]; labels that do not fit.
     """
+    if not 2 <= levels <= 256:
+        raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
     images = np.array(images)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
         raise ValueError(f"images must have shape [N, H, W, C] or [N, H, W]; received {images.shape}")
-    if not 2 <= levels <= 256:
-        raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
-    if np.issubdtype(images.dtype, np.floating):
-        bad = np.argwhere(~((images >= 0) & (images <= 1)))  # also true for NaN
-        if len(bad):
-            place = tuple(int(k) for k in bad[0])
-            raise ValueError(
-                f"float images must lie in [0, 1]; {len(bad)} values do not, the first is {images[place]} at index {place}"
-            )
-        images = _level_values(levels)[np.round(images * (levels - 1)).astype(np.int64)]
-    elif images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8, or floats in [0, 1]; received dtype {images.dtype}")
     return Source(
-        images,
+        _eight_bits(images, levels, "images"),
         labels,
+        fields={key: _column(key, value, levels) for key, value in (fields or {}).items()},
+        ids=None if ids is None else [str(key) for key in ids],
         name=name,
         split=split,
         levels=levels,
@@ -263,68 +391,117 @@ def from_arrays(images, labels=None, *, levels=256, name="arrays", split="train"
     )
 
 
-class LazyImages:
-    """Images that stay on disk; `read` decodes those asked for. `decode(i)` gives uint8 [H, W, C]."""
+def _column(name, values, levels):
+    """(Field, array) of a value of `fields` of `from_arrays`."""
+    values, field = values if isinstance(values, tuple) else (values, None)
+    values = np.array(values)
+    pixels = field.pixels if field else values.ndim >= 3 and values.dtype.kind in "ufb"
+    if pixels:
+        if values.dtype == bool:
+            values = values.astype(np.uint8) * np.uint8(255)
+        found = {3: declared.mask, 4: declared.image, 5: declared.frames}.get(values.ndim)
+        if found is None:
+            raise ValueError(f"{name} must have the shape of images, clips or masks; received {values.shape}")
+        found = declared.mask(*values.shape[1:], name) if values.ndim == 3 else found(values.shape[1:], name)
+        values = _eight_bits(values, 256 if values.ndim == 3 else levels, name)
+    elif values.dtype == bool and values.ndim == 2:
+        found, values = declared.attributes(values.shape[1], name), values.astype(np.float32)
+    elif values.dtype.kind == "f":
+        found, values = declared.Field(name, values.shape[1:]), values.astype(np.float32)
+    elif values.dtype.kind in "iu":
+        low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+        if not -(2**31) <= low <= high < 2**31:
+            raise ValueError(f"{name} must be whole numbers of 32 bits; received {low} to {high}")
+        found, values = declared.Field(name, values.shape[1:], "int32", low=low, high=high), values.astype(np.int32)
+    else:
+        raise ValueError(f"{name} must be numbers or booleans; received dtype {values.dtype}")
+    if field is not None:
+        if found.dtype != field.dtype or not tf.TensorShape(field.shape).is_compatible_with(found.shape):
+            raise ValueError(
+                f"{name} was declared as {field.dtype} {list(field.shape)}; received {values.dtype} {values.shape[1:]}"
+            )
+        found = dataclasses.replace(field, shape=found.shape)
+    if not pixels:
+        low, high = (-np.inf if found.low is None else found.low), (np.inf if found.high is None else found.high)
+        bad = np.argwhere(~(np.isfinite(values) & (values >= low) & (values <= high)))
+        if len(bad):
+            place = tuple(int(k) for k in bad[0])
+            raise ValueError(f"{name} must be finite, in [{low}, {high}]; received {values[place]} at index {place}")
+    return found, values
 
-    def __init__(self, decode, indices, image_shape):
-        self._decode, self._indices = decode, indices
-        self.shape = (len(indices), *image_shape)
 
-    def read(self, places):
-        out = np.empty((len(places), *self.shape[1:]), np.uint8)
-        for k, place in enumerate(places):
-            out[k] = self._decode(self._indices[place])
-        return out
+def _eight_bits(values, levels, name):
+    if np.issubdtype(values.dtype, np.floating):
+        bad = np.argwhere(~((values >= 0) & (values <= 1)))  # also true for NaN
+        if len(bad):
+            place = tuple(int(k) for k in bad[0])
+            raise ValueError(
+                f"float {name} must lie in [0, 1]; {len(bad)} values do not, the first is {values[place]} at index {place}"
+            )
+        return _level_values(levels)[np.round(values * (levels - 1)).astype(np.int64)]
+    if values.dtype != np.uint8:
+        raise ValueError(f"{name} must be uint8, or floats in [0, 1]; received dtype {values.dtype}")
+    return values
 
-    def select(self, places):
-        return LazyImages(self._decode, self._indices[places], self.shape[1:])
+
+def _feature(kind, values):
+    lists = {"bytes_list": tf.train.BytesList, "float_list": tf.train.FloatList, "int64_list": tf.train.Int64List}
+    return tf.train.Feature(**{kind: lists[kind](value=values)})
 
 
-def build_source(reader, *, on_error, skipped=(), **attributes):
-    """Makes a Source of a reader: decoded in parallel into memory if it fits there, else lazy.
+def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
+    """Makes a Source of a reader: decodes all in parallel if it fits in memory, else each example when it is read.
 
     Args:
-      reader: an object with `len()`, `label(i)` (int or None), `where(i)` (text for messages) and `decode(i)`
-        (uint8 [H, W, C], raising ImageError).
+      reader: an object with
+        `pixels`: names of the fields that are decoded, "image" first;
+        `len()`, `label(i)` (int or None), `id(i)` (text), `where(i, name)` (text for messages);
+        `decode(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of the decoded image
+        files, or None;
+        `declare(name, shape)`: the Field of the decoded field `name`, for all but "image";
+        `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`.
       on_error: "raise" or "skip".
-      skipped: (file, reason) pairs from before.
-      **attributes: further arguments of Source.
+      skipped: (file, reason) pairs of examples that were skipped already.
+      in_memory: None: decode now if all fits in memory; False: hold nothing in memory.
+      **attributes: the other arguments of Source.
     """
-    skipped, n = list(skipped), len(reader)
-    shape = first = None
+    skipped, n, names = list(skipped), len(reader), reader.pixels
+    shapes = first = None
+
+    def decode(i, name):
+        try:
+            pixels = reader.decode(i, name)
+            if shapes is not None and pixels.shape != shapes[name]:
+                raise ImageError(_mismatch(pixels.shape, shapes[name], reader.where(first, name)))
+            return pixels
+        except ImageError as e:
+            raise ValueError(f"{reader.where(i, name)}: {e}") from e
+
     for first in range(n):
         try:
-            shape = reader.decode(first).shape
+            shapes = {name: decode(first, name).shape for name in names}
             break
-        except ImageError as e:
+        except ValueError:
             if on_error == "raise":
-                raise ValueError(f"{reader.where(first)}: {e}") from e
-    if shape is None:
-        skipped += [(reader.where(i), "unreadable") for i in range(n)]
+                raise
+    if shapes is None:
+        skipped += [(reader.where(i, "image"), "unreadable") for i in range(n)]
         raise ValueError(f"{attributes['name']} holds no usable image" + _list_skipped(skipped))
 
-    def decode(i):
-        try:
-            image = reader.decode(i)
-            if image.shape != shape:
-                raise ImageError(_mismatch(image.shape, shape, reader.where(first)))
-            return image
-        except ImageError as e:
-            raise ValueError(f"{reader.where(i)}: {e}") from e
+    def encoded(i, name):
+        shape = shapes[name] if len(shapes[name]) > 2 else (*shapes[name], 1)  # a mask
+        files = reader.files(i, name)
+        return files if files is not None and all(plain_file(file, shape[-3:]) for file in files) else None
 
-    fits = n * int(np.prod(shape)) <= MEMORY_LIMIT
-    images = np.empty((n, *shape), np.uint8) if fits else None
+    size = n * sum(int(np.prod(shape)) for shape in shapes.values())
+    fits = size <= MEMORY_LIMIT if in_memory is None else in_memory
+    arrays = {name: np.empty((n, *shape), np.uint8) if fits else None for name, shape in shapes.items()}
     good = np.ones(n, bool)
     if fits or on_error == "skip":
-        for i, reason in _decode_all(decode, n, images, on_error):
+        for i, reason in _decode_all(decode, n, arrays, on_error):
             good[i] = False
-            skipped.append((reader.where(i), reason))
+            skipped.append((reader.where(i, "image"), reason))
     keep = np.flatnonzero(good)
-    labels = [reader.label(i) for i in keep]
-    if not fits:
-        images = LazyImages(decode, keep, shape)
-    elif len(keep) < n:
-        images = images[keep]
     if skipped:
         logging.warning(
             "%s: %d of %d images skipped%s",
@@ -333,20 +510,36 @@ def build_source(reader, *, on_error, skipped=(), **attributes):
             len(skipped) + len(keep),
             _list_skipped(skipped),
         )
-    return Source(images, None if labels[0] is None else labels, skipped=skipped, **attributes)
+    columns = {
+        name: Pixels(
+            array if array is None or len(keep) == n else array[keep],
+            decode=functools.partial(decode, name=name),
+            encoded=functools.partial(encoded, name=name),
+            indices=keep,
+            shape=shapes[name],
+        )
+        for name, array in arrays.items()
+    }
+    images, labels = columns.pop("image"), [reader.label(i) for i in keep]
+    further = {name: (reader.declare(name, shapes[name]), column) for name, column in columns.items()}
+    return Source(
+        images, None if not labels or labels[0] is None else labels, fields={**further, **reader.further(keep)},
+        ids=[reader.id(i) for i in keep], skipped=skipped, **attributes,
+    )  # fmt: skip
 
 
-def _decode_all(decode, n, images, on_error):
-    """Decodes 0..n-1 on all cores into `images` (None: only checks). Returns failures as (i, reason)."""
+def _decode_all(decode, n, arrays, on_error):
+    """Decodes 0..n-1 on all cores into `arrays` {name: array or None}. Returns failures as (i, reason)."""
     from tqdm import tqdm
 
     def work(begin):
         failures = []
         for i in range(begin, min(begin + _CHUNK, n)):
             try:
-                image = decode(i)
-                if images is not None:
-                    images[i] = image
+                for name, array in arrays.items():
+                    pixels = decode(i, name)
+                    if array is not None:
+                        array[i] = pixels
             except ValueError as e:
                 if on_error == "raise":
                     raise
@@ -370,6 +563,8 @@ def _decode_all(decode, n, images, on_error):
 
 
 def _mismatch(shape, expected, first):
+    if len(shape) != 3 or len(expected) != 3:
+        return f"found the shape {shape}, but {first} has {expected}"
     if shape[2] != expected[2]:
         kind = {1: "grey", 3: "colour"}
         return (

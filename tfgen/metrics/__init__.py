@@ -38,7 +38,7 @@ _MODULES = {
     "protocol": ("Protocol", "ProtocolMismatch", "Result"),
     "cache": ("Cache",),
     "statistics": ("InProcess", "NearestImages", "NotFinite", "Statistics", "Walk"),
-    "extractors": ("GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
+    "extractors": ("FeatureExtractor", "GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
     "exported": ("ExportedModel", "SavedModelGenerator", "load_exported"),
     "generators": ("RunGenerator", "Samples", "imitated"),
     "measures": ("MEASURES", "default_thresholds", "measure"),

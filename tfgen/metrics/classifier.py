@@ -8,12 +8,8 @@ than features and has a bias that grows with (features^2 / images), and a test s
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import math
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,60 +17,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.files import write_whole
+from tfgen.features.classifier import FILE, classifier_network, load_classifier, save_classifier
+from tfgen.features.frozen import weights_hash
 from tfgen.metrics._checks import image_batch
 
-_FORMAT = 1
-FILE = "classifier.npz"
 MAX_FEATURES = 64
-
-
-def _build(config: dict[str, Any]) -> keras.Model:
-    """image [B, H, W, C] in [0, 1] -> (features [B, F], logits [B, K]).
-
-    Stages of conv 3x3, batch norm, ReLU and 2x2 max pooling until the shorter side is below 8 pixels, then one more
-    conv and two dense layers. Larger images are first average-pooled until the shorter side is below 128. Every
-    layer is float32, whatever the global dtype policy is. Every initializer and dropout has its own seed, so that
-    the result depends on `seed` only and the global random state is neither read nor changed.
-    """
-    height, width, _ = config["image_shape"]
-    seeds = iter(np.random.SeedSequence(config["seed"]).generate_state(64).tolist())
-    layer = {"dtype": "float32"}
-
-    def conv(x, filters):
-        initializer = keras.initializers.HeNormal(seed=next(seeds))
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, **layer)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, **layer)(x)
-        return keras.layers.Activation("relu", **layer)(x)
-
-    inputs = keras.Input(config["image_shape"], dtype="float32", name="image")
-    x = keras.layers.Rescaling(2.0, offset=-1.0, **layer)(inputs)
-    side = min(height, width)
-    if side >= 128:
-        factor = math.ceil((side + 1) / 128)
-        x = keras.layers.AveragePooling2D(factor, padding="same", **layer)(x)
-        side = math.ceil(side / factor)
-    filters = 16
-    while side >= 8:
-        x = keras.layers.MaxPooling2D(2, padding="same", **layer)(conv(x, filters))
-        side = math.ceil(side / 2)
-        filters = min(2 * filters, 64)
-    x = keras.layers.Flatten(**layer)(conv(x, 64))
-    x = keras.layers.Dropout(config["dropout"], seed=next(seeds), **layer)(x)
-    features = keras.layers.Dense(
-        config["feature_width"],
-        activation="relu",
-        kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-        name="features",
-        **layer,
-    )(x)
-    logits = keras.layers.Dense(
-        config["num_classes"],
-        kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
-        name="logits",
-        **layer,
-    )(features)
-    return keras.Model(inputs, [features, logits])
 
 
 class Classifier:
@@ -99,11 +46,7 @@ class Classifier:
         self.num_classes = self.num_logits = int(config["num_classes"])
         self.feature_width = int(config["feature_width"])
         self.description = f"classifier-cnn-{self.feature_width}"
-        digest = hashlib.sha256()
-        for weight in network.get_weights():
-            digest.update(f"{weight.dtype}{weight.shape}".encode())
-            digest.update(np.ascontiguousarray(weight).tobytes())
-        self.weights_hash = digest.hexdigest()
+        self.weights_hash = weights_hash(network)
         # one trace for every batch size; XLA is slower than the plain graph on CPUs
         self._function = tf.function(
             lambda images: network(images, training=False),
@@ -142,37 +85,13 @@ class Classifier:
         return correct / total
 
     def save(self, directory) -> Path:
-        """Writes weights and record atomically into one file, `FILE` in `directory`; returns its path."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        content = {"format": _FORMAT, "config": self.config, "record": self.record, "hash": self.weights_hash}
-        weights = {f"w{i:03d}": weight for i, weight in enumerate(self.network.get_weights())}
-        buffer = io.BytesIO()
-        np.savez(buffer, json=np.array(json.dumps(content, sort_keys=True)), **weights)
-        write_whole(directory / FILE, buffer.getvalue())
-        return directory / FILE
+        """Writes weights and record as one file, `FILE` in `directory`, moved in whole; returns its path."""
+        return save_classifier(directory, self.network, self.config, self.record)
 
     @classmethod
     def load(cls, directory) -> Classifier:
         """Reads what `save` wrote. FileNotFoundError if it is missing, ValueError if its parts disagree."""
-        path = Path(directory) / FILE
-        try:
-            with np.load(path) as file:
-                content = json.loads(str(file["json"]))
-                weights = [file[name] for name in sorted(file.files) if name != "json"]
-        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} is damaged or no classifier ({error}); delete it and train again") from error
-        if content.get("format") != _FORMAT:
-            raise ValueError(f"{path}: classifier format {content.get('format')!r}, expected {_FORMAT}")
-        network = _build(content["config"])
-        network.set_weights(weights)
-        classifier = cls(network, content["config"], content["record"])
-        if classifier.weights_hash != content["hash"]:
-            raise ValueError(
-                f"{path}: weights of sha256 {classifier.weights_hash}, its record says {content['hash']}; "
-                "delete the file and train again"
-            )
-        return classifier
+        return cls(*load_classifier(directory))
 
 
 class _Progress(keras.callbacks.Callback):
@@ -292,8 +211,8 @@ def train_classifier(
     def pairs(dataset):
         return dataset.map(lambda batch: (batch["image"], batch["label"]))
 
-    network = _build(config)
-    # the same layers with the logits as the only output, for the loss
+    network = classifier_network(config)
+    # the same layers with the logits alone, which is what the loss is on
     model = keras.Model(network.inputs, network.outputs[1])
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps_per_epoch)
     model.compile(

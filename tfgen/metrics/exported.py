@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.fields import Field
-from tfgen.metrics._files import sha256
+from tfgen.files import sha256
 from tfgen.models.capabilities import Sampler, capabilities_of
 from tfgen.warmup import signatures
 

@@ -4,10 +4,11 @@ An extractor is any object with
     image_shape   (H, W, C) of its input images, or None for any size with 1 or 3 channels
     description   network, weights and resize rule in a few words, for protocols
     weights_hash  sha256 of its weights
-    kind          "classifier", "inception" or "keras_inception", used in the name of the Fréchet distance
+    kind          "classifier", "inception", "keras_inception", "feature" ...; it names the Fréchet distance
     num_logits    number of logits, 0 for none
     outputs(images float32 [N, H, W, C] in [0, 1]) -> (features [N, F], logits [N, K] or None)
-The default extractor is `Classifier`, trained on the data set itself; it needs no file.
+The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default. Any `FrozenFeatures`
+of `tfgen.features`, such as EfficientNet-Lite0 or a user's own network, are one as `FeatureExtractor`.
 
 Published FID numbers use one network, the Inception of 2015-12-05 with 1,008 outputs, stored as a frozen TensorFlow
 graph. The features are the layer pool_3 (2,048 wide); the logits of the inception score are pool_3 times the softmax
@@ -25,15 +26,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfgen.features.inception import inception_v3
+from tfgen.features.preprocessing import RESIZE, SIDE, prepared
+from tfgen.features.vgg import vgg16
+from tfgen.files import weights_file
 from tfgen.metrics._checks import image_batch
-from tfgen.metrics._files import weights_file
 
 INCEPTION_FILE = "classify_image_graph_def.pb"
 INCEPTION_URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 KERAS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 VGG_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-SIDE = 299
-RESIZE = ("bilinear_tf1", "bicubic_antialias")
 _WHAT = {
     "inception": f"the Inception of published FID numbers ({INCEPTION_FILE}, in {INCEPTION_URL}; or a SavedModel or .keras "
     "file of it)",
@@ -65,23 +67,18 @@ def inception(weights, *, kind: str = "inception", resize: str = "bilinear_tf1",
     return GraphInception(path, digest, resize=resize)
 
 
-class _Inception:
-    """Base class of the three Inception extractors: checks and batches the images."""
+class _InBatches:
+    """What all share: images in batches, grey as three equal channels where any size is taken."""
 
-    image_shape, kind, num_logits, batch = None, "inception", 0, 64
-
-    def __init__(self, digest: str, resize: str, name: str):
-        if resize not in RESIZE:
-            raise ValueError(f"resize must be one of {', '.join(RESIZE)}; received {resize!r}")
-        self.weights_hash, self.resize = digest, resize
-        self.description = f"{name}, {resize} to {SIDE}x{SIDE}"
+    image_shape, num_logits, batch = None, 0, 64
 
     def outputs(self, images) -> tuple[np.ndarray, np.ndarray | None]:
-        """(features float32 [N, F], logits float32 [N, K] or None) of images [N, H, W, 1 or 3] in [0, 1]."""
-        images = image_batch(images, "images")
-        if images.shape[3] not in (1, 3):
-            raise ValueError(f"images must have 1 or 3 channels; received shape {images.shape}")
-        channels = 3 // images.shape[3]  # grey becomes three equal channels
+        """(features float32 [N, F], logits float32 [N, K] or None) of images [N, H, W, C] in [0, 1]."""
+        images, channels = image_batch(images, "images", shape=self.image_shape), 1
+        if self.image_shape is None:
+            if images.shape[3] not in (1, 3):
+                raise ValueError(f"images must have 1 or 3 channels; received shape {images.shape}")
+            channels = 3 // images.shape[3]
         parts = [
             self._run(images[start : start + self.batch].repeat(channels, axis=3))
             for start in range(0, len(images), self.batch)
@@ -93,21 +90,55 @@ class _Inception:
         raise NotImplementedError
 
 
-def prepared(images, resize: str, scale: str = "128"):
-    """Input of Inception, float32 [N, 299, 299, 3], from images [N, H, W, 3] in [0, 1].
+class FeatureExtractor(_InBatches):
+    """Any frozen features (see `tfgen.features`) as an extractor.
 
     Args:
-      resize: "bilinear_tf1": as published; "bicubic_antialias": the anti-aliased rule of Parmar et al. 2021
-        (arXiv 2104.11222), in floating point.
-      scale: "128": (x - 128) / 128 of x in 0 ... 255, as published; "unit": 2 x - 1 of x in [0, 1], as in Keras.
+      features: `FrozenFeatures`.
+      layer: name of the layer whose output is the features, averaged over pixels if of rank 4; None: the first.
+      logits: name of the layer of the logits, or None.
+      kind: names the Fréchet distance: its numbers are comparable with none of another kind or `weights_hash`.
+      description: for protocols.
     """
-    images = tf.round(255.0 * tf.convert_to_tensor(images, tf.float32))
-    if resize == "bilinear_tf1":
-        images = tf.raw_ops.ResizeBilinear(images=images, size=[SIDE, SIDE], align_corners=False, half_pixel_centers=False)
-    else:
-        images = tf.clip_by_value(tf.image.resize(images, [SIDE, SIDE], "bicubic", antialias=True), 0.0, 255.0)
-    images = (images - 128.0) / 128.0 if scale == "128" else images / 127.5 - 1.0
-    return tf.ensure_shape(images, (None, SIDE, SIDE, 3))
+
+    def __init__(self, features, layer=None, logits=None, *, kind: str = "feature", description: str = "frozen features"):
+        layer = features.layers[0] if layer is None else layer
+        for name in (layer, *([] if logits is None else [logits])):
+            if name not in features.layers:
+                raise ValueError(f"these features have the layers {features.layers}; received {name!r}")
+        self.kind, self.weights_hash = kind, features.fingerprint
+        self.description = f"{description}, {layer}"
+        shape = features.image_shape
+        self.image_shape = None if None in shape else shape
+
+        def run(images):
+            found = features(images)
+            values = found[layer]
+            if values.shape.rank == 4:
+                values = tf.reduce_mean(values, axis=[1, 2])
+            return values, *([] if logits is None else [found[logits]])
+
+        self._function = tf.function(run, input_signature=[tf.TensorSpec([None, *shape], tf.float32)])
+        values, *others = self._function.get_concrete_function().structured_outputs
+        if values.shape.rank != 2:
+            raise ValueError(f"features must have rank 2 or 4; the layer {layer!r} has the shape {values.shape}")
+        self.num_logits = int(others[0].shape[-1]) if others else 0
+
+    def _run(self, images):
+        values, *logits = (output.numpy() for output in self._function(images))
+        return values, logits[0] if logits else None
+
+
+class _Inception(_InBatches):
+    """What the networks of the published FID share."""
+
+    kind = "inception"
+
+    def __init__(self, digest: str, resize: str, name: str):
+        if resize not in RESIZE:
+            raise ValueError(f"resize must be one of {', '.join(RESIZE)}; received {resize!r}")
+        self.weights_hash, self.resize = digest, resize
+        self.description = f"{name}, {resize} to {SIDE}x{SIDE}"
 
 
 class GraphInception(_Inception):
@@ -224,7 +255,7 @@ def _named_outputs(outputs, path):
     raise ValueError(f"{path}: none of the outputs is called features or pool_3; received {sorted(outputs)}")
 
 
-class KerasInception(_Inception):
+class KerasInception(FeatureExtractor):
     """keras.applications' Inception-v3 with its own ImageNet weights: not comparable with any published FID.
 
     Args:
@@ -232,31 +263,12 @@ class KerasInception(_Inception):
       digest: sha256 of the file.
     """
 
-    kind = "keras_inception"
-
     def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
-        import keras
-
-        super().__init__(digest, resize, "keras-imagenet-inception-v3 (not comparable with published FID)")
-        network = keras.applications.InceptionV3(weights=None, classifier_activation=None)
-        if path is not None:
-            _load_keras_weights(network, path)
-        network = keras.Model(network.inputs, [network.get_layer("avg_pool").output, network.output])
-        self._network, self.num_logits = network, int(network.outputs[1].shape[-1])
-        self._function = tf.function(
-            lambda images: network(prepared(images, resize, "unit"), training=False),
-            input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)],
-        )
-
-    def _run(self, images):
-        return tuple(output.numpy() for output in self._function(images))
-
-
-def _load_keras_weights(network, path) -> None:
-    try:
-        network.load_weights(str(path))
-    except Exception as error:  # h5py and Keras raise many kinds
-        raise ValueError(f"{path} does not hold the weights of {network.name} ({type(error).__name__}: {error})") from error
+        features = inception_v3(path, ("avg_pool", "predictions"), resize=resize, quantize=True)
+        super().__init__(features, logits="predictions", kind="keras_inception")
+        # The file's own, by which numbers were always kept.
+        self.weights_hash = digest
+        self.description = f"keras-imagenet-inception-v3 (not comparable with published FID), {resize} to {SIDE}x{SIDE}"
 
 
 class VGGDistance:
@@ -282,25 +294,19 @@ class VGGDistance:
         self.description = f"vgg16-keras, {'mean over channels' if channel_weights is None else 'channel weights given'}"
 
     def _build(self, path, channel_weights):
-        import keras
-
         if channel_weights is None:
             channel_weights = [np.full(width, 1.0 / width) for width in self.WIDTHS]
         shapes = [np.shape(w) for w in channel_weights]
         if shapes != [(width,) for width in self.WIDTHS]:
             raise ValueError(f"channel_weights must be five vectors of {self.WIDTHS} numbers; received shapes {shapes}")
-        network = keras.applications.VGG16(include_top=False, weights=None)
-        if path is not None:
-            _load_keras_weights(network, path)
-        network = keras.Model(network.inputs, [network.get_layer(name).output for name in self.LAYERS])
+        features = vgg16(path, self.LAYERS)
         weights = [tf.constant(w, tf.float32) for w in channel_weights]
 
         def distance(a, b):
-            maps = network(keras.applications.vgg16.preprocess_input(255.0 * tf.concat([a, b], axis=0)), training=False)
             total = 0.0
-            for features, weight in zip(maps, weights, strict=True):
-                length = tf.sqrt(tf.reduce_sum(features**2, axis=-1, keepdims=True))
-                a_unit, b_unit = tf.split(features / (length + 1e-10), 2)
+            for maps, weight in zip(features(tf.concat([a, b], axis=0)).values(), weights, strict=True):
+                length = tf.sqrt(tf.reduce_sum(maps**2, axis=-1, keepdims=True))
+                a_unit, b_unit = tf.split(maps / (length + 1e-10), 2)
                 total += tf.reduce_mean(tf.reduce_sum(weight * (a_unit - b_unit) ** 2, axis=-1), axis=[1, 2])
             return total
 

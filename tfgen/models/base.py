@@ -1,14 +1,18 @@
 """`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
+import collections
+import copy
 import inspect
 import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tfgen import fields, random
-from tfgen.models.capabilities import CAPABILITIES
+from tfgen.models.capabilities import CAPABILITIES, PREDICTING
 from tfgen.models.capabilities.capability import serve_examples
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
@@ -29,6 +33,22 @@ class TrainableModel(keras.Model):
 
     A subclass names its losses in `loss_names` and implements `update(batch)`. Where it has several networks with losses of
     their own it also says who they are (`players`); where steps differ, what kind a step is (`step_kind`).
+
+    What Keras' verbs do follows from the capabilities:
+
+    - `fit` takes images, (images, labels), a dict of fields, or a `tf.data.Dataset` of them. A batch that is refused (other
+      shapes, values out of range, NaN) changes nothing.
+    - `evaluate`, and `validation_data` of `fit`, give the model's losses (`evaluation_losses`) and the number of each
+      capability: "bits_per_dim" of a Likelihood, "reconstruction_error" of an Encoder, "l1" of a Translator whose batches
+      have the field `target`, "accuracy" of a Classifier whose batches have labels. The noise is the same in every call, and
+      no variable of `state()` changes. A model with none of these, as most GANs are, refuses.
+    - `predict` gives, of the first capability that the model has: translated images (Translator), probabilities of the
+      classes (Classifier), reconstructions (Encoder), log p(x) in nats (Likelihood), or the images of integer seeds [B]
+      (Sampler). Where conditions are needed, it takes a dict of fields, such as {"seed": ..., "label": ...}.
+    - `class_weight` and `sample_weight` are refused: the losses are means over the batch.
+    - Callbacks that set `model.optimizer.learning_rate`, such as `LearningRateScheduler` and `ReduceLROnPlateau`, reach the
+      first player alone, whose optimiser it is: the players of a model often have different rates. Give each its own
+      schedule, `compile({player: Adam(schedule)})`, or set `model.player_optimizers[player].learning_rate`.
 
     Args:
         image_shape: (H, W, C) of the images.
@@ -51,10 +71,11 @@ class TrainableModel(keras.Model):
             raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
         config = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
-        object.__setattr__(model, "_config", {**config, **kwargs})
+        # No dict: Keras would save the networks in it.
+        object.__setattr__(model, "_config", collections.UserDict({**config, **kwargs}))
         return model
 
-    def __init__(self, *, image_shape, seed=0, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         shape = tuple(int(n) for n in image_shape)
         if len(shape) != 3 or min(shape) < 1:
@@ -69,6 +90,10 @@ class TrainableModel(keras.Model):
         # known even where Keras runs many steps in one call.
         self.bad_step = keras.Variable(-1, name="bad_step", **counter)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+        # Those of `evaluate` alone.
+        numbers = {c.NUMBER for c in CAPABILITIES if isinstance(self, c) and c.NUMBER} - set(self.loss_names)
+        self.number_trackers = {name: keras.metrics.Mean(name=name) for name in sorted(numbers)}
+        self.jit_compile = False  # else Keras compiles `predict` of a model that was not compiled
 
     def __setattr__(self, name, value):
         if isinstance(value, keras.layers.Layer) and getattr(self, "built", False) and name in vars(self):
@@ -82,7 +107,7 @@ class TrainableModel(keras.Model):
     # ---- config
 
     @classmethod
-    def config_parameters(cls):
+    def config_parameters(cls) -> dict[str, inspect.Parameter]:
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
         found = {}
         for base in cls.__mro__:
@@ -97,19 +122,20 @@ class TrainableModel(keras.Model):
         return found
 
     def get_config(self):
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in self._config.items()}
+        """The constructor arguments, as JSON holds them: objects (layers, an `Objective`, ...) serialised as Keras does."""
+        return {k: _plain(v) for k, v in self._config.items()}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        return cls(**{name: _restored(value) for name, value in config.items()})
 
     # ---- capabilities
 
-    def capabilities(self):
+    def capabilities(self) -> tuple[type, ...]:
         """Tuple of the capabilities (classes of `tfgen.models.capabilities`) that this instance has."""
         return tuple(c for c in CAPABILITIES if isinstance(self, c) and c.offered_by(self))
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
 
         Those of all capabilities, and `serve_examples`: that of the first capability for serialized tf.Examples. A subclass
@@ -126,30 +152,30 @@ class TrainableModel(keras.Model):
     # ---- fields
 
     @classmethod
-    def fields_of(cls, config):
+    def fields_of(cls, config: dict) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s of a training batch, `image` first, of a config with all constructor arguments."""
         found = [fields.image(config["image_shape"])]
         if config.get("num_classes"):
             found.append(fields.label(config["num_classes"]))
         return tuple(found)
 
-    def batch_fields(self):
+    def batch_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a training batch of this model, a tuple of `tfgen.fields.Field`."""
         return self.fields_of(self._config)
 
-    def conditions(self):
+    def conditions(self) -> tuple[fields.Field, ...]:
         """The fields that the verbs of this model take beside images or seeds, a tuple of `tfgen.fields.Field`."""
         return tuple(field for field in self.batch_fields() if field.name != "image")
 
-    def conditions_of(self, batch):
+    def conditions_of(self, batch: dict) -> dict[str, tf.Tensor]:
         """{argument: tensor} of the conditions in a training batch."""
         return {field.argument: batch[field.name] for field in self.conditions()}
 
     @classmethod
-    def check_source(cls, config, source):
+    def check_source(cls, config: dict, source: object) -> None:
         """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
 
-    def as_batch(self, data, wanted=None):
+    def as_batch(self, data: dict | tuple | tf.Tensor, wanted: Iterable[fields.Field] | None = None) -> dict[str, tf.Tensor]:
         """The batch dict of what `fit` was given: a dict, (image, label), or images alone. All fields are checked.
 
         Whatever uses a field of the result waits for the checks of all: a batch that is refused changes nothing.
@@ -161,26 +187,52 @@ class TrainableModel(keras.Model):
             ValueError: a field is missing, or has another shape or dtype.
             InvalidArgumentError: at run time, values out of range, or NaN.
         """
-        if isinstance(data, (tuple, list)):
-            data = {k: v for k, v in zip(("image", "label"), data, strict=False) if v is not None}
-        elif not isinstance(data, dict):
-            data = {"image": data}
-        checked = {}
-        for field in self.batch_fields() if wanted is None else wanted:
+        data, checked = self.named(data), {}
+        wanted = self.batch_fields() if wanted is None else wanted
+        for field in wanted:
             if field.name not in data:
+                hint = f" ({field.hint})" if field.hint else ""
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches{hint}; received the fields "
                     f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)
-        with tf.control_dependencies(list(checked.values())):
-            return {**data, **{name: tf.identity(value) for name, value in checked.items()}}
+        checked = self.check_batch({**data, **checked})
+        names = [field.name for field in wanted]
+        with tf.control_dependencies([checked[name] for name in names]):
+            return {**checked, **{name: tf.identity(checked[name]) for name in names}}
 
-    def check_images(self, images):
+    def check_batch(self, batch: dict) -> dict:
+        """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
+
+        Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
+        caller did not want.
+        """
+        return batch
+
+    def named(self, data: object, first: str = "image") -> dict:
+        """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
+
+        Args:
+            data: a dict, (values, label), or values alone; `first` is the name of the values.
+
+        Raises:
+            ValueError: weights of the examples.
+        """
+        values, label, weights = (*data, None, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
+        if weights is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes no sample_weight: its losses are means over the batch. Received batches "
+                "(images, labels, sample_weight)."
+            )
+        found = values if isinstance(values, dict) else {first: values}
+        return found if label is None else {**found, "label": label}
+
+    def check_images(self, images: tf.Tensor) -> tf.Tensor:
         """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
         return fields.image(self.image_shape).check(images, type(self).__name__)
 
-    def one_hot(self, labels):
+    def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
         """[B, num_classes] of integer labels [B]; an error, at run time, for a label out of range."""
         if not self.num_classes:
             raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
@@ -190,14 +242,14 @@ class TrainableModel(keras.Model):
 
     # ---- players
 
-    def players(self):
+    def players(self) -> dict[str, Player]:
         """{name: `tfgen.training.Player`}: which networks have an optimiser of their own.
 
         Here one, "model", that trains all. The optimiser of the first is Keras' `model.optimizer`.
         """
         return {"model": Player(self)}
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         """The optimiser, or {player: optimiser}, of `compile()`."""
         return keras.optimizers.Adam(1e-3)
 
@@ -214,9 +266,13 @@ class TrainableModel(keras.Model):
             steps_per_execution: steps in one call of the graph.
             run_eagerly: run every step in Python, to look for errors.
 
+        A model that has averaged weights, loaded or of an earlier `compile`, goes on from them.
+
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
+                that accumulates gradients, on several replicas.
         """
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
             raise ValueError(
                 f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand "
@@ -229,7 +285,14 @@ class TrainableModel(keras.Model):
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            self.player_optimizers[name].build(player.variables)
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
+                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                )
+            optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
 
     def _optimizers(self, given, players):
@@ -254,15 +317,15 @@ class TrainableModel(keras.Model):
         return {name: found[name] for name in players}
 
     def _keep_averages(self, players, decay):
-        loaded = self.ema
+        before = self.ema
         if decay is None:
-            if loaded is not None and loaded.decay is None:
-                logging.warning("The averaged weights that were loaded are given up: compile(ema_decay=) would keep them.")
+            if before is not None:
+                logging.warning("The averaged weights of the model are given up: compile(ema_decay=) would keep them.")
             self.ema = None
             return
         self.ema = EMA(self._averaged(players), decay)
-        if loaded is not None and loaded.decay is None:
-            self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in loaded.named().items()})
+        if before is not None:
+            self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in before.named().items()})
 
     def _averaged(self, players):
         paths, taken = {id(v): path for path, v in named_variables(self).items()}, set()
@@ -272,11 +335,14 @@ class TrainableModel(keras.Model):
             taken |= {id(v) for v in groups[name].values()}
         return groups
 
-    def updates_of(self, player, steps):
+    def updates_of(self, player: str, steps: int) -> int:
         """How often the player is updated in `steps` steps: what a schedule of its rate decays over."""
         return steps
 
-    def step_players(self, losses_of, losses_fn, *, when=None, variables=None):
+    def step_players(
+        self, losses_of: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
+        variables: dict | None = None,
+    ) -> dict[str, tf.Tensor]:  # fmt: skip
         """One update of players: one forward pass, one gradient for each of them.
 
         This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
@@ -298,7 +364,7 @@ class TrainableModel(keras.Model):
 
     # ---- steps
 
-    def initialize(self, batch):
+    def initialize(self, batch: dict) -> None:
         """Sets weights by data, once, before the first step; here none.
 
         A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
@@ -307,7 +373,7 @@ class TrainableModel(keras.Model):
             batch: as in training.
         """
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.
 
         A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
@@ -317,7 +383,7 @@ class TrainableModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
 
-    def step_kind(self, step):
+    def step_kind(self, step: int) -> Hashable:
         """What step `step` (an int, counted from 0) does, hashable; `self.kind` while it is traced.
 
         Steps of one kind share one graph. It must be a function of the step alone, so that a run can be resumed. Values that
@@ -325,14 +391,17 @@ class TrainableModel(keras.Model):
         """
         return None
 
-    def phase(self, step):
+    def phase(self, step: int) -> Hashable:
         """The phase that step `step` belongs to, hashable and a function of the step alone; see `begin_phase`."""
         return None
 
-    def begin_phase(self, phase):
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+    def begin_phase(self, phase: Hashable) -> None:
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
 
-    def reset_optimizers(self, *names):
+        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        """
+
+    def reset_optimizers(self, *names) -> None:
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
@@ -346,7 +415,10 @@ class TrainableModel(keras.Model):
 
     def train_step(self, data):
         batch = self.as_batch(data)
-        losses = {name: tf.cast(loss, tf.float32) for name, loss in self.update(batch).items() if name in self.loss_names}
+        # A batch that is refused changes nothing, not even what does not depend on it, as the state of spectral norm.
+        with tf.control_dependencies([batch[field.name] for field in self.batch_fields()]):
+            losses = self.update(batch)
+        losses = {name: tf.cast(loss, tf.float32) for name, loss in losses.items() if name in self.loss_names}
         for name, loss in losses.items():
             self.trackers[name].update_state(loss)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
@@ -356,25 +428,86 @@ class TrainableModel(keras.Model):
             self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
+    # ---- evaluation and prediction
+
+    def evaluation_fields(self) -> tuple[fields.Field, ...]:
+        """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
+        return self.batch_fields()
+
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
+        """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
+
+        No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
+        the capabilities need not be among them, see `Capability.number_of`.
+        """
+        return {}
+
     def test_step(self, data):
+        self._check_evaluation()
+        wanted = self.evaluation_fields()
+        batch = self.as_batch(data, wanted)
+        values = self.evaluation_losses(batch)
+        for capability in self.capabilities():
+            if capability.NUMBER and capability.NUMBER not in values:
+                number = capability.number_of(self, batch, values)
+                values = values if number is None else {**values, capability.NUMBER: number}
+        if not values:
+            self._refuse_evaluation()
+        trackers, size = {**self.trackers, **self.number_trackers}, tf.shape(batch[wanted[0].name])[0]
+        for name, value in values.items():  # the mean of a batch counts as often as the batch has images
+            trackers[name].update_state(value, None if value.shape.rank else size)
+        return {name: trackers[name].result() for name in values}
+
+    def predict_step(self, data):
+        for capability in PREDICTING:
+            if capability in self.capabilities():
+                return capability.prediction_of(self, data)
+        raise ValueError(f"{type(self).__name__} has none of the capabilities that predict: {PREDICTING}.")
+
+    def _check_evaluation(self):
+        if type(self).evaluation_losses is TrainableModel.evaluation_losses and not any(
+            capability.NUMBER for capability in self.capabilities()
+        ):
+            self._refuse_evaluation()
+
+    def _refuse_evaluation(self):
         raise ValueError(
             f"{type(self).__name__} has no number to evaluate on images: how good its samples are is measured by "
-            "tfgen.metrics, e.g. `tfgen evaluate`."
+            "tfgen.metrics, e.g. `tfgen evaluate`. Call fit without validation_data and validation_split."
         )
 
-    def tracked(self, values):
-        """The running means of `values`, {name: scalar or [B]}: what `test_step` returns."""
-        for name, value in values.items():
-            self.trackers[name].update_state(value)
-        return {name: self.trackers[name].result() for name in values}
+    def fit(self, *args, **kwargs):
+        """As `keras.Model.fit`; see the class for what it takes.
+
+        Raises:
+            ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
+        """
+        given = self._without_weights(keras.Model.fit, args, kwargs)
+        if given.get("validation_data") is not None or given.get("validation_split"):
+            self._check_evaluation()
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""
+        self._without_weights(keras.Model.evaluate, args, kwargs)
+        found = super().evaluate(*args, **kwargs)
+        return tf.nest.map_structure(float, found)  # Keras leaves tensors where a model has further metrics
+
+    def _without_weights(self, verb, args, kwargs):
+        """{argument: value} of a call of Keras' `fit` or `evaluate`. Keras drops weights where there are no labels."""
+        given = inspect.signature(verb).bind(self, *args, **kwargs).arguments
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__}.{verb.__name__} takes no {name}: its losses are means over the batch."
+                )
+        return given
 
     @property
     def metrics(self):
-        return list(self.trackers.values())
+        return [*self.trackers.values(), *self.number_trackers.values()]
 
     def make_train_function(self, force=False):
-        if self.ema is not None:
-            self.ema.shadows  # noqa: B018 (set now where a file had none, not while the graph is traced)
         if self.train_function is None or force:
             self.train_function = make_step_function(self, self.train_step, self._plan)
         return self.train_function
@@ -386,6 +519,8 @@ class TrainableModel(keras.Model):
 
     def _plan(self, num):
         """[(kind, function to call before the first step of it, or None)] of the next `num` steps."""
+        if self.ema is not None:
+            self.ema.settle()
         first = int(self.step.value.numpy())
         plan = []
         for step in range(first, first + num):
@@ -399,7 +534,7 @@ class TrainableModel(keras.Model):
 
     # ---- saving
 
-    def state(self):
+    def state(self) -> dict[str, keras.Variable]:
         """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
         weights = named_variables(self)
         state = {f"weights/{path}": v for path, v in weights.items()}
@@ -435,28 +570,53 @@ class TrainableModel(keras.Model):
                 store[_AVERAGE + path.replace("/", ".")] = shadow
 
     def load_own_variables(self, store):
-        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`."""
-        for variable in [*self._trainable_variables, *self._non_trainable_variables]:
-            if variable.name not in store.keys():
+        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`.
+
+        Raises:
+            ValueError: the file is of another model, or of a version of tfgen that numbered the variables.
+        """
+        own, stored = [*self._trainable_variables, *self._non_trainable_variables], set(store.keys())
+        if "step" not in stored and "0" in stored:
+            raise ValueError(
+                "The file is of an older version of tfgen, which numbered variables where this one names them. Load it with "
+                "that version, or train anew."
+            )
+        for variable in own:
+            if variable.name not in stored:
                 raise ValueError(f"The file is of another model: it has no {variable.name!r} of {type(self).__name__}.")
+            value = store[variable.name]
+            if tuple(value.shape) != tuple(variable.shape):
+                raise ValueError(
+                    f"The file is of another model: {variable.name!r} has the shape {tuple(value.shape)} there and "
+                    f"{tuple(variable.shape)} in this {type(self).__name__}."
+                )
+        for variable in own:
             variable.assign(store[variable.name])
-        stored = {key: store[key] for key in store.keys() if key.startswith(_AVERAGE)}
-        if stored and self.ema is None:
-            if self.compiled:
-                logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
-                return
-            self.ema = EMA(self._averaged(self.players()), None)
-        if not stored and self.ema is not None:
-            # Not now: Keras loads the sub-layers after this.
-            self.ema.restart()
-            logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
-        elif stored:
-            paths = {_AVERAGE + path.replace("/", "."): path for path in self.ema.paths}
-            self.ema.load({paths.get(key, key): value for key, value in stored.items()})
+        self._load_averages({key: store[key] for key in stored if key.startswith(_AVERAGE)})
+
+    def _load_averages(self, stored):
+        if not stored:
+            if self.ema is not None:
+                self.ema.restart()  # not now: Keras loads the layers after this
+                logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
+            return
+        if self.ema is None and self.compiled:
+            logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
+            return
+        ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
+        paths = {_AVERAGE + path.replace("/", "."): path for path in ema.paths}
+        try:
+            ema.load({paths.get(key, key): value for key, value in stored.items()})
+        except ValueError:
+            ema.restart()  # with skip_mismatch Keras goes on: the average must not be of other weights
+            raise
+        self.ema = ema
 
     # ---- random numbers
 
-    def noise(self, shape, batch_size, stream, distribution="normal"):
+    def noise(
+        self, shape: Sequence[int], batch_size: int | tf.Tensor, stream: int, distribution: str = "normal"
+    ) -> tf.Tensor:
         """Training noise float32 [batch_size, *shape], a pure function of (seed, step, stream, row of the global batch).
 
         Two replicas that hold one half of a batch each draw what one replica would draw for the whole.
@@ -467,7 +627,7 @@ class TrainableModel(keras.Model):
         drawn = random.DISTRIBUTIONS[distribution](self.noise_keys(batch_size, stream), math.prod(shape))
         return tf.reshape(drawn, [batch_size, *shape])
 
-    def noise_keys(self, batch_size, stream):
+    def noise_keys(self, batch_size: int | tf.Tensor, stream: int) -> tf.Tensor:
         """The keys [batch_size] (see `tfgen.random`) from which `noise` draws."""
         context = tf.distribute.get_replica_context()
         first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0
@@ -476,3 +636,22 @@ class TrainableModel(keras.Model):
 
 
 _AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files
+
+
+def _plain(value):
+    """A constructor argument as JSON holds it."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "get_config") or callable(value) or isinstance(value, np.generic):
+        return keras.saving.serialize_keras_object(value)
+    return value
+
+
+def _restored(value):
+    if isinstance(value, dict):
+        if {"class_name", "config"} <= value.keys():
+            return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
+        return {key: _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value

@@ -20,13 +20,15 @@ class Preset:
         model_args: its constructor arguments, `image_shape` included.
         data: the `tfgen.data` specification of its images.
         source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
-        batch_size: examples per step, over all replicas.
+        batch_size: examples per step, over all replicas; or [(first step, examples), ...] where phases differ.
         steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
             player gets a copy, or {player: such a dict}.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
         dequantize: add uniform noise of one level's width.
-        labels_per_class: None, or the number of images of each class whose labels are known; batches then come from
+        augmentation: None, or the settings of random flips, shifts, crops and colours, such as {"flip": True, "shift": 2};
+            see `tfgen.data.augmentation`.
+        labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
             `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
     """
@@ -36,19 +38,21 @@ class Preset:
     model_args: dict
     data: str
     source: str
-    batch_size: int = 100
+    batch_size: int | list = 100
     steps: int = 10_000
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None
     dequantize: bool = False
+    augmentation: dict | None = None
     labels_per_class: int | None = None
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
-        "data", "batch_size", "steps", "binarization", "dequantize", "labels_per_class", "ema_decay", "learning_rate",
+        "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
+        "learning_rate",
     )  # fmt: skip
 
-    def override(self, overrides):
+    def override(self, overrides: dict) -> "Preset":
         """This preset with some values replaced by name.
 
         Args:
@@ -79,7 +83,7 @@ class Preset:
                 raise ValueError(f"Preset {self.name!r} has no setting {name!r}.{hint} It has: {', '.join(known)}.")
         return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
 
-    def build(self, **extra):
+    def build(self, **extra) -> keras.Model:
         """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
         model.compile(**{**self.compile_args, **self._optimizers(model)})
@@ -99,7 +103,7 @@ class Preset:
             found[player] = spec
         return {"optimizer": found}
 
-    def config(self):
+    def config(self) -> dict:
         """The preset as JSON-compatible data."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**config, "model": self.model.__name__}

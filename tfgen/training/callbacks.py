@@ -4,6 +4,7 @@ import contextlib
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -23,7 +24,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
     """
 
-    def __init__(self, checkpoints=None):
+    def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
         super().__init__()
         self.checkpoints = checkpoints
 
@@ -48,7 +49,10 @@ class History(keras.callbacks.Callback):
         report: function of a line of text, called once an epoch; None: silent.
     """
 
-    def __init__(self, model, directory, *, total_steps, report=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, total_steps: int,
+        report: Callable[[str], None] | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.total, self.report = model, total_steps, report
         self.path = pathlib.Path(directory) / "history.jsonl"
@@ -104,7 +108,10 @@ class SampleGrid(keras.callbacks.Callback):
         writer: a `tf.summary` writer, or None.
     """
 
-    def __init__(self, model, directory, *, every_steps=1, num=64, examples=None, writer=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, num: int = 64,
+        examples: dict | None = None, writer: tf.summary.SummaryWriter | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.directory, self.writer = model, pathlib.Path(directory), writer
         self.every_steps, self.num = every_steps, num

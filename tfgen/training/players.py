@@ -26,12 +26,12 @@ class Player:
             object.__setattr__(self, "networks", (self.networks,))
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """The variables that the optimiser trains."""
         return _unique(v for network in self.networks for v in network.trainable_variables)
 
     @property
-    def averaged_variables(self):
+    def averaged_variables(self) -> list[keras.Variable]:
         """The float variables that are averaged: weights, and the moving statistics of batch norm with them."""
         if not self.averaged:
             return []
@@ -79,13 +79,15 @@ class _Update:
 
     def __call__(self, gradients):
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
-        before = tf.identity(optimizer.iterations)
-        optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
-        if self.player.constraint is not None:
-            self.player.constraint(self.variables)
-        if ema is not None:
-            # Gradients may only have been accumulated, or thrown away because they overflowed.
-            ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
+        # Counters, too, must wait for the gradients: of a batch that is refused there are none.
+        with tf.control_dependencies([g for g in gradients if g is not None]):
+            before = tf.identity(optimizer.iterations)
+            optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+            if self.player.constraint is not None:
+                self.player.constraint(self.variables)
+            if ema is not None:
+                # Gradients may only have been accumulated, or thrown away because they overflowed.
+                ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
 
 
 def _skips(optimizer):
@@ -118,7 +120,7 @@ def _agreed(optimizer, gradients):
     return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
 
 
-def mean_over_replicas(value):
+def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

@@ -2,13 +2,15 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.conformance.registry import CASES
 from tests.models.autoregressive.helpers import conditions, dependence, images, made, parameters
 from tfgen.models import GatedPixelCNN, PixelCNN, PixelCNNPP, PixelRNN
-from tfgen.models.autoregressive.base import lower_half
+from tfgen.models.autoregressive.base import AutoregressiveModel, lower_half
 
 _CNN = {"width": 6, "depth": 2, "head_width": 16, "first_kernel_size": 3}
 _PP = {"width": 4, "resnets": 1, "halvings": 0, "components": 2}
@@ -147,6 +149,45 @@ def test_conditions_reach_every_pixel(name):
     assert np.all(np.any(found[0] != found[1], axis=-1)), "some pixels do not depend on the condition"
 
 
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if issubclass(case.model, AutoregressiveModel)))
+def test_bits_per_dim(name):
+    """Nats over ln 2, per pixel and channel: of images, in the logs of training and of evaluation."""
+    case = CASES[name]
+    model, batch, dims = case.build(), case.batch(), 64
+    given = {key: batch[field] for key, (field, _) in model.condition_specs().items()}
+    nats = model.log_prob(batch["image"], **given).numpy()
+    np.testing.assert_allclose(model.bits_per_dim(batch["image"], **given), -np.log2(np.exp(nats / dims)), rtol=1e-4)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    data = tf.data.Dataset.from_tensors(batch)
+    evaluated = model.evaluate(data, verbose=0, return_dict=True)
+    trained = model.fit(data, verbose=0).history
+    assert evaluated["nll"] == pytest.approx(-nats.mean(), rel=1e-4)
+    assert evaluated["bits_per_dim"] == pytest.approx(-nats.mean() / dims / 0.6931472, rel=1e-4)
+    assert trained["bits_per_dim"][0] == pytest.approx(trained["nll"][0] / dims / 0.6931472, rel=1e-4)
+
+
+def test_bits_per_dim_of_equal_probabilities_are_those_of_a_level():
+    for levels, bits in ((2, 1.0), (4, 2.0), (256, 8.0)):
+        model = PixelCNN(image_shape=(3, 4, 3), levels=levels, **{**_CNN, "head_width": 3})
+        for variable in model.head.trainable_variables:
+            variable.assign(0.0 * variable)
+        np.testing.assert_allclose(model.bits_per_dim(images(model, 2)), [bits, bits], rtol=1e-5)
+
+
+def test_training_descends_bits_per_dim():
+    """Not nats: gradients, and so their clipping, do not grow with the image."""
+    model = build("gated", "grey")
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    batch = images(model, 4)
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(model.log_prob(batch)) / (30 * 0.6931472)
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    before = [v.numpy() for v in model.trainable_variables]
+    model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
+    for variable, old, gradient in zip(model.trainable_variables, before, gradients, strict=True):
+        np.testing.assert_allclose(variable, old - 0.1 * gradient, rtol=1e-4, atol=1e-6, err_msg=variable.path)
+
+
 BAD = {
     "between levels": (lambda model: model.log_prob(images(model, 1) * 0.9), "the values k / 3 of levels=4"),
     "channels": (lambda model: model.log_prob(np.zeros((1, 6, 5, 3), "float32")), "was made for images"),
@@ -193,5 +234,5 @@ def test_labels_are_needed_and_checked():
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must lie in \[0, 3\)"):
         model.log_prob(images(model, 1), labels=[3])
     model.compile()
-    with pytest.raises(ValueError, match="needs `label`"):
+    with pytest.raises(ValueError, match="needs the field 'label'"):
         model.fit(images(model, 2), verbose=0)

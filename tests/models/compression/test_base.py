@@ -55,18 +55,56 @@ def test_loss_is_rate_plus_weighted_distortion():
         np.testing.assert_allclose(losses["loss"], losses["bits_per_pixel"] + 0.5 * mse, rtol=1e-5)
 
 
-def test_training_has_noise_and_evaluation_rounds():
-    model = made("hyperprior")
-    seen = {}
+def quantised(model, run):
+    """{stream: [(latents before, latents after) of each call of `quantize`]} of all that run() does."""
+    rate, seen = model.rate, {}
 
-    def spy(values, stream):
-        seen[stream] = values
-        return values + 0.25
+    def watched(latents, quantize):
+        def watch(values, stream):
+            found = quantize(values, stream)
+            seen.setdefault(stream, []).append((values.numpy(), found.numpy()))
+            return found
 
-    model.rate(model.analyze(tf.constant(RNG.random((1, 32, 32, 3)), tf.float32)), spy)
-    assert seen.keys() == {0, 1} and seen[0].shape == (1, 2, 2, 4) and seen[1].shape == (1, 1, 1, 4)
-    noise = 0.5 * model.noise([2, 2, 4], 500, 0, "uniform")
-    np.testing.assert_allclose([np.min(noise), np.max(noise), np.var(noise)], [-0.5, 0.5, 1 / 12], atol=2e-3)
+        return rate(latents, watch)
+
+    model.rate = watched
+    run()
+    return {stream: np.array(pairs) for stream, pairs in seen.items()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_has_noise_and_evaluation_rounds(name):
+    model, images = made(name), RNG.random((20, 32, 32, 3)).astype("float32")
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    trained = quantised(model, lambda: model.fit(images, batch_size=20, epochs=4, verbose=0))
+    assert sorted(trained) == {"factorized": [0], "hyperprior": [0, 1]}[name]
+    noises = [pairs[:, 1] - pairs[:, 0] for pairs in trained.values()]  # [steps, rows, h, w, channels]
+    for noise in noises:
+        assert noise.shape[:2] == (4, 20)
+        assert -0.5001 < noise.min() and noise.max() < 0.5001
+        np.testing.assert_allclose(noise.var(), 1 / 12, rtol=0.1)
+        np.testing.assert_allclose(noise.mean(), 0.0, atol=4 / np.sqrt(12 * noise.size))
+        for other in (noise[1:] - noise[:-1], noise[:, 1:] - noise[:, :-1], noise[..., 1:] - noise[..., :-1]):
+            np.testing.assert_allclose(other.var(), 2 / 12, rtol=0.2)  # its own at each step, row and place
+    model = made(name)
+    model.compile(run_eagerly=True)
+    evaluated = quantised(model, lambda: model.evaluate(images, verbose=0))
+    assert evaluated.keys() == trained.keys()
+    for pairs in evaluated.values():
+        np.testing.assert_array_equal(pairs[:, 1], np.round(pairs[:, 0]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_quantised_is_what_is_coded_and_decoded(name):
+    """Rate and distortion are those of the quantised latents, and z counts as y does."""
+    model = made(name)
+    image = tf.constant(RNG.random((1, 32, 32, 3)), tf.float32)
+    latents, bits = model.rate(model.analyze(image), lambda values, stream: values + 0.25)
+    np.testing.assert_allclose(latents, model.analyze(image) + 0.25, atol=1e-5)
+    assert bits != model.rate(model.analyze(image), lambda values, stream: values)[1]
+    losses = model.losses_of(image, lambda values, stream: values + 0.25)
+    mse = np.mean((255 * (image - model.synthesize(latents, 32, 32))) ** 2)
+    np.testing.assert_allclose([losses["mse"][0], losses["bits_per_pixel"][0]], [mse, bits[0] / 1024], rtol=1e-4)
 
 
 def test_rate_falls_and_error_rises_with_lambda():
@@ -78,7 +116,7 @@ def test_rate_falls_and_error_rises_with_lambda():
     for weight in (1e-6, 1e-1):
         keras.utils.set_random_seed(0)
         model = FactorizedPrior(image_shape=(16, 16, 1), width=8, distortion_weight=weight)
-        model.compile(keras.optimizers.Adam(1e-2))
+        model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=50)
         model.fit(tf.data.Dataset.from_tensors(image).repeat(), steps_per_epoch=250, verbose=0)
         found[weight] = model.evaluate(tf.data.Dataset.from_tensors(image), verbose=0, return_dict=True)
     assert found[1e-6]["bits_per_pixel"] < 0.05 < found[1e-1]["bits_per_pixel"]

@@ -153,14 +153,21 @@ class ImprovedGAN(Classifier, AdversarialModel):
             raise ValueError(f"initialize() is for a model before training; this one is at step {step}.")
         if not self.scaled_by_data:
             return
-        raw = 2.0 * self.as_batch(batch)["image"] - 1.0
+        raw = 2.0 * self.as_batch(batch, self.batch_fields()[:1])["image"] - 1.0
         if self.network == "conv":  # the last layer of the other generator starts at scale 1 in the code
             data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
         data_dependent_init(self.discriminator, [raw], **self.discriminator_noise(len(raw), 0, part=4))
 
+    def check_batch(self, batch):
+        if "unlabelled" not in batch:
+            return batch
+        unlabelled = self.check_images(batch["unlabelled"])
+        with tf.control_dependencies([unlabelled]):
+            return {**batch, "image": tf.identity(batch["image"]), "unlabelled": unlabelled}
+
     def update(self, batch):
         if self.num_labels:
-            unlabelled = self.check_images(batch["unlabelled"]) if "unlabelled" in batch else batch["image"]
+            unlabelled = batch.get("unlabelled", batch["image"])
             batch = {"image": unlabelled, "label": batch["label"], "labelled": 2.0 * batch["image"] - 1.0}
         return super().update(batch)
 
@@ -171,11 +178,11 @@ class ImprovedGAN(Classifier, AdversarialModel):
         return {"supervised_loss": losses.supervised_loss(outputs["class_logits"], batch["label"])}
 
     def update_discriminator(self, batch, stream=0):
-        self._remember("discriminator")
+        self._remember("discriminator", batch)
         return super().update_discriminator(batch, stream)
 
     def update_generator(self, batch, turn=0):
-        self._remember("generator")
+        self._remember("generator", batch)
         if self.feature_matching:
             # The features of real images do not depend on the generator.
             real = self.passed(Pass(batch["raw"]), self.generator_stream(turn), part=1)
@@ -188,13 +195,14 @@ class ImprovedGAN(Classifier, AdversarialModel):
         features = _global_mean(fake.outputs["features"])
         return losses.feature_matching(batch["target"], features, norm=self.feature_matching)
 
-    def _remember(self, name):
+    def _remember(self, name, batch):
         """Follows the mean of the network's weights at the start of each of its updates, this one with them."""
         if self.historical_weight:
             count = tf.convert_to_tensor(self.player_optimizers[name].iterations) + 1
             pairs = zip(getattr(self, f"{name}_history"), getattr(self, name).trainable_variables, strict=True)
-            for mean, variable in pairs:
-                mean.assign(losses.running_mean(mean, variable, count))
+            with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+                for mean, variable in pairs:
+                    mean.assign(losses.running_mean(mean, variable, count))
 
     def regularization(self, network):
         loss = super().regularization(network)

@@ -117,9 +117,8 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        losses, _ = self.losses_and_codes(self.as_batch(data)["image"])
-        return self.tracked(losses)
+    def evaluation_losses(self, batch):
+        return self.losses_and_codes(batch["image"])[0]
 
 
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):

@@ -1,9 +1,12 @@
 """The families of models with an encoder: x -> q(z|x), z -> image; some of them also give the likelihood p(x|z)."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
+from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Likelihood, Sampler
 
@@ -18,25 +21,25 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
     """
 
     @property
-    def prior(self):
+    def prior(self) -> tfd.Distribution:
         """p(z) = N(0, I), event shape [latent_dim]."""
         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), tf.ones(self.latent_dim)), 1)
 
     @property
-    def noise_dim(self):
+    def noise_dim(self) -> int:
         """Number of standard normal numbers that one draw from q(z|x) takes."""
         return self.latent_dim
 
-    def evaluation_noise(self, rows, seed, draw=0):
+    def evaluation_noise(self, rows: int | tf.Tensor, seed: int, draw: int | tf.Tensor = 0) -> tf.Tensor:
         """Standard normal [rows, noise_dim], a function of (seed, draw, row)."""
         keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
         return random.normal(keys, self.noise_dim)
 
-    def encode(self, images, training=False):
+    def encode(self, images: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """q(z|x) of images float32 [B, H, W, C] in [0, 1]: a distribution, batch shape [B], event shape [latent_dim]."""
         return self.posterior(self.check_images(images), training=training)
 
-    def posterior(self, images, training=False):
+    def posterior(self, images: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """As `encode`, without its checks.
 
         Here N(mean, diag variance); the network `self.encoder` gives mean and ln variance, [B, 2 latent_dim].
@@ -47,14 +50,14 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
     def call(self, images, training=False):
         return self.reconstruct(images)
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """The image of the mean of q(z|x): float32 [B, H, W, C] in [0, 1]."""
         return self.decode_images(self.encode(images).mean())
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return random.normal(random.key(seeds), self.latent_dim)
 
-    def code_outputs(self, images):
+    def code_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """{"latent", "latent_stddev"}: mean and standard deviation of q(z|x), float32 [B, latent_dim]."""
         posterior = self.encode(images)
         return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
@@ -75,24 +78,46 @@ def pixels_of(outputs, likelihood, levels):
 class LatentVariableModel(Likelihood, AutoencodingModel):
     """A model that is trained on the evidence lower bound, and evaluated by it and by the importance weighted bound.
 
-    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
+    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C], and sets `likelihood`, its
+    name. Under "bernoulli" training and bounds refuse images whose values are not 0 or 1: their bound would be none.
     """
 
     loss_names = ("loss", "reconstruction", "kl")
+    nats_loss = "loss"  # of evaluation: minus the bound, whatever `kl_weight`
+    likelihood = "bernoulli"
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
 
-    def decode(self, latents, training=False):
+    def decode(self, latents: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """p(x|z): a distribution with batch shape latents.shape[:-1] and event shape [H, W, C]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode(latents).")
 
-    def decode_images(self, latents):
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z), clipped to [0, 1]: float32 [B, H, W, C]."""
         return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
 
     # ---- bounds
 
-    def elbo_terms(self, images, noise, training=False):
+    def check_batch(self, batch: dict) -> dict:
+        return {**batch, "image": self.check_pixels(batch["image"])} if "image" in batch else batch
+
+    def bounded_images(self, images: tf.Tensor) -> tf.Tensor:
+        """Images of which there is a bound, checked."""
+        if not self.knows_likelihood:
+            raise ValueError(
+                f"This {type(self).__name__} has likelihood={self.likelihood!r}: its loss is no bound on log p(x)."
+            )
+        return self.check_pixels(self.check_images(images))
+
+    def check_pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images in [0, 1], as they are; an error at run time where the likelihood is "bernoulli" and one is not 0 or 1."""
+        if self.likelihood != "bernoulli":
+            return images
+        off = tf.reduce_max(tf.minimum(images, 1.0 - images))
+        message = f"{type(self).__name__} has a Bernoulli likelihood, so images must be 0 or 1: binarise them; one is off by"
+        return checked(images, off <= 0.0, message, off)
+
+    def elbo_terms(self, images: tf.Tensor, noise: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
 
         Args:
@@ -102,7 +127,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         latents = posterior.mean() + posterior.stddev() * noise
         return self.decode(latents, training=training).log_prob(images), tfd.kl_divergence(posterior, self.prior)
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         images = batch["image"]
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
@@ -114,13 +139,13 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
+        images = batch["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
-        return self.tracked({"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl})
+        return {"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}
 
-    def elbo(self, images, *, seed=0):
+    def elbo(self, images: tf.Tensor, *, seed: int = 0) -> tf.Tensor:
         """One-sample estimate of the evidence lower bound, nats per image.
 
         Args:
@@ -130,12 +155,12 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         Returns:
             float32 [B].
         """
-        images = self.check_images(images)
+        images = self.bounded_images(images)
         noise = self.evaluation_noise(tf.shape(images)[0], seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
         return log_likelihood - kl
 
-    def log_prob(self, images, *, num_importance_samples=500, chunk=50, seed=0):
+    def log_prob(self, images: tf.Tensor, *, num_importance_samples: int = 500, chunk: int = 50, seed: int = 0) -> tf.Tensor:
         """Importance weighted lower bound on log p(x) (Burda et al. 2015, arXiv:1509.00519, eq. 8), nats per image.
 
         L_k = E[log (1/k) sum_j p(x, z_j) / q(z_j|x)], z_j ~ q(z|x); L_1 is the ELBO, and L_k grows with k to log p(x).
@@ -154,7 +179,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
             raise ValueError(
                 f"num_importance_samples and chunk must be at least 1; received {num_importance_samples} and {chunk}."
             )
-        images = self.check_images(images)
+        images = self.bounded_images(images)
         k, chunk = num_importance_samples, min(chunk, num_importance_samples)
         log_weights_of = self.importance(images)
         batch = tf.shape(images)[0]
@@ -173,7 +198,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         )  # fmt: skip
         return total - tf.math.log(float(k))
 
-    def importance(self, images):
+    def importance(self, images: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
         """A function of standard normal noise [chunk, B, noise_dim] that returns ln p(x, z) - ln q(z|x), [chunk, B] nats.
 
         Values that do not depend on the noise are computed once, here.
@@ -187,9 +212,11 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return log_weights
 
-    def exported_log_prob(self, images):
+    def exported_log_prob(self, images: tf.Tensor) -> tf.Tensor:
         return self.log_prob(images, num_importance_samples=self.importance_samples)
 
-    def signatures(self):
+    def signatures(self) -> dict:
         signatures = super().signatures()
-        return {**signatures, "elbo": (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])}
+        if self.knows_likelihood:
+            signatures["elbo"] = (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])
+        return signatures

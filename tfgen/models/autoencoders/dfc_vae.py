@@ -25,19 +25,16 @@ have a fifth convolution, no activation behind the encoder's last batch norm, an
 halves the rate at every step of each second epoch; the paper halves it after each epoch.
 """
 
-import copy
-import json
 import math
-import os
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import features as frozen
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_not_negative, check_whole
-from tfgen.training.players import Player
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -52,34 +49,24 @@ class ReplicationPadding(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class VGGInput(layers.Layer):
-    """RGB [B, H, W, 3] in [0, 1] -> the inputs that VGG was trained on: BGR in 0 ... 255, less ImageNet's means."""
-
-    MEANS = (103.939, 116.779, 123.68)  # of B, G, R
-
-    def call(self, inputs):
-        return 255.0 * inputs[..., ::-1] - tf.constant(self.MEANS, inputs.dtype)
-
-
-@keras.saving.register_keras_serializable("tfgen")
 class DFCVAE(AutoencodingModel):
     """Variational autoencoder trained on the features of a frozen network.
 
     Losses: "loss", "feature_loss" (the sum over l above, without its weight) and "kl".
 
-    Phi becomes part of the model: its architecture becomes part of the config, and its weights are variables of the model
-    that are neither trained nor averaged. So a saved model needs neither the file nor the download that Phi came from.
+    Phi is no part of the model: a saved model, its checkpoints and its averages hold how Phi is made and its fingerprint
+    (see `tfgen.features`), and no weight of it. Where Phi cannot be made again, or is no longer the same, a loaded model
+    encodes, decodes and samples as before, and its loss is an error that says what is missing.
 
     Args:
         image_shape: (H, W, C); H and W are multiples of 2**stages.
         latent_dim: Z.
         width: filters of the first convolution; their number doubles with each convolution.
         stages: number of convolutions of stride 2.
-        features: Phi, a network whose inputs are images [B, H, W, C] in [0, 1] and which does its own preprocessing: a
-            `keras.Model`, the path of a `.keras` file, "vgg19" (of `keras.applications`, for at least 32 pixels; fetches
-            80 MB of ImageNet weights once), the architecture from another model's config, or None: the pixels themselves.
-            Phi is copied.
-        feature_layers: names of the layers of Phi whose outputs are compared; None: the outputs of Phi itself.
+        features: Phi: `tfgen.features.FrozenFeatures`, or what `tfgen.features.get` takes: a `keras.Model` of images
+            [B, H, W, C] in [0, 1], the path of a .keras file of one, "vgg19" (at least 32 pixels; Keras fetches its ImageNet
+            weights, 80 MB, once), the dict of another model's config. None: the pixels themselves.
+        feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
         **kwargs: see `TrainableModel`.
@@ -106,16 +93,11 @@ class DFCVAE(AutoencodingModel):
         self.encoder, self.decoder = keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
         self.encoder.build((None, *self.image_shape))
         self.decoder.build((None, latent_dim))
-        self.feature_network = None if features is None else frozen(features, feature_layers, self.image_shape)
+        self.feature_network = None if features is None else frozen.get(features, feature_layers, self.image_shape)
         self.built = True
 
     def get_config(self):
-        architecture = self.feature_network and keras.saving.serialize_keras_object(self.feature_network)
-        architecture = json.loads(json.dumps(architecture))  # Keras' tuples as lists: a config read from JSON is equal
-        return {**super().get_config(), "features": architecture}
-
-    def players(self):
-        return {"model": Player((self.encoder, self.decoder))}
+        return {**super().get_config(), "features": self.feature_network and self.feature_network.get_config()}
 
     def decode(self, latents, training=False):
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
@@ -130,7 +112,7 @@ class DFCVAE(AutoencodingModel):
         """[Phi_l(images) float32 [B, ...] of each layer l]; gradients pass through to the images."""
         if self.feature_network is None:
             return [images]
-        return [tf.cast(maps, tf.float32) for maps in tf.nest.flatten(self.feature_network(images, training=False))]
+        return list(self.feature_network(images).values())
 
     def feature_loss(self, images, others):
         """sum_l |Phi_l(images) - Phi_l(others)|^2 / (2 C_l H_l W_l): float32 [B]. `images` are the target: no gradient."""
@@ -156,9 +138,9 @@ class DFCVAE(AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
-        return self.tracked(self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)))
+    def evaluation_losses(self, batch):
+        images = batch["image"]
+        return self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed))
 
 
 def _networks(image_shape, latent_dim, width, stages, dtype):
@@ -184,60 +166,3 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
             *activated(),
         ]
     return encoder, decoder[:-2]  # linear pixels
-
-
-def frozen(features, feature_layers, image_shape):
-    """A copy, not trainable, of the network `features` up to its `feature_layers`. See `DFCVAE`."""
-    network = _network(features, image_shape)
-    outputs = network.outputs
-    if feature_layers is not None:
-        known = [layer.name for layer in network.layers]
-        if not feature_layers or not set(feature_layers) <= set(known):
-            raise ValueError(f"feature_layers must be some of {known}; received {feature_layers!r}.")
-        outputs = [network.get_layer(name).output for name in feature_layers]
-    taken = tuple(network.inputs[0].shape[1:])
-    if len(network.inputs) != 1 or not tf.TensorShape(taken).is_compatible_with(image_shape):
-        raise ValueError(f"features must take images {tuple(image_shape)}; received a network whose input is {taken}.")
-    part = keras.Model(network.inputs[0], outputs, name="features")
-    copied = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
-    copied.set_weights(part.get_weights())
-    copied.trainable = False
-    return copied
-
-
-def _network(features, image_shape):
-    if isinstance(features, dict):
-        return keras.saving.deserialize_keras_object(copy.deepcopy(features))  # Keras changes the configs that it reads
-    if isinstance(features, keras.Model):
-        if not getattr(features, "inputs", None):
-            raise ValueError(f"features must be a functional or sequential model with known inputs; received {features!r}.")
-        return features
-    if features == "vgg19":
-        return vgg19(image_shape)
-    if isinstance(features, (str, os.PathLike)) and os.path.isfile(features) and str(features).endswith(".keras"):
-        return keras.saving.load_model(features, compile=False)
-    raise ValueError(
-        f"features must be a keras.Model, the path of a .keras file that exists, 'vgg19' or None; received {features!r}."
-    )
-
-
-def vgg19(image_shape, weights="imagenet"):
-    """VGG-19 of images [B, H, W, 1 or 3] in [0, 1], with its preprocessing; grey becomes three equal channels.
-
-    Args:
-        weights: "imagenet", the path of a file of them, or None: random.
-    """
-    if image_shape[2] not in (1, 3) or min(image_shape[:2]) < 32:
-        raise ValueError(f"'vgg19' takes images of 32 pixels or more with 1 or 3 channels; received {tuple(image_shape)}.")
-    images = keras.Input(image_shape, dtype="float32")
-    colour = images if image_shape[2] == 3 else layers.Concatenate(dtype="float32")([images] * 3)
-    try:
-        return keras.applications.VGG19(
-            include_top=False, weights=weights, input_tensor=VGGInput(dtype="float32")(colour), input_shape=None
-        )
-    except Exception as error:  # Keras raises Exception where a download fails
-        raise ValueError(
-            "features='vgg19' needs the ImageNet weights vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 of "
-            f"keras.applications, which could not be had ({error}). Put the file into ~/.keras/models, or give another "
-            "network as features."
-        ) from error

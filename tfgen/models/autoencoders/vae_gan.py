@@ -201,10 +201,10 @@ class VAEGAN(AutoencodingModel):
         )  # fmt: skip
         return losses | {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items()}
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
+    def evaluation_losses(self, batch):
+        images = batch["image"]
         noise, prior = (self.evaluation_noise(tf.shape(images)[0], self.seed, draw) for draw in range(2))
-        return self.tracked(self.losses_of(*self.terms(images, noise, prior, training=False)))
+        return self.losses_of(*self.terms(images, noise, prior, training=False))
 
 
 # ---- the three networks

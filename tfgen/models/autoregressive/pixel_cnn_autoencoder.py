@@ -46,6 +46,8 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         **kwargs: see `GatedPixelCNN`; without `num_classes`.
     """
 
+    draws_reconstructions = True
+
     def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), **kwargs):
         check_whole(embedding_dim=embedding_dim, encoder_widths=encoder_widths)
         super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
@@ -79,6 +81,9 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def reconstruct(self, images, seed=0):
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
         codes = self.encode(images)
+        if tf.inside_function():
+            seeds = tf.range(tf.shape(codes)[0], dtype=tf.int64) + (int(seed) << 32)
+            return self.generate(seeds, embedding=codes)
         return self.sample(len(codes), seed=seed, embedding=codes)
 
     @classmethod

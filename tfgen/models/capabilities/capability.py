@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,28 +18,51 @@ class Capability:
     Attributes:
         NAME: for messages and metadata.
         SIGNATURE: the signature that an export has if, and only if, the model has the capability.
+        NUMBER: name of the number that `evaluate` gives of the capability, or "".
     """
 
     NAME = ""
     SIGNATURE = ""
+    NUMBER = ""
 
     @classmethod
-    def offered_by(cls, model):
+    def offered_by(cls, model: keras.Model) -> bool:
         """Whether this instance has the capability that its class inherits."""
         return True
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})}."""
         return {}
 
     @classmethod
-    def request_fields_of(cls, model):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
+        """The number called `NUMBER` of a batch: float32 [B], or None where the batch has not what it takes.
+
+        No variable changes, and the noise is the same in every call.
+
+        Args:
+            batch: checked fields, those of `model.evaluation_fields()`.
+            losses: what `model.evaluation_losses(batch)` returned.
+        """
+        return None
+
+    @classmethod
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
+        """What `model.predict` returns of a batch: tensor [B, ...].
+
+        Args:
+            data: as `predict` was given it, see `TrainableModel.named`; not checked.
+        """
+        raise NotImplementedError(f"{cls.__name__} predicts nothing.")
+
+    @classmethod
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s that `SIGNATURE` takes beside seeds, a tuple; here an image."""
         return (fields.image(model.image_shape),)
 
     @classmethod
-    def grid_of(cls, model, num, examples):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
         """Images float32 [rows, columns, H, W, C] in [0, 1] that show how far training is, or None.
 
         Args:

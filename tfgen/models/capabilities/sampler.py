@@ -1,10 +1,13 @@
 """Sampler: images out of seeds."""
 
 import collections
+from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, in_rows, seeds_spec
 from tfgen.models.checks import check_whole
 
@@ -23,15 +26,15 @@ class Sampler(Capability):
     SIGNATURE = "sample"
     batch_norm_modes = ("moving",)
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
         raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
 
-    def decode_images(self, latents, **conditions):
+    def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latent codes [B, latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
 
-    def generate(self, seeds, **conditions):
+    def generate(self, seeds: tf.Tensor, **conditions) -> tf.Tensor:
         """Images of integer seeds.
 
         Args:
@@ -43,7 +46,7 @@ class Sampler(Capability):
         """
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
 
-    def sample(self, num, *, seed=0, batch_size=256, **conditions):
+    def sample(self, num: int, *, seed: int = 0, batch_size: int = 256, **conditions) -> tf.Tensor:
         """`num` images, always the same for the same weights and `seed`.
 
         Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
@@ -67,7 +70,7 @@ class Sampler(Capability):
         return tf.concat(chunks, axis=0)
 
     @property
-    def generate_function(self):
+    def generate_function(self) -> Callable[..., tf.Tensor]:
         """`generate` as a graph, traced once for each set of conditions."""
         if "_generate" not in vars(self):
             # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
@@ -75,7 +78,7 @@ class Sampler(Capability):
             object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
         return self._generate
 
-    def conditions_to_show(self, num, examples=None):
+    def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
         """{argument: array [num, ...]} with which `num` samples are shown: classes in turn, others as in `examples`.
 
         Args:
@@ -95,17 +98,37 @@ class Sampler(Capability):
         return found
 
     @classmethod
-    def grid_of(cls, model, num, examples):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
         """Samples of the same seeds each time."""
         conditions = model.conditions_to_show(num, examples)
         return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
 
     @classmethod
-    def request_fields_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
         return model.conditions()
 
     @classmethod
-    def signatures_of(cls, model):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
+        """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
+        found = model.named(data, "seed")
+        if "seed" not in found:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], or a dict with `seed`; received the fields "
+                f"{sorted(found)}."
+            )
+        seeds = tf.convert_to_tensor(found["seed"])
+        if seeds.shape.rank == 2 and seeds.shape[1] == 1:
+            seeds = seeds[:, 0]
+        if not seeds.dtype.is_integer or seeds.shape.rank != 1:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], of which it makes images; received "
+                f"{seeds.dtype.name} {seeds.shape}."
+            )
+        conditions = model.conditions_of(model.as_batch(found, model.conditions()))
+        return model.generate(seeds, **conditions)
+
+    @classmethod
+    def signatures_of(cls, model: keras.Model) -> dict:
         conditions = condition_specs(model)
         latent = tf.TensorSpec([None, model.latent_dim], tf.float32)
 

@@ -1,0 +1,185 @@
+"""Frozen features: what they give, that they stay as they are, what they are called, and how they are made again."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import features
+from tfgen.features import FrozenFeatures, MissingFeatures, from_keras
+from tfgen.features.frozen import weights_hash
+
+layers = keras.layers
+IMAGES = np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32")
+
+
+def network(prefix="", seed=7, **second):
+    keras.utils.set_random_seed(seed)
+    x = inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(3, 3, activation="tanh", name=f"{prefix}first")(x)
+    x = layers.BatchNormalization(name=f"{prefix}norm")(x)
+    x = layers.Dropout(0.5, name=f"{prefix}dropout")(x)
+    y = layers.Conv2D(3, 3, **{"padding": "same", "name": f"{prefix}second", **second})(x)
+    y = layers.Flatten(name=f"{prefix}flat")(layers.Add(name=f"{prefix}add")([x, y]) if not second else y)
+    return keras.Model(inputs, layers.Dense(2, name=f"{prefix}logits")(y))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Inverted(layers.Layer):
+    def call(self, x):
+        return 1.0 - x
+
+
+def test_outputs_by_name_in_inference_mode():
+    model = network()
+    model.get_layer("norm").moving_mean.assign([0.3, -0.2, 0.1])
+    found = FrozenFeatures(model, ("second", "norm"))(IMAGES)
+    assert list(found) == ["second", "norm"]
+    for name, values in found.items():
+        expected = keras.Model(model.inputs, model.get_layer(name).output)(IMAGES, training=False)
+        np.testing.assert_array_equal(values, expected)
+        assert values.dtype == tf.float32
+    assert list(FrozenFeatures(model)(IMAGES)) == ["logits"]
+
+
+def test_preprocessing_comes_first():
+    plain, before = FrozenFeatures(network(), ("first",)), FrozenFeatures(network(), ("first",), preprocess=Inverted())
+    np.testing.assert_allclose(before(1.0 - IMAGES)["first"], plain(IMAGES)["first"], atol=1e-6)
+    assert before.fingerprint != plain.fingerprint
+
+
+def test_nothing_learns_but_gradients_pass():
+    frozen, images = FrozenFeatures(network(), ("second",)), tf.constant(IMAGES)
+    assert not frozen.network.trainable_variables
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(frozen(images)["second"] ** 2)
+    assert np.abs(tape.gradient(total, images)).max() > 1e-3
+    model = keras.Sequential([layers.Dense(1)])
+    model.frozen = frozen
+    model.build((None, 2))
+    assert len(model.variables) == 2  # none of them is the features'
+
+
+def test_the_given_network_and_the_features_go_their_own_ways():
+    model = network()
+    frozen = FrozenFeatures(model, ("first",))
+    before = frozen(IMAGES)["first"].numpy()
+    model.set_weights([2.0 * w for w in model.get_weights()])
+    np.testing.assert_array_equal(frozen(IMAGES)["first"], before)
+    assert model.trainable and len(model.trainable_variables) == 8
+    assert len(frozen.network.variables) == 2  # what lies behind the layer is left out
+
+
+def test_fingerprint_is_of_function_and_weights_and_not_of_names():
+    own = FrozenFeatures(network(), ("second",)).fingerprint
+    assert len(own) == 64
+    for _ in range(3):
+        layers.Conv2D(1, 1), keras.Input((1,))  # what Keras numbers
+    assert FrozenFeatures(network("other_"), ("other_second",)).fingerprint == own
+    changed = network()
+    changed.get_layer("first").bias.assign([0.0, 0.0, 1e-6])
+    others = [
+        FrozenFeatures(changed, ("second",)),
+        FrozenFeatures(network(), ("norm",)),
+        FrozenFeatures(network(), ("second", "norm")),
+        FrozenFeatures(network(), ("norm", "second")),
+        FrozenFeatures(network(activation="relu"), ("second",)),
+        FrozenFeatures(network(strides=2), ("second",)),
+        FrozenFeatures(network(dilation_rate=2), ("second",)),
+    ]
+    shapes = {tuple(v.shape for v in other.network.variables) for other in [others[0], *others[4:]]}
+    assert len(shapes) == 1  # of equal weights, but for `changed`
+    assert len({weights_hash(other.network) for other in others[4:]}) == 1
+    assert len({own, *(other.fingerprint for other in others)}) == 1 + len(others)
+
+
+def test_fingerprint_knows_what_a_layer_is_called_on():
+    """The same layers and weights: x + 2 f(x) or 2 (x + f(x))."""
+
+    def made(first):
+        x = inputs = keras.Input((4,))
+        y = layers.Dense(4, kernel_initializer="ones", name="dense")(x)
+        double = layers.Rescaling(2.0, name="double")
+        outputs = layers.Add(name="add")([x, double(y)]) if first else double(layers.Add(name="add")([x, y]))
+        return keras.Model(inputs, outputs)
+
+    prints = {FrozenFeatures(made(first)).fingerprint for first in (True, False)}
+    assert len(prints) == 2
+
+
+def test_fingerprint_is_the_same_elsewhere():
+    """A number from another run. Records and saved models keep fingerprints, so it must not depend on process or version."""
+    x = inputs = keras.Input((4, 4, 1))
+    x = layers.Conv2D(2, 3, padding="same", activation="relu", kernel_initializer="ones", dtype="float32")(x)
+    x = layers.BatchNormalization(dtype="float32")(x)
+    frozen = FrozenFeatures(keras.Model(inputs, layers.GlobalAveragePooling2D(dtype="float32")(x)))
+    assert frozen.fingerprint == "44e8378ddbba8bd842a5448af1ef7386c37f7060041e45086d3f76dea1c2703b"
+
+
+# ---- made again
+
+
+def test_by_path(tmp_path):
+    path = tmp_path / "phi.keras"
+    network().save(path)
+    frozen = from_keras(path, ("first", "flat"), preprocess=Inverted())
+    config = json.loads(json.dumps(frozen.get_config()))
+    again = features.deserialize(config)
+    assert again.fingerprint == frozen.fingerprint and again.get_config() == config and again.layers == ("first", "flat")
+    for a, b in zip(frozen(IMAGES).values(), again(IMAGES).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    network(seed=8).save(path)
+    for reason in ("from_keras now has the fingerprint", "path of a .keras file that exists"):
+        missing = features.deserialize(config)
+        assert isinstance(missing, MissingFeatures) and missing.get_config() == config
+        assert missing.fingerprint == frozen.fingerprint
+        with pytest.raises(ValueError, match=f"fingerprint {frozen.fingerprint} are not here: .*{reason}"):
+            missing(IMAGES)
+        path.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="path of a .keras file that exists"):
+        features.deserialize({"maker": "from_keras", "arguments": {"model": str(path)}})
+
+
+def test_by_architecture_where_the_initialisers_have_seeds():
+    def made(seed):
+        initializer = keras.initializers.GlorotUniform(seed=seed)
+        return keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(4, 3, kernel_initializer=initializer, name="conv")])
+
+    frozen = from_keras(made(1), ("conv",), preprocess=Inverted())
+    again = features.deserialize(json.loads(json.dumps(frozen.get_config())))
+    np.testing.assert_array_equal(again(IMAGES)["conv"], frozen(IMAGES)["conv"])
+    assert isinstance(features.deserialize(from_keras(made(None)).get_config()), MissingFeatures)
+
+
+def test_what_an_argument_means(tmp_path):
+    model, shape = network(), (8, 8, 1)
+    model.save(tmp_path / "phi.keras")
+    frozen = from_keras(model, ("first",))
+    assert features.get(frozen, ["first"], shape) is frozen
+    for given in (model, str(tmp_path / "phi.keras"), from_keras(tmp_path / "phi.keras", ("first",)).get_config()):
+        assert features.get(given, ("first",), shape).fingerprint == frozen.fingerprint
+    architecture = keras.saving.serialize_keras_object(model)
+    assert features.get(architecture, ("first",)).layers == ("first",)
+    assert "layers" in architecture["config"]  # Keras has not emptied it
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: features.get("vgg18"), "features by name are inception_v3, vgg16, vgg19, or the path.*received 'vgg18'"),
+        (lambda: features.get(3), "received 3"),
+        (lambda: features.get(network(), ("third",)), r"some of \[.*'first'.*received \('third',\)"),
+        (lambda: features.get(network(), "first"), "some of .*received 'first'"),
+        (lambda: features.get(network(), ("first", "first")), "asked for once"),
+        (lambda: features.get(network(), None, (8, 8, 3)), r"images \(8, 8, 3\); received .* whose input is \(8, 8, 1\)"),
+        (lambda: features.get(from_keras(network()), ("first",)), r"have the layers \('logits',\); received .*'first'"),
+        (lambda: features.get(keras.Sequential([layers.Flatten()])), "functional or sequential model with known inputs"),
+        (lambda: features.deserialize({"maker": "vgg", "arguments": {}}), "maker of features must be one of .*'vgg'"),
+    ],
+)  # fmt: skip
+def test_wrong_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,167 @@
+"""From a data set with fields to a trained model, through the functions that ExampleGen, Transform and Trainer run."""
+
+import io
+import json
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy.io import savemat
+
+import tfgen
+from tfgen_pipelines import data as data_lib
+from tfgen_pipelines.components.image_example_gen import EXAMPLES_PER_SHARD, ReadShard
+from tfgen_pipelines.preprocessing import preprocessing_fn
+from tfgen_trainers.run_fn import run_fn
+
+
+def example_gen(data, split):
+    """The serialized examples of a split, as ImageExampleGen's executor makes them."""
+    shard = ReadShard(json.dumps(data.config(), sort_keys=True), split)
+    examples = shard.process((0, data.num_examples[("train", "eval").index(split)]))
+    return [example.SerializeToString() for example in examples]
+
+
+def transform(data, records, path):
+    """Runs the preprocessing on parsed records, as Transform does, and writes what it gives in reverse order, as GZIP."""
+    spec = {"id": tf.io.FixedLenFeature([1], tf.string)}
+    for field in data.fields:
+        if field.pixels:
+            spec[field.name] = tf.io.FixedLenFeature([1], tf.string)
+        else:
+            dtype = tf.int64 if field.dtype == "int32" else tf.float32
+            spec[field.name] = tf.io.FixedLenFeature(field.shape or [1], dtype)
+    config = json.loads(json.dumps({"fields": [field.config() for field in data.fields]}))
+    out = tf.function(lambda given: preprocessing_fn(given, config))(tf.io.parse_example(tf.constant(records), spec))
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for i in reversed(range(len(records))):
+            feature = {}
+            for name, values in out.items():
+                value = np.ravel(values[i].numpy()).tolist()
+                kind = {tf.string: "bytes_list", tf.int64: "int64_list", tf.float32: "float_list"}[values.dtype]
+                feature[name] = tf.train.Feature()
+                getattr(feature[name], kind).value.extend(value)
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    return str(path)
+
+
+def train(tmp_path, data, **settings):
+    """Runs the trainer; -> the folder of the run."""
+    transform(data, example_gen(data, "train"), tmp_path / "transformed-00000-of-00001.gz")
+    config = json.loads(json.dumps({"data": data.description(), "workdir": str(tmp_path / "runs"), **settings}))
+    run_fn(
+        types.SimpleNamespace(
+            custom_config=config, train_files=[str(tmp_path / "transformed-*")], model_run_dir=str(tmp_path / "logs"),
+            serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
+        )
+    )  # fmt: skip
+    (run,) = (tmp_path / "runs").iterdir()
+    assert tf.saved_model.contains_saved_model(str(tmp_path / "model" / "Format-Serving"))
+    return run
+
+
+def losses(run):
+    line = json.loads((run / "history.jsonl").read_text().splitlines()[-1])
+    return [value for name, value in line.items() if name not in ("step", "seconds")]
+
+
+def test_a_model_of_embeddings_trains(tmp_path):
+    digits = tfgen.data.load("digits").take(60)
+    embedding = np.eye(10, dtype=np.float32)[digits.labels()]
+    pixels = np.round(digits.images() * 255).astype(np.uint8)
+    for split in ("train", "test"):
+        made = tfgen.data.from_arrays(pixels, levels=17, fields={"embedding": embedding})
+        made.write_tfrecords(tmp_path / f"{split}.tfrecord")
+    data = data_lib.resolve(f"tfrecord:{tmp_path}/{{split}}.tfrecord", {"levels": 17})
+    assert [field.name for field in data.fields] == ["image", "embedding"]
+    overrides = {
+        "num_classes": 0, "embedding_dim": 10, "width": 4, "depth": 2, "head_width": 4, "batch_size": 20,
+        "augmentation": {"shift": 1},
+    }  # fmt: skip
+    run = train(tmp_path, data, preset="gated-pixel-cnn/digits", overrides=overrides, steps=3)
+    assert losses(run) and np.isfinite(losses(run)).all()
+    assert json.loads((run / "config.json").read_text())["run"]["preset"]["augmentation"] == {"shift": 1}
+
+
+def test_dc_ign_trains(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (1440, 1024), np.uint8)
+    savemat(tmp_path / "COIL20.mat", {"X": pixels, "Y": np.repeat(np.arange(1, 21), 72)[:, None]})
+    data = data_lib.resolve("coil20", {"manual_dir": str(tmp_path)})
+    assert data.groups == ("azimuth",) and data.description()["groups"] == ["azimuth"]
+    overrides = {"latent_dim": 4, "filters": [4, 4], "decoder_filters": [4], "batch_size": 16}
+    run = train(tmp_path, data, preset="dc-ign/coil20", overrides=overrides, steps=2)
+    assert losses(run) and np.isfinite(losses(run)).all()
+
+
+def write_photos(root, n=14, size=(8, 8)):
+    """n JPEGs and one PNG of another size."""
+    root.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(root / f"{i}.jpg")
+    Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(root / "large.png")
+    return {path.name: path.read_bytes() for path in root.iterdir()}
+
+
+def test_photos_stay_the_bytes_that_they_were_up_to_the_trainer(tmp_path):
+    files = write_photos(tmp_path / "photos")
+    data = data_lib.resolve(f"folder:{tmp_path / 'photos'}", {"size": 8}, eval_split=None)
+    records = [*example_gen(data, "train"), *example_gen(data, "eval")]
+    path = transform(data, records, tmp_path / "t.gz")
+    stored = {}
+    for record in tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        stored[features["id"].bytes_list.value[0].decode()] = features["image"].bytes_list.value[0]
+    assert stored.keys() == files.keys()
+    for name, content in files.items():
+        assert (stored[name] == content) == (name != "large.png")
+    assert Image.open(io.BytesIO(stored["large.png"])).size == (8, 8)
+    read = tfgen.data.described([path], data.description())
+    folder = tfgen.data.from_folder(tmp_path / "photos", size=8)
+    order = {name: i for i, name in enumerate(folder.ids)}
+    np.testing.assert_array_equal(read.images(), folder.images()[[order[name] for name in read.ids]])
+
+
+def test_a_shard_reads_its_own_files_alone(tmp_path):
+    write_photos(tmp_path / "photos" / "train")
+    write_photos(tmp_path / "photos" / "test")
+    data = data_lib.resolve(f"folder:{tmp_path / 'photos'}", {"size": 8})
+    for path in sorted((tmp_path / "photos" / "train").iterdir())[3:]:
+        path.write_bytes(b"nothing")
+    shard = ReadShard(json.dumps({**data.config(), "fingerprint": "another"}), "train")
+    assert len(list(shard.process((0, 3)))) == 3 < EXAMPLES_PER_SHARD
+    with pytest.raises(ValueError, match=r"11\.jpg"):
+        list(shard.process((2, 4)))
+
+
+def test_imported_records_are_read_with_the_options_of_the_data_set(tmp_path):
+    for split in ("train", "eval"):
+        source = tfgen.data.from_arrays(np.random.default_rng(0).integers(0, 256, (6, 10, 10, 3), np.uint8), [0, 1] * 3)
+        source.write_tfrecords(tmp_path / split / "x.tfrecord")
+    data = data_lib.resolve("tfrecord:", {"size": 8}, train_split="train/*", eval_split="eval/*", import_base=str(tmp_path))
+    records = [r for r in tf.data.TFRecordDataset(str(tmp_path / "train" / "x.tfrecord")).as_numpy_iterator()]
+    path = transform(data, records, tmp_path / "t.gz")
+    read = tfgen.data.described([path], data.description())
+    expected = data_lib.load_split(data.config(), "train")
+    np.testing.assert_array_equal(read.images(), expected.images()[::-1])
+    assert read.image_shape == data.image_shape == (8, 8, 3)
+
+
+def test_splits_with_different_fields(tmp_path):
+    images = np.zeros((3, 4, 4, 1), np.uint8)
+    tfgen.data.from_arrays(images, [0, 1, 2]).write_tfrecords(tmp_path / "train.tfrecord")
+    tfgen.data.from_arrays(images).write_tfrecords(tmp_path / "test.tfrecord")
+    with pytest.raises(ValueError, match="different fields: train image, label, eval image"):
+        data_lib.resolve(f"tfrecord:{tmp_path}/{{split}}.tfrecord")
+
+
+def test_a_preset_that_crops_takes_larger_images():
+    from tfgen_pipelines.local import UsageError, _check_fit
+
+    data = data_lib.resolve("digits")
+    preset = tfgen.presets.get("vae/digits")
+    _check_fit(preset.override({"image_shape": (6, 6, 1), "augmentation": {"crop": 6}}), data)
+    with pytest.raises(UsageError, match=r"for images \(8, 8, 1\), 'digits' has \(6, 6, 1\)"):
+        _check_fit(preset.override({"augmentation": {"crop": 6}}), data)

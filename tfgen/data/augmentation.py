@@ -1,0 +1,152 @@
+"""Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, place in the stream).
+
+    {"flip": True, "shift": 2, "crop": 32, "colour": 0.1}
+
+- flip: True mirrors half of the images, left to right.
+- shift: pixels, n: moves an image by -n to n pixels up or down, and left or right; the border is repeated to fill the gap.
+- crop: a size, n or (height, width): cuts out a window of that size; its place is drawn uniformly.
+- colour: a in (0, 1]: multiplies the contrast and (of colour images) the saturation of each image by factors between 1 - a
+  and 1 + a, adds a number in [-a, a] to all values, and clips them to [0, 1].
+
+All random values are uniform and are drawn once for each row of a batch: all images, clips and masks of the row are moved
+alike. Its images and clips get the same change of colour; masks keep their values. Each setting has its own random numbers,
+so adding one setting does not change the effect of another.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import random
+
+_FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # streams
+SETTINGS = ("flip", "shift", "crop", "colour")
+
+
+def check_augmentation(augmentation: dict | None) -> dict:
+    """The settings as a dict without those that do nothing, `crop` as (height, width); {} for None.
+
+    Raises:
+      ValueError: an unknown name, or a value out of range.
+    """
+    if augmentation is None:
+        return {}
+    if not isinstance(augmentation, dict):
+        raise ValueError(f"augmentation must be a dict with names among {', '.join(SETTINGS)}; received {augmentation!r}.")
+    unknown = sorted(set(augmentation) - set(SETTINGS), key=str)
+    if unknown:
+        raise ValueError(f"augmentation has no setting {unknown[0]!r}; it has {', '.join(SETTINGS)}.")
+    found = {}
+    for name, value in augmentation.items():
+        if name == "flip":
+            right, wanted = isinstance(value, bool), "True or False"
+        elif name == "shift":
+            right, wanted = _whole(value) and value >= 0, "a whole number of pixels >= 0"
+        elif name == "crop":
+            value = (value, value) if _whole(value) else value
+            right = isinstance(value, (tuple, list)) and len(value) == 2 and all(_whole(n) and n > 0 for n in value)
+            value, wanted = tuple(value) if right else value, "a positive whole number or (height, width)"
+        else:
+            right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+            wanted = "a number in [0, 1]"
+        if not right:
+            raise ValueError(f"{name} of augmentation must be {wanted}; received {value!r}.")
+        if value:
+            found[name] = value
+    return found
+
+
+def augmented_shape(shape: Sequence[int], augmentation: dict | None) -> tuple[int, ...]:
+    """The shape (H, W, C) of images [H, W, C] of a Source in batches with this augmentation."""
+    return (*check_augmentation(augmentation).get("crop", shape[:2]), *shape[2:])
+
+
+class Augmentation:
+    """Augments the rows of batches with these fields.
+
+    Args:
+      settings: see `check_augmentation`.
+      fields: {name: Field} of the values; those without pixels do not change.
+      name: the name of the Source, for error messages.
+
+    Attributes:
+      settings: the result of `check_augmentation`.
+      shapes: {name: shape of one augmented example} of the fields with pixels.
+
+    Raises:
+      ValueError: see `check_augmentation`; a crop is larger than the images; shift or crop is set and the fields differ in
+        height or width.
+    """
+
+    def __init__(self, settings, fields, name):
+        self.settings = check_augmentation(settings)
+        self._fields = {k: f for k, f in fields.items() if f.pixels}
+        sizes = {k: f.shape[-3:-1] if f.encoded else f.shape for k, f in self._fields.items()}
+        if len(set(sizes.values())) > 1 and self.settings.keys() & {"shift", "crop"}:
+            raise ValueError(
+                f"Augmentation by shift or crop needs fields of one height and width; those of {name} are {sizes}."
+            )
+        crop = self.settings.get("crop")
+        if crop and any(c > n for c, n in zip(crop, sizes["image"], strict=True)):
+            raise ValueError(f"crop {crop} of augmentation is larger than the images {sizes['image']} of {name}.")
+        self.shapes = {
+            k: (*f.shape[: -3 if f.encoded else -2], *(crop or sizes[k]), *f.shape[-1 if f.encoded else len(f.shape) :])
+            for k, f in self._fields.items()
+        }
+
+    def move(self, values, keys):
+        """{name: uint8 [B, ...]} of fields with pixels, flipped, shifted and cropped; keys: uint64 [B]."""
+        settings = self.settings
+        if not settings.keys() & {"flip", "shift", "crop"}:
+            return values
+        flip = random.uniform(random.fold(keys, _FLIP), 1) < (0.5 if "flip" in settings else 0.0)  # [B, 1]
+        shift = [_below(u, 2 * settings.get("shift", 0) + 1) - settings.get("shift", 0) for u in _two(keys, _SHIFT)]
+        places = _two(keys, _CROP)
+        moved = {}
+        for name, value in values.items():
+            encoded = self._fields[name].encoded
+            axis = len(value.shape) - (3 if encoded else 2)
+            sizes, kept = value.shape[axis : axis + 2], self.shapes[name][axis - 1 : axis + 1]
+            # The source row (column) of each row (column) of the result: [B, kept].
+            rows, columns = (
+                tf.clip_by_value(_below(u, n - m + 1) + d + tf.range(m)[None], 0, n - 1)
+                for u, d, n, m in zip(places, shift, sizes, kept, strict=True)
+            )
+            columns = tf.where(flip, columns[:, ::-1], columns)
+            value = tf.gather(value, rows, axis=axis, batch_dims=1)
+            moved[name] = tf.gather(value, columns, axis=axis + 1, batch_dims=1)
+        return moved
+
+    def colour(self, name, pixels, values, keys):
+        """Changes the colours of `values`, float32 in [0, 1], which are the uint8 `pixels` [B, ...] of the field `name`."""
+        if "colour" not in self.settings or not self._fields[name].encoded:
+            return values
+        draws = np.float32(self.settings["colour"]) * random.symmetric(random.fold(keys, _COLOUR), 3)  # [B, 3]
+        contrast, brightness, saturation = (
+            tf.reshape(draws[:, k], [-1, *[1] * (len(values.shape) - 1)]) for k in range(3)
+        )  # [B, 1, ...]
+        # The sum is over integers: its result does not depend on the order, while a sum of floats may differ between
+        # machines.
+        axes, count = list(range(1, len(values.shape))), int(np.prod(pixels.shape[1:]))
+        total = tf.reduce_sum(tf.cast(pixels, tf.int64), axis=axes, keepdims=True)
+        mean = tf.cast(tf.cast(total, tf.float64) / (255.0 * count), tf.float32)
+        if values.shape[-1] == 3:
+            grey = (values[..., :1] + values[..., 1:2] + values[..., 2:]) / 3.0
+            values = grey + (1.0 + saturation) * (values - grey)
+        return tf.clip_by_value(mean + (1.0 + contrast) * (values - mean) + brightness, 0.0, 1.0)
+
+
+def _two(keys, stream):
+    """Two independent uniform numbers in (0, 1) for each key: a pair of float32 [B, 1]."""
+    drawn = random.uniform(random.fold(keys, stream), 2)
+    return drawn[:, :1], drawn[:, 1:]
+
+
+def _below(u, n):
+    """Uniform int32 in [0, n) from u in (0, 1). The minimum is needed since u * n can round up to n."""
+    return tf.minimum(tf.cast(u * np.float32(n), tf.int32), n - 1)
+
+
+def _whole(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,0 +1,49 @@
+"""VGG-16 and VGG-19 with Keras' ImageNet weights.
+
+Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, arXiv:1409.1556.
+"""
+
+from collections.abc import Sequence
+
+from tfgen.features.applications import application
+from tfgen.features.frozen import FrozenFeatures
+from tfgen.features.preprocessing import VGGInput
+
+
+def vgg16(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
+    """The features of VGG-16; see `vgg19`."""
+    return _vgg("VGG16", weights, layers, image_shape)
+
+
+def vgg19(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
+    """The features of VGG-19, without its dense layers.
+
+    Args:
+        weights: "imagenet" (Keras downloads 80 MB once), the path of the file of `keras.applications` without the top, or
+            None: random.
+        layers: "block1_conv1" ... "block5_conv4", each after its activation, and "block1_pool" ... "block5_pool"; None: the
+            last.
+        image_shape: (H, W, 1 or 3) of images of 32 pixels or more; None for a free side. Grey is repeated to three channels.
+
+    Raises:
+        ValueError: images of another shape; the weights cannot be loaded.
+    """
+    return _vgg("VGG19", weights, layers, image_shape)
+
+
+def _vgg(cls, weights, layers, image_shape):
+    name = cls.lower()
+    if image_shape[2] not in (1, 3) or min(side or 32 for side in image_shape[:2]) < 32:
+        raise ValueError(f"{name!r} takes images of 32 pixels or more with 1 or 3 channels; received {tuple(image_shape)}.")
+    network = application(cls, weights, f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5", include_top=False)
+    arguments = {"weights": weights and str(weights), "layers": layers and list(layers), "image_shape": list(image_shape)}
+    return FrozenFeatures(
+        network, layers, preprocess=VGGInput(dtype="float32", name="preprocessing"), image_shape=image_shape,
+        recipe={"maker": name, "arguments": arguments},
+    )  # fmt: skip
