@@ -132,7 +132,10 @@ def example(**features):
     return found.SerializeToString()
 
 
-def test_serve_examples_is_what_the_model_can_do_first(tmp_path):
+def test_serve_examples_is_what_the_model_can_do_first(model, tmp_path):
+    vae = tf.saved_model.load(str(export_saved_model(model, tmp_path / "vae", use_ema=False))).signatures
+    got = vae["serve_examples"](examples=tf.constant([example(seed=5)]))["image"]
+    np.testing.assert_allclose(got, model.generate([5]), atol=1e-6)
     gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, num_classes=4)
     signature = signature_of(gan, tmp_path / "gan", "serve_examples")
     got = signature(examples=tf.constant([example(seed=7, label=2, image=b"not read"), b""]))["image"]
