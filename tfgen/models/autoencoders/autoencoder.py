@@ -125,12 +125,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):
     encoder = [
         layers.Flatten(dtype=dtype),
-        *(layers.Dense(width, activation, dtype=dtype) for width in hidden),
-        layers.Dense(latent_dim, dtype=dtype),
+        *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(hidden)),
+        layers.Dense(latent_dim, dtype=dtype, name="code"),
     ]
     decoder = [
-        *(layers.Dense(width, activation, dtype=dtype) for width in reversed(hidden)),
-        layers.Dense(math.prod(image_shape), output_activation, dtype=dtype),
+        *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(reversed(hidden))),
+        layers.Dense(math.prod(image_shape), output_activation, dtype=dtype, name="out"),
         layers.Reshape(image_shape, dtype=dtype),
     ]
     return encoder, decoder
@@ -139,18 +139,20 @@ def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):
 def _conv(image_shape, latent_dim, hidden, activation, output_activation, dtype):
     settings = {"strides": 2, "padding": "same", "dtype": dtype}
     encoder = [
-        *(layers.Conv2D(width, 3, activation=activation, **settings) for width in hidden),
+        *(layers.Conv2D(n, 3, activation=activation, name=f"down_{i}", **settings) for i, n in enumerate(hidden)),
         layers.Flatten(dtype=dtype),
-        layers.Dense(latent_dim, dtype=dtype),
+        layers.Dense(latent_dim, dtype=dtype, name="code"),
     ]
     sizes = [image_shape[:2]]  # of the maps, from the image to the smallest
     for _ in hidden:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     grid = (*sizes.pop(), hidden[-1])
-    decoder = [layers.Dense(math.prod(grid), activation, dtype=dtype), layers.Reshape(grid, dtype=dtype)]
-    for width, (height, breadth) in zip([*hidden[-2::-1], image_shape[2]], reversed(sizes), strict=True):
-        last = len(decoder) == 2 * len(hidden)
+    decoder = [layers.Dense(math.prod(grid), activation, dtype=dtype, name="grid"), layers.Reshape(grid, dtype=dtype)]
+    shapes = zip([*hidden[-2::-1], image_shape[2]], reversed(sizes), strict=True)
+    for i, (width, (height, breadth)) in enumerate(shapes):
+        last = i == len(hidden) - 1
         # The kernel is a multiple of the stride: with another one, outputs get unequal numbers of terms (a checkerboard).
-        decoder.append(layers.Conv2DTranspose(width, 4, activation=output_activation if last else activation, **settings))
+        ends = {"activation": output_activation if last else activation, "name": f"up_{i}"}
+        decoder.append(layers.Conv2DTranspose(width, 4, **ends, **settings))
         decoder.append(layers.Cropping2D(((0, height % 2), (0, breadth % 2)), dtype=dtype))  # [B, height, breadth, width]
     return encoder, decoder

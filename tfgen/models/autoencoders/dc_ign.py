@@ -118,18 +118,19 @@ class DCIGN(AutoencodingModel):
         dtype = self.dtype_policy
         dense = {"kernel_initializer": normal(0.01), "bias_initializer": normal(0.01), "dtype": dtype}
         self.encoder = keras.Sequential(name="encoder")
-        for n in filters:
-            self.encoder.add(layers.Conv2D(n, kernel_size, dtype=dtype))  # [B, h, w, n], h = previous - kernel_size + 1
+        for i, n in enumerate(filters):
+            self.encoder.add(layers.Conv2D(n, kernel_size, dtype=dtype, name=f"conv_{i}"))  # no padding
             self.encoder.add(layers.MaxPool2D(2, dtype=dtype))  # [B, h // 2, w // 2, n]
             self.encoder.add(layers.ReLU(dtype=dtype))
         self.encoder.add(layers.Flatten(dtype=dtype))
-        self.encoder.add(layers.Dense(2 * self.latent_dim, **dense))  # mean and ln variance
+        self.encoder.add(layers.Dense(2 * self.latent_dim, name="moments", **dense))  # mean and ln variance
         self.decoder = keras.Sequential(name="decoder")
-        self.decoder.add(layers.Dense(int(np.prod(start)) * filters[-1], "relu", **dense))
+        self.decoder.add(layers.Dense(int(np.prod(start)) * filters[-1], "relu", name="grid", **dense))
         self.decoder.add(layers.Reshape((*start, filters[-1]), dtype=dtype))
-        for n, activation in (*((n, "relu") for n in decoder_filters), (channels, None)):
+        for i, (n, activation) in enumerate([*((n, "relu") for n in decoder_filters), (channels, None)]):
             self.decoder.add(layers.UpSampling2D(2, dtype=dtype))
-            self.decoder.add(layers.Conv2D(n, decoder_kernel_size, activation=activation, dtype=dtype))
+            conv = {"activation": activation, "dtype": dtype, "name": f"conv_{i}"}
+            self.decoder.add(layers.Conv2D(n, decoder_kernel_size, **conv))
         self.encoder.build((None, *self.image_shape))
         self.decoder.build((None, self.latent_dim))
         self.built = True

@@ -147,22 +147,23 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
     height, breadth, channels = image_shape
     widths = [width * 2**i for i in range(stages)]
 
-    def activated():
+    def activated(name):
         # synchronized: statistics are those of the global batch.
-        norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype)
+        norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype, name=name)
         return [norm, layers.LeakyReLU(negative_slope=0.2, dtype=dtype)]
 
     encoder = []
-    for filters in widths:
-        encoder += [layers.Conv2D(filters, 4, strides=2, padding="same", dtype=dtype), *activated()]
-    encoder += [layers.Flatten(dtype=dtype), layers.Dense(2 * latent_dim, dtype=dtype)]  # mean and ln variance
+    for i, filters in enumerate(widths):
+        conv = layers.Conv2D(filters, 4, strides=2, padding="same", dtype=dtype, name=f"down_{i}")
+        encoder += [conv, *activated(f"norm_{i}")]
+    encoder += [layers.Flatten(dtype=dtype), layers.Dense(2 * latent_dim, dtype=dtype, name="moments")]
     grid = (height // 2**stages, breadth // 2**stages, widths[-1])
-    decoder = [layers.Dense(math.prod(grid), dtype=dtype), layers.Reshape(grid, dtype=dtype)]
-    for filters in [*widths[-2::-1], channels]:
+    decoder = [layers.Dense(math.prod(grid), dtype=dtype, name="grid"), layers.Reshape(grid, dtype=dtype)]
+    for i, filters in enumerate([*widths[-2::-1], channels]):
         decoder += [
             layers.UpSampling2D(2, dtype=dtype),  # nearest
             ReplicationPadding(dtype=dtype),
-            layers.Conv2D(filters, 3, dtype=dtype),
-            *activated(),
+            layers.Conv2D(filters, 3, dtype=dtype, name=f"up_{i}"),
+            *activated(f"norm_{i}"),
         ]
     return encoder, decoder[:-2]  # linear pixels

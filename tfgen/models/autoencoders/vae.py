@@ -109,15 +109,15 @@ def _mlp(image_shape, latent_dim, hidden, activation, out_channels, dtype):
     encoder = keras.Sequential(
         [
             layers.Flatten(dtype=dtype),
-            *(layers.Dense(n, activation, dtype=dtype) for n in hidden),
-            layers.Dense(2 * latent_dim, dtype=dtype),  # mean and ln variance
+            *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(hidden)),
+            layers.Dense(2 * latent_dim, dtype=dtype, name="moments"),  # mean and ln variance
         ],
         name="encoder",
     )
     decoder = keras.Sequential(
         [
-            *(layers.Dense(n, activation, dtype=dtype) for n in reversed(hidden)),
-            layers.Dense(int(np.prod(out_shape)), dtype=dtype),
+            *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(reversed(hidden))),
+            layers.Dense(int(np.prod(out_shape)), dtype=dtype, name="out"),
             layers.Reshape(out_shape, dtype=dtype),
         ],
         name="decoder",
@@ -135,21 +135,21 @@ def _conv(image_shape, latent_dim, hidden, activation, out_channels, dtype):
     conv = {"strides": 2, "padding": "same", "dtype": dtype}
     encoder = keras.Sequential(
         [
-            layers.Conv2D(first, 4, activation=activation, **conv),  # [B, H/2, W/2, first]
-            layers.Conv2D(second, 4, activation=activation, **conv),  # [B, H/4, W/4, second]
+            layers.Conv2D(first, 4, activation=activation, name="down_0", **conv),  # [B, H/2, W/2, first]
+            layers.Conv2D(second, 4, activation=activation, name="down_1", **conv),  # [B, H/4, W/4, second]
             layers.Flatten(dtype=dtype),
-            layers.Dense(dense, activation, dtype=dtype),
-            layers.Dense(2 * latent_dim, dtype=dtype),
+            layers.Dense(dense, activation, dtype=dtype, name="hidden"),
+            layers.Dense(2 * latent_dim, dtype=dtype, name="moments"),
         ],
         name="encoder",
     )
     decoder = keras.Sequential(
         [
-            layers.Dense(dense, activation, dtype=dtype),
-            layers.Dense(height // 4 * (width // 4) * second, activation, dtype=dtype),
+            layers.Dense(dense, activation, dtype=dtype, name="hidden"),
+            layers.Dense(height // 4 * (width // 4) * second, activation, dtype=dtype, name="grid"),
             layers.Reshape((height // 4, width // 4, second), dtype=dtype),
-            layers.Conv2DTranspose(first, 4, activation=activation, **conv),
-            layers.Conv2DTranspose(out_channels, 4, **conv),
+            layers.Conv2DTranspose(first, 4, activation=activation, name="up_0", **conv),
+            layers.Conv2DTranspose(out_channels, 4, name="up_1", **conv),
         ],
         name="decoder",
     )

@@ -211,16 +211,21 @@ class VAEGAN(AutoencodingModel):
 
 
 def _block(layer, dtype):
-    return [layer, batch_norm(dtype, None, epsilon=1e-6, gamma_initializer="ones"), layers.ReLU(dtype=dtype)]
+    norm = batch_norm(dtype, f"{layer.name}_norm", epsilon=1e-6, gamma_initializer="ones")
+    return [layer, norm, layers.ReLU(dtype=dtype)]
+
+
+def _down(filters, name, dtype):
+    return layers.Conv2D(filters, 5, strides=2, padding="same", use_bias=False, dtype=dtype, name=name)
 
 
 def _encoder(widths, latent_dim, dtype):
     *filters, dense = widths
     found = []
-    for n in filters:
-        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
-    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
-    found.append(layers.Dense(2 * latent_dim, dtype=dtype))  # mean and ln variance
+    for i, n in enumerate(filters):
+        found += _block(_down(n, f"down_{i}", dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype, name="hidden"), dtype)]
+    found.append(layers.Dense(2 * latent_dim, dtype=dtype, name="moments"))  # mean and ln variance
     return keras.Sequential(found, name="encoder")
 
 
@@ -229,24 +234,25 @@ def _decoder(widths, image_shape, dtype):
     for _ in widths[1:]:
         sides.insert(0, tuple(-(-side // 2) for side in sides[0]))
     grid = (*sides[0], widths[0])
-    found = _block(layers.Dense(grid[0] * grid[1] * grid[2], use_bias=False, dtype=dtype), dtype)
+    found = _block(layers.Dense(grid[0] * grid[1] * grid[2], use_bias=False, dtype=dtype, name="grid"), dtype)
     found.append(layers.Reshape(grid, dtype=dtype))
-    for n, small, large in zip(widths[1:], sides, sides[1:], strict=False):
-        found += _block(layers.Conv2DTranspose(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
+    for i, (n, small, large) in enumerate(zip(widths[1:], sides, sides[1:], strict=False)):
+        conv = {"strides": 2, "padding": "same", "use_bias": False, "dtype": dtype, "name": f"up_{i}"}
+        found += _block(layers.Conv2DTranspose(n, 5, **conv), dtype)
         excess = [(0, 2 * a - b) for a, b in zip(small, large, strict=True)]  # of an odd side
         found += [layers.Cropping2D(excess, dtype=dtype)] if any(n for _, n in excess) else []
-    found.append(layers.Conv2D(image_shape[2], 5, padding="same", activation="tanh", dtype=dtype))
+    found.append(layers.Conv2D(image_shape[2], 5, padding="same", activation="tanh", dtype=dtype, name="out"))
     return keras.Sequential(found, name="decoder")
 
 
 def _discriminator(widths, similarity_layer, dtype):
     first, *filters, dense = widths
-    found = [layers.Conv2D(first, 5, padding="same", dtype=dtype), layers.ReLU(dtype=dtype)]
+    found = [layers.Conv2D(first, 5, padding="same", dtype=dtype, name="conv"), layers.ReLU(dtype=dtype)]
     convolutions = [0]
-    for n in filters:
+    for i, n in enumerate(filters):
         convolutions.append(len(found))
-        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
-    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
-    found.append(layers.Dense(1, dtype=dtype))
+        found += _block(_down(n, f"down_{i}", dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype, name="hidden"), dtype)]
+    found.append(layers.Dense(1, dtype=dtype, name="logit"))
     end = convolutions[similarity_layer] + 1
     return keras.Sequential(found[:end], name="trunk"), keras.Sequential(found[end:], name="head")

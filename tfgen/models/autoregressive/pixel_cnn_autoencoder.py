@@ -52,9 +52,9 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
         self.encoder = keras.Sequential(
             [
-                *(layers.Conv2D(width, 3, **settings) for width in encoder_widths),
+                *(layers.Conv2D(n, 3, name=f"down_{i}", **settings) for i, n in enumerate(encoder_widths)),
                 layers.Flatten(dtype=self.dtype_policy),
-                layers.Dense(embedding_dim, dtype=self.dtype_policy),
+                layers.Dense(embedding_dim, dtype=self.dtype_policy, name="code"),
             ],
             name="encoder",
         )

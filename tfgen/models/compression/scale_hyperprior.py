@@ -66,16 +66,16 @@ class ScaleHyperprior(CompressionModel):
         self.analysis, self.synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
         for k in range(4):
             if k:
-                self.analysis.add(GDN(dtype=self.dtype_policy))
-                self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy))
+                self.analysis.add(GDN(dtype=self.dtype_policy, name=f"norm_{k - 1}"))
+                self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy, name=f"norm_{k - 1}"))
             down, up = (channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
-            self.analysis.add(layers.Conv2D(down, 5, strides=2, **settings))
-            self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, **settings))
+            self.analysis.add(layers.Conv2D(down, 5, strides=2, name=f"down_{k}", **settings))
+            self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, name=f"up_{k}", **settings))
         self.hyper_analysis = keras.Sequential(
             [
-                layers.Conv2D(self.width, 3, activation="relu", **settings),
-                layers.Conv2D(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2D(self.width, 5, strides=2, use_bias=False, **settings),
+                layers.Conv2D(self.width, 3, activation="relu", name="conv", **settings),
+                layers.Conv2D(self.width, 5, strides=2, activation="relu", name="down_0", **settings),
+                layers.Conv2D(self.width, 5, strides=2, use_bias=False, name="down_1", **settings),
             ],
             name="hyper_analysis",
         )
@@ -84,9 +84,9 @@ class ScaleHyperprior(CompressionModel):
         start = (np.log(stddev) - np.log(SCALES[0])) / _STEP
         self.hyper_synthesis = keras.Sequential(
             [
-                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2DTranspose(channels, 3, strides=1, **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", name="up_0", **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", name="up_1", **settings),
+                layers.Conv2DTranspose(channels, 3, strides=1, name="conv", **settings),
             ],
             name="hyper_synthesis",
         )
