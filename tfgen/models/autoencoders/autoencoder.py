@@ -48,14 +48,19 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
             reverse. () with "mlp": a linear autoencoder.
         activation: of the hidden layers.
         output_activation: of the decoder: "linear", or "sigmoid", whose gradient vanishes at black and at white.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> codes [B, latent_dim] -> images [B, H, W, C], which are clipped to [0, 1]. In
+            the place of both, `network`, `hidden` and `activation` mean nothing; in that of the decoder,
+            `output_activation`.
         **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("loss", "mse")
+    own_networks = {("encoder", "decoder"): ("network", "hidden", "activation"), ("decoder",): ("output_activation",)}
 
     def __init__(
         self, *, image_shape, latent_dim=32, network="conv", hidden=(32, 64), activation="relu", output_activation="linear",
-        **kwargs,
+        encoder=None, decoder=None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, hidden=hidden)
@@ -67,12 +72,14 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         if network == "conv" and not hidden:
             raise ValueError(f"hidden must be positive widths, at least one for 'conv'; received {hidden!r}.")
         self.latent_dim = latent_dim
-        encoder, decoder = build(
-            self.image_shape, latent_dim, list(hidden), activation, output_activation, self.dtype_policy
+
+        def make():
+            made = build(self.image_shape, latent_dim, list(hidden), activation, output_activation, self.dtype_policy)
+            return [keras.Sequential(layers, name=name) for layers, name in zip(made, ("encoder", "decoder"), strict=True)]
+
+        self.choose_networks(
+            make, encoder=(encoder, self.image_shape, (latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape)
         )
-        self.encoder, self.decoder = keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
         self.code_moments = CodeMoments(latent_dim)
         self.built = True
 
@@ -82,12 +89,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         """Codes float32 [B, latent_dim] of images float32 [B, H, W, C] in [0, 1]."""
         return self._encode(self.check_images(images))
 
-    def _encode(self, images):
-        return tf.cast(self.encoder(images), tf.float32)
+    def _encode(self, images, training=False):
+        return tf.cast(self.encoder(images, training=training), tf.float32)
 
-    def decode(self, latents):
+    def decode(self, latents, training=False):
         """Images of codes [B, latent_dim], not clipped: float32 [B, H, W, C]."""
-        return tf.cast(self.decoder(latents), tf.float32)
+        return tf.cast(self.decoder(latents, training=training), tf.float32)
 
     def decode_images(self, latents):
         return tf.clip_by_value(self.decode(latents), 0.0, 1.0)
@@ -104,14 +111,14 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
     # ---- training
 
-    def losses_and_codes(self, images):
-        codes = self._encode(images)
-        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode(codes)) ** 2, axis=[1, 2, 3]))
+    def losses_and_codes(self, images, training=False):
+        codes = self._encode(images, training)
+        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode(codes, training)) ** 2, axis=[1, 2, 3]))
         return {"loss": loss, "mse": loss / math.prod(self.image_shape)}, codes
 
     def update(self, batch):
         def losses_fn():
-            losses, codes = self.losses_and_codes(batch["image"])
+            losses, codes = self.losses_and_codes(batch["image"], training=True)
             self.code_moments.update(codes)
             return losses
 

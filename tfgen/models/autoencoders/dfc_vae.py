@@ -69,6 +69,9 @@ class DFCVAE(AutoencodingModel):
         feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
+            images [B, H, W, C]. In the place of both, `width` and `stages` mean nothing.
         **kwargs: see `TrainableModel`.
 
     Raises:
@@ -76,28 +79,25 @@ class DFCVAE(AutoencodingModel):
     """
 
     loss_names = ("loss", "feature_loss", "kl")
+    own_networks = {("encoder", "decoder"): ("width", "stages")}
 
     def __init__(
         self, *, image_shape, latent_dim=100, width=32, stages=4, features=None, feature_layers=None, kl_weight=1.0,
-        feature_weight=0.5, **kwargs,
+        feature_weight=0.5, encoder=None, decoder=None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, width=width, stages=stages)
         check_not_negative(kl_weight=kl_weight, feature_weight=feature_weight)
-        if any(side % 2**stages for side in self.image_shape[:2]):
-            raise ValueError(f"height and width must be multiples of 2**stages = {2**stages}; received {image_shape!r}.")
         if features is None and feature_layers is not None:
             raise ValueError(f"feature_layers are of features, which is None; received {feature_layers!r}.")
         self.latent_dim, self.kl_weight, self.feature_weight = latent_dim, float(kl_weight), float(feature_weight)
-        encoder, decoder = _networks(self.image_shape, latent_dim, width, stages, self.dtype_policy)
-        self.encoder, self.decoder = keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
+        self.choose_networks(
+            lambda: _networks(self.image_shape, latent_dim, width, stages, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (2 * latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape),
+        )  # fmt: skip
         self.feature_network = None if features is None else frozen.get(features, feature_layers, self.image_shape)
+        self._config["features"] = self.feature_network and self.feature_network.get_config()
         self.built = True
-
-    def get_config(self):
-        return {**super().get_config(), "features": self.feature_network and self.feature_network.get_config()}
 
     def decode(self, latents, training=False):
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
@@ -145,6 +145,8 @@ class DFCVAE(AutoencodingModel):
 
 def _networks(image_shape, latent_dim, width, stages, dtype):
     height, breadth, channels = image_shape
+    if height % 2**stages or breadth % 2**stages:
+        raise ValueError(f"height and width must be multiples of 2**stages = {2**stages}; received {image_shape!r}.")
     widths = [width * 2**i for i in range(stages)]
 
     def activated(name):
@@ -166,4 +168,5 @@ def _networks(image_shape, latent_dim, width, stages, dtype):
             layers.Conv2D(filters, 3, dtype=dtype, name=f"up_{i}"),
             *activated(f"norm_{i}"),
         ]
-    return encoder, decoder[:-2]  # linear pixels
+    decoder = decoder[:-2]  # linear pixels
+    return keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")

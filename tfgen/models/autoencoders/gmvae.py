@@ -71,14 +71,20 @@ class GMVAE(LatentVariableModel):
         levels: number of grey levels of the images; the Gaussian's deviation is at least one level.
         free_bits: lambda, in nats, in [0, ln K]: the least value of the z-term in the loss. At 0 the loss is the bound.
         num_samples: M >= 1, draws of x and w for each image in a training step.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of x, then of w, [B, 2 latent_dim + 2 style_dim]; x [B,
+            latent_dim] -> logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network` and `hidden`
+            mean nothing.
         seed: int, of the training noise.
     """
 
     loss_names = ("loss", "reconstruction", "x_kl", "w_kl", "z_kl")
+    own_networks = {("encoder", "decoder"): ("network", "hidden")}
 
     def __init__(
         self, *, image_shape, num_clusters=10, latent_dim=200, style_dim=150, network="mlp", hidden=(500, 500),
-        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, seed=0, **kwargs,
+        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, encoder=None,
+        decoder=None, seed=0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         check_whole(
@@ -101,8 +107,12 @@ class GMVAE(LatentVariableModel):
         self.free_bits, self.num_samples = float(free_bits), num_samples
         out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
         outputs = 2 * (latent_dim + style_dim)  # mean and ln variance of x and of w
-        self.encoder, self.decoder = build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy)
         near_zero = keras.initializers.VarianceScaling(1e-6, "fan_avg", "uniform")  # a thousandth of Glorot's
+        self.choose_networks(
+            lambda: build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (outputs,)),
+            decoder=(decoder, (latent_dim,), (*self.image_shape[:2], out_channels)),
+        )
         self.prior_network = keras.Sequential(
             [
                 layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy, name="hidden"),
@@ -113,8 +123,6 @@ class GMVAE(LatentVariableModel):
             ],
             name="prior_network",
         )
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
         self.prior_network.build((None, style_dim))
         self.built = True
 

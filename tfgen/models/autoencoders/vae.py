@@ -48,8 +48,14 @@ class VAE(LatentVariableModel):
             (grey levels unchanged).
         levels: number of grey levels of the images; used by the last two likelihoods.
         kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
+            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network`, `hidden` and `activation`
+            mean nothing.
         seed: int, of the training noise.
     """
+
+    own_networks = {("encoder", "decoder"): ("network", "hidden", "activation")}
 
     def __init__(
         self,
@@ -62,6 +68,8 @@ class VAE(LatentVariableModel):
         likelihood="bernoulli",
         levels=256,
         kl_weight=1.0,
+        encoder=None,
+        decoder=None,
         seed=0,
         **kwargs,
     ):
@@ -78,11 +86,11 @@ class VAE(LatentVariableModel):
         build = {"mlp": _mlp, "conv": _conv}.get(network)
         if build is None:
             raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
-        self.encoder, self.decoder = build(
-            self.image_shape, self.latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy
+        self.choose_networks(
+            lambda: build(self.image_shape, latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (2 * latent_dim,)),
+            decoder=(decoder, (latent_dim,), (*self.image_shape[:2], out_channels)),
         )
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, self.latent_dim))
         if likelihood == "discretized_logistic":
             self.log_scale = self.add_weight(
                 name="log_scale",
