@@ -19,7 +19,7 @@ BENCHMARKS := $(filter-out %/__init__ %/record %/turns,$(basename $(wildcard ben
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core-latest demo test lint test-core-latest test-serving-real bench reproduce lock clean
+.PHONY: help setup setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,8 +27,11 @@ help: ## this list
 demo: setup ## the whole pipeline for a VAE and a DCGAN on 8x8 digits: data to pushed model and report
 	$(VENV)/bin/tfgen demo $(ARGS)
 
-test: lint ## lint, then the whole test suite, in two processes
+test: lint ## lint, then the test suite but for its long tests, in two processes
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+test-long: setup ## the tests that are marked as long, which `make test` leaves out
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup -m long $(ARGS)
 
 lint: setup ## ruff, and import-linter: which package may import which
 	$(VENV)/bin/ruff check .

@@ -33,6 +33,7 @@ def by_hand(preset, source, steps):
     """A function that runs `steps` steps of the GAN written for this preset alone."""
     model = preset.build()
     generator, discriminator = model.generator, model.discriminator
+    optimizers = model.player_optimizers
     losses = keras.losses.BinaryCrossentropy(from_logits=True)
     batch, iterator = preset.batch_size, iter(source.batches(preset.batch_size, shuffle=True, repeat=True))
 
@@ -46,12 +47,12 @@ def by_hand(preset, source, steps):
             fake = discriminator([generator([latents()], training=True)], training=True)["logit"]
             loss = losses(tf.ones_like(real), real) + losses(tf.zeros_like(fake), fake)
         variables = discriminator.trainable_variables
-        model.discriminator_optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        optimizers["discriminator"].apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         with tf.GradientTape() as tape:
             fake = discriminator([generator([latents()], training=True)], training=True)["logit"]
             loss = losses(tf.ones_like(fake), fake)
         variables = generator.trainable_variables
-        model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        optimizers["generator"].apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
     def run():

@@ -1,5 +1,7 @@
 """Two logical CPU devices for the distribution tests, set before TensorFlow starts; quiet logs."""
 
+import collections
+import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -19,7 +21,22 @@ def pytest_collection_modifyitems(items):
     """Where the suite runs in several processes, a file runs in one of them; of the conformance suite, a model's tests."""
     for item in items:
         case = item.callspec.params.get("case", "") if hasattr(item, "callspec") else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{case}"))
+        shared = case and item.path.parent.name == "conformance"  # one model's tests are in several files
+        item.add_marker(pytest.mark.xdist_group(f"{'conformance' if shared else item.nodeid.split('::')[0]}-{case}"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Where the time went: seconds of the tests of each folder, of all processes together."""
+    seconds, tests = collections.Counter(), collections.Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if hasattr(report, "duration"):
+            folder = report.nodeid.split("::")[0].rpartition("/")[0]
+            seconds[folder] += report.duration
+            tests[folder] += report.when == "call"
+    terminalreporter.section("time per folder")
+    for folder, time in seconds.most_common():
+        terminalreporter.write_line(f"{time:8.1f} s  {tests[folder]:5d} tests  {folder}")
+    terminalreporter.write_line(f"{seconds.total():8.1f} s  {tests.total():5d} tests")
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfgen
 from tfgen import fields
@@ -40,3 +41,52 @@ def test_a_source_is_checked_for_the_fields_of_a_model():
     ):
         with pytest.raises(ValueError, match=message):
             fields.check_fields([wrong], source.fields, "The model", source.name)
+
+
+# ---- the checks of values
+
+
+def test_images():
+    values = np.linspace(0.0, 1.0, 8, dtype="float16").reshape(2, 2, 2, 1)
+    image = fields.image((2, None, 1))
+    found = image.check(values, "Model")
+    assert found.dtype == tf.float32
+    np.testing.assert_array_equal(found, values)
+    for value in (-0.01, 1.01, np.nan, np.inf):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"Images must lie in \[0, 1\]; received a range of"):
+            image.check(np.full([1, 2, 2, 1], value, "float32"), "Model")
+    with pytest.raises(ValueError, match=r"Images must be float in \[0, 1\]; received dtype uint8 \(divide by 255\?\)"):
+        image.check(np.ones([1, 2, 2, 1], "uint8"), "Model")
+    for shape in ([1, 2, 2, 3], [2, 2, 1], [1, 3, 2, 1]):
+        with pytest.raises(ValueError, match=r"Model was made for images \[batch, 2, any, 1\].*; received"):
+            image.check(np.ones(shape, "float32"), "Model")
+
+
+def test_labels():
+    label, kinds = fields.label(3), fields.label(3, "kinds")
+    for values in ([0, 2], [[0], [2]], np.array([0, 2], "uint8"), np.array([0, 2], "int64")):
+        found = label.check(values)
+        np.testing.assert_array_equal(found, [0, 2])
+        assert found.dtype == tf.int32
+    for wrong in ([0, 3], [-1, 0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"kinds must lie in \[0, 3\); received a range of"):
+            kinds.check(wrong)
+    with pytest.raises(ValueError, match=r"labels must be integers \[batch\]; received dtype float32"):
+        label.check([0.0, 1.0])
+    for wrong in (0, [[0, 1]], [[[0]]]):
+        with pytest.raises(ValueError, match=r"labels must have the shape \[batch\]; received"):
+            label.check(wrong)
+
+
+def test_vectors():
+    embedding = fields.vector("embedding", 2)
+    found = embedding.check(np.array([[-5.0, 1e6]]))
+    assert found.dtype == tf.float32 and found.shape == (1, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="embedding must be finite; received a range of"):
+        embedding.check([[np.nan, 0.0]])
+    with pytest.raises(ValueError, match=r"embedding must have the shape \[batch, 2\]; received \(1, 3\)"):
+        embedding.check([[1.0, 2.0, 3.0]])
+    with pytest.raises(ValueError, match=r"embedding must be float \[batch, 2\]; received dtype int32"):
+        embedding.check([[1, 2]])
+    with pytest.raises(ValueError, match="dtype of field 'x' must be 'float32' or 'int32'; received 'int8'"):
+        fields.Field("x", (), "int8")

@@ -27,6 +27,7 @@ class Field:
         pixels: whether the values belong to pixels: images, clips and masks. A Source holds them in 8 bits, records as PNG
             or JPEG files, and augmentation moves them.
         names: of the components of a vector, such as the attributes, or None.
+        hint: where batches with the field come from, said where it is missing.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Field:
     encoded: bool = False
     pixels: bool = False
     names: tuple | None = None
+    hint: str = ""
 
     def __post_init__(self):
         if self.dtype not in ("float32", "int32"):
@@ -87,7 +89,7 @@ class Field:
             hint = " (divide by 255?)" if self.encoded and values.dtype == tf.uint8 else ""
             kind = "integers" if whole else "float"
             wanted = f"{kind} in [{self.low:g}, {self.high:g}]" if self.encoded else f"{kind} {self._wanted()}"
-            raise ValueError(f"{_upper(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
+            raise ValueError(f"{_called(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
         if not self.shape and values.shape.rank == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.shape.rank != 1 + len(self.shape) or not values.shape[1:].is_compatible_with(self.shape):
@@ -95,11 +97,11 @@ class Field:
                 raise ValueError(
                     f"{owner} was made for {what} {self._wanted()} (height, width, channels); received {values.shape}."
                 )
-            raise ValueError(f"{_upper(what)} must have the shape {self._wanted()}; received {values.shape}.")
+            raise ValueError(f"{_called(what)} must have the shape {self._wanted()}; received {values.shape}.")
         if values.dtype != self.dtype:
             values = tf.cast(values, self.dtype)
         inside, wanted = self._inside(values)
-        message = f"{_upper(what)} must {wanted}; received a range of"
+        message = f"{_called(what)} must {wanted}; received a range of"
         values = checked(values, inside, message, tf.reduce_min(values), tf.reduce_max(values))
         return tf.ensure_shape(values, [None, *self.shape])
 
@@ -185,5 +187,6 @@ def check_fields(needed, given, owner, source):
             )
 
 
-def _upper(text):
-    return text if text == "labels" else text[:1].upper() + text[1:]
+def _called(what):
+    """Images begin a sentence; the name of an argument stays as it is written."""
+    return "Images" if what == "images" else what

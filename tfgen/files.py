@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, known by their sha256, and fetched only where that is allowed."""
+"""Files: written whole or not at all; weights checked by sha256, and downloaded only with permission."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def default_cache() -> Path:
 
 
 def sha256(path) -> str:
-    """Of a file's bytes; of a folder: over the names and bytes of all files in it, hidden ones left out."""
+    """sha256 of a file's bytes; of a folder, of the names, sizes and bytes of all files in it except hidden ones."""
     path, digest = Path(path), hashlib.sha256()
     files = [path]
     if path.is_dir():
@@ -52,12 +52,12 @@ def weights_file(
 
     Args:
       what: which weights, for messages: "the FID Inception graph (classify_image_graph_def.pb)".
-      given: path or URL; None is an error that says what is missing.
-      sha256_expected: 64 hex digits, or None where a local file is taken as it is.
-      allow_download: a URL is fetched, into `cache` under its sha256, and only then.
+      given: path or URL; None raises an error.
+      sha256_expected: 64 hex digits; None: a local file is not checked.
+      allow_download: whether a URL may be downloaded. The file is kept in `cache`, under its sha256.
 
     Raises:
-      ValueError: nothing given, no such file, another sha256, or a URL without permission or sha256.
+      ValueError: nothing given, no such file, a different sha256, or a URL without permission or sha256.
     """
     if given is None:
         raise ValueError(f"{what} is needed and nothing is downloaded unasked: give its path, or a URL with its sha256 "

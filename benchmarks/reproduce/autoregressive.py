@@ -113,7 +113,7 @@ class KeepBest(keras.callbacks.Callback):
         with averaged(self.model):
             bits = float(np.mean(bits_per_dim(self.model, self.validation)))
             if not self.history or bits < min(value for _, value in self.history):
-                self.best = [variable.numpy() for variable in self.model.ema_variables()]
+                self.best = [variable.numpy() for variable in averaged_variables(self.model)]
         self.history.append((step, bits))
         seconds = time.perf_counter() - self.started
         losses = "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
@@ -121,8 +121,12 @@ class KeepBest(keras.callbacks.Callback):
         self.model.stop_training = seconds > 60.0 * self.minutes or not math.isfinite(bits)
 
     def put_back(self):
-        for variable, value in zip(self.model.ema_variables(), self.best, strict=True):
+        for variable, value in zip(averaged_variables(self.model), self.best, strict=True):
             variable.assign(value)
+
+
+def averaged_variables(model):
+    return [v for player in model.players().values() for v in player.averaged_variables]
 
 
 def averaged(model):
@@ -188,7 +192,7 @@ def measure(preset, run, seed, train, validation, test):
     model, results = fit(config, train, validation, run.every, run.minutes)
     if run.mixed_precision:
         trained, model = model, dataclasses.replace(config, mixed_precision=False).model()
-        for variable, value in zip(model.ema_variables(), trained.ema_variables(), strict=True):
+        for variable, value in zip(averaged_variables(model), averaged_variables(trained), strict=True):
             variable.assign(value)
     bits = bits_per_dim(model, test)
     train_bits = bits_per_dim(model, train.take(min(len(train), len(test))))

@@ -252,17 +252,24 @@ def toy_model(name, steps, seed=0):
     keras.utils.set_random_seed(seed)
     if name == "wgan-gp":
         model = tfgen.models.WGANGP(**_TOY, penalty_weight=0.1, seed=seed)
-        optimizers = [keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9) for rate in _falling(3e-4, steps)]
+        optimizers = {
+            player: keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.9) for player, rate in _falling(3e-4, steps).items()
+        }
     else:
         model = tfgen.models.WGAN(**_TOY, weight_clip=0.1, thorough_turns=0, seed=seed)
-        optimizers = [keras.optimizers.RMSprop(rate, rho=0.9, epsilon=1e-8) for rate in _falling(2e-4, steps)]
-    model.compile(*optimizers)
+        optimizers = {
+            player: keras.optimizers.RMSprop(rate, rho=0.9, epsilon=1e-8) for player, rate in _falling(2e-4, steps).items()
+        }
+    model.compile(optimizers)
     return model
 
 
 def _falling(rate, steps):
-    """Rates of the generator, which has a fifth of the updates, and of the critic, down to 0 at the end."""
-    return [keras.optimizers.schedules.PolynomialDecay(rate, steps // every, 0.0) for every in (5, 1)]
+    """{player: rate} of the generator, which has a fifth of the updates, and of the critic, down to 0 at the end."""
+    return {
+        player: keras.optimizers.schedules.PolynomialDecay(rate, steps // every, 0.0)
+        for player, every in (("generator", 5), ("discriminator", 1))
+    }
 
 
 def toy_batches(mixture, seed):
@@ -316,7 +323,7 @@ def gaussians(args):
     shares = {which: mixture["share"] for which, mixture in MIXTURES.items()}
     protocol = {
         "steps": steps, "batch": TOY_BATCH, "samples": TOY_SAMPLES, "model_args": _TOY, "seed": 0,
-        "optimizers": {name: [o.get_config() for o in (m.optimizer, m.discriminator_optimizer)]
+        "optimizers": {name: [o.get_config() for o in m.player_optimizers.values()]
                        for name in ("wgan-gp", "wgan") for m in [toy_model(name, steps["25"])]},
         "covered": f"a mode that has at least {shares} of the samples within 3 standard deviations",
     }  # fmt: skip

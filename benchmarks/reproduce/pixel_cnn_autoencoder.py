@@ -115,7 +115,7 @@ def bits_given_other_codes(model, pictures):
     total = 0.0
     for part in np.array_split(pictures, 10):
         codes = tf.roll(model.encode(part), 1, axis=0)
-        total += float(tf.reduce_sum(model.bits_per_dim(part, embeddings=codes)))
+        total += float(tf.reduce_sum(model.bits_per_dim(part, embedding=codes)))
     return total / len(pictures)
 
 

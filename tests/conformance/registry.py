@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen.models import (
     DCGAN,
@@ -31,6 +32,7 @@ from tfgen.models import (
     PixelRNN,
     ScaleHyperprior,
 )
+from tfgen.models.capabilities import CAPABILITIES, Sampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,35 +44,99 @@ class Case:
         args: tiny constructor arguments.
         falling: the loss that must fall when the model sees one batch again and again.
         binary: whether images must be 0 or 1.
-        fields: further fields of a batch, int32, the same in every row.
+        fixed: {name of an integer field: its value in every row of a batch}; else integers are random.
+        without: capabilities of the class that this instance does not have.
     """
 
     model: type
     args: dict
     falling: str = "loss"
     binary: bool = False
-    fields: dict = dataclasses.field(default_factory=dict)
+    fixed: dict = dataclasses.field(default_factory=dict)
+    without: tuple = ()
+
+    @property
+    def capabilities(self):
+        """Those that the model must have: of its class, but for `without`."""
+        return tuple(c for c in CAPABILITIES if issubclass(self.model, c) and c not in self.without)
+
+    @property
+    def fields(self):
+        """The `tfgen.fields.Field`s of a training batch."""
+        parameters = self.model.config_parameters().values()
+        return self.model.fields_of({**{p.name: p.default for p in parameters}, **self.args})
 
     def build(self, **extra):
         return self.model(**self.args, **extra)
 
     def batch(self, size=8, seed=0):
-        """{"image", "label"} of NumPy arrays: soft blobs whose place depends on the label."""
+        """{field name: NumPy array}: images are soft blobs whose place depends on the label. Labels are always there."""
         rng = np.random.default_rng(seed)
-        height, width, channels = self.args["image_shape"]
-        labels = rng.integers(0, 3, size).astype("int32")
+        labels = rng.integers(0, CLASSES, size).astype("int32")
+        batch = {"image": self._images(self.args["image_shape"], labels, rng), "label": labels}
+        for field in self.fields:
+            if field.name in self.fixed:
+                batch[field.name] = np.full(size, self.fixed[field.name], "int32")
+            elif field.encoded and field.name != "image":
+                batch[field.name] = self._images(field.shape, labels, rng)
+            elif field.name not in batch:
+                batch[field.name] = _values(field.shape, field.dtype, size, rng)
+        return batch
+
+    def _images(self, shape, labels, rng):
+        *more, height, width, channels = shape  # clips have frames besides
         rows, columns = np.mgrid[:height, :width]
         centre = 1 + labels * (height - 3) / 2
         blobs = np.exp(-((rows[None] - centre[:, None, None]) ** 2 + (columns[None] - width / 2) ** 2) / 4)
-        images = np.clip(blobs[..., None] + 0.1 * rng.random((size, height, width, channels)), 0, 1).astype("float32")
+        blobs = blobs.reshape(len(labels), *[1] * len(more), height, width, 1)
+        images = np.clip(blobs + 0.1 * rng.random((len(labels), *shape)), 0, 1).astype("float32")
         levels = 2 if self.binary else self.args.get("levels")
-        if levels:
-            images = np.round(images * (levels - 1)) / np.float32(levels - 1)
-        return {"image": images, "label": labels, **{k: np.full(size, v, "int32") for k, v in self.fields.items()}}
+        return np.round(images * (levels - 1)) / np.float32(levels - 1) if levels else images
 
     def conditions(self, num):
-        classes = self.args.get("num_classes", 0)
+        """{argument: values for `num` images} of what the model's verbs take beside images and seeds."""
+        classes = self.args.get("num_classes", 0) if Sampler in self.capabilities else 0
         return {"labels": np.arange(num, dtype="int32") % classes} if classes else {}
+
+    def inputs(self, specs, num):
+        """{name: tensor} for a signature with the specs {name: tf.TensorSpec}, `num` rows."""
+        rng, found = np.random.default_rng(0), {}
+        batch = self.batch(num)
+        for name, spec in specs.items():
+            if name == "seeds":
+                values = np.arange(num)
+            elif name == "examples":
+                label = {"label": 2} if self.conditions(1) else {}
+                values = [example(seed=i, **label) for i in range(num)]
+            elif name == "mask":
+                values = np.round(rng.random((num, *spec.shape[1:])))
+            elif name == "codes":  # the categorical ones among them are numbers of categories
+                values = np.zeros((num, *spec.shape[1:]))
+            elif name in batch:
+                values = batch[name]
+            elif spec.dtype.is_integer:
+                values = np.arange(num) % CLASSES
+            else:
+                values = rng.normal(size=(num, *spec.shape[1:]))
+            found[name] = tf.constant(values, spec.dtype)
+        return found
+
+
+CLASSES = 3  # of every label and other integer
+
+
+def _values(shape, dtype, size, rng):
+    if dtype == "int32":
+        return rng.integers(0, CLASSES, (size, *shape)).astype(dtype)
+    return rng.random((size, *shape), "float32")
+
+
+def example(**features):
+    """A serialized tf.Example of integers."""
+    made = tf.train.Example()
+    for name, value in features.items():
+        made.features.feature[name].int64_list.value.extend(np.atleast_1d(value))
+    return made.SerializeToString()
 
 
 _SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
@@ -118,7 +184,7 @@ CASES = {
         DCIGN,
         {**_SMALL, "factors": ("azimuth", "light"), "filters": (4,), "kernel_size": 3, "decoder_filters": (),
          "decoder_kernel_size": 3, "invariance": 1.0},
-        fields={"active": 0},
+        fixed={"active": 0},
     ),
     "wgan": Case(WGAN, {**_CONV, "thorough_turns": 1, "thorough_every": 2, "thorough_steps": 3, "discriminator_steps": 2},
                  falling="discriminator_loss"),

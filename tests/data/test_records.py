@@ -299,8 +299,8 @@ def test_files_that_need_no_change_stay_the_bytes_that_they_were(tmp_path, monke
     kept["c.png"] = tf.io.encode_png(np.zeros((4, 5, 3), np.uint8), compression=0).numpy()
     (tmp_path / "in" / "c.png").write_bytes(kept["c.png"])
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees when it is shown
-    jpeg(tmp_path / "in" / "d.jpg", size=(4, 5), exif=exif)
+    exif[0x0112] = 3  # upside down when it is shown
+    jpeg(tmp_path / "in" / "d.jpg", exif=exif)
     jpeg(tmp_path / "in" / "e.jpg", size=(10, 8))
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "in" / "f.png")
     Image.fromarray(np.zeros((4, 5, 4), np.uint8)).save(tmp_path / "in" / "g.png")

@@ -3,11 +3,13 @@ import pytest
 import tensorflow as tf
 
 from tests.conformance.registry import CASES
+from tfgen import fields
+from tfgen.fields import checked
 from tfgen.layers import VirtualBatchNorm
 from tfgen.layers.minibatch_discrimination import minibatch_similarity
 from tfgen.losses.regularizers import pulling_away
 from tfgen.models.adversarial.code_layout import CodeLayout
-from tfgen.models.checks import check_images, check_labels, check_not_negative, check_whole, checked
+from tfgen.models.checks import check_not_negative, check_whole
 
 
 def floats(*shape):
@@ -41,8 +43,8 @@ def virtual_batch_norm():
     "make",
     [
         pytest.param(lambda: (lambda x: checked(x, tf.size(x) > 3, "Few:", tf.size(x)), [floats()]), id="checked"),
-        pytest.param(lambda: (lambda x: check_images(x, (8, 8, 1), "Model"), [IMAGES]), id="images"),
-        pytest.param(lambda: (lambda x: check_labels(x, 3), [INTEGERS]), id="labels"),
+        pytest.param(lambda: (fields.image((8, 8, 1)).check, [IMAGES]), id="images"),
+        pytest.param(lambda: (fields.label(3).check, [INTEGERS]), id="labels"),
         pytest.param(lambda: (CodeLayout(1, (3,), 1).set, [floats(5), floats(2)]), id="codes"),
         pytest.param(lambda: (pulling_away, [floats(3)]), id="pulling_away"),
         pytest.param(lambda: (minibatch_similarity, [floats(2, 2)]), id="minibatch_similarity"),
@@ -65,31 +67,6 @@ def test_what_uses_a_checked_tensor_waits_for_the_check(make):
             seen.add(op)
             todo += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
     assert checks and checks <= seen
-
-
-def test_images():
-    images = np.linspace(0.0, 1.0, 8, dtype="float16").reshape(2, 2, 2, 1)
-    found = check_images(images, (2, None, 1), "Model")
-    assert found.dtype == tf.float32
-    np.testing.assert_array_equal(found, images)
-    for value in (-0.01, 1.01, np.nan, np.inf):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"must lie in \[0, 1\]; received a range of"):
-            check_images(np.full([1, 2, 2, 1], value, "float32"), (2, 2, 1), "Model")
-    with pytest.raises(ValueError, match="must be float .*; received dtype uint8"):
-        check_images(np.ones([1, 2, 2, 1], "uint8"), (2, 2, 1), "Model")
-    for shape in ([1, 2, 2, 3], [2, 2, 1], [1, 3, 2, 1]):
-        with pytest.raises(ValueError, match=r"Model was made for images \[batch, 2, any, 1\].*; received"):
-            check_images(np.ones(shape, "float32"), (2, None, 1), "Model")
-
-
-def test_labels():
-    np.testing.assert_array_equal(check_labels([0, 2], 3), [0, 2])
-    for wrong in ([0, 3], [-1, 0]):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"kinds must lie in \[0, 3\); received a range of"):
-            check_labels(wrong, 3, "kinds")
-    for wrong in ([0.0, 1.0], [[0], [1]]):
-        with pytest.raises(ValueError, match=r"labels must be integers \[B\]; received"):
-            check_labels(wrong, 3)
 
 
 def test_numbers():

@@ -11,8 +11,8 @@ PHASES = ((0, 8), (6, 4), (14, 4))  # (first step, batch size) of level 0, of le
 
 @keras.saving.register_keras_serializable("tests")
 class ProgressiveGAN(AdversarialModel):
-    def __init__(self, *, image_shape, **kwargs):
-        super().__init__(image_shape=image_shape, latent_dim=3, **kwargs)
+    def __init__(self, *, image_shape, latent_dim=3, **kwargs):
+        super().__init__(image_shape=image_shape, latent_dim=latent_dim, **kwargs)
         height, width, channels = (self.image_shape[0] // 2, self.image_shape[1] // 2, self.image_shape[2])
         seed = [layers.Dense(height * width * 4, "relu", name="dense"), layers.Reshape((height, width, 4), name="grid")]
         small = [layers.Conv2D(channels, 1, name="to_image"), layers.UpSampling2D(2, name="up")]
@@ -22,8 +22,8 @@ class ProgressiveGAN(AdversarialModel):
         large = [layers.Conv2D(4, 4, strides=2, padding="same", name="of_image")]
         self.discriminator = _Levels([], small, large, [layers.ReLU(name="relu"), layers.Flatten(name="flat"),
                                                         layers.Dense(1, name="logit")], name="discriminator")  # fmt: skip
-        self.generator(tf.zeros([1, 3]), 1.0)
-        self.discriminator(tf.zeros([1, *self.image_shape]), 1.0)
+        self.generator(tf.zeros([1, latent_dim]), self.fade())
+        self.discriminator(tf.zeros([1, *self.image_shape]), self.fade())
         self.built = True
 
     def phase(self, step):

@@ -97,7 +97,7 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def trained(case):
-    model = compiled(case)
+    model = compiled(case, steps_per_execution=10)
     traces, step = [], model.train_step
     object.__setattr__(model, "train_step", lambda data: traces.append(model.kind) or step(data))
     fit(model, case, 0, STEPS)
@@ -135,7 +135,7 @@ def test_one_trace_for_each_kind_of_step(case, trained):
 
 
 def test_killed_and_resumed_equals_uninterrupted(case, trained, tmp_path):
-    """Step 10 lies in the middle of the progressive GAN's fade."""
+    """One step in a call here, ten there. Step 10 lies in the middle of the progressive GAN's fade."""
     first = compiled(case)
     fit(first, case, 0, 10)
     tfgen.training.Checkpoints(first, tmp_path).save()
@@ -147,23 +147,14 @@ def test_killed_and_resumed_equals_uninterrupted(case, trained, tmp_path):
     assert_same(values(trained[0]), values(second))
 
 
-def test_ten_steps_in_one_call_give_the_same(case, trained):
-    model = compiled(case, steps_per_execution=10)
-    fit(model, case, 0, STEPS)
-    assert_same(values(trained[0]), values(model), atol=1e-6)
-
-
-@pytest.mark.parametrize("steps_per_execution", [1, 10])
-def test_two_replicas_agree_with_one(case, trained, steps_per_execution):
+def test_two_replicas_agree_with_one(case, trained):
     reduction = tf.distribute.ReductionToOneDevice()
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction).scope():
-        model = compiled(case, steps_per_execution=steps_per_execution)
+        model = compiled(case, steps_per_execution=10)
     fit(model, case, 0, STEPS)
-    left_out = ("pool",)  # of images that both replicas put in
-    one, two = ({k: v for k, v in values(m).items() if not any(word in k for word in left_out)} for m in (trained[0], model))
-    if case.model is not cycle_gan.CycleGAN:
-        assert_same(one, two, atol=2e-4)
-    assert model.step.numpy() == STEPS and all(np.all(np.isfinite(v)) for v in two.values())
+    assert model.step.numpy() == STEPS and all(np.all(np.isfinite(v)) for v in values(model).values())
+    if case.model is not cycle_gan.CycleGAN:  # whose replicas have pools of other images
+        assert_same(values(trained[0]), values(model), atol=2e-4)
 
 
 def test_config_round_trip(case):

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import tfgen
+from tfgen.models import VAE
 
 FULL_DISK = """
 import resource, sys
@@ -44,3 +46,23 @@ def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
     tfgen.training.Checkpoints(small, tmp_path).save()
     with pytest.raises(ValueError, match=r"another model.*\(64, 8\) here and \[64, 4\] there"):
         tfgen.training.Checkpoints(large, tmp_path).restore()
+
+
+def test_averaged_weights_are_in_a_checkpoint(tmp_path):
+    """A model that trained elsewhere draws by its averages what it drew before."""
+
+    def compiled():
+        model = VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(8,))
+        model.compile(ema_decay=0.9, run_eagerly=True)
+        return model
+
+    first, second = compiled(), compiled()
+    first.fit(np.random.default_rng(0).integers(0, 2, (8, 8, 8, 1)).astype("float32"), epochs=3, verbose=0)
+    tfgen.training.Checkpoints(first, tmp_path).save()
+    assert tfgen.training.Checkpoints(second, tmp_path).restore() == 3
+    live = first.sample(4)
+    with first.ema.swapped(), second.ema.swapped():
+        averaged = first.sample(4)
+        np.testing.assert_array_equal(second.sample(4), averaged)
+    assert np.any(averaged != live)
+    np.testing.assert_array_equal(second.sample(4), live)

@@ -11,14 +11,23 @@ from tfgen.training import EMA
 
 def test_ema_is_the_recursion_with_its_warm_up():
     variable = keras.Variable(np.array([1.0, -2.0], "float32"))
-    ema, expected = EMA([variable], decay=0.9), np.array([1.0, -2.0])
+    other = keras.Variable(np.array([5.0], "float32"))
+    ema, expected = EMA({"one": {"w": variable}, "two": {"v": other}}, decay=0.9), np.array([1.0, -2.0])
     for step in range(200):
         value = np.array([np.sin(step), step / 100], "float32")
         variable.assign(value)
-        ema.update(tf.constant(step, tf.int64))
+        ema.update("one", tf.constant(step, tf.int64))
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
-    np.testing.assert_allclose(ema.shadows[0], expected, rtol=1e-5)
+        if step == 100:
+            other.assign([7.0])  # the shadows of the other group stay
+    np.testing.assert_allclose(ema.named()["w"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(ema.named()["v"], [5.0])
+    ema.update("two", tf.constant(0), moved=tf.constant(False))
+    np.testing.assert_array_equal(ema.named()["v"], [5.0])
+    ema.update("two", tf.constant(0), moved=tf.constant(True))
+    np.testing.assert_allclose(ema.named()["v"], [0.1 * 5.0 + 0.9 * 7.0], rtol=1e-6)
+    np.testing.assert_allclose(ema.named()["w"], expected, rtol=1e-5)
 
 
 def test_ema_of_a_constant_stays_and_swapping_is_undone():
@@ -28,7 +37,8 @@ def test_ema_of_a_constant_stays_and_swapping_is_undone():
     assert any("moving_variance" in name for name in names), "batch norm's moving statistics are averaged too"
     assert all("discriminator" not in name for name in names)
     live = [v.numpy() for v in model.ema.variables]
-    model.ema.update(tf.constant(5))
+    for player in model.players():
+        model.ema.update(player, tf.constant(5))
     for shadow, value in zip(model.ema.shadows, live, strict=True):
         np.testing.assert_allclose(shadow, value, rtol=1e-6)
     for shadow in model.ema.shadows:

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.distributions.fixed_event import FixedEvent
+from tfgen.distributions.log1mexp import log1mexp
 
 tfd = tfp.distributions
 
@@ -23,7 +24,7 @@ def level_log_prob(level, loc, inverse_scale, levels):
     # log(sigmoid(u) - sigmoid(l)) = log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u)), with u - l > 0 known
     # exactly. So no nearly equal numbers are subtracted, also far in a tail.
     first, last = -tf.nn.softplus(-upper), -tf.nn.softplus(lower)
-    inner = first + last + tfp.math.log1mexp(inverse_scale)
+    inner = first + last + log1mexp(inverse_scale)
     return tf.where(level <= 0, first, tf.where(level >= levels - 1, last, inner))
 
 

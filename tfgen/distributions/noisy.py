@@ -8,12 +8,17 @@ is the density of the latent plus noise. At a whole number it is also the probab
 So the rate under noise, which has gradients, takes the place of the length of the code.
 """
 
+import math
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.distributions.fixed_event import FixedEvent
+from tfgen.distributions.log1mexp import log1mexp
 
 tfd = tfp.distributions
+
+_WIDE = 512.0  # scales above it: the box is so narrow beside the normal that a difference of cumulatives loses its digits
 
 
 def logistic_mass(lower, upper):
@@ -24,7 +29,21 @@ def logistic_mass(lower, upper):
     Args:
         lower, upper: float tensors, lower < upper.
     """
-    return -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + tfp.math.log1mexp(upper - lower)
+    # A difference below the spacing of float32 is rounding alone, and may be 0.
+    spacing = 2.0**-24 * tf.stop_gradient(tf.maximum(tf.abs(lower), tf.abs(upper)))
+    difference = tf.maximum(upper - lower, tf.maximum(spacing, 1e-30))
+    return -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + log1mexp(difference)
+
+
+def normal_log_cdf(x):
+    """ln of the standard normal's cumulative of a float32 tensor.
+
+    The gradients of the one of TensorFlow Probability are NaN below -1e6.
+    """
+    far = x < -1e5
+    near, tail = tf.where(far, 0.0, x), tf.where(far, x, -1e5)
+    asymptote = -0.5 * tail**2 - tf.math.log(-tail) - 0.5 * math.log(2.0 * math.pi)
+    return tf.where(far, asymptote, tfd.Normal(tf.zeros([]), tf.ones([])).log_cdf(near))
 
 
 class NoisyNormal(FixedEvent):
@@ -45,9 +64,23 @@ class NoisyNormal(FixedEvent):
 
     def _log_prob(self, value):
         # By symmetry in the lower tail, where the cumulatives are small and their logarithms exact.
-        value, normal = -tf.abs(value), tfd.Normal(tf.zeros([]), tf.ones([]))
-        upper, lower = normal.log_cdf((value + 0.5) / self.scale), normal.log_cdf((value - 0.5) / self.scale)
-        return upper + tfp.math.log1mexp(upper - lower)
+        value = -tf.abs(value)
+        wide = self.scale > _WIDE
+        scale = tf.where(wide, 1.0, self.scale)
+        upper, lower = normal_log_cdf((value + 0.5) / scale), normal_log_cdf((value - 0.5) / scale)
+        return tf.where(wide, self._wide_log_prob(value), upper + log1mexp(upper - lower))
+
+    def _wide_log_prob(self, value):
+        """For scales far above 1: exp(-(v + u)^2 / 2 s^2) over the box, without its factor exp(-u^2 / 2 s^2), which is 1.
+
+        That is the normal density times sinh(y) / y, y = v / 2 s^2.
+        """
+        scale = tf.where(self.scale > _WIDE, self.scale, _WIDE)
+        y = tf.abs(value) / (2.0 * scale**2)
+        far = y > 0.1
+        large, small = tf.where(far, y, 1.0), tf.where(far, 0.0, y)
+        growth = tf.where(far, large + log1mexp(2.0 * large) - tf.math.log(2.0 * large), small**2 / 6.0 - small**4 / 180.0)
+        return growth - 0.5 * (value / scale) ** 2 - tf.math.log(scale) - 0.5 * math.log(2.0 * math.pi)
 
     def _sample_n(self, n, seed=None):
         normal, box = tfp.random.split_seed(seed, n=2, salt="NoisyNormal")

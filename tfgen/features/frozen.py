@@ -119,7 +119,10 @@ def fingerprint(network):
 
 
 # Of a layer's config, what says nothing of the function that it computes with the weights that it has.
-_WITHOUT_EFFECT = ("name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape")
+_WITHOUT_EFFECT = (
+    "name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape", "momentum",
+    "renorm_momentum",
+)  # fmt: skip
 _HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
 
 

@@ -15,12 +15,20 @@ import dataclasses
 import functools
 import typing
 
+import keras
 import tensorflow as tf
 
+_saved = keras.saving.register_keras_serializable("tfgen")
 
+
+@_saved
 @dataclasses.dataclass(frozen=True)
 class Objective:
     """The losses of discriminator and generator.
+
+    A model that has it is saved if both functions are known to Keras: those of this module are; register your own with
+    `keras.saving.register_keras_serializable`. A `functools.partial` of such a function, with keywords that JSON holds, will
+    do.
 
     Attributes:
         name: its name in `OBJECTIVES`, or the name that the functions below give it.
@@ -32,28 +40,87 @@ class Objective:
     discriminator: typing.Callable
     generator: typing.Callable
 
+    def get_config(self):
+        config = {"name": self.name}
+        for role in ("discriminator", "generator"):
+            function = getattr(self, role)
+            config[role], config[f"{role}_keywords"] = _known(function, f"{role} of the objective {self.name!r}")
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        def function(role):
+            found = keras.saving.deserialize_keras_object(config[role])
+            keywords = config[f"{role}_keywords"]
+            return functools.partial(found, **keywords) if keywords else found
+
+        return cls(config["name"], function("discriminator"), function("generator"))
+
+
+def _known(function, what):
+    """(the function as Keras serialises it, the keywords of a `functools.partial`)."""
+    keywords = {}
+    if isinstance(function, functools.partial) and not function.args:
+        function, keywords = function.func, function.keywords
+    if keras.saving.get_registered_object(keras.saving.get_registered_name(function)) is not function:
+        raise ValueError(
+            f"The {what} cannot be saved: {function!r} is not registered. Define it as a function of a module, under "
+            "@keras.saving.register_keras_serializable()."
+        )
+    return keras.saving.serialize_keras_object(function), dict(keywords)
+
 
 def _mean_softplus(logits):
     return tf.reduce_mean(tf.nn.softplus(logits))
 
 
+@_saved
+def minimax_generator(fake):
+    return -_mean_softplus(fake)
+
+
+@_saved
+def non_saturating_generator(fake):
+    return _mean_softplus(-fake)
+
+
+@_saved
+def least_squares_generator(fake):
+    return 0.5 * tf.reduce_mean(tf.square(fake - 1.0))
+
+
+@_saved
+def wasserstein_generator(fake):
+    return -tf.reduce_mean(fake)
+
+
+@_saved
+def energy_generator(fake):
+    return tf.reduce_mean(fake)
+
+
+@_saved
 def logistic_discriminator(real, fake, real_target=1.0):
     """Cross-entropy of real with target `real_target` (0.9: one-sided label smoothing) plus that of fake with target 0."""
     return real_target * _mean_softplus(-real) + (1.0 - real_target) * _mean_softplus(real) + _mean_softplus(fake)
 
 
+@_saved
 def least_squares_discriminator(real, fake):
     return 0.5 * (tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(fake)))
 
 
+@_saved
 def wasserstein_discriminator(real, fake):
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
 
+@_saved
 def hinge_discriminator(real, fake):
     return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + fake))
 
 
+@_saved
 def energy_discriminator(real, fake, margin):
     return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.relu(margin - fake))
 
@@ -62,17 +129,17 @@ def ebgan(margin):
     """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 is on the scale of the energies."""
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
-    return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), tf.reduce_mean)
+    return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), energy_generator)
 
 
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        Objective("minimax", logistic_discriminator, lambda fake: -_mean_softplus(fake)),
-        Objective("non_saturating", logistic_discriminator, lambda fake: _mean_softplus(-fake)),
-        Objective("least_squares", least_squares_discriminator, lambda fake: 0.5 * tf.reduce_mean(tf.square(fake - 1.0))),
-        Objective("wasserstein", wasserstein_discriminator, lambda fake: -tf.reduce_mean(fake)),
-        Objective("hinge", hinge_discriminator, lambda fake: -tf.reduce_mean(fake)),
+        Objective("minimax", logistic_discriminator, minimax_generator),
+        Objective("non_saturating", logistic_discriminator, non_saturating_generator),
+        Objective("least_squares", least_squares_discriminator, least_squares_generator),
+        Objective("wasserstein", wasserstein_discriminator, wasserstein_generator),
+        Objective("hinge", hinge_discriminator, wasserstein_generator),
     )
 }
 

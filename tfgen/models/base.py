@@ -1,14 +1,16 @@
 """`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
+import copy
 import inspect
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tfgen import fields, random
-from tfgen.models.capabilities import CAPABILITIES
+from tfgen.models.capabilities import CAPABILITIES, PREDICTING
 from tfgen.networks.given import given_network, serialized
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
@@ -29,6 +31,22 @@ class TrainableModel(keras.Model):
 
     A subclass names its losses in `loss_names` and implements `update(batch)`. Where it has several networks with losses of
     their own it also says who they are (`players`); where steps differ, what kind a step is (`step_kind`).
+
+    What Keras' verbs do follows from the capabilities:
+
+    - `fit` takes images, (images, labels), a dict of fields, or a `tf.data.Dataset` of them. A batch that is refused (other
+      shapes, values out of range, NaN) changes nothing.
+    - `evaluate`, and `validation_data` of `fit`, give the model's losses (`evaluation_losses`) and the number of each
+      capability: "bits_per_dim" of a Likelihood, "reconstruction_error" of an Encoder, "l1" of a Translator whose batches
+      have the field `target`, "accuracy" of a Classifier whose batches have labels. The noise is the same in every call, and
+      no variable of `state()` changes. A model with none of these, as most GANs are, refuses.
+    - `predict` gives, of the first capability that the model has: translated images (Translator), probabilities of the
+      classes (Classifier), reconstructions (Encoder), log p(x) in nats (Likelihood), or the images of integer seeds [B]
+      (Sampler). Where conditions are needed, it takes a dict of fields, such as {"seed": ..., "label": ...}.
+    - `class_weight` and `sample_weight` are refused: the losses are means over the batch.
+    - Callbacks that set `model.optimizer.learning_rate`, such as `LearningRateScheduler` and `ReduceLROnPlateau`, reach the
+      first player alone, whose optimiser it is: the players of a model often have different rates. Give each its own
+      schedule, `compile({player: Adam(schedule)})`, or set `model.player_optimizers[player].learning_rate`.
 
     Args:
         image_shape: (H, W, C) of the images.
@@ -55,7 +73,7 @@ class TrainableModel(keras.Model):
         for networks, settings in cls.own_networks.items():
             if all(config[name] is not None for name in networks):
                 for name in settings:
-                    if _as_list(config[name]) != _as_list(defaults[name]):
+                    if _plain(config[name]) != _plain(defaults[name]):
                         raise ValueError(
                             f"{name}={config[name]!r} describes built-in networks of {cls.__name__}, and "
                             f"{' and '.join(networks)} take their place: leave {name} out."
@@ -79,6 +97,10 @@ class TrainableModel(keras.Model):
         # known even where Keras runs many steps in one call.
         self.bad_step = keras.Variable(-1, name="bad_step", **counter)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+        # Those of `evaluate` alone.
+        numbers = {c.NUMBER for c in CAPABILITIES if isinstance(self, c) and c.NUMBER} - set(self.loss_names)
+        self.number_trackers = {name: keras.metrics.Mean(name=name) for name in sorted(numbers)}
+        self.jit_compile = False  # else Keras compiles `predict` of a model that was not compiled
 
     def __setattr__(self, name, value):
         if isinstance(value, keras.layers.Layer) and getattr(self, "built", False) and name in vars(self):
@@ -107,14 +129,16 @@ class TrainableModel(keras.Model):
         return found
 
     def get_config(self):
-        return {k: _as_list(v) for k, v in self._config.items()}
+        """The constructor arguments, as JSON holds them: objects (layers, an `Objective`, ...) serialised as Keras does."""
+        return {k: _plain(v) for k, v in self._config.items()}
 
     @classmethod
     def from_config(cls, config):
-        for name in cls.network_arguments():
-            if isinstance(config.get(name), str):  # a file says what a network is, and calls no function of its choice
+        networks = cls.network_arguments()
+        for name in networks:
+            if isinstance(config.get(name), str):  # a file says what a network is; it calls no function of its choice
                 raise ValueError(f"In a config {name} is a network's Keras config or None; received {config[name]!r}.")
-        return cls(**config)
+        return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
 
     # ---- the user's own networks
 
@@ -124,7 +148,7 @@ class TrainableModel(keras.Model):
         return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
 
     def own_network(self, name, given, inputs, outputs, needed=None):
-        """The network that the user gave as constructor argument `name`, see `tfgen.networks.given`; None where he gave none.
+        """The network that was given as constructor argument `name`, see `tfgen.networks.given_network`; None for None.
 
         Makers are called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
         without the batch) that they have as arguments.
@@ -142,7 +166,7 @@ class TrainableModel(keras.Model):
         return network
 
     def choose_networks(self, make, **wanted):
-        """Sets networks as attributes and builds them: the user's own where he gave them, else the built-in ones.
+        """Sets networks as attributes and builds them: the user's own where there are any, else the built-in ones.
 
         Args:
             make: function () -> the built-in networks in the order of `wanted`; not called where all are the user's.
@@ -210,20 +234,46 @@ class TrainableModel(keras.Model):
             ValueError: a field is missing, or has another shape or dtype.
             InvalidArgumentError: at run time, values out of range, or NaN.
         """
-        if isinstance(data, (tuple, list)):
-            data = {k: v for k, v in zip(("image", "label"), data, strict=False) if v is not None}
-        elif not isinstance(data, dict):
-            data = {"image": data}
-        checked = {}
-        for field in self.batch_fields() if wanted is None else wanted:
+        data, checked = self.named(data), {}
+        wanted = self.batch_fields() if wanted is None else wanted
+        for field in wanted:
             if field.name not in data:
+                hint = f" ({field.hint})" if field.hint else ""
                 raise ValueError(
-                    f"{type(self).__name__} needs the field {field.name!r} in its batches; received the fields "
+                    f"{type(self).__name__} needs the field {field.name!r} in its batches{hint}; received the fields "
                     f"{sorted(data)}."
                 )
             checked[field.name] = field.check(data[field.name], type(self).__name__)
-        with tf.control_dependencies(list(checked.values())):
-            return {**data, **{name: tf.identity(value) for name, value in checked.items()}}
+        checked = self.check_batch({**data, **checked})
+        names = [field.name for field in wanted]
+        with tf.control_dependencies([checked[name] for name in names]):
+            return {**checked, **{name: tf.identity(checked[name]) for name in names}}
+
+    def check_batch(self, batch):
+        """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
+
+        Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
+        caller did not want.
+        """
+        return batch
+
+    def named(self, data, first="image"):
+        """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
+
+        Args:
+            data: a dict, (values, label), or values alone; `first` is the name of the values.
+
+        Raises:
+            ValueError: weights of the examples.
+        """
+        values, label, weights = (*data, None, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
+        if weights is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes no sample_weight: its losses are means over the batch. Received batches "
+                "(images, labels, sample_weight)."
+            )
+        found = values if isinstance(values, dict) else {first: values}
+        return found if label is None else {**found, "label": label}
 
     def check_images(self, images):
         """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
@@ -263,9 +313,13 @@ class TrainableModel(keras.Model):
             steps_per_execution: steps in one call of the graph.
             run_eagerly: run every step in Python, to look for errors.
 
+        A model that has averaged weights, loaded or of an earlier `compile`, goes on from them.
+
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself.
+            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
+                that accumulates gradients, on several replicas.
         """
+        kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
             raise ValueError(
                 f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand "
@@ -278,7 +332,14 @@ class TrainableModel(keras.Model):
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            self.player_optimizers[name].build(player.variables)
+            optimizer = self.player_optimizers[name]
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
+                raise ValueError(
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
+                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                )
+            optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
 
     def _optimizers(self, given, players):
@@ -303,15 +364,15 @@ class TrainableModel(keras.Model):
         return {name: found[name] for name in players}
 
     def _keep_averages(self, players, decay):
-        loaded = self.ema
+        before = self.ema
         if decay is None:
-            if loaded is not None and loaded.decay is None:
-                logging.warning("The averaged weights that were loaded are given up: compile(ema_decay=) would keep them.")
+            if before is not None:
+                logging.warning("The averaged weights of the model are given up: compile(ema_decay=) would keep them.")
             self.ema = None
             return
         self.ema = EMA(self._averaged(players), decay)
-        if loaded is not None and loaded.decay is None:
-            self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in loaded.named().items()})
+        if before is not None:
+            self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in before.named().items()})
 
     def _averaged(self, players):
         paths, taken = {id(v): path for path, v in named_variables(self).items()}, set()
@@ -370,7 +431,10 @@ class TrainableModel(keras.Model):
         return None
 
     def begin_phase(self, phase):
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers."""
+        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
+
+        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        """
 
     def reset_optimizers(self, *names):
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
@@ -386,7 +450,10 @@ class TrainableModel(keras.Model):
 
     def train_step(self, data):
         batch = self.as_batch(data)
-        losses = {name: tf.cast(loss, tf.float32) for name, loss in self.update(batch).items() if name in self.loss_names}
+        # A batch that is refused changes nothing, not even what does not depend on it, as the state of spectral norm.
+        with tf.control_dependencies([batch[field.name] for field in self.batch_fields()]):
+            losses = self.update(batch)
+        losses = {name: tf.cast(loss, tf.float32) for name, loss in losses.items() if name in self.loss_names}
         for name, loss in losses.items():
             self.trackers[name].update_state(loss)
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
@@ -396,25 +463,73 @@ class TrainableModel(keras.Model):
             self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
+    # ---- evaluation and prediction
+
+    def evaluation_fields(self):
+        """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
+        return self.batch_fields()
+
+    def evaluation_losses(self, batch):
+        """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
+
+        No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
+        the capabilities need not be among them, see `Capability.number_of`.
+        """
+        return {}
+
     def test_step(self, data):
+        self._check_evaluation()
+        wanted = self.evaluation_fields()
+        batch = self.as_batch(data, wanted)
+        values = self.evaluation_losses(batch)
+        for capability in self.capabilities():
+            if capability.NUMBER and capability.NUMBER not in values:
+                number = capability.number_of(self, batch, values)
+                values = values if number is None else {**values, capability.NUMBER: number}
+        if not values:
+            self._refuse_evaluation()
+        trackers, size = {**self.trackers, **self.number_trackers}, tf.shape(batch[wanted[0].name])[0]
+        for name, value in values.items():  # the mean of a batch counts as often as the batch has images
+            trackers[name].update_state(value, None if value.shape.rank else size)
+        return {name: trackers[name].result() for name in values}
+
+    def predict_step(self, data):
+        for capability in PREDICTING:
+            if capability in self.capabilities():
+                return capability.prediction_of(self, data)
+        raise ValueError(f"{type(self).__name__} has none of the capabilities that predict: {PREDICTING}.")
+
+    def _check_evaluation(self):
+        if type(self).evaluation_losses is TrainableModel.evaluation_losses and not any(
+            capability.NUMBER for capability in self.capabilities()
+        ):
+            self._refuse_evaluation()
+
+    def _refuse_evaluation(self):
         raise ValueError(
             f"{type(self).__name__} has no number to evaluate on images: how good its samples are is measured by "
-            "tfgen.metrics, e.g. `tfgen evaluate`."
+            "tfgen.metrics, e.g. `tfgen evaluate`. Call fit without validation_data and validation_split."
         )
 
-    def tracked(self, values):
-        """The running means of `values`, {name: scalar or [B]}: what `test_step` returns."""
-        for name, value in values.items():
-            self.trackers[name].update_state(value)
-        return {name: self.trackers[name].result() for name in values}
+    def fit(self, *args, **kwargs):
+        """As `keras.Model.fit`; see the class for what it takes.
+
+        Raises:
+            ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
+        """
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise ValueError(f"{type(self).__name__}.fit takes no {name}: its losses are means over the batch.")
+        if given.get("validation_data") is not None or given.get("validation_split"):
+            self._check_evaluation()
+        return super().fit(*args, **kwargs)
 
     @property
     def metrics(self):
-        return list(self.trackers.values())
+        return [*self.trackers.values(), *self.number_trackers.values()]
 
     def make_train_function(self, force=False):
-        if self.ema is not None:
-            self.ema.shadows  # noqa: B018 (set now where a file had none, not while the graph is traced)
         if self.train_function is None or force:
             self.train_function = make_step_function(self, self.train_step, self._plan)
         return self.train_function
@@ -426,6 +541,8 @@ class TrainableModel(keras.Model):
 
     def _plan(self, num):
         """[(kind, function to call before the first step of it, or None)] of the next `num` steps."""
+        if self.ema is not None:
+            self.ema.settle()
         first = int(self.step.value.numpy())
         plan = []
         for step in range(first, first + num):
@@ -475,24 +592,47 @@ class TrainableModel(keras.Model):
                 store[_AVERAGE + path.replace("/", ".")] = shadow
 
     def load_own_variables(self, store):
-        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`."""
-        for variable in [*self._trainable_variables, *self._non_trainable_variables]:
-            if variable.name not in store.keys():
+        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`.
+
+        Raises:
+            ValueError: the file is of another model, or of a version of tfgen that numbered the variables.
+        """
+        own, stored = [*self._trainable_variables, *self._non_trainable_variables], set(store.keys())
+        if "step" not in stored and "0" in stored:
+            raise ValueError(
+                "The file is of an older version of tfgen, which numbered variables where this one names them. Load it with "
+                "that version, or train anew."
+            )
+        for variable in own:
+            if variable.name not in stored:
                 raise ValueError(f"The file is of another model: it has no {variable.name!r} of {type(self).__name__}.")
+            value = store[variable.name]
+            if tuple(value.shape) != tuple(variable.shape):
+                raise ValueError(
+                    f"The file is of another model: {variable.name!r} has the shape {tuple(value.shape)} there and "
+                    f"{tuple(variable.shape)} in this {type(self).__name__}."
+                )
+        for variable in own:
             variable.assign(store[variable.name])
-        stored = {key: store[key] for key in store.keys() if key.startswith(_AVERAGE)}
-        if stored and self.ema is None:
-            if self.compiled:
-                logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
-                return
-            self.ema = EMA(self._averaged(self.players()), None)
-        if not stored and self.ema is not None:
-            # Not now: Keras loads the sub-layers after this.
-            self.ema.restart()
-            logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
-        elif stored:
-            paths = {_AVERAGE + path.replace("/", "."): path for path in self.ema.paths}
-            self.ema.load({paths.get(key, key): value for key, value in stored.items()})
+        self._load_averages({key: store[key] for key in stored if key.startswith(_AVERAGE)})
+
+    def _load_averages(self, stored):
+        if not stored:
+            if self.ema is not None:
+                self.ema.restart()  # not now: Keras loads the layers after this
+                logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
+            return
+        if self.ema is None and self.compiled:
+            logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
+            return
+        ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
+        paths = {_AVERAGE + path.replace("/", "."): path for path in ema.paths}
+        try:
+            ema.load({paths.get(key, key): value for key, value in stored.items()})
+        except ValueError:
+            ema.restart()  # with skip_mismatch Keras goes on: the average must not be of other weights
+            raise
+        self.ema = ema
 
     # ---- random numbers
 
@@ -515,8 +655,23 @@ class TrainableModel(keras.Model):
         return random.fold(keys, first + tf.range(batch_size))
 
 
-def _as_list(value):
-    return list(value) if isinstance(value, tuple) else value
-
-
 _AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files
+
+
+def _plain(value):
+    """A constructor argument as JSON holds it."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "get_config") or callable(value) or isinstance(value, np.generic):
+        return keras.saving.serialize_keras_object(value)
+    return value
+
+
+def _restored(value):
+    if isinstance(value, dict):
+        if {"class_name", "config"} <= value.keys():
+            return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
+        return {key: _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value

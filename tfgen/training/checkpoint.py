@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgen.training.state import FORMAT
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Saves all of a model's training state; a callback for `fit`, or used on its own.
@@ -23,7 +25,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.source = model
         self.every_steps = every_steps
         self.variables = model.state()
-        checkpoint = tf.train.Checkpoint(variables={k: v.value for k, v in self.variables.items()})
+        variables = {k: v.value for k, v in self.variables.items()}
+        checkpoint = tf.train.Checkpoint(variables=variables, format=tf.Variable(FORMAT))
         self.manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=keep)
 
     @property
@@ -56,13 +59,22 @@ class Checkpoints(keras.callbacks.Callback):
         """Restores the newest checkpoint; -> its step, or 0 where there is none.
 
         Raises:
-            ValueError: the checkpoint is of another model; names what is missing or has another shape.
+            ValueError: the checkpoint has another format, or is of another model; names what is missing or has another
+                shape.
         """
         path = self.latest
         if path is None:
             return 0
-        saved = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-        prefix, suffix = "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
+        reader, prefix, suffix = tf.train.load_checkpoint(path), "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
+        saved = reader.get_variable_to_shape_map()
+        # The first format had no number.
+        written = int(reader.get_tensor(f"format{suffix}")) if f"format{suffix}" in saved else 1
+        if written != FORMAT:
+            hint = "its variables are numbered, not named" if written == 1 else "a newer tfgen wrote it"
+            raise ValueError(
+                f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Train anew, or "
+                "go on with the tfgen that wrote it."
+            )
         escaped = {prefix + key.replace("/", ".S") + suffix: v for key, v in self.variables.items()}
         for name, variable in escaped.items():
             if name not in saved or tuple(saved[name]) != tuple(variable.shape):

@@ -39,15 +39,19 @@ class EMA:
 
     @property
     def shadows(self):
-        if self._restart:
-            self._restart = False
-            for shadow, variable in zip(self._shadows, self.variables, strict=True):
-                shadow.assign(keras.ops.convert_to_numpy(variable))
+        self.settle()
         return self._shadows
 
     def restart(self):
-        """Sets the shadows to the weights that the variables have when the shadows are next read."""
+        """Sets the shadows to the weights that the variables have when the shadows are next read, or at the next step."""
         self._restart = True
+
+    def settle(self):
+        """Does what `restart` put off. Not inside of a graph: there the weights have no values."""
+        if self._restart and not tf.inside_function():
+            self._restart = False
+            for shadow, variable in zip(self._shadows, self.variables, strict=True):
+                shadow.assign(keras.ops.convert_to_numpy(variable))
 
     def update(self, player, count, moved=None):
         """Moves the shadows of one player's variables. Runs inside the training graph.

@@ -16,7 +16,7 @@ def make_step_function(model, step, plan=None):
     strategy, graphs = model.distribute_strategy, {}
     wrap = (lambda function, **kwargs: function) if model.run_eagerly else tf.function
 
-    def graph(kind):
+    def graph(kind, spec):
         def on_replica(batch):
             model.kind = kind
             return step(batch)
@@ -26,9 +26,12 @@ def make_step_function(model, step, plan=None):
             # Keras' own reduction fails for scalars where there are several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
-        one = wrap(one, reduce_retracing=True, jit_compile=model.jit_compile, autograph=False)
+        settings = {"jit_compile": model.jit_compile, "autograph": False}
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
+            one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
+        # With the shapes of the data set, which says what sizes are free: more would hide a wrong shape from the checks.
+        one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
             logs = one(batch)
@@ -36,28 +39,37 @@ def make_step_function(model, step, plan=None):
             def body(i, more, logs):
                 batch = iterator.get_next_as_optional()
                 more = batch.has_value()
-                return i + 1, more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
+                return i + tf.cast(more, tf.int32), more, tf.cond(more, lambda: one(batch.get_value()), lambda: logs)
 
             start = (tf.constant(1), tf.constant(True), logs)
-            return tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)[2]
+            done, _, logs = tf.while_loop(lambda i, more, logs: (i < num) & more, body, start, parallel_iterations=1)
+            return done, logs
 
         many = wrap(many, reduce_retracing=True, autograph=False)
+
         # The first batch is taken outside: where none is left, a graph that asks for it still runs what does not need it,
         # such as the counters of optimisers.
-        return lambda iterator, num: one(next(iterator)) if num == 1 else many(next(iterator), iterator, tf.constant(num))
+        def some(iterator, num):
+            batch = next(iterator)
+            return (1, one(batch)) if num == 1 else many(batch, iterator, tf.constant(num))
+
+        return some
 
     def function(iterator):
         logs = None
         for kind, begin, num in _runs(plan, model.steps_per_execution):
             if begin is not None:
                 begin()
-            if kind not in graphs:
-                graphs[kind] = graph(kind)
+            key = kind, str(iterator.element_spec)
+            if key not in graphs:
+                graphs[key] = graph(kind, iterator.element_spec)
             try:
-                logs = graphs[kind](iterator, num)
+                done, logs = graphs[key](iterator, num)
             except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
                 if logs is None:
                     raise
+                break
+            if int(done) < num:
                 break
         return logs
 
@@ -65,16 +77,17 @@ def make_step_function(model, step, plan=None):
 
 
 def _repeat(one, iterator, num):
+    """(how many of `num` steps there were batches for, the logs of the last)."""
     logs = None
-    for _ in range(num):
+    for done in range(num):
         try:
             batch = next(iterator)
         except (tf.errors.OutOfRangeError, StopIteration):
             if logs is None:
                 raise
-            break
+            return done, logs
         logs = one(batch)
-    return logs
+    return num, logs
 
 
 def _runs(plan, num):

@@ -29,9 +29,13 @@ def named_variables(layer):
 
 
 def named_optimizer_variables(optimizer, variables):
-    """{path: variable} of an optimiser that was built with `variables`, {path: variable}, in the order of the dict."""
+    """{path: variable} of an optimiser that was built with `variables`, {path: variable}, in the order of the dict.
+
+    One that scales losses has the names of the optimiser inside, and "loss_scale/..." for what is its own.
+    """
     inner = getattr(optimizer, "inner_optimizer", None)
     found = {} if inner is None else named_optimizer_variables(inner, variables)
+    own = "" if inner is None else "loss_scale/"
     known = {id(v) for v in found.values()}
     prefixes = [(path, v.path.replace("/", "_") + "_") for path, v in variables.items()]
     for variable in optimizer.variables:
@@ -41,7 +45,7 @@ def named_optimizer_variables(optimizer, variables):
         # beginning, the slots come in the order of the variables.
         choices = [f"{variable.name[len(prefix):]}/{path}" for path, prefix in sorted(prefixes, key=lambda p: -len(p[1]))
                    if variable.name.startswith(prefix)]  # fmt: skip
-        key = next((choice for choice in choices if choice not in found), variable.name)
+        key = next((choice for choice in choices if choice not in found), own + variable.name)
         if key in found:
             raise ValueError(f"Two variables of {type(optimizer).__name__} are called {key!r}.")
         found[key] = variable

@@ -27,7 +27,8 @@ def linear(**settings):
 
 def trained(model, generator_rate=0.0, discriminator_rate=0.0, steps=1):
     """The losses of the last of some steps of gradient descent."""
-    model.compile(keras.optimizers.SGD(generator_rate), keras.optimizers.SGD(discriminator_rate), run_eagerly=True)
+    rates = {"generator": generator_rate, "discriminator": discriminator_rate}
+    model.compile({name: keras.optimizers.SGD(rate) for name, rate in rates.items()}, run_eagerly=True)
     history = model.fit(images(), batch_size=50, epochs=steps, verbose=0).history
     return {name: values[-1] for name, values in history.items()}
 

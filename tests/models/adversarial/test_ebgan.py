@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfgen import losses, presets
 from tfgen.models import EBGAN
+from tfgen.models.adversarial.base import Pass
 from tfgen.models.adversarial.ebgan import ENERGIES
 
 MLP = {"image_shape": (8, 8, 1), "network": "mlp", "width": 16, "encoder": (12, 6), "latent_dim": 3}
@@ -110,9 +111,10 @@ def test_pulling_away_is_taken_of_the_codes_and_does_not_reach_the_decoder(args)
     model = EBGAN(**args, pulling_away=0.1)
     z = model.latents(tf.range(5, dtype=tf.int64))
     with tf.GradientTape(persistent=True) as tape:
-        fake = model.discriminate(model.generate_raw(z, training=True), training=True)
-        terms = model.generator_terms({}, fake, z)
-    codes = fake["features"].numpy()
+        images = model.generate_raw(z, training=True)
+        fake = Pass(images, latents=z, outputs=model.discriminate(images, training=True))
+        terms = model.generator_terms({}, fake)
+    codes = fake.outputs["features"].numpy()
     unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
     cosines = (unit @ unit.T)[~np.eye(5, dtype=bool)]
     assert float(terms["pulling_away"]) == pytest.approx(0.1 * np.mean(cosines**2), rel=1e-4)
@@ -121,8 +123,8 @@ def test_pulling_away_is_taken_of_the_codes_and_does_not_reach_the_decoder(args)
     decoder = [v for layer in model.discriminator.decoder for v in layer.trainable_variables]
     assert np.any(flat(tape.gradient(terms["pulling_away"], encoder)))
     assert all(g is None for g in tape.gradient(terms["pulling_away"], decoder))
-    assert model.discriminator_terms({}, fake, fake, z) == {}
-    assert EBGAN(**args).generator_terms({}, fake, z) == {}
+    assert model.discriminator_terms({}, fake, fake) == {}
+    assert EBGAN(**args).generator_terms({}, fake) == {}
 
 
 @pytest.mark.parametrize("args", [MLP, CONV])
@@ -142,7 +144,7 @@ def test_which_loss_moves_which_network(args):
         return [any(np.any(a != b) for a, b in zip(x, y, strict=True)) for x, y in zip(before, values(), strict=True)]
 
     assert moved(lambda: model.update_discriminator(batch, stream=0)) == [False, True, True]
-    assert moved(lambda: model.update_generator(batch, stream=2)) == [True, False, False]
+    assert moved(lambda: model.update_generator(batch)) == [True, False, False]
 
 
 def test_energy_tells_strange_images_from_those_of_the_data():

@@ -59,7 +59,8 @@ def test_pooling_windows_may_hang_over():
 def test_learning_rate_and_its_decay():
     preset, _ = build("gan/mnist-paper")
     model = preset.override({"width": 8, "network_args": {}}).build()
-    for optimizer, start in ((model.optimizer, 0.1), (model.discriminator_optimizer, 0.05)):
+    for name, start in (("generator", 0.1), ("discriminator", 0.05)):
+        optimizer = model.player_optimizers[name]
         assert optimizer.momentum == 0.5
         schedule = optimizer._learning_rate
         for step in (0, 1, 12_345, 125_000):
@@ -172,7 +173,7 @@ def test_which_loss_moves_which_network(args):
         return [any(np.any(a != b) for a, b in zip(x, y, strict=True)) for x, y in zip(before, after, strict=True)]
 
     assert moved(lambda: model.update_discriminator(batch, stream=0)) == [False, True]
-    assert moved(lambda: model.update_generator(batch, stream=2)) == [True, False]
+    assert moved(lambda: model.update_generator(batch)) == [True, False]
 
 
 # ---- dropout

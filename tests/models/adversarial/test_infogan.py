@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgen import losses, presets, random
 from tfgen.models import InfoGAN
+from tfgen.models.adversarial.base import Pass
 from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.adversarial.infogan import MIN_STDDEV
 
@@ -202,10 +203,11 @@ def test_which_loss_reaches_which_weights():
     latents = model.latents(np.arange(16))
 
     def generated():
-        return model.discriminate(model.generate_raw(latents, training=True), training=True)
+        images = model.generate_raw(latents, training=True)
+        return Pass(images, latents=latents, outputs=model.discriminate(images, training=True))
 
     def term(kind):
-        return lambda: model.generator_terms({}, generated(), latents)[f"{kind}_term"]
+        return lambda: model.generator_terms({}, generated())[f"{kind}_term"]
 
     for kind in ("categorical", "continuous"):
         assert gradients(model, term(kind), *groups) == [True, True, False, True]
@@ -216,11 +218,11 @@ def test_which_loss_reaches_which_weights():
 def test_real_images_do_not_enter_the_information():
     model = InfoGAN(**TINY)
     latents = model.latents(np.arange(4))
-    fake = model.discriminate(model.generate_raw(latents))
-    real = tf.constant(2.0 * images() - 1.0)
+    generated, real = model.generate_raw(latents), tf.constant(2.0 * images() - 1.0)
+    fake = Pass(generated, latents=latents, outputs=model.discriminate(generated))
     with tf.GradientTape() as tape:
         tape.watch(real)
-        terms = model.discriminator_terms({}, model.discriminate(real), fake, latents)
+        terms = model.discriminator_terms({}, Pass(real, outputs=model.discriminate(real)), fake)
     assert terms.keys() == {"categorical_term", "continuous_term"}
     assert tape.gradient(sum(terms.values()), real) is None
 
@@ -241,7 +243,7 @@ def test_each_step_moves_its_own_weights():
 
     batch = {"raw": tf.constant(2.0 * images() - 1.0)}
     assert moved(lambda: model.update_discriminator(batch, stream=0)) == [False, True, True, True, True]
-    assert moved(lambda: model.update_generator(batch, stream=2)) == [True, False, False, False, False]
+    assert moved(lambda: model.update_generator(batch)) == [True, False, False, False, False]
 
 
 def test_terms_are_weighted_and_in_both_losses():
@@ -262,7 +264,7 @@ def test_terms_are_weighted_and_in_both_losses():
         (model.update_discriminator, objective.discriminator), (model.update_generator, objective.generator),
     ):  # fmt: skip
         judged.clear()
-        logs = step(batch, stream=4)
+        logs = step(batch)
         total = next(value for name, value in logs.items() if name.endswith("_loss"))
         information = float(logs["categorical_term"]) + float(logs["continuous_term"])
         assert float(total) == pytest.approx(float(alone(*[j["logit"] for j in judged])) + information, abs=1e-5)
@@ -271,7 +273,7 @@ def test_terms_are_weighted_and_in_both_losses():
 def test_information_rises_in_training():
     keras.utils.set_random_seed(0)
     model = InfoGAN(**{**TINY, "width": 32})
-    model.compile(*[keras.optimizers.Adam(5e-3, beta_1=0.5) for _ in range(2)], steps_per_execution=10)
+    model.compile(keras.optimizers.Adam(5e-3, beta_1=0.5), steps_per_execution=10)
     data = tf.data.Dataset.from_tensors({"image": images(64)}).repeat()
     logs = model.fit(data, epochs=4, steps_per_epoch=50, verbose=0).history
     assert logs["categorical_information"][0] < 1.2 < logs["categorical_information"][-1] < np.log(6)

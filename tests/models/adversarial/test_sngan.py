@@ -33,7 +33,7 @@ def test_u_moves_once_in_a_discriminator_step_and_not_otherwise():
     state = [layer.u for layer in spectral_layers(model)]
     before = [u.numpy() for u in state]
     batch = {"raw": tf.constant(2 * BATCH["image"] - 1)}
-    model.update_generator(batch, stream=2)
+    model.update_generator(batch)
     model.logits(batch["raw"], training=True)
     for u, old in zip(state, before, strict=True):
         np.testing.assert_array_equal(u.numpy(), old)
@@ -52,7 +52,7 @@ def test_u_moves_once_in_a_discriminator_step_and_not_otherwise():
 def test_critic_is_bounded_by_construction():
     """After training with a large rate, every effective kernel still has norm about 1."""
     model = SNGAN(**CONV, discriminator_steps=1)
-    model.compile(discriminator_optimizer=keras.optimizers.Adam(0.01))
+    model.compile({"discriminator": keras.optimizers.Adam(0.01)})
     model.fit(tf.data.Dataset.from_tensors(BATCH["image"]).repeat(), steps_per_epoch=100, verbose=0)
     for layer in spectral_layers(model):
         kernel = layer.kernel.numpy()

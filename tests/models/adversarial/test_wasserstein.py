@@ -74,11 +74,11 @@ def test_schedule_without_thorough_turns():
 def test_fit_follows_the_schedule_however_many_steps_one_call_has(execution):
     keras.utils.set_random_seed(0)
     model = WGAN(**MLP, thorough_turns=2, thorough_every=3, thorough_steps=4, discriminator_steps=2)
-    model.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01), steps_per_execution=execution)
+    model.compile(keras.optimizers.SGD(0.01), steps_per_execution=execution)
     data = tf.data.Dataset.from_tensors(images()).repeat()
     model.fit(data, steps_per_epoch=30, epochs=1, verbose=0)
-    assert int(model.discriminator_optimizer.iterations) == 30 == int(model.step)
-    assert int(model.optimizer.iterations) == len(turns(model, 30))
+    updates = {name: int(optimizer.iterations) for name, optimizer in model.player_optimizers.items()}
+    assert updates == {"discriminator": 30, "generator": len(turns(model, 30))} and int(model.step) == 30
 
 
 def test_resumed_schedule_goes_on_where_it_was():
@@ -105,7 +105,8 @@ def test_generator_steps_and_batch_factor():
     )
     model.train_step({"image": tf.constant(images())})
     assert sizes == [8, 16, 16, 16]
-    assert int(model.optimizer.iterations) == 3 and int(model.discriminator_optimizer.iterations) == 1
+    updates = {name: int(optimizer.iterations) for name, optimizer in model.player_optimizers.items()}
+    assert updates == {"generator": 3, "discriminator": 1}
 
 
 # ---- the box
@@ -113,7 +114,7 @@ def test_generator_steps_and_batch_factor():
 
 def test_weights_stay_in_the_box():
     model = WGAN(**MLP, weight_clip=0.02)
-    model.compile(discriminator_optimizer=keras.optimizers.RMSprop(0.1))
+    model.compile({"discriminator": keras.optimizers.RMSprop(0.1)})
     model.fit(tf.data.Dataset.from_tensors(images()).repeat(), steps_per_epoch=7, verbose=0)
     assert max(float(np.abs(v.numpy()).max()) for v in model.discriminator.trainable_variables) <= 0.02
     assert max(float(np.abs(v.numpy()).max()) for v in model.generator.trainable_variables) > 0.02
@@ -122,7 +123,7 @@ def test_weights_stay_in_the_box():
 def test_one_dimensional_linear_critic_goes_to_the_corner():
     """Points at 0 and d: the best f(x) = w x in the box has w = c, and the estimate is c d."""
     model = WGAN(image_shape=(1, 1, 1), network="mlp", latent_dim=1, weight_clip=0.5, network_args={"depth": 0})
-    model.compile(discriminator_optimizer=keras.optimizers.RMSprop(0.05))
+    model.compile({"discriminator": keras.optimizers.RMSprop(0.05)})
     fixed = -0.5  # raw: what the generator makes
     model.generate_raw = lambda z, *args, **kwargs: tf.fill([tf.shape(z)[0], 1, 1, 1], fixed)
     batch = {"raw": tf.fill([4, 1, 1, 1], 0.7)}
@@ -149,12 +150,12 @@ def test_critic_loss_does_not_depend_on_its_last_bias():
 
 
 def test_penalty_and_training_keep_updates_in_order():
-    """Several critic updates in one graph, again and again: every run has the same bits (see `apply_gradients`)."""
+    """Several critic updates in one graph, again and again: every run has the same bits (see `tfgen.training.players`)."""
 
     def run():
         keras.utils.set_random_seed(0)
         model = WGANGP(image_shape=(8, 8, 1), width=4, latent_dim=3, num_classes=3, network_args={"stages": 1}, penalty=None)
-        model.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
+        model.compile(keras.optimizers.SGD(0.01))
         batch = {"image": tf.constant(images(shape=(8, 8, 1))), "label": tf.constant([0, 1, 2, 0, 1, 2, 0, 1])}
         batch = {**batch, "raw": 2 * batch["image"] - 1, "one_hot": model.one_hot(batch["label"])}
 
@@ -195,7 +196,7 @@ def test_bad_settings_are_named(cls, changes, message):
 def test_missing_labels_are_named():
     model = SNGAN(**{**MLP, "num_classes": 3})
     model.compile()
-    with pytest.raises(ValueError, match="needs `label`"):
+    with pytest.raises(ValueError, match="needs the field 'label'"):
         model.fit(tf.data.Dataset.from_tensors(images()), verbose=0)
 
 

@@ -96,14 +96,14 @@ def test_without_clamping_it_is_a_variational_autoencoder():
     model, data = build(clamp="none"), batch()
     del data["active"]
     reconstruction, kl, invariance = model.loss_terms(data["image"], model.active_latents(data), NOISE)
-    likelihood, whole = model.elbo_terms(data["image"], NOISE)
+    likelihood, whole = LatentVariableModel.elbo_terms(model, data["image"], NOISE)
     np.testing.assert_allclose(reconstruction, -likelihood, rtol=1e-6)
     np.testing.assert_allclose(kl, whole, rtol=1e-5)
     assert np.all(invariance.numpy() == 0)
 
     # A step is that of every latent-variable model.
     class Plain(DCIGN):
-        update = LatentVariableModel.update
+        elbo_terms, update = LatentVariableModel.elbo_terms, LatentVariableModel.update
 
     plain = Plain(**SMALL)
     plain.set_weights(model.get_weights())
@@ -221,10 +221,12 @@ def test_bad_batches():
     model.compile()
     images = batch()["image"]
     for active, message in (
-        (None, "needs `active` in its batches.*FactorSource.*received the fields"),
-        (np.zeros(ROWS, "float32"), "active must be integers"), (np.zeros((ROWS, 1), "int32"), "active must be integers"),
-        (np.full(ROWS, 4, "int32"), r"one number in \[0, 3\]"),
-        (np.arange(ROWS, dtype="int32") % 2, "the same in the whole batch"), (np.full(ROWS, -1, "int32"), r"in \[0, 3\]"),
+        (None, "DCIGN needs the field 'active' in its batches.*FactorSource.*received the fields"),
+        (np.zeros(ROWS, "float32"), r"active must be integers \[batch\]; received dtype float32"),
+        (np.zeros((ROWS, 2), "int32"), r"active must have the shape \[batch\]; received \(6, 2\)"),
+        (np.full(ROWS, 4, "int32"), r"active must lie in \[0, 4\); received a range of"),
+        (np.full(ROWS, -1, "int32"), r"active must lie in \[0, 4\); received a range of"),
+        (np.arange(ROWS, dtype="int32") % 2, "active must be one number, the same in the whole batch; received"),
     ):  # fmt: skip
         data = {"image": images} | ({} if active is None else {"active": active})
         with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=message):

@@ -108,7 +108,8 @@ def test_training_moves_the_model_and_leaves_the_features_and_the_user_network_a
     assert network.trainable and len(network.trainable_variables) == 8
     assert np.any(kernel != model.decoder.layers[0].kernel.numpy())
     fixed = {id(v) for v in model.feature_network.network.variables}
-    assert not fixed & {id(v) for v in model.variables} and not fixed & {id(v) for v in model.ema_variables()}
+    assert not fixed & {id(v) for v in [*model.variables, *model.state().values()]}
+    assert len(model.ema.named()) == len(model.encoder.weights) + len(model.decoder.weights)
 
 
 def test_it_reconstructs_what_the_features_see():

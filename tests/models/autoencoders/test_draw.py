@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfgen
 from tfgen.models import DRAW, GlimpseClassifier
 from tfgen.models.autoencoders.draw import every_step
-from tfgen.models.autoencoders.glimpse_classifier import PAPER
+from tfgen.models.autoencoders.glimpse_classifier_presets import PAPER
 
 PLAIN = {"image_shape": (5, 4, 2), "glimpses": 3, "hidden": 6, "z_size": 2}
 ATTENTIVE = {**PLAIN, "read_size": 3, "write_size": 2}

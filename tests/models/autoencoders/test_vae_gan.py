@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfgen import presets
 from tfgen.models import VAEGAN
+from tfgen.models.capabilities import Likelihood
 
 LN2 = float(np.log(2.0))
 TINY = {
@@ -28,9 +29,7 @@ def images(num=6, shape=(8, 8, 1), seed=0):
 
 
 def weights(model):
-    return {
-        name: [v.numpy() for v in variables] for name, (_, variables) in zip(GROUPS, model.optimizers(), strict=True)
-    }  # fmt: skip
+    return {name: [v.numpy() for v in player.variables] for name, player in model.players().items()}
 
 
 def steps_of(model):
@@ -98,9 +97,8 @@ def test_the_decoder_mixes_both_gradients():
 @pytest.mark.parametrize("name", GROUPS)
 def test_each_group_follows_its_own_loss(name):
     """A small step of one group alone lowers what it minimises; the decoder so raises the cost of fakes."""
-    rates = {f"{group}_optimizer": keras.optimizers.SGD(1e-3 if group == name else 0.0) for group in GROUPS}
     model = build(similarity_weight=0.0)
-    model.compile(**rates)
+    model.compile({group: keras.optimizers.SGD(1e-3 if group == name else 0.0) for group in GROUPS})
     noise, prior = (model.noise([3], 6, stream=stream) for stream in range(2))
     before = model.losses_of(*model.terms(images(), noise, prior))
     model.update({"image": tf.constant(images())})
@@ -211,9 +209,8 @@ def test_a_skipped_turn_leaves_weights_and_optimizer_as_they_were(skipped, repli
         model = build("adam", margin=0.35)
     object.__setattr__(model, "turns", lambda *costs: (tf.constant(skipped != "decoder"), tf.constant(skipped == "decoder")))
     state = {
-        name: [*variables, *optimizer.variables]
-        for name, (optimizer, variables) in zip(GROUPS, model.optimizers(), strict=True)
-    }
+        name: [*player.variables, *model.player_optimizers[name].variables] for name, player in model.players().items()
+    }  # fmt: skip
     before = {name: [v.numpy() for v in variables] for name, variables in state.items()}
     data = tf.data.Dataset.from_tensors({"image": images()}).repeat(3)
     history = model.fit(data, verbose=0).history
@@ -245,11 +242,13 @@ def test_replicas_decide_by_their_mean_costs():
 
 def test_each_group_has_an_optimizer_of_its_own():
     model = VAEGAN(**TINY)
-    model.compile(keras.optimizers.Adam(0.1), decoder_optimizer=keras.optimizers.SGD(0.2))
-    kinds = [(type(optimizer).__name__, float(optimizer.learning_rate)) for optimizer, _ in model.optimizers()]
-    assert kinds == [("Adam", pytest.approx(0.1)), ("SGD", pytest.approx(0.2)), ("Adam", pytest.approx(0.1))]
-    assert len({id(optimizer) for optimizer, _ in model.optimizers()}) == 3
-    owned = [id(v) for _, variables in model.optimizers() for v in variables]
+    assert tuple(model.players()) == GROUPS
+    model.compile({"encoder": keras.optimizers.Adam(0.1), "decoder": keras.optimizers.SGD(0.2)})
+    optimizers = model.player_optimizers.values()
+    kinds = [(type(optimizer).__name__, float(optimizer.learning_rate)) for optimizer in optimizers]
+    assert kinds == [("Adam", pytest.approx(0.1)), ("SGD", pytest.approx(0.2)), ("RMSprop", pytest.approx(3e-4))]
+    assert len({id(optimizer) for optimizer in optimizers}) == 3
+    owned = [id(v) for player in model.players().values() for v in player.variables]
     assert sorted(owned) == sorted(id(v) for v in model.trainable_variables)
 
 
@@ -301,7 +300,7 @@ def test_evaluation_logs_the_losses_without_learning():
 
 def test_there_is_no_likelihood():
     model = VAEGAN(**TINY)
-    assert not hasattr(model, "log_prob") and not hasattr(model, "elbo")
+    assert Likelihood not in model.capabilities() and not hasattr(model, "log_prob") and not hasattr(model, "elbo")
     assert {"encode", "reconstruct", "decode", "sample"} <= set(model.signatures())
     assert not {"log_prob", "elbo"} & set(model.signatures())
 

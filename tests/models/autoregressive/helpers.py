@@ -27,11 +27,10 @@ def conditions(model, num):
     """Valid conditions of `num` images."""
     rng = np.random.default_rng(3)
     found = {}
-    for name, (_, spec) in model.condition_specs().items():
-        size = (num, *spec.shape[1:])
-        found[name] = (
-            (np.arange(num) % model.num_classes).astype("int32") if spec.dtype.is_integer
-            else rng.normal(size=size).astype("float32")
+    for field in model.conditions():
+        found[field.argument] = (
+            (np.arange(num) % model.num_classes).astype("int32") if field.dtype == "int32"
+            else rng.normal(size=(num, *field.shape)).astype("float32")
         )  # fmt: skip
     return found
 

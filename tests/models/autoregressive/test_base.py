@@ -234,5 +234,5 @@ def test_labels_are_needed_and_checked():
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must lie in \[0, 3\)"):
         model.log_prob(images(model, 1), labels=[3])
     model.compile()
-    with pytest.raises(ValueError, match="needs `label`"):
+    with pytest.raises(ValueError, match="needs the field 'label'"):
         model.fit(images(model, 2), verbose=0)

@@ -21,7 +21,7 @@ def build(scale=0.4, **more):
 
 
 def parameters(model, levels, codes):
-    return tf.cast(model.network(model.prepare(levels), Whole(), model.condition(embeddings=codes)), tf.float32)
+    return tf.cast(model.network(model.prepare(levels), Whole(), model.condition(embedding=codes)), tf.float32)
 
 
 def test_gradients_of_the_likelihood_reach_the_encoder():
@@ -38,9 +38,9 @@ def test_the_code_changes_every_pixel_and_is_all_the_decoder_sees_of_the_image()
     found = parameters(model, levels, tf.constant([[0.5, -1.0], [0.6, -1.0]])).numpy()
     assert np.all(np.any(found[0] != found[1], axis=-1))
     given = images(model, 2)
-    expected = model.log_prob(given, embeddings=model.encode(given))
+    expected = model.log_prob(given, embedding=model.encode(given))
     np.testing.assert_array_equal(model.log_prob(given), expected)
-    other = model.log_prob(given, embeddings=model.encode(given)[::-1])
+    other = model.log_prob(given, embedding=model.encode(given)[::-1])
     assert np.all(np.abs(other.numpy() - expected.numpy()) > 1e-4)
 
 
@@ -60,7 +60,7 @@ def test_probabilities_given_a_code_sum_to_one():
     model = build(image_shape=(3, 3, 1), levels=2)
     every = np.array(list(itertools.product((0.0, 1.0), repeat=9)), "float32").reshape(-1, 3, 3, 1)
     codes = np.repeat([[1.0, -2.0]], len(every), axis=0).astype("float32")
-    np.testing.assert_allclose(np.exp(model.log_prob(every, embeddings=codes)).sum(), 1.0, atol=1e-5)
+    np.testing.assert_allclose(np.exp(model.log_prob(every, embedding=codes)).sum(), 1.0, atol=1e-5)
 
 
 def test_it_is_a_gated_pixel_cnn_of_its_codes():
@@ -72,11 +72,11 @@ def test_it_is_a_gated_pixel_cnn_of_its_codes():
     for ours, theirs in zip(of_decoder, decoder.trainable_variables, strict=True):
         theirs.assign(ours)
     given, codes = images(model, 3), model.encode(images(model, 3))
-    np.testing.assert_allclose(model.log_prob(given), decoder.log_prob(given, embeddings=codes), rtol=1e-6)
-    np.testing.assert_array_equal(model.reconstruct(given, seed=2), decoder.sample(3, seed=2, embeddings=codes))
+    np.testing.assert_allclose(model.log_prob(given), decoder.log_prob(given, embedding=codes), rtol=1e-6)
+    np.testing.assert_array_equal(model.reconstruct(given, seed=2), decoder.sample(3, seed=2, embedding=codes))
     mask = np.arange(6)[:, None].repeat(5, 1) < 3
-    found = model.complete(given, mask, num=2, seed=1, embeddings=codes)
-    np.testing.assert_array_equal(found, decoder.complete(given, mask, num=2, seed=1, embeddings=codes))
+    found = model.complete(given, mask, num=2, seed=1, embedding=codes)
+    np.testing.assert_array_equal(found, decoder.complete(given, mask, num=2, seed=1, embedding=codes))
     np.testing.assert_array_equal(np.asarray(found)[:, 0][:, mask], given[:, mask])
 
 
@@ -95,7 +95,7 @@ def test_without_embeddings_codes_have_the_moments_of_training():
     latents = model.latents(tf.range(4, dtype=tf.int64)).numpy()
     np.testing.assert_array_equal(model.decode_images(latents), model.sample(4))
     np.testing.assert_array_equal(
-        model.decode_images(latents, embeddings=codes[:4]),
+        model.decode_images(latents, embedding=codes[:4]),
         model.decode_images(np.concatenate([latents[:, :-2], codes[:4]], axis=1)),
     )
 
@@ -124,4 +124,4 @@ def test_bad_input():
     with pytest.raises(ValueError, match="labels"):
         model.sample(1, labels=[0])
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
-        model.sample(1, embeddings=np.zeros((1, 3), "float32"))
+        model.sample(1, embedding=np.zeros((1, 3), "float32"))

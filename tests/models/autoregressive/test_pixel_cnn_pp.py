@@ -152,7 +152,7 @@ def test_pre_activations_after_initialisation(dropout):
 
 def test_initialisation_is_for_the_start_alone():
     model = build(image_shape=(4, 4, 1), halvings=0, num_classes=3)
-    with pytest.raises(ValueError, match="needs `label`"):
+    with pytest.raises(ValueError, match="needs the field 'label'"):
         model.initialize(images(model, 4))
     with pytest.raises(ValueError, match="was made for images"):
         model.initialize({"image": np.zeros([4, 5, 4, 1], "float32"), "label": [0, 1, 2, 0]})

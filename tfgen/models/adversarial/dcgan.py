@@ -28,7 +28,6 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.networks import make_networks
 from tfgen.networks.conv import default_stages
 
 
@@ -43,25 +42,24 @@ class DCGAN(AdversarialModel):
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
         num_classes: 0, or the number of classes of a conditional model: one-hot labels are joined to the input of every
             layer.
-        **kwargs: see `AdversarialModel`.
+        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own take the places of those that
+            `width`, `stages` and `dense_width` describe.
     """
+
+    own_networks = {("generator", "discriminator"): ("width", "stages", "dense_width")}
 
     def __init__(
         self, *, image_shape, width=128, stages=None, dense_width=None, latent_distribution="uniform", **kwargs
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         stages = default_stages(self.image_shape) if stages is None else int(stages)
-        if stages < 1 or self.image_shape[0] % 2**stages or self.image_shape[1] % 2**stages:
+        fits = stages >= 1 and not any(side % 2**stages for side in self.image_shape[:2])
+        if not fits and None in (self.generator, self.discriminator):
             raise ValueError(
                 f"DCGAN doubles the side {stages} times, so height and width must be multiples of {2 ** max(stages, 1)}; "
                 f"received image_shape {self.image_shape}. Choose other `stages` or resize the images."
             )
-        self.set_networks(
-            *make_networks(
-                "conv", image_shape=self.image_shape, width=width, stages=stages, dense_width=dense_width,
-                dtype=self.dtype_policy,
-            )
-        )  # fmt: skip
+        self.set_networks(*self.make_networks("conv", width=width, stages=stages, dense_width=dense_width))
 
     def features(self, images, labels=None):
         """The discriminator's features for a linear classifier (section 5.1).
@@ -74,7 +72,12 @@ class DCGAN(AdversarialModel):
 
         Returns:
             float32 [B, 16 * number of filters of all convolutions] for a grid of at least 4 x 4.
+
+        Raises:
+            ValueError: the discriminator is one of your own, whose convolutions are not known.
         """
+        if not hasattr(self.discriminator, "maps"):
+            raise ValueError("features() are the maps of the built-in discriminator; this model was given another one.")
         raw = 2.0 * self.check_images(images) - 1.0
         pooled = []
         for maps in self.discriminator.maps(raw, None if labels is None else self.one_hot(labels)):

@@ -35,6 +35,7 @@ import numpy as np
 
 from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.networks import GivenNetwork
 from tfgen.networks.common import OUTPUTS
 
 
@@ -60,7 +61,7 @@ class GAN(FreeNetworkModel):
 
     def initialize(self, batch):
         """`init_output_bias` for the published MNIST networks; `tfgen train` calls this before the first step."""
-        if self.get_config()["network"] == "maxout":
+        if self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork):
             self.init_output_bias(batch["image"])
 
     def init_output_bias(self, images):

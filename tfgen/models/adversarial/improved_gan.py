@@ -154,9 +154,16 @@ class ImprovedGAN(Classifier, AdversarialModel):
             data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
         data_dependent_init(self.discriminator, [raw], **self.discriminator_noise(len(raw), 0, part=4))
 
+    def check_batch(self, batch):
+        if "unlabelled" not in batch:
+            return batch
+        unlabelled = self.check_images(batch["unlabelled"])
+        with tf.control_dependencies([unlabelled]):
+            return {**batch, "image": tf.identity(batch["image"]), "unlabelled": unlabelled}
+
     def update(self, batch):
         if self.num_labels:
-            unlabelled = self.check_images(batch["unlabelled"]) if "unlabelled" in batch else batch["image"]
+            unlabelled = batch.get("unlabelled", batch["image"])
             batch = {"image": unlabelled, "label": batch["label"], "labelled": 2.0 * batch["image"] - 1.0}
         return super().update(batch)
 

@@ -75,7 +75,7 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
         def make():
             made = build(self.image_shape, latent_dim, list(hidden), activation, output_activation, self.dtype_policy)
-            return [keras.Sequential(layers, name=name) for layers, name in zip(made, ("encoder", "decoder"), strict=True)]
+            return [keras.Sequential(found, name=name) for found, name in zip(made, ("encoder", "decoder"), strict=True)]
 
         self.choose_networks(
             make, encoder=(encoder, self.image_shape, (latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape)
@@ -124,9 +124,8 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        losses, _ = self.losses_and_codes(self.as_batch(data)["image"])
-        return self.tracked(losses)
+    def evaluation_losses(self, batch):
+        return self.losses_and_codes(batch["image"])[0]
 
 
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import random
+from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Likelihood, Sampler
 
@@ -75,10 +76,13 @@ def pixels_of(outputs, likelihood, levels):
 class LatentVariableModel(Likelihood, AutoencodingModel):
     """A model that is trained on the evidence lower bound, and evaluated by it and by the importance weighted bound.
 
-    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C].
+    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C], and sets `likelihood`, its
+    name. Under "bernoulli" training and bounds refuse images whose values are not 0 or 1: their bound would be none.
     """
 
     loss_names = ("loss", "reconstruction", "kl")
+    nats_loss = "loss"  # of evaluation: minus the bound, whatever `kl_weight`
+    likelihood = "bernoulli"
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
 
@@ -91,6 +95,25 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
 
     # ---- bounds
+
+    def check_batch(self, batch):
+        return {**batch, "image": self.check_pixels(batch["image"])} if "image" in batch else batch
+
+    def bounded_images(self, images):
+        """Images of which there is a bound, checked."""
+        if not self.knows_likelihood:
+            raise ValueError(
+                f"This {type(self).__name__} has likelihood={self.likelihood!r}: its loss is no bound on log p(x)."
+            )
+        return self.check_pixels(self.check_images(images))
+
+    def check_pixels(self, images):
+        """Images in [0, 1], as they are; an error at run time where the likelihood is "bernoulli" and one is not 0 or 1."""
+        if self.likelihood != "bernoulli":
+            return images
+        off = tf.reduce_max(tf.minimum(images, 1.0 - images))
+        message = f"{type(self).__name__} has a Bernoulli likelihood, so images must be 0 or 1: binarise them; one is off by"
+        return checked(images, off <= 0.0, message, off)
 
     def elbo_terms(self, images, noise, training=False):
         """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
@@ -114,11 +137,11 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
+    def evaluation_losses(self, batch):
+        images = batch["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
-        return self.tracked({"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl})
+        return {"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}
 
     def elbo(self, images, *, seed=0):
         """One-sample estimate of the evidence lower bound, nats per image.
@@ -130,7 +153,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         Returns:
             float32 [B].
         """
-        images = self.check_images(images)
+        images = self.bounded_images(images)
         noise = self.evaluation_noise(tf.shape(images)[0], seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
         return log_likelihood - kl
@@ -154,7 +177,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
             raise ValueError(
                 f"num_importance_samples and chunk must be at least 1; received {num_importance_samples} and {chunk}."
             )
-        images = self.check_images(images)
+        images = self.bounded_images(images)
         k, chunk = num_importance_samples, min(chunk, num_importance_samples)
         log_weights_of = self.importance(images)
         batch = tf.shape(images)[0]
@@ -192,4 +215,6 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
     def signatures(self):
         signatures = super().signatures()
-        return {**signatures, "elbo": (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])}
+        if self.knows_likelihood:
+            signatures["elbo"] = (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])
+        return signatures

@@ -33,6 +33,8 @@ default, it draws the four kinds of batches equally often, and it starts from a 
 are sums over the batch, ours are means.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -147,12 +149,18 @@ class DCIGN(AutoencodingModel):
 
     @classmethod
     def fields_of(cls, config):
-        
-        active = [] if config["clamp"] == "none" else [fields.label(len(config["factors"]) + 1, "active")]
-        return (*super().fields_of(config), *active)
+        active = fields.label(len(config["factors"]) + 1, "active")
+        active = dataclasses.replace(active, hint="those of a tfgen.data.FactorSource with shuffle=True have it")
+        return (*super().fields_of(config), *([] if config["clamp"] == "none" else [active]))
 
     def conditions(self):
         return ()
+
+    def check_batch(self, batch):
+        if "active" not in batch:
+            return batch
+        with tf.control_dependencies([self.active_latents(batch)]):
+            return {**batch, "image": tf.identity(batch["image"])}
 
     def active_latents(self, batch):
         """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others."""
@@ -194,12 +202,15 @@ class DCIGN(AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
+    def evaluation_fields(self):
+        return self.batch_fields()[:1]
+
+    def evaluation_losses(self, batch):
         """The terms of a plain variational autoencoder: nothing is clamped, and batches need no `active`."""
-        images = self.as_batch(data, self.batch_fields()[:1])["image"]
+        images = batch["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         reconstruction, kl, _ = self.loss_terms(images, tf.ones([tf.shape(images)[0], self.latent_dim]), noise)
-        return self.tracked({"loss": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl})
+        return {"loss": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl}
 
     # ---- re-rendering
 

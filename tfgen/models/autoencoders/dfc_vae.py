@@ -138,9 +138,9 @@ class DFCVAE(AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
-        return self.tracked(self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)))
+    def evaluation_losses(self, batch):
+        images = batch["image"]
+        return self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed))
 
 
 def _networks(image_shape, latent_dim, width, stages, dtype):

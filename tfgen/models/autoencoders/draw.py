@@ -21,8 +21,8 @@ pixels of x and x_hat_t, and the write is a linear map to all pixels (section 3.
 What differs from the paper: equation 11 prints the constant of the KL term as T / 2, which is right for a z_t of one
 dimension; here it is the exact KL of all dimensions. Weights start from Glorot's uniform; the paper gives no initialisation.
 Without attention the encoder's map of x, which is the same at every step, has a weight of its own and is computed once: the
-same function. As in the paper, values between 0 and 1 are taken as the probabilities of a binary pixel. For images that are
-not binary the loss is then a cross-entropy and not a likelihood; its minimum is the entropy of the pixels, not 0.
+same function. The paper takes values between 0 and 1, of images that are not binary, as the probabilities of a binary pixel:
+`likelihood="cross_entropy"`. The loss is then no likelihood; its minimum is the entropy of the pixels, not 0.
 """
 
 import keras
@@ -37,6 +37,8 @@ from tfgen.models.checks import check_whole
 tfd = tfp.distributions
 layers = keras.layers
 
+LIKELIHOODS = ("bernoulli", "cross_entropy")
+
 
 @keras.saving.register_keras_serializable("tfgen")
 class DRAW(LatentVariableModel):
@@ -49,14 +51,20 @@ class DRAW(LatentVariableModel):
         z_size: latent dimensions of one step.
         read_size: N of the reading window's N x N filters; None: the encoder reads the whole image at every step.
         write_size: N of the writing window; None: the decoder writes to the whole canvas.
+        likelihood: "bernoulli": images must be 0 or 1 (binarise them); or "cross_entropy": values in [0, 1] are
+            probabilities, and the model claims no likelihood.
         seed: int, of the training noise.
     """
 
     def __init__(
-        self, *, image_shape, glimpses=10, hidden=256, z_size=10, read_size=None, write_size=None, seed=0, **kwargs
-    ):
+        self, *, image_shape, glimpses=10, hidden=256, z_size=10, read_size=None, write_size=None, likelihood="bernoulli",
+        seed=0, **kwargs,
+    ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         check_whole(glimpses=glimpses, hidden=hidden, z_size=z_size)
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
+        self.likelihood, self.knows_likelihood = likelihood, likelihood == "bernoulli"
         self.glimpses, self.hidden, self.z_size = glimpses, hidden, z_size
         self.latent_dim = self.glimpses * self.z_size
         (height, width, channels), dtype = self.image_shape, self.dtype_policy

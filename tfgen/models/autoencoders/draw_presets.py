@@ -24,7 +24,7 @@ PRESETS = [
         paper="87.40 nats (bound), table 2",
     ),
     Preset(
-        "draw/two-digits-paper", DRAW, {**_MNIST_ATTENTION, "image_shape": (60, 60, 1)},
+        "draw/two-digits-paper", DRAW, {**_MNIST_ATTENTION, "image_shape": (60, 60, 1), "likelihood": "cross_entropy"},
         data="tfrecord:two_digits-{split}.tfrecord",
         source="section 4.3, on what `tfgen.data.two_digits(...).write_tfrecords(...)` writes; settings taken to be those "
                f"of MNIST{_PAPER}",
@@ -32,13 +32,15 @@ PRESETS = [
     ),
     Preset(
         "draw/svhn-paper", DRAW,
-        {"image_shape": (54, 54, 3), "glimpses": 32, "hidden": 800, "z_size": 100, "read_size": 12, "write_size": 12},
+        {"image_shape": (54, 54, 3), "glimpses": 32, "hidden": 800, "z_size": 100, "read_size": 12, "write_size": 12,
+         "likelihood": "cross_entropy"},
         data="folder:svhn", source=f"table 3 and section 4.4: 54x54 pixels of images around the numbers{_PAPER}",
         steps=350_000, compile_args=_adam(3e-4), paper="samples only",
     ),
     Preset(
         "draw/cifar10-paper", DRAW,
-        {"image_shape": (32, 32, 3), "glimpses": 64, "hidden": 400, "z_size": 200, "read_size": 5, "write_size": 5},
+        {"image_shape": (32, 32, 3), "glimpses": 64, "hidden": 400, "z_size": 200, "read_size": 5, "write_size": 5,
+         "likelihood": "cross_entropy"},
         data="cifar10", source=f"table 3 and section 4.5{_PAPER}", steps=50_000, compile_args=_adam(3e-4),
         paper="samples only",
     ),

@@ -107,12 +107,12 @@ class GMVAE(LatentVariableModel):
         self.free_bits, self.num_samples = float(free_bits), num_samples
         out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
         outputs = 2 * (latent_dim + style_dim)  # mean and ln variance of x and of w
-        near_zero = keras.initializers.VarianceScaling(1e-6, "fan_avg", "uniform")  # a thousandth of Glorot's
         self.choose_networks(
             lambda: build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy),
             encoder=(encoder, self.image_shape, (outputs,)),
             decoder=(decoder, (latent_dim,), (*self.image_shape[:2], out_channels)),
         )
+        near_zero = keras.initializers.VarianceScaling(1e-6, "fan_avg", "uniform")  # a thousandth of Glorot's
         self.prior_network = keras.Sequential(
             [
                 layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy, name="hidden"),
@@ -212,11 +212,11 @@ class GMVAE(LatentVariableModel):
         everyone = mean_over_replicas(tf.stop_gradient(z_kl))
         return tf.where(everyone > self.free_bits, z_kl, self.free_bits)
 
-    def test_step(self, data):
+    def evaluation_losses(self, batch):
         """Minus the bound (without free bits) and its terms."""
-        images = self.as_batch(data)["image"]
+        images = batch["image"]
         terms = self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
-        return self.tracked({"loss": tf.add_n(list(terms.values())), **terms})
+        return {"loss": tf.add_n(list(terms.values())), **terms}
 
     def importance(self, images):
         q_x, q_w = self.posteriors(images)

@@ -67,11 +67,11 @@ class VAEGAN(AutoencodingModel):
         real_weight: r in (0, 1), of the real images in the discriminator's loss.
         equilibrium: the cost about which the two are balanced.
         margin: positive, or None: both are updated in every step.
-        encoder, decoder, discriminator: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their
-            weights), for images in [-1, 1]: images [B, H, W, C] -> mean and ln variance of q(z|x), [B, 2 latent_dim];
-            latents [B, latent_dim] -> images; images -> logits [B, 1] and `features`, Dis_l in any shape [B, ...], as a dict
-            {"logit", "features"} or as two outputs. With similarity_layer=None no features are needed; another layer is for
-            the built-in discriminator alone. In their places the widths of the built-in ones mean nothing.
+        encoder, decoder, discriminator: None, or networks of your own (see `tfgen.networks.given_network`; copied, with
+            their weights) for images in [-1, 1]: images [B, H, W, C] -> mean and ln variance of q(z|x), [B, 2 latent_dim];
+            latents [B, latent_dim] -> images; images -> logits [B, 1] and Dis_l in any shape [B, ...], as two outputs or a
+            dict {"logit", "features"}. With similarity_layer=None it needs no second output; any other value is for the
+            built-in discriminator alone. In their places the widths of the built-in ones mean nothing.
         seed: int, of the training noise.
     """
 
@@ -233,10 +233,10 @@ class VAEGAN(AutoencodingModel):
         )  # fmt: skip
         return losses | {f"{name}_skipped": 1.0 - tf.cast(turn, tf.float32) for name, turn in turns.items()}
 
-    def test_step(self, data):
-        images = self.as_batch(data)["image"]
+    def evaluation_losses(self, batch):
+        images = batch["image"]
         noise, prior = (self.evaluation_noise(tf.shape(images)[0], self.seed, draw) for draw in range(2))
-        return self.tracked(self.losses_of(*self.terms(images, noise, prior, training=False)))
+        return self.losses_of(*self.terms(images, noise, prior, training=False))
 
 
 # ---- the three networks

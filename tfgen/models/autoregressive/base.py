@@ -76,6 +76,8 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         # Images stored in 8 bits, as those of `tfgen.data` are, may be off by half a 255th.
         stored = 0.0 if 255 % (self.levels - 1) == 0 else 0.5 / 255 * (self.levels - 1)
         message = f"Images must have the values k / {self.levels - 1} of levels={self.levels}; one is off by, in levels,"
+        if self.levels == 2:
+            message = "Images must be 0 or 1, as levels=2: binarise them; one is off by"
         return checked(levels, distance <= stored + 1e-3, message, distance)
 
     def images_of(self, levels):
@@ -113,6 +115,12 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
     # ---- training
 
+    def check_batch(self, batch):
+        if "image" not in batch:
+            return batch
+        with tf.control_dependencies([self.levels_of(batch["image"])]):
+            return {**batch, "image": tf.identity(batch["image"])}
+
     def nll_of(self, batch, training):
         levels = self.levels_of(batch["image"])
         log_prob = self._distribution(levels, self.conditions_of(batch), training).log_prob(levels)
@@ -127,8 +135,8 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
         return self.step_players({"model": "bits_per_dim"}, losses_fn)
 
-    def test_step(self, data):
-        return self.tracked(self.nll_of(self.as_batch(data), training=False))
+    def evaluation_losses(self, batch):
+        return self.nll_of(batch, training=False)
 
     def default_optimizer(self):
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)

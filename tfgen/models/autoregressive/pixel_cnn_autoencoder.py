@@ -49,6 +49,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         **kwargs: see `GatedPixelCNN`; without `num_classes`.
     """
 
+    draws_reconstructions = True
     own_networks = {("encoder",): ("encoder_widths",)}
 
     def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), encoder=None, **kwargs):
@@ -83,6 +84,9 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def reconstruct(self, images, seed=0):
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
         codes = self.encode(images)
+        if codes.shape[0] is None:  # in a graph
+            seeds = tf.range(tf.shape(codes)[0], dtype=tf.int64) + (int(seed) << 32)
+            return self.generate(seeds, embedding=codes)
         return self.sample(len(codes), seed=seed, embedding=codes)
 
     @classmethod

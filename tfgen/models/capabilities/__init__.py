@@ -10,6 +10,7 @@ from tfgen.models.capabilities.sampler import Sampler
 from tfgen.models.capabilities.translator import Translator
 
 CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Classifier)
+PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler)  # the first that a model has does `model.predict`
 
 
 def capabilities_of(signatures):
@@ -17,4 +18,4 @@ def capabilities_of(signatures):
     return tuple(capability for capability in CAPABILITIES if capability.SIGNATURE in signatures)
 
 
-__all__ = ["CAPABILITIES", "Capability", "capabilities_of", *(capability.__name__ for capability in CAPABILITIES)]
+__all__ = ["CAPABILITIES", "PREDICTING", "Capability", "capabilities_of", *(cls.__name__ for cls in CAPABILITIES)]

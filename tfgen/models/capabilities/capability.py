@@ -12,10 +12,12 @@ class Capability:
     Attributes:
         NAME: for messages and metadata.
         SIGNATURE: the signature that an export has if, and only if, the model has the capability.
+        NUMBER: name of the number that `evaluate` gives of the capability, or "".
     """
 
     NAME = ""
     SIGNATURE = ""
+    NUMBER = ""
 
     @classmethod
     def offered_by(cls, model):
@@ -26,6 +28,27 @@ class Capability:
     def signatures_of(cls, model):
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})}."""
         return {}
+
+    @classmethod
+    def number_of(cls, model, batch, losses):
+        """The number called `NUMBER` of a batch: float32 [B], or None where the batch has not what it takes.
+
+        No variable changes, and the noise is the same in every call.
+
+        Args:
+            batch: checked fields, those of `model.evaluation_fields()`.
+            losses: what `model.evaluation_losses(batch)` returned.
+        """
+        return None
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """What `model.predict` returns of a batch: tensor [B, ...].
+
+        Args:
+            data: as `predict` was given it, see `TrainableModel.named`; not checked.
+        """
+        raise NotImplementedError(f"{cls.__name__} predicts nothing.")
 
     @classmethod
     def grid_of(cls, model, num, examples):

@@ -10,6 +10,7 @@ class Classifier(Capability):
 
     NAME = "classifier"
     SIGNATURE = "classify"
+    NUMBER = "accuracy"
     num_labels = 0
 
     def class_logits(self, images):
@@ -23,6 +24,18 @@ class Classifier(Capability):
     @classmethod
     def offered_by(cls, model):
         return model.num_labels > 0
+
+    @classmethod
+    def number_of(cls, model, batch, losses):
+        """The share of images that are classified correctly, where labels are what the model learns from."""
+        if all(field.name != "label" for field in model.evaluation_fields()):
+            return None
+        return tf.cast(tf.equal(model.classify(batch["image"]), batch["label"]), tf.float32)
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """Probabilities of the classes, float32 [B, num_labels], of images."""
+        return tf.nn.softmax(model.class_logits(model.named(data)["image"]))
 
     @classmethod
     def signatures_of(cls, model):

@@ -9,10 +9,15 @@ class Encoder(Capability):
     """A model that makes a code of an image. A subclass implements `encode(images)` and `reconstruct(images)`.
 
     `encode` may return a distribution of codes; `codes` returns numbers for every model.
+
+    Attributes:
+        draws_reconstructions: whether `reconstruct` draws an image of the code, one of many. Then `evaluate` gives no error.
     """
 
     NAME = "encoder"
     SIGNATURE = "encode"
+    NUMBER = "reconstruction_error"
+    draws_reconstructions = False
 
     def encode(self, images):
         """The code of images float32 [B, H, W, C] in [0, 1]: a tensor [B, ...], or a distribution with batch shape [B]."""
@@ -30,6 +35,18 @@ class Encoder(Capability):
         """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
         code = tf.cast(self.encode(images), tf.float32)
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
+
+    @classmethod
+    def number_of(cls, model, batch, losses):
+        """Squared error of `reconstruct`, mean over pixels and channels of images in [0, 1]."""
+        if model.draws_reconstructions:
+            return None
+        return tf.reduce_mean(tf.square(model.reconstruct(batch["image"]) - batch["image"]), axis=[1, 2, 3])
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """Reconstructions, float32 [B, H, W, C] in [0, 1], of images."""
+        return model.reconstruct(model.named(data)["image"])
 
     @classmethod
     def signatures_of(cls, model):

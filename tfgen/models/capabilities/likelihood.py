@@ -9,12 +9,18 @@ class Likelihood(Capability):
     """A model that knows log p(x), or a lower bound on it. A subclass implements `log_prob(images)`.
 
     Attributes:
+        knows_likelihood: whether this instance has the capability.
         exact_likelihood: whether `log_prob` is log p(x) itself, and not a bound.
+        nats_loss: None, or the name of the evaluation loss that is -log p(x), or a bound on it, in nats per image: then
+            `evaluate` makes its bits per dimension of it. None: of `log_prob`.
     """
 
     NAME = "likelihood"
     SIGNATURE = "log_prob"
+    NUMBER = "bits_per_dim"
+    knows_likelihood = True
     exact_likelihood = False
+    nats_loss = None
 
     def log_prob(self, images, **conditions):
         """log p(x), or a lower bound on it, of images float32 [B, H, W, C] in [0, 1]: float32 [B], nats per image."""
@@ -22,11 +28,32 @@ class Likelihood(Capability):
 
     def bits_per_dim(self, images, **conditions):
         """-log2 p(x) per pixel and channel, float32 [B]; an upper bound where `log_prob` is a lower one."""
-        return -self.log_prob(images, **conditions) / (math.prod(self.image_shape) * math.log(2.0))
+        return self.in_bits_per_dim(-self.log_prob(images, **conditions))
+
+    def in_bits_per_dim(self, nats):
+        """Bits per pixel and channel of nats per image."""
+        return nats / (math.prod(self.image_shape) * math.log(2.0))
 
     def exported_log_prob(self, images, **conditions):
         """`log_prob` as the signature of that name computes it."""
         return self.log_prob(images, **conditions)
+
+    @classmethod
+    def offered_by(cls, model):
+        return model.knows_likelihood
+
+    @classmethod
+    def number_of(cls, model, batch, losses):
+        """-log2 p(x) per pixel and channel, or a bound on it."""
+        if model.nats_loss:
+            return model.in_bits_per_dim(losses[model.nats_loss])
+        return model.bits_per_dim(batch["image"], **model.conditions_of(batch))
+
+    @classmethod
+    def prediction_of(cls, model, data):
+        """log p(x), float32 [B] in nats, of images, with the conditions that the model takes."""
+        batch = model.as_batch(data, (model.batch_fields()[0], *model.conditions()))
+        return model.log_prob(batch["image"], **model.conditions_of(batch))
 
     @classmethod
     def signatures_of(cls, model):

@@ -70,6 +70,26 @@ class Sampler(Capability):
         return self._generate
 
     @classmethod
+    def prediction_of(cls, model, data):
+        """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
+        found = model.named(data, "seed")
+        if "seed" not in found:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], or a dict with `seed`; received the fields "
+                f"{sorted(found)}."
+            )
+        seeds = tf.convert_to_tensor(found["seed"])
+        if seeds.shape.rank == 2 and seeds.shape[1] == 1:
+            seeds = seeds[:, 0]
+        if not seeds.dtype.is_integer or seeds.shape.rank != 1:
+            raise ValueError(
+                f"predict of {type(model).__name__} takes integer seeds [B], of which it makes images; received "
+                f"{seeds.dtype.name} {seeds.shape}."
+            )
+        conditions = model.conditions_of(model.as_batch(found, model.conditions()))
+        return model.generate(seeds, **conditions)
+
+    @classmethod
     def signatures_of(cls, model):
         conditions = condition_specs(model)
         latent = tf.TensorSpec([None, model.latent_dim], tf.float32)

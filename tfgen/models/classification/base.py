@@ -55,5 +55,5 @@ class ClassifierModel(Classifier, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def test_step(self, data):
-        return self.tracked(self.losses_of(self.as_batch(data), training=False))
+    def evaluation_losses(self, batch):
+        return self.losses_of(batch, training=False)

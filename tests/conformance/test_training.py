@@ -1,0 +1,204 @@
+"""What every model promises, whatever it can do: its config, its training in all modes, and its ways to be saved."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfgen
+from tests.conformance.harness import STEPS, assert_close, assert_equal, compiled, for_cases, sgd_run, train, weights
+from tfgen.models.capabilities import capabilities_of
+
+pytestmark = for_cases()
+
+
+def test_config_round_trip(case):
+    model = case.build()
+    config = json.loads(json.dumps(model.get_config()))
+    twin = case.model.from_config(config)
+    assert twin.get_config() == model.get_config()
+    assert [v.shape for v in twin.variables] == [v.shape for v in model.variables]
+    assert set(case.args) <= set(config)
+
+
+def test_unknown_argument_is_an_error(case):
+    with pytest.raises(TypeError, match="no_such_argument"):
+        case.build(no_such_argument=1)
+
+
+def test_random_weights_of_different_layers_differ(case):
+    """An initialiser that layers share gives all of them the same numbers."""
+    starts = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        starts.append([(v.path, v.numpy().ravel()) for v in case.build().trainable_variables])
+    pairs = zip(*starts, strict=True)  # by place: unnamed layers are numbered by what else the process has built
+    drawn = [(path, a) for (path, a), (_, b) in pairs if len(a) > 3 and np.all(a != b)]
+    assert drawn
+    for i, (path, a) in enumerate(drawn):
+        for other, b in drawn[:i]:
+            n = min(len(a), len(b))
+            assert np.corrcoef(a[:n], b[:n])[0, 1] < 0.9999, f"{path} begins like {other}"
+
+
+def test_another_seed_gives_other_weights_and_noise(case):
+    twins = [compiled(case, seed=seed) for seed in (0, 0, 1)]
+    noise = [twin.noise([3], 2, stream=0).numpy() for twin in twins]
+    assert_equal(weights(twins[0]), weights(twins[1]))
+    np.testing.assert_array_equal(noise[0], noise[1])
+    assert np.any(noise[0] != noise[2])
+    assert any(np.any(a != b) for a, b in zip(weights(twins[0]).values(), weights(twins[2]).values(), strict=True))
+
+
+# ---- players and names
+
+
+def test_every_weight_has_a_player_and_only_one(case):
+    model = compiled(case)
+    trained = [id(v) for player in model.players().values() for v in player.variables]
+    assert len(trained) == len(set(trained))
+    assert set(trained) == {id(v) for v in model.trainable_variables}
+    assert list(model.player_optimizers) == list(model.players())
+    assert model.optimizer is next(iter(model.player_optimizers.values()))
+    assert len({id(optimizer) for optimizer in model.player_optimizers.values()}) == len(model.players())
+
+
+def test_names_of_the_state_do_not_depend_on_what_else_was_built(case):
+    first = compiled(case).state()
+    for _ in range(3):  # what Keras numbers
+        keras.layers.Dense(1), keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization(), keras.layers.ReLU()
+    second = compiled(case).state()
+    assert {key: tuple(v.shape) for key, v in first.items()} == {key: tuple(v.shape) for key, v in second.items()}
+
+
+def test_no_weight_goes_by_its_place(case):
+    """A layer without a name of its own is numbered in its list: a checkpoint would be lost when one is put before it."""
+    numbered = [key for key in compiled(case).state() if any(part.isdigit() for part in key.split("/"))]
+    assert not numbered
+
+
+# ---- training
+
+
+def test_all_variables_exist_before_fit(run):
+    assert sorted(run.model.state()) == run.before
+    assert run.model.count_params() > 0
+
+
+def test_loss_falls_on_one_batch(run):
+    assert set(run.history) == set(run.model.loss_names)
+    for name, values in run.history.items():
+        assert np.all(np.isfinite(values)), name
+    assert run.history[run.case.falling][-1] < run.history[run.case.falling][0]
+
+
+def test_one_trace_for_each_kind_of_step(run):
+    kinds = {run.model.step_kind(step) for step in range(STEPS)}
+    assert run.traces == len(kinds), f"train_step was traced {run.traces} times for the kinds {kinds}"
+
+
+def test_resumed_training_equals_uninterrupted_however_many_steps_one_call_has(run):
+    second = compiled(run.case)
+    for variable in second.trainable_variables:  # nothing of its own start may survive
+        variable.assign(tf.zeros_like(variable.value))
+    checkpoints = tfgen.training.Checkpoints(second, run.checkpoints)
+    assert checkpoints.restore() == STEPS // 2
+    train(second, run.case, STEPS // 2)
+    assert_equal(weights(run.model), weights(second))
+    assert checkpoints.restore() == STEPS // 2
+    second.steps_per_execution = 10
+    train(second, run.case, STEPS // 2)
+    assert_equal(weights(run.model), weights(second))
+
+
+def test_xla_agrees_with_graph_mode(case, plain):
+    assert_close(plain, sgd_run(case, jit_compile=True), atol=2e-5)
+
+
+def test_two_devices_agree_with_one(case, plain):
+    # Without collectives: those of several strategies in one process get in each other's way on CPU.
+    reduction = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction)
+    with strategy.scope():
+        model = compiled(case, optimizer={"class_name": "SGD", "config": {"learning_rate": 0.01}})
+        history = train(model, case, 2).history
+        assert_close(plain, weights(model) | {name: np.array(v) for name, v in history.items()}, atol=2e-5)
+        start = weights(model)
+        ends = []
+        for execution in (1, 10):
+            for key, variable in model.state().items():
+                variable.assign(start[key])
+            model.steps_per_execution = execution
+            train(model, case, 10)
+            ends.append(weights(model))
+    # Not the same bits: the order in which two devices add up is not fixed.
+    assert_close(*ends, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_finite_and_keeps_float32_weights(case, dtype):
+    model = compiled(case, dtype=dtype)
+    before = weights(model)
+    history = train(model, case, 2).history
+    assert all(np.isfinite(v).all() for v in history.values())
+    after = weights(model)
+    for player in model.players():
+        scaled = isinstance(model.player_optimizers[player], keras.optimizers.LossScaleOptimizer)
+        assert scaled == (dtype == "mixed_float16")
+    assert all(v.dtype == "float32" for v in model.trainable_variables)
+    assert all(np.isfinite(value).all() for value in after.values())
+    trained = [f"weights/{path}" for path in tfgen.training.state.named_variables(model)]
+    assert any(np.any(before[key] != after[key]) for key in trained if key != "weights/step")
+    for name, (function, specs) in model.signatures().items():
+        for key, value in function(**case.inputs(specs, 2)).items():
+            assert value.dtype in (tf.float32, tf.string), f"{key} of {name}"
+            assert value.dtype == tf.string or np.isfinite(value).all(), f"{key} of {name}"
+
+
+# ---- saving
+
+
+def test_keras_save_and_load_give_the_same_model(run, tmp_path):
+    run.model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    run.model.save_weights(tmp_path / "model.weights.h5")
+    twin = run.case.build()
+    twin.load_weights(tmp_path / "model.weights.h5")
+    for model in (loaded, twin):
+        assert [v.shape for v in model.weights] == [v.shape for v in run.model.weights]
+        for a, b in zip(model.weights, run.model.weights, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=a.path)
+        for a, b in zip(model.ema.shadows, run.model.ema.shadows, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=a.path)
+
+
+def test_exported_model_gives_the_same_outputs(run, exported, served):
+    assert exported.name == "1" and (exported / "saved_model.pb").exists()
+    model = run.model
+    with model.ema.swapped():
+        for name, (function, specs) in model.signatures().items():
+            for rows in (4, 1):  # the batch dimension is free
+                inputs = {key: values[:rows] for key, values in run.case.inputs(specs, 4).items()}
+                expected, got = function(**inputs), served[name](**inputs)
+                assert got.keys() == expected.keys()
+                for key in got:
+                    if got[key].dtype == tf.string:
+                        assert got[key].numpy().tolist() == expected[key].numpy().tolist()
+                    else:
+                        assert got[key].dtype == tf.float32
+                        np.testing.assert_allclose(got[key], expected[key], atol=2e-5, rtol=1e-5)
+
+
+def test_exported_model_loads_without_tfgen(exported, served, read_bare):
+    assert read_bare(exported) == f"good {','.join(sorted(served))}"
+
+
+def test_capabilities(run, served):
+    found = run.model.capabilities()
+    assert found == run.case.capabilities
+    assert found, "a model that can do nothing"
+    assert capabilities_of(served) == found
+    expected = {name for capability in found for name in capability.signatures_of(run.model)}
+    assert expected <= set(run.model.signatures()) == set(served)
