@@ -1,15 +1,15 @@
-"""What a training step of the adversarial family costs, against a bare loop, against PyTorch, and part by part.
+"""Time of a training step of the adversarial family, beside a bare loop, beside PyTorch, and of its parts.
 
     python -m benchmarks.adversarial_speed --out benchmarks/reproduce/adversarial_speed.json
 
-The 28x28 networks at half width, batch 64, on random images: only time is measured, in turns (see `benchmarks.turns`).
+The 28x28 networks at half width with batches of 64 random images. Only time is measured, in turns (see `benchmarks.turns`).
 
-    fit                model.fit of dcgan/mnist under MirroredStrategy, 10 steps in a call: the whole of what `tfgen train`
-                       does, with its input, averaged weights, checks of the images and mean losses
-    bare               a Python loop that calls tf.function(model.train_step) on the next batch
-    by_hand            the same networks and optimisers in a tf.function that does nothing but the two updates
-    torch_*            the same networks in PyTorch, without input pipeline and averaged weights: torch_gan.py in
-                       benchmarks/peers; __init__.py there says how its environment is made. Left out where it did not run
+    fit                model.fit of dcgan/mnist under MirroredStrategy, 10 steps in a call: all the work of `tfgen train`:
+    input, averaged weights, checks of the images and mean losses bare               a Python loop that calls
+    tf.function(model.train_step) on the next batch by_hand            the same networks and optimisers in a tf.function with
+    only the two updates torch_*            the same networks in PyTorch, without input pipeline and averaged
+    weights: torch_gan.py in
+                       benchmarks/peers; see __init__.py there for its environment. Left out if it did not run
     critic, critic_penalty     the critic's update of wgan-gp/mnist, without and with the gradient penalty
     plain, spectral            the discriminator's update of sngan/mnist, without and with spectral normalisation
 """
@@ -30,7 +30,7 @@ GATES = {"fit_over_bare": ("<=", 1.05), "torch_over_fit": (">=", 1.4), "penalty"
 
 
 def by_hand(preset, source, steps):
-    """A function that runs `steps` steps of the GAN written for this preset alone."""
+    """A function that runs `steps` steps of this GAN, written by hand for this preset."""
     model = preset.build()
     generator, discriminator = model.generator, model.discriminator
     optimizers = model.player_optimizers
@@ -88,7 +88,7 @@ def main():
     plain = normalised.override({"network_args": settings})
     images = rng.uniform(size=(preset.batch_size, 28, 28, 1)).astype("float32")
 
-    STEPS[preset.name] = steps  # what `prepare` goes by
+    STEPS[preset.name] = steps  # names that `prepare` knows
     ours = {way: prepare(preset, source, as_in) for way, as_in in (("fit", "fit_mirrored"), ("bare", "bare"))}
     ours["by_hand"] = by_hand(preset, source, steps)
     for way, of in (("critic", unpenalised), ("critic_penalty", penalised), ("plain", plain), ("spectral", normalised)):
@@ -98,7 +98,7 @@ def main():
     with contextlib.ExitStack() as stack:
         turns.add_peer(stack, "torch_gan.py", scale=1e3 / steps)
         turns.take()
-    # The gate is against the same work; those that reuse images do less of it and are told besides.
+    # The gate compares equal work; the ways that reuse images do less and are reported beside it.
     better = turns.best(["torch_eager", "torch_compile"])
     best = turns.best([way for way in turns.runs if way.startswith("torch_")])
     results = {

@@ -1,13 +1,12 @@
-"""How much memory cached sampling takes, by image size: it should grow with a row, one pass of the network with the image.
+"""Memory of cached sampling by image size: it should grow with the length of a row, one pass of the network with the image.
 
     python -m benchmarks.autoregressive_memory --out benchmarks/reproduce/autoregressive_memory.json
 
-Of the Gated PixelCNN of the record's preset, at N x N pixels. Each number is of a process of its own, in which the function
-ran once with one image before: how far the resident set rises above that while it runs with --images images, in MiB. Linux
-alone.
+The model is the Gated PixelCNN of the record's preset, at N x N pixels. Each number is measured in a separate process: the
+function runs with one image, then with --images images, and the number is the rise of the resident set in MiB. Linux only.
 
     cached_N     `model.generate`
-    whole_N      the network's parameters of all pixels, once: what naive sampling does for every pixel
+    whole_N      the parameters of all pixels, computed once; naive sampling does this for every pixel
     images_N     the images themselves, float32
 """
 
@@ -26,12 +25,12 @@ from tfgen.sampling.cached import Whole
 
 PRESET = "gated-pixel-cnn/mnist"
 SIZES = (16, 32, 64)
-# From 16 to 64 a row grows 4 times, an image 16 times.
+# From 16 to 64 pixels a row grows 4 times, an image 16 times.
 GATES = {"cached_64_over_16": ("<=", 6.0)}
 
 
 def rise(way, size, images):
-    """MiB; see above."""
+    """The rise of the resident set in MiB, see the module's docstring."""
     model = tfgen.presets.get(PRESET).override({"image_shape": [size, size, 1]}).build()
 
     @tf.function(input_signature=[tf.TensorSpec([None, size, size, 1])])
@@ -46,7 +45,7 @@ def rise(way, size, images):
         )
 
     run(1)
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident now
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident set
     before = _status("VmHWM")
     run(images)
     return (_status("VmHWM") - before) / 1024.0
@@ -59,9 +58,9 @@ def _status(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", help="the record")
+    parser.add_argument("--out", help="JSON file of the record")
     parser.add_argument("--images", type=int, default=1024)
-    parser.add_argument("--one", nargs=2, metavar=("WAY", "N"), help="print one number, of this process")
+    parser.add_argument("--one", nargs=2, metavar=("WAY", "N"), help="measure in this process and print one number")
     args = parser.parse_args()
     if args.one:
         print(json.dumps(rise(args.one[0], int(args.one[1]), args.images)))

@@ -1,21 +1,20 @@
-"""What sampling and training of the autoregressive family cost, against naive sampling, against PyTorch, and by image size.
+"""Time of sampling and training of the autoregressive family, beside naive sampling, beside PyTorch, and by image size.
 
     python -m benchmarks.autoregressive_speed --out benchmarks/reproduce/autoregressive_speed.json
 
-Only time is measured, in turns (see `benchmarks.turns`): weights are random, images too.
+Only time is measured, in turns (see `benchmarks.turns`); weights and images are random.
 
-    NAME_cached            16 images with caches, as `model.sample` draws them. NAME is pixel_cnn and gated (28x28, binary)
+    NAME_cached            16 images drawn by `model.sample`, with caches. NAME is pixel_cnn and gated (28x28, binary)
                            pixel_cnn_pp (32x32x3) and its trunk alone, six layers of both streams at one resolution:
                            the presets and overrides named in the record
     NAME_cached_xla        the same function with XLA
     NAME_naive             a tf.function that calls the whole network, once for each pixel of 16 images: `--pixels` pixels
-                           are measured, and their time is multiplied to that of all
-    torch_NAME_naive       the same in PyTorch, eager
-    size_N                 cached, gated at N x N
-    NAME_train             model.fit, as `tfgen train` runs it; _xla: with XLA. NAME is pixel_cnn, gated, or diagonal, the
+    are measured, and the time is scaled to all pixels torch_NAME_naive       the same in PyTorch, eager mode size_N
+    NAME_cached of gated at N x N pixels NAME_train             model.fit, as `tfgen train` runs it; _xla: with XLA. NAME is
+    pixel_cnn, gated, or diagonal, the
                            Diagonal BiLSTM; batch 32, 28x28
     torch_NAME_train_*     the same step in PyTorch, eager or compiled: torch_autoregressive.py in benchmarks/peers;
-                           __init__.py there says how its environment is made. Left out where it did not run
+                           see __init__.py there for its environment. Left out if it did not run
 """
 
 import contextlib
@@ -38,7 +37,7 @@ OVERRIDES = {"pixel_cnn_pp_trunk": {"halvings": 0, "resnets": 3}}
 SAMPLED, TRAINED = ("pixel_cnn", "gated", "pixel_cnn_pp", "pixel_cnn_pp_trunk"), ("pixel_cnn", "gated", "diagonal")
 PEERED = ("pixel_cnn", "gated", "diagonal")
 SIZES = (16, 32, 64)
-# A ratio below is of times: of what comes first over what comes second.
+# A ratio is the time of the first way over the time of the second way.
 GATES = {
     "pixel_cnn_naive_over_cached": (">=", 30.0), "gated_naive_over_cached": (">=", 30.0),
     "pixel_cnn_pp_trunk_naive_over_cached": (">=", 100.0), "pixel_64_over_16": ("<=", 1.3),
@@ -54,7 +53,7 @@ def cached(model, jit_compile=False):
 
 
 def naive(model, pixels):
-    """A function that draws the first `pixels` pixels of 16 images, the whole network for each, and each of its passes."""
+    """A function that draws the first `pixels` pixels of 16 images, with the whole network for each pass over a pixel."""
     likelihood, (height, width, channels) = model.likelihood, model.image_shape
     uniforms = tf.reshape(model.latents(tf.range(IMAGES, dtype=tf.int64)), [IMAGES, height, width, likelihood.num_uniforms])
 
@@ -129,7 +128,7 @@ def ratios(turns):
         found[f"{name}_train_xla_over_train"] = turns.ratio(f"{name}_train_xla", f"{name}_train")
         eager, compiled = (f"torch_{name}_train_{kind}" for kind in ("eager", "compile"))
         better = turns.best([eager, compiled])
-        # The Diagonal BiLSTM is held against the loop as it is written; the others against the better of the two.
+        # The Diagonal BiLSTM is compared with PyTorch's eager loop; the others with PyTorch's faster way.
         found[f"torch_over_{name}_train"] = turns.ratio(eager if name == "diagonal" else better, f"{name}_train")
         found[f"torch_better_{name}"] = better
     return found

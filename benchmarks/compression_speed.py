@@ -1,10 +1,11 @@
-"""What compressing and decompressing one photo costs: transforms and entropy coding apart.
+"""Time of compressing and decompressing one photo, for transforms and entropy coding separately.
 
     python -m benchmarks.compression_speed --out benchmarks/reproduce/compression_speed.json
 
-A 768x512 picture, on two threads. The models are not trained, each channel of the latents is scaled to a standard deviation
-of 2 and the scales set to that, so that a file has as many bits as one of high quality: the coder works at least as hard as
-in use. Medians over the rounds; each way runs once before the first. MB are 10^6 bytes of the uncompressed picture.
+A 768x512 picture on two threads. The models are not trained. Each channel of the latents is scaled to a standard deviation
+of 2, and the model's scales are set to it, so that a file has as many bits as at high quality: the coder has at least as
+much work as in use. Results are medians over the rounds; each way runs once before the first round. MB are 10^6 bytes of the
+uncompressed picture.
 """
 
 import argparse
@@ -29,7 +30,7 @@ GATES = {name: ("<=", bound) for name, bound in (("slowest_compress_seconds", 1.
 
 
 def codec_of(model, image):
-    """A codec each of whose channels of latents varies as much as a picture of high quality makes it."""
+    """A codec whose latents vary as much in each channel as at high quality."""
     kernel = model.analysis.layers[-1].kernel
     kernel.assign(kernel * (2.0 / np.std(model.analyze(image[None] / np.float32(255)), axis=(0, 1, 2))))
     if isinstance(model, ScaleHyperprior):

@@ -1,15 +1,14 @@
-"""What a training step of DRAW costs, against a bare loop, against PyTorch, and by the number of glimpses.
+"""Time of a training step of DRAW, beside a bare loop, beside PyTorch, and by the number of glimpses.
 
     python -m benchmarks.draw_speed --out benchmarks/reproduce/draw_speed.json
 
 The sizes of draw/mnist-attention (28x28, h 256, windows 5x5, batch 100) on random images: only time is measured, in turns
 (see `benchmarks.turns`).
 
-    fit_T              model.fit with T glimpses, 10 steps in a call: what `tfgen train` does, with its input, checks of the
-                       images and mean losses
-    bare_T             a Python loop that calls tf.function(model.train_step) on the next batch
+    fit_T              model.fit with T glimpses, 10 steps in a call: the work of `tfgen train`: input, checks of the images
+    and mean losses bare_T             a Python loop that calls tf.function(model.train_step) on the next batch
     torch_eager_T, torch_compile_T     the same network in PyTorch, without input pipeline: torch_draw.py in
-                       benchmarks/peers; __init__.py there says how its environment is made. Left out where it did not run
+                       benchmarks/peers; see __init__.py there for its environment. Left out if it did not run
 """
 
 import contextlib
@@ -34,7 +33,7 @@ def main():
     steps = turns.start(multiple_of=STEPS_PER_CALL).steps
     images = np.random.default_rng(0).integers(0, 2, (10_000, 28, 28, 1), dtype="uint8") * np.uint8(255)
     source, preset = tfgen.data.from_arrays(images, levels=2), tfgen.presets.get(PRESET)
-    STEPS[preset.name] = steps  # what `prepare` goes by
+    STEPS[preset.name] = steps  # names that `prepare` knows
     ours = {f"fit_{t}": prepare(preset.override({"glimpses": t}), source, "fit") for t in GLIMPSES}
     ours["bare_10"] = prepare(preset, source, "bare")
     for way, run in ours.items():

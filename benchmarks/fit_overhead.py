@@ -1,15 +1,15 @@
-"""What Keras `fit` costs over a bare tf.function loop around the same step, and whether input keeps up.
+"""Overhead of Keras' `fit` over a bare loop with the same step, and the time of the input pipeline.
 
     python -m benchmarks.fit_overhead --out benchmarks/reproduce/fit_overhead.json
 
-Random images of MNIST's shape stand in for MNIST: only time is measured. The ways take turns, round after round, so that a
-busy machine slows all alike; ratios are medians over the rounds of the ratio within a round.
+Images are random, of MNIST's shape, since only time is measured. The ways run in turns, so that other load on the machine
+slows all of them alike. A ratio is the median over the rounds of the ratio within a round.
 
     bare            a Python loop that calls tf.function(model.train_step) on the next batch
     fit             model.fit, with 10 steps in a call, as `tfgen train` runs on one device
-    fit_by_step     model.fit as Keras has it by default, one step in a call
-    fit_mirrored    as `fit`, the model made under MirroredStrategy on one device: the whole of what `tfgen train` does
-    input           iterating over the batches alone
+    fit_by_step     model.fit with Keras' default of one step in a call
+    fit_mirrored    as `fit`, the model made under MirroredStrategy on one device: all the work of `tfgen train`
+    input           only iterating over the batches
 """
 
 import argparse
@@ -48,12 +48,12 @@ def prepare(preset, source, way):
 
         return run
     model.steps_per_execution = 1 if way == "fit_by_step" else STEPS_PER_CALL
-    # One endless call of fit per round, as in a real run: starting fit is not part of a step.
+    # One long call of fit in each round, as in a real run, so that the start of fit is not part of a step.
     return lambda: model.fit(batches, steps_per_epoch=steps, epochs=2, verbose=0, callbacks=[clock])
 
 
 class Clock(keras.callbacks.Callback):
-    """Times the second epoch: the first one holds tracing and the filling of the input buffers."""
+    """Times the second epoch: the first one includes tracing and filling the input buffers."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()

@@ -1,9 +1,9 @@
-"""How long `import tfgen` takes, beside importing TensorFlow and Keras alone.
+"""Time of `import tfgen`, beside importing TensorFlow and Keras.
 
     python -m benchmarks.import_time --out benchmarks/reproduce/import_time.json
 
-Each measurement is a fresh interpreter that times its own imports. The cases take turns, round after round,
-so that a busy machine slows all of them alike. The ratios are of medians; the aim is below 1.2.
+Each measurement is a new interpreter that times its own imports. The cases run in turns, so that other load on the machine
+slows all of them alike. Ratios are of medians; the goal is less than 1.2.
 """
 
 import argparse
@@ -24,7 +24,7 @@ CASES = {
 
 
 def import_seconds(statement):
-    """Seconds that `statement` takes in a fresh interpreter, without that interpreter's own start."""
+    """Seconds that `statement` takes in a new interpreter, without the interpreter's start."""
     code = f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     if run.returncode != 0:
@@ -41,7 +41,7 @@ def main():
         parser.error(f"--rounds must be at least 1; got {arguments.rounds}")
 
     start = time.perf_counter()
-    for statement in CASES.values():  # one round unrecorded, so that no case pays for a cold disk
+    for statement in CASES.values():  # one round without a record, to warm up the disk cache
         import_seconds(statement)
     seconds = {name: [] for name in CASES}
     for turn in range(arguments.rounds):

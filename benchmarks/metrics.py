@@ -2,10 +2,10 @@
 
     python -m benchmarks.metrics --out benchmarks/reproduce/metrics.json
 
-Each measurement runs in a process of its own, whose peak of resident memory is its own too (Linux). Features are
-rectified normal numbers, float32 as an extractor gives them; making them is not part of the seconds.
+Each measurement runs in a separate process, and its peak of resident memory is that process's (Linux). Features are
+rectified normal numbers, float32 like those of an extractor; the time to make them is not counted.
 
-    frechet     50,000 x 2,048 on either side, accumulated in batches of 1,000: moments, then the eigen roots
+    frechet     50,000 x 2,048 on either side, accumulated in batches of 1,000: moments, then matrix roots by eigenvalues
     sqrtm       the same with NumPy's covariance of all rows and SciPy's root of the product of the covariances
     kernel      100 subsets of 1,000 of 2 x 10,000 x 2,048
     prdc        precision, recall, density, coverage of 10,000 x 10,000 x 2,048
@@ -28,7 +28,7 @@ BATCH = 1000
 
 
 def features(count, width, side):
-    """Batches float32 [<= BATCH, width]; the second side is a little wider, so that the distance is not 0."""
+    """Batches float32 [<= BATCH, width]; the second set has a slightly larger variance, so that the distance is not 0."""
     rng = np.random.default_rng([0, side])
     for start in range(0, count, BATCH):
         rows = rng.standard_normal((min(BATCH, count - start), width), dtype=np.float32)
@@ -93,7 +93,7 @@ def prdc(args):
 def shards(args):
     counts = [2**i for i in range(args.doublings + 1)]
     rows = whole(BATCH * counts[-1], args.width, 0)
-    metrics.Moments().update(rows[:BATCH])  # the first call wakes the linear algebra library's threads
+    metrics.Moments().update(rows[:BATCH])  # the first call starts the threads of the linear algebra library
     seconds = {}
     for count in counts:
         started = time.perf_counter()
@@ -112,7 +112,7 @@ MEASUREMENTS = {function.__name__: function for function in (frechet, sqrtm, ker
 
 
 def alone(name, args):
-    """Runs in a fresh process: the result with its own peak of resident memory."""
+    """Runs a measurement in a new process: its result and the peak of resident memory."""
     result = MEASUREMENTS[name](args)
     with open("/proc/self/status") as f:
         result["peak_gib"] = int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) / 2**20

@@ -2,11 +2,11 @@
 
     python -m benchmarks.pipeline_evaluation --out benchmarks/reproduce/pipeline_evaluation.json
 
-The whole evaluation as the component runs it, of an untrained generator of the preset dcgan/mnist: samples, real images,
-the anchors of real images and of another untrained generator, all default metrics, figures. Images are synthetic, as many
-as MNIST has (60,000 and 10,000), in TFRecords as Transform writes them but PNG; reading them is part of the seconds. Each
-way runs in a process of its own, whose peak of resident memory is its own too (Linux). The classifier is trained for one
-epoch before, outside of the seconds.
+The component's whole evaluation of an untrained generator of the preset dcgan/mnist: samples, real images, the anchors of
+real images and of another untrained generator, all default metrics, figures. Images are synthetic, as many as in MNIST
+(60,000 and 10,000), PNG in TFRecords like those of Transform; the time to read them is counted. Each way runs in a separate
+process, and the peak of resident memory is that process's (Linux). The classifier is trained for one epoch before; this time
+is not counted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def prepare(folder, args):
         rng = np.random.default_rng([0, count])
         labels = rng.integers(0, 10, count)
         pixels = np.repeat(np.repeat(rng.integers(0, 256, (count, 7, 7, 1), dtype=np.uint8), 4, axis=1), 4, axis=2)
-        pixels[np.arange(count), labels, :] = 255  # a bright row tells the class
+        pixels[np.arange(count), labels, :] = 255  # the class is the place of a bright row
         sources[split] = data.from_arrays(pixels, labels, num_classes=10)
         sources[split].write_tfrecords(folder / split / "images.tfrecord")
     metrics.train_classifier(
@@ -55,7 +55,7 @@ def open_source(folder, split):
 
 
 def run(way, folder, args):
-    """Runs in a fresh process: seconds, peak of resident memory, and the values."""
+    """Runs an evaluation in a new process: seconds, peak of resident memory, and the values."""
     import apache_beam as beam
 
     from tfgen_pipelines.components.generative_evaluator import evaluate

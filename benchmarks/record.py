@@ -1,7 +1,7 @@
-"""One way to write down a measurement, so that every record says how it was obtained.
+"""Writes the record of a measurement, with the information on how it was obtained.
 
-A record is one JSON object: what was run (`command`, `commit`, `seed`, `protocol`), on what (`versions`,
-`machine`), when (`date`, UTC), how long it took (`seconds`, wall clock) and what came out (`results`).
+A record is one JSON object: the run (`command`, `commit`, `seed`, `protocol`), the machine (`versions`, `machine`), the time
+(`date` in UTC, `seconds` of wall clock) and the `results`.
 """
 
 import datetime
@@ -27,7 +27,7 @@ def judged(results, gates):
     """The fields `gates` and `passed` of a record.
 
     Args:
-      results: {name: number}; None, or no entry: there is none, and so no verdict.
+      results: {name: number}. A missing number, or None, is not checked against its gate.
       gates: {name of a result: ("<=" or ">=", bound)}, or with two of each: (">=", low, "<=", high).
     """
     met = {"<=": operator.le, ">=": operator.ge}
@@ -41,11 +41,11 @@ def judged(results, gates):
 
 
 def report(path, module, *, seed, seconds, protocol, results, gates, **extra):
-    """Prints every number of `results`, beside its gate where it has one, and writes the record; -> what `record` gives.
+    """Prints all numbers of `results` with their gates, writes the record and returns it (see `record`).
 
     Args:
-      path: the JSON file, None for no record.
-      module: whose `python -m` makes the measurement again.
+      path: the JSON file; None: no file.
+      module: the module whose `python -m` repeats the measurement.
       gates: see `judged`.
       seed, seconds, protocol, results, **extra: see `record`.
     """
@@ -73,13 +73,13 @@ def record(path, *, command, seed, protocol, seconds, results, **extra):
     """Writes one record as JSON, atomically, and returns it as a dict.
 
     Args:
-      path: the JSON file; its folder is made where needed.
-      command: the command line that makes the measurement again, a string or a list of words.
-      seed: the int that decides all randomness, or None where there is none.
-      protocol: how it was measured: a string or a dict.
+      path: the JSON file; its folder is made if needed.
+      command: the command line that repeats the measurement, a string or a list of words.
+      seed: the int from which all random numbers come, or None.
+      protocol: a description of the measurement: a string or a dict.
       seconds: wall clock of the whole measurement, in seconds.
       results: dict of name -> number (or anything that JSON holds; NumPy scalars and arrays are converted).
-      **extra: further fields; a name that the record has already is a ValueError.
+      **extra: additional fields; the name of a standard field raises ValueError.
     """
     fields = {
         "command": command if isinstance(command, str) else shlex.join(map(str, command)),
@@ -100,9 +100,8 @@ def record(path, *, command, seed, protocol, seconds, results, **extra):
 
 
 def commit():
-    """{"hash": 40 hex digits, "dirty": whether files differ from it, but for records and pictures, which runs write}.
-
-    Both are None outside a git checkout.
+    """{"hash": 40 hex digits, "dirty": whether files other than records and pictures differ from it}; both None outside a
+    git checkout.
     """
     written = (":(exclude)docs/images", ":(exclude)benchmarks/reproduce/*.json")
     try:
@@ -114,7 +113,7 @@ def commit():
 
 
 def versions():
-    """Version of Python and of the packages that decide numbers; None where one is not installed."""
+    """Versions of Python and of the packages that affect results; None for a package that is not installed."""
     found = {"python": platform.python_version()}
     for name, distribution in _PACKAGES.items():
         try:

@@ -1,10 +1,10 @@
-"""The demo's own pushed models, served: answers equal to those in process, and a second push that no client notices.
+"""Serves the demo's pushed models: answers equal those in process, and clients see no error during a second push.
 
     python -m benchmarks.serve_demo --out benchmarks/reproduce/serve_demo.json
 
-Runs the demo pipeline (VAE and DCGAN on the digits) and times it; starts `tfgen serve` on what it pushed; compares gRPC (the
-official stubs) and REST (plain HTTP) with the SavedModel in this process. Then the pipeline runs again with another seed, so
-that it pushes other models, while 16 clients send requests all the time.
+Runs the demo pipeline (VAE and DCGAN on the digits) and times it; starts `tfgen serve` with the pushed models; compares gRPC
+(the official stubs) and REST (plain HTTP) with the SavedModel in this process. Then the pipeline runs again with another
+seed and pushes other models, while 16 clients keep sending requests.
 """
 
 import argparse

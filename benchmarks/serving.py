@@ -1,10 +1,10 @@
-"""What `tfgen serve` costs over calling the model in the same process, and what batching gives.
+"""Overhead of `tfgen serve` over calling the model in the same process, and the effect of batching.
 
     python -m benchmarks.serving --out benchmarks/reproduce/serving.json
 
-Two models answer 16 seeds with 16 images of 64x64x3: a DCGAN generator of random weights, and one that hardly computes,
-which shows the protocol's own cost. The server is a process of its own on this machine; its CPU time is read from the
-system, over all its threads, and does not count the clients, which share the cores with it.
+Two models answer 16 seeds with 16 images of 64x64x3: a DCGAN generator with random weights, and a model with almost no
+computation, which shows the cost of the protocol. The server is a separate process on this machine; its CPU time, over all
+threads, is read from the system and does not include the clients, which share the cores with it.
 """
 
 import argparse
@@ -55,14 +55,14 @@ def cpu_seconds(pid):
 
 
 def summary(walls, cpu, seconds=None):
-    """Milliseconds over a list of wall times and their CPU time."""
+    """Statistics in milliseconds of a list of wall times and their CPU time."""
     p50, p99 = np.percentile(walls, [50, 99]) * 1e3
     found = {"cpu_ms": 1e3 * cpu / len(walls), "p50_ms": p50, "p99_ms": p99, "requests": len(walls)}
     return found | ({"requests_per_s": len(walls) / seconds} if seconds else {})
 
 
 def timed(call, seconds, clock):
-    """`summary` of calling again and again for a while, after three calls that do not count."""
+    """`summary` of repeated calls, after three calls to warm up."""
     for _ in range(3):
         call()
     walls, cpu, end = [], clock(), time.perf_counter() + seconds
@@ -101,7 +101,9 @@ def rest_call(port, model):
 
 
 def measure_overhead(models, command_flags, rounds, seconds):
-    """CPU and wall milliseconds of a request of 16 images: in process, by gRPC, by REST; medians over interleaved rounds."""
+    """CPU and wall milliseconds of a request for 16 images in process, by gRPC and by REST; medians over interleaved
+    rounds.
+    """
     results = {}
     with conformance.Server(conformance.OWN_SERVER, command_flags) as server:
         pid = server.process.pid
@@ -131,7 +133,7 @@ def measure_overhead(models, command_flags, rounds, seconds):
 
 
 def measure_clients(models, flags, rounds, seconds):
-    """16 clients that each ask for one image of the DCGAN, with batching and without, in turns."""
+    """16 clients that each request one image of the DCGAN, with batching and without, in turns."""
     commands = {"without": flags, "with": [*flags, "--enable_batching", f"--batching_parameters_file={flags_file(models)}"]}
     taken = {way: [] for way in commands}
     servers = {way: conformance.Server(conformance.OWN_SERVER, words) for way, words in commands.items()}

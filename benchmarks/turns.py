@@ -1,4 +1,4 @@
-"""Several ways to do the same work, timed in turns, so that a busy machine slows all alike; and the record of it.
+"""Times several ways to do the same work in turns, so that other load slows all of them alike, and writes the record.
 
 Ratios are medians over the rounds of the ratio within a round. Each way runs once before the first round.
 """
@@ -13,16 +13,16 @@ import tensorflow as tf
 from benchmarks.peers import Peer
 from benchmarks.record import report
 
-THREADS = 2  # of each library
+THREADS = 2  # threads of each library
 
 
 class Turns:
-    """The ways and their times; what fails once is left out from then on, and its error kept.
+    """The ways and their times; a way that fails is not run again, and its error is kept.
 
     Attributes:
         rounds: [{way: time}].
-        errors: {way: what went wrong}.
-        peer: what the peer says of itself, or None.
+        errors: {way: error text}.
+        peer: the peer's line about itself, or None.
     """
 
     def __init__(self, doc, *, rounds, steps):
@@ -34,7 +34,7 @@ class Turns:
         self.runs, self.errors, self.rounds, self.peer = {}, {}, [], None
 
     def start(self, multiple_of=1):
-        """The arguments, checked: --steps must be a multiple of `multiple_of`. From now on time counts."""
+        """Parses and checks the arguments (--steps must be a multiple of `multiple_of`), and starts the clock."""
         self.args = args = self.parser.parse_args()
         if args.rounds < 1 or args.steps < multiple_of or args.steps % multiple_of:
             self.parser.error(f"--rounds must be positive and --steps a multiple of {multiple_of}.")
@@ -45,15 +45,15 @@ class Turns:
         return args
 
     def add(self, way, run, scale=1.0):
-        """The seconds of `run()` times `scale` will be the time of `way`; `run` may answer the seconds itself, a float."""
+        """Adds a way: its time is the seconds of `run()` times `scale`; `run` may return the seconds itself, a float."""
         self.runs[way] = run, scale
 
     def add_peer(self, stack, script, questions=None, scale=1.0):
-        """Ways "torch_<way>" of a peer (see `benchmarks.peers`), which lives as long as `stack`.
+        """Adds ways "torch_<way>" of a peer (see `benchmarks.peers`), which runs until `stack` is closed.
 
         Args:
             script: file name in benchmarks/peers.
-            questions: {way: (steps, scale)}; None: all ways that the peer knows, with --steps and `scale`.
+            questions: {way: (steps, scale)}; None: all ways of the peer, with --steps and `scale`.
         """
         try:
             peer = stack.enter_context(Peer(self.args.torch_python, script, THREADS))
@@ -75,7 +75,7 @@ class Turns:
             self.add(f"torch_{way}", asked(way, steps), factor)
 
     def take(self, rounds=None):
-        """Runs all ways `rounds` times (default --rounds) after one that warms up."""
+        """Runs all ways `rounds` times (default --rounds), after one round to warm up."""
         rounds = rounds or self.args.rounds
         for i in range(rounds + 1):
             print(f"round {i} of {rounds}", flush=True)
@@ -93,22 +93,22 @@ class Turns:
             self.rounds += [found] if i else []
 
     def medians(self):
-        """{way: median of its times}; without those that failed."""
+        """{way: median of its times}, without failed ways."""
         ways = dict.fromkeys(way for times in self.rounds for way in times)
         return {way: statistics.median(times[way] for times in self.rounds if way in times) for way in ways}
 
     def ratio(self, over, under):
-        """None where there is none."""
+        """Median ratio of the times of two ways, or None."""
         ratios = [times[over] / times[under] for times in self.rounds if over in times and under in times]
         return statistics.median(ratios) if ratios else None
 
     def best(self, ways):
-        """The way with the smallest median, None where none ran."""
+        """The way with the smallest median, or None if none ran."""
         medians = self.medians()
         return min((way for way in ways if way in medians), key=medians.get, default=None)
 
     def report(self, module, results, gates, protocol):
-        """Prints `results` with the verdict of `gates` (see `benchmarks.record.judged`), and records them under --out."""
+        """Prints `results` with their `gates` (see `benchmarks.record.judged`), and writes the record to --out."""
         results = {**results, "errors": self.errors}
         protocol = {
             **protocol, "steps": self.args.steps, "rounds": len(self.rounds),

@@ -1,11 +1,11 @@
-"""Values of options that several sub-commands share."""
+"""Parsers of option values that several sub-commands share."""
 
 import argparse
 import ast
 
 
 def assignment(text):
-    """("name", value) of "name=value"; the value is a Python literal, or else a string."""
+    """Parses "name=value" to ("name", value); the value is a Python literal, or else a string."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"--set takes NAME=VALUE; received {text!r}.")
@@ -16,8 +16,15 @@ def assignment(text):
 
 
 def size(text):
-    """N of "N", (H, W) of "HxW"."""
+    """Parses "N" to N, and "HxW" to (H, W)."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"expected N or HxW, received {text!r}")
     return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+
+
+def require(model, capability, path):
+    """ValueError where the model, of the run folder `path`, has not the capability."""
+    if capability not in model.capabilities():
+        can = ", ".join(found.NAME for found in model.capabilities())
+        raise ValueError(f"{path} is a run of {type(model).__name__}, which is no {capability.NAME}; it is: {can}.")

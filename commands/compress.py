@@ -1,4 +1,5 @@
-"""`tfgen compress` and `tfgen decompress`: photos to files and back by the codec of a run or of an exported model."""
+"""`tfgen compress` and `tfgen decompress`: photos to files and back, with the codec of a run or an exported model.
+"""
 
 import contextlib
 import io
@@ -9,21 +10,25 @@ import re
 from tfgen.data.decode import adapt_image, open_image
 from tfgen.export import METADATA
 from tfgen.files import write_whole
+from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
+from tfgen.training.callbacks import averaged_weights
+from tfgen_commands.arguments import require
 
-# EXPORTED: the codec of an exported version, beside its metadata. A run folder has one codec for each step that was used.
+# EXPORTED: the codec file of an exported version, beside its metadata. A run folder has a codec file for each step at which
+# photos were compressed.
 EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
 OF_RUN = "codec-{step:08d}.npz"
 LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
 
 def compress(photo, out, model):
-    """Writes the file of a photo and returns a line about the result."""
+    """Compresses a photo to a file and returns a line about the result."""
     codec = codec_for_writing(model)
     image = _image_of(photo)
     if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
-        raise ValueError(f"{photo} is in colour, and {model} compresses grey images: what it makes would be grey.")
+        raise ValueError(f"{photo} is in colour, but {model} compresses grey images only.")
     image = adapt_image(image, channels=codec.channels)
     data = codec.compress(image)
     out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
@@ -36,12 +41,12 @@ def compress(photo, out, model):
 
 
 def decompress(file, out, model):
-    """Writes the image of a file and returns a line about the result."""
+    """Decompresses a file to an image and returns a line about the result."""
     from PIL import Image
 
     out = _place(out or pathlib.Path(file).with_suffix(".png"), file)
     if (kind := Image.registered_extensions().get(out.suffix.lower())) not in LOSSLESS:
-        raise ValueError(f"the picture must be of a lossless kind, {', '.join(LOSSLESS)}; received {str(out)!r}.")
+        raise ValueError(f"the picture's format must be lossless, one of {', '.join(LOSSLESS)}; received {str(out)!r}.")
     data = pathlib.Path(file).read_bytes()
     try:
         image = codec_for_reading(model, Container.unpack(data).model_id).decompress(data)
@@ -62,27 +67,26 @@ def _image_of(photo):
 
 
 def _place(out, source):
-    """Checks the path for the result of the file `source`."""
+    """Checks the output path for the input file `source`, and returns it as a Path."""
     out = pathlib.Path(out)
     if out.is_dir():
         raise ValueError(f"expected a file to write, received the folder {out}")
     if out.resolve() == pathlib.Path(source).resolve():
-        raise ValueError(f"{out} would be overwritten by what is made of it; name another file")
+        raise ValueError(f"the output file {out} is the input file; name another file")
     return out
 
 
 def codec_for_writing(path):
     """The codec of a codec file, of the newest version of an exported model, or of a run folder at its last checkpoint.
 
-    The codec of a run is made at its first use and kept in the folder, since its files can be read with it alone.
+    The codec of a run is made at its first use and kept in the folder, since only this codec can read its files.
     """
     path = pathlib.Path(path)
     if (path / "config.json").exists():
         from tfgen_trainers.train import load_run
 
-        model, record = load_run(path)
-        if not hasattr(model, "codec"):
-            raise ValueError(f"{path} is a run of {record['run']['preset']['model']}, which is no model of compression.")
+        model, _ = load_run(path)
+        require(model, CodecCapability, path)
         stored = path / OF_RUN.format(step=int(model.step.value.numpy()))
         if not stored.exists():
             freeze(model, stored)
@@ -91,29 +95,29 @@ def codec_for_writing(path):
 
 
 def codec_for_reading(path, model_id):
-    """The codec with this id, from the same places as `codec_for_writing`. No codec is made for reading."""
+    """The codec with this id, from the same places as `codec_for_writing`. It makes no new codec."""
     stored = _stored(pathlib.Path(path))
     for candidate in stored:
         if Codec.stored_id(candidate) == model_id:
             return Codec.load(candidate)
     known = ", ".join(f"{candidate} ({Codec.stored_id(candidate).hex()})" for candidate in stored)
-    raise ValueError(f"written by model {model_id.hex()}; there are {known}")
+    raise ValueError(f"written by model {model_id.hex()}; the models here are {known}")
 
 
 def freeze(model, path, use_ema=True):
-    """Writes the codec of a model's weights; of the averaged weights if there are any and `use_ema`."""
-    with model.ema.swapped() if use_ema and model.ema is not None else contextlib.nullcontext():
+    """Writes the codec of a model's weights, averaged if the model has averages and `use_ema` is set."""
+    with averaged_weights(model) if use_ema else contextlib.nullcontext():
         model.codec().save(path)
 
 
 def _stored(path):
-    """Codec files at `path`, those of newer steps or versions last."""
+    """The codec files at `path`, sorted by step or version."""
     if path.is_file():
         return [path]
     found = [*path.glob("codec-*.npz"), *path.glob(str(EXPORTED)), *path.glob(f"[0-9]*/{EXPORTED}")]
     if not found:
         raise ValueError(
-            f"{path} holds no codec: expected a run folder of `tfgen train` with a preset of compression, in which "
-            "`tfgen compress` makes one, a folder of `tfgen export`, or a codec file."
+            f"{path} holds no codec: expected a run folder of a compression preset after its first `tfgen compress`, "
+            "a folder of `tfgen export`, or a codec file."
         )
     return sorted(found, key=lambda p: [int(n) for n in re.findall(r"\d+", str(p.relative_to(path)))])

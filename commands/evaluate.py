@@ -1,4 +1,4 @@
-"""The command `tfgen evaluate`: parses its options, evaluates images and prints the numbers with their protocol."""
+"""The command `tfgen evaluate`: parses options, evaluates images, prints the metrics and their protocol."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from tfgen_commands.arguments import assignment, size
 
-SUMMARY = "measure a model's samples, or a folder of images, against real images"
+SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
 
@@ -39,6 +40,9 @@ Features (--features)
   keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
 Nothing is downloaded unless --weights is a URL, --sha256 says what it must give, and --allow_download allows it.
 
+Of a model that makes no images, such as a classifier, its own numbers are measured on the held-out split (accuracy,
+reconstruction error, ...); the options of samples are then refused.
+
 Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
 """
 EPILOG = """\
@@ -47,84 +51,88 @@ examples:
   tfgen evaluate --model models/vae-digits --data digits --anchor
   tfgen evaluate --fake samples/ --real photos/ --size 64 --features inception --weights classify_image_graph_def.pb
 """
+DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `tfgen evaluate`."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add = parser.add_argument_group("what is judged").add_argument
+    add = parser.add_argument_group("images to evaluate").add_argument
     add("--model", metavar="PATH", help="SavedModel or run folder")
     add("--preset", help="a name that `tfgen presets` lists; needs --checkpoint")
     add("--checkpoint", metavar="DIR", help="folder of checkpoints of that preset")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override of the preset")
     add("--fake", metavar="DIR", help="folder of generated images")
-    add("--n_fake", type=int, help="how many samples (default: as many as real images are used; of a folder: all)")
-    add("--raw", action="store_true", help="the weights as they are, not their moving average (run folders, checkpoints)")
+    add("--n_fake", type=int, help="number of samples (default: as many as real images; of a folder: all)")
+    add("--raw", action="store_true", help="use the weights, not their moving average (run folders, checkpoints)")
     add("--batch_norm", choices=("moving", "batch", "standing"), default="moving",
-        help="statistics of the generator's batch norm (default: moving; else a run folder or checkpoint)")  # fmt: skip
+        help="statistics of the generator's batch norm (default: moving; a SavedModel has no other)")  # fmt: skip
     add = parser.add_argument_group("real images").add_argument
     add("--data", metavar="SPEC", help="data set (default: the model's own)")
     add("--real", metavar="DIR", help="folder of real images")
-    add("--split", default="train", help="split of the real side (default: train)")
-    add("--test_split", default="test", help="held-out split: of the classifier, nearest and --anchor (default: test)")
-    add("--n_real", type=int, default=10_000, help="real images at most, a seeded subset (default: 10000)")
+    add("--split", default="train", help="split of the real images (default: train)")
+    add("--test_split", default="test", help="held-out split, for the classifier, nearest and --anchor (default: test)")
+    add("--n_real", type=int, default=10_000, help="use at most N real images, a seeded subset (default: 10000)")
     add("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     add("--data_dir", help="where prepared TFDS data sets are kept")
     add("--size", type=size, help="resize images of files to N or HxW pixels")
     add("--channels", type=int, help="1: grey, 3: colour")
-    add("--resize", help="how: center_crop, pad, stretch or none")
+    add("--resize", help="way of resizing: center_crop, pad, stretch or none")
     add("--on_error", help="unreadable images: raise (default) or skip")
-    add = parser.add_argument_group("how").add_argument
-    add("--metrics", metavar="LIST", help="separated by commas (default: score,fid,kid,prdc,nearest)")
+    add = parser.add_argument_group("metrics and features").add_argument
+    add("--metrics", metavar="LIST", help="metrics, separated by commas (default: score,fid,kid,prdc,nearest)")
     add(
         "--features",
         choices=("classifier", "inception", "keras-inception"),
         default="classifier",
-        help="default: classifier",
+        help="network of the features (default: classifier)",
     )
-    add("--classifier", metavar="DIR", help="folder of a trained classifier; trained and kept there if it has none")
+    add("--classifier", metavar="DIR", help="folder of a trained classifier; if it has none, one is trained and saved there")
     add("--weights", metavar="FILE", help="path or URL of the weights of inception or keras-inception")
-    add("--sha256", help="that the weights must have; needed for a URL")
-    add("--allow_download", action="store_true", help="fetch --weights if it is a URL")
+    add("--sha256", help="expected sha256 of --weights; needed for a URL")
+    add("--allow_download", action="store_true", help="allow the download of --weights if it is a URL")
     add("--inception_resize", choices=("bilinear_tf1", "bicubic_antialias"), default="bilinear_tf1",
-        help="how images come to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of samples, subsets and the classifier (default: 0)")
-    add("--k", type=int, default=5, help="neighbour of prdc (default: 5)")
-    add("--splits", type=int, default=1, help="of the score (default: 1)")
-    add("--force", action="store_true", help="compute fid of fewer images than features, too")
+        help="resizing to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of samples, subsets and the classifier (default: 0)")
+    add("--k", type=int, default=5, help="number of neighbours of prdc (default: 5)")
+    add("--splits", type=int, default=1, help="number of splits of the score (default: 1)")
+    add("--force", action="store_true", help="compute fid even of fewer images than features")
     add(
         "--cache",
         metavar="DIR",
-        help="of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
+        help="cache of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
     )
-    add("--no_cache", action="store_true", help="compute everything anew and keep nothing")
+    add("--no_cache", action="store_true", help="read and write no cache")
     add = parser.add_argument_group("results").add_argument
-    add("--anchor", action="store_true", help="also judge the held-out real images: the best that can be reached")
-    add("--compare", metavar="FILE", help="a JSON of an earlier --out of the same protocol: prints the differences")
-    add("--out", metavar="FILE", help="write everything as JSON")
+    add("--anchor", action="store_true", help="also evaluate held-out real images: the best value to expect")
+    add("--compare", metavar="FILE", help="JSON of an earlier --out with the same protocol; prints the differences")
+    add("--out", metavar="FILE", help="JSON file to write with all results")
     parser.set_defaults(run=run)
 
 
 def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
-    from tfgen.files import default_cache, write_whole
+    from tfgen.files import default_cache
+    from tfgen.models.capabilities import Sampler
 
     _check(args)
     names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
     generator, own_data = _judged(args)
+    if not args.fake and Sampler not in generator.capabilities:
+        return _measure(args, generator, own_data)
     train, test, resize = _real(args, own_data, names)
     if test is None and args.metrics is None:
         say("there is no held-out split: the metric nearest is left out")
         names = tuple(name for name in names if name != "nearest")
-    binarization = getattr(generator, "binarization", None)
+    binarization = generator.binarization
     train, test = (None if source is None else metrics.imitated(source, binarization) for source in (train, test))
     if tuple(generator.image_shape) != tuple(train.image_shape):
         raise ValueError(
-            f"the judged images are {tuple(generator.image_shape)} (height, width, channels), those of {train.name} "
-            f"{tuple(train.image_shape)}: --size and --channels bring files to one shape"
+            f"the generated images are {tuple(generator.image_shape)} (height, width, channels), the images of {train.name} "
+            f"{tuple(train.image_shape)}: give --size and --channels to convert files to one shape"
         )
     count = _count(args, generator, train)
     from tfgen.metrics.evaluate import WITHOUT_FEATURES
@@ -146,14 +154,46 @@ def run(args) -> int:
         content = {"judged": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
         content |= {"anchor": anchor.to_dict()} if anchor else {}
         content |= {"difference": difference} if difference is not None else {}
-        out = Path(args.out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+        _write(args.out, content)
+    return 0
+
+
+def _write(path, content):
+    from tfgen.files import write_whole
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def _measure(args, model, own_data) -> int:
+    """What is measured of a model that makes no images, by its capabilities, on the held-out split."""
+    from tfgen import data, metrics
+
+    names = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
+    of_samples = ("metrics", "classifier", "weights", "n_fake", "anchor", "compare")
+    if given := [name for name in of_samples if getattr(args, name)]:
+        raise ValueError(f"--{given[0]} is for samples, and the model makes none; its capabilities: {names}")
+    test = data.load(_spec(args, own_data), args.test_split, **_options(args, *DATA_OPTIONS))
+    if model.image_shape != tuple(test.image_shape):
+        raise ValueError(f"the model is for images {model.image_shape}, those of {test.name} are {tuple(test.image_shape)}")
+    measured = [capability for capability in model.capabilities if capability in metrics.MEASURES]
+    if not measured:
+        raise ValueError(f"nothing of the model can be measured; its capabilities: {names}")
+    content = {}
+    for capability in measured:
+        values, protocol = metrics.measure(model, capability, test, seed=args.seed)
+        content[capability.NAME] = {"values": values, "protocol": protocol}
+        print("\n".join(f"{name:32} {value:>14.6g}" for name, value in values.items()))
+        shown = ", ".join(f"{name} {value}" for name, value in protocol.items() if value is not None)
+        print(f"\nprotocol of {capability.NAME}: {shown}")
+    if args.out:
+        _write(args.out, {"judged": args.model or f"{args.preset} {args.checkpoint}", "measures": content})
     return 0
 
 
 def table(result, anchor=None, difference=None) -> str:
-    """A table of the numbers of a result, followed by the protocol of each column."""
+    """A table of a result's metrics, followed by the protocol of each column."""
     columns = {"value": result.values}
     if anchor is not None:
         columns["real images"] = anchor.values
@@ -182,21 +222,21 @@ def _check(args):
     if len(judged) != 1:
         raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(judged) or 'none'}")
     if bool(args.preset) != bool(args.checkpoint):
-        raise ValueError("--preset and --checkpoint belong together: the one names the network, the other its weights")
+        raise ValueError("--preset (the network) and --checkpoint (its weights) must be given together")
     if args.overrides and not args.preset:
-        raise ValueError("--set overrides the settings of a --preset; received none")
+        raise ValueError("--set changes a setting of --preset; received no --preset")
     if args.data and args.real:
         raise ValueError("give --data or --real, not both")
     if args.fake and not (args.data or args.real):
         raise ValueError("--fake needs the real images to compare with: --real DIR or --data SPEC")
     if args.weights and args.features == "classifier":
         raise ValueError(
-            "--weights are those of --features inception or keras-inception; a classifier is given by --classifier"
+            "--weights needs --features inception or keras-inception; for a classifier give --classifier"
         )
     if args.classifier and args.features != "classifier":
-        raise ValueError(f"--classifier goes with --features classifier; received {args.features}")
+        raise ValueError(f"--classifier needs --features classifier; received {args.features}")
     if args.raw and (args.fake or (args.model and not (Path(args.model) / "config.json").exists())):
-        raise ValueError("--raw needs a run folder or a checkpoint: a SavedModel or folder is judged as it is")
+        raise ValueError("--raw needs a run folder or a checkpoint; a SavedModel or folder has no other weights")
     if args.n_fake is not None and args.n_fake < 2:
         raise ValueError(f"--n_fake must be at least 2; received {args.n_fake}")
 
@@ -208,7 +248,7 @@ def _metrics(args, known):
         return DEFAULT
     names = tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip()))
     if not names or set(names) - set(known):
-        raise ValueError(f"--metrics takes names out of {', '.join(known)}; received {args.metrics!r}")
+        raise ValueError(f"--metrics must be some of {', '.join(known)}; received {args.metrics!r}")
     return names
 
 
@@ -220,13 +260,13 @@ def _earlier(path):
     try:
         return Result.from_dict(json.loads(Path(path).read_text())["result"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON that `tfgen evaluate --out` wrote ({type(error).__name__}: {error})") from error
+        raise ValueError(f"{path} is no JSON file of `tfgen evaluate --out` ({type(error).__name__}: {error})") from error
 
 
 class _Folder:
-    """Generated images in files."""
+    """Generated images from files."""
 
-    weights, batch_norm = "files", "none"
+    weights, batch_norm, binarization = "files", "none", None
 
     def __init__(self, source):
         self.source, self.image_shape, self.weights_hash = source, source.image_shape, source.fingerprint
@@ -241,15 +281,14 @@ def _options(args, *names):
 
 
 def _judged(args):
-    """(generator, the data set of its preset or None)."""
+    """(generator, or an `ExportedModel` that makes no images; the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
         options = _options(args, "size", "channels", "resize", "on_error")
         return _Folder(data.load(f"folder:{args.fake}", **options)), None
-    batch_norm = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
     if args.preset:
-        return _from_checkpoint(args, batch_norm)
+        return _from_checkpoint(args)
     path = Path(args.model)
     if not path.exists():
         raise ValueError(f"--model: there is no {path}")
@@ -258,37 +297,56 @@ def _judged(args):
 
         model, record = load_run(path)
         preset = record["run"]["preset"]
-        return metrics.RunGenerator(model, **batch_norm, binarization=preset["binarization"]), preset["data"]
+        return _in_memory(args, model, preset["binarization"], preset["dequantize"]), preset["data"]
     if args.batch_norm != "moving":
         raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
-    generator = metrics.SavedModelGenerator(path)
+    generator = metrics.load_exported(path)
     name = generator.metadata.get("preset")
     return generator, presets.get(name).data if name in presets.names() else None
 
 
-def _from_checkpoint(args, settings):
+def _in_memory(args, model, binarization, dequantize):
+    """A model as a `RunGenerator`, or as an `ExportedModel` where it makes no images."""
     from tfgen import metrics
+    from tfgen.export import export_saved_model
+    from tfgen.models.capabilities import Sampler
+
+    if Sampler in model.capabilities():
+        settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
+        return metrics.RunGenerator(model, **settings, binarization=binarization)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = {"binarization": binarization, "dequantize": dequantize}
+        return metrics.ExportedModel(
+            export_saved_model(model, folder, use_ema=not args.raw, warmup=False, metadata=trained)
+        )
+
+
+def _from_checkpoint(args):
     from tfgen.training import Checkpoints
     from tfgen_trainers.train import TrainConfig
 
     config = TrainConfig(preset=args.preset, overrides=dict(assignment(text) for text in args.overrides), seed=args.seed)
     preset = config.resolve()
     if not os.path.isdir(args.checkpoint):
-        raise ValueError(f"--checkpoint must be a folder of checkpoints; there is none at {args.checkpoint}")
+        raise ValueError(f"--checkpoint must be a folder of checkpoints; there is no folder {args.checkpoint}")
     model = config.model()
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
-    return metrics.RunGenerator(model, **settings, binarization=preset.binarization), preset.data
+    return _in_memory(args, model, preset.binarization, preset.dequantize), preset.data
+
+
+def _spec(args, own_data):
+    spec = f"folder:{args.real}" if args.real else args.data or own_data
+    if spec is None:
+        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
+    return spec
 
 
 def _real(args, own_data, names):
     """(train, test or None, the resize rule or None)."""
     from tfgen import data
 
-    spec = f"folder:{args.real}" if args.real else args.data or own_data
-    if spec is None:
-        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
-    options = _options(args, "manual_dir", "data_dir", "size", "channels", "resize", "on_error")
+    spec, options = _spec(args, own_data), _options(args, *DATA_OPTIONS)
     train = data.load(spec, args.split, **options)
     resize = None
     if args.size is not None:
@@ -304,7 +362,7 @@ def _real(args, own_data, names):
 
 
 def _count(args, generator, train):
-    there = getattr(generator, "num_examples", None)
+    there = generator.num_examples if args.fake else None
     count = args.n_fake or there or min(args.n_real, train.num_examples)
     if there is not None and count > there:
         raise ValueError(f"--n_fake {count} exceeds the {there} images in {args.fake}")
@@ -323,8 +381,8 @@ def _extractor(args, train, test, folder):
         return metrics.Classifier.load(args.classifier)
     if not train.has_labels:
         raise ValueError(
-            f"{train.name} has no labels, so that no classifier can be trained on it: give --classifier DIR (a trained "
-            "one), --features inception with --weights, or metrics of pixels alone (--metrics ms_ssim)"
+            f"{train.name} has no labels to train a classifier on: give --classifier DIR (a trained one), "
+            "--features inception with --weights, or a metric of pixels (--metrics ms_ssim)"
         )
     if test is None:  # no held-out split: a tenth of the images is held out to measure the classifier's accuracy
         import numpy as np
@@ -337,8 +395,8 @@ def _extractor(args, train, test, folder):
         key = hashlib.sha256(f"{train.fingerprint} {test.fingerprint} {args.seed}".encode()).hexdigest()
         workdir = folder / "classifiers" / key
     if workdir is None or not (Path(workdir) / "classifier.npz").exists():
-        say("training the classifier whose features are used; it is kept for the next time" if workdir else
-            "training the classifier whose features are used")  # fmt: skip
+        say("training the classifier for the features; it is kept for later runs" if workdir else
+            "training the classifier for the features")  # fmt: skip
     classifier = metrics.train_classifier(train, test, seed=args.seed, workdir=workdir)
     say(f"classifier: accuracy {classifier.accuracy:.4f} on held-out images")
     return classifier

@@ -7,11 +7,11 @@ import sys
 import warnings
 
 from tfgen_commands import evaluate
-from tfgen_commands.arguments import assignment, size
+from tfgen_commands.arguments import assignment, require, size
 
-# Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
+# Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# A Google library warns of Python 3.10, which TFX needs, at every start.
+# A Google library warns at every start about Python 3.10, which TFX needs.
 warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
@@ -19,10 +19,10 @@ _APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server
 
 
 def main(argv=None):
-    """Runs one sub-command; -> exit status. Wrong input ends with one line on stderr and status 2."""
+    """Runs one sub-command and returns the exit status. Wrong input prints one line on stderr and returns 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv and argv[0] in _APPLICATIONS:
-        # An application has its own options, and needs its own extra: [tfx] or [serving].
+        # These applications parse their own options, and each needs an extra: [tfx] or [serving].
         return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
     parser = _parser()
     args = parser.parse_args(argv)
@@ -47,26 +47,26 @@ def _parser():
     command.set_defaults(run=_presets)
 
     command = commands.add_parser(
-        "train", help="train a preset on images; run it again to go on where it stopped",
-        description="Trains a preset. Killed at any moment, the same command goes on from the last checkpoint.",
+        "train", help="train a preset on images; the same command again continues the run",
+        description="Trains a preset. After an interruption the same command continues from the last checkpoint.",
     )  # fmt: skip
     command.add_argument("--preset", required=True, help="a name that `tfgen presets` lists, e.g. vae/mnist")
     command.add_argument("--workdir", required=True, help="run folder: checkpoints, losses, TensorBoard, sample grids")
     command.add_argument(
         "--data", help="digits, a TFDS name, a folder, folder:PATH, crops:PATH or tfrecord:GLOB (default: the preset's)"
     )
-    command.add_argument("--split", default="train", help="which split to train on (default: train)")
+    command.add_argument("--split", default="train", help="split to train on (default: train)")
     command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
     command.add_argument("--data_dir", help="where prepared TFDS data sets are kept")
     command.add_argument("--size", type=size, help="resize images to N or HxW pixels")
     command.add_argument("--channels", type=int, help="1: grey, 3: colour")
-    command.add_argument("--resize", help="how: center_crop, pad, stretch or none")
+    command.add_argument("--resize", help="way of resizing: center_crop, pad, stretch or none")
     command.add_argument("--on_error", help="unreadable images: raise (default) or skip")
     command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
                          help="override a setting of the preset, e.g. --set latent_dim=10 (repeatable)")  # fmt: skip
     command.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
     command.add_argument("--batch_size", type=int, help="images per step over all devices (default: the preset's)")
-    command.add_argument("--seed", type=int, default=0, help="of weights, noise and data order (default: 0)")
+    command.add_argument("--seed", type=int, default=0, help="seed of weights, noise and data order (default: 0)")
     command.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
     command.add_argument("--log_every", type=int, default=100, help="steps between lines of progress")
     command.add_argument("--checkpoint_every", type=int, default=1000, help="steps between checkpoints")
@@ -76,15 +76,15 @@ def _parser():
     command = commands.add_parser("sample", help="draw a grid of samples from a run folder")
     command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
     command.add_argument("--out", required=True, help="PNG file to write")
-    command.add_argument("--num", type=int, default=64, help="how many (default: 64)")
+    command.add_argument("--num", type=int, default=64, help="number of images (default: 64)")
     command.add_argument("--seed", type=int, default=0, help="the same seed draws the same images")
     command.set_defaults(run=_sample)
 
     command = commands.add_parser("export", help="write a run's model as a SavedModel for TensorFlow Serving")
     command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
     command.add_argument("--to", required=True, help="the model's folder; the version is a numbered folder in it")
-    command.add_argument("--version", type=int, help="default: one more than the largest there")
-    command.add_argument("--raw", action="store_true", help="the weights as they are, not their moving average")
+    command.add_argument("--version", type=int, help="version number (default: the largest in the folder plus 1)")
+    command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
     command.set_defaults(run=_export)
 
     teach = (
@@ -97,8 +97,8 @@ def _parser():
     command.add_argument("--model", required=True, help="run folder, exported folder or codec file")
     command.set_defaults(run=_compress)
 
-    command = commands.add_parser("decompress", help="make a picture of what `tfgen compress` wrote", description=teach)
-    command.add_argument("file", help="what `tfgen compress` wrote")
+    command = commands.add_parser("decompress", help="decompress a file of `tfgen compress`", description=teach)
+    command.add_argument("file", help="file of `tfgen compress`")
     command.add_argument("-o", "--out", help="picture to write (default: the file's name with .png)")
     command.add_argument("--model", required=True, help="the model that wrote the file, as for `tfgen compress`")
     command.set_defaults(run=_decompress)
@@ -106,8 +106,8 @@ def _parser():
     command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
     evaluate.add_arguments(command)
 
-    commands.add_parser("demo", help="the whole TFX pipeline for a VAE and a DCGAN; `tfgen demo --help`")
-    commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; `tfgen serve --help`")
+    commands.add_parser("demo", help="run the TFX pipeline for a VAE and a DCGAN; see `tfgen demo --help`")
+    commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; see `tfgen serve --help`")
     return parser
 
 
@@ -116,7 +116,7 @@ def _presets(args):
 
     for name, preset in sorted(presets.all_presets().items()):
         result = f"; paper: {preset.paper}" if preset.paper else ""
-        print(f"{name:28} {preset.model.__name__:8} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
+        print(f"{name:28} {preset.model.__name__:18} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
 
 
 def _train(args):
@@ -133,31 +133,41 @@ def _train(args):
     preset = config.resolve()
     options = {name: getattr(args, name) for name in ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")}
     spec = args.data or preset.data
-    if spec.startswith("crops:") and options["size"] is None:  # photos have no size that the crops should have
+    if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)
     result = train(config, source, args.workdir)
-    print(f"done: {result.step} steps in {result.workdir}; samples in {result.workdir / 'samples'}")
+    pictures = result.workdir / "samples"
+    drawn = f"; pictures in {pictures}" if pictures.exists() else ""
+    print(f"done: {result.step} steps in {result.workdir}{drawn}")
     print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")
 
 
 def _sample(args):
     from tfgen import sampling
-    from tfgen.training.callbacks import sample_for_show
+    from tfgen.models.capabilities import Sampler
+    from tfgen.training.callbacks import averaged_weights
     from tfgen_trainers.train import load_run
 
-    model, _ = load_run(args.workdir)
-    sampling.save_png(args.out, sample_for_show(model, args.num, seed=args.seed))
+    model, record = load_run(args.workdir)
+    require(model, Sampler, args.workdir)
+    conditions = model.conditions_to_show(args.num)
+    if conditions is None:
+        needed = ", ".join(field.name for field in model.conditions())
+        raise ValueError(f"samples of {record['run']['preset']['model']} need {needed}, which this command cannot give")
+    with averaged_weights(model):
+        sampling.save_png(args.out, model.sample(args.num, seed=args.seed, **conditions).numpy())
     print(args.out)
 
 
 def _export(args):
     from tfgen.export import export_saved_model
+    from tfgen.models.capabilities import Codec
     from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
     path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
-    if hasattr(model, "codec"):
+    if Codec in model.capabilities():
         from tfgen_commands.compress import EXPORTED, freeze
 
         freeze(model, path / EXPORTED, use_ema=not args.raw)

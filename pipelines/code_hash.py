@@ -1,4 +1,4 @@
-"""The code that made a result, as a part of TFX's cache keys."""
+"""A hash of the code for TFX's cache keys: a component runs again when its code has changed."""
 
 import hashlib
 import importlib.util
@@ -6,11 +6,11 @@ import pathlib
 
 
 def code_hash(*modules):
-    """Hash of the code of these modules, of packages with everything in them: a component whose parameter it is runs again
-    when the code that made its result has changed. It is the same wherever tfgen is installed.
+    """Hash of the code of modules, and of packages with all files in them. A component with this hash as a parameter runs
+    again when the code has changed. The hash does not depend on where tfgen is installed.
 
     Args:
-        modules: dotted names.
+        modules: dotted names of modules and packages.
 
     Raises:
         ModuleNotFoundError: there is no such module.

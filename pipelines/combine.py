@@ -6,17 +6,17 @@ import apache_beam as beam
 class Combine(beam.CombineFn):
     """Combines elements into the result of any accumulator of `tfgen.metrics`.
 
-    Each element is a mapping of the arguments of the accumulator's `update`, a batch of examples with their ids:
+    Each element is a dict of arguments of the accumulator's `update`, for a batch of examples with ids:
 
         batches | beam.CombineGlobally(Combine(functools.partial(metrics.FrechetDistance, force=True)))
         {"side": "fake", "rows": features float32 [N, F], "ids": int64 [N]}
 
-    Batches of a hundred examples and more are cheap to add, single ones are not (a covariance costs as much for one).
-    Ids must be given where an accumulator keeps rows: workers cannot count together.
+    Use batches of a hundred examples or more: adding one example takes as long as adding a batch (a covariance is computed
+    for each). Ids are needed if an accumulator keeps rows, since workers do not share a counter.
 
     Args:
-      make: function without arguments that makes an empty accumulator, and pickles. For `CombineGlobally` of an empty
-        collection use `without_defaults()`: there is no result of no examples.
+      make: a function without arguments that returns an empty accumulator; it must be picklable. For `CombineGlobally` of a
+          collection that may be empty use `without_defaults()`: no examples give no result.
     """
 
     def __init__(self, make):

@@ -1,4 +1,4 @@
-"""What the pipeline must know of a data set before it starts: resolved once by a runner, then passed as plain values."""
+"""The description of a data set for the pipeline: a runner resolves it once and passes it on as plain values."""
 
 import dataclasses
 
@@ -9,12 +9,20 @@ HELD_OUT = 0.1  # the share held out for evaluation where a data set has no test
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A data set of `tfgen.data`, as `resolve` found it.
+    """The description of a data set of `tfgen.data`, made by `resolve`.
 
-    spec, options: arguments of `tfgen.data.load`. train_split, eval_split: its splits; eval_split None: the evaluation
-    split is HELD_OUT of train_split, by a fixed permutation. import_base: for records that are imported as they are
-    (ImportExampleGen): the folder that the glob patterns `train_split` and `eval_split` are relative to.
-    image_shape: (H, W, C). fingerprint: of both splits; a part of the cache keys.
+    Attributes:
+        spec, options: arguments of `tfgen.data.load`.
+        image_shape: (H, W, C).
+        fingerprint: of both splits; a part of the cache keys.
+        train_split, eval_split: names of the splits. eval_split None: a share `HELD_OUT` of train_split, chosen by a fixed
+            permutation, is the evaluation split.
+        import_base: None, or for ImportExampleGen, which copies records, the folder to which the glob patterns `train_split`
+            and `eval_split` are relative.
+        num_examples: (train, eval).
+        fields: the `tfgen.fields.Field`s of the records.
+        groups: those of a `tfgen.data.FactorSource`, else None.
+        statistics: for the report, see `describe`.
     """
 
     spec: str
@@ -27,14 +35,14 @@ class Data:
     num_classes: int | None = None
     class_names: tuple | None = None
     levels: int = 256
-    num_examples: tuple = ()  # (train, eval)
-    fields: tuple = ()  # of tfgen.fields.Field, as records hold them
-    groups: tuple | None = None  # of a tfgen.data.FactorSource
-    statistics: dict = dataclasses.field(default_factory=dict)  # for the report, see `describe`
+    num_examples: tuple = ()
+    fields: tuple = ()
+    groups: tuple | None = None
+    statistics: dict = dataclasses.field(default_factory=dict)
 
     def description(self):
         """The JSON-able dict that `tfgen.data.described` takes, for records of this data set."""
-        # Imported records hold images as they are; those of ImageExampleGen were read with these options.
+        # The records of ImageExampleGen were written with these options already; images of imported records were not.
         read = {k: v for k, v in self.options.items() if k in ("size", "channels", "resize")} if self.import_base else {}
         return {
             "name": self.spec,
@@ -54,7 +62,7 @@ class Data:
 
 
 def load_split(config, name, in_memory=None):
-    """-> the `tfgen.data.Source` of split `name` ("train" or "eval") of a `Data.config()`; in_memory: as in `load`."""
+    """The `tfgen.data.Source` of split `name` ("train" or "eval") of a `Data.config()`; in_memory: see `tfgen.data.load`."""
     import tfgen
 
     if name not in ("train", "eval"):
@@ -72,10 +80,11 @@ def load_split(config, name, in_memory=None):
 
 
 def resolve(spec, options=None, *, train_split="train", eval_split="test", import_base=None):
-    """Reads both splits once and checks that the pipeline can work with them; -> Data.
+    """Reads both splits once, checks them, and returns the `Data`.
 
-    Raises: what `tfgen.data.load` raises for an unknown or unreadable data set; ValueError where a split is empty or
-    the splits differ in shape.
+    Raises:
+        ValueError: the data set is unknown or cannot be read, a split has fewer than 2 images, or the splits differ in image
+            shape or fields.
     """
     config = {"spec": spec, "options": dict(options or {}), "train_split": train_split, "eval_split": eval_split,
               "import_base": import_base}  # fmt: skip
@@ -111,7 +120,7 @@ def resolve(spec, options=None, *, train_split="train", eval_split="test", impor
 
 
 def _widest(choose, a, b):
-    """The bound of a field that holds in both splits."""
+    """The bound of a field for both splits together."""
     return None if a is None or b is None else choose(a, b)
 
 

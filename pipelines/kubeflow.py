@@ -2,12 +2,12 @@
 
     python -m tfgen_pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
 
-The image must hold tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
-images set it to 1, and TensorFlow Probability then fails beside Keras 3). All code is named by dotted paths, so nothing
-is uploaded at compile time.
+The image must contain tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
+images set it to 1, and TensorFlow Probability then fails beside Keras 3). Components refer to code by dotted paths, so
+compiling uploads nothing.
 
-Kubeflow knows only TFX's own LatestBlessedModelStrategy, which looks for the last blessed model of the whole pipeline,
-so give each preset a pipeline of its own there. The evaluator never compares models of different presets.
+Kubeflow supports only TFX's own LatestBlessedModelStrategy, which returns the last blessed model of the whole pipeline. So
+give each preset its own pipeline there. The evaluator never compares models of different presets.
 """
 
 import argparse
@@ -18,12 +18,13 @@ import tfgen
 
 def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branches, workdir, push_base_directory,
                      num_samples=0, evaluation_seed=0, beam_pipeline_args=None, infra_validation="local"):  # fmt: skip
-    """Writes the IR to the file `output`; -> the same as a dict. The arguments are those of `create_pipeline`.
+    """Writes the compiled pipeline to the file `output`, and returns it as a dict. For other arguments see
+    `create_pipeline`.
 
     Args:
         output: path of the JSON file.
-        image: container image, see above.
-        infra_validation: "local" or "none": TFX's compiler for Kubeflow refuses its own InfraValidator.
+        image: the container image, see the module's docstring.
+        infra_validation: "local" or "none"; TFX's compiler for Kubeflow refuses TFX's InfraValidator, so not "docker".
     """
     if infra_validation == "docker":
         raise ValueError("infra_validation must be 'local' or 'none' on Kubeflow; received 'docker'.")
@@ -56,7 +57,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
 
 
 def main(argv=None):
-    """`python -m tfgen_pipelines.kubeflow`; -> exit code."""
+    """`python -m tfgen_pipelines.kubeflow`; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tfgen_pipelines.kubeflow",
         description="Compiles the pipeline for Kubeflow Pipelines / Vertex AI.",
@@ -73,7 +74,7 @@ def main(argv=None):
     add("--preset", action="append", dest="presets", required=True)
     add("--steps", type=int, default=None)
     add("--infra_validation", choices=("local", "none"), default="local",
-        help="how a model is served and asked before it is pushed (default: %(default)s)")  # fmt: skip
+        help="how a model is served and tested before it is pushed (default: %(default)s)")  # fmt: skip
     args = parser.parse_args(argv)
 
     from tfgen_pipelines import data as data_lib
@@ -88,7 +89,7 @@ def main(argv=None):
         pipeline_name=args.pipeline_name,
         pipeline_root=args.pipeline_root,
         data=data_lib.resolve(args.data),
-        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p, {})) for p in args.presets],
+        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p)) for p in args.presets],
         workdir=args.workdir,
         push_base_directory=args.push_to,
         infra_validation=args.infra_validation,

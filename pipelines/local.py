@@ -1,13 +1,13 @@
-"""Runs the pipeline on this machine: LocalDagRunner, ML Metadata in SQLite, everything under one workspace folder.
+"""Runs the pipeline on this machine: LocalDagRunner, ML Metadata in SQLite, all files under one workspace folder.
 
-    <workspace>/pipeline.log     what TensorFlow, Beam and TFX say
-    <workspace>/metadata.sqlite  ML Metadata: what ran, from what, how long
+    <workspace>/pipeline.log     output of TensorFlow, Beam and TFX
+    <workspace>/metadata.sqlite  ML Metadata: executions, their inputs and times
     <workspace>/artifacts/       outputs of the components
     <workspace>/runs/            run folders of the trainers (checkpoints, TensorBoard)
-    <workspace>/pushed/<model>/<version>/  what TensorFlow Serving loads
+    <workspace>/pushed/<model>/<version>/  the model folders for TensorFlow Serving
     <workspace>/report.html
 
-A run that was killed goes on where it was: finished components are cached, the trainer resumes from its run folder.
+After an interruption the same call continues: finished components are cached, the trainer resumes from its run folder.
 """
 
 import argparse
@@ -23,10 +23,11 @@ import threading
 import time
 
 import tfgen
+from tfgen.data import check_batch_size
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-# When the demo's models count as good: far from the untrained generator, and not clearly worse than the last one.
+# Thresholds of the demo: much better than the untrained generator, and not clearly worse than the last blessed model.
 DEMO_THRESHOLDS = {
     "vae/digits": {
         "frechet_classifier_distance": {"relative_to_untrained": 0.2, "max_worsening": 0.5},
@@ -42,7 +43,7 @@ DEMO_PRESETS = tuple(DEMO_THRESHOLDS)
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be done; found before anything was started."""
+    """The request is invalid; raised before anything starts."""
 
 
 class PipelineFailure(RuntimeError):
@@ -50,7 +51,7 @@ class PipelineFailure(RuntimeError):
 
 
 def check_workspace(workspace):
-    """Makes the folder; raises UsageError where it cannot be written."""
+    """Makes the folder; raises UsageError if it cannot be written."""
     try:
         workspace.mkdir(parents=True, exist_ok=True)
         probe = workspace / f".write-test-{os.getpid()}"
@@ -62,7 +63,7 @@ def check_workspace(workspace):
 
 @contextlib.contextmanager
 def only_run_in(workspace):
-    """Keeps a second run out of the workspace; the lock goes with the process, so a killed run leaves none."""
+    """Locks the workspace against a second run; the lock ends with the process, even if it is killed."""
     with open(workspace / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,8 +73,9 @@ def only_run_in(workspace):
 
 
 def check_request(presets, overrides, thresholds, steps=None):
-    """Raises UsageError for an unknown or repeated preset, an unknown override, a number of steps or of examples per
-    batch that is not positive, or a malformed threshold. `steps`: int, {preset: int} or None."""
+    """Raises UsageError for an unknown or repeated preset, an unknown override, steps or a batch size that are not positive,
+    or a malformed threshold. `steps`: int, {preset: int} or None.
+    """
     from tfgen_pipelines.components.generative_evaluator import verdict
     from tfgen_trainers.train import TrainConfig
 
@@ -85,7 +87,7 @@ def check_request(presets, overrides, thresholds, steps=None):
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
-            verdict.check_thresholds(thresholds.get(preset, {}))
+            verdict.check_thresholds(thresholds.get(preset) or {})
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 
@@ -113,16 +115,17 @@ def run(
     """Runs the whole pipeline and writes the report.
 
     Args:
-        workspace: folder; made if it is not there.
+        workspace: folder; made if it does not exist.
         data: data spec of `tfgen.data.load`; data_options: its options.
         presets: names of `tfgen.presets`.
-        steps: None (the presets' numbers), int for all, or {preset: int}.
+        steps: None (those of the presets), one int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
-        thresholds: {preset: thresholds}; None: the demo's, for presets that have some.
-        num_samples: images generated for each evaluation; 0: as many as the eval split has.
-        seed: of training, classifier and evaluation.
+        thresholds: {preset: thresholds}; presets that are not named have none. None: the demo's for its presets, for others
+            the default ones of their capabilities.
+        num_samples: number of images for each evaluation; 0: as many as the eval split has.
+        seed: seed of training, classifier and evaluation.
         mixed_precision: bool.
-        cache: False runs everything anew.
+        cache: False runs all components again.
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
@@ -130,13 +133,16 @@ def run(
 
     Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
 
-    Raises: UsageError before anything starts; PipelineFailure where a component failed.
+    Raises: UsageError before anything starts; PipelineFailure if a component failed.
     """
     started = time.monotonic()
     workspace = pathlib.Path(workspace).expanduser().absolute()
     data = f"tfrecord:{import_base}" if import_base else data
     overrides = overrides or {}
-    thresholds = DEMO_THRESHOLDS if thresholds is None else thresholds
+    if thresholds is None:
+        thresholds = {preset: DEMO_THRESHOLDS.get(preset) for preset in presets}
+    else:
+        thresholds = {preset: {} for preset in presets} | thresholds
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
@@ -158,7 +164,7 @@ def run(
                 "overrides": overrides.get(preset, {}),
                 "seed": seed,
                 "mixed_precision": mixed_precision,
-                "thresholds": thresholds.get(preset, {}),
+                "thresholds": thresholds[preset],
             }
             for preset in presets
         ]
@@ -185,7 +191,7 @@ def _resolve(data, options, train_split, eval_split, import_base):
 
 
 def _check_fit(preset, data):
-    """What the trainer would refuse is refused here, not after minutes of preparing data."""
+    """Checks that the data fit the presets now, not after minutes of preparing data."""
     expected = tuple(preset.model_args["image_shape"])
     given = tfgen.data.augmented_shape(data.image_shape, preset.augmentation)
     if expected != given:
@@ -193,7 +199,7 @@ def _check_fit(preset, data):
             f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {given}. "
             "Give the data set a size (and channels), or override image_shape."
         )
-    if preset.batch_size > data.num_examples[0]:
+    if max(size for _, size in check_batch_size(preset.batch_size)) > data.num_examples[0]:
         raise UsageError(
             f"The preset {preset.name!r} has batches of {preset.batch_size}, {data.spec!r} has "
             f"{data.num_examples[0]} training images. Override batch_size."
@@ -201,12 +207,12 @@ def _check_fit(preset, data):
 
 
 def run_demo(workspace="tfgen-demo", **kwargs):
-    """What `tfgen demo` calls: VAE and DCGAN on the digits; the arguments are those of `run`. -> exit code."""
+    """`tfgen demo`: VAE and DCGAN on the digits, with the arguments of `run`; returns the exit code."""
     return main_of(workspace=workspace, **kwargs)
 
 
 def main_of(**kwargs):
-    """`run`, with errors as messages; -> exit code."""
+    """Calls `run`, prints errors as messages, and returns the exit code."""
     try:
         return run(**kwargs)["exit_code"]
     except UsageError as error:
@@ -257,7 +263,7 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
 
 
 def _add_infra_verdicts(record, branches):
-    """A model that could not be served is not blessed, however good it is."""
+    """Withdraws the blessing of models that could not be served."""
     for branch in branches:
         node = f"InfraValidator.{branch.slug}"
         for blessing in record["components"].get(node, {}).get("outputs", {}).get("blessing", []):
@@ -272,7 +278,7 @@ def total_steps(branch):
 
 
 class _Progress:
-    """A line when a component starts and when it ends; follows the histories that the trainers write meanwhile."""
+    """Prints a line when a component starts and ends, and the last losses of the trainers in between."""
 
     def __init__(self, console, runs_dir, steps, interval=5.0):
         self.current = None
@@ -317,7 +323,7 @@ def _is_resolver(node):
 
 
 def _last_line(path):
-    """The last whole JSON line; a line that is just being written is left for the next time."""
+    """The last complete JSON line of a file that may be written at the same time."""
     lines = path.read_text().splitlines() if path.exists() else []
     for text in reversed(lines[-2:]):
         with contextlib.suppress(json.JSONDecodeError):
@@ -327,9 +333,8 @@ def _last_line(path):
 
 @contextlib.contextmanager
 def _quiet(log_path, out):
-    """Sends this process' stdout and stderr, that of C++ and of child processes too, to the log file.
-
-    Yields a function that writes a line to `out` as it was, and to the log.
+    """Redirects stdout and stderr of this process, including C++ and child processes, to the log file. Yields a function
+    that writes a line to the original `out` and to the log.
     """
     for stream in (out, sys.stdout, sys.stderr):
         stream.flush()
@@ -355,7 +360,7 @@ def _quiet(log_path, out):
         root.info("tfgen: %s", line)
 
     try:
-        # Python's own streams as well: they need not be the descriptors 1 and 2 (notebooks, pytest).
+        # Python's streams too: in notebooks and pytest they are not the descriptors 1 and 2.
         with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             yield console
     finally:
@@ -367,7 +372,7 @@ def _quiet(log_path, out):
         root.handlers, absl_logger.handlers = before[0], before[2]
         root.setLevel(before[1])
         absl_logger.setLevel(before[3])
-        # The log stays open: handlers that libraries made meanwhile hold it.
+        # The log stays open, since logging handlers of libraries may still use it.
         if shown is not out:
             shown.close()
 
@@ -383,7 +388,8 @@ def _print_outcome(outcome, console):
         console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
         for reason in model["reasons"]:
             console(f"  reason   {reason}")
-        console(f"  samples  {model['samples']}")
+        if model["samples"]:
+            console(f"  samples  {model['samples']}")
         console(f"  metrics  {model['metrics']}")
         if model["pushed"]:
             when = "" if model["pushed_now"] else " (by an earlier run)"
@@ -397,7 +403,7 @@ def _print_outcome(outcome, console):
 def build_parser():
     parser = argparse.ArgumentParser(
         prog="python -m tfgen_pipelines.local",
-        description="Data set -> trained, measured and pushed generators, on this machine.",
+        description="Trains, evaluates and pushes models of a data set, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
     )
@@ -405,25 +411,25 @@ def build_parser():
     add(
         "--workspace",
         default="tfgen-demo",
-        help="folder of everything that is written (default: %(default)s)",
+        help="folder for all output (default: %(default)s)",
     )
-    add("--data", default="digits", help="data set, as tfgen.data.load takes it (default: %(default)s)")
+    add("--data", default="digits", help="data set, see tfgen.data.load (default: %(default)s)")
     add("--data_options", type=_json_dict, default={}, metavar="JSON",
         help="options of the data set, e.g. '{\"size\": [28, 28], \"manual_dir\": \"/data/mnist\"}'")  # fmt: skip
-    add("--train_split", default="train", help="(default: %(default)s)")
+    add("--train_split", default="train", help="split to train on (default: %(default)s)")
     add("--eval_split", default="test",
-        help="(default: %(default)s); '-': hold out a tenth of the training split, for sets without one")  # fmt: skip
+        help="split to evaluate on (default: %(default)s); '-': a tenth of the training split")  # fmt: skip
     add("--import_base", default=None,
-        help="instead of --data: a folder of TFRecords of {image, label} to be imported as they are; --train_split and "
+        help="instead of --data: a folder of TFRecords of {image, label}, which are copied unchanged; --train_split and "
         "--eval_split are then glob patterns in it")  # fmt: skip
     add("--preset", action="append", dest="presets", metavar="NAME",
-        help=f"may be repeated (default: {' and '.join(DEMO_PRESETS)})")  # fmt: skip
+        help=f"preset to train; may be repeated (default: {' and '.join(DEMO_PRESETS)})")  # fmt: skip
     add("--steps", type=int, default=None, help="training steps (default: the preset's)")
     add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
-        help="a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
+        help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
-        help="{preset: {metric: {rule: bound}}}, rules: upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's)")  # fmt: skip
+        help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, max_worsening "
+        "(default: the demo's for its presets, for others those of what the model can do)")  # fmt: skip
     add(
         "--num_samples",
         type=int,
@@ -432,7 +438,7 @@ def build_parser():
     )
     add("--seed", type=int, default=0)
     add("--mixed_precision", action="store_true", help="train in bfloat16")
-    add("--no_cache", action="store_true", help="run every component, changed or not")
+    add("--no_cache", action="store_true", help="run all components, also unchanged ones")
     add("--infra_validation", choices=("local", "docker", "none"), default="local",
         help="serve each model and send it requests before it is pushed: with the compatible server, with TensorFlow "
         "Serving's docker image, or not at all (default: %(default)s)")  # fmt: skip
@@ -451,7 +457,7 @@ def _json_dict(text):
 
 
 def parse_overrides(texts):
-    """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is not JSON is a string."""
+    """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is no JSON is taken as a string."""
     result = {}
     for text in texts:
         match = re.fullmatch(r"([^:=]+):([^=]+)=(.*)", text)
@@ -465,7 +471,7 @@ def parse_overrides(texts):
 
 
 def main(argv=None):
-    """`python -m tfgen_pipelines.local`; -> exit code."""
+    """`python -m tfgen_pipelines.local`; returns the exit code."""
     args = build_parser().parse_args(argv)
     try:
         overrides = parse_overrides(args.override)

@@ -1,4 +1,4 @@
-"""TFX's LocalDagRunner, saying what it does."""
+"""TFX's LocalDagRunner with reports of progress."""
 
 import datetime
 
@@ -11,7 +11,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 class Runner(local_dag_runner.LocalDagRunner):
     """`LocalDagRunner` of TFX 1.16 with two calls around each component.
 
-    LocalDagRunner only logs its progress, at a level that components change. This is its loop, without partial runs.
+    LocalDagRunner only logs its progress, and components change the log level. This is its loop without partial runs.
 
     Args:
         progress: object with `start(node_id)` and `finish(node_id, cached)`.
@@ -44,7 +44,7 @@ class Runner(local_dag_runner.LocalDagRunner):
             )
             self._progress.start(node_id)
             execution = component.launch()
-            # TFX notes a failed resolver and goes on, as if there were no earlier model to compare with.
+            # TFX records a failed resolver and continues, as if there were no earlier model to compare with.
             if node.node_info.type.name.endswith("resolver.Resolver") and not execution.output_dict:
                 raise RuntimeError(f"{node_id} could not look up its artifacts; see the log.")
             self._progress.finish(node_id, cached=not component.executed)

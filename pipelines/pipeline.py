@@ -1,4 +1,4 @@
-"""The pipeline: data set -> (per preset) trained, measured, blessed and pushed generator. Paths come as arguments.
+"""The pipeline: it trains, evaluates, blesses and pushes a model for each preset. Paths are arguments.
 
 ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
                 -> Transform -> ClassifierTrainer
@@ -21,10 +21,14 @@ from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedMod
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
-    """One preset in the pipeline: what to train and when it is good enough.
+    """One preset in the pipeline.
 
-    steps None: the preset's number. overrides: of the preset, as `tfgen_trainers.run_fn` takes them. thresholds: see
-    `tfgen_pipelines.components.generative_evaluator.verdict`.
+    Attributes:
+        preset: its name.
+        steps: number of training steps; None: that of the preset.
+        overrides: {name: value} of settings of the preset.
+        thresholds: the conditions of a blessing, see `tfgen_pipelines.components.generative_evaluator.verdict`. None: the
+            default ones of the model's capabilities; {}: none.
     """
 
     preset: str
@@ -32,7 +36,7 @@ class Branch:
     overrides: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
     mixed_precision: bool = False
-    thresholds: dict = dataclasses.field(default_factory=dict)
+    thresholds: dict | None = None
 
     @property
     def slug(self):
@@ -62,17 +66,17 @@ def create_pipeline(
         pipeline_root: folder (or bucket) of the artifacts.
         data: `tfgen_pipelines.data.Data`.
         branches: sequence of `Branch`, one per preset.
-        workdir: folder of the trainers' run folders; stable over runs, so that a killed training is resumed.
+        workdir: folder of the trainers' run folders; keep it for all runs, so that an interrupted training is resumed.
         push_base_directory: the model of preset `vae/digits` is pushed to `<push_base_directory>/vae-digits/<version>`.
-        num_samples: int; images that each evaluation generates; 0: as many as the eval split has.
-        evaluation_seed: int; of the classifier and of the generated images.
+        num_samples: int; number of images for each evaluation; 0: as many as the eval split has.
+        evaluation_seed: int; seed of the classifier and of the generated images.
         enable_cache: bool.
-        metadata_connection_config: of ML Metadata; None where the orchestrator has its own.
+        metadata_connection_config: of ML Metadata; None if the orchestrator has its own.
         beam_pipeline_args: list of str.
-        baseline_strategy: finds the model to compare with. Orchestrators that know only TFX's own
-            `LatestBlessedModelStrategy` are given that.
-        infra_validation: how each model is served and asked before it is pushed: "local" (the compatible server, in a
-            process beside the executor; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
+        baseline_strategy: resolver strategy for the model to compare with. Use `LatestBlessedModelStrategy` for
+            orchestrators that support only TFX's own.
+        infra_validation: how each model is served and tested before it is pushed: "local" (the compatible server in a
+            separate process; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
 
     Returns: `tfx.dsl.Pipeline`.
     """
@@ -104,7 +108,7 @@ def create_pipeline(
         schema=schema.outputs["schema"],
         preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
         custom_config={"fields": [field.config() for field in data.fields]},
-        disable_statistics=True,  # per pixel they say nothing, and cost more than the decoding
+        disable_statistics=True,  # statistics of pixels have no use, and take longer than decoding
         disable_analyzer_cache=True,
     )
     examples = transform.outputs["transformed_examples"]
@@ -119,8 +123,8 @@ def create_pipeline(
 
     for branch in branches:
         components += _branch(
-            branch, data, transform, schema, classifier, workdir, push_base_directory, num_samples, evaluation_seed,
-            baseline_strategy, infra_validation,
+            branch, data, example_gen, transform, schema, classifier, workdir, push_base_directory, num_samples,
+            evaluation_seed, baseline_strategy, infra_validation,
         )  # fmt: skip
 
     return tfx.dsl.Pipeline(
@@ -133,8 +137,8 @@ def create_pipeline(
     )
 
 
-def _branch(branch, data, transform, schema, classifier, workdir, push_base, num_samples, seed, baseline_strategy,
-            infra_validation):  # fmt: skip
+def _branch(branch, data, example_gen, transform, schema, classifier, workdir, push_base, num_samples, seed,
+            baseline_strategy, infra_validation):  # fmt: skip
     slug = branch.slug
     examples = transform.outputs["transformed_examples"]
     trainer = tfx.components.Trainer(
@@ -156,9 +160,9 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         },
     ).with_id(f"Trainer.{slug}")
 
-    # All models this trainer ever made, and all blessings: a blessing names its model by id.
+    # All models of this trainer, and all blessings: a blessing refers to its model by id.
     channels = {
-        # Without output_key: with it the compiler would take this channel and `current` for the same one.
+        # Without output_key: with it the compiler would treat this channel and `current` as the same channel.
         "model": channel.Channel(type=standard_artifacts.Model, producer_component_id=trainer.id),
         "model_blessing": channel.Channel(type=standard_artifacts.ModelBlessing),
     }
@@ -177,7 +181,10 @@ def _branch(branch, data, transform, schema, classifier, workdir, push_base, num
         thresholds=branch.thresholds,
         code=code_hash("tfgen", "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine"),
     ).with_id(f"GenerativeEvaluator.{slug}")
-    validator = infra_validator(infra_validation, trainer.outputs["model"], examples, code=code_hash("tfgen_serving"))
+    # Of the examples as they were read: their images are files, which is what `serve_examples` takes.
+    validator = infra_validator(
+        infra_validation, trainer.outputs["model"], example_gen.outputs["examples"], code=code_hash("tfgen_serving")
+    )
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
     pusher = tfx.components.Pusher(

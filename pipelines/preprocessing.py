@@ -1,7 +1,7 @@
-"""The Transform step: takes the fields of the data set out of the records. Images stay the bytes that they were.
+"""The Transform step: selects the fields of the data set from the records. The bytes of images do not change.
 
-`tfgen.data` decodes them in the trainer and in the evaluator, by the rules by which the data set was read when the pipeline
-was made; augmentation and noise are the trainer's affair.
+`tfgen.data` decodes them in the trainer and in the evaluator, with the options of the data set; augmentation and noise are
+added by the trainer.
 """
 
 import tensorflow as tf
@@ -12,14 +12,14 @@ def preprocessing_fn(inputs, custom_config):
 
     Args:
         inputs: {feature: tensor [B, ...]}: images, clips and masks as string, the bytes of one file for each image; vectors
-            as float32 or int64.
+            are float32 or int64.
         custom_config: {"fields": [`tfgen.fields.Field.config()`]}.
 
-    Returns: {"id": string or int64 [B] (where there is one), field: string [B] or, of clips, [B, T], as they were; vectors
+    Returns: {"id": string or int64 [B] (if the records have one), field: unchanged string [B] or, of clips, [B, T]; vectors
         [B, *shape]}.
 
     Raises:
-        ValueError: a field is missing, or of another kind.
+        ValueError: a field is missing or has another dtype.
     """
     from tfgen.fields import Field
 

@@ -1,7 +1,7 @@
-"""One self-contained HTML page per pipeline run: pictures, curves, numbers with their anchors, verdicts, times.
+"""One self-contained HTML page for each pipeline run: samples, curves, metrics with their anchors, verdicts, times.
 
-No script and no external resource: images are inlined as PNG, curves as SVG. Everything that comes from data, file
-names or configuration is escaped.
+It has no script and no external resource: images are inlined as PNG, curves as SVG. All text from data, file names and
+configuration is escaped.
 """
 
 import base64
@@ -12,7 +12,7 @@ import os
 import platform
 import time
 
-# (title, what it says, whether less is better) of the metrics that are shown first.
+# (title, explanation, whether less is better) of the metrics that are shown first.
 METRICS = {
     "negative_log_likelihood": ("NLL", "nats per image (importance weighted bound), less is better"),
     "negative_elbo": ("&minus;ELBO", "nats per image, less is better"),
@@ -25,6 +25,13 @@ METRICS = {
     "recall": ("Recall", "share of real images near samples"),
     "density": ("Density", "precision that counts neighbours"),
     "coverage": ("Coverage", "share of real images with a sample near"),
+    "accuracy": ("Accuracy", "share of images that are classified correctly, more is better"),
+    "error_over_chance": ("Errors / chance", "share of errors over that of always saying the most frequent class"),
+    "cross_entropy": ("Cross-entropy", "nats per image, less is better"),
+    "target_l1": ("L1 to target", "mean absolute difference, less is better"),
+    "bits_per_pixel": ("bits/pixel", "of the code, less is better"),
+    "psnr": ("PSNR", "dB of images after the code, more is better"),
+    "reconstruction_error": ("Reconstruction error", "squared, mean over pixels, less is better"),
     "nn_pixel_ratio": ("Copying", "distance to the nearest training image over that of test images; "
                        "far below 1: copies"),
 }  # fmt: skip
@@ -58,15 +65,15 @@ code{overflow-wrap:anywhere}
 
 
 def write(path, record, data):
-    """Writes the page to `path`; `record` is that of `tfgen_pipelines.runs.read`, `data` a `tfgen_pipelines.data.Data`."""
+    """Writes the page to `path`; `record` is from `tfgen_pipelines.runs.read`, `data` is a `tfgen_pipelines.data.Data`."""
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as f:
         f.write(render(record, data))
-    os.replace(temporary, path)  # never half a page
+    os.replace(temporary, path)  # atomically: readers never see half a page
 
 
 def render(record, data):
-    """-> the page as a str."""
+    """The page as a str."""
     models = "".join(_model(name, model) for name, model in record["models"].items())
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -102,7 +109,7 @@ def _badge(blessed):
 
 
 def _table(header, rows, numeric=()):
-    """Cells are HTML already; the columns whose index is in `numeric` are right-aligned."""
+    """An HTML table; cells are HTML, and the columns with an index in `numeric` are right-aligned."""
 
     def cells(row, tag):
         return "".join(f"<{tag}{' class=n' if i in numeric else ''}>{c}</{tag}>" for i, c in enumerate(row)).replace(
@@ -242,7 +249,9 @@ def _verdict(content):
 
 
 def curves(history, width=310, height=150):
-    """SVG line charts of a history [{"step": .., name: value, ..}]: one per quantity; gaps where a value is not finite."""
+    """SVG line charts of a history [{"step": .., name: value, ..}]: one for each quantity; gaps where a value is not
+    finite.
+    """
     names = []
     for line in history:
         names += [k for k in line if k != "step" and k not in names]
@@ -262,7 +271,7 @@ def _curve(name, points, width, height, left=52, bottom=22, top=10):
     xs, ys = [x for x, _ in good], [y for _, y in good]
     low, high = min(ys), max(ys)
     tail = ys[len(ys) // 10 :]
-    if high - low > 4.0 * (max(tail) - min(tail)):  # a start that would flatten the rest runs along the edge
+    if high - low > 4.0 * (max(tail) - min(tail)):  # high values at the start are cut, to keep the rest readable
         low, high = min(tail), max(tail)
     if low == high:
         low, high = low - 0.05 * abs(low) - 1e-6, high + 0.05 * abs(high) + 1e-6

@@ -1,4 +1,4 @@
-"""What a pipeline run did, read from ML Metadata: states, seconds and artifacts of its components."""
+"""Reads a pipeline run from ML Metadata: states, seconds and artifacts of its components."""
 
 import importlib.metadata
 import json
@@ -8,7 +8,7 @@ import pathlib
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-# What a result depends on, for the report.
+# The properties that identify how a result was made, for the report.
 PACKAGES = (
     "tfgen",
     "tensorflow",
@@ -30,16 +30,16 @@ class Store:
         self._store = metadata_store.MetadataStore(connection_config)
 
     def latest_run(self):
-        """Name of the pipeline run that was started last; None where there is none."""
+        """Name of the pipeline run that was started last; None if there is none."""
         runs = self._store.get_contexts_by_type("pipeline_run")
         return max(runs, key=lambda c: c.create_time_since_epoch).name if runs else None
 
     def components(self, run):
         """{node id: {"state", "seconds", "made_in", "outputs": {key: [{"id", "uri", "properties"}]}}} of a run.
 
-        state: lower case, "complete", "cached", "failed", "running" (also of a killed run). seconds: of this
-        execution; for a cached one the few milliseconds that looking it up took. made_in: seconds of the execution
-        that made the outputs, this or an earlier one.
+        state: "complete", "cached", "failed" or "running" (also of a killed run). seconds: of this execution; of a cached
+        one, only the look-up in the cache. made_in: seconds of the execution that made the outputs, which may be an earlier
+        one.
         """
         context = self._store.get_context_by_type_and_name("pipeline_run", run)
         executions = self._store.get_executions_by_context(context.id)
@@ -74,7 +74,7 @@ class Store:
         return result
 
     def _maker(self, outputs):
-        """The execution that made the artifacts: the first that has them as output."""
+        """The execution that made the artifacts: the first one with them as outputs."""
         artifact = next(iter(outputs.values()))[0]["id"]
         events = self._store.get_events_by_artifact_ids([artifact])
         made = min(e.execution_id for e in events if e.type == metadata_store_pb2.Event.OUTPUT)
@@ -97,7 +97,7 @@ def _value(value):
 
 
 def uri(components, node, key):
-    """The one output `key` of `node`; None where the node has none."""
+    """The URI of the single output `key` of `node`; None if it has none."""
     outputs = components.get(node, {}).get("outputs", {}).get(key)
     return outputs[0]["uri"] if outputs else None
 
@@ -105,9 +105,9 @@ def uri(components, node, key):
 def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
-    A model: blessed (bool), reasons (list of str: the checks that failed), pushed (folder of the version that serves
-    it, or None), pushed_now (whether this run pushed it), evaluation, samples, metrics (paths), model (SavedModel),
-    history (list of dicts), content (of metrics.json).
+    A model: blessed (bool), reasons (list of str: the failed checks), pushed (folder of the pushed version, or None),
+    pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
+    images), model (SavedModel), history (list of dicts), content (of metrics.json).
     """
     store = Store(connection_config)
     run = store.latest_run()
@@ -121,6 +121,7 @@ def read(connection_config, branches):
             content = json.load(f)
         pushed = components[f"Pusher.{branch.slug}"]["outputs"]["pushed_model"][0]["properties"]
         was_pushed = bool(pushed.get("pushed"))
+        samples = os.path.join(evaluation, "samples.png")
         models[branch.preset] = {
             "blessed": content["verdict"]["blessed"],
             "reasons": [c["reason"] for c in content["verdict"]["checks"] if not c["passed"]],
@@ -128,7 +129,7 @@ def read(connection_config, branches):
             "pushed_now": was_pushed and components[f"Pusher.{branch.slug}"]["state"] == "complete",
             "evaluation": evaluation,
             "metrics": os.path.join(evaluation, "metrics.json"),
-            "samples": os.path.join(evaluation, "samples.png"),
+            "samples": samples if os.path.exists(samples) else None,
             "model": uri(components, f"Trainer.{branch.slug}", "model"),
             "history": _history(uri(components, f"Trainer.{branch.slug}", "model_run")),
             "content": content,

@@ -1,4 +1,4 @@
-"""A client for generators behind TensorFlow Serving or `tfgen serve`, over gRPC or REST.
+"""A client for models behind TensorFlow Serving or `tfgen serve`, over gRPC or REST.
 
     from tfgen_serving.client import Client
 
@@ -16,9 +16,11 @@ import json
 import random
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 import grpc
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen_serving.errors import ServingError
 
@@ -43,6 +45,10 @@ class Client:
     A call that takes several requests (many seeds, `interpolate`) is answered by one version of the model throughout, also
     while the server changes versions.
 
+    Which calls a model answers depends on what it can do; a call that it cannot answer is a ServingError with the code
+    UNIMPLEMENTED that names the signature it would need and those that there are. Conditions are arguments by the names of
+    their fields, with one row for each image: `labels=` int [n], `embedding=` float [n, D], and so on.
+
     Args:
         target: "host:port" for gRPC; "http://host:port" or "https://host:port", with or without a path, for REST.
         model: name of the model on the server.
@@ -58,8 +64,11 @@ class Client:
         ValueError: an argument is wrong.
     """
 
-    def __init__(self, target, model, *, version=None, label=None, timeout=30.0, retries=4, batch_size=32,
-                 credentials=None, headers=None):  # fmt: skip
+    def __init__(
+        self, target: str, model: str, *, version: int | None = None, label: str | None = None, timeout: float = 30.0,
+        retries: int = 4, batch_size: int = 32, credentials: grpc.ChannelCredentials | None = None,
+        headers: dict[str, str] | None = None,
+    ):  # fmt: skip
         if not model or not isinstance(model, str):
             raise ValueError(f"model must be the model's name on the server; received {model!r}.")
         if version is not None and label is not None:
@@ -84,12 +93,15 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         self._transport.close()
 
     # ---- calls
 
-    def sample(self, seeds, labels=None, codes=None, *, timeout=None):
+    def sample(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, codes: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
         The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
@@ -99,7 +111,7 @@ class Client:
             ValueError: an argument has the wrong shape or type.
             ServingError: with `code`, a `grpc.StatusCode`, and the server's message.
         """
-        inputs = _seeds(seeds, labels)
+        inputs = _with(_seeds(seeds), labels=labels, **conditions)
         if codes is None:
             return self._call("sample", "image", inputs, timeout)
         codes = _floats(codes, "codes", ("n", "codes"))
@@ -107,31 +119,61 @@ class Client:
             raise ValueError(f"One row of codes for each seed is needed; received {len(codes)} for {len(seeds)} seeds.")
         return self._call("sample_codes", "image", {**inputs, "codes": codes}, timeout)
 
-    def sample_png(self, seeds, labels=None, *, timeout=None):
+    def sample_png(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> list[bytes]:
         """List of PNG files (bytes), one for each seed."""
-        return list(self._call("serving_default", "image_bytes", _seeds(seeds, labels), timeout))
+        inputs = _with(_seeds(seeds), labels=labels, **conditions)
+        return list(self._call("serving_default", "image_bytes", inputs, timeout))
 
-    def latents(self, seeds, *, timeout=None):
+    def latents(self, seeds: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Latent codes float32 [n, Z] of integer seeds [n]."""
         return self._call("latents", "latent", _seeds(seeds), timeout)
 
-    def decode(self, latents, labels=None, *, timeout=None):
+    def decode(
+        self, latents: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
         """Images float32 [n, H, W, C] of latent codes float [n, Z]."""
-        return self._call("decode", "image", _decode_inputs(latents, labels), timeout)
+        return self._call("decode", "image", _decode_inputs(latents, labels=labels, **conditions), timeout)
 
-    def encode(self, images, *, timeout=None):
-        """Posterior means float32 [n, Z] of images float [n, H, W, C] in [0, 1] (VAE)."""
+    def encode(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
+        """Codes float32 [n, Z] of images float [n, H, W, C] in [0, 1]: of a VAE, the posterior means."""
         return self._call("encode", "latent", {"image": _images(images)}, timeout)
 
-    def reconstruct(self, images, *, timeout=None):
-        """Images float32 [n, H, W, C] that the model makes of the latents of images (VAE)."""
-        return self._call("reconstruct", "image", {"image": _images(images)}, timeout)
+    def reconstruct(self, images: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
+        """Images float32 [n, H, W, C] that the model makes of the codes of images; `seeds` int [n] where it draws them."""
+        inputs = {"image": _images(images), **({} if seeds is None else _seeds(seeds))}
+        return self._call("reconstruct", "image", _same_rows(inputs), timeout)
 
-    def log_prob(self, images, labels=None, *, timeout=None):
+    def log_prob(
+        self, images: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
         """log p(image), float32 [n], nats: exact for an autoregressive model, the importance weighted bound for a VAE."""
-        return self._call("log_prob", "log_prob", _with_labels({"image": _images(images)}, labels), timeout)
+        return self._call("log_prob", "log_prob", _with({"image": _images(images)}, labels=labels, **conditions), timeout)
 
-    def complete(self, images, mask, seeds, labels=None, *, timeout=None):
+    def classify(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
+        """Probabilities of the classes, float32 [n, classes], of images float [n, H, W, C] in [0, 1]."""
+        return self._call("classify", "probability", {"image": _images(images)}, timeout)
+
+    def translate(
+        self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
+    ) -> np.ndarray:
+        """What the model makes of pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
+
+        Args:
+            images: float [n, H, W, C] in [0, 1], the field `image`; None where the model takes others.
+            output: "image", or "frames" of a model that makes clips.
+            **fields: the other fields that it takes, by name, such as `content=` and `style=`.
+        """
+        inputs = _with({} if images is None else {"image": _images(images)}, **fields)
+        if not inputs:
+            raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
+        return self._call("translate", output, inputs, timeout)
+
+    def complete(
+        self, images: ArrayLike, mask: ArrayLike, seeds: ArrayLike, labels: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] with what is unknown drawn anew (autoregressive models).
 
         Args:
@@ -146,12 +188,17 @@ class Client:
                 f"mask must be bool {list(images.shape[1:3])}, or one for each image; received {mask.dtype} {mask.shape}."
             )
         mask = np.broadcast_to(mask, images.shape[:3]).astype(np.float32)
-        inputs = {**_seeds(seeds), "image": images, "mask": mask}
-        if len({len(value) for value in inputs.values()}) > 1:
-            raise ValueError(f"One seed for each image is needed; received {len(inputs['seeds'])} for {len(images)} images.")
-        return self._call("complete", "image", _with_labels(inputs, labels), timeout)
+        inputs = _same_rows({**_seeds(seeds), "image": images, "mask": mask})
+        return self._call("complete", "image", _with(inputs, labels=labels, **conditions), timeout)
 
-    def predict(self, signature, inputs, outputs, *, timeout=None):
+    def signatures(self, *, timeout: float | None = None) -> list[str]:
+        """Names of the signatures of the version that answers now, sorted."""
+        deadline = self._deadline(timeout)
+        return sorted(self._retried(lambda left: self._transport.signatures(self._choice, left), deadline))
+
+    def predict(
+        self, signature: str, inputs: dict[str, ArrayLike], outputs: Sequence[str], *, timeout: float | None = None
+    ) -> list[np.ndarray]:
         """Any signature of the model: a list of arrays [n, ...], one for each name in `outputs`.
 
             canvases, boxes = client.predict("canvases", {"seeds": [1, 2, 3]}, ["canvas", "boxes"])  # DRAW
@@ -170,12 +217,16 @@ class Client:
             raise ValueError(f"outputs must be a list of names; received {outputs!r}.")
         return self._predict(signature, outputs, inputs, timeout)
 
-    def interpolate(self, seed_a, seed_b, steps=9, *, rule="lerp", label=None, timeout=None):
+    def interpolate(
+        self, seed_a: int, seed_b: int, steps: int = 9, *, rule: str = "lerp", label: int | None = None,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
         """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
 
         Args:
             rule: "lerp" or "slerp", see `tfgen.sampling`.
             label: int, the class of all images of a conditional model.
+            **conditions: others, each of one image: `embedding=` float [D].
         """
         from tfgen.sampling import latent_path
 
@@ -184,16 +235,17 @@ class Client:
         def work(ask):
             ((a, b),) = ask("latents", ["latent"], ends)
             path = latent_path(a, b, steps, rule=rule)
-            labels = None if label is None else [label] * len(path)
-            return ask("decode", ["image"], _decode_inputs(path, labels))[0]
+            given = {"labels": label, **conditions}
+            given = {name: [value] * len(path) for name, value in given.items() if value is not None}
+            return ask("decode", ["image"], _decode_inputs(path, **given))[0]
 
-        return self._consistently(work, timeout, requests=2)
+        return self._explained(lambda: self._consistently(work, timeout, requests=2), ("latents", "decode"), timeout)
 
-    def served_version(self, *, timeout=None):
+    def served_version(self, *, timeout: float | None = None) -> int:
         """int: the version that answers now; NOT_FOUND where none does."""
         return self._resolve(self._deadline(timeout))
 
-    def wait_until_ready(self, timeout=None):
+    def wait_until_ready(self, timeout: float | None = None) -> int:
         """Waits until the model answers, also for a server that is just starting; -> its version."""
         deadline = self._deadline(timeout)
         while True:
@@ -210,7 +262,24 @@ class Client:
         return time.monotonic() + (self._timeout if timeout is None else _positive(timeout))
 
     def _call(self, signature, output, inputs, timeout):
-        return self._predict(signature, [output], inputs, timeout)[0]
+        return self._explained(lambda: self._predict(signature, [output], inputs, timeout)[0], (signature,), timeout)
+
+    def _explained(self, call, needed, timeout):
+        """`call()`; an error that comes of a signature which the model has not says so."""
+        try:
+            return call()
+        except ServingError as error:
+            if "signature" not in error.message.lower():
+                raise
+            try:
+                there = self.signatures(timeout=timeout)
+            except ServingError:
+                raise error from None
+            missing = [name for name in needed if name not in there]
+            if not missing:
+                raise
+            message = f"{self.model!r} has no signature {', '.join(map(repr, missing))}; it has {', '.join(there)}"
+            raise ServingError(_Code.UNIMPLEMENTED, message) from error
 
     def _predict(self, signature, outputs, inputs, timeout):
         rows = len(next(iter(inputs.values())))
@@ -299,25 +368,37 @@ def _images(values):
     return _floats(values, "images", ("n", "H", "W", "C"))
 
 
-def _seeds(seeds, labels=None):
-    return _with_labels({"seeds": _integers(seeds, "seeds", np.int64)}, labels)
+def _seeds(seeds):
+    return {"seeds": _integers(seeds, "seeds", np.int64)}
 
 
-def _decode_inputs(latents, labels):
-    return _with_labels({"latent": _floats(latents, "latents", ("n", "Z"))}, labels)
+def _decode_inputs(latents, **conditions):
+    return _with({"latent": _floats(latents, "latents", ("n", "Z"))}, **conditions)
 
 
-def _with_labels(inputs, labels):
-    if labels is None:
-        return inputs
-    (rows,) = {len(value) for value in inputs.values()}
-    labels = _integers(labels, "labels", np.int32)
-    if len(labels) != rows:
-        raise ValueError(f"There must be one label for each row; received {len(labels)} labels for {rows} rows.")
-    return {**inputs, "labels": labels}
+def _with(inputs, **conditions):
+    """The inputs and conditions, arrays [n, ...]: whole numbers are int32, others float32; None is left out."""
+    inputs = dict(inputs)
+    for name, values in conditions.items():
+        if values is None:
+            continue
+        array = np.asarray(values)
+        if name == "labels" or (array.ndim == 1 and np.issubdtype(array.dtype, np.integer)):
+            inputs[name] = _integers(values, name, np.int32)
+        else:
+            inputs[name] = _floats(values, name, ("n", *["..."] * (array.ndim - 1)) if array.ndim else ("n",))
+    return _same_rows(inputs)
 
 
-# ---- transports: predict(signature, outputs, inputs, choice, seconds) -> [ndarray], version(choice, seconds) -> int
+def _same_rows(inputs):
+    rows = {name: len(value) for name, value in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"There must be one row of each for every image; received {rows}.")
+    return inputs
+
+
+# ---- transports: predict(signature, outputs, inputs, choice, seconds) -> [ndarray], version(choice, seconds) -> int,
+# signatures(choice, seconds) -> names
 
 
 class _Grpc:
@@ -358,8 +439,16 @@ class _Grpc:
         return [tensors.decode(reply.outputs[name], name, _ANY_SIZE) for name in outputs]
 
     def version(self, choice, seconds):
+        return self._metadata(choice, seconds).model_spec.version.value
+
+    def signatures(self, choice, seconds):
+        found = self._metadata_pb2.SignatureDefMap()
+        self._metadata(choice, seconds).metadata["signature_def"].Unpack(found)
+        return [name for name in found.signature_def if not name.startswith("__")]
+
+    def _metadata(self, choice, seconds):
         request = self._metadata_pb2.GetModelMetadataRequest(model_spec=self._spec(choice), metadata_field=["signature_def"])
-        return self._run(self._stub.GetModelMetadata, request, seconds).model_spec.version.value
+        return self._run(self._stub.GetModelMetadata, request, seconds)
 
     def _spec(self, choice):
         spec = self._model_pb2.ModelSpec(name=self._model)
@@ -401,6 +490,14 @@ class _Rest:
 
     def version(self, choice, seconds):
         return int(self._run("GET", f"{self._path(choice)}/metadata", seconds)["model_spec"]["version"])
+
+    def signatures(self, choice, seconds):
+        found = self._run("GET", f"{self._path(choice)}/metadata", seconds)
+        try:
+            names = found["metadata"]["signature_def"]["signature_def"]
+        except (KeyError, TypeError) as error:
+            raise ServingError(_Code.INTERNAL, f"The metadata of {self.target} names no signatures") from error
+        return [name for name in names if not name.startswith("__")]
 
     def _path(self, choice):
         if choice.get("version") is not None:

@@ -1,11 +1,11 @@
-"""Replays TensorFlow Serving's own cases over the wire, against `tfgen serve` or the real `tensorflow_model_server`.
+"""Sends TensorFlow Serving's own test cases to `tfgen serve` or to the real `tensorflow_model_server`.
 
     python -m tfgen_serving.conformance [--cases cases.json] [--golden json_golden.jsonl] [--server tensorflow_model_server]
 
-A cases file lists requests with expected answers for small models (fixtures), which this module builds; without `--cases`,
-the cases are those that lie beside this file. `--server` is the command to test; without it, this package's server is
-started as a process of its own. `--fuzz N` sends N broken requests and checks that each is answered with a well-formed
-error. Exit status 1 where anything fails.
+A cases file lists requests and expected answers for small models (fixtures), which this module builds; the default is the
+file beside this module. `--server` is the command to test; without it, this package's server is started in a separate
+process. `--fuzz N` sends N broken requests and checks that each gets a well-formed error. The exit status is 1 if anything
+fails.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-tf.get_logger().setLevel("ERROR")  # hints that the graphs made here are of TensorFlow 1's kind
+tf.get_logger().setLevel("ERROR")  # hides hints that these graphs are in TensorFlow 1's style
 VERSION = 123
 PREDICT = tf.compat.v1.saved_model.signature_constants.PREDICT_METHOD_NAME
 OWN_SERVER = [sys.executable, "-m", "tfgen_serving.server.main"]
@@ -85,7 +85,7 @@ def write_model(path, signatures, *, assets_extra=None):
 
 
 def linear(slope, offset):
-    """Signatures of `half_plus_two` and its kin: y = slope * x + offset for x of any shape, and over tf.Examples."""
+    """Signatures of `half_plus_two` and similar models: y = slope * x + offset for x of any shape, and for tf.Examples."""
 
     def of_examples(inputs):
         parsed = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0])})
@@ -138,7 +138,7 @@ def _echo():
 
 
 def build_fixtures(root):
-    """Writes every model that the cases need; -> {model name: base path}."""
+    """Writes all models of the cases; returns {model name: base path}."""
     root = pathlib.Path(root)
     x = {"x": (tf.float32, None)}
     models = {
@@ -158,7 +158,7 @@ def build_fixtures(root):
 
 
 def config_text(models, labels=None):
-    """A text ModelServerConfig of {name: base path}; labels: {name: {label: version}}."""
+    """A ModelServerConfig as text, from {name: base path}; labels: {name: {label: version}}."""
     lines = []
     for name, path in models.items():
         marks = "".join(
@@ -173,12 +173,12 @@ def config_text(models, labels=None):
 
 
 class Server:
-    """A server process with free ports on this machine; `log()` is what it has printed.
+    """A server process with free ports on this machine; `log()` returns its output so far.
 
     Args:
         command: list of words before the flags.
-        flags: list of further flags.
-        wait: seconds to wait for its ports, 0 to return at once.
+        flags: list of additional flags.
+        wait: seconds to wait for its ports; 0 does not wait.
     """
 
     def __init__(self, command, flags, *, wait=60.0):
@@ -199,7 +199,7 @@ class Server:
         return self._log.read().decode("utf-8", "replace")
 
     def wait_exit(self, timeout):
-        """Its exit status, None where it still runs after `timeout` seconds."""
+        """Its exit status, or None if it still runs after `timeout` seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.process.wait(timeout)
 
@@ -242,13 +242,13 @@ def rest(port, method, path, body=None, headers=None, timeout=60):
 
 
 def predict_half(port, model, value=2.0):
-    """The REST prediction for one number, None where it is refused."""
+    """The REST prediction for one number, or None if it is refused."""
     status, _, body = rest(port, "POST", f"/v1/models/{model}:predict", json.dumps({"instances": [value]}))
     return json.loads(body)["predictions"][0] if status == 200 else None
 
 
 def reload_config(port, text):
-    """Sends a text ModelServerConfig as HandleReloadConfigRequest; raises `grpc.RpcError` where it is refused."""
+    """Sends a text ModelServerConfig as HandleReloadConfigRequest; raises `grpc.RpcError` if it is refused."""
     request = model_management_pb2.ReloadConfigRequest()
     text_format.Parse(text, request.config)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -259,7 +259,7 @@ def reload_config(port, text):
 
 
 def equal(expected, got):
-    """Whether two parsed JSON values are the same, numbers at float32."""
+    """Whether two parsed JSON values are equal, with numbers compared as float32."""
     if isinstance(expected, dict):
         return isinstance(got, dict) and expected.keys() == got.keys() and all(equal(v, got[k]) for k, v in expected.items())
     if isinstance(expected, list):
@@ -274,7 +274,7 @@ def equal(expected, got):
 
 
 def with_number_texts(text):
-    """JSON with each number kept as its text."""
+    """Parses JSON and keeps each number as its text."""
     keep = dict(
         parse_float=lambda s: ("number", s), parse_int=lambda s: ("number", s), parse_constant=lambda s: ("number", s)
     )
@@ -285,7 +285,7 @@ def with_number_texts(text):
 
 
 def check_rest(case, port):
-    """None, or what is wrong with the answer to a REST case."""
+    """None, or the error in the answer to a REST case, as a text."""
     request, expect = case["request"], case["expect"]
     body = request.get("body")
     if "body_b64" in request:
@@ -315,7 +315,7 @@ def check_rest(case, port):
 
 
 def check_grpc(case, port, fixtures):
-    """None, or what is wrong with the answer to a gRPC case."""
+    """None, or the error in the answer to a gRPC case, as a text."""
     request, expect = case["request"], case["expect"]
     prediction = request["service"].endswith("PredictionService")
     services = prediction_service_pb2_grpc if prediction else model_service_pb2_grpc
@@ -348,7 +348,7 @@ def check_grpc(case, port, fixtures):
 
 
 def _protos(value):
-    """The cases' shorthand in the JSON form of protos: bytes in base64, tensor_content from numbers."""
+    """Expands the cases' shorthand to the JSON form of protos: bytes in base64, tensor_content from numbers."""
     if isinstance(value, list):
         return [_protos(v) for v in value]
     if not isinstance(value, dict):
@@ -397,7 +397,7 @@ def _check_status(reply):
     return _expect(found == [(VERSION, 30, 0)], f"unexpected reply {reply}")
 
 
-# What the cases state in words.
+# Expectations that the cases state in words.
 CHECKS = {
     "prometheus_page": _check_prometheus,
     "cors_preflight_no_origin": lambda status, headers, text: _expect(text == "", f"the body is {text!r}"),
@@ -411,7 +411,7 @@ CHECKS = {
 }
 
 
-# ---- lifecycle cases: {case id: function (command, folder, fixtures) -> None or what is wrong}
+# ---- lifecycle cases: {case id: function (command, folder, fixtures) -> None or an error text}
 
 
 def _broken(command, folder, fixtures):
@@ -492,7 +492,7 @@ LIFECYCLE = {
 
 
 def run_cases(cases, command, folder):
-    """{case id: None or what is wrong} of a list of cases."""
+    """Runs a list of cases: {case id: None or an error text}."""
     folder = pathlib.Path(folder)
     fixtures = build_fixtures(folder / "fixtures")
     (folder / "models.config").write_text(config_text(fixtures))
@@ -500,9 +500,9 @@ def run_cases(cases, command, folder):
     flags = [f"--model_config_file={folder}/models.config", f"--monitoring_config_file={folder}/monitoring.config"]
     outcome = {}
     with Server(command, flags) as server:
-        # Once the version is loaded: before, a label on it is refused.
+        # After the version is loaded: before that, a label on it is refused.
         reload_config(server.grpc_port, config_text(fixtures, {"half_plus_two": {"stable": VERSION}}))
-        for case in sorted(cases, key=lambda c: c["id"] == "prometheus_page"):  # last: it shows what the others counted
+        for case in sorted(cases, key=lambda c: c["id"] == "prometheus_page"):  # last: it shows the others' counts
             if case["kind"] == "lifecycle":
                 continue
             try:
@@ -526,7 +526,7 @@ def run_cases(cases, command, folder):
 
 
 def run_golden(lines, command, folder):
-    """{line number: None or what is wrong} of golden bodies, each sent to an echo model of its inputs."""
+    """Sends golden bodies, each to an echo model of its inputs: {line number: None or an error text}."""
     folder = pathlib.Path(folder)
     names = {}
     for line in lines:
@@ -552,7 +552,7 @@ def run_golden(lines, command, folder):
             elif status == 200:
                 wanted, got = (json.loads(text.decode("utf-8", "surrogateescape")) for text in (reply, body))
                 if {"DT_INT8", "DT_UINT8"} & {*line["inputs"].values()}:
-                    # The JSON code echoes 8-bit integers out of range as written; a model wraps them. Either is right.
+                    # The JSON code returns 8-bit integers out of range unchanged; a model wraps them. Both are accepted.
                     wanted, got = _wrapped(wanted), _wrapped(got)
                 outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
             elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
@@ -636,7 +636,7 @@ def _mutate(random, data):
 
 
 def _broken_rest(random, port):
-    """Sends one request; None or what is wrong with the answer."""
+    """Sends one request: None, or the error in the answer, as a text."""
     model = random.choice(["half_plus_two", "echo", "identity_2d", "two_sigs", "foo"])
     path = random.choice(_PATHS).format(m=model)
     method = random.choice(["POST"] * 8 + ["GET", "PUT", "DELETE"])
@@ -688,7 +688,7 @@ def _broken_grpc(random, channel):
         channel.unary_unary(f"/tensorflow.serving.{service}/{method}")(data, timeout=30)
     except grpc.RpcError as error:
         expected = ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
-        # A message that is no message is gRPC's to refuse.
+        # gRPC itself refuses bytes that are no message.
         unreadable = error.code().name == "INTERNAL" and re.search("pars|deserializ", error.details())
         if error.code().name not in expected and not unreadable:
             return f"{method} {data[:200]!r}: {error.code().name} {error.details()}"
@@ -696,7 +696,7 @@ def _broken_grpc(random, channel):
 
 
 def fuzz(count, seed, rest_port, grpc_port):
-    """Sends `count` broken requests, half over each protocol, the same for the same seed; -> list of what was wrong."""
+    """Sends `count` broken requests, half over each protocol, from `seed`; returns a list of error texts."""
     random_ = random.Random(seed)
     wrong = []
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
@@ -708,7 +708,9 @@ def fuzz(count, seed, rest_port, grpc_port):
 
 
 def run_fuzz(count, seed, command, folder):
-    """{name: None or what is wrong} of `fuzz` on a server process, and of its memory between the first tenth and the end."""
+    """Runs `fuzz` on a server process and compares its memory after a tenth and at the end: {name: None or an error
+    text}.
+    """
     fixtures = build_fixtures(pathlib.Path(folder) / "fixtures")
     config = pathlib.Path(folder) / "models.config"
     config.write_text(config_text(fixtures))
@@ -740,14 +742,14 @@ def _report(what, outcome):
 
 
 def main(argv=None):
-    """Runs what the flags name; -> exit status."""
+    """Runs the cases that the flags select; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tfgen_serving.conformance", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--cases", help="JSON file of wire cases (default: the package's, unless --golden or --fuzz is given)"
     )
     parser.add_argument("--golden", help="JSON lines of predict bodies with their replies")
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="send N broken requests")
-    parser.add_argument("--seed", type=int, default=0, help="of the broken requests (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the broken requests (default: 0)")
     parser.add_argument("--server", help="command to test, e.g. tensorflow_model_server (default: this package's)")
     parser.add_argument("--tier", type=int, help="only cases up to this tier")
     parser.add_argument("--only", help="only cases whose id holds this text")

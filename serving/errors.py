@@ -1,4 +1,4 @@
-"""The one exception of the server, and how its gRPC code appears as an HTTP status (tensorflow/serving, http_server.cc)."""
+"""The exception of the server, and the HTTP status of its gRPC code (as in tensorflow/serving, http_server.cc)."""
 
 import grpc
 
@@ -24,7 +24,7 @@ _HTTP_STATUS = {
 
 
 class ServingError(Exception):
-    """A request that cannot be answered: `code` is a `grpc.StatusCode` member, `message` the text for the caller."""
+    """A request that cannot be answered: `code` is a `grpc.StatusCode`, `message` is the text for the client."""
 
     def __init__(self, code: grpc.StatusCode, message: str):
         if not isinstance(code, grpc.StatusCode):
@@ -36,10 +36,10 @@ class ServingError(Exception):
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
 
-    def __reduce__(self):  # the default would call ServingError(message), which lacks the code
+    def __reduce__(self):  # the default calls ServingError(message), without the code
         return type(self), (self.code, self.message)
 
 
 def http_status(code: grpc.StatusCode) -> int:
-    """The HTTP status of a reply whose gRPC code is `code` (OK is 200, INVALID_ARGUMENT is 400, ...)."""
+    """The HTTP status for the gRPC code `code` (OK is 200, INVALID_ARGUMENT is 400, ...)."""
     return _HTTP_STATUS[code]

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 import tfgen
 from tfgen.export import export_saved_model, read_metadata
-from tfgen.models import DCGAN, VAE
+from tfgen.models import DCGAN, VAE, GlimpseClassifier
+from tfgen.models.capabilities import capabilities_of
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,8 @@ def test_versions_and_metadata(model, tmp_path):
     metadata = read_metadata(path)
     assert metadata["model"] == "VAE" and metadata["preset"] == "vae/digits" and metadata["weights"] == "ema"
     assert metadata["versions"]["tensorflow"] == tf.__version__ and metadata["importance_samples"] == 500
+    assert metadata["capabilities"] == ["sampler", "encoder", "likelihood"] and metadata["conditions"] == []
+    assert [(field["name"], field["shape"]) for field in metadata["fields"]] == [("image", [8, 8, 1])]
     twin = tfgen.models.MODELS[metadata["model"]].from_config(metadata["config"])
     assert twin.get_config() == model.get_config()
 
@@ -96,3 +99,55 @@ def test_picture_of_a_seed_is_the_same_over_every_signature(model, tmp_path):
     png = [tf.io.decode_png(b).numpy() for b in loaded["serving_default"](seeds=seeds)["image_bytes"].numpy()]
     np.testing.assert_array_equal(np.stack(png), np.round(image * 255).astype("uint8"))
     np.testing.assert_allclose(model.sample(2, seed=3)[1], loaded["sample"](seeds=[3 * 2**32 + 1])["image"][0], atol=1e-6)
+
+
+def test_metadata_of_a_conditional_gan_and_of_a_classifier(tmp_path):
+    gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, num_classes=4)
+    classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=4, glimpses=1, hidden=4, read_size=2)
+    found = {}
+    for name, model in (("gan", gan), ("classifier", classifier)):
+        model.compile()
+        path = export_saved_model(model, tmp_path / name)
+        found[name] = read_metadata(path)
+        assert "importance_samples" not in found[name], "only a likelihood has them"
+        assert [tfgen.fields.Field(**field).name for field in found[name]["fields"]] == ["image", "label"]
+        names = set(tf.saved_model.load(str(path)).signatures)
+        assert [c.NAME for c in capabilities_of(names)] == found[name]["capabilities"]
+    assert found["gan"]["capabilities"] == ["sampler"] and found["classifier"]["capabilities"] == ["classifier"]
+    (label,) = found["gan"]["conditions"]
+    assert (label["argument"], label["low"], label["high"]) == ("labels", 0, 3) and found["classifier"]["conditions"] == []
+
+
+def png(image):
+    return tf.io.encode_png(np.round(image * 255).astype("uint8")).numpy()
+
+
+def example(**features):
+    found = tf.train.Example()
+    for name, value in features.items():
+        if isinstance(value, bytes):
+            found.features.feature[name].bytes_list.value.append(value)
+        else:
+            found.features.feature[name].int64_list.value.append(value)
+    return found.SerializeToString()
+
+
+def test_serve_examples_is_what_the_model_can_do_first(tmp_path):
+    gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, num_classes=4)
+    signature = signature_of(gan, tmp_path / "gan", "serve_examples")
+    got = signature(examples=tf.constant([example(seed=7, label=2, image=b"not read"), b""]))["image"]
+    np.testing.assert_allclose(got, gan.generate([7, 0], labels=[2, 0]), atol=1e-6)
+
+    classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=4, glimpses=1, hidden=4, read_size=2)
+    signature = signature_of(classifier, tmp_path / "classifier", "serve_examples")
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 1)) / 255
+    got = signature(examples=tf.constant([example(image=png(image), label=1), b""]))["probability"]
+    wanted = tf.nn.softmax(classifier.class_logits(np.stack([image, 0 * image]).astype("float32")))
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[4,4,1\] is not compatible with expected shape \[8,8,1\]"):
+        signature(examples=tf.constant([example(image=png(np.zeros((4, 4, 1))))]))
+
+
+def signature_of(model, folder, name):
+    model.compile()
+    return tf.saved_model.load(str(export_saved_model(model, folder))).signatures[name]

@@ -1,6 +1,7 @@
 """A trained model as a SavedModel that TensorFlow Serving loads and that needs no tfgen to be loaded again."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import platform
@@ -12,12 +13,16 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfgen.models.capabilities import Likelihood
 from tfgen.warmup import write_warmup
 
 METADATA = "assets.extra/tfgen.json"
 
 
-def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=None, warmup=True):
+def export_saved_model(
+    model: keras.Model, base_dir: str | pathlib.Path, *, version: int | None = None, use_ema: bool = True,
+    metadata: dict | None = None, warmup: bool = True,
+) -> pathlib.Path:  # fmt: skip
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
 
     Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
@@ -65,7 +70,7 @@ def export_saved_model(model, base_dir, *, version=None, use_ema=True, metadata=
     return target
 
 
-def write_saved_model(model, path):
+def write_saved_model(model: keras.Model, path: str | pathlib.Path) -> None:
     """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`."""
     module = tf.Module()
     # Plain variables: Keras' wrappers are not trackable by a tf.Module, and the reader should need neither.
@@ -111,16 +116,20 @@ def _write_metadata(path, model, ema, extra):
         "model": type(model).__name__,
         "config": model.get_config(),
         "image_shape": list(model.image_shape),
+        "capabilities": [capability.NAME for capability in model.capabilities()],
+        "fields": [dataclasses.asdict(field) for field in model.batch_fields()],
+        "conditions": [dataclasses.asdict(field) for field in model.conditions()],
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),
-        "importance_samples": getattr(model, "importance_samples", None),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": versions(),
     }
+    if Likelihood in model.capabilities():
+        own["importance_samples"] = model.importance_samples
     path.write_text(json.dumps({**own, **extra}, indent=2, default=str))
 
 
-def read_metadata(path):
+def read_metadata(path: str | pathlib.Path) -> dict:
     """What `export_saved_model` stored beside a SavedModel, as a dict; ValueError where there is none."""
     file = pathlib.Path(path) / METADATA
     if not file.exists():
@@ -128,7 +137,7 @@ def read_metadata(path):
     return json.loads(file.read_text())
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{package: version} of what a result depends on."""
     import numpy
     import tensorflow_probability

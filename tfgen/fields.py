@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,10 +25,10 @@ class Field:
         high: the largest value allowed, or None.
         argument: the name as a Python argument and on the wire; None: `name`. Only "label" has another one, "labels".
         encoded: whether the field is an image, stored as the bytes of a PNG or JPEG file. In a batch it is float in [0, 1].
-        pixels: whether the values belong to pixels: images, clips and masks. A Source holds them in 8 bits, records as PNG
-            or JPEG files, and augmentation moves them.
-        names: of the components of a vector, such as the attributes, or None.
-        hint: where batches with the field come from, said where it is missing.
+        pixels: whether there is a value for each pixel: images, clips and masks. A Source stores them as uint8, records as
+            PNG or JPEG files, and augmentation moves them.
+        names: names of the components of a vector, such as attributes, or None.
+        hint: where batches with the field come from; part of the error for a missing field.
     """
 
     name: str
@@ -55,33 +56,33 @@ class Field:
                     f"{len(self.names)}."
                 )
 
-    def config(self):
-        """The declaration as a JSON-able dict; `Field(**config)` makes it again."""
+    def config(self) -> dict:
+        """The Field as a JSON-able dict; `Field(**config)` makes it again."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
-    def takes(self, other):
-        """Whether values of the field `other` can stand for this one: same name, dtype and a fitting shape and range."""
+    def takes(self, other: "Field") -> bool:
+        """Whether values of `other` are valid here: same name and dtype, a compatible shape and, of integers, range."""
         fits = tf.TensorShape(self.shape).is_compatible_with(other.shape)
         inside = self.dtype == "float32" or self.high is None or (other.high is not None and other.high <= self.high)
         return self.name == other.name and self.dtype == other.dtype and fits and inside
 
     @property
-    def spec(self):
-        """tf.TensorSpec of a batch, [None, *shape]."""
+    def spec(self) -> tf.TensorSpec:
+        """The The tf.TensorSpec of a batch, [None, *shape]."""
         return tf.TensorSpec([None, *self.shape], self.dtype)
 
-    def check(self, values, owner="The model"):
+    def check(self, values: tf.Tensor | np.ndarray, owner: str = "The model") -> tf.Tensor:
         """`values` as a tensor of this field's dtype [B, *shape].
 
-        What uses the result waits for the check of the range.
+        In a graph, operations on the result run after the check of the range.
 
         Args:
             values: array or tensor. Integers may have any integer dtype; a scalar field may also be [B, 1].
-            owner: who takes the values, for the message.
+            owner: the model that takes the values, for the message.
 
         Raises:
-            ValueError: another shape or kind of dtype.
-            InvalidArgumentError: at run time, values out of range, or NaN.
+            ValueError: wrong shape or dtype.
+            InvalidArgumentError: at run time, if values are out of range or NaN.
         """
         values = tf.convert_to_tensor(values)
         whole, what = self.dtype == "int32", "images" if self.encoded else self.argument
@@ -90,6 +91,8 @@ class Field:
             kind = "integers" if whole else "float"
             wanted = f"{kind} in [{self.low:g}, {self.high:g}]" if self.encoded else f"{kind} {self._wanted()}"
             raise ValueError(f"{_called(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
+        if values.shape.rank is None:  # as in a graph that has seen labels [B] and [B, 1]
+            values = tf.ensure_shape(values, self.spec.shape) if self.shape else tf.reshape(values, [tf.shape(values)[0]])
         if not self.shape and values.shape.rank == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.shape.rank != 1 + len(self.shape) or not values.shape[1:].is_compatible_with(self.shape):
@@ -106,7 +109,7 @@ class Field:
         return tf.ensure_shape(values, [None, *self.shape])
 
     def _inside(self, values):
-        """(whether all values are allowed, what they must do, for the message)."""
+        """(whether all values are in range, the rule as a text for the message)."""
         if self.low is None and self.high is None:
             return tf.reduce_all(tf.math.is_finite(tf.cast(values, tf.float32))), "be finite"
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
@@ -118,59 +121,73 @@ class Field:
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
 
-    def example_feature(self):
-        """How the field is read from a tf.Example; a record without it gives zeros. Not for encoded fields."""
+    def in_turn(self, first: int, last: int) -> np.ndarray:
+        """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
+
+        Raises:
+            ValueError: the field is no whole number with a smallest and a largest value.
+        """
+        if self.dtype != "int32" or self.shape or self.low is None or self.high is None:
+            raise ValueError(
+                f"Values in turn are of a whole number with bounds, such as a label; received the field {self.name!r}, "
+                f"{self.dtype} {self._wanted()}."
+            )
+        return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
+
+    def example_feature(self) -> tf.io.FixedLenFeature:
+        """The tf.io feature that reads the field from a tf.Example; a missing value is read as zeros. Not for encoded
+        fields.
+        """
         dtype = tf.int64 if self.dtype == "int32" else tf.float32
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
 
 
-def checked(tensor, condition, *message):
-    """`tensor`, for the use of which `condition` must hold; else an InvalidArgumentError at run time with `message`.
-
-    The result waits for the check. What is computed from `tensor` itself would race it, to an error of its own or to an
-    update of the weights.
+def checked(tensor: tf.Tensor, condition: tf.Tensor, *message) -> tf.Tensor:
+    """`tensor` after a check of `condition`; raises InvalidArgumentError with `message` at run time if it is false. Use the
+    result and not `tensor` itself: an operation on `tensor` may run before the check, and fail with another error or update
+    the weights.
     """
     with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
         return tf.identity(tensor)
 
 
-def image(shape, name="image"):
+def image(shape: Sequence[int | None], name: str = "image") -> Field:
     """An image float32 [H, W, C] in [0, 1]; a height or width of None is free."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
-def label(num_classes, name="label"):
-    """A class, int32 in [0, num_classes). As a Python argument and on the wire it is called `labels`."""
+def label(num_classes: int, name: str = "label") -> Field:
+    """A class, int32 in [0, num_classes). As a Python argument and in requests it is called `labels`."""
     return Field(name, (), "int32", low=0, high=num_classes - 1, argument="labels" if name == "label" else None)
 
 
-def vector(name, size):
+def vector(name: str, size: int) -> Field:
     """A vector of finite numbers, float32 [size], such as an `embedding`."""
     return Field(name, (size,))
 
 
-def mask(height, width, name="mask"):
-    """A mask float32 [H, W], 1 where something is known or chosen, 0 elsewhere."""
+def mask(height: int, width: int, name: str = "mask") -> Field:
+    """A mask float32 [H, W], 1 where a pixel is known or chosen, 0 elsewhere."""
     return Field(name, (height, width), low=0.0, high=1.0, pixels=True)
 
 
-def frames(shape, name="frames"):
+def frames(shape: Sequence[int], name: str = "frames") -> Field:
     """A clip: images float32 [T, H, W, C] in [0, 1]."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
-def attributes(count, name="attributes", names=None):
+def attributes(count: int, name: str = "attributes", names: Sequence[str] | None = None) -> Field:
     """Yes/no attributes, float32 [count] in [0, 1], such as the 40 of CelebA."""
     return Field(name, (count,), low=0.0, high=1.0, names=names)
 
 
-def check_fields(needed, given, owner, source):
-    """ValueError where `given` lacks a field of `needed`, or has another in its place.
+def check_fields(needed: Sequence[Field], given: dict[str, Field], owner: str, source: str) -> None:
+    """Raises ValueError if `given` lacks a field of `needed`, or has one with another dtype, shape or range.
 
     Args:
         needed: the fields that `owner` must have in its batches.
         given: {name: Field}, such as `Source.fields`.
-        owner, source: who needs them and who has them, for the message.
+        owner, source: names of the model and of the source, for the message.
     """
     for field in needed:
         found = given.get(field.name)

@@ -12,7 +12,7 @@ SCHEMES = ("http://", "https://", "file://")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes under a temporary name and moves into place, so that no reader ever sees half a file; makes the folder."""
+    """Writes a file atomically: under a temporary name, which is then renamed. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -26,12 +26,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def default_cache() -> Path:
-    """$TFGEN_CACHE, else ~/.cache/tfgen."""
+    """The cache folder: $TFGEN_CACHE, else ~/.cache/tfgen."""
     return Path(os.environ.get("TFGEN_CACHE") or Path.home() / ".cache" / "tfgen")
 
 
 def sha256(path) -> str:
-    """sha256 of a file's bytes; of a folder, of the names, sizes and bytes of all files in it except hidden ones."""
+    """sha256 (hex) of a file's bytes; of a folder, of the names, sizes and bytes of all files in it that are not hidden."""
     path, digest = Path(path), hashlib.sha256()
     files = [path]
     if path.is_dir():
@@ -48,16 +48,17 @@ def sha256(path) -> str:
 def weights_file(
     what: str, given, *, sha256_expected=None, allow_download=False, cache=None, report=print
 ) -> tuple[Path, str]:
-    """(path, sha256) of a file or folder of weights.
+    """Finds or downloads a file or folder of weights: (path, sha256).
 
     Args:
-      what: which weights, for messages: "the FID Inception graph (classify_image_graph_def.pb)".
-      given: path or URL; None raises an error.
-      sha256_expected: 64 hex digits; None: a local file is not checked.
-      allow_download: whether a URL may be downloaded. The file is kept in `cache`, under its sha256.
+      what: name of the weights, for messages: "the FID Inception graph (classify_image_graph_def.pb)".
+      given: path or URL; None raises a ValueError that names `what`.
+      sha256_expected: 64 hex digits, or None: a local file is not checked.
+      allow_download: whether a URL may be downloaded; the file is kept in `cache` under its sha256.
 
     Raises:
-      ValueError: nothing given, no such file, a different sha256, or a URL without permission or sha256.
+      ValueError: nothing is given, the file does not exist or has another sha256, or a URL comes without allow_download or
+          sha256.
     """
     if given is None:
         raise ValueError(f"{what} is needed and nothing is downloaded unasked: give its path, or a URL with its sha256 "

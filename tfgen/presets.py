@@ -13,7 +13,7 @@ from tfgen.models.preset import Preset
 __all__ = ["Preset", "all_presets", "get", "names"]
 
 
-def all_presets():
+def all_presets() -> dict[str, Preset]:
     """{name: Preset} of every model."""
     presets = {}
     for model in MODELS.values():
@@ -22,11 +22,11 @@ def all_presets():
     return presets
 
 
-def names():
+def names() -> list[str]:
     return sorted(all_presets())
 
 
-def get(name):
+def get(name: str) -> Preset:
     """The preset of that name.
 
     Raises:

@@ -1,10 +1,10 @@
-"""Random numbers as a pure function of integers, with the same values in eager, graph and XLA mode and on any split.
+"""Random numbers as a pure function of integers, the same in eager, graph and XLA mode and for any split into batches.
 
-TensorFlow's stateless samplers give other numbers under XLA, and take one seed for a whole tensor. Here each row has its own
-key, so that the noise of a row does not depend on the batch, the replica or the request that it is part of.
+TensorFlow's stateless samplers return other numbers under XLA, and take one seed for a whole tensor. Here each row has its
+own key, so the noise of a row does not depend on its batch, replica or request.
 
-Generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). A key is folded
-with an integer by one step of it; the numbers of a row are the steps that follow its key.
+Generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014). `fold` is one step
+    of it from a key and an integer; the numbers of a row are the steps 0, 1, ... from its key.
 """
 
 import tensorflow as tf
@@ -13,18 +13,18 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def key(seed):
-    """Key(s), uint64, of integer seed(s) of any shape."""
+    """The keys, uint64, of integer seeds of any shape."""
     return fold(tf.zeros([], tf.uint64), seed)
 
 
 def fold(keys, data):
-    """New keys, uint64, of keys and integers, broadcast against each other."""
+    """New keys, uint64, from keys and integers, which are broadcast."""
     data = tf.bitcast(tf.cast(data, tf.int64), tf.uint64)
     return _mix(keys + (data + tf.constant(1, tf.uint64)) * tf.constant(_GOLDEN, tf.uint64))
 
 
 def bits(keys, size):
-    """64 random bits for each of `size` places behind each key: uint64 [N] -> uint64 [N, size]."""
+    """64 random bits for each key and each of `size` numbers: uint64 [N] -> uint64 [N, size]."""
     return fold(keys[:, None], tf.range(size, dtype=tf.int64)[None, :])
 
 
@@ -35,7 +35,7 @@ def uniform(keys, size):
 
 
 def normal(keys, size):
-    """float32 [N, size] of N(0, 1), by the inverse of its distribution function; at most 5.3 in absolute value."""
+    """float32 [N, size] from N(0, 1), by the inverse distribution function; at most 5.3 in absolute value."""
     return tf.math.ndtri(uniform(keys, size))
 
 

@@ -1,7 +1,7 @@
-"""Warm-up records: requests that TensorFlow Serving replays on a version before it answers anyone with it.
+"""Warm-up records: requests that TensorFlow Serving runs on a model version before that version answers clients.
 
-A first request of a new shape costs more than the later ones. One recorded request per signature and batch size moves that
-cost into the load, and makes a version that cannot answer fail its load, where the version before it goes on serving.
+The first request of a new shape takes longer than the later ones. One recorded request for each signature and batch size
+moves that time into loading. A version that cannot answer then fails to load, and the previous version keeps serving.
 
 Format: `assets.extra/tf_serving_warmup_requests`, a TFRecord file of at most 1,000 `PredictionLog`s
 (tensorflow/serving 2.16.1, servables/tensorflow/saved_model_warmup_util.cc).
@@ -20,19 +20,20 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batch
 def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
     """Writes the warm-up file into a SavedModel that no server sees yet.
 
-    Inputs are zeros, and serialized examples without features: every signature of tfgen's models takes those.
+    Numeric inputs are zeros, and strings are serialized examples without features: all signatures of tfgen's models take
+    these.
 
     Args:
         saved_model: folder with `saved_model.pb`.
-        batch_sizes: positive integers; each signature gets one request of each size.
+        batch_sizes: positive integers; there is one request for each signature and size.
 
     Returns:
         `pathlib.Path` of the file.
 
     Raises:
         ModuleNotFoundError: tensorflow-serving-api, which brings the messages, is not installed.
-        ValueError: the sizes are not positive integers, there would be none or more than 1,000 records, or an input has a
-            dimension besides the first that is not fixed.
+        ValueError: the sizes are not positive integers, there would be no or more than 1,000 records, or an input has an
+            unknown dimension after the first.
     """
     path = pathlib.Path(saved_model) / WARMUP_FILE
     logs = list(prediction_logs(signatures(saved_model), batch_sizes))
@@ -54,7 +55,7 @@ def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
         raise ValueError(f"Batch sizes must be positive integers; received {batch_sizes!r}.")
     for name, signature in sorted(signature_defs.items()):
         for size in sizes:
-            # No model name: the records are replayed on the version they lie in, whatever it is served as.
+            # No model name: the records are run on their own version, under any served name.
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = name
             for alias, info in signature.inputs.items():
@@ -63,7 +64,7 @@ def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
 
 
 def signatures(saved_model):
-    """{name: SignatureDef} that a server offers of a SavedModel's folder."""
+    """{name: SignatureDef} of a SavedModel folder, as a server offers them."""
     content = (pathlib.Path(saved_model) / "saved_model.pb").read_bytes()
     for graph in saved_model_pb2.SavedModel.FromString(content).meta_graphs:
         if tf.saved_model.SERVING in graph.meta_info_def.tags:
@@ -73,7 +74,7 @@ def signatures(saved_model):
 
 
 def _zeros(signature, alias, info, size):
-    """A TensorProto of `size` rows with one value: readers repeat the last value that is given, so it stays small."""
+    """A small TensorProto of `size` rows that holds one value: readers repeat the last value."""
     shape = [dim.size for dim in info.tensor_shape.dim]
     if info.tensor_shape.unknown_rank or not shape or min(shape[1:], default=1) < 1:
         raise ValueError(f"Input {alias!r} of signature {signature!r} needs fixed dimensions after the first; has {shape}.")

@@ -17,10 +17,10 @@ from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 def run_fn(fn_args):
     """Trains a preset on the materialised examples of Transform and exports it for serving.
 
-    Reads from `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
-    are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (folder that outlives the
-    execution: the run folder in it is named by configuration and data, so a killed training goes on), `seed`, `steps`,
-    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: other code is another run).
+    Keys of `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
+    are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run
+    folder in it is named by configuration and data, so an interrupted training continues), `seed`, `steps`,
+    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: changed code starts a new run).
 
     Raises:
         ValueError: an unknown key of custom_config, preset or override; no `preset`.
@@ -41,7 +41,7 @@ def run_fn(fn_args):
 
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)
-    # Beside its place, not in it: TFX wants the model itself in serving_model_dir, and whole or not at all.
+    # Written beside serving_model_dir and then renamed: TFX expects a complete model there, or none.
     serving.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
         version = export_saved_model(result.model, folder.path, version=1, metadata=export_metadata(record))

@@ -1,10 +1,10 @@
-"""The training job: preset + images + run folder -> a trained model, resumable at any moment.
+"""The training job: trains a preset on images in a run folder; it can be resumed at any moment.
 
-<workdir>/config.json        what is trained on what; a run that does not match it refuses to go on
+<workdir>/config.json        model, data and settings; a run with others is refused
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
-<workdir>/samples/           the same seeds, drawn as training goes on
+<workdir>/samples/           pictures during training, see `SampleGrid`
 """
 
 import dataclasses
@@ -19,26 +19,26 @@ import keras
 import tensorflow as tf
 
 from tfgen import presets
-from tfgen.data import augmented_shape, check_augmentation, semi_supervised
+from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
-# Where fit runs on one replica, this many steps are one call: Keras then spends its time per call, not per step.
+# The number of steps in one call of fit's function: Keras has an overhead for each call.
 STEPS_PER_CALL = 10
-# A model that is to be initialised by data sees this many images before the first step.
+# The number of images for the data-dependent initialisation of a model.
 INITIAL_IMAGES = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """What to train and how.
+    """The settings of a training run.
 
     Attributes:
         preset: a name in `tfgen.presets.names()`.
         overrides: {name: value}, see `Preset.override`.
-        steps: None: the preset's number.
+        steps: number of steps; None: that of the preset.
         seed: int; weights, noise and data order are functions of it.
         mixed_precision: compute in bfloat16.
         log_every, checkpoint_every, sample_every: steps.
@@ -53,18 +53,18 @@ class TrainConfig:
     checkpoint_every: int = 1000
     sample_every: int = 2000
 
-    def resolve(self):
-        """The preset with everything in its place."""
+    def resolve(self) -> presets.Preset:
+        """The preset with all overrides, checked."""
         steps = {} if self.steps is None else {"steps": self.steps}
         preset = presets.get(self.preset).override({**self.overrides, **steps})
-        for name in ("steps", "batch_size"):
-            if not isinstance(getattr(preset, name), int) or getattr(preset, name) < 1:
-                raise ValueError(f"{name} must be a positive integer; received {getattr(preset, name)!r}.")
+        if not isinstance(preset.steps, int) or preset.steps < 1:
+            raise ValueError(f"steps must be a positive integer; received {preset.steps!r}.")
+        check_batch_size(preset.batch_size)
         check_augmentation(preset.augmentation)
         return preset
 
-    def model(self):
-        """The compiled model, its weights a function of `seed`. Under a strategy, call it in its scope."""
+    def model(self) -> keras.Model:
+        """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
         return self.resolve().build(seed=self.seed, **dtype)
@@ -72,7 +72,7 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What `train` gives back: the model holds the weights of `step`, its averaged weights in `model.ema`."""
+    """The result of `train`. The model has the weights of `step`; `model.ema` has the averaged weights."""
 
     workdir: pathlib.Path
     step: int
@@ -81,27 +81,29 @@ class TrainResult:
     seconds: float
 
 
-def train(config, source, workdir, *, report: typing.Callable | None = print):
-    """Trains, or goes on with what was begun in `workdir`.
+def train(
+    config: TrainConfig, source: Source, workdir: str | pathlib.Path, *, report: typing.Callable | None = print
+) -> TrainResult:
+    """Trains a model, or continues the run in `workdir`.
 
-    Always under MirroredStrategy; one device is one replica. The batch of the preset is the global one. On one CPU device
-    a run that was killed and resumed ends with the same bits as one that was not.
+    Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
+    CPU device an interrupted and resumed run ends with the same bits as an uninterrupted run.
 
-    A model with a method `initialize(batch)` is given `INITIAL_IMAGES` images of `source` before its first step.
+    A model that is `initialized_by_data` is given `INITIAL_IMAGES` images of `source` before its first step.
 
     Args:
         config: `TrainConfig`.
         source: `tfgen.data.Source` of training images.
         workdir: the run folder.
-        report: function of a line of text about the progress, or None.
+        report: function that is called with lines of text about the progress, or None.
 
     Returns:
         `TrainResult`.
 
     Raises:
-        ValueError: unknown preset or override; images that do not fit the model; a folder with another run in it.
+        ValueError: unknown preset or override; images that do not fit the model; `workdir` has another run.
         OSError: the folder cannot be written.
-        TrainingDiverged: a loss became NaN or infinite; names the step and the last good checkpoint.
+        TrainingDiverged: a loss became NaN or infinite; the message names the step and the last good checkpoint.
     """
     started = time.perf_counter()
     preset = config.resolve()
@@ -115,56 +117,58 @@ def train(config, source, workdir, *, report: typing.Callable | None = print):
 
     strategy = make_strategy()
     replicas = strategy.num_replicas_in_sync
-    if preset.batch_size % replicas:
-        raise ValueError(f"batch_size {preset.batch_size} must be a multiple of the {replicas} devices.")
+    for _, size in check_batch_size(preset.batch_size):
+        if size % replicas:
+            raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
     with strategy.scope():
         model = config.model()
         checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
         step = checkpoints.restore()
-        if step == 0 and hasattr(model, "initialize"):
+        if step == 0 and model.initialized_by_data:
             images = min(INITIAL_IMAGES, whole.num_examples)
             given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
             model.initialize(next(iter(whole.batches(images, **given))))
+
+    def batches_from(step):
+        return source.batches(
+            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
+            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
+        )  # fmt: skip
+
+    examples = next(iter(batches_from(0)))
     say = report or (lambda line: None)
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
     while step < preset.steps:
-        # Whole intervals first, then what is left, as one shorter one.
+        # Whole intervals first, then the remaining steps as one shorter interval.
         interval = min(config.log_every, preset.steps - step)
         epochs = (preset.steps - step) // interval
-        # More steps in a call fail on several replicas in Keras.
-        model.steps_per_execution = STEPS_PER_CALL if replicas == 1 and interval % STEPS_PER_CALL == 0 else 1
+        model.steps_per_execution = STEPS_PER_CALL if interval % STEPS_PER_CALL == 0 else 1
         history = History(model, workdir, total_steps=preset.steps, report=report)
-        batches = source.batches(
-            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
-        )  # fmt: skip
         callbacks = [
             StopOnNonFinite(checkpoints),
             history,
             checkpoints,
+            SampleGrid(
+                model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
+            ),
         ]
-        if set(getattr(model, "condition_specs", dict)()) <= {"labels"}:  # the grid has no values for other conditions
-            callbacks.append(
-                SampleGrid(model, workdir / "samples", every_steps=config.sample_every, writer=history.writer)
-            )
-        model.train_function = None  # Keras keeps the function of the last call, with its steps per execution
-        model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
 
-def make_strategy():
-    """MirroredStrategy over all GPUs, or over the logical CPU devices where there is none."""
+def make_strategy() -> tf.distribute.MirroredStrategy:
+    """MirroredStrategy over all GPUs, or over the logical CPU devices if there is no GPU."""
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
-    # On CPU the collectives of two strategies in one process take each other's messages; a plain sum has none.
+    # On CPU the collectives of two strategies in one process mix up their messages; this reduction uses no collectives.
     devices = [f"CPU:{i}" for i, _ in enumerate(tf.config.list_logical_devices("CPU"))]
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def check_images_fit(preset, source):
-    """ValueError where the preset's model cannot be trained on these images."""
+def check_images_fit(preset: presets.Preset, source: Source) -> None:
+    """Raises ValueError if the preset's model cannot be trained on these images."""
     wanted = tuple(preset.model_args["image_shape"])
     given = augmented_shape(source.image_shape, preset.augmentation)
     if given != wanted:
@@ -177,15 +181,15 @@ def check_images_fit(preset, source):
     if classes and source.num_classes != classes:
         raise ValueError(f"The model has num_classes={classes}; {source.name} has {source.num_classes} classes.")
     preset.model.check_source(_arguments(preset), source)
-    if preset.batch_size > source.num_examples:
-        raise ValueError(f"batch_size {preset.batch_size} exceeds the {source.num_examples} images of {source.name}.")
+    for _, size in check_batch_size(preset.batch_size):
+        if size > source.num_examples:
+            raise ValueError(f"batch_size {size} exceeds the {source.num_examples} images of {source.name}.")
 
 
-def check_fields_fit(preset, source):
-    """ValueError where batches of `source` lack a field that the preset's model is trained on."""
-    if hasattr(preset.model, "fields_of"):
-        needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
-        check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
+def check_fields_fit(preset: presets.Preset, source: Source) -> None:
+    """Raises ValueError if batches of `source` lack a field that the preset's model needs in training."""
+    needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
+    check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
 
 
 def _arguments(preset):
@@ -193,8 +197,8 @@ def _arguments(preset):
     return {name: p.default for name, p in preset.model.config_parameters().items()} | preset.model_args
 
 
-def snapshot(config, preset, source):
-    """What makes a run this run, as plain JSON: steps and logging may change when it goes on."""
+def snapshot(config: TrainConfig, preset: presets.Preset, source: Source) -> dict:
+    """The settings that identify a run, as JSON; steps and logging are not among them and may change when it is resumed."""
     resolved = preset.config()
     resolved.pop("steps")
     run = {
@@ -206,14 +210,14 @@ def snapshot(config, preset, source):
     return json.loads(json.dumps(run))
 
 
-def run_name(config, source, code=""):
-    """Folder name that is the same for the same run: preset and a hash of `snapshot` and `code`."""
+def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
+    """The folder name of a run: preset and a hash of `snapshot` and `code`."""
     run = json.dumps([snapshot(config, config.resolve(), source), code], sort_keys=True)
     return f"{config.preset.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
-def open_run(workdir, config, preset, source):
-    """Makes the folder and its config.json, or checks that the one there is of the same run."""
+def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
+    """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         theirs = json.loads(path.read_text())["run"]
@@ -247,11 +251,11 @@ def _differences(theirs, ours, prefix=""):
             yield f"{prefix}{key}: {a!r} there, {b!r} now"
 
 
-def load_run(workdir):
-    """The model of a run folder at its last checkpoint; -> (model, config.json as a dict).
+def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
+    """Loads the model of a run folder at its last checkpoint: (model, config.json as a dict).
 
     Raises:
-        ValueError: no run, or no checkpoint yet.
+        ValueError: the folder is no run folder, or has no checkpoint yet.
     """
     path = pathlib.Path(workdir) / "config.json"
     if not path.exists():
@@ -263,8 +267,8 @@ def load_run(workdir):
     return model, record
 
 
-def export_metadata(record):
-    """What an exported model carries about the run it came from, from the run's config.json."""
+def export_metadata(record: dict) -> dict:
+    """The entries about the run in an exported model's metadata, from the run's config.json."""
     run = record["run"]
     return {
         "preset": run["preset"]["name"],

@@ -1,15 +1,15 @@
-"""Other libraries' code for the same work, timed in processes and environments of their own.
+"""The same work in other libraries, timed in separate processes and environments.
 
-A peer is a script that is run by the Python of an environment that has its library, and of which a benchmark asks for one
-measurement after the other, so that the rounds of both sides take turns:
+A peer is a script that runs with the Python of an environment with its library. A benchmark asks it for one measurement at a
+time, so that both sides run in turns:
 
     question (a line of JSON to its stdin)     {"way": "eager", "steps": 100}
     answer (a line of JSON from its stdout)    {"seconds": 5.1} or {"error": "why there is no number"}
 
-Before the first question it says what it is, on a line of its own: {"library": "torch 2.13.0", "threads": 2, ...}.
+Before the first question it prints a line about itself: {"library": "torch 2.13.0", "threads": 2, ...}.
 
-PyTorch's environment (the CPU build will do), of any Python from 3.10 with its headers, since torch.compile builds C++; git
-ignores it:
+The environment of PyTorch (the CPU build is enough) needs Python 3.10 or newer with its headers, since torch.compile builds
+C++. git ignores it:
 
     python3.11 -m venv .venv-torch
     .venv-torch/bin/python -m pip install torch==2.13.0
@@ -29,10 +29,10 @@ class Peer:
     Args:
         python: the interpreter of its environment.
         script: file name in this folder.
-        threads: that its library may use.
+        threads: number of threads for its library.
 
     Raises:
-        RuntimeError: it did not start; the message says why.
+        RuntimeError: the peer did not start; the message says why.
     """
 
     def __init__(self, python, script, threads):
@@ -47,7 +47,7 @@ class Peer:
         self.about = self._answer()
 
     def ask(self, **question):
-        """The answer, a dict."""
+        """Sends a question and returns the answer, a dict."""
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         return self._answer()
@@ -62,6 +62,6 @@ class Peer:
         return self
 
     def __exit__(self, *error):
-        self.process.stdin.close()  # the end of its questions
+        self.process.stdin.close()  # closing stdin ends the peer
         self.process.wait()
         self.process.stdout.close()

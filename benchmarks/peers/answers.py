@@ -1,4 +1,4 @@
-"""What a peer in PyTorch does with the questions it is asked: see `benchmarks.peers`."""
+"""The loop of a PyTorch peer that answers questions, see `benchmarks.peers`."""
 
 import json
 import os
@@ -10,18 +10,18 @@ import torch
 
 
 def answer(prepare, ways):
-    """Answers until there are no more questions.
+    """Answers questions until stdin ends.
 
     Args:
-        prepare: way -> (a function that makes one step, further facts for its answers); called when a way is asked for the
-            first time.
-        ways: the names it knows.
+        prepare: function way -> (a function that runs one step, additional entries of its answers); called at the first
+            question about a way.
+        ways: names of the ways.
     """
-    # What a library prints must not get between the answers.
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    torch.set_flush_denormal(True)  # as TensorFlow has it
+    torch.set_flush_denormal(True)  # as in TensorFlow
 
     def say(**answer):
         print(json.dumps(answer), file=answers, flush=True)
@@ -39,6 +39,6 @@ def answer(prepare, ways):
             for _ in range(question["steps"]):
                 step()
             say(seconds=time.perf_counter() - started, **facts)
-        except Exception as error:  # of any kind: a compiler that is missing must not end the other ways
+        except Exception as error:  # any exception: a missing compiler must not stop the other ways
             traceback.print_exc()
             say(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")

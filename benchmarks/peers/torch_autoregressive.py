@@ -1,8 +1,7 @@
-"""The networks of pixel-cnn/mnist, gated-pixel-cnn/mnist and pixel-rnn/mnist in PyTorch, written in the obvious way. A peer.
+"""The networks of pixel-cnn/mnist, gated-pixel-cnn/mnist and pixel-rnn/mnist in PyTorch, written in the usual way. A peer.
 
-Ways: NETWORK_train_eager and NETWORK_train_compile, a training step; NETWORK_naive, one pixel of 16 images, for which the
-whole network is called. Masked kernels are whole kernels times their masks; the LSTM is a loop over diagonals, one for each
-direction.
+Ways: NETWORK_train_eager and NETWORK_train_compile: a training step. NETWORK_naive: one pixel of 16 images, by a call of the
+    whole network. Masked kernels are kernels times masks. The LSTM is a loop over diagonals for each direction.
 """
 
 import torch
@@ -59,7 +58,7 @@ class GatedLayer(nn.Module):
         super().__init__()
         self.half, self.first = size // 2, first
         self.vertical = nn.Conv2d(before, 2 * width, (self.half + 1, size))
-        # The first layer does not see the pixel itself: a kernel without its centre, on the pixels to the left.
+        # The first layer does not see the pixel itself: its kernel covers only the pixels to the left.
         self.horizontal = nn.Conv2d(before, 2 * width, (1, self.half + (not first)))
         self.link = nn.Conv2d(2 * width, 2 * width, 1)
         self.out = nn.Conv2d(width, width, 1)

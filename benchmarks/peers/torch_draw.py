@@ -1,6 +1,6 @@
-"""DRAW with attention in PyTorch, written in the obvious way: sizes of draw/mnist-attention. A peer.
+"""DRAW with attention in PyTorch, written in the usual way, with the sizes of draw/mnist-attention. A peer.
 
-Ways: eager_T and compile_T, a training step with T glimpses.
+Ways: eager_T and compile_T: a training step with T glimpses.
 """
 
 import torch

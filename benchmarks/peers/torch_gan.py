@@ -1,8 +1,8 @@
-"""The networks and the training step of the preset dcgan/mnist in PyTorch, written in the obvious way. A peer.
+"""The networks and the training step of the preset dcgan/mnist in PyTorch, written in the usual way. A peer.
 
-Ways: "eager"; "compile", both networks through `torch.compile`; "channels_last", eager with that memory format. Each
-discriminator and generator update has its own noise, as in algorithm 1 of Goodfellow et al. 2014. The ways that end in
-"_reuse" train both on the same generated images, as PyTorch's own example does, which saves a pass through the generator.
+Ways: "eager"; "compile", both networks through `torch.compile`; "channels_last", eager mode with that memory format. Each
+update of discriminator and generator has its own noise, as in algorithm 1 of Goodfellow et al. 2014. The ways that end in
+"_reuse" train both on the same generated images, as in PyTorch's own example, which saves a pass through the generator.
 """
 
 import torch
@@ -47,7 +47,7 @@ def init(module):
 
 
 def prepare(way):
-    """(a function that makes one training step, {"parameters": number of trainable ones})"""
+    """(a function that runs one training step, {"parameters": number of trainable parameters})"""
     torch.manual_seed(0)
     g, d = generator().apply(init), discriminator().apply(init)
     parameters = sum(p.numel() for network in (g, d) for p in network.parameters())

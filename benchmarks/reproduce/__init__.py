@@ -2,5 +2,5 @@
 
 import os
 
-# Before TensorFlow is imported, which else tells at length of what this machine lacks.
+# Set before TensorFlow is imported: it logs long messages about missing hardware.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

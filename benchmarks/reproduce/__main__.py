@@ -1,7 +1,7 @@
-"""Runs reproductions by name, one after the other; each writes its record, NAME.json.
+"""Runs reproductions by name, one after the other. Each writes its record NAME.json.
 
 python -m benchmarks.reproduce                      lists them
-python -m benchmarks.reproduce sngan_digits         one (or several)
+python -m benchmarks.reproduce sngan_digits         one or several
 python -m benchmarks.reproduce all --manual_dir ~/mnist
 """
 
@@ -12,7 +12,7 @@ import sys
 from benchmarks.reproduce import autoregressive
 from benchmarks.reproduce.adversarial import RUNS
 
-# name of the record: the words after `python -m benchmarks.reproduce.`
+# name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},
     **{name: ["adversarial", name] for name in RUNS},

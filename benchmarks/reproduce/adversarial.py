@@ -1,8 +1,8 @@
-"""One run of one adversarial preset, judged by a classifier trained on the data set itself.
+"""One run of an adversarial preset, evaluated with a classifier trained on the same data set.
 
     python -m benchmarks.reproduce.adversarial wgan_gp_digits
 
-Settings are those of the presets; the step counts follow from the time that a run may take on two cores.
+Settings are those of the presets; the numbers of steps are limited by the time of a run on two cores.
 """
 
 import sys
@@ -12,7 +12,7 @@ from benchmarks.reproduce.common import adversarial, main
 _SCORE, _CLASSES, _FCD = "classifier_score", "num_classes", "frechet_classifier_distance"
 _ALL_CLASSES = {_CLASSES: (">=", 10)}
 
-# Of these there are two seeds, and the gates belong to the one with the better score.
+# These have two seeds; the gates apply to the seed with the better score.
 TWO_SEEDS = {"ebgan_digits", "ebgan_pt_digits"}
 # name: (preset, data, gates)
 RUNS = {

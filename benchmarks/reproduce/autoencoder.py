@@ -1,10 +1,10 @@
-"""The autoencoder beside principal components, and what its codes are good for beside raw pixels.
+"""The autoencoder beside principal components, and its codes beside raw pixels in two uses.
 
     python -m benchmarks.reproduce.autoencoder mnist --manual_dir FOLDER --picture
 
-Everything is fitted on the train split: principal components, the scale of codes, k-means, which cluster stands for which
-class. Clusters and classifiers of few labels are scored on the test split. All images of the train split are seen
-without labels; labels are those of 10 images of each class, 10 times over.
+Everything is fitted on the train split: principal components, the scale of codes, k-means, the classes of clusters. Clusters
+and classifiers from few labels are scored on the test split. Without labels all training images are used; with labels 10
+images of each class, in 10 repetitions.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from benchmarks.reproduce.common import in_parts, main
 from tfgen.metrics import codes_of, few_label_accuracy, hungarian_accuracy, k_means
 from tfgen.sampling import save_png
 
-# On the small digits codes are not better than pixels for a classifier; they should not be much worse, with a quarter.
+# On the small digits codes are not better than pixels for a classifier; with a quarter of the numbers they should not be
+# much worse.
 GATES = {
     "digits": {"mse": ("<=", 0.0075), "mse_over_pca": ("<=", 0.75), "k_means_accuracy": (">=", 0.76),
                "few_label_gain": (">=", -0.02)},
@@ -38,7 +39,7 @@ def pca_reconstructions(images, mean, components):
 
 
 def measure(model, train, test, seed):
-    """Per-pixel errors of the test images, accuracy of clusters and of few labels; of codes and of pixels."""
+    """Errors per pixel of the test images; accuracies of clusters and from few labels, of codes and of pixels."""
     sets = {"train": train, "test": test}
     images, labels = ({name: f(source) for name, source in sets.items()} for f in (_images, lambda s: s.labels()))
     pixels = {name: values.reshape(len(values), -1) for name, values in images.items()}
@@ -76,7 +77,7 @@ def _images(source):
 
 
 def picture(model, train, test, path):
-    """Rows: test images, the autoencoder's, those of principal components, and the decoded centroids of k-means."""
+    """Rows: test images, reconstructions of the autoencoder and of principal components, decoded centroids of k-means."""
     images, seen = _images(test.take(10)), _images(train)
     centroids = k_means(codes_of(model, seen), 10).centroids.astype("float32")
     rows = [images, model.reconstruct(images), pca_reconstructions(images, *principal_components(seen, model.latent_dim))]

@@ -1,15 +1,15 @@
-"""One run of one autoregressive preset: its exact likelihood of the test split.
+"""One run of an autoregressive preset: its exact likelihood on the test split.
 
     python -m benchmarks.reproduce.autoregressive pixel_cnn_digits
     python -m benchmarks.reproduce.autoregressive gated_mnist --manual_dir FOLDER     of binarized_mnist_{train,valid,test}.*
     python -m benchmarks.reproduce.autoregressive pixel_cnn_pp_cifar10_jpeg --data folder:FOLDER     with train/ and test/
 
-How long to train is decided on images that are neither trained on nor tested: the weights that are best on these, averaged
-where the preset averages them, are kept, and only they see the test split. A run also ends when its minutes are over.
+The number of steps is chosen on validation images, which are not in the training or test set. The weights that are best on
+them (averaged if the preset averages) are kept and evaluated on the test split. A run also ends after a given number of
+minutes.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import time
@@ -21,7 +21,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import report
 from tfgen.sampling import save_png
-from tfgen.training.callbacks import sample_for_show
+from tfgen.training.callbacks import averaged_weights, grid_of
 from tfgen_trainers.train import INITIAL_IMAGES, STEPS_PER_CALL, TrainConfig
 
 VALIDATION_BATCH = 500
@@ -29,21 +29,22 @@ VALIDATION_BATCH = 500
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What a record is of.
+    """The settings of a record.
 
     Attributes:
-        preset: its name.
+        preset: name of the preset.
         gates: {name of a result: bounds}, see `benchmarks.record.judged`.
         data: default of --data.
-        paper: published numbers that ours stand beside.
-        beside: another preset, trained and measured in the same way; "difference" is ours minus its bits per dimension.
-        overrides: of the preset; `steps` is how many there are at most.
-        validation: number of images to decide on: the first of a shuffled split "valid" where the data have one, else taken
-            from the train split.
+        paper: published numbers for comparison.
+        beside: another preset, trained and measured in the same way; "difference" is the preset's bits per dimension minus
+            those of `beside`.
+        overrides: settings of the preset; `steps` is the largest number of steps.
+        validation: number of validation images: the first of a shuffled split "valid" if the data have one, else taken from
+            the train split.
         every: steps between validations; a multiple of `STEPS_PER_CALL`.
-        minutes: training ends at the first validation after so many.
-        mixed_precision: train in bfloat16; likelihoods are of the same weights in float32.
-        note: for the record.
+        minutes: training ends at the first validation after this time.
+        mixed_precision: train in bfloat16; likelihoods are computed in float32 with the same weights.
+        note: a text for the record.
     """
 
     preset: str
@@ -73,7 +74,7 @@ def _mnist(preset, highest, paper, steps=100_000, **more):
     return Run(preset, gates, "binarized_mnist", paper, overrides=overrides, validation=2000, every=500, **more)
 
 
-# A network below the lowest bound of a gate must be seeing what it predicts.
+# A result below the lower bound of a gate would mean that the network sees the pixels that it predicts.
 RUNS = {
     "pixel_cnn_digits": _digits("pixel-cnn/digits", 1.95, 2000),
     "gated_digits": _digits("gated-pixel-cnn/digits", 1.95, 1000),
@@ -98,22 +99,22 @@ RUNS = {
 
 
 class KeepBest(keras.callbacks.Callback):
-    """At the end of each epoch measures the weights on `validation`; `put_back` gives the model the best there were."""
+    """Evaluates the weights on `validation` at the end of each epoch; `put_back` sets the model to the best weights."""
 
     def __init__(self, validation, minutes):
         super().__init__()
         self.validation, self.minutes = validation, minutes
-        self.history, self.best = [], None  # [(step, bits per dimension)]; its weights
+        self.history, self.best = [], None  # [(step, bits per dimension)]; the best weights
 
     def on_train_begin(self, logs=None):
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         step = int(self.model.step.value.numpy())
-        with averaged(self.model):
+        with averaged_weights(self.model):
             bits = float(np.mean(bits_per_dim(self.model, self.validation)))
             if not self.history or bits < min(value for _, value in self.history):
-                self.best = [variable.numpy() for variable in averaged_variables(self.model)]
+                self.best = [variable.numpy() for variable in weights(self.model)]
         self.history.append((step, bits))
         seconds = time.perf_counter() - self.started
         losses = "  ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
@@ -121,20 +122,16 @@ class KeepBest(keras.callbacks.Callback):
         self.model.stop_training = seconds > 60.0 * self.minutes or not math.isfinite(bits)
 
     def put_back(self):
-        for variable, value in zip(averaged_variables(self.model), self.best, strict=True):
+        for variable, value in zip(weights(self.model), self.best, strict=True):
             variable.assign(value)
 
 
-def averaged_variables(model):
-    return [v for player in model.players().values() for v in player.averaged_variables]
-
-
-def averaged(model):
-    return contextlib.nullcontext() if model.ema is None else model.ema.swapped()
+def weights(model):
+    return model.players()["model"].averaged_variables
 
 
 def bits_per_dim(model, source):
-    """Of every image, [N]."""
+    """Bits per dimension of every image, [N]."""
     if not hasattr(model, "_bits_of_batch"):
         conditions = model.conditions_of
         found = tf.function(lambda batch: model.bits_per_dim(batch["image"], **conditions(batch)), reduce_retracing=True)
@@ -153,7 +150,9 @@ def split_validation(train, num, data, manual_dir):
 
 
 def marginal_bits_per_dim(train, test):
-    """Of pixels that are independent, each with its histogram in the train split (plus one image of each level)."""
+    """Bits per dimension of independent pixels, each with its histogram in the train split (plus one image of each
+    level).
+    """
     levels = train.levels
 
     def of(source):
@@ -167,10 +166,10 @@ def marginal_bits_per_dim(train, test):
 
 
 def fit(config, train, validation, every, minutes):
-    """(the model with the best weights, results)."""
+    """Trains a preset: (the model with the best weights, results)."""
     preset = config.resolve()
     model = config.model()
-    if hasattr(model, "initialize"):
+    if model.initialized_by_data:
         model.initialize(next(iter(train.batches(min(INITIAL_IMAGES, len(train)), shuffle=True, seed=config.seed))))
     model.steps_per_execution = STEPS_PER_CALL
     batches = train.batches(preset.batch_size, shuffle=True, repeat=True, seed=config.seed, binarization=preset.binarization)
@@ -187,12 +186,12 @@ def fit(config, train, validation, every, minutes):
 
 
 def measure(preset, run, seed, train, validation, test):
-    """(the model, its results, the resolved preset)."""
+    """Trains and evaluates a run: (the model, its results, the resolved preset)."""
     config = TrainConfig(preset=preset, overrides=run.overrides, seed=seed, mixed_precision=run.mixed_precision)
     model, results = fit(config, train, validation, run.every, run.minutes)
     if run.mixed_precision:
         trained, model = model, dataclasses.replace(config, mixed_precision=False).model()
-        for variable, value in zip(averaged_variables(model), averaged_variables(trained), strict=True):
+        for variable, value in zip(weights(model), weights(trained), strict=True):
             variable.assign(value)
     bits = bits_per_dim(model, test)
     train_bits = bits_per_dim(model, train.take(min(len(train), len(test))))
@@ -211,7 +210,7 @@ def main():
     parser.add_argument("--data", help="data set, see tfgen.data.load")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, help="of training at most")
+    parser.add_argument("--minutes", type=float, help="limit of training")
     parser.add_argument("--picture", action="store_true", help="save 100 samples as docs/images/NAME.png")
     args = parser.parse_args()
     run, started = RUNS[args.name], time.perf_counter()
@@ -243,7 +242,7 @@ def main():
     )  # fmt: skip
     if args.picture:
         model.ema = None  # the best weights, averaged or not, are the model's own now
-        samples, scale = sample_for_show(model, 100), max(1, 48 // test.image_shape[0])
+        samples, scale = grid_of(model, 100).reshape(100, *model.image_shape), max(1, 48 // test.image_shape[0])
         save_png(f"docs/images/{args.name}.png", samples, columns=10, scale=scale)
 
 

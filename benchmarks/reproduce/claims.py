@@ -1,9 +1,9 @@
-"""What the papers of the adversarial family claim, each claim as one record, one figure and one table in docs/claims.md.
+"""Claims of the adversarial papers: a record, a figure and a table in docs/claims.md for each.
 
     python -m benchmarks.reproduce.claims saturating
 
-Runs that exist in --workdir are read, not made again. `feature-matching` and `infogan` have no runs of their own: they show
-the records of `semi_supervised` and `infogan`.
+Existing runs in --workdir are read and not repeated. `feature-matching` and `infogan` have no runs; they show the records of
+`semi_supervised` and `infogan`.
 """
 
 import argparse
@@ -40,7 +40,7 @@ PRETRAINING, AFTER, LOOK = 200, 200, 50
 
 
 def saturating(args):
-    """Gradient norms of the generator of gan/digits while D learns alone, and while both learn after that."""
+    """Gradient norms of the generator of gan/digits, first while only D learns, then while both learn."""
     source, curves = tfgen.data.load("digits", "train"), []
     for seed in SEEDS:
         for objective in LOSSES:
@@ -49,7 +49,7 @@ def saturating(args):
     norms = {
         name: [curve["training"][LOOK] for curve in curves if curve["objective"] == name] for name in LOSSES
     }  # fmt: skip
-    # While D learns alone both losses look at the same networks.
+    # While only D learns, both losses are computed with the same networks.
     alone = [curve["alone"] for curve in curves if curve["objective"] == "minimax"]
     results = {
         "step": LOOK,
@@ -140,9 +140,9 @@ def table_saturating(found):
 
 
 def compare(args, presets, steps=None):
-    """{preset: {"seeds": [results], "median": results}}: trained, or read where the run folder has the run.
+    """{preset: {"seeds": [results], "median": results}}: trained, or read if the run folder has the run.
 
-    Samples are of the raw weights of every model; one classifier, of seed 0, judges all.
+    Samples are drawn with the raw weights of each model; one classifier, of seed 0, is used for all.
     """
     sources = [tfgen.data.load("digits", split) for split in ("train", "test")]
     classifier = train_classifier(*sources, seed=0)
@@ -154,7 +154,7 @@ def compare(args, presets, steps=None):
             config = TrainConfig(
                 preset=name, steps=steps, seed=seed, log_every=500, checkpoint_every=5000, sample_every=10_000
             )  # fmt: skip
-            # The runs of `adversarial` have these names; a run of another length must not go on with one of them.
+            # The runs of `adversarial` have these names; a run of another length must not continue one of them.
             own_length = steps is None or steps == tfgen.presets.get(name).steps
             folder = re.sub(r"\W", "_", name) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
             workdir = pathlib.Path(args.workdir) / folder
@@ -196,7 +196,7 @@ TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "snga
 
 
 def draw_numbers(*keys):
-    """A panel for each number, a dot for each seed."""
+    """Draws a panel for each number, with a dot for each seed."""
     labels = {_FCD: "Fréchet classifier distance", _SCORE: "classifier score", "train_seconds": "seconds of training"}
 
     def draw(found, args):
@@ -231,9 +231,10 @@ def table_numbers(found):
     return f"{table(head, rows)}\n\nOne number for each of the seeds {', '.join(map(str, found['protocol']['seeds']))}."
 
 
-# ---- Mixtures of Gaussians: which modes does the generator find?
+# ---- Mixtures of Gaussians: the modes that the generator finds
 
-# A point p is the image 0.5 + 0.5 * p / scale, which the networks see as p / scale: modes reach to .8, so that none is cut.
+# A point p is the image 0.5 + 0.5 * p / scale, and the networks get p / scale. Modes lie within .8, so that no point is
+# clipped.
 MIXTURES = {
     "8": {"centers": [[2 * np.cos(a), 2 * np.sin(a)] for a in np.arange(8) * np.pi / 4], "stddev": 0.02, "scale": 2.5,
           "share": 0.01, "gate": 8},
@@ -286,7 +287,7 @@ def toy_batches(mixture, seed):
 
 
 def toy_points(args, name, which, steps):
-    """Points float32 [10,000, 2] of the trained generator, and the seconds of training."""
+    """Trains a model: points float32 [10,000, 2] of the generator, and the seconds of training."""
     path = pathlib.Path(args.workdir) / f"claim_gaussians-{name}-{which}-{steps}.npz"
     if not path.exists():
         model, mixture = toy_model(name, steps), MIXTURES[which]
@@ -302,7 +303,7 @@ def toy_points(args, name, which, steps):
 
 
 def modes(points, mixture):
-    """What of the mixture the points cover: a point belongs to a mode if it lies within 3 standard deviations of it."""
+    """How many modes the points cover; a point belongs to a mode if it lies within 3 standard deviations of it."""
     distances = np.linalg.norm(points[:, None] - np.asarray(mixture["centers"])[None], axis=-1)  # [N, modes]
     shares = np.mean(distances <= 3 * mixture["stddev"], axis=0)
     return {"covered": int(np.sum(shares >= mixture["share"])), "of": len(shares), "within_3_std": float(shares.sum())}
@@ -355,7 +356,7 @@ def table_gaussians(found):
     return table(["critic", "modes covered", "samples within 3 std of a mode", "seconds"], rows)
 
 
-# ---- From the records of others
+# ---- From other records
 
 
 def draw_infogan(found, args):
@@ -406,7 +407,7 @@ def table_feature_matching(found):
     return f"{table(head, rows)}\n\nOne number for each of the seeds {seeds}; the line of the figure is their mean."
 
 
-# name: (measure, draw, table, what the figure shows); instead of a function that measures, the record of another module.
+# name: (measure, draw, table, caption of the figure); `measure` is a function or the record of another module.
 CLAIMS = {
     "saturating": (
         saturating,
@@ -442,7 +443,7 @@ CLAIMS = {
 }
 
 
-# ---- Writing it down
+# ---- Writing figures and tables
 
 
 def table(head, rows):
@@ -451,7 +452,7 @@ def table(head, rows):
 
 
 def fill(path, name, text):
-    """Replaces what stands in the file between the markers of `name`."""
+    """Replaces the text between the markers of `name` in the file."""
     begin, end = f"<!-- {name}: from its record -->", f"<!-- end of {name} -->"
     before, found, rest = path.read_text().partition(begin)
     _, closed, after = rest.partition(end)
@@ -483,7 +484,7 @@ def main():
         if not path.exists():
             print(f"{args.claim}: there is no {path} yet; `python -m benchmarks.reproduce {measure}` makes it.")
             return
-    # From the file, as it will be read later: what JSON changes must not matter.
+    # Read from the file, so that changes by JSON have no effect later.
     found = json.loads(path.read_text())
     (args.docs / "images").mkdir(parents=True, exist_ok=True)
     figure = draw(found, args)

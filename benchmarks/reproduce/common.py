@@ -1,4 +1,4 @@
-"""What the reproductions share: the command line, the training, the record."""
+"""Code that the reproductions share: command line, training, record."""
 
 import argparse
 import contextlib
@@ -15,14 +15,14 @@ from tfgen_trainers.train import TrainConfig, train
 
 
 def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
-    """A parser of what reproductions take on the command line.
+    """The parser of a reproduction's command line.
 
     Args:
-        doc: of the module, shown by --help.
-        name: of the record; with a part in capitals, of the record of that choice.
-        data: default of --data; None: the data set is no choice.
-        seeds: default of --seed, or where there are several of --seeds.
-        picture: what --picture saves; None: no such option.
+        doc: docstring of the module, shown by --help.
+        name: name of the record; a part in capitals stands for a choice.
+        data: default of --data; None: no such option.
+        seeds: default of --seed or, if there are several, of --seeds.
+        picture: description of the picture of --picture; None: no such option.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     own = {"default": f"benchmarks/reproduce/{name}.json"} if name == name.lower() else {}
@@ -44,19 +44,19 @@ def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
 def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, **overrides):
     """Trains `preset`, measures, and writes `<out>`.
 
-    With several seeds there is a run for each and one record of them all. Its results, to which the gates belong, are those
-    of the best seed; "median" in them has the median over the seeds of every number, "seeds" the results of each seed.
+    With several seeds there is a run for each, and one record. The results are those of the best seed, to which the gates
+    apply; in them "median" has the median over the seeds of every number, "seeds" has the results of each seed.
 
     Args:
-        name: of the run, a folder under --workdir.
+        name: name of the run, a folder under --workdir.
         measure: (model, train source, test source, seed) -> (results dict, protocol dict).
         gates: {result name: ("<=" or ">=", number)}.
         data: default of --data.
-        tuning: how the settings were chosen, for the record.
-        module: that the recorded command runs; None: `benchmarks.reproduce.<name>`.
-        seeds: None: the one of --seed; or those of --seeds, if none are given there.
-        rank: with several seeds, the result by which they are compared; the highest is best.
-        **overrides: of the preset.
+        tuning: description of how the settings were chosen, for the record.
+        module: the module of the recorded command; None: `benchmarks.reproduce.<name>`.
+        seeds: None: one seed, --seed; or the default of --seeds.
+        rank: with several seeds, the name of the result by which they are compared; the highest is best.
+        **overrides: settings of the preset.
 
     Returns:
         the trained model; with several seeds the best.
@@ -103,19 +103,19 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, 
 
 
 def train_seconds_of(workdir):
-    """From the making of the run folder to its last line: also right when only the evaluation is run again."""
+    """Seconds from the creation of the run folder to its last line, so that a later evaluation does not change them."""
     workdir = pathlib.Path(workdir)
     return (workdir / "history.jsonl").stat().st_mtime - (workdir / "config.json").stat().st_mtime
 
 
 def in_parts(function, *arrays, size=500):
-    """function(*arrays), at most `size` rows at a time, as one NumPy array."""
+    """Computes function(*arrays), at most `size` rows at a time, as one NumPy array."""
     parts = range(0, len(arrays[0]), size)
     return np.concatenate([np.asarray(function(*(array[i : i + size] for array in arrays))) for i in parts])
 
 
 def likelihood(binarization, k=500, elbo_samples=10):
-    """Measures -ELBO and the importance weighted bound, nats per image, on the whole test split."""
+    """Computes -ELBO and the importance weighted bound, nats per image, on the whole test split."""
 
     def measure(model, train_source, test_source, seed):
         elbo, bound = [], []
@@ -141,7 +141,7 @@ def _evaluator(train_source, test_source, seed):
 
 
 def adversarial(model, train_source, test_source, seed):
-    """Measures samples by a classifier trained on the train split, beside an untrained generator and real test images."""
+    """Evaluates samples with a classifier trained on the train split, beside an untrained generator and real test images."""
     evaluator = _evaluator(train_source, test_source, seed)
     n = min(10_000, len(test_source))
     real = evaluator.real_anchor(n).values

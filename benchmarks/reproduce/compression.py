@@ -1,12 +1,11 @@
-"""Learned compression on Kodak: two models at three rates, against JPEG, as files.
+"""Learned compression on Kodak: files of two models at three rates, beside JPEG.
 
     python -m benchmarks.reproduce.compression --data FOLDER_OF_KODAK
 
-Every fourth of the photos (by name) is held out; the models are trained on random crops of the others and judged on the
-whole held-out photos, at the end of a number of steps that was fixed before. All rates are those of real files, headers
-included. Killed, the same command goes on. For each lambda, rate and quality are means over the photos (PSNR of each photo,
-not of the mean error). JPEG is Pillow's, 4:2:0 with optimised tables; a curve is read off between its points linearly in log
-rate.
+Every fourth photo (by name) is held out. The models are trained for a fixed number of steps on random crops of the other
+photos, and evaluated on the whole held-out photos. All rates are those of files with headers. After an interruption the same
+command continues. Rate and quality for each lambda are means over the photos (PSNR of each photo, not of the mean error).
+JPEG is Pillow's, 4:2:0 with optimised tables. A curve is interpolated linearly in log rate.
 """
 
 import argparse
@@ -30,7 +29,7 @@ MODELS = ("factorized-prior", "scale-hyperprior")
 LAMBDAS = (0.002, 0.01, 0.05)
 JPEG_QUALITIES = (1, 2, 3, 5, 7, 10, 13, 17, 22, 28, 35, 45, 55, 65, 75, 85, 90, 95)
 CROPS = 4_000
-LOW = 0.3  # bits per pixel, below which JPEG must be beaten
+LOW = 0.3  # bits per pixel; below this rate the models must be better than JPEG
 GATES = {
     "file_off_estimate": ("<=", 0.02),
     "monotone": (">=", 1),
@@ -50,7 +49,7 @@ def quality(image, decoded):
 
 
 def judge_codec(codec, photos):
-    """Means over the photos of rate, estimated rate, PSNR and MS-SSIM, and the rates of each."""
+    """Means over the photos of rate, estimated rate, PSNR and MS-SSIM, and the rates of each photo."""
     found = []
     for image in photos:
         code, pixels = codec.code(image), image.shape[0] * image.shape[1]
@@ -79,14 +78,14 @@ def means(found):
 
 
 def psnr_at(points, rates):
-    """dB of a curve [{bits_per_pixel, psnr_db}] at `rates`, linearly in log rate; beyond its ends, their values."""
+    """PSNR in dB of a curve [{bits_per_pixel, psnr_db}] at `rates`, linear in log rate and constant beyond its ends."""
     points = sorted(points, key=lambda point: point["bits_per_pixel"])
     logs, values = (np.array([point[key] for point in points]) for key in ("bits_per_pixel", "psnr_db"))
     return np.interp(np.log(rates), np.log(logs), values)
 
 
 def mean_gain(points, reference):
-    """Mean dB by which one curve is above another over the rates (in log scale) that both have."""
+    """Mean difference of two curves in dB, over the rates (in log scale) that both have."""
     low = max(min(point["bits_per_pixel"] for point in curve) for curve in (points, reference))
     high = min(max(point["bits_per_pixel"] for point in curve) for curve in (points, reference))
     if low >= high:
@@ -96,7 +95,7 @@ def mean_gain(points, reference):
 
 
 def compare(curves, jpeg):
-    """The results that the gates judge, of {model: points in the order of lambda}."""
+    """The results for the gates, from {model: points in the order of lambda}."""
     points = [point for curve in curves.values() for point in curve]
     off = max(abs(point["bits_per_pixel"] / point["estimated_bits_per_pixel"] - 1) for point in points)
     rising = all(

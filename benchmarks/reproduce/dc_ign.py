@@ -3,8 +3,8 @@
     python -m benchmarks.reproduce.dc_ign rendered_shapes --picture
     python -m benchmarks.reproduce.dc_ign coil20 --manual_dir FOLDER
 
-All is measured on the test split, objects that were not trained on. Of the entangled autoencoder, whose latents are in no
-order, both the latent with the number of the factor and its best one, found on the train split, are scored.
+Everything is measured on the test split, whose objects are not in the training set. The latents of the entangled autoencoder
+have no order, so two latents are scored: the one with the index of the factor, and the best one, found on the train split.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ from benchmarks.reproduce.common import arguments, train_seconds_of
 from tfgen.sampling import save_png
 from tfgen_trainers.train import TrainConfig, train
 
-# data set: (preset, how z follows the azimuth, gates)
+# data set: (preset, measure of how z follows the azimuth, gates)
 RUNS = {
     "rendered_shapes": (
         "dc-ign/rendered-shapes",
@@ -47,9 +47,9 @@ def spearman(latents, source, name):
 def circular(latents, source, name):
     """Circular-linear correlation (Mardia 1976) of each latent with the azimuth, mean over objects: [Z].
 
-    Of each object by itself, since nothing says which view of it is the front: the correlation of z with the best sum of
-    a cosine and a sine of the azimuth. It is 1 for a latent that goes up and down once in a turn, and cannot tell a turn to
-    the left from one to the right.
+    It is computed for each object separately, since the front view of an object is not known: the correlation of z with the
+    best linear combination of cosine and sine of the azimuth. It is 1 for a latent that rises and falls once in a turn. It
+    does not depend on the direction of the turn.
     """
     angles = source.factor(name) * (2 * np.pi / len(set(source.factor(name))))
     waves = np.stack([np.ones_like(angles), np.cos(angles), np.sin(angles)], axis=-1)
@@ -64,7 +64,7 @@ def circular(latents, source, name):
 
 
 def variances(z, source):
-    """{group: mean variance of a latent, [N], among images that differ in this group of factors alone}."""
+    """{group: mean variance of a latent, [N], among images that differ only in this group of factors}."""
     intrinsic = [name not in source.groups for name in source.factor_names]
     varying = {name: [name == other for other in source.factor_names] for name in source.groups} | {"intrinsic": intrinsic}
     found = {}
@@ -77,14 +77,16 @@ def variances(z, source):
 
 
 def measure(model, train_source, test_source, follows):
-    """Of each factor: how its latent, and the one that is best on the train split, follow it; the variance of its latent."""
+    """For each factor: how well its latent and the best latent (of the train split) follow it, and the variance of its
+    latent.
+    """
     train_latents, test_latents = (encoded(model, source) for source in (train_source, test_source))
     score, results = {"spearman": spearman, "circular": circular}[follows], {}
     for k, name in enumerate(test_source.groups):
         scores = score(test_latents, test_source, name)
         best = int(np.argmax(score(train_latents, train_source, name)))
         found = variances(test_latents[:, k], test_source)
-        weights = {group: 10 if group == "intrinsic" else 1 for group in found if group != name}  # as batches come
+        weights = {group: 10 if group == "intrinsic" else 1 for group in found if group != name}  # as in batches
         others = sum(weights[group] * found[group] for group in weights) / sum(weights.values())
         results |= {
             f"{follows}_{name}": scores[k], f"{follows}_{name}_best_latent": scores[best], f"best_latent_{name}": best + 1,
@@ -96,7 +98,7 @@ def measure(model, train_source, test_source, follows):
 
 
 def picture(model, train_source, test_source, path, objects=4):
-    """A row for each factor of some objects: the image, and its re-renderings over the values that occur in training."""
+    """A row for each factor of some objects: the image, and its re-renderings over the values of training."""
     latents, rows = encoded(model, train_source), []
     for label in sorted(set(test_source.labels()))[:objects]:
         mine = np.flatnonzero(test_source.labels() == label)

@@ -1,12 +1,12 @@
-"""DFC-VAE beside a VAE of pixels: the same network, images, batches and steps, another loss.
+"""DFC-VAE beside a VAE with a loss of pixels; network, images, batches and steps are the same.
 
     python -m benchmarks.reproduce.dfc_vae --manual_dir FOLDER --picture
 
-The features are those of a small classifier of Fashion-MNIST's train split, behind its three convolutions. What is lower in
-a loss that one model was trained on and the other was not proves little: a second classifier, of other random weights and
-another order of the images, which no model has seen, judges as well. So does sharpness; that of the images themselves is
-what it should be. KL shows how much either says in its code; beside a pixel VAE with summed squared errors, as in the paper,
-there is one with a larger weight, whose code says about as much as that of the DFC-VAE.
+The features are those of a small classifier of Fashion-MNIST's train split, after its three convolutions. A lower feature
+loss of the model that was trained on it proves little. So a second classifier, with other random weights and another order
+of the images, gives a loss that no model was trained on. Sharpness is measured too; its goal is the sharpness of the images.
+KL is the information in the code. Beside a pixel VAE with summed squared errors, as in the paper, there is one with a larger
+weight, whose code has about as much information as that of the DFC-VAE.
 """
 
 import pathlib
@@ -37,13 +37,13 @@ GATES = {
 
 
 def feature_network(classifier):
-    """The maps behind the classifier's convolutions, each after batch norm and ReLU."""
+    """The maps after the classifier's convolutions, each after batch norm and ReLU."""
     maps = [layer.name for layer in classifier.network.layers if layer.name.startswith("relu_")]
     return tfgen.features.of_classifier(classifier, maps)
 
 
 def feature_loss(model, images, others):
-    """Mean over images of the sum over layers of |difference|^2 / (2 C H W), by the features of `model`."""
+    """Mean over images of the sum over layers of |difference|^2 / (2 C H W), with the features of `model`."""
     parts = [model.feature_loss(images[i : i + 500], others[i : i + 500]) for i in range(0, len(images), 500)]
     return float(np.mean(np.concatenate(parts)))
 
@@ -72,7 +72,7 @@ def main():
 
     images = np.concatenate([batch["image"] for batch in test.batches(1000)])
     drawn = {name: in_parts(model.reconstruct, images) for name, model in models.items()}
-    # Any model with the second classifier's features: its own weights are not used.
+    # Any model with the second classifier's features; only its features are used.
     judge = DFCVAE(image_shape=images.shape[1:], latent_dim=1, width=1, stages=1, features=other)
     real = sharpness(images)
     for name, model in models.items():

@@ -1,4 +1,4 @@
-"""DRAW: -ELBO on binary images, on digits beside the fully connected VAE; samples that come about step by step.
+"""DRAW: -ELBO on binary images, on digits beside the fully connected VAE, and samples step by step.
 
 python -m benchmarks.reproduce.draw digits
 python -m benchmarks.reproduce.draw mnist --manual_dir FOLDER --picture
@@ -17,7 +17,7 @@ BOUND_IMAGES, BOUND_SAMPLES = 1000, 100
 
 
 def bounds(model, test_source, binarization, seed):
-    """({name: nats}, protocol): -ELBO of the whole split, the importance weighted bound of some of its images."""
+    """({name: nats}, protocol): -ELBO of the whole split, and the importance weighted bound of some images."""
     results, protocol = likelihood(binarization, k=1)(model, None, test_source, seed)
     del results["iwae1_nats"], protocol["importance_samples"]
     chosen = np.random.RandomState(seed).permutation(len(test_source))[:BOUND_IMAGES]
@@ -45,7 +45,7 @@ def mnist(model, train_source, test_source, seed):
 
 
 def picture(model, name, rows=4, columns=8):
-    """Samples, and how the first of them come about."""
+    """Saves samples, and the steps of the first ones."""
     scale = max(1, 56 // model.image_shape[0])
     save_png(f"docs/images/{name}.png", model.sample(rows * columns), columns=columns, scale=scale)
     canvases, boxes = model.canvases(model.latents(tf.range(rows * columns, dtype=tf.int64)))
@@ -68,7 +68,7 @@ RUNS = {
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, add_help=False)
     parser.add_argument("run", choices=sorted(RUNS), nargs="?", default="digits")
-    parser.add_argument("--preset", help="another preset for the same run, e.g. draw/mnist-attention")
+    parser.add_argument("--preset", help="use another preset for this run, e.g. draw/mnist-attention")
     parser.add_argument("--picture", action="store_true", help="save samples and their canvases in docs/images")
     args, rest = parser.parse_known_args()
     preset, data, measure, gates, tuning = RUNS[args.run]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.reproduce.glimpses --manual_dir FOLDER --picture
 
-Each epoch draws canvases of its own from the training digits; the model is judged on one canvas for each test digit. The
-picture shows where it looks.
+Each epoch has new canvases of the training digits; the model is tested on one canvas for each test digit. The picture shows
+its glimpses.
 """
 
 import time
@@ -25,7 +25,7 @@ GATES = {"test_error": ("<=", 0.0811)}  # of the recurrent attention model with 
 
 
 def fit(source, *, steps=None, seed=0, verbose=2):
-    """(model, losses and accuracies of epochs) of the classifier trained on canvases of the digits of `source`."""
+    """Trains the classifier on canvases of the digits of `source`: (model, losses and accuracies of epochs)."""
     keras.utils.set_random_seed(seed)
     per_epoch = len(source) // BATCH
     steps = steps or EPOCHS * per_epoch
@@ -42,7 +42,7 @@ def fit(source, *, steps=None, seed=0, verbose=2):
 
 
 def error(model, canvases):
-    """Share of the canvases that get another digit's label."""
+    """Share of the canvases that are classified wrongly."""
     logits = in_parts(model.class_logits, canvases.images())
     return float(np.mean(logits.argmax(axis=1) != canvases.labels()))
 
@@ -55,7 +55,7 @@ def main():
     )
     model, history = fit(train_source, steps=args.steps, seed=args.seed)
     train_seconds = time.perf_counter() - started
-    canvases = cluttered_canvas(test_source, seed=10_000 + args.seed)  # no seed of an epoch
+    canvases = cluttered_canvas(test_source, seed=10_000 + args.seed)  # differs from the seeds of epochs
     results = {
         "test_error": error(model, canvases), "train_seconds": train_seconds,
         "steps": int(model.optimizer.iterations.numpy()), "epochs": history,

@@ -1,11 +1,11 @@
-"""GMVAE, three seeds: how well clusters that were found without labels name the digit.
+"""GMVAE, three seeds: accuracy of clusters, which are learnt without labels, as classes of digits.
 
     python -m benchmarks.reproduce.gmvae digits --picture
     python -m benchmarks.reproduce.gmvae mnist --manual_dir FOLDER --picture
 
-Gates are on medians over the seeds. Exemplar accuracy is the paper's: a cluster has the label of the test image that is most
-probable in it. Hungarian accuracy, with as many clusters as classes, and majority accuracy fit theirs on the train split.
-On digits each seed is trained again without free bits, where the clusters merge.
+Gates apply to medians over the seeds. Exemplar accuracy is the paper's: a cluster has the label of the test image with the
+highest probability in it. Hungarian accuracy (with as many clusters as classes) and majority accuracy choose the labels on
+the train split. On digits each seed is trained again without free bits, where the clusters merge.
 """
 
 import pathlib
@@ -30,7 +30,7 @@ TUNING = (
     "the spread of the components at the start and, for MNIST, the size of x from 800-step runs judged on 5,000 train "
     "images; test accuracies of the first digits and MNIST runs were printed, nothing was chosen by them"
 )
-USED = 0.005  # share of the test images that a used cluster holds at least
+USED = 0.005  # a cluster with at least this share of the test images counts as used
 
 
 def clusters_of(model, source, binarization):
@@ -40,7 +40,7 @@ def clusters_of(model, source, binarization):
 
 
 def measure(model, train_source, test_source, binarization):
-    """Accuracies under each rule, the number of used clusters, and the bound in nats, of the test split."""
+    """Accuracies by each rule, the number of used clusters, and the bound in nats, all on the test split."""
     fit, test = (clusters_of(model, source, binarization) for source in (train_source, test_source))
     classes, clusters = train_source.num_classes, model.num_clusters
     hard_fit, hard = ((probabilities.argmax(axis=1), labels) for probabilities, labels in (fit, test))

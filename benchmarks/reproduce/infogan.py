@@ -1,8 +1,8 @@
-"""InfoGAN, three seeds: how well its categorical code, found without labels, names the digit.
+"""InfoGAN, three seeds: accuracy of its categorical code, which is learnt without labels, as the class of digits.
 
     python -m benchmarks.reproduce.infogan mnist --picture
 
-Which category stands for which digit is decided on the train split, and scored on the test split.
+Categories are matched to digits on the train split, and scored on the test split.
 """
 
 import argparse
@@ -19,10 +19,10 @@ RUNS = {"digits": ("infogan/digits", 0.75), "mnist": ("infogan/mnist", 0.90)}
 
 
 def measure(model, train_source, test_source, seed):
-    """Accuracy of the category as a classifier, the bound on the information, and the quality of samples.
+    """Accuracy of the category as a classifier, the bound on mutual information, and the quality of samples.
 
-    Accuracies are of the test split, but for those named _train. Samples are those of seed 0, judged by one classifier,
-    whatever the seed of the run.
+    Accuracies are those of the test split, except those named _train. Samples have seed 0 and are evaluated with one
+    classifier for all runs.
     """
     classes = train_source.num_classes
     train, test = (

@@ -1,10 +1,10 @@
-"""The PixelCNN autoencoder beside an ordinary one with as many numbers in its code: how sharp reconstructions are.
+"""Sharpness of reconstructions: the PixelCNN autoencoder beside an ordinary one with a code of the same size.
 
     python -m benchmarks.reproduce.pixel_cnn_autoencoder --manual_dir FOLDER --picture
 
-Both have the same encoder, data, batch and number of steps; the ordinary decoder gives the means of pixels and is trained on
-squared error. Sharpness is the variance of the Laplacian over a picture, averaged over test pictures; that of the pictures
-themselves is what a reconstruction should have. MNIST is rounded to 16 grey levels.
+Both have the same encoder, data, batch size and number of steps; the ordinary decoder returns the means of pixels and is
+trained on squared error. Sharpness is the variance of the Laplacian of a picture, averaged over test pictures; the goal is
+the sharpness of the test pictures. MNIST is rounded to 16 grey levels.
 """
 
 import time
@@ -22,8 +22,8 @@ from tfgen.sampling import save_png
 from tfgen_trainers.train import STEPS_PER_CALL, TrainConfig
 
 LEVELS = 16
-# Sharpness is that of the pictures: noise would be sharper. The code says something: with another's the
-# pictures cost more.
+# Sharpness should be near that of the pictures, since noise is sharper. The code should have information: with the code of
+# another picture the likelihood is lower.
 GATES = {
     "pixel_cnn_sharpness": (">=", 0.8, "<=", 1.25), "sharper_than_plain": (">=", 1.2),
     "bits_saved_by_own_code": (">=", 0.05),
@@ -33,7 +33,7 @@ layers = keras.layers
 
 
 def plain_autoencoder(model):
-    """An ordinary autoencoder with an encoder as `model` has, and its mirror image as decoder."""
+    """An ordinary autoencoder with an encoder like that of `model`, and its mirror image as decoder."""
     height, width, channels = model.image_shape
     widths = list(model.get_config()["encoder_widths"])
     factor = 2 ** len(widths)
@@ -105,13 +105,13 @@ def main():
         gates=GATES,
         paper="figure 6: pictures alone",
     )  # fmt: skip
-    if args.picture:  # rows: the pictures, two draws of ours, the ordinary one
+    if args.picture:  # rows: pictures, two draws of the PixelCNN autoencoder, the ordinary one
         rows = np.concatenate([pictures[:10], drawn[:10], again, means[:10]])
         save_png("docs/images/pixel_cnn_autoencoder.png", np.clip(rows, 0.0, 1.0), columns=10, scale=2)
 
 
 def bits_given_other_codes(model, pictures):
-    """What the pictures cost given each the code of the next one: a decoder that leaves codes unused would not mind."""
+    """Bits of each picture given the code of the next picture; they would not rise if the decoder ignored codes."""
     total = 0.0
     for part in np.array_split(pictures, 10):
         codes = tf.roll(model.encode(part), 1, axis=0)

@@ -1,4 +1,4 @@
-"""Improved GAN with few labels: test errors, on digits beside the same network that learns from the labels alone.
+"""Improved GAN with few labels: test errors; on digits beside the same network trained on the labelled images only.
 
 python -m benchmarks.reproduce.semi_supervised digits
 python -m benchmarks.reproduce.semi_supervised mnist --manual_dir FOLDER
@@ -15,12 +15,12 @@ from benchmarks.record import module_command, record
 from benchmarks.reproduce.common import arguments, main
 from tfgen_trainers.train import TrainConfig, train
 
-RATIO = 0.75  # of the GAN's error to the supervised one's, to be reached by 2 of 3 seeds
+RATIO = 0.75  # largest ratio of the GAN's error to the supervised error, for 2 of 3 seeds
 PRESETS = {"supervised": "improved-gan/digits-supervised", "gan": "improved-gan/digits"}
 
 
 def error(model, source):
-    """Percentage of images whose class the averaged weights get wrong."""
+    """Percentage of images that the averaged weights classify wrongly."""
     with model.ema.swapped():
         classes = np.concatenate([model.classify(batch["image"]) for batch in source.batches(500)])
     return 100.0 * float(np.mean(classes != source.labels()))

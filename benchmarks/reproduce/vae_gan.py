@@ -1,12 +1,12 @@
-"""VAE/GAN beside a VAE of pixels with the same encoder and decoder, on Fashion-MNIST.
+"""VAE/GAN beside a VAE with a loss of pixels, with the same encoder and decoder, on Fashion-MNIST.
 
     python -m benchmarks.reproduce.vae_gan --manual_dir FOLDER --picture
 
-Both see the same batches for as many steps; the VAE is the same model with the similarity in pixels and without adversarial
-gradient. Reconstructions of test pictures are compared by the trained discriminator's layer Dis_l, by which the VAE/GAN was
-trained, and by the features of a classifier that neither has seen. Classes are attributes: the mean code of training
-pictures of class b minus that of class a is added to the codes of test pictures of class a; the classifier says whether they
-show b.
+Both are trained on the same batches for the same number of steps; the VAE is the same model with the similarity in pixels
+and without adversarial gradient. Reconstructions of test pictures are compared in the trained discriminator's layer Dis_l,
+which the VAE/GAN was trained with, and in the features of a classifier that was used in neither training. Classes are
+attributes: the mean code of training pictures of class b minus that of class a is added to the codes of test pictures of
+class a; the classifier tests whether they show b.
 """
 
 import pathlib
@@ -28,14 +28,14 @@ TUNING = (
     "record, with all images in one batch, was judged on the test images; w, r, the fakes and batches by runs of 400 to "
     "1,200 steps on 58,000 training images, judged on the other 2,000"
 )
-LAST = 0.3  # of the steps, in which the costs must be in balance
+LAST = 0.3  # the last share of the steps, in which the costs must be in balance
 GATES = {
     "lowest_cost": (">=", 0.2), "highest_cost": ("<=", 1.5), "dis_l_relative_to_vae": ("<=", 0.8), "flipped": (">=", 0.6),
 }  # fmt: skip
 
 
 def balance(history):
-    """Lowest and highest mean cost over the intervals of the last steps, and how often turns were skipped."""
+    """Lowest and highest mean cost over the intervals of the last steps, and the share of skipped turns."""
     last = [line for line in history if line["step"] > (1.0 - LAST) * history[-1]["step"]]
     costs = [line[name] for line in last for name in ("real_cost", "fake_cost")]
     skipped = [f"{name}_skipped" for name in ("decoder", "discriminator")]
@@ -44,12 +44,12 @@ def balance(history):
 
 
 def distances(features, pictures, made):
-    """Mean of half the squared distance of the features."""
+    """Mean of half the squared distance between features."""
     return 0.5 * float(np.mean(in_parts(lambda a, b: np.sum((features(a) - features(b)) ** 2, axis=-1), pictures, made)))
 
 
 def flipped(model, classifier, train_source, test_source, per_class=100):
-    """How often adding the attribute vector from class a to b makes a reconstruction that showed a show b.
+    """Share of reconstructions of class a that show class b after the attribute vector from a to b is added.
 
     Returns:
         float64 [K, K]: the share of test pictures of class a (row); NaN on the diagonal.

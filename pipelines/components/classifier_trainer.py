@@ -13,7 +13,7 @@ class ClassifierTrainerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "data": component_spec.ExecutionParameter(type=str),  # JSON of Data.description()
         "seed": component_spec.ExecutionParameter(type=int),
-        "code": component_spec.ExecutionParameter(type=str),  # part of the cache key only
+        "code": component_spec.ExecutionParameter(type=str),  # used for the cache key only
     }
     INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"model": component_spec.ChannelParameter(type=standard_artifacts.Model)}
@@ -43,7 +43,7 @@ class ClassifierTrainer(base_component.BaseComponent):
         examples: channel of transformed examples with labels, splits train and eval.
         data: dict, `tfgen_pipelines.data.Data.description()`.
         seed: int.
-        code: hash of the code that the result depends on; a change of it makes the component run again.
+        code: hash of the code; the component runs again when it changes.
     """
 
     SPEC_CLASS = ClassifierTrainerSpec

@@ -1,7 +1,7 @@
-"""ImageExampleGen: any data set that `tfgen.data` reads -> tf.Examples with all its fields and `id`, on Beam.
+"""ImageExampleGen: writes any data set of `tfgen.data` as tf.Examples with all fields and `id`, on Beam.
 
-What they hold is what `tfgen.data.Source.example` says: images as PNG or JPEG bytes, those of the files where these need no
-other size.
+The examples are those of `tfgen.data.Source.example`: images are PNG or JPEG bytes, taken from the files if they need no
+resizing.
 """
 
 import functools
@@ -21,16 +21,16 @@ from tfgen_pipelines import data as data_lib
 EXAMPLES_PER_SHARD = 1000
 
 
-@functools.lru_cache(maxsize=2)  # a worker looks through a split once, not once per shard
+@functools.lru_cache(maxsize=2)  # a worker opens a split once, not once for each shard
 def _load(data_json, split):
-    # Not in memory: a shard then reads its own images alone.
+    # Not in memory: each shard then reads only its own images.
     source = data_lib.load_split(json.loads(data_json), split, in_memory=False)
     source.check_ids()
     return source
 
 
 class ReadShard(beam.DoFn):
-    """(first, last) -> the examples with these indices."""
+    """(first, last) -> the examples with indices first <= i < last."""
 
     def __init__(self, data_json, split):
         self._data_json = data_json
@@ -56,7 +56,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         data_json = json.dumps(json_format.MessageToDict(unpacked)["data"], sort_keys=True)
         input_config = example_gen_pb2.Input()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config)
-        _load.cache_clear()  # in one process, a second run must not see the first one's files
+        _load.cache_clear()  # a second run in the same process must not use the first run's files
         splits = {}
         for split in input_config.splits:
             count = _load(data_json, split.pattern).num_examples
@@ -73,8 +73,8 @@ class ImageExampleGen(QueryBasedExampleGen):
     """Outputs `examples` with the splits train and eval.
 
     Args:
-        data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so that changed pixels
-            are read again and unchanged ones are not.
+        data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so the data are read
+            again only if pixels have changed.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

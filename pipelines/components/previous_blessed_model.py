@@ -1,4 +1,4 @@
-"""A resolver strategy: the latest blessed model other than the one that is being evaluated."""
+"""A resolver strategy: the latest blessed model other than the model under evaluation."""
 
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
@@ -6,8 +6,8 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 class PreviousBlessedModelStrategy(LatestBlessedModelStrategy):
     """`LatestBlessedModelStrategy` over the models that are not in the channel `current`.
 
-    TFX's own strategy finds, in the second run of an unchanged pipeline, the very model that is evaluated: a new
-    input, so the evaluator and the pusher would run again, to compare a model with itself.
+    In the second run of an unchanged pipeline, TFX's own strategy returns the model under evaluation. This is a new input,
+    so the evaluator and the pusher would run again and compare the model with itself.
     """
 
     def resolve_artifacts(self, store, input_dict):

@@ -1,6 +1,6 @@
-"""`parse_predict`: big bodies of plain numbers and strings are read with orjson and NumPy, all others exactly.
+"""`parse_predict`: reads large bodies of plain numbers and strings with orjson and NumPy, all others with the exact parser.
 
-The fast reading gives the same arrays, bit for bit, or leaves the body to the exact one: it has no errors of its own.
+The fast parser returns the same arrays, bit for bit, or leaves the body to the exact parser; it raises no errors.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfgen_serving.errors import ServingError
 from tfgen_serving.json_tensor.request import INT_RANGES, MAX_RANK, Request, input_dtypes, parse_exact, unescape_base64
 
-# From this many bytes on the fast reading is tried; smaller bodies are read faster than that pays for.
+# The fast parser is tried for bodies of at least this many bytes; for smaller bodies it saves no time.
 FAST_BODY_BYTES = 2048
 
 _ZERO_WITH_BIG_EXPONENT = re.compile(rb"0[eE]\+?0*[1-9][0-9]{2}")
@@ -24,11 +24,11 @@ _BRACKETS_TO_BLANKS = bytes.maketrans(b"[]", b"  ")
 
 
 def parse_predict(body: bytes, signature_of: Callable[[str], object]) -> Request:
-    """Reads the body of a predict request against the signature it names.
+    """Parses the body of a predict request for the signature that it names.
 
-    `signature_of(name)` returns the SignatureDef or raises ServingError; it is asked for "serving_default" when the body
-    names none, and may be asked twice. Raises ServingError and nothing else for whatever `body` holds. Integers for 8 and
-    16 bit inputs are accepted in the range of int32 and wrap. Numbers for float32 inputs beyond its range become infinite.
+    `signature_of(name)` returns the SignatureDef or raises ServingError; its argument is "serving_default" if the body names
+    none, and it may be called twice. For any `body`, the only exception is ServingError. Integers for 8 and 16 bit inputs
+    are accepted in the range of int32 and wrap. Numbers for float32 inputs beyond its range become infinite.
     """
     if len(body) >= FAST_BODY_BYTES:
         request = parse_fast(body, signature_of)
@@ -38,11 +38,11 @@ def parse_predict(body: bytes, signature_of: Callable[[str], object]) -> Request
 
 
 class _NotPlain(Exception):
-    """The fast reading may differ from the exact one: leave the body to that."""
+    """The fast parser may differ from the exact parser, which must read this body."""
 
 
 def parse_fast(body: bytes, signature_of) -> Request | None:
-    """The request that `parse_exact` gives, if the body is plain and right; None for any other body."""
+    """The request that `parse_exact` returns, if the body is plain and valid; None for any other body."""
     if b"\\" in body:  # so that every quotation mark starts or ends a string
         return None
     try:
@@ -59,12 +59,12 @@ def parse_fast(body: bytes, signature_of) -> Request | None:
 def _shape_of_numbers(text: bytes) -> list[int] | None:
     """The shape of the tensor if `text` is one array of numbers nested like a tensor, else None.
 
-    With the brackets as blanks such a text is a flat list of the numbers; reading that makes no list per row, which would
-    set off Python's garbage collector.
+    With blanks for its brackets such a text is a flat list of numbers. Parsing it makes no list for each row, which would
+    trigger Python's garbage collector.
     """
     if b'"' in text:
         return None
-    spaced = any(space in text for space in (b" ", b"\n", b"\t", b"\r"))  # leaving out bytes is slower than mapping them
+    spaced = any(space in text for space in (b" ", b"\n", b"\t", b"\r"))  # deleting bytes is slower than mapping them
     zeros = text.translate(_NUMBERS_TO_ZEROS, b" \n\t\r") if spaced else text.translate(_NUMBERS_TO_ZEROS)
     each = np.frombuffer(zeros, np.uint8)  # finds pairs of bytes several times faster than `in`
     if (((each[:-1] == 0x30) & (each[1:] == 0x5B)) | ((each[:-1] == 0x5D) & (each[1:] == 0x30))).any():
@@ -74,7 +74,7 @@ def _shape_of_numbers(text: bytes) -> list[int] | None:
     if not 0 < rank <= MAX_RANK:
         return None
     shape, part = [], b""
-    for inner in range(rank):  # from the innermost dimension out: how often does `part` stand in the first list?
+    for inner in range(rank):  # from the innermost dimension outwards: how often does `part` occur in the first list?
         end = skeleton.find(b"]" * (inner + 1))
         if end < 0:
             return None
@@ -85,13 +85,13 @@ def _shape_of_numbers(text: bytes) -> list[int] | None:
 
 
 def _request(doc, signature_of, body: bytes, tensor) -> Request:
-    """The request of a body that orjson read as `doc`; `tensor`: shape and numbers that stand where `doc` has null."""
+    """The request of a body that orjson parsed to `doc`; `tensor`: shape and numbers at the place where `doc` has null."""
     if type(doc) is not dict or not doc.keys() <= {"signature_name", "instances", "inputs"}:
         raise _NotPlain
     name = doc.pop("signature_name", None)
     if not isinstance(name, str | None) or len(doc) != 1:
         raise _NotPlain
-    strings = 1 if name is None else 3  # keys and string values seen: more in the text means a key that was given twice
+    strings = 1 if name is None else 3  # number of keys and string values: a larger number in the text means a repeated key
     dtypes = input_dtypes(signature_of(name or "serving_default"), name or "")
     ((place, value),) = doc.items()
     row = place == "instances"
@@ -140,7 +140,7 @@ def _flatten(value) -> tuple[list[int], list]:
 
 
 def _plain_array(flat: list, dtype: tf.DType, body: bytes) -> tuple[np.ndarray, int]:
-    """The tensor of leaves that orjson read, and the number of strings (keys included) in it."""
+    """The tensor of leaves from orjson, and the number of strings (including keys) in it."""
     kinds = set(map(type, flat))
     strings = 0
     if dtype == tf.float32 and kinds <= {float, int}:
@@ -171,11 +171,11 @@ def _plain_array(flat: list, dtype: tf.DType, body: bytes) -> tuple[np.ndarray, 
 
 
 def _plain_float32(doubles: np.ndarray, body: bytes) -> np.ndarray:
-    """float32 of numbers that orjson read, where RapidJSON's quick arithmetic cannot lead to another float32.
+    """float32 of numbers from orjson, if RapidJSON's fast arithmetic must give the same float32.
 
     The two readings of a number differ by at most 6 units in the last place of a double, as long as neither the 20 digits
     of a 64 bit integer nor the smallest doubles are involved. So they round to the same float32 unless a boundary between
-    two of those is that near, which the 29 bits that rounding drops tell.
+    two float32 values is that near; the 29 bits that rounding drops show this.
     """
     size = np.abs(doubles)
     zero = size == 0

@@ -1,9 +1,9 @@
 """JSON as TensorFlow Serving reads it: RapidJSON 1.1.0 with NaN and Infinity allowed, text kept as bytes.
 
-Differences from strict JSON that callers can see, all kept here: NaN, Inf and Infinity (with an optional minus) are
+Differences from strict JSON, all kept here: NaN, Inf and Infinity (with an optional minus) are
 numbers; a leading byte order mark is skipped; the text ends at the first NUL outside a string; bytes above 0x7f are not
-checked to be UTF-8; a number that is not an integer of at most 64 bits is read with RapidJSON's quick arithmetic, which may
-miss the nearest double by a few units in the last place; errors name a byte offset.
+checked to be UTF-8; a number that is not an integer of at most 64 bits is read with RapidJSON's fast arithmetic, which may
+differ from the nearest double by a few units in the last place; errors name a byte offset.
 
 Values are None, bool, int, float, bytes (strings), list (arrays) and `Object`.
 """
@@ -15,8 +15,8 @@ import grpc
 
 from tfgen_serving.errors import ServingError
 
-# TensorFlow knows no tensor of more than 254 dimensions. RapidJSON recurses without a limit, so there a deeper text ends the
-# process; here it is a parse error.
+# TensorFlow has no tensors of more than 254 dimensions. RapidJSON recurses without a limit, so a deeper text crashes it;
+# here it is a parse error.
 MAX_DEPTH = 260
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
@@ -31,7 +31,7 @@ _INT53 = 2**53 - 1
 
 
 class Object(list):
-    """A JSON object: (key, value) pairs in the order of the text, duplicates included."""
+    """A JSON object: (key, value) pairs in the order of the text, with duplicates."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class Object(list):
 
 
 def invalid(message: bytes | str) -> ServingError:
-    """An INVALID_ARGUMENT error; bytes that are not UTF-8 become U+FFFD so that the reply is well formed."""
+    """An INVALID_ARGUMENT error; bytes that are not UTF-8 become U+FFFD, so the reply is well formed."""
     if isinstance(message, bytes):
         message = message.decode("utf-8", "replace")
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
@@ -61,7 +61,7 @@ def parse(body: bytes):
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
-    text = bytes(body) + b"\0"  # as in RapidJSON, the end reads as a NUL: no look-ahead can run over it
+    text = bytes(body) + b"\0"  # as in RapidJSON, the text ends with a NUL, so no look-ahead passes the end
     pos = 0
     for mark in (0xEF, 0xBB, 0xBF):
         if text[pos] == mark:
@@ -70,7 +70,7 @@ def parse(body: bytes):
     pos = space(text, pos).end()
     if text[pos] == 0:
         raise _parse_error("The document is empty.", pos)
-    stack, keys = [], []  # the open arrays and objects, and for each the key whose value is being read
+    stack, keys = [], []  # the open arrays and objects, each with the key of the value that is being read
     while True:
         char = text[pos]
         if char == 0x5B or char == 0x7B:  # [ {
@@ -91,7 +91,7 @@ def parse(body: bytes):
             pos = _word(text, pos, word)
         else:
             value, pos = _number(text, pos)
-        while stack:  # put the value where it belongs, and close what ends behind it
+        while stack:  # store the value, and close the arrays and objects that end after it
             pos = space(text, pos).end()
             char, top = text[pos], stack[-1]
             if type(top) is list:
@@ -166,7 +166,7 @@ def _string(text: bytes, pos: int) -> tuple[bytes, int]:
                 if not 0xDC00 <= low <= 0xDFFF:
                     raise _parse_error("The surrogate pair in string is invalid.", start)
                 code = (((code - 0xD800) << 10) | (low - 0xDC00)) + 0x10000
-            parts.append(chr(code).encode("utf-8", "surrogatepass"))  # a lone low surrogate is let through, as upstream
+            parts.append(chr(code).encode("utf-8", "surrogatepass"))  # a lone low surrogate is accepted, as upstream
         else:
             raise _parse_error("Invalid escape character in string.", pos)
 
@@ -207,19 +207,19 @@ def _number(text: bytes, pos: int) -> tuple[int | float, int]:
 
 
 def _double(integer: bytes, fraction: bytes, exponent: bytes | None, int_max: int) -> float | None:
-    """The magnitude of a decimal in the order of operations of RapidJSON's `StrtodNormalPrecision`; None: too big."""
+    """The magnitude of a decimal, computed like RapidJSON's `StrtodNormalPrecision`; None: too big."""
     power = 0
     if (
         len(integer) + len(fraction) <= 16
-    ):  # the common case: the whole significand is below 10 * 2^53 when the last digit comes
+    ):  # the common case: the whole significand is below 10 * 2^53 before the last digit
         value = float(int(integer + fraction))
         power = -len(fraction)
     else:
-        digits = len(integer) - 1  # how many digits count towards the 17 that are looked at
+        digits = len(integer) - 1  # number of digits counted, of the 17 that are read
         significand, rest = int(integer[:20]), integer[20:]
         if significand > int_max:
             significand, rest = int(integer[:19]), integer[19:]
-            if significand > int_max:  # only for -9223372036854775809 and beyond
+            if significand > int_max:  # only for -9223372036854775809 and below
                 significand, rest = int(integer[:18]), integer[18:]
         if rest:
             digits -= len(rest)
@@ -245,7 +245,7 @@ def _double(integer: bytes, fraction: bytes, exponent: bytes | None, int_max: in
     if exponent is not None:
         negative = exponent.startswith(b"-")
         exponent = exponent.lstrip(b"+-").lstrip(b"0")
-        size = int(exponent[:10] or b"0")  # ten digits are already far outside of any double
+        size = int(exponent[:10] or b"0")  # exponents of ten digits are outside the range of a double
         if not negative and size > 308 - power:
             return None
         power += -size if negative else size

@@ -9,8 +9,8 @@ import orjson
 from tfgen_serving.json_tensor.parser import invalid
 from tfgen_serving.json_tensor.text import decimal_texts, string_text
 
-# Replies with more numbers than this are written by orjson: shortest digits and no white space inside of a tensor, the same
-# values. Clients that compare text rather than values only ever see small replies.
+# Replies with more numbers than this are written by orjson: with the shortest digits and no white space inside of a tensor,
+# but the same values. Small replies have the same text as upstream.
 FAST_REPLY_VALUES = 2048
 
 _NAMES = {"float16": "half"}
@@ -20,9 +20,9 @@ _FAST_KINDS = "fiub"
 def format_predict(outputs: dict[str, np.ndarray], row: bool) -> bytes:
     """The body of a reply: `predictions` for `row`, else `outputs`.
 
-    One output is printed bare, several as an object in the order of `outputs`. Raises ServingError (INVALID_ARGUMENT) for
-    an output without a batch dimension or of another batch size than the first (`row` only), and for dtypes that JSON
-    cannot carry (float16, bfloat16, uint16, complex).
+    A single output is printed as it is, several as an object in the order of `outputs`. Raises ServingError
+    (INVALID_ARGUMENT) for an output without a batch dimension or with a batch size that differs from the first output's
+    (`row` only), and for dtypes without a JSON form (float16, bfloat16, uint16, complex).
     """
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
@@ -54,7 +54,7 @@ def format_predict(outputs: dict[str, np.ndarray], row: bool) -> bytes:
 
 
 def format_error(message: str) -> bytes:
-    """The body of an error reply. A message that is not valid Unicode is made so: the reply can always be parsed."""
+    """The body of an error reply. Invalid Unicode in the message is replaced, so clients can always parse the reply."""
     return b'{\n    "error": %s\n}' % string_text(message.encode("utf-8", "replace"))
 
 
@@ -63,7 +63,7 @@ def _key(name: str, depth: int) -> bytes:
 
 
 class _Writer:
-    """Writes one output, whole or item by item."""
+    """Writes one output, as a whole or item by item."""
 
     def __init__(self, name: str, array: np.ndarray, fast: bool):
         self.array = array
@@ -71,13 +71,13 @@ class _Writer:
         self.fast = fast and array.dtype.kind in _FAST_KINDS and array.dtype not in (np.float16, np.uint16)
 
     def text(self, depth: int, single_line: bool) -> bytes:
-        """The whole tensor, standing at nesting `depth`."""
+        """The whole tensor, at nesting depth `depth`."""
         if self.fast:
             return _fast_text(self.array)
         return _nested(_leaf_texts(self.array, self.as_bytes, depth + self.array.ndim), self.array.shape, depth, single_line)
 
     def items(self, depth: int) -> list[bytes]:
-        """The tensors along the first dimension, each on a single line at nesting `depth`."""
+        """The tensors along the first dimension, each on a single line at nesting depth `depth`."""
         if self.fast and self.array.ndim > 1:
             return [_fast_text(item) for item in self.array]
         shape = self.array.shape[1:]
@@ -86,7 +86,7 @@ class _Writer:
 
 
 def _fast_text(array: np.ndarray) -> bytes:
-    """A numeric tensor of any rank in compact JSON. orjson prints NaN and infinities as null: they are put in afterwards."""
+    """A numeric tensor of any rank in compact JSON. orjson prints NaN and infinities as null; these are replaced."""
     text = orjson.dumps(np.ascontiguousarray(array).reshape(array.shape), option=orjson.OPT_SERIALIZE_NUMPY)
     if array.dtype.kind == "f" and b"null" in text:
         odd = (text.encode() for text in decimal_texts(array[~np.isfinite(array)]))
@@ -96,7 +96,7 @@ def _fast_text(array: np.ndarray) -> bytes:
 
 
 def _leaf_texts(array: np.ndarray, as_bytes: bool, depth: int):
-    """An iterator over the texts of the values of a tensor, which stand at nesting `depth`."""
+    """An iterator over the texts of a tensor's values, at nesting depth `depth`."""
     kind = array.dtype.kind
     flat = array.reshape(-1)
     if array.dtype in (np.float32, np.float64):

@@ -1,4 +1,4 @@
-"""The body of a REST predict request as NumPy arrays, exactly as TF Serving reads it (util/json_tensor.cc)."""
+"""Parses the body of a REST predict request to NumPy arrays, exactly as TF Serving does (util/json_tensor.cc)."""
 
 import binascii
 import re
@@ -14,7 +14,7 @@ from tfgen_serving.json_tensor.text import quote
 
 MAX_RANK = 32  # of NumPy arrays
 
-INT_RANGES = {  # dtype -> (smallest, largest) value accepted; narrow integers travel as int32 and wrap, as in TensorProto
+INT_RANGES = {  # dtype -> (smallest, largest) accepted value; narrow integers are read as int32 and wrap, as in TensorProto
     tf.int8: (-(2**31), 2**31 - 1),
     tf.int16: (-(2**31), 2**31 - 1),
     tf.int32: (-(2**31), 2**31 - 1),
@@ -28,7 +28,9 @@ _NO_PADDING = re.compile(rb"([A-Za-z0-9+/]*)([=.]*)")
 
 
 class Request(NamedTuple):
-    """A parsed predict request. `row`: it had `instances`, not `inputs`. DT_STRING inputs are object arrays of bytes."""
+    """A parsed predict request. `row`: whether it had `instances` and not `inputs`. DT_STRING inputs are object arrays of
+    bytes.
+    """
 
     signature_name: str
     inputs: dict[str, np.ndarray]
@@ -36,7 +38,7 @@ class Request(NamedTuple):
 
 
 def parse_exact(body: bytes, signature_of) -> Request:
-    """`parse_predict` for any body; see there."""
+    """`parse_predict` for any body."""
     doc = parse(body)
     if type(doc) is not Object:
         raise invalid(b"JSON Value: %s Is not object" % quote(doc))
@@ -63,7 +65,7 @@ def parse_exact(body: bytes, signature_of) -> Request:
 
 
 def read_signature_name(doc: Object) -> str:
-    """`signature_name` of a request, "" if absent."""
+    """`signature_name` of a request, or ""."""
     name = doc.get(b"signature_name", b"")
     if type(name) is not bytes:
         raise invalid(b"JSON Value: %s not formatted correctly. 'signature_name' key must be a string value." % quote(doc))
@@ -71,7 +73,7 @@ def read_signature_name(doc: Object) -> str:
 
 
 def input_dtypes(signature, name: str) -> dict[str, tf.DType]:
-    """The dtype of each input, sorted by name: of several wrong inputs the first is reported (upstream: in hash order)."""
+    """The dtype of each input, sorted by name: the first of several wrong inputs is reported (upstream: in hash order)."""
     if not signature.inputs:
         raise invalid(f"Failed to get input map for signature: {name or 'DEFAULT'}")
     return {key: tf.as_dtype(signature.inputs[key].dtype) for key in sorted(signature.inputs)}
@@ -132,7 +134,7 @@ def _read_rows(instances: list, dtypes: dict[str, tf.DType]) -> dict[str, np.nda
             if not named:
                 add(single, item)
                 continue
-            for key, value in item:  # a repeated key adds its values too, and the surplus at the end is dropped, as upstream
+            for key, value in item:  # a repeated key adds its values too, and the surplus is dropped, as upstream
                 name = key.split(b"\0")[0].decode("utf-8", "replace")
                 add(name, value)
         except ServingError as error:
@@ -143,17 +145,17 @@ def _read_rows(instances: list, dtypes: dict[str, tf.DType]) -> dict[str, np.nda
                 b"Failed to process element: %d of 'instances' list. JSON object: %s keys must be equal to: %s"
                 % (index, quote(item), ",".join(sorted(dtypes)).encode())
             )
-    # As upstream, b64 objects for a signature of several inputs fill just the first; running the signature then fails.
+    # As upstream, b64 objects for a signature of several inputs fill only the first input; running the signature then fails.
     return {name: _array(values[name], [len(instances), *shape], dtypes[name]) for name, shape in shapes.items()}
 
 
 def is_base64(value) -> bool:
-    """Whether a value is `{"b64": "..."}` with just that member."""
+    """Whether a value is `{"b64": "..."}` with no other member."""
     return type(value) is Object and len(value) == 1 and value[0][0] == b"b64" and type(value[0][1]) is bytes
 
 
 def decode_base64(value: Object) -> bytes:
-    """The bytes of `{"b64": "..."}`: white space anywhere, '=' or '.' as padding, which may be left out."""
+    """The bytes of `{"b64": "..."}`: white space may be anywhere, padding is '=' or '.' or absent."""
     if not is_base64(value):
         raise invalid(b"JSON Value: %s not formatted correctly for base64 data" % quote(value))
     data = unescape_base64(value[0][1])
@@ -163,7 +165,7 @@ def decode_base64(value: Object) -> bytes:
 
 
 def unescape_base64(text: bytes) -> bytes | None:
-    """As Abseil's Base64Unescape; None for text that is not base64."""
+    """Decodes like Abseil's Base64Unescape; None for text that is not base64."""
     match = _NO_PADDING.fullmatch(text.translate(None, b" \t\n\v\f\r"))
     if not match or len(match[1]) % 4 == 1 or len(match[2]) not in (0, -len(match[1]) % 4):
         return None
@@ -189,12 +191,12 @@ def _shape_text(shape: list[int]) -> str:
 
 
 def kind_of(value) -> str:
-    """RapidJSON's word for the type of a value."""
+    """RapidJSON's name for the type of a value."""
     return str(value) if type(value) is bool else _KINDS[type(value)]
 
 
 def _fill(value, level: int, shape: list[int], dtype: tf.DType, values: list) -> None:
-    """Appends the leaves of `value` to `values` after checking level, size and type of each."""
+    """Checks level, size and type of each leaf of `value` and appends it to `values`."""
     if type(value) is not list:
         if level != len(shape):
             raise invalid(

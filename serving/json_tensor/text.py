@@ -9,7 +9,8 @@ import numpy as np
 
 from tfgen_serving.json_tensor.parser import Object
 
-# Error texts may quote the request. Upstream quotes all of it, with four blanks per level; here a quotation ends after this.
+# Error texts may quote the request. Upstream quotes all of it, with four blanks per level; here a quotation is cut after
+# this many bytes.
 MAX_QUOTED_BYTES = 65536
 
 _SPECIAL = re.compile(rb'["\\\x00-\x1f]')
@@ -21,12 +22,12 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def string_text(value: bytes) -> bytes:
-    """A JSON string of `value`, which is not checked to be UTF-8."""
+    """`value` as a JSON string, without a check that it is UTF-8."""
     return b'"' + _SPECIAL.sub(lambda match: _SPECIAL_TEXT[match[0]], value) + b'"'
 
 
 def decimal_texts(values: np.ndarray) -> list[str]:
-    """float32 or float64 values [n] as in replies: 6 significant digits if they give the value back, else 9 or 17."""
+    """float32 or float64 values [n] as in replies: 6 significant digits if they parse to the same value, else 9 or 17."""
     items = values.tolist()
     texts = [f"{value:g}" for value in items]
     with np.errstate(over="ignore"):
@@ -49,7 +50,7 @@ def _writer_text(value: float) -> str:
     if value == 0:
         return sign + "0.0"
     digits, power = _grisu2(abs(value))
-    point = len(digits) + power  # the decimal point stands behind this many digits
+    point = len(digits) + power  # the decimal point is after this many digits
     if 0 <= power and point <= 21:
         return f"{sign}{digits}{'0' * power}.0"
     if 0 < point <= 21:
@@ -60,10 +61,10 @@ def _writer_text(value: float) -> str:
 
 
 def _grisu2(value: float) -> tuple[str, int]:
-    """The digits and the power of ten of a positive double by Grisu2 (Loitsch 2010): they read back as `value`.
+    """The digits and the power of ten of a positive double by Grisu2 (Loitsch 2010): they parse to `value`.
 
-    Nearly always these are the digits of `repr`. RapidJSON stops improving the last digit after nine fractional ones, which
-    shows in some texts of 16 and 17 digits.
+    They are nearly always the digits of `repr`. RapidJSON stops improving the last digit after nine fractional digits, so
+    some texts of 16 and 17 digits differ.
     """
     fraction, exponent = math.frexp(value)
     exponent -= 53
@@ -125,7 +126,7 @@ def _cached_power(power: int) -> tuple[int, int]:
 
 
 def quote(value) -> bytes:
-    """`value` as error messages quote it: indented by four blanks, cut after MAX_QUOTED_BYTES.
+    """`value` as quoted in error messages: indented by four blanks, cut after MAX_QUOTED_BYTES.
 
     As upstream, the text ends before the first NaN or Infinity inside of an array or object.
     """

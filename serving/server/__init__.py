@@ -1,1 +1,1 @@
-"""A server that speaks TensorFlow Serving's protocols, for local use and tests: `tfgen_serving.server.main.start`."""
+"""A server with TensorFlow Serving's protocols, for local use and tests: `tfgen_serving.server.main.start`."""

@@ -1,7 +1,7 @@
-"""Dynamic batching: requests that wait at the same time share one run of the model.
+"""Dynamic batching: waiting requests are merged into one run of the model.
 
-Set with the text BatchingParameters of `tensorflow_model_server`; defaults are upstream's, except that batches are padded
-to the next power of two where no sizes are given, since every new size costs the model its first run.
+The settings are the text BatchingParameters of `tensorflow_model_server`. Defaults are upstream's, except that without
+allowed sizes batches are padded to the next power of two, since the first run of each new size is slow.
 """
 
 import collections
@@ -35,7 +35,8 @@ class _Queue:
 
 
 class Batcher:
-    """Threads that merge, run and split. One for a whole server; each signature and input shape has its own queue.
+    """Merges requests, runs batches in threads and splits the results. A server has one; each signature and input shape has
+    its own queue.
 
     Args:
         parameters: `flags.BatchingParameters`.
@@ -69,7 +70,7 @@ class Batcher:
             thread.start()
 
     def stop(self):
-        """Runs what is queued, then ends the threads."""
+        """Runs the queued requests, then ends the threads."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -77,13 +78,13 @@ class Batcher:
             thread.join()
 
     def padded(self, rows):
-        """The size of batch that `rows` rows are run in."""
+        """The batch size in which `rows` rows are run."""
         if self.sizes:
             return next(size for size in self.sizes if size >= rows)
         return min(1 << (rows - 1).bit_length(), self.max_size)
 
     def execute(self, servable, feeds, fetches, timeout=None):
-        """As `Servable.run`, in company. Blocks until the batch was run."""
+        """Like `Servable.run`, in a batch with other requests. Blocks until the batch was run."""
         if any(value.ndim == 0 for value in feeds.values()):
             raise ServingError(_INVALID, "Batching Run() input tensors must have at least one dimension.")
         sizes = {len(value) for value in feeds.values()}
@@ -104,7 +105,7 @@ class Batcher:
     def _enqueue(self, servable, feeds, fetches, timeout):
         rows = len(next(iter(feeds.values())))
         task = _Task(feeds, rows, timeout)
-        # Requests of different shapes never meet, so none can spoil another's batch.
+        # Requests of different shapes are never in one batch, so none can make another's batch fail.
         shapes = tuple(
             (name, value.ndim if self.pad_inputs else value.shape[1:], value.dtype) for name, value in sorted(feeds.items())
         )
@@ -142,10 +143,10 @@ class Batcher:
             tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
             if tasks:
                 self._run(servable, fetches, tasks)
-            del taken, servable, tasks  # an idle thread must not keep a model or its outputs alive
+            del taken, servable, tasks  # an idle thread must hold no reference to a model or its outputs
 
     def _take(self):
-        """(servable, fetches, tasks) of a queue that is full or has waited long enough; None where there is none."""
+        """(servable, fetches, tasks) of a queue that is full or has waited long enough, or None."""
         now = time.monotonic()
         for key, queue in self._queues.items():
             if self._stopped or queue.rows >= self.max_size or now - queue.tasks[0].enqueued >= self.wait:
@@ -175,7 +176,7 @@ class Batcher:
             if len(tasks) == 1:
                 tasks[0].future.set_exception(error)
                 return
-            for task in tasks:  # one of them is at fault: each alone gets its own answer
+            for task in tasks:  # one request causes the error: run each alone, for its own answer
                 self._run(servable, fetches, [task])
             return
         for task, piece in zip(tasks, pieces, strict=True):
@@ -190,7 +191,7 @@ class Batcher:
             if self.pad_inputs:
                 values = _same_shape(values)
             if padding:
-                # A row that was asked for is a valid one.
+                # Rows of a request are valid values for padding.
                 values.append(np.broadcast_to(values[-1][:1], [padding, *values[-1].shape[1:]]))
             feeds[name] = values[0] if len(values) == 1 else np.concatenate(values)
         deadlines = [task.deadline for task in tasks]
@@ -207,7 +208,7 @@ class Batcher:
 
 
 def _same_shape(values):
-    """Pads each array to the largest of each dimension after the first, with its own first element."""
+    """Pads each array to the largest size of each dimension after the first, with its own first element."""
     largest = np.max([value.shape[1:] for value in values], axis=0, initial=0).tolist() if values[0].ndim > 1 else []
     padded = []
     for value in values:

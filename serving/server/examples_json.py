@@ -10,10 +10,10 @@ _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
 def parse_examples(body):
-    """(signature name, Input proto) of a body `{"signature_name": ..., "context": {...}, "examples": [{...}, ...]}`.
+    """Parses to (signature name, Input proto) a body `{"signature_name": ..., "context": {...}, "examples": [{...}, ...]}`.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, whatever is wrong.
+        ServingError: INVALID_ARGUMENT, for any error.
     """
     doc = dialect.parse(body)
     if type(doc) is not dialect.Object:
@@ -58,7 +58,7 @@ def _add(value, name, feature):
         if converted >= 2**63:
             raise dialect.invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
     elif type(value) is float:
-        # As the cast in C: beyond float32 is infinite.
+        # Like the cast in C, values beyond float32 become infinite.
         field, converted = "float_list", value
         if abs(value) > 3.4028235677973362e38:
             converted = float("inf") if value > 0 else float("-inf")
@@ -75,7 +75,7 @@ def _add(value, name, feature):
 
 
 def format_classify(result):
-    """The body for a ClassificationResult: a list of [label, score] for each example."""
+    """The body of a reply with a ClassificationResult: a list of [label, score] for each example."""
     rows = []
     for one in result.classifications:
         scores = text.decimal_texts(np.array([c.score for c in one.classes], np.float32))
@@ -86,7 +86,7 @@ def format_classify(result):
 
 
 def format_regress(result):
-    """The body for a RegressionResult: a list of numbers."""
+    """The body of a reply with a RegressionResult: a list of numbers."""
     return _results(text.decimal_texts(np.array([one.value for one in result.regressions], np.float32)))
 
 

@@ -1,4 +1,4 @@
-"""Command line and text-proto files, with the names and defaults of `tensorflow_model_server`."""
+"""Parses the command line and text-proto files, with the names and defaults of `tensorflow_model_server`."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
 
 
 class ConfigError(ValueError):
-    """A flag or a file that the server cannot start with."""
+    """An invalid flag or configuration file."""
 
 
 def parser():
@@ -21,7 +21,7 @@ def parser():
     p = argparse.ArgumentParser(
         prog="tfgen serve", allow_abbrev=False,
         description="Serves SavedModels over TensorFlow Serving's gRPC and REST protocols.",
-        epilog="Flags are named as tensorflow_model_server's; those marked (own) exist here alone.",
+        epilog="Flags have the names of tensorflow_model_server; it does not have those marked (own).",
     )  # fmt: skip
     add = p.add_argument
     add("--host", default="127.0.0.1", help="(own) address to listen on; 0.0.0.0 for all (default: %(default)s)")
@@ -30,31 +30,31 @@ def parser():
     add("--model_name", default="default", help="name of the one model of --model_base_path (default: %(default)s)")
     add("--model_base_path", help="folder whose numbered folders are versions of the model")
     add("--model_config_file", help="text ModelServerConfig with any number of models")
-    add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: once")
+    add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: only one")
     add("--file_system_poll_wait_seconds", type=_natural, default=1,
-        help="seconds between looks for versions; 0: only at the start (default: %(default)s)")  # fmt: skip
+        help="seconds between searches for versions; 0: only at the start (default: %(default)s)")  # fmt: skip
     _add_bool(p, "--enable_batching", False, "merge concurrent requests into one run of the model")
     add("--batching_parameters_file", help="text BatchingParameters; needs --enable_batching")
     add("--monitoring_config_file", help="text MonitoringConfig; prometheus_config { enable: true } shows metrics")
-    add("--max_num_load_retries", type=_natural, default=5, help="of a version that fails (default: %(default)s)")
-    add("--load_retry_interval_micros", type=_natural, default=60_000_000, help="(default: %(default)s)")
-    add("--rest_api_timeout_in_ms", type=_positive, default=30_000, help="of a REST request (default: %(default)s)")
+    add("--max_num_load_retries", type=_natural, default=5, help="retries to load a version (default: %(default)s)")
+    add("--load_retry_interval_micros", type=_natural, default=60_000_000, help="between retries (default: %(default)s)")
+    add("--rest_api_timeout_in_ms", type=_positive, default=30_000, help="timeout of a REST request (default: %(default)s)")
     _add_bool(p, "--rest_api_enable_cors_support", False, "answer with CORS headers")
     _add_bool(p, "--allow_version_labels_for_unavailable_models", False, "accept labels of versions not yet loaded")
     _add_bool(p, "--enable_model_warmup", True, "replay assets.extra/tf_serving_warmup_requests before serving")
     add("--grpc_max_threads", type=_positive, default=threads, help="(default: 4 a core, at least 16)")
     add("--rest_api_num_threads", type=_positive, default=threads, help="(default: 4 a core, at least 16)")
     add("--max_request_bytes", type=_positive, default=64 << 20,
-        help="(own) larger requests, also once unpacked, are refused (default: 64 MiB)")  # fmt: skip
+        help="(own) size limit of a request, also after decompression (default: 64 MiB)")  # fmt: skip
     add("--rest_api_header_timeout_in_ms", type=_positive, default=10_000,
-        help="(own) time to send a request's headers, and to read a reply that stalls (default: %(default)s)")  # fmt: skip
+        help="(own) timeout of headers, and of a client that stops reading (default: %(default)s)")  # fmt: skip
     add("--shutdown_grace_seconds", type=_natural, default=25,
-        help="(own) after SIGTERM, time for requests under way (default: %(default)s)")  # fmt: skip
+        help="(own) time to finish running requests after SIGTERM (default: %(default)s)")  # fmt: skip
     return p
 
 
 def parse(argv):
-    """A namespace of checked flags of a list of words; `ConfigError` where they contradict each other."""
+    """Parses a list of words to a namespace of checked flags; `ConfigError` if they contradict each other."""
     flags = parser().parse_args(list(argv))
     check(flags)
     return flags
@@ -70,7 +70,7 @@ def check(flags):
 
 
 def model_config(flags):
-    """The `ModelServerConfig` that the flags name."""
+    """The `ModelServerConfig` from the flags."""
     if flags.model_config_file:
         return read_text_proto(flags.model_config_file, model_server_config_pb2.ModelServerConfig())
     config = model_server_config_pb2.ModelServerConfig()
@@ -80,7 +80,7 @@ def model_config(flags):
 
 
 def prometheus_path(flags):
-    """The path of the metrics page, None where it is off."""
+    """The path of the metrics page, or None if it is off."""
     if not flags.monitoring_config_file:
         return None
     config = read_text_proto(flags.monitoring_config_file, MonitoringConfig()).prometheus_config
@@ -88,7 +88,7 @@ def prometheus_path(flags):
 
 
 def batching_parameters(flags):
-    """`BatchingParameters`, None where batching is off."""
+    """`BatchingParameters`, or None if batching is off."""
     if not flags.enable_batching:
         return None
     message = BatchingParameters()
@@ -98,7 +98,7 @@ def batching_parameters(flags):
 
 
 def read_text_proto(path, message):
-    """Fills `message` from a text file; `ConfigError` with the place of the fault."""
+    """Fills `message` from a text file; `ConfigError` with the position of the error."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -138,7 +138,7 @@ _positive = _bounded(1, 2**31 - 1, "a positive whole number")
 
 
 def _messages():
-    """Message classes that tensorflow-serving-api leaves out, made in a pool of their own.
+    """Message classes that tensorflow-serving-api lacks, made in a separate descriptor pool.
 
     Field names are those of session_bundle_config.proto and monitoring_config.proto; only their text form is used.
     """

@@ -29,18 +29,18 @@ SERVICES = {
     "ModelService": ("GetModelStatus", "HandleReloadConfigRequest"),
 }
 MAX_DETAILS = 1024
-MAX_CONCURRENT = 1000  # requests that run or wait for a thread; more are refused at once
-LONGEST_DEADLINE = 30 * 24 * 3600.0  # seconds; beyond is none
-RELOAD_SECONDS = 300.0  # how long a reload without a deadline waits for its models
+MAX_CONCURRENT = 1000  # limit of requests that run or wait for a thread; more are refused at once
+LONGEST_DEADLINE = 30 * 24 * 3600.0  # seconds; a longer timeout means none
+RELOAD_SECONDS = 300.0  # seconds that a reload without a deadline waits for its models
 _log = logging.getLogger("tfgen.serving")
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
-# protobuf's way to say that bytes are left over, which `_parse` looks at itself.
+# protobuf's warning about surplus bytes, which `_parse` checks itself.
 warnings.filterwarnings("ignore", message="Unexpected end-group tag", category=RuntimeWarning)
 
 
 def serve(host, port, manager, metrics, *, threads, max_request_bytes):
-    """Starts a gRPC server; -> (server, port). ConfigError where the port cannot be had."""
-    # A thread waits inside TensorFlow or in a queue most of its time, so there are more of them than cores.
+    """Starts a gRPC server: (server, port). ConfigError if the port is not available."""
+    # Threads wait inside TensorFlow or in a queue most of the time, so there are more threads than cores.
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc")
     options = [
         ("grpc.max_receive_message_length", max_request_bytes),
@@ -75,7 +75,7 @@ def _serialize(message):
 
 
 def _parse(request_class, data):
-    """The message of its bytes. grpcio could do it, but keeps 16 KiB for ever of each request that it cannot read."""
+    """Parses a message. grpcio could do it, but leaks 16 KiB for each request that it cannot parse."""
     request = request_class()
     try:
         complete = request.MergeFromString(data) == len(data)
@@ -87,7 +87,7 @@ def _parse(request_class, data):
 
 
 def _method(api, request_class, reply_class, name_of):
-    """Turns (service, request, reply, timeout) into a gRPC method on bytes that counts, times and fails with a status."""
+    """Turns a function (service, request, reply, timeout) into a gRPC method on bytes, with metrics and error statuses."""
 
     def decorate(function):
         def method(self, data, context):
@@ -97,7 +97,7 @@ def _method(api, request_class, reply_class, name_of):
                 request = _parse(request_class, data)
                 name = name_of(request)
                 timeout = context.time_remaining()
-                # Without a deadline grpcio names one that is centuries away, too far for a thread to wait.
+                # Without a deadline grpcio returns one that is centuries away, more than a thread can wait.
                 function(self, request, reply, None if timeout is None or timeout > LONGEST_DEADLINE else timeout)
             except Exception as error:
                 if not isinstance(error, (ServingError, Stopped)):
@@ -108,7 +108,7 @@ def _method(api, request_class, reply_class, name_of):
                 code, details = failure.code, failure.message
                 context.set_code(code)
                 context.set_details(details if len(details) <= MAX_DETAILS else details[:MAX_DETAILS] + "...TRUNCATED")
-            if self.manager.is_configured(name):  # anything else is a client's invention, and metrics live for ever
+            if self.manager.is_configured(name):  # any other name comes from a client, and metrics are never deleted
                 self.metrics.request(name, api, "GRPC", code.name, time.monotonic() - started)
             return reply
 
@@ -126,11 +126,11 @@ def _first_task(request):
 
 
 class Service:
-    """Both services over one manager."""
+    """Both gRPC services, with one manager."""
 
     def __init__(self, manager, metrics, max_bytes):
         self.manager, self.metrics = manager, metrics
-        # A shape may ask for a value to be repeated, which takes more memory than the message did.
+        # A shape can mean that a value is repeated, so the array may take more memory than the message.
         self.max_tensor_bytes = 4 * max_bytes
 
     @_method("Predict", predict_pb2.PredictRequest, predict_pb2.PredictResponse, _spec_name)
@@ -206,7 +206,7 @@ def metadata(manager, request, reply):
 
 
 def status(manager, spec, reply):
-    """Fills a GetModelStatusResponse; a label does not narrow it, as upstream."""
+    """Fills a GetModelStatusResponse; a label is ignored, as upstream."""
     number = spec.version.value if spec.WhichOneof("version_choice") == "version" else None
     for version, state, (code, message) in manager.status(spec.name, number):
         made = reply.model_version_status.add(version=version, state=state)

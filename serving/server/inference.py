@@ -27,7 +27,7 @@ _INVALID, _PRECONDITION = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAIL
 
 
 def predict(servable, signature_name, inputs, output_filter=(), timeout=None):
-    """{output: ndarray} of {input: ndarray}; every output of the signature, or those of `output_filter`."""
+    """Computes {output: ndarray} from {input: ndarray}: all outputs of the signature, or those of `output_filter`."""
     signature = _predict_signature(servable, signature_name)
     _check_names(signature, inputs)
     feeds = {}
@@ -82,7 +82,7 @@ def _check_names(signature, given):
 
 
 def _checked(value, alias, tensor):
-    # Session.run would quietly convert, e.g. integers to float, where TensorFlow Serving refuses.
+    # Session.run would silently convert, e.g. integers to float; TensorFlow Serving refuses.
     if value.dtype != tensor.numpy_dtype:
         given = "string" if value.dtype == object else value.dtype.name
         raise ServingError(_INVALID, f"Input {alias} expects {tensor.dtype.name} but {given} is provided")
@@ -166,7 +166,7 @@ def _example_signature(servable, name):
 
 
 def _classify_tensors(servable, signature):
-    """(input tensor, output tensors) of a signature that classifies."""
+    """(input tensor, output tensors) of a classification signature."""
     if len(signature.inputs) != 1:
         raise ServingError(_INVALID, "Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
@@ -181,7 +181,7 @@ def _classify_tensors(servable, signature):
 
 
 def _regress_tensors(servable, signature):
-    """(input tensor, [output tensor]) of a signature that regresses."""
+    """(input tensor, [output tensor]) of a regression signature."""
     for what, found in (("input", signature.inputs), ("output", signature.outputs)):
         if len(found) != 1:
             raise ServingError(_INVALID, f"Expected one {what} Tensor.")
@@ -191,13 +191,13 @@ def _regress_tensors(servable, signature):
 
 
 def _run_examples(servable, names, proto, timeout):
-    """(number of examples, {output tensor: ndarray}) of an Input proto."""
+    """Runs the examples of an Input proto: (number of examples, {output tensor: ndarray})."""
     input_tensor, fetches = names
     kind = proto.WhichOneof("kind")
     examples = getattr(proto, kind).examples if kind else []
     if not examples:
         raise ServingError(_INVALID, "Input is empty.")
-    # Serialized messages that follow each other merge: the context's features, then the example's own.
+    # Concatenated serialized messages are merged when they are parsed: the context's features, then the example's own.
     context = proto.example_list_with_context.context.SerializeToString() if kind == "example_list_with_context" else b""
     serialized = np.empty(len(examples), object)
     serialized[:] = [context + example.SerializeToString() for example in examples]
@@ -258,10 +258,10 @@ def _type(array):
 
 
 def warm_up(servable):
-    """Replays the version's recorded requests; -> how many. The outcome is thrown away, an error is raised.
+    """Runs the version's recorded requests and returns their number. Results are dropped; errors are raised.
 
     Raises:
-        ServingError: a record that cannot be read, is of another kind, or fails.
+        ServingError: a record cannot be read, has an unsupported type, or its request fails.
     """
     path = f"{str(servable.path).rstrip('/')}/{WARMUP_FILE}"
     if not tf.io.gfile.exists(path):
@@ -272,7 +272,7 @@ def warm_up(servable):
             log = prediction_log_pb2.PredictionLog()
             try:
                 log.ParseFromString(record)
-            except Exception as error:  # DecodeError; protobuf releases differ in its place
+            except Exception as error:  # DecodeError; its module depends on the protobuf release
                 shown = record[:100].decode("utf-8", "replace")
                 raise ServingError(_INVALID, f"Failed to parse warmup record: {shown} from {path}") from error
             _replay(servable, log)

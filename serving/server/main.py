@@ -2,7 +2,7 @@
 
     tfgen serve --model_name=digits --model_base_path=models/vae-digits --port=8500 --rest_api_port=8501
 
-The ports open once every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 where a model
+The ports open when every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 if a model
 cannot be loaded, 2 for wrong flags or files.
 """
 
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-# Quiet before TensorFlow starts: it reports hints about the machine as errors. What fails still raises.
+# Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfgen_serving.errors import ServingError  # noqa: E402
@@ -29,7 +29,7 @@ _log = logging.getLogger("tfgen.serving")
 
 
 class RunningServer:
-    """A started server. `grpc_port` and `rest_port` (None without REST) are the ports that it has."""
+    """A running server with the ports `grpc_port` and `rest_port` (None without REST)."""
 
     def __init__(self, manager, metrics, batcher, grpc, grpc_port, rest, config_poller):
         self.manager, self.metrics = manager, metrics
@@ -38,7 +38,7 @@ class RunningServer:
         self._stopped = False
 
     def stop(self, grace=5.0):
-        """Takes no new requests, answers those under way for up to `grace` seconds, and unloads. Twice does no harm."""
+        """Refuses new requests, finishes running ones for up to `grace` seconds, and unloads. A second call does nothing."""
         if self._stopped:
             return
         self._stopped = True
@@ -63,7 +63,7 @@ class RunningServer:
 
 
 class _ConfigPoller:
-    """Reads the model config file again and again; a file that is refused changes nothing."""
+    """Reads the model config file periodically; an invalid file changes nothing."""
 
     def __init__(self, flags, manager, current):
         self._flags, self._manager, self._current = flags, manager, current
@@ -82,7 +82,7 @@ class _ConfigPoller:
                 return
             except (ConfigError, ServingError) as error:
                 _log.error("%s is not applied: %s", self._flags.model_config_file, error)
-            except Exception:  # a poller that dies would silently freeze the configuration
+            except Exception:  # if this thread died, the configuration would never change again
                 _log.exception("Reading %s failed", self._flags.model_config_file)
 
     def stop(self):
@@ -94,14 +94,14 @@ def start(argv_or_flags, *, stop=None):
     """Starts a server in this process.
 
     Args:
-        argv_or_flags: list of command-line words, or the namespace that `flags.parse` makes of them.
+        argv_or_flags: list of command-line words, or a namespace from `flags.parse`.
         stop: a `threading.Event` that ends the wait for models with `model_manager.Stopped`.
 
     Returns:
         `RunningServer`, its ports open and every configured model available.
 
     Raises:
-        ConfigError: flags or files are wrong, a port is taken.
+        ConfigError: flags or files are invalid, or a port is in use.
         ServingError: a configuration is refused or a model could not be loaded.
     """
     flags = argv_or_flags if hasattr(argv_or_flags, "model_base_path") else flags_module.parse(argv_or_flags)
@@ -161,7 +161,7 @@ def start(argv_or_flags, *, stop=None):
 
 
 def main(argv=None):
-    """Runs a server until SIGTERM or SIGINT; -> exit status."""
+    """Runs a server until SIGTERM or SIGINT; returns the exit status."""
     flags = flags_module.parser().parse_args(sys.argv[1:] if argv is None else list(argv))
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     _log.setLevel(logging.INFO)

@@ -10,7 +10,9 @@ BOUNDS = [10 * 1.8**n for n in range(32)]
 
 
 class Metrics:
-    """The metrics of one server. Thread-safe. Labels are bounded: callers pass only names of configured models."""
+    """The metrics of one server. Thread-safe. Callers must pass only names of configured models, so the number of labels is
+    bounded.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -55,7 +57,7 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
     def request(self, model, api, entrypoint, status, seconds):
-        """One answered request."""
+        """Counts one answered request."""
         self.count(":tensorflow:serving:request_count", model_name=model, status=status)
         self.observe(
             ":tensorflow:serving:request_latency",

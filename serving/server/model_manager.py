@@ -1,8 +1,8 @@
-"""Which versions of which models are loaded, and the swap from one to the next.
+"""Loads and unloads the versions of models.
 
-A version is a numbered folder of a model's base path in which `saved_model.pb` lies. The wanted versions are loaded; one
-that is no longer wanted goes once a wanted one is available and its last request is answered. A version that fails to load
-changes nothing for those that serve.
+A version is a numbered folder with `saved_model.pb` in a model's base path. The policy's versions are loaded. Another
+version is unloaded when one of the policy's versions is available and its own last request is answered. A version that fails
+to load has no effect on loaded versions.
 """
 
 import collections
@@ -24,13 +24,13 @@ from tfgen_serving.server.servable import as_serving_error
 State = get_model_status_pb2.ModelVersionStatus
 OK = (grpc.StatusCode.OK, "")
 LOAD_THREADS = 4
-MAX_ENDED = 100  # versions in state END that are remembered, per model
+MAX_ENDED = 100  # number of versions in state END that are kept for each model
 _log = logging.getLogger("tfgen.serving")
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Stopped(Exception):
-    """The server was told to stop while it waited."""
+    """The server was stopped while it waited."""
 
 
 class _Version:
@@ -48,10 +48,10 @@ class _Version:
 
 class _Model:
     def __init__(self):
-        self.config = None  # ModelConfig, None once it is no longer configured
+        self.config = None  # ModelConfig, or None if it is no longer configured
         self.scanned = False
         self.versions = {}
-        self.ended = collections.OrderedDict()  # number -> status of versions that are gone
+        self.ended = collections.OrderedDict()  # number -> status of unloaded versions
 
 
 class ModelManager:
@@ -59,9 +59,9 @@ class ModelManager:
 
     Args:
         load: function (name, version, path) -> Servable; raises ServingError.
-        poll_wait: seconds between looks at the base paths; 0: only when the configuration changes.
-        max_load_retries, retry_interval: of a version that fails to load; the interval in seconds.
-        allow_labels_for_unavailable: accept a new label of a version that is not loaded.
+        poll_wait: seconds between searches in the base paths; 0: only when the configuration changes.
+        max_load_retries, retry_interval: for a version that fails to load; the interval is in seconds.
+        allow_labels_for_unavailable: whether a new label may refer to a version that is not loaded.
     """
 
     def __init__(self, load, *, poll_wait=1.0, max_load_retries=5, retry_interval=60.0, allow_labels_for_unavailable=False):
@@ -81,10 +81,11 @@ class ModelManager:
 
     @contextlib.contextmanager
     def acquire(self, spec):
-        """The servable that a ModelSpec means; it stays loaded until the block ends.
+        """A context with the servable of a ModelSpec, which stays loaded until the context ends.
 
         Raises:
-            ServingError: INVALID_ARGUMENT for no name or an unknown label, NOT_FOUND for a model or version not available.
+            ServingError: INVALID_ARGUMENT for a missing name or an unknown label, NOT_FOUND for a model or version that is
+                not available.
         """
         version = self._enter(spec)
         try:
@@ -124,7 +125,7 @@ class ModelManager:
         return model is not None and model.config is not None
 
     def status(self, name, number=None):
-        """[(version, state, (code, message))] of a model, or of one version of it; NOT_FOUND where there is none."""
+        """[(version, state, (code, message))] of a model or of one version; ServingError NOT_FOUND if there is none."""
         with self._changed:
             model = self._models.get(name, _Model())
             found = {n: (State.END, status) for n, status in model.ended.items()}
@@ -140,16 +141,15 @@ class ModelManager:
     # ---- configuration
 
     def reload(self, config, *, timeout=None, stop=None):
-        """Takes a new `ModelServerConfig` and waits until each of its models has an available version.
-
-        A configuration that is refused changes nothing.
+        """Sets a new `ModelServerConfig` and waits until each of its models has an available version. An invalid
+        configuration changes nothing.
 
         Args:
-            timeout: seconds to wait, None: for ever.
+            timeout: seconds to wait; None: no limit.
             stop: an Event that ends the wait with `Stopped`.
 
         Raises:
-            ServingError: the configuration is refused, a model's versions all failed, or time is up.
+            ServingError: the configuration is invalid, all versions of a model failed, or the timeout is over.
         """
         with self._reloading:
             kind = config.WhichOneof("config")
@@ -179,7 +179,7 @@ class ModelManager:
             states = {v.number: v.state for v in self._models.get(config.name, _Model()).versions.values()}
             old = self._labels.get(config.name, {})
             for label, number in config.version_labels.items():
-                # A label in use is only ever moved to a version that can answer.
+                # A label in use moves only to an available version.
                 allowed = self._allow_labels and old.get(label, number) == number
                 if states.get(number) != State.AVAILABLE and not allowed:
                     raise ServingError(
@@ -190,7 +190,7 @@ class ModelManager:
         return {config.name: dict(config.version_labels) for config in configs}
 
     def wait_available(self, names, *, timeout=None, stop=None):
-        """Returns once each model has an available version; see `reload` for what it raises."""
+        """Waits until each model has an available version; for errors see `reload`."""
         end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while True:
@@ -212,14 +212,14 @@ class ModelManager:
         return any(v.state == State.AVAILABLE for v in self._models[name].versions.values())
 
     def _failed(self, name):
-        """The versions of a model none of which can come to serve any more; [] while there is hope."""
+        """The versions of a model if all of them have failed for good, else []."""
         versions = [v for v in self._models[name].versions.values() if v.wanted]
         return versions if versions and all(v.state == State.END for v in versions) else []
 
     # ---- file system
 
     def poll(self):
-        """Looks for versions once and starts what has to be loaded or unloaded."""
+        """Searches for versions once and starts loading and unloading."""
         with self._polling:
             with self._changed:
                 configs = {name: model.config for name, model in self._models.items() if model.config is not None}
@@ -227,7 +227,7 @@ class ModelManager:
                 try:
                     found = find_versions(config.base_path)
                 except (tf.errors.OpError, OSError) as error:
-                    # What serves goes on: a file system that is away is no order to unload.
+                    # If the file system fails, loaded versions keep serving.
                     _log.error("Cannot look for versions of %s in %s: %s", name, config.base_path, error)
                     continue
                 with self._changed:
@@ -240,18 +240,18 @@ class ModelManager:
         while not self._stop.wait(self._poll_wait):
             try:
                 self.poll()
-            except Exception:  # a poller that dies would silently freeze the server at its versions
+            except Exception:  # if this thread died, the server would never load new versions
                 _log.exception("Looking for versions failed")
 
     def _want(self, name, found):
-        """Makes {number: (path, stamp)} the versions that a model should have. Called with the lock."""
+        """Sets the versions that a model should have to {number: (path, stamp)}. The caller holds the lock."""
         model = self._models[name]
         for number, version in list(model.versions.items()):
             version.wanted = number in found
             if version.state == State.END and (not version.wanted or found[number][1] != version.stamp):
-                self._forget(model, version)  # a failed version that was taken away or replaced
+                self._forget(model, version)  # a failed version that was deleted or replaced
             elif version.wanted and version.state in (State.START, State.LOADING):
-                version.stamp = found[number][1]  # written anew between attempts: the next one need not wait
+                version.stamp = found[number][1]  # written again between attempts: retry at once
         for number, (path, stamp) in found.items():
             if number not in model.versions:
                 model.ended.pop(number, None)
@@ -268,7 +268,7 @@ class ModelManager:
             model.ended.popitem(last=False)
 
     def _retire(self, model):
-        """Starts to unload what is not wanted, once that leaves a version that is. Called with the lock."""
+        """Starts unloading the versions not wanted, if a wanted one is available. The caller holds the lock."""
         versions = list(model.versions.values())
         covered = not any(v.wanted for v in versions) or any(v.wanted and v.state == State.AVAILABLE for v in versions)
         for version in versions:
@@ -307,11 +307,11 @@ class ModelManager:
             break
         with self._changed:
             self._set(version, State.END)
-            if not version.wanted or version.cancelled.is_set():  # wanted again meanwhile: the next look starts anew
+            if not version.wanted or version.cancelled.is_set():  # wanted again: the next search loads it
                 self._forget(self._models[version.model], version)
 
     def _wait_for_retry(self, version):
-        """Waits for the retry interval, or until the version's files change; False where it is no longer wanted."""
+        """Waits for the retry interval, or until the version's files change; False if the version is no longer wanted."""
         stamp, end = version.stamp, time.monotonic() + self._interval
         while (left := end - time.monotonic()) > 0 and version.stamp == stamp:
             if version.cancelled.wait(min(left, 0.1)) or self._stop.is_set():
@@ -337,7 +337,7 @@ class ModelManager:
             self._changed.notify_all()
 
     def stop(self, timeout=10.0):
-        """Unloads everything; requests under way are waited for up to `timeout` seconds."""
+        """Unloads everything, after waiting for running requests for up to `timeout` seconds."""
         self._stop.set()
         end = time.monotonic() + timeout
         with self._changed:
@@ -357,7 +357,7 @@ class ModelManager:
 
 
 def check_configs(configs):
-    """Raises the ServingError with which TensorFlow Serving answers a list of ModelConfigs that it cannot use."""
+    """Raises TensorFlow Serving's error for an invalid list of ModelConfigs."""
     seen = set()
     for config in configs:
         if not config.name or config.name in (".", "..") or re.search(r"[/:\x00-\x1f\x7f]", config.name):
@@ -386,14 +386,13 @@ def check_configs(configs):
 
 
 def find_versions(base_path):
-    """{number: (path, stamp)} of the complete versions in a base path; the stamp changes with `saved_model.pb`.
-
-    Names of digits alone count, leading zeros or not; an error of the file system is raised.
+    """{number: (path, stamp)} of the complete versions in a base path; the stamp changes with `saved_model.pb`. Versions
+    have names of digits only, with or without leading zeros. Errors of the file system are raised.
     """
     found = {}
     for name in sorted(tf.io.gfile.listdir(base_path)):
         name = name.rstrip("/")
-        # int64, and digits of ASCII only
+        # within int64, and only ASCII digits
         if not re.fullmatch(r"[0-9]{1,32}", name) or int(name) >= 2**63:
             continue
         path = f"{base_path.rstrip('/')}/{name}"
@@ -411,7 +410,7 @@ def find_versions(base_path):
 
 
 def choose_versions(found, policy):
-    """The part of {number: ...} that a ServableVersionPolicy asks for; without one, the latest."""
+    """The part of {number: ...} that a ServableVersionPolicy selects; the default is the latest version."""
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return found

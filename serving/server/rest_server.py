@@ -1,4 +1,4 @@
-"""The REST API on starlette and uvicorn, in a thread of its own.
+"""The REST API, with starlette and uvicorn in a separate thread.
 
 Routes, codes and texts follow tensorflow/serving 2.16.1 (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc).
 """
@@ -39,7 +39,7 @@ from tfgen_serving.server.servable import DEFAULT_SIGNATURE, as_serving_error
 
 MAX_CONNECTIONS = 1000
 KEEP_ALIVE_SECONDS = 75
-# Replies in this range are packed for clients that accept it. Packing megabytes of digits costs more than the model.
+# Replies of this size in bytes are compressed for clients that accept it. Compressing megabytes takes longer than the model.
 GZIP_BYTES = range(1024, 1 << 20)
 _JSON = {"content-type": "application/json"}
 _CORS = {
@@ -55,17 +55,17 @@ _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Handler:
-    """What each REST request is answered with. Thread-safe."""
+    """Computes the reply to each REST request. Thread-safe."""
 
     def __init__(self, manager, metrics):
         self.manager, self.metrics = manager, metrics
 
     def answer(self, method, path, body, deadline):
-        """(HTTP status, body) of a request.
+        """The reply to a request: (HTTP status, body).
 
         Args:
-            path: as sent, percent-encoded, without query.
-            deadline: of `time.monotonic()`.
+            path: percent-encoded, without the query.
+            deadline: a time of `time.monotonic()`.
         """
         started, code = time.monotonic(), grpc.StatusCode.OK
         spec, api = model_pb2.ModelSpec(), None
@@ -92,7 +92,7 @@ class Handler:
         name, version, label, what = match.groups()
         if name is None:
             raise ServingError(_INVALID, "Missing model name in request.")
-        # Only ever a key of a dictionary, never part of a file name.
+        # The name is used as a dictionary key, never as part of a file name.
         spec.name = _decoded(name)
         if version is not None:
             if len(version) > 30 or int(version) >= 2**63:
@@ -106,7 +106,7 @@ class Handler:
             if what == "metadata":
                 return "GetModelMetadata", self._metadata
         fills = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
-        if what in fills:  # the pattern ignores case, the method does not
+        if what in fills:  # the pattern ignores case, but methods are case-sensitive
             return what.capitalize(), fills[what]
         raise _malformed(method, path)
 
@@ -115,7 +115,7 @@ class Handler:
             servable = None
 
             def signature_of(name):
-                nonlocal servable  # one version for the signature and the run, whatever is swapped meanwhile
+                nonlocal servable  # the same version for the signature and the run
                 servable = servable or stack.enter_context(self.manager.acquire(spec))
                 name = name or DEFAULT_SIGNATURE
                 if name not in servable.signatures:
@@ -185,14 +185,14 @@ def _json(value):
 
 
 class App:
-    """The ASGI application: reads within limits, answers in a thread, packs.
+    """The ASGI application: reads requests within limits, answers them in threads, compresses replies.
 
     Args:
         handler: a `Handler`.
-        page: function -> text of the metrics, or None.
-        page_path: where the metrics are.
+        page: function that returns the text of the metrics, or None.
+        page_path: URL path of the metrics.
         timeout: seconds for a request from its headers to its answer.
-        max_bytes: of a body, as sent and unpacked.
+        max_bytes: limit for a body, before and after decompression.
     """
 
     def __init__(self, handler, *, page, page_path, timeout, max_bytes, threads, cors):
@@ -233,7 +233,7 @@ class App:
         packed = len(body) and request.headers.get("content-encoding", "identity").lower().strip()
         work = loop.run_in_executor(self.pool, self.work, request.method, path, body, packed, deadline)
         try:
-            # The run has the deadline too; this is for the wait for a thread and for operations that cannot be stopped.
+            # The run has this deadline too; here it limits the wait for a thread and operations that cannot be interrupted.
             status, reply = await asyncio.wait_for(work, deadline - time.monotonic() + 0.25)
         except asyncio.TimeoutError:
             return self.error(504, f"Not answered within {self.timeout:g} seconds")
@@ -298,7 +298,7 @@ def _accepts_gzip(header):
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with limits on slow clients, which it lacks: headers that trickle, replies not read."""
+    """uvicorn's HTTP/1.1 with timeouts for clients that send headers slowly or do not read replies."""
 
     patience = 10.0  # seconds; set by `serve`
 
@@ -313,17 +313,17 @@ class Protocol(H11Protocol):
     def data_received(self, data):
         super().data_received(data)
         if self.cycle is None or self.cycle.response_complete:
-            self._watch()  # the headers of the next request, or the rest of a body that was refused
+            self._watch()  # the headers of the next request, or the rest of a refused body
         else:
             self._unwatch()
 
     def on_response_complete(self):
         super().on_response_complete()
         if self.cycle.more_body or self.conn.trailing_data[0]:
-            self._watch()  # answered before the request was read to its end, or the next one has begun
+            self._watch()  # answered before the whole request was read, or the next request has begun
 
     def send_400_response(self, msg):
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # a reply is under way: there is no place for another
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # a reply is being sent, so no other can be sent
             self.transport.abort()
             return
         body = json_tensor.format_error(msg)
@@ -345,7 +345,7 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self):
-        if self._timer is None:  # from the first byte on: a trickle must not put it off
+        if self._timer is None:  # counted from the first byte, so that slow bytes do not extend it
             self._timer = self.loop.call_later(self.patience, self.transport.abort)
 
     def _unwatch(self):
@@ -355,11 +355,11 @@ class Protocol(H11Protocol):
 
 
 class RestServer:
-    """uvicorn in a thread. Raises ConfigError where the port cannot be had."""
+    """uvicorn in a thread. Raises ConfigError if the port is not available."""
 
     def __init__(self, host, port, app, *, patience, grace):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # With the protocol named asyncio sets TCP_NODELAY: without it every small reply waits 40 ms.
+        # If the protocol is given, asyncio sets TCP_NODELAY; without it every small reply is delayed by 40 ms.
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -385,7 +385,7 @@ class RestServer:
             time.sleep(0.005)
 
     def stop(self):
-        """Takes no new connections; returns at once. Requests under way are answered."""
+        """Refuses new connections and returns at once. Running requests are finished."""
         self._server.should_exit = True
 
     def join(self, timeout):

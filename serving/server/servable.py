@@ -1,4 +1,4 @@
-"""One loaded version of a model: a SavedModel in a TensorFlow session, as TensorFlow Serving holds it."""
+"""One loaded version of a model: a SavedModel in a TensorFlow session, as in TensorFlow Serving."""
 
 import dataclasses
 import os
@@ -11,13 +11,13 @@ from tfgen_serving.errors import ServingError
 
 DEFAULT_SIGNATURE = "serving_default"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-# The session loader is deprecated for training code; it is what gives deadlines, pruned runs and a clean unload.
+# The session loader is deprecated for training code; here it is needed for deadlines, pruned runs and unloading.
 tf.get_logger().addFilter(lambda record: "loader_impl) is deprecated" not in record.getMessage())
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """What the graph says of one input or output of a signature."""
+    """Name, dtype and shape in the graph of an input or output of a signature."""
 
     name: str
     dtype: tf.DType
@@ -31,11 +31,11 @@ class Tensor:
 class Servable:
     """A SavedModel (tag `serve`) ready to run. Thread-safe.
 
-    A session rather than `tf.saved_model.load`: a run takes a timeout, computes only the outputs asked for, fails with the
-    messages that TensorFlow Serving's users know, and `close` gives the memory back.
+    It uses a session and not `tf.saved_model.load`: a run can have a timeout, computes only the requested outputs and has
+    TensorFlow Serving's error messages, and `close` frees the memory.
 
     Raises:
-        ServingError: the folder holds no model that TensorFlow can load.
+        ServingError: TensorFlow cannot load a model from the folder.
     """
 
     def __init__(self, name, version, path):
@@ -57,7 +57,7 @@ class Servable:
                 self._describe(info)
 
     def tensor(self, info):
-        """`Tensor` of a TensorInfo; ServingError where the graph has none of that name."""
+        """The `Tensor` of a TensorInfo; ServingError if the graph has none of that name."""
         if info.WhichOneof("encoding") != "name":
             raise ServingError(grpc.StatusCode.UNIMPLEMENTED, "Only dense tensors are served")
         if info.name not in self._tensors:
@@ -70,11 +70,11 @@ class Servable:
             try:
                 found = self.graph.get_tensor_by_name(info.name)
             except (KeyError, ValueError):
-                return  # e.g. the initialisation operation; a request for it gets the error
+                return  # e.g. the initialisation operation; a request for it raises
             self._tensors[info.name] = Tensor(info.name, found.dtype.base_dtype, found.shape)
 
     def execute(self, feeds, fetches, timeout=None):
-        """`run`, together with other requests where the server batches."""
+        """`run`, in a batch with other requests if batching is on."""
         if self.batcher is not None:
             return self.batcher.execute(self, feeds, fetches, timeout)
         return self.run(feeds, fetches, timeout)
@@ -110,7 +110,7 @@ class Servable:
 
 
 def as_serving_error(error):
-    """The `ServingError` that tells a client of an exception of TensorFlow or of a file system."""
+    """Converts an exception of TensorFlow or the file system to a `ServingError` for the client."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.OpError):

@@ -1,7 +1,7 @@
-"""TensorProto to and from NumPy, quickly and without trusting what was sent.
+"""Converts TensorProto to and from NumPy, fast and with checks of the sent values.
 
-`tf.make_ndarray` reads `float_val` number by number, and `tf.make_tensor_proto` writes `tensor_content`, where
-TensorFlow Serving answers with `float_val`. On the wire a packed float field is the array's own bytes.
+`tf.make_ndarray` reads `float_val` number by number, and `tf.make_tensor_proto` writes `tensor_content`, while TensorFlow
+Serving writes `float_val`. A serialized packed float field has the bytes of the array.
 """
 
 import math
@@ -44,7 +44,7 @@ def dtype_name(kind):
 
 
 def encode(array, proto):
-    """Writes an ndarray into an empty TensorProto, values in `float_val`, `int_val`, ... as TensorFlow Serving does.
+    """Writes an ndarray to an empty TensorProto: to `float_val`, `int_val`, ... like TensorFlow Serving.
 
     Raises:
         ServingError: UNIMPLEMENTED for a dtype that has no such field.
@@ -69,14 +69,15 @@ def encode(array, proto):
 
 
 def decode(proto, name, max_bytes):
-    """ndarray of a TensorProto; strings are object arrays of bytes. Too few values: the last one is repeated.
+    """Reads a TensorProto to an ndarray; strings become object arrays of bytes. If values are missing, the last one is
+    repeated.
 
     Args:
-        name: of the input, for messages.
-        max_bytes: refuse what would take more memory, whatever its shape says.
+        name: name of the input, for messages.
+        max_bytes: limit for the memory of the array.
 
     Raises:
-        ServingError: INVALID_ARGUMENT where dtype, shape and values do not make a tensor.
+        ServingError: INVALID_ARGUMENT if dtype, shape and values do not agree.
     """
     if proto.dtype not in _FIELDS:
         raise _bad(name, f"dtype {dtype_name(proto.dtype)}")

@@ -160,20 +160,20 @@ def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
         ((), "give one of --model, --preset with --checkpoint, --fake; received none"),
         (("--model", "RUN", "--fake", "x"), "received model, fake"),
         (("--model", "nowhere"), "there is no nowhere"),
-        (("--preset", "vae/digits"), "belong together"),
-        (("--preset", "vae/digits", "--checkpoint", "x"), "there is none at x"),
+        (("--preset", "vae/digits"), "must be given together"),
+        (("--preset", "vae/digits", "--checkpoint", "x"), "there is no folder x"),
         (("--fake", "x"), "--fake needs the real images"),
         (("--fake", "x", "--real", "y"), "expected a folder of images, found nothing"),
         (("--model", "RUN", "--data", "digits", "--real", "y"), "not both"),
-        (("--model", "RUN", "--metrics", "fdi"), "names out of score, fid"),
-        (("--model", "RUN", "--metrics", ","), "names out of score, fid"),
+        (("--model", "RUN", "--metrics", "fdi"), "must be some of score, fid"),
+        (("--model", "RUN", "--metrics", ","), "must be some of score, fid"),
         (("--model", "RUN", "--data", "no_such_set"), "no_such_set"),
-        (("--model", "RUN", "--batch_norm", "batch"), "VAE samples with moving statistics only"),
+        (("--model", "RUN", "--batch_norm", "batch"), "of VAE must be one of moving; received 'batch'"),
         (("--model", "RUN", "--features", "inception"), "classify_image_graph_def.pb"),
         (("--model", "RUN", "--features", "keras-inception"), "not comparable with published FID"),
         (("--model", "RUN", "--features", "inception", "--weights", "http://x/y.pb"), "needs the sha256"),
-        (("--model", "RUN", "--weights", "x"), "--weights are those of --features inception"),
-        (("--model", "RUN", "--compare", "cli.json"), "is no JSON that `tfgen evaluate --out` wrote"),
+        (("--model", "RUN", "--weights", "x"), "--weights needs --features inception"),
+        (("--model", "RUN", "--compare", "cli.json"), "is no JSON file of `tfgen evaluate --out`"),
         (("--model", "RUN", "--compare", "missing.json"), "missing.json"),
         (("--model", "RUN", "--n_fake", "1"), "--n_fake must be at least 2"),
         (("--model", "RUN", "--metrics", "fid", "--n_fake", "20"), "more examples than features"),
@@ -187,6 +187,26 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
     last = error.strip().splitlines()[-1]
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+def test_a_model_that_makes_no_images(tmp_path, capsys):
+    run, models = str(tmp_path / "run"), str(tmp_path / "models")
+    train = ["train", "--preset", "glimpse-classifier/digits", "--workdir", run, "--steps", "100", "--set", "hidden=16"]
+    assert main(train) == 0
+    assert "pictures" not in capsys.readouterr().out and not (tmp_path / "run/samples").exists()
+    assert main(["export", "--workdir", run, "--to", models]) == 0
+    values = []
+    for i, model in enumerate((run, models)):
+        assert main(["evaluate", "--model", model, "--data", "digits", "--out", str(tmp_path / f"{i}.json")]) == 0
+        assert "accuracy" in (out := capsys.readouterr().out) and "protocol of classifier: data digits" in out
+        values.append(json.loads((tmp_path / f"{i}.json").read_text())["measures"]["classifier"]["values"])
+    assert values[0] == pytest.approx(values[1]) and 0.2 < values[0]["accuracy"] <= 1.0
+    for argv, message in (
+        (["evaluate", "--model", run, "--metrics", "fid"], "--metrics is for samples, and the model makes none"),
+        (["sample", "--workdir", run, "--out", "x.png"], "run of GlimpseClassifier, which is no sampler; it is: classifier"),
+        (["compress", str(tmp_path / "0.json"), "--model", run], "which is no codec; it is: classifier"),
+    ):
+        assert main(argv) == 2 and message in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -230,11 +250,11 @@ def test_compress_says_what_is_wrong_in_one_line(codec_run, tmp_path, capsys):
     assert "holds no codec" in error("compress", photo, "--model", str(tmp_path))
     assert f"{file}: not a readable image" in error("compress", str(file), "--model", run)
     assert "No such file" in error("compress", f"{file}.no", "--model", run)
-    assert "would be overwritten" in error("compress", photo, "-o", photo, "--model", run)
+    assert "is the input file" in error("compress", photo, "-o", photo, "--model", run)
     assert "the folder" in error("compress", photo, "-o", str(tmp_path), "--model", run)
     assert "the folder" in error("decompress", str(file), "-o", str(tmp_path), "--model", run)
     for picture in ("x.jpg", "x"):
-        assert "of a lossless kind" in error("decompress", str(file), "-o", str(tmp_path / picture), "--model", run)
+        assert "must be lossless" in error("decompress", str(file), "-o", str(tmp_path / picture), "--model", run)
     colour = tmp_path / "colour.png"
     grey = np.zeros((4, 4, 3), np.uint8)
     colour.write_bytes(tf.io.encode_png(grey).numpy())

@@ -113,6 +113,7 @@ def test_resumed_training_equals_uninterrupted_however_many_steps_one_call_has(r
     assert_equal(weights(run.model), weights(second))
 
 
+@pytest.mark.long
 def test_xla_agrees_with_graph_mode(case, plain):
     assert_close(plain, sgd_run(case, jit_compile=True), atol=2e-5)
 
@@ -137,6 +138,7 @@ def test_two_devices_agree_with_one(case, plain):
     assert_close(*ends, atol=2e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_is_finite_and_keeps_float32_weights(case, dtype):
     model = compiled(case, dtype=dtype)

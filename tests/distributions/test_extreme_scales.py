@@ -29,7 +29,7 @@ def slope(function, x, h):
 def level_mass(level, loc, log_scale, top):
     """ln P(level), float64.
 
-    A difference of sigmoids has no digits in a tail; sigmoid(u) - sigmoid(l) = sigmoid(u) sigmoid(-l) (1 - exp(l - u)) has.
+    A plain difference of sigmoids has no digits in a tail, so it is sigmoid(u) sigmoid(-l) (1 - exp(l - u)), which is equal.
     """
     scale = np.exp(log_scale)
     upper, width = ((level + 0.5) / top - loc) / scale, 1.0 / top / scale

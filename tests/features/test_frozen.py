@@ -132,7 +132,7 @@ def test_by_path(tmp_path):
     for a, b in zip(frozen(IMAGES).values(), again(IMAGES).values(), strict=True):
         np.testing.assert_array_equal(a, b)
     network(seed=8).save(path)
-    for reason in ("from_keras now gives those of fingerprint", "path of a .keras file that exists"):
+    for reason in ("from_keras now has the fingerprint", "path of a .keras file that exists"):
         missing = features.deserialize(config)
         assert isinstance(missing, MissingFeatures) and missing.get_config() == config
         assert missing.fingerprint == frozen.fingerprint

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfgen import data, metrics
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, VAE
+from tfgen.models import DCGAN, VAE, GatedPixelCNN, GlimpseClassifier
 
 
 class Small(VAE):
@@ -86,6 +86,12 @@ class Bare(tf.Module):
     def sample(self, seeds):
         return {"image": tf.zeros([tf.size(seeds), 4, 4, 1])}
 
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.int64, name="seeds"), tf.TensorSpec([None], tf.int32, name="labels")]
+    )
+    def of_labels(self, seeds, labels):
+        return {"image": tf.zeros([tf.size(seeds), 4, 4, 1])}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="z")])
     def wrong(self, z):
         return {"image": tf.zeros([tf.size(z), 4, 4, 1])}
@@ -98,18 +104,34 @@ def test_any_saved_model(tmp_path, vae):
     assert generator.metadata == {} and generator.weights == "raw" and len(generator.weights_hash) == 64
     tf.saved_model.save(module, str(tmp_path / "wrong"), signatures={"sample": module.wrong})
     tf.saved_model.save(module, str(tmp_path / "other"), signatures={"draw": module.sample})
+    tf.saved_model.save(module, str(tmp_path / "labels"), signatures={"sample": module.of_labels})
+    classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
+    pixels = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     cases = [
+        (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, and nothing beside it says"),
+        (lambda: metrics.RunGenerator(pixels), "such as a label; received the field 'embedding'"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "wrong"), r"must take seeds.*it takes \['z'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "other"), r"no signature 'sample'; it has \['draw'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path), "is no SavedModel"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is no SavedModel"),
-        (lambda: metrics.RunGenerator(vae, batch_norm="batch"), "Small samples with moving statistics only"),
-        (lambda: metrics.RunGenerator(vae, batch_norm="best"), "batch_norm must be one of"),
+        (lambda: metrics.RunGenerator(vae, batch_norm="batch"), "of Small must be one of moving; received 'batch'"),
+        (lambda: metrics.RunGenerator(vae, batch_norm="best"), "must be one of moving; received 'best'"),
+        (lambda: metrics.RunGenerator(classifier), "GlimpseClassifier is no sampler; it is: classifier"),
         (lambda: metrics.Samples(generator, -1), "seed must be in"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_every_class_in_turn(tmp_path):
+    model = DCGAN(image_shape=(8, 8, 1), latent_dim=3, num_classes=3, width=4, stages=1)
+    model.compile()
+    exported = metrics.SavedModelGenerator(export_saved_model(model, tmp_path, warmup=False))
+    assert [field.argument for field in exported.conditions] == ["labels"]
+    expected = model.sample(5, seed=2, labels=[0, 1, 2, 0, 1]).numpy()
+    for generator in (exported, metrics.RunGenerator(model)):
+        np.testing.assert_allclose(metrics.Samples(generator, 2)(2, 5), expected[2:], atol=1e-5)
 
 
 def test_imitated_images():

@@ -37,9 +37,9 @@ class Workspace:
         write_folder(self.images)
 
     def run(self, **kwargs):
-        arguments = {"steps": 60, "thresholds": GENEROUS, **kwargs}
+        arguments = {"steps": 60, "thresholds": GENEROUS, "presets": (PRESET,), **kwargs}
         with open(self.log, "w") as out:
-            result = local.run(workspace=self.path, data=f"folder:{self.images}", presets=(PRESET,), out=out, **arguments)
+            result = local.run(workspace=self.path, data=f"folder:{self.images}", out=out, **arguments)
         result["shown"] = self.log.read_text()
         return result
 
@@ -152,6 +152,24 @@ def test_a_new_model_is_compared_with_the_last_blessed_one(refused, first, works
     assert outcome["models"][PRESET]["blessed"] and len(workspace.versions()) == 2
     blessing = outcome["components"][f"GenerativeEvaluator.{SLUG}"]["outputs"]["blessing"][0]["properties"]
     assert blessing["blessed"] == 1 and blessing["baseline_model_id"] != blessing["current_model_id"]
+
+
+def test_a_model_that_makes_no_images_goes_the_same_way(first, workspace):
+    """Trained, measured by accuracy, blessed by the default thresholds, served and asked for classes, pushed."""
+    name, slug = "glimpse-classifier/digits", "glimpse-classifier-digits"
+    outcome = workspace.run(presets=(name,), steps=200, thresholds=None)
+    ran = {node for node, state in states(outcome).items() if state == "complete"}
+    assert ran == {f"{node}.{slug}" for node in ("Trainer", "GenerativeEvaluator", "InfraValidator", "Pusher")}
+    model = outcome["models"][name]
+    assert model["blessed"] and outcome["exit_code"] == local.EXIT_OK and model["samples"] is None
+    accuracy = model["content"]["metrics"]["accuracy"]
+    assert accuracy["value"] > 0.55 > accuracy["untrained"]
+    assert {check["metric"] for check in model["content"]["verdict"]["checks"]} == {"error_over_chance", "accuracy"}
+    signatures = tf.saved_model.load(model["pushed"]).signatures
+    test = tfgen.data.load("digits", "test").take(100)
+    said = tf.argmax(signatures["classify"](image=tf.constant(test.images()))["probability"], axis=1)
+    assert np.mean(said.numpy() == test.labels()) == pytest.approx(accuracy["value"])
+    assert f"{name}: BLESSED" in outcome["shown"] and "samples" not in outcome["shown"].split(f"{name}: BLESSED")[1]
 
 
 def test_an_unreadable_image_is_named_before_anything_starts(first, workspace, capfd):

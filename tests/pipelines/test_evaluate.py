@@ -49,6 +49,10 @@ class Model(tf.Module):
     def reconstruct(self, image):
         return {"image": 0.5 * image}
 
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def encode(self, image):
+        return {"latent": tf.reshape(image, [-1, 16])}
+
 
 class Constant(tf.Module):
     """Grey images whatever the seed."""
@@ -56,6 +60,33 @@ class Constant(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds")])
     def sample(self, seeds):
         return {"image": tf.fill([tf.size(seeds), *SHAPE], 0.5)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def encode(self, image):
+        return {"latent": image}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def reconstruct(self, image):
+        return {"image": 1.0 - image}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def classify(self, image):
+        return {"probability": tf.tile([[0.2, 0.2, 0.6]], [tf.shape(image)[0], 1])}
+
+
+class Oracle(tf.Module):
+    """Classifies `share` of the images of `sources` correctly: their first pixel holds the class."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.share = tf.Variable(share, trainable=False)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def classify(self, image):
+        said = tf.cast(tf.round(image[:, 0, 0, 0] * 2.0), tf.int32)
+        index = tf.cast(tf.range(tf.size(said)), tf.float32) + 0.5
+        said = tf.where(index < self.share * tf.cast(tf.size(said), tf.float32), said, (said + 1) % 3)
+        return {"probability": tf.one_hot(said, 3, 0.8, 0.1)}
 
 
 def write(module, path, signatures, metadata):
@@ -75,14 +106,14 @@ def sources():
 @pytest.fixture
 def run(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics.Classifier, "load", lambda path: Classifier())
-    monkeypatch.setattr(evaluate, "export_untrained", lambda meta, path, seed: write(Constant(), path, ["sample"], meta))
+    monkeypatch.setattr(evaluate, "export_untrained", lambda meta, path, seed, wanted: write(Constant(), path, wanted, meta))
 
     def export(name, scale=1.0, nats=10.0, likelihood=True, **metadata):
         path = tmp_path / name
         if not path.exists():
             meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
                     "binarization": "threshold", "importance_samples": 5, **metadata}  # fmt: skip
-            write(Model(scale, nats), path, ["sample", *(["log_prob", "reconstruct"] if likelihood else [])], meta)
+            write(Model(scale, nats), path, ["sample", *(["log_prob", "encode", "reconstruct"] if likelihood else [])], meta)
         return path
 
     def run(model, **kwargs):
@@ -110,7 +141,12 @@ def test_numbers_files_and_protocols(run, sources):
     assert protocols["samples"]["extra"] == {"binarization": "threshold"}
     assert protocols["likelihood"]["importance_samples"] == 5 and protocols["likelihood"]["n_real"] == 40
     assert protocols["likelihood"]["data_fingerprint"] == sources[1].fingerprint
-    assert {metric[name]["protocol"] for name in metric} == {"samples", "likelihood"}
+    assert {metric[name]["protocol"] for name in metric} == {"samples", "likelihood", "encoder"}
+    assert result["capabilities"] == ["sampler", "encoder", "likelihood"]
+    # Halved black and white images, and inverted ones.
+    white = (sources[1].images() >= 0.5).mean()
+    error = metric["reconstruction_error"]
+    assert (error["value"], error["untrained"]) == pytest.approx((0.25 * white, 1.0)) and error["real"] is None
     for name in ("samples.png", "neighbours.png", "reconstructions.png"):
         assert (run.output / name).read_bytes().startswith(b"\x89PNG")
     assert json.loads((run.output / "metrics.json").read_text()) == result
@@ -123,9 +159,10 @@ def test_deterministic_in_the_seed(run):
 
 
 def test_the_sample_seeds_are_those_of_the_library(run):
-    generator = evaluate.Generator(run.export("a"))
+    generator = evaluate.exported(run.export("a"))
     seeds = tf.constant([(7 << 32) + 2], tf.int64)
-    np.testing.assert_array_equal(generator.sample(4, 7)[2:3], generator.signatures["sample"](seeds=seeds)["image"])
+    expected = generator.signatures["sample"](seeds=seeds)["image"]
+    np.testing.assert_array_equal(evaluate.samples(generator, 4, 7)[2:3], expected)
 
 
 def test_nan_samples_are_not_blessed_and_said_so(run):
@@ -179,9 +216,9 @@ def test_fewer_real_images_than_samples_is_noted(run):
     assert result["notes"] == ["The anchor of real images is of 40 images, the generators' of 60."]
 
 
-def test_without_a_classifier_only_likelihoods(run):
+def test_without_a_classifier_only_what_needs_none(run):
     result = run(run.export("a"), classifier_dir=None)
-    assert set(result["metrics"]) == {"negative_log_likelihood", "bits_per_dim"}
+    assert set(result["metrics"]) == {"negative_log_likelihood", "bits_per_dim", "reconstruction_error"}
     assert result["classifier"] is None and "no labels" in result["notes"][0]
 
 
@@ -196,7 +233,7 @@ def test_what_is_no_exported_generator(run, tmp_path, sources):
         run(tmp_path)
     path = run.export("a")
     other = data.from_arrays(np.zeros((40, 5, 5, 1), np.uint8))
-    with pytest.raises(ValueError, match=r"makes images \(4, 4, 1\), the data set has \(5, 5, 1\)"):
+    with pytest.raises(ValueError, match=r"is for images \(4, 4, 1\), the data set has \(5, 5, 1\)"):
         run(path, train=other, test=other, classifier_dir=None)
 
 
@@ -204,13 +241,71 @@ def test_untrained_samples_are_those_of_the_models_class_and_the_seed(tmp_path):
     meta = {"model": "VAE", "config": {"image_shape": [8, 8, 1], "latent_dim": 2, "hidden": [4]}}
     images = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        evaluate.export_untrained(meta, str(tmp_path / name), seed)
-        images[name] = evaluate.Generator(tmp_path / name).sample(3, 0)
+        evaluate.export_untrained(meta, str(tmp_path / name), seed, {"sample", "encode"})
+        generator = evaluate.exported(tmp_path / name)
+        assert set(generator.signatures) == {"sample", "encode"}
+        images[name] = evaluate.samples(generator, 3, 0)
     assert images["a"].shape == (3, 8, 8, 1) and images["a"].std() < 0.2
     np.testing.assert_array_equal(images["a"], images["b"])
     assert (images["a"] != images["c"]).any()
     with pytest.raises(ValueError, match="has no model 'Nothing'; it has .*DCGAN.*VAE"):
-        evaluate.export_untrained({"model": "Nothing", "config": {}}, str(tmp_path / "d"), 0)
+        evaluate.export_untrained({"model": "Nothing", "config": {}}, str(tmp_path / "d"), 0, {"sample"})
+
+
+@pytest.fixture
+def labelled():
+    """Images whose first pixel is half their class."""
+    images, labels = np.zeros((60, *SHAPE), np.float32), np.arange(60) % 3
+    images[:, 0, 0, 0] = labels / 2.0
+    return data.from_arrays(images, labels, levels=3)
+
+
+def classifier(tmp_path, name, share, **metadata):
+    path = tmp_path / name
+    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw", **metadata}
+    write(Oracle(share), path, ["classify"], meta)
+    return path
+
+
+def test_a_model_that_makes_no_images(run, tmp_path, labelled):
+    result = run(classifier(tmp_path, "good", 0.9), train=labelled, test=labelled)
+    metric = result["metrics"]
+    assert result["verdict"]["blessed"] and result["capabilities"] == ["classifier"] and result["classifier"] is None
+    assert metric["accuracy"] == {
+        "value": pytest.approx(0.9), "real": None, "untrained": pytest.approx(1 / 3), "baseline": None,
+        "protocol": "classifier",
+    }  # fmt: skip
+    assert metric["error_over_chance"]["value"] == pytest.approx(0.1 / (2 / 3))
+    assert result["protocols"].keys() == {"classifier"} and result["class_shares"] is None
+    assert [p.name for p in run.output.iterdir()] == ["metrics.json"]
+    # No better than always saying one class.
+    bad = run(classifier(tmp_path, "bad", 1 / 3), train=labelled, test=labelled)
+    assert not bad["verdict"]["blessed"] and "error_over_chance" in bad["verdict"]["checks"][0]["reason"]
+    worse = run(classifier(tmp_path, "worse", 0.75), train=labelled, test=labelled, baseline_dir=tmp_path / "good")
+    assert worse["metrics"]["accuracy"]["baseline"] == pytest.approx(0.9) and not worse["verdict"]["blessed"]
+    assert "16.7% worse" in worse["verdict"]["checks"][1]["reason"]
+
+
+def test_thresholds_of_what_was_not_measured_fail(run, tmp_path, labelled):
+    path = classifier(tmp_path, "good", 1.0)
+    result = run(path, train=labelled, test=labelled, thresholds={"frechet_classifier_distance": {"upper": 100}})
+    (check,) = result["verdict"]["checks"]
+    assert not result["verdict"]["blessed"] and check["rule"] == "measured" and "accuracy" in check["reason"]
+    assert run(path, train=labelled, test=labelled, thresholds={})["verdict"]["checks"] == []
+
+
+def test_nothing_that_can_be_measured(run, tmp_path, sources):
+    unlabelled = data.from_arrays(sources[1].images())
+    with pytest.raises(ValueError, match="Nothing of the model .*classifier. Not measured: classifier: .*without label"):
+        run(classifier(tmp_path, "c", 1.0), train=unlabelled, test=unlabelled)
+
+
+def test_default_thresholds_are_those_of_the_capabilities(run):
+    result = run(run.export("a"))
+    assert result["thresholds"].keys() == {"frechet_classifier_distance", "bits_per_dim", "reconstruction_error"}
+    assert result["verdict"]["blessed"]
+    noise = run(run.export("b", scale=0.0))  # black, further from the data than the grey of the untrained one
+    assert not noise["verdict"]["blessed"]
 
 
 def open_source(split, count):

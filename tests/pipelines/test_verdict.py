@@ -26,6 +26,13 @@ def test_relative_to_untrained():
     assert passed(verdict.judge({"d": 0.0}, thresholds, untrained={"d": 0.0})) == [False]
 
 
+def test_relative_to_untrained_knows_which_way_is_worse():
+    thresholds = {"accuracy": {"relative_to_untrained": 2.0}}
+    assert passed(verdict.judge({"accuracy": 0.21}, thresholds, untrained={"accuracy": 0.1})) == [True]
+    (check,) = verdict.judge({"accuracy": 0.19}, thresholds, untrained={"accuracy": 0.1})
+    assert not check.passed and "at least 2" in check.reason
+
+
 def test_worsening_knows_which_way_is_worse():
     lower = {"d": {"max_worsening": 0.1}}
     assert passed(verdict.judge({"d": 10.9}, lower, baseline={"d": 10.0})) == [True]

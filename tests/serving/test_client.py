@@ -15,8 +15,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
+from tfgen import fields
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, InfoGAN
+from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
+from tfgen.models.capabilities import Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
 from tfgen_serving.server import main as server_main
@@ -28,9 +30,23 @@ SEEDS = [5, 0, -3, 2**40]
 # ---- against `tfgen serve`
 
 
+class Painter(Translator, TrainableModel):
+    """Adds a colour to a picture."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def translated_fields(self):
+        return fields.image(self.image_shape), fields.vector("colour", 1)
+
+    def translate(self, image, colour):
+        return {"image": image + colour[:, None, None]}
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """{name: (base path, signatures)}: a VAE with two versions, conditional DCGAN and PixelCNN, InfoGAN, DRAW."""
+    """{name: (base path, signatures)}: a VAE with two versions, and a model of each kind."""
     root = tmp_path_factory.mktemp("models")
     vae = VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,))
     gan = DCGAN(image_shape=(8, 8, 3), latent_dim=4, width=4, stages=1, num_classes=3)
@@ -47,6 +63,11 @@ def loaded(tmp_path_factory):
     paths["codes"] = export_saved_model(codes, root / "codes")
     paths["pixels"] = export_saved_model(pixels, root / "pixels")
     paths["draw"] = export_saved_model(draw, root / "draw")
+    classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
+    embedded = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
+    for name, model in (("classifier", classifier), ("embedded", embedded), ("painter", Painter(image_shape=(4, 4, 1)))):
+        model.compile()
+        paths[name] = export_saved_model(model, root / name, warmup=False)
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
 
 
@@ -113,7 +134,7 @@ def test_autoregressive_calls(connect, loaded):
     np.testing.assert_array_equal(got[:, mask], images[:, mask])
     with pytest.raises(ValueError, match=r"mask must be bool \[6, 5\]"):
         client.complete(images, mask.T, seeds, labels)
-    with pytest.raises(ValueError, match="One seed for each image"):
+    with pytest.raises(ValueError, match="one row of each for every image; received"):
         client.complete(images, mask, [1], labels)
 
 
@@ -126,6 +147,60 @@ def test_codes_of_each_row(connect, loaded):
         client.sample([3], codes=codes)
     with pytest.raises(ServingError, match="categorical code 0 must be whole"):
         client.sample([3, 4], codes=codes + 0.5)
+
+
+def test_conditions_by_the_names_of_their_fields(connect, loaded):
+    client, signatures = connect("embedded"), loaded["embedded"][1]
+    embedding = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
+    inputs = {"seeds": tf.constant([3, 4], tf.int64), "embedding": tf.constant(embedding)}
+    images = client.sample([3, 4], embedding=embedding)
+    np.testing.assert_array_equal(images, signatures["sample"](**inputs)["image"])
+    expected = signatures["log_prob"](image=tf.constant(images), embedding=inputs["embedding"])["log_prob"]
+    np.testing.assert_allclose(client.log_prob(images, embedding=embedding.astype("float64")), expected, rtol=1e-6)
+    mask = np.ones((4, 4), bool)
+    np.testing.assert_array_equal(client.complete(images, mask, [1, 2], embedding=embedding), images)
+    path = client.interpolate(3, 4, steps=3, embedding=embedding[0])
+    np.testing.assert_allclose(path[0], client.sample([3], embedding=embedding[:1])[0], atol=1e-6)
+    with pytest.raises(ValueError, match="one row of each for every image; received .*'embedding': 1"):
+        client.sample([3, 4], embedding=embedding[:1])
+    with pytest.raises(ServingError, match="embedding"):
+        client.sample([3, 4])
+
+
+def test_classes_and_translations(connect, loaded):
+    images = np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32")
+    expected = loaded["classifier"][1]["classify"](image=tf.constant(images))["probability"]
+    np.testing.assert_allclose(connect("classifier").classify(images), expected, rtol=1e-6)
+    colour = np.array([[0.25], [0.5], [0.0]], "float32")
+    got = connect("painter").translate(images[:, :4, :4], colour=colour)
+    np.testing.assert_array_equal(got, images[:, :4, :4] + colour[:, None, None])
+    with pytest.raises(ValueError, match="needs images, or the fields"):
+        connect("painter").translate()
+
+
+def test_a_model_that_cannot_do_it_says_what_it_can(connect):
+    images = np.zeros([1, 8, 8, 1])
+    calls = {
+        "classify": lambda client: client.classify(images),
+        "translate": lambda client: client.translate(images),
+        "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
+        "sample_codes": lambda client: client.sample([1], codes=[[0.5]]),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ServingError, match=f"'vae' has no signature '{name}'; it has decode, elbo, encode") as caught:
+            call(connect("vae"))
+        assert caught.value.code is Code.UNIMPLEMENTED
+    calls = {
+        "sample": lambda client: client.sample([1]),
+        "log_prob": lambda client: client.log_prob(images),
+        "encode": lambda client: client.encode(images),
+        "reconstruct": lambda client: client.reconstruct(images),
+        "latents', 'decode": lambda client: client.interpolate(1, 2),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ServingError, match=f"has no signature '{name}'; it has classify, serve_examples"):
+            call(connect("classifier"))
+    assert connect("classifier").signatures() == ["classify", "serve_examples"]
 
 
 def test_any_signature_with_several_outputs(connect, loaded):
@@ -196,7 +271,7 @@ def test_errors_of_the_server(connect):
         (lambda c: c.sample([0.5]), "float64"),
         (lambda c: c.sample(3), "list of"),
         (lambda c: c.sample([2**63]), "int64"),
-        (lambda c: c.sample([1, 2], labels=[1]), "1 labels for 2 rows"),
+        (lambda c: c.sample([1, 2], labels=[1]), "one row of each for every image; received .*'labels': 1"),
         (lambda c: c.reconstruct(np.zeros([1, 8, 8, 1], "uint8")), "images must be float"),
         (lambda c: c.reconstruct(np.zeros([8, 8, 1])), r"\(8, 8, 1\)"),
         (lambda c: c.encode(np.full([1, 8, 8, 1], np.nan)), "finite"),

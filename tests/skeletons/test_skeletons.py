@@ -196,6 +196,12 @@ def test_fixed_networks_are_in_no_checkpoint_and_no_weight_file(tmp_path):
     by_path.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     assert again.encoder.fingerprint == by_path.encoder.fingerprint
+    by_path.compile()
+    tfgen.training.Checkpoints(by_path, tmp_path / "checkpoints").save()
     networks.conv("encoder", SHAPE, 4).save(tmp_path / "encoder.keras")  # another network in its place
+    other = frozen_encoder.StyleTransfer(image_shape=SHAPE, encoder=str(tmp_path / "encoder.keras"))
+    other.compile()
+    with pytest.raises(ValueError, match="another encoder: its fingerprint"):
+        tfgen.training.Checkpoints(other, tmp_path / "checkpoints").restore()
     with pytest.raises(ValueError, match="fingerprint"):
         keras.saving.load_model(tmp_path / "model.keras", compile=False)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.models import VAE
+from tfgen import fields
+from tfgen.models import DCGAN, VAE, GatedPixelCNN, GlimpseClassifier, TrainableModel
+from tfgen.models.capabilities import Encoder, Translator
 from tfgen.training import History, SampleGrid, StopOnNonFinite, TrainingDiverged
-from tfgen.training.callbacks import read_history
+from tfgen.training.callbacks import grid_of, read_history
 
 
 @pytest.fixture
@@ -55,3 +57,86 @@ def test_sample_grid_writes_pictures_in_any_fit(model, tmp_path):
     grid = SampleGrid(model, tmp_path, every_steps=4, num=4)
     model.fit(data, steps_per_epoch=2, epochs=3, verbose=0, callbacks=[grid])
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["step-00000004.png", "step-00000006.png"]
+
+
+def test_a_grid_is_that_of_the_first_capability_that_has_one(model):
+    batch = {"image": images(20)}
+    grid = grid_of(model, 10, batch)
+    assert grid.shape == (2, 4, 8, 8, 1)
+    np.testing.assert_allclose(grid.reshape(-1, 8, 8, 1), model.sample(8), atol=1e-6)
+    # Classes in turn; other conditions are those of the examples.
+    gan = DCGAN(image_shape=(8, 8, 1), latent_dim=4, width=4, stages=1, num_classes=3)
+    np.testing.assert_allclose(grid_of(gan, 4).reshape(-1, 8, 8, 1), gan.sample(4, labels=[0, 1, 2, 0]), atol=1e-6)
+    pixels = GatedPixelCNN(image_shape=(4, 4, 1), levels=2, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
+    assert grid_of(pixels, 4) is None, "there is nothing to sample with"
+    given = np.array([[1.0, -1.0], [3.0, 0.5], [-2.0, 0.0]], "float32")
+    grid = grid_of(pixels, 4, pixels.as_batch({"image": images(3)[:, :4, :4], "embedding": given}))
+    np.testing.assert_array_equal(grid.reshape(-1, 4, 4, 1), pixels.sample(4, embedding=given[[0, 1, 2, 0]]))
+
+
+def test_the_grid_shows_the_averaged_weights(model):
+    model.compile(ema_decay=0.9)
+    for shadow in model.ema.shadows:
+        shadow.assign(0.5 * tf.convert_to_tensor(shadow.value))
+    raw = model.sample(4).numpy()
+    with model.ema.swapped():
+        averaged = model.sample(4).numpy()
+    grid = grid_of(model, 4).reshape(-1, 8, 8, 1)
+    np.testing.assert_allclose(grid, averaged, atol=1e-6)
+    assert np.abs(grid - raw).max() > 1e-3
+
+
+class Darkener(Encoder, TrainableModel):
+    """No sampler: halves images."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def encode(self, images):
+        return images
+
+    def reconstruct(self, images):
+        return 0.5 * images
+
+
+class Painter(Translator, TrainableModel):
+    """Inverts `image` and looks at `style`, which has another size."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def translated_fields(self):
+        return fields.image(self.image_shape), fields.image((4, 4, 1), "style")
+
+    def translate(self, image, style):
+        return {"image": 1.0 - image}
+
+
+def test_a_model_that_is_no_sampler_is_shown_by_the_examples(tmp_path):
+    batch = {"image": tf.constant(images(6))}
+    grid = grid_of(Darkener(image_shape=(8, 8, 1)), 8, batch)
+    assert grid.shape == (2, 4, 8, 8, 1)
+    np.testing.assert_array_equal(grid[0], images(6)[:4])
+    np.testing.assert_array_equal(grid[1], 0.5 * images(6)[:4])
+    grid = grid_of(Darkener(image_shape=(8, 8, 1)), 32, {"image": tf.constant(images(16))})
+    assert grid.shape == (4, 8, 8, 8, 1)
+    np.testing.assert_array_equal(grid[3], 0.5 * images(16)[8:])
+
+    batch |= {"style": tf.zeros([6, 4, 4, 1]), "target": tf.zeros([6, 8, 8, 1])}
+    grid = grid_of(Painter(image_shape=(8, 8, 1)), 12, batch)
+    assert grid.shape == (3, 4, 8, 8, 1)
+    for row, wanted in zip(grid, (images(6), 1.0 - images(6), np.zeros([6, 8, 8, 1])), strict=True):
+        np.testing.assert_array_equal(row, wanted[:4])
+    for model in (Darkener(image_shape=(8, 8, 1)), Painter(image_shape=(8, 8, 1))):
+        assert grid_of(model, 8) is None
+
+
+def test_nothing_is_drawn_of_a_classifier(tmp_path):
+    model = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
+    model.compile()
+    batch = {"image": images(), "label": np.arange(8) % 3}
+    grid = SampleGrid(model, tmp_path / "samples", examples=batch)
+    model.fit(tf.data.Dataset.from_tensors(batch), verbose=0, callbacks=[grid])
+    assert not (tmp_path / "samples").exists()

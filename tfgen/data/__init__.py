@@ -1,4 +1,5 @@
-"""Named fields in, `tf.data` out: one `Source` for arrays, TensorFlow Datasets, folders and TFRecords."""
+"""Data: a `Source` of named fields, from arrays, TensorFlow Datasets, folders or TFRecords, and its `tf.data` batches.
+"""
 
 from tfgen.data.augmentation import augmented_shape, check_augmentation
 from tfgen.data.batches import check_batch_size

@@ -3,15 +3,17 @@
     {"flip": True, "shift": 2, "crop": 32, "colour": 0.1}
 
 - flip: True mirrors half of the images, left to right.
-- shift: pixels, n: a shift by -n to n pixels up or down, and left or right; what comes in repeats the border.
-- crop: a size, n or (height, width): a window of that size at a place drawn evenly from all that fit.
-- colour: a in (0, 1]: of each image, contrast and (of colour images) saturation are multiplied by factors in [1 - a, 1 + a],
-  and -a to a is added to all values; then they are cut to [0, 1].
+- shift: pixels, n: moves an image by -n to n pixels up or down, and left or right; the border is repeated to fill the gap.
+- crop: a size, n or (height, width): cuts out a window of that size; its place is drawn uniformly.
+- colour: a in (0, 1]: multiplies the contrast and (of colour images) the saturation of each image by factors between 1 - a
+  and 1 + a, adds a number in [-a, a] to all values, and clips them to [0, 1].
 
-Everything is drawn evenly, once for a row of a batch: all images, clips and masks of the row are moved alike, and all its
-images and clips get the same change of colour; masks get none. Each setting draws numbers of its own: adding another one
-does not change what a flip does.
+All random values are uniform and are drawn once for each row of a batch: all images, clips and masks of the row are moved
+alike. Its images and clips get the same change of colour; masks keep their values. Each setting has its own random numbers,
+so adding one setting does not change the effect of another.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +24,7 @@ _FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # streams
 SETTINGS = ("flip", "shift", "crop", "colour")
 
 
-def check_augmentation(augmentation):
+def check_augmentation(augmentation: dict | None) -> dict:
     """The settings as a dict without those that do nothing, `crop` as (height, width); {} for None.
 
     Raises:
@@ -55,7 +57,7 @@ def check_augmentation(augmentation):
     return found
 
 
-def augmented_shape(shape, augmentation):
+def augmented_shape(shape: Sequence[int], augmentation: dict | None) -> tuple[int, ...]:
     """The shape (H, W, C) of images [H, W, C] of a Source in batches with this augmentation."""
     return (*check_augmentation(augmentation).get("crop", shape[:2]), *shape[2:])
 
@@ -65,15 +67,16 @@ class Augmentation:
 
     Args:
       settings: see `check_augmentation`.
-      fields: {name: Field} of the values; those without pixels are left alone.
-      name: of the Source, for messages.
+      fields: {name: Field} of the values; those without pixels do not change.
+      name: the name of the Source, for error messages.
 
     Attributes:
-      settings: as `check_augmentation` gives them.
-      shapes: {name: shape of one example afterwards} of the fields with pixels.
+      settings: the result of `check_augmentation`.
+      shapes: {name: shape of one augmented example} of the fields with pixels.
 
     Raises:
-      ValueError: as `check_augmentation`; a crop that does not fit; shift or crop, and fields of different heights, widths.
+      ValueError: see `check_augmentation`; a crop is larger than the images; shift or crop is set and the fields differ in
+        height or width.
     """
 
     def __init__(self, settings, fields, name):
@@ -105,7 +108,7 @@ class Augmentation:
             encoded = self._fields[name].encoded
             axis = len(value.shape) - (3 if encoded else 2)
             sizes, kept = value.shape[axis : axis + 2], self.shapes[name][axis - 1 : axis + 1]
-            # Of each row and column of the result, the one that it comes from: [B, kept].
+            # The source row (column) of each row (column) of the result: [B, kept].
             rows, columns = (
                 tf.clip_by_value(_below(u, n - m + 1) + d + tf.range(m)[None], 0, n - 1)
                 for u, d, n, m in zip(places, shift, sizes, kept, strict=True)
@@ -116,14 +119,15 @@ class Augmentation:
         return moved
 
     def colour(self, name, pixels, values, keys):
-        """`values`, float32 in [0, 1] of the uint8 `pixels` [B, ...] of the field `name`, in other colours."""
+        """Changes the colours of `values`, float32 in [0, 1], which are the uint8 `pixels` [B, ...] of the field `name`."""
         if "colour" not in self.settings or not self._fields[name].encoded:
             return values
         draws = np.float32(self.settings["colour"]) * random.symmetric(random.fold(keys, _COLOUR), 3)  # [B, 3]
         contrast, brightness, saturation = (
             tf.reshape(draws[:, k], [-1, *[1] * (len(values.shape) - 1)]) for k in range(3)
         )  # [B, 1, ...]
-        # A sum of whole numbers is the same in any order; one of floats could differ between two machines or batch sizes.
+        # The sum is over integers: its result does not depend on the order, while a sum of floats may differ between
+        # machines.
         axes, count = list(range(1, len(values.shape))), int(np.prod(pixels.shape[1:]))
         total = tf.reduce_sum(tf.cast(pixels, tf.int64), axis=axes, keepdims=True)
         mean = tf.cast(tf.cast(total, tf.float64) / (255.0 * count), tf.float32)
@@ -134,13 +138,13 @@ class Augmentation:
 
 
 def _two(keys, stream):
-    """Two independent draws in (0, 1) for each key: a pair of float32 [B, 1]."""
+    """Two independent uniform numbers in (0, 1) for each key: a pair of float32 [B, 1]."""
     drawn = random.uniform(random.fold(keys, stream), 2)
     return drawn[:, :1], drawn[:, 1:]
 
 
 def _below(u, n):
-    """int32 in [0, n), evenly, of u in (0, 1); u * n can round up to n."""
+    """Uniform int32 in [0, n) from u in (0, 1). The minimum is needed since u * n can round up to n."""
     return tf.minimum(tf.cast(u * np.float32(n), tf.int32), n - 1)
 
 

@@ -1,16 +1,18 @@
 """The input pipeline: batch number t as a pure function of (source, arguments, t).
 
-Nothing here keeps state between steps, so an iteration that starts at step t gives bit for bit what an
-uninterrupted one gives from step t on, and it starts at once. Three things make that work:
+Nothing here keeps state between steps. So an iteration that starts at step t returns the same bits as an uninterrupted one
+from step t on, and it skips no batches to get there. Three things make that possible:
 
 - the order of an epoch is a stateless shuffle keyed by (seed, epoch), and a batch is a slice of it;
-- images are stored with random access, so only the wanted ones are read;
-- noise and augmentation come from `tfgen.random`: that of example i depends on (seed, stream, i), whatever batch it is in.
+- images are stored with random access, so a batch reads only its own images;
+- noise and augmentation come from `tfgen.random`: those of example i depend on (seed, stream, i) and not on the rest of the
+  batch.
 
 Where the batch size changes with the step, each phase begins with a new epoch.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,11 +24,12 @@ _DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # streams: independent noi
 BINARIZATIONS = (None, "threshold", "fixed", "dynamic")
 
 
-def check_batch_size(batch_size):
-    """The phases of a batch size: [(first step, examples in a batch)], of a number or of such a list.
+def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The phases of a batch size as [(first step, examples in a batch)]; `batch_size` is a number or such a list.
 
     Raises:
-      ValueError: no positive whole number; phases that do not begin at step 0 or do not increase.
+      ValueError: a batch size is no positive whole number; the first steps of the phases do not begin at 0 or do not
+        increase.
     """
     if isinstance(batch_size, (list, tuple)):
         if not batch_size or any(not isinstance(p, (list, tuple)) or len(p) != 2 for p in batch_size):
@@ -60,10 +63,10 @@ def make_batches(
     augmentation=None,
     choose=None,
 ):
-    """Builds what `Source.batches` documents.
+    """Builds the dataset of `Source.batches`.
 
-    `choose`, in place of the shuffled order of an epoch: (int64 global step, batch size) -> (indices of its batch, further
-    fields of it).
+    `choose` replaces the shuffled order of an epoch. It is a function (int64 global step, batch size) -> (indices of the
+    batch, its additional fields).
     """
     n, levels, fields = source.num_examples, source.levels, source.stored_fields
     if drop_remainder is None:
@@ -104,9 +107,9 @@ def make_batches(
         full_scale = tf.constant(255.0)
 
     def phase(first_step, size, first_epoch, begin, length):
-        """The batches of a phase from its step `begin` on, as (indices, positions, further fields).
+        """The batches of a phase from its step `begin` on, as (indices, positions, additional fields).
 
-        Its epochs are counted from 0, and are the epochs `first_epoch`, `first_epoch` + 1, ... of the stream.
+        Epoch 0 of the phase is epoch `first_epoch` of the whole stream.
         """
         steps = steps_per_epoch(size)
 
@@ -134,7 +137,7 @@ def make_batches(
             return tf.data.Dataset.range(first, steps).map(at_step)
 
         if shuffle and not repeat:
-            # Keras iterates anew for each of its epochs: the first time over the dataset is epoch 0, the next one epoch 1.
+            # Keras starts a new iteration in each of its epochs: the first one is epoch 0, the next one epoch 1.
             with tf.init_scope(), tf.device("CPU:0"):
                 iterations = tf.Variable(-1, dtype=tf.int64, trainable=False)
             epochs = tf.data.Dataset.range(1).map(lambda _: iterations.assign_add(1))
@@ -152,7 +155,7 @@ def make_batches(
             dataset = part if dataset is None else dataset.concatenate(part)
         if last is not None:  # a phase begins with a new epoch
             epoch += -(-(last - first) // steps_per_epoch(size))
-    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # where all batches have one
+    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # where all batches have the same size
 
     def noise_bits(name, stream, places, count):  # uint64 [B, count]
         key = random.fold(random.key(seed), stream)
@@ -199,7 +202,7 @@ def make_batches(
     dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     options = tf.data.Options()
-    # There are no files in the graph to shard by; under several workers each takes its part of every batch.
+    # The graph has no files to shard by; under several workers each worker takes its part of every batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
 

@@ -1,6 +1,6 @@
 """MNIST with a fixed binarisation, in the split of Larochelle and Murray 2011: 50,000, 10,000 and 10,000 images of 0 and 1.
 
-Likelihoods of binary MNIST are compared on such a set (van den Oord et al. 2016, arXiv:1601.06759, section 5.3).
+Published likelihoods of binary MNIST refer to this set (van den Oord et al. 2016, arXiv:1601.06759, section 5.3).
 """
 
 import os
@@ -13,15 +13,15 @@ SPLITS = ("train", "valid", "test")
 
 
 def binarized_mnist(split="train", *, manual_dir=None):
-    """A Source of 28x28 images with 2 levels, without labels, in stored order (which may be sorted by class).
+    """A Source of 28x28 images with 2 levels, without labels, in the order of the files (which may be sorted by class).
 
     Args:
         split: "train", "valid" or "test".
-        manual_dir: the folder with binarized_mnist_{train,valid,test}.amat, text with 784 numbers a line, or with MATLAB
-            files of the same names and the suffix .mat, which hold them as X [N, 784].
+        manual_dir: the folder with the files binarized_mnist_{train,valid,test}.amat (text, 784 numbers in a line) or
+            binarized_mnist_{train,valid,test}.mat (MATLAB, an array X [N, 784]).
 
     Raises:
-        ValueError: another split; no such file; not 784 numbers, 0 or 1, for each image.
+        ValueError: the split is unknown; the file is missing; an image is not 784 numbers, each 0 or 1.
     """
     if split not in SPLITS:
         raise ValueError(f"binarized_mnist has the splits {list(SPLITS)}; received {split!r}")

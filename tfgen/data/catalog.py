@@ -1,4 +1,5 @@
-"""Data sets by name: `load` for every kind, and TensorFlow Datasets (offline unless asked otherwise)."""
+"""Data sets by name: `load` for every kind, and `from_tfds` for TensorFlow Datasets, by default without download.
+"""
 
 import contextlib
 import difflib
@@ -17,32 +18,32 @@ from tfgen.data.decode import check_options
 from tfgen.data.factors import coil20
 from tfgen.data.folder import from_folder, from_folders, image_folders
 from tfgen.data.records import Records, from_tfrecords
-from tfgen.data.source import build_source, from_arrays
+from tfgen.data.source import Source, build_source, from_arrays
 
 
 def default_data_dir():
-    """Where prepared TFDS data sets lie: $TFGEN_DATA_DIR, else ~/.cache/tfgen/tfds."""
+    """The folder of prepared TFDS data sets: $TFGEN_DATA_DIR, else ~/.cache/tfgen/tfds."""
     return os.environ.get("TFGEN_DATA_DIR") or os.path.join(os.path.expanduser("~"), ".cache", "tfgen", "tfds")
 
 
-def load(spec, split="train", *, in_memory=None, **options):
+def load(spec: str, split: str | None = "train", *, in_memory: bool | None = None, **options) -> Source:
     """Loads a Source by name.
 
     Args:
       spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" (from `manual_dir`, see
-        `tfgen.data.binarized_mnist`); "rendered_shapes" (made, not read) and "coil20" (from `manual_dir`), whose
-        factors are known (`tfgen.data.FactorSource`); the name of a tensorflow-datasets
-        image data set such as "mnist" or "emnist/letters"; "folder:/path"; "folders:/path", whose sub-folders `image`,
-        `target`, `mask`, ... hold files of the same names (see `tfgen.data.from_folders`); "crops:/path", random crops of
-        photos (see `tfgen.data.crops`); "tfrecord:/glob", in which
-        "{split}" stands for the split; or the path of an existing folder. A name known to tensorflow-datasets
-        wins over a folder called so: write "./mnist" for the folder.
+        `tfgen.data.binarized_mnist`); "rendered_shapes" (rendered, no files) and "coil20" (from `manual_dir`), both a
+        `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or "emnist/letters";
+        "folder:/path"; "folders:/path", whose sub-folders `image`, `target`, `mask`, ... hold files of the same names (see
+        `tfgen.data.from_folders`); "crops:/path", random crops of photos (see `tfgen.data.crops`); "tfrecord:/glob", in
+        which "{split}" stands for the split; or the path of an existing folder. Where a folder has the name of a
+        tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
-      in_memory: False leaves images that lie in files where they are, see `from_folder`.
-      **options: those of from_tfds, from_folder, from_folders, crops or from_tfrecords. None stands for an option's default.
+      in_memory: False decodes images of files when they are read, see `from_folder`.
+      **options: the options of from_tfds, from_folder, from_folders, crops or from_tfrecords. None means the option's
+        default.
 
     Raises:
-      ValueError: unknown spec, split or option; the message lists what exists.
+      ValueError: unknown spec, split or option; the message lists the known ones.
     """
     spec = os.fspath(spec)
     options = {k: v for k, v in options.items() if v is not None}
@@ -89,43 +90,34 @@ def load(spec, split="train", *, in_memory=None, **options):
 
 
 def from_tfds(
-    name,
-    split="train",
-    *,
-    data_dir=None,
-    manual_dir=None,
-    download=False,
-    size=None,
-    channels=None,
-    resize="center_crop",
-    on_error="raise",
-    levels=None,
-    in_memory=None,
-):
+    name: str, split: str = "train", *, data_dir: str | os.PathLike | None = None,
+    manual_dir: str | os.PathLike | None = None, download: bool = False, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int | None = None,
+    in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of a tensorflow-datasets image data set, in the order in which TFDS stores it.
 
-    Besides the image and, where there is one, the label, it has the fields: `attributes`, where the set has a dict of
-    booleans of that name, such as the 40 of CelebA, in the order of their names (`source.fields["attributes"].names`, for
-    CelebA the order of its own file); and those among `target`, `mask` and `frames` that are images, or a video of a fixed
-    length, under these names.
+    The Source has the image, the label if the data set has one, and these fields: `attributes` [A], if the data set has a
+    dict of booleans of that name, such as the 40 of CelebA, in the order of `source.fields["attributes"].names` (sorted by
+    name; for CelebA the order of its own file); and `target`, `mask` and `frames`, if the data set has images, or a video of
+    a fixed length, of these names.
 
-    If the set is not prepared yet, it is prepared now, in `data_dir`: from the original files in
-    `manual_dir`, or, only with download=True, from the network. For MNIST, Fashion-MNIST and KMNIST
-    `manual_dir` is a folder with the four .gz files under their original names; it may be read-only. TFDS
-    checks their checksums.
+    A data set that is not prepared yet is prepared in `data_dir`: from the original files in `manual_dir`, or from the
+    network if download=True. For MNIST, Fashion-MNIST and KMNIST `manual_dir` is a folder with the four .gz files under
+    their original names; it may be read-only. TFDS checks their checksums.
 
     Args:
       name: TFDS name, with optional config and version ("emnist/letters").
       split: TFDS split, also "train[:80%]" or "train+test".
-      data_dir: where prepared data lie; default `default_data_dir()`.
+      data_dir: folder of prepared data sets; default `default_data_dir()`.
       manual_dir: folder with the original files.
       download: whether the network may be used.
       size, channels, resize, on_error, in_memory: as in `from_folder`.
       levels: number of grey levels; default 256, for sklearn_digits 17.
 
     Raises:
-      ValueError: unknown name or split; not prepared and not possible to prepare from what was given; not
-        exactly one feature that can be the image.
+      ValueError: unknown name or split; the data set is not prepared and cannot be prepared from the given files; it has no
+        image feature, or several.
     """
     import tensorflow_datasets as tfds
 
@@ -190,13 +182,14 @@ def _prepare(builder, data_dir, manual_dir, download):
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
-    # TFDS announces downloads on stdout, which belongs to the program's results; offline they are not even
+    # TFDS announces downloads on stdout, which is for the program's results; offline there are no downloads
     # true.
     logging.info("preparing %s in %s from manual_dir=%s", builder.info.full_name, data_dir, manual_dir)
     printed = contextlib.redirect_stdout(sys.stderr if download else io.StringIO())
     network = contextlib.nullcontext() if download else _offline(builder, data_dir, manual_dir)
     with printed, network:
-        # A folder for each: what is extracted is known by its file name, and MNIST's and Fashion-MNIST's are the same.
+        # One folder for each data set: TFDS identifies extracted files by name, and MNIST and Fashion-MNIST have the same
+        # names.
         downloads = os.path.join(data_dir, "downloads", builder.name)
         builder.download_and_prepare(download_dir=downloads, download_config=config)
 
@@ -205,7 +198,7 @@ def _prepare(builder, data_dir, manual_dir, download):
 def _offline(builder, data_dir, manual_dir):
     """While active, TFDS's download manager raises instead of going to the network.
 
-    TFDS has no option for that. What it finds in manual_dir, or downloaded before, it still uses.
+    TFDS has no option for that. It still uses files in manual_dir and files that it downloaded before.
     """
     from tensorflow_datasets.core.download import download_manager
     from tensorflow_datasets.core.download.downloader import _Downloader
@@ -251,7 +244,7 @@ def _feature_keys(builder):
 
 
 def _further_fields(builder):
-    """(Fields besides image and label, {field: its features in a record}) of a TFDS builder; see `from_tfds`."""
+    """(the Fields beside image and label, {field: its features in a record}) of a TFDS builder; see `from_tfds`."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
@@ -298,7 +291,7 @@ def _close(wrong, names):
 
 
 def _checked(options, function, spec):
-    """The options, if `function` takes all of them by keyword."""
+    """The options, after a check that `function` takes all of them as keywords."""
     parameters = inspect.signature(function).parameters.values()
     allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in ("split", "image", "in_memory")]
     unknown = sorted(set(options) - set(allowed))

@@ -1,24 +1,26 @@
-"""Canvases with several small images on them: a digit among fragments of others, and pairs of digits.
+"""Canvases with several small images: one digit among fragments of other digits, and two digits.
 
-The first is that of Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", 2014, arXiv:1406.6247,
-section 4; both are data sets of Gregor et al. 2015 (DRAW, arXiv:1502.04623, sections 4.1 and 4.3).
+The first data set is that of Mnih, Heess, Graves, Kavukcuoglu, "Recurrent Models of Visual Attention", 2014,
+arXiv:1406.6247, section 4; both were used by Gregor et al. 2015 (DRAW, arXiv:1502.04623, sections 4.1 and 4.3).
 """
 
 import numpy as np
 
-from tfgen.data.source import from_arrays
+from tfgen.data.source import Source, from_arrays
 
 
-def cluttered_canvas(source, *, size=100, num_distractors=8, distractor_size=8, seed=0):
-    """Each image of `source` at a random place of an empty canvas, among fragments of other images.
+def cluttered_canvas(
+    source: Source, *, size: int = 100, num_distractors: int = 8, distractor_size: int = 8, seed: int = 0
+) -> Source:
+    """Puts each image of `source` at a random place of an empty canvas, among fragments of other images.
 
-    Fragments are squares cut at random from random images of `source`, put at random places; where pixels overlap the
-    brighter one counts. Without distractors it is the "translated" data set.
+    Fragments are squares cut at random places from random images of `source`, and are put at random places. Where pixels
+    overlap, the brighter one is kept. With num_distractors=0 the result is the "translated" data set.
 
     Args:
         source: a Source.
-        size: of the canvas, S.
-        num_distractors: fragments on each canvas.
+        size: height and width S of the canvas.
+        num_distractors: number of fragments on each canvas.
         distractor_size: height and width of a fragment in pixels.
         seed: int >= 0; the canvases are a function of (source, arguments).
 
@@ -44,13 +46,13 @@ def cluttered_canvas(source, *, size=100, num_distractors=8, distractor_size=8, 
     return _end(canvases, source, f"{source.name} cluttered {size} {num_distractors}x{part} seed {seed}", source)
 
 
-def two_digits(source, *, size=60, num_images=None, seed=0):
-    """Two random images of `source` at random places of each canvas; where they overlap, their values add up to 1 at most.
+def two_digits(source: Source, *, size: int = 60, num_images: int | None = None, seed: int = 0) -> Source:
+    """Puts two random images of `source` at random places of each canvas; overlapping values are added and clipped to 1.
 
     Args:
         source: a Source.
-        size: of the canvas, S.
-        num_images: how many canvases; None: as many as `source` has images.
+        size: height and width S of the canvas.
+        num_images: number of canvases; None: as many as `source` has images.
         seed: int >= 0.
 
     Returns:
@@ -74,7 +76,7 @@ def two_digits(source, *, size=60, num_images=None, seed=0):
 
 
 def _begin(source, size, seed, num=None):
-    """The images of `source` as levels, uint8; empty canvases for `num` of them; the generator of `seed`."""
+    """(the images of `source` as levels, uint8; `num` empty canvases; the random generator of `seed`)."""
     height, width, channels = source.image_shape
     if size < max(height, width) or seed < 0:
         raise ValueError(

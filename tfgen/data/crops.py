@@ -1,6 +1,7 @@
-"""Crops of one size out of photos of any sizes."""
+"""Crops of one size, cut from photos of any size."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,20 +10,24 @@ from tfgen.data.folder import image_files
 from tfgen.data.source import Source
 
 
-def crops(photos, *, split=None, size=128, num=10_000, seed=0, channels=3, on_error="raise"):
-    """A Source of random crops: each photo gives as many (or one more), at places drawn evenly from all that fit.
+def crops(
+    photos: str | os.PathLike | Sequence[str | os.PathLike], *, split: str | None = None, size: int | tuple[int, int] = 128,
+    num: int = 10_000, seed: int = 0, channels: int = 3, on_error: str = "raise",
+) -> Source:  # fmt: skip
+    """A Source of random crops. All photos give the same number of crops, or one more; places are drawn uniformly.
 
     Args:
-      photos: a folder (see `tfgen.data.from_folder`; its classes are of no account), or a list of image files.
+      photos: a folder (see `tfgen.data.from_folder`; class folders are allowed and their names ignored), or a list of image
+        files.
       split: a sub-folder, as in `from_folder`.
-      size: of a crop: int or (height, width).
-      num: how many; all are held in memory.
+      size: size of a crop, int or (height, width).
+      num: number of crops; all are held in memory.
       seed: the crops are a function of the photos, `size`, `num` and `seed`.
       channels: 1 or 3; photos are converted.
       on_error: "raise", or "skip" to leave out photos that cannot be read or are smaller than a crop.
 
     Raises:
-      ValueError: as `from_folder`; a photo is smaller than a crop; fewer crops than photos.
+      ValueError: see `from_folder`; a photo is smaller than a crop; `num` is smaller than the number of photos.
     """
     height, width = check_options(size, channels, "none", on_error)
     if channels is None:

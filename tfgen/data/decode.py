@@ -1,13 +1,13 @@
-"""Image files to uint8 arrays, with one explicit set of rules (Pillow does the decoding).
+"""Decodes image files to uint8 arrays by one explicit set of rules, with Pillow.
 
-What happens to each kind of image:
+The rules:
 
 - EXIF orientation is applied. Of an animation, the first frame is taken.
 - Palette, 1-bit, CMYK, YCbCr, LAB and HSV images are converted; a palette image counts as colour unless all
   its used colours are grey.
 - Alpha is composited over white; a fully opaque alpha changes nothing.
-- 16-bit grey is scaled to 8 bits (value / 257, rounded). 16-bit colour is cut to its high byte by Pillow.
-  32-bit integer and float images have no agreed range and are refused.
+- 16-bit grey is scaled to 8 bits (value / 257, rounded). Of 16-bit colour Pillow keeps the high byte.
+  32-bit integer and float images are refused, since their range is not defined.
 - Resizing is bicubic with antialiasing, on the 8-bit image; an image that has the wanted size is left
   untouched.
 """
@@ -19,12 +19,12 @@ import numpy as np
 
 RESIZE_RULES = ("center_crop", "pad", "stretch", "none")
 
-# What Pillow's readers raise on damaged files, by its documentation and by what they do with broken headers.
+# The exceptions that Pillow's readers raise on damaged files: the documented ones and those seen with broken headers.
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
 
 
 class ImageError(ValueError):
-    """One image (or record) cannot be used; the message says what was found, the caller adds where."""
+    """One image or record cannot be used. The message says what was found; the caller adds the file name."""
 
 
 def check_options(size, channels, resize, on_error):
@@ -59,9 +59,9 @@ def open_image(data):
 
 
 def plain_file(data, shape):
-    """Whether encoded bytes are a PNG or JPEG that any decoder reads as an 8-bit image of `shape` (H, W, C) as it lies.
+    """Whether `data` is a PNG or JPEG file that every decoder reads as the same 8-bit image of `shape` (H, W, C).
 
-    Not so for files with transparency, a palette or several frames, and photos that their EXIF data turn.
+    False for files with transparency, a palette or several frames, and for photos with an EXIF orientation.
     """
     from PIL import Image
 
@@ -86,10 +86,9 @@ def adapt_image(image, *, size=None, channels=None, resize="center_crop", neares
       image: the image.
       size: None (keep) or (H, W).
       channels: 1, 3, or None to keep grey as 1 and colour as 3.
-      resize: how another size becomes `size`. "center_crop" scales the image to cover it and cuts the centre
-        out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none"
-        refuses.
-      nearest: take the nearest pixel where bicubic interpolation would mix several, as for masks.
+      resize: how an image of another size is brought to `size`. "center_crop" scales the image to cover it and cuts the
+        centre out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none" refuses.
+      nearest: resize by the nearest pixel instead of bicubic interpolation, as for masks.
 
     Returns:
       uint8 array [H, W, C].

@@ -1,30 +1,32 @@
-"""Images on a full grid of factors (pose, light, identity), and batches in which one group of factors varies.
+"""Images for every combination of some factors (pose, light, identity), and batches in which one group of factors varies.
 
-Kulkarni et al., "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167, section 3.2: a mini-batch shows one
-factor in many values and all others in one, or all the intrinsic ones (shape, texture, ...) under one pose and light.
+Kulkarni et al., "Deep Convolutional Inverse Graphics Network", 2015, arXiv:1503.03167, section 3.2: in a mini-batch one
+factor varies and all others are constant, or all intrinsic factors (shape, texture, ...) vary at one pose and light.
 """
 
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
 from tfgen.data.batches import check_batch_size, make_batches
+from tfgen.data.pixels import Pixels
 from tfgen.data.source import Source
 from tfgen.fields import Field
 
-INTRINSIC_RATIO = 10  # of batches in which the intrinsic factors vary, to one for each other factor
+INTRINSIC_RATIO = 10  # batches in which the intrinsic factors vary, for one batch of each other factor
 _GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
 
 
 class FactorSource(Source):
-    """A Source that knows the factors behind each image, and has an image of every combination of their values.
+    """A Source with known factors of each image, and exactly one image for every combination of their values.
 
-    `where` gives a part of it that is one again; `subset` and `take` give a plain Source with the field `factors`, of which
-    `FactorSource.of` makes one.
+    `where` returns a FactorSource of a part of the images; `subset` and `take` return a plain Source with the field
+    `factors`, from which `FactorSource.of` makes a FactorSource if all combinations are there.
 
     Attributes:
       factor_names: the names of the factors.
@@ -32,11 +34,14 @@ class FactorSource(Source):
       groups: names of the factors that vary one at a time; all others are intrinsic and vary together.
     """
 
-    def __init__(self, images, indices, factor_names, *, groups, labels=None, fields=None, **attributes):
+    def __init__(
+        self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
+        labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
+    ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], taken over without a copy; `fields`, `attributes`: of Source.
 
         Raises:
-          ValueError: a combination of values is missing or comes twice; a group that is no factor.
+          ValueError: a combination of values is missing or occurs twice; a group is not a factor.
         """
         self.factor_names, self.groups = tuple(factor_names), tuple(groups)
         indices = np.asarray(indices)
@@ -61,15 +66,15 @@ class FactorSource(Source):
                 f"{self.name}: there must be one image of each combination of values; received {self.num_examples} images, "
                 f"{len(np.unique(flat))} different combinations, of a grid {sizes}"
             )
-        # Axes: the groups in their order, then the intrinsic factors as one.
+        # Axes: one for each group, then one for all intrinsic factors together.
         intrinsic = [name for name in self.factor_names if name not in self.groups]
         axes = [self.factor_names.index(name) for name in (*self.groups, *intrinsic)]
         grid = np.argsort(flat).reshape(sizes).transpose(axes)
         self._grid = grid.reshape(*grid.shape[: len(self.groups)], -1)  # [groups..., intrinsic] -> example
 
     @classmethod
-    def of(cls, source, groups):
-        """The FactorSource of a Source that has the field `factors` with its names; ValueError for one that has not."""
+    def of(cls, source: Source, groups: Sequence[str]) -> "FactorSource":
+        """Makes a FactorSource of a Source that has the field `factors` with its names; ValueError if it has none."""
         field = source.stored_fields.get("factors")
         if field is None or field.names is None:
             raise ValueError(f"{source!r} has no field 'factors' with the names of the factors")
@@ -81,39 +86,43 @@ class FactorSource(Source):
         return cls(part.pop("images"), indices, field.names, groups=groups, **part)
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, Field]:
         return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
 
-    def description(self):
+    def description(self) -> dict:
         return {**super().description(), "groups": list(self.groups)}
 
     @functools.cached_property
-    def fingerprint(self):
-        """sha256 (hex) over the images and their factors."""
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the images and their factors."""
         what = f"{self._fingerprint(without=['factors'])} {self.factor_names} {self.groups}".encode()
         return hashlib.sha256(what + self.indices.astype("<i8").tobytes()).hexdigest()
 
-    def factor(self, name):
+    def factor(self, name: str) -> np.ndarray:
         """The values of a factor: int64 [N]."""
         if name not in self.factor_names:
             raise ValueError(f"{self!r} has no factor {name!r}")
         return self.indices[:, self.factor_names.index(name)]
 
-    def where(self, name, values):
-        """The FactorSource of the images in which the factor `name` has one of `values`, in stored order."""
+    def where(self, name: str, values: Sequence[int]) -> "FactorSource":
+        """The FactorSource of the images whose factor `name` has one of `values`, in stored order."""
         keep = np.isin(self.factor(name), values)
         if not keep.any():
             raise ValueError(f"no image of {self!r} has {name} among {values!r}")
         return FactorSource._of(self._part(np.flatnonzero(keep)), self.groups)
 
-    def batches(self, batch_size, *, shuffle=False, seed=0, ratio=None, **options):
-        """As `Source.batches`; with `shuffle`, batches with the field "active" that each vary in one group.
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, seed: int = 0,
+        ratio: Sequence[float] | None = None, **options,
+    ) -> tf.data.Dataset:  # fmt: skip
+        """Like `Source.batches`; with `shuffle`, one group of factors varies in each batch: the field "active".
 
-        `active`, int32 [B], the same number in all rows, says which: k where factor `groups[k]` varies, `len(groups)` where
-        all intrinsic factors do. The group, and the one value that each other factor has in the batch, are drawn from (seed,
-        step). The values of the group come in random order, each as often as the others but for a rest of `batch_size`.
-        An epoch is as many batches as N images fill, but not each image once. The batch of a step is a pure function of the
-        source, the arguments and the step. Without `shuffle` the images come in stored order, without `active`.
+        `active`, int32 [B], has the same number in all rows: k if factor `groups[k]` varies, `len(groups)` if all intrinsic
+        factors vary. The group, and the constant values of the other factors, are drawn from (seed, step). The values of the
+        group come in random order, each equally often (up to one, where `batch_size` is no multiple of their number). An
+        epoch has as many batches as N images fill, but does not contain each image once. The batch of a step is a pure
+        function of the source, the arguments and the step. Without `shuffle` the images come in stored order, without
+        `active`.
 
         Args:
           batch_size: as in `Source.batches`, at least 2 with `shuffle`.
@@ -121,7 +130,8 @@ class FactorSource(Source):
           ratio: the relative frequencies of the groups and, last, of the intrinsic batches; by default 1 of each group, 10.
 
         Raises:
-          ValueError: as in `Source.batches`; a ratio that does not fit; a group that is to vary has one value only.
+          ValueError: as in `Source.batches`; `ratio` has the wrong length or a negative number; a group of positive ratio
+            has only one value.
         """
         if not shuffle:
             if ratio is not None:
@@ -139,7 +149,7 @@ class FactorSource(Source):
             if size == 1 and weight:
                 raise ValueError(f"{self!r} has one value of {name}, which cannot vary: set its place in ratio to 0")
 
-        # Captured, not embedded: see `make_batches`.
+        # Captured and not embedded as constants: see `make_batches`.
         with tf.init_scope(), tf.device("CPU:0"):
             grid = tf.constant(self._grid.ravel(), tf.int64)
             bounds = tf.constant(np.cumsum(ratio / ratio.sum())[:-1], tf.float32)
@@ -152,7 +162,7 @@ class FactorSource(Source):
             fixed = tf.minimum(tf.cast(draws * np.float32(sizes), tf.int64), np.int64(sizes) - 1)
             size, stride = tf.gather(np.int64(sizes), active), tf.gather(strides, active)
             begin = tf.reduce_sum(fixed * strides) - tf.gather(fixed, active) * stride
-            # As many random orders of all values as the batch needs, one after the other.
+            # Random permutations of all values, one after the other, as many as the batch needs.
             rounds = tf.range((batch_size - 1) // size + 1)
             orders = tf.argsort(random.uniform(random.fold(random.fold(key, _ORDER), rounds), size), axis=-1)
             values = tf.cast(tf.reshape(orders, [-1])[:batch_size], tf.int64)
@@ -165,17 +175,17 @@ class FactorSource(Source):
 
 
 def coil20(split="train", *, manual_dir=None):
-    """COIL-20: 20 objects on a turntable, 72 views of each, 5 degrees apart (Nene, Nayar, Murase 1996), 32x32 grey.
+    """COIL-20 (Nene, Nayar, Murase 1996): 20 objects on a turntable, 72 views of each, 5 degrees apart; 32x32 grey.
 
     A `FactorSource` with the factors `object` (intrinsic; also the label) and `azimuth`. The split is by object: every fifth
-    one (label 4, 9, 14, 19) is in "test", the others in "train". Which view has azimuth 0 differs from object to object.
+    object (label 4, 9, 14, 19) is in "test", the others in "train". The orientation of an object at azimuth 0 is arbitrary.
 
     Args:
-      manual_dir: the folder with COIL20.mat, the version of Deng Cai: X uint8 [1440, 1024], columns first, and Y [1440] in
-        1..20, the views of an object in order.
+      manual_dir: the folder with COIL20.mat, the version of Deng Cai: X uint8 [1440, 1024] in column-major order, and Y
+        [1440] in 1..20, with the views of an object in order.
 
     Raises:
-      ValueError: another split; no such file; other arrays in it.
+      ValueError: the split is unknown; the file is missing or has other arrays.
     """
     if split not in ("train", "test"):
         raise ValueError(f"coil20 has the splits 'train' and 'test'; received {split!r}")

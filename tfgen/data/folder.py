@@ -4,38 +4,40 @@ import os
 
 from tfgen import fields
 from tfgen.data.decode import adapt_image, check_options, open_image
-from tfgen.data.source import build_source
+from tfgen.data.source import Source, build_source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
 def from_folder(
-    path, *, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None
-):
+    path: str | os.PathLike, *, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of the images in a folder, ordered by path.
 
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
     symbolic links are followed. Images directly in the folder have no labels. Sub-folders (searched to any
-    depth) are classes, numbered in the order of their names; with split folders the classes are those of all
-    splits together, so that a number means the same everywhere. `tfgen.data.decode` says how each kind of
-    image is read. The id of an image is its path in the folder.
+    depth) are classes, numbered in the order of their names; with split folders the classes are the union over all splits,
+    so a number means the same class in each split. See `tfgen.data.decode` for the rules by which images are read. The id of
+    an image is its path in the folder.
 
     Args:
       path: the folder.
-      split: a sub-folder, where the folder has such ("train", "test", ...). In a folder without splits, None
-        and "train" mean the whole folder.
+      split: name of a sub-folder ("train", "test", ...). In a folder without such sub-folders, None and "train" mean the
+        whole folder.
       size: None if all images have one size, else int or (height, width).
       channels: 1 or 3 converts all images; None expects all to be grey or all to be colour.
       resize: "center_crop", "pad", "stretch" or "none"; see `tfgen.data.decode.adapt_image`.
-      on_error: "raise", or "skip" to leave out what cannot be used, listed in `Source.skipped`.
+      on_error: "raise", or "skip" to leave out images that cannot be used and list them in `Source.skipped`.
       levels: number of grey levels.
-      in_memory: None: all is decoded now if it fits in memory. False: images are decoded when they are read, and one that
-        cannot be used is found then, unless on_error is "skip".
+      in_memory: None: all images are decoded now if they fit in memory. False: images are decoded when they are read, so an
+        image that cannot be used raises only then (with on_error="skip" all are checked now).
 
     Raises:
-      ValueError: no such folder or split, no images in it, images beside class folders, or (naming the file)
-        an image that cannot be read or does not fit.
+      ValueError: the folder or split does not exist or has no images; images lie beside class folders; an image cannot be
+        read or has another size or number of channels (the message names the file).
     """
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
@@ -51,24 +53,25 @@ def from_folder(
 
 
 def from_folders(
-    *, image, split=None, size=None, channels=None, resize="center_crop", on_error="raise", levels=256, in_memory=None,
-    **paired,
-):  # fmt: skip
-    """A Source of several images for each example, from a folder for each field, with files of the same names.
+    *, image: str | os.PathLike, split: str | None = None, size: int | tuple[int, int] | None = None,
+    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    in_memory: bool | None = None, **paired,
+) -> Source:  # fmt: skip
+    """A Source with several images in each example: one folder for each field, with files of the same names.
 
     Example:
         >>> pairs = tfgen.data.from_folders(image="edges", target="photos", split="train", size=256)
 
-    Files belong together if their paths in their folders are the same but for the suffix. A field called "mask" is a mask
-    [H, W] (made grey, resized to the nearest pixel); all others are images. Labels are those of the folder `image`.
+    Files belong to one example if their paths within their folders are equal up to the suffix. A field called "mask" is a
+    mask [H, W] (made grey, resized to the nearest pixel); all others are images. Labels are those of the folder `image`.
 
     Args:
       image: the folder of the images.
-      **paired: the folders of further fields, such as target= and mask=.
-      split, size, channels, resize, on_error, levels, in_memory: as in `from_folder`, for all fields.
+      **paired: the folders of the other fields, such as target= and mask=.
+      split, size, channels, resize, on_error, levels, in_memory: see `from_folder`; they hold for all fields.
 
     Raises:
-      ValueError: as `from_folder`; an image without its counterpart, which is named, or with two.
+      ValueError: see `from_folder`; an image has no counterpart in a folder, or several (the message names it).
     """
     size = check_options(size, channels, resize, on_error)
     found, roots, labels, class_names = {}, {}, None, None
@@ -115,7 +118,7 @@ def _path_in(root, file):
 
 
 def image_files(path, split=None):
-    """The image files of a folder or of its split, as `from_folder` finds and orders them; same errors."""
+    """The image files of a folder or of its split, found and ordered like those of `from_folder`, with the same errors."""
     return _find(path, split)[1]
 
 
@@ -207,7 +210,7 @@ def _is_image(path):
 
 
 def _walk(folder, seen):
-    """Image paths below `folder`, sorted; `seen` holds the real paths above, against loops of links."""
+    """Image paths below `folder`, sorted; `seen` holds the real paths of the parent folders, to stop at loops of links."""
     real = os.path.realpath(folder)
     if real in seen or not os.path.isdir(folder):
         return []

@@ -1,4 +1,4 @@
-"""The pixels of one field of all examples: in memory, or decoded when they are read; and the bytes they came from."""
+"""The pixels of one field of all examples, in memory or decoded when they are read, and their encoded files."""
 
 import io
 
@@ -9,12 +9,12 @@ class Pixels:
     """Images, clips or masks as uint8 [N, ...].
 
     Args:
-      array: uint8 [N, ...]; None: nothing is held in memory and `read` decodes.
-      decode: None, or function of a number in `indices` -> uint8 [...].
-      encoded: None, or function of such a number -> the list of files (bytes of a PNG or JPEG, one for each image) that
-        decode to the same pixels, or None where there are none.
+      array: uint8 [N, ...]; None: `read` decodes the examples and nothing is held in memory.
+      decode: None, or a function from a number in `indices` to uint8 [...].
+      encoded: None, or a function from a number in `indices` to a list of files (bytes of a PNG or JPEG, one for each image)
+        that decode to the same pixels; it returns None if there are no such files.
       indices: int [N], for `decode` and `encoded`.
-      shape: of one example, where there is no array.
+      shape: shape of one example; needed if `array` is None.
     """
 
     def __init__(self, array=None, *, decode=None, encoded=None, indices=None, shape=None):
@@ -31,7 +31,8 @@ class Pixels:
         return out
 
     def files(self, place):
-        """The images of the example as bytes of PNG or JPEG files: those they came from where they are unchanged."""
+        """The images of an example as bytes of PNG or JPEG files: the original files if there are any, else new ones.
+        """
         found = self._encoded(self._indices[place]) if self._encoded else None
         if found is not None:
             return found

@@ -1,10 +1,11 @@
-"""TFRecord files of tf.Example: encoded images or float lists, plain or GZIP."""
+"""Reads TFRecord files of tf.Example: encoded images or float lists, plain or GZIP."""
 
 import dataclasses
 import glob
 import os
 import tempfile
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,31 +13,22 @@ from google.protobuf.message import DecodeError
 
 from tfgen import fields as declared
 from tfgen.data.decode import ImageError, adapt_image, check_options, open_image
-from tfgen.data.source import build_source
+from tfgen.data.source import Source, build_source
 
 _BATCH = 512
 
 
-# Features that are fields of a Source though nobody declared them.
+# Features that become fields of a Source without a declaration.
 RECOGNISED = ("target", "mask", "frames", "embedding", "view", "attributes")
 
 
 def from_tfrecords(
-    pattern_or_files,
-    *,
-    fields=None,
-    shard=None,
-    image_shape=None,
-    size=None,
-    channels=None,
-    resize="center_crop",
-    on_error="raise",
-    split="train",
-    levels=256,
-    num_classes=None,
-    class_names=None,
-    in_memory=None,
-):
+    pattern_or_files: str | os.PathLike | Sequence[str | os.PathLike], *, fields: Sequence[declared.Field] | None = None,
+    shard: tuple[int, int] | None = None, image_shape: Sequence[int] | None = None,
+    size: int | tuple[int, int] | None = None, channels: int | None = None, resize: str = "center_crop",
+    on_error: str = "raise", split: str = "train", levels: int = 256, num_classes: int | None = None,
+    class_names: Sequence[str] | None = None, in_memory: bool | None = None,
+) -> Source:  # fmt: skip
     """A Source of TFRecord files, in the order of the sorted file names and of the records in them.
 
     Example:
@@ -46,22 +38,21 @@ def from_tfrecords(
     A record is a tf.Example with feature `image`, optionally `label` (one int64; in all records or in
     none), and further fields. `image` is one encoded image (PNG, JPEG, ...) or a list of H*W*C floats in [0, 1], row by row
     with the channel last. Floats must be whole multiples of 1/255 (within 1e-6), because pixels are held in 8
-    bits: other values mean that the records were normalised in another way, which would be lost silently.
-    `id`, a text or an int64, tells the records apart (see `Source.ids`); without it, it is `<file name>__<record number>`.
+    bits: other values mean that the records were normalised differently, so they are refused.
+    `id`, a text or an int64, identifies the record (see `Source.ids`); the default is `<file name>__<record number>`.
 
     Args:
       pattern_or_files: a glob pattern, or a list of paths. GZIP is recognised by content.
-      fields: `tfgen.fields.Field`s of the further features to read: images, clips (several encoded images) and masks as
-        encoded images, vectors as floats, int32 as int64. None: those among `RECOGNISED` that the first record has: several
-        encoded images are a clip, one under the name "mask" is a mask, floats a vector, whole numbers attributes (0 or 1)
-        under that name, else whole numbers of the range that the records have.
-      shard: (index, count): read only part `index` of `count` equal parts of the files, in their order; the others are not
-        opened. Give num_classes, as a part may lack some.
+      fields: `tfgen.fields.Field`s of the other features to read: images, clips (several encoded images) and masks as
+        encoded images, vectors as floats, int32 as int64. None: the features named in `RECOGNISED` that the first record
+        has. Then several encoded images are a clip, one image named "mask" is a mask, floats are a vector, integers named
+        "attributes" are attributes (0 or 1), and other integers are int32 with the range found in the records.
+      shard: (index, count): read only part `index` of `count` equal parts of the sorted files; the other files are not
+        opened. Give num_classes, since a part may lack some classes.
       image_shape: (H, W, C) of the stored images. Needed for float lists; for encoded images it is checked if
         given.
-      size, channels, resize, on_error, levels, in_memory: as in `from_folder`; size and resize go for all fields. A record
-        that cannot be read makes everything after it in its file unreachable: with on_error="skip" that loss is in
-        `Source.skipped` as one entry.
+      size, channels, resize, on_error, levels, in_memory: as in `from_folder`; size and resize hold for all fields. After a
+        damaged record the rest of its file cannot be read: with on_error="skip" this loss is one entry of `Source.skipped`.
       split: name of the split.
       num_classes, class_names: as in `from_arrays`.
 
@@ -106,13 +97,13 @@ def from_tfrecords(
     )
 
 
-def described(files, description, split="train"):
-    """The Source of records that hold the examples of another one, with what `Source.description` says of it.
+def described(files: Sequence[str | os.PathLike], description: dict, split: str = "train") -> Source:
+    """The Source of records that were written from another Source, with the attributes in that Source's `description`.
 
     Args:
       files: list of paths.
-      description: the dict that `Source.description` gave; it may have been JSON meanwhile. With `read`, a dict of size,
-        channels and resize, images are read with these options.
+      description: a dict from `Source.description`, also after a round trip through JSON. Its optional entry `read`, a dict
+        of size, channels and resize, has the options for reading images.
       split: name of the split.
     """
     read = description.get("read") or {}
@@ -128,7 +119,7 @@ def described(files, description, split="train"):
     )
     if source.image_shape != tuple(description["image_shape"]):
         raise ValueError(f"{source!r}: expected images {description['image_shape']}")
-    source.name = description["name"]  # for protocols: the data set, not the folder of this run
+    source.name = description["name"]  # for protocols: the name of the data set, not the folder of this run
     if description.get("groups") is not None:
         from tfgen.data.factors import FactorSource
 
@@ -137,7 +128,7 @@ def described(files, description, split="train"):
 
 
 def check_shard(shard):
-    """(index, count) of such a pair; ValueError where it is none."""
+    """Checks a pair (index, count) and returns it as ints; ValueError if it is no such pair."""
     try:
         index, count = shard
         if int(index) == index and int(count) == count and 0 <= index < count:
@@ -151,13 +142,13 @@ class Records:
     """The reader of `build_source`: one pass over the files (checksums, values, offsets), then random reads.
 
     Args:
-      files: list of (path, skip, take): which records to use; take=None means the rest.
+      files: list of (path, skip, take), the records to use; take=None means all after `skip`.
       image_shape: (H, W, C) or None.
       on_error: "raise" or "skip".
       options: arguments of adapt_image.
-      fields: Fields besides image and label; None: the recognised ones of the first record.
+      fields: Fields beside image and label; None: the recognised features of the first record.
       image_key, label_key: names of the features; label_key=None ignores labels.
-      keys: {field: features that are its components} of fields that are not one feature of their name.
+      keys: {field: names of the features that are its components}, for fields that are not one feature of the same name.
     """
 
     def __init__(
@@ -169,7 +160,7 @@ class Records:
         self._on_error, self._options = on_error, options
         self._image_key, self._label_key, self._keys = image_key, label_key, keys or {}
         self._names = [path for path, _, _ in files]
-        self._paths = list(self._names)  # where the plain bytes are
+        self._paths = list(self._names)  # paths of the uncompressed files
         self._unpacked = None
         self._fields = None if fields is None else {f.name: f for f in fields if f.name not in ("image", "label")}
         self.skipped, self._labels, self._ids, self._values, entries = [], [], [], {}, []
@@ -179,7 +170,7 @@ class Records:
         self.pixels = ("image", *(name for name, field in (self._fields or {}).items() if field.pixels))
 
     def _scan(self, file, path, skip, take):
-        """Checks one file and notes what is held of its records. Returns [(record, offset, length)]."""
+        """Checks one file and keeps the small values of its records. Returns [(record, offset, length)]."""
         damage = None
         with open(path, "rb") as f:
             if f.read(2) == b"\x1f\x8b":
@@ -200,7 +191,7 @@ class Records:
                 record += 1
         except tf.errors.DataLossError as e:
             damage = damage or e
-        if take is not None and record < skip + take:  # TFDS knows how many there must be
+        if take is not None and record < skip + take:  # TFDS knows how many records there must be
             damage = damage or f"ends after {record} records, expected {skip + take}"
         if damage:
             reason = f"damaged ({damage}); this record and all that follow in the file cannot be read"
@@ -213,10 +204,10 @@ class Records:
         self.skipped.append((where, reason))
 
     def _unpack(self, path, file):
-        """Random access needs plain bytes: unpacks into a folder that lives as long as this reader."""
+        """Unpacks a file for random access, into a folder that is deleted with this reader."""
         self._unpacked = self._unpacked or tempfile.TemporaryDirectory(prefix="tfgen-records-")
         plain = os.path.join(self._unpacked.name, str(file))
-        # Not the gzip module: at a damage it withholds what it had unpacked before.
+        # Not the gzip module: where the data are damaged it drops what it has unpacked before.
         inflate = zlib.decompressobj(wbits=31)
         with open(path, "rb") as packed, open(plain, "wb") as out:
             try:
@@ -231,7 +222,7 @@ class Records:
         return plain, None if inflate.eof else "the GZIP stream ends early"
 
     def _note(self, features, default_id):
-        """Notes label, id and the values of the fields without pixels."""
+        """Keeps label, id and the values of the fields without pixels."""
         label = None
         if self._image_key not in features:
             raise ImageError(f"has no feature {self._image_key!r}; found {sorted(features)}")
@@ -312,7 +303,7 @@ class Records:
         raise ImageError(f"expected one encoded image or a float list as {self._image_key!r}, found {found}")
 
     def _decode_field(self, field, files):
-        """uint8 of the encoded images of a field: [H, W] of a mask, [H, W, C], or [T, H, W, C]."""
+        """Decodes the images of a field to uint8: [H, W] of a mask, [H, W, C] of an image, or [T, H, W, C] of a clip."""
         wanted = field.shape[0] if len(field.shape) == 4 else 1
         if len(files) != (wanted or max(1, len(files))):
             raise ImageError(f"expected {wanted or 'some'} encoded images as {field.name!r}, found {len(files)}")
@@ -347,7 +338,7 @@ class Records:
 
 
 def _recognised(name, feature):
-    """The Field of a feature that nobody declared; the range of whole numbers is found later."""
+    """The Field of a feature without a declaration; the range of integers is found later."""
     kind = feature.WhichOneof("kind")
     count = len(getattr(feature, kind).value) if kind else 0
     if kind == "bytes_list":
@@ -360,7 +351,7 @@ def _recognised(name, feature):
 
 
 def _numbers(field, features):
-    """The value of a field without pixels, of one feature or of one for each component."""
+    """The value of a field without pixels: from one feature, or from one feature for each component."""
     values = []
     for feature in features:
         kind = feature.WhichOneof("kind")
@@ -396,12 +387,12 @@ def _parse(data):
 
 
 def _payloads(path):
-    """Yields the records of a plain file as bytes; raises DataLossError where the file is damaged."""
+    """Yields the records of a plain file as bytes; raises DataLossError if the file is damaged."""
     done = 0
     try:
         for batch in tf.data.TFRecordDataset(path).batch(_BATCH).as_numpy_iterator():
             yield from batch
             done += len(batch)
     except tf.errors.DataLossError:
-        # The damage is within a batch: give what comes before it one by one, then raise.
+        # The damage is within a batch: yield the records before it one by one, then raise.
         yield from tf.data.TFRecordDataset(path).skip(done).as_numpy_iterator()

@@ -1,14 +1,14 @@
-"""Rendered heads: 128 solids in every pose and light of a grid, as 32x32 grey images, also as a TensorFlow Datasets builder.
+"""Rendered heads: 128 solids in every pose and light of a grid, 32x32 grey, with a TensorFlow Datasets builder.
 
 A solid is a union of ellipsoids: a head, a darker nose in front of it, two ears, and dark hair behind, with random sizes and
-places. It is seen without perspective and lit by one far lamp:
+places. The camera is orthographic, and one lamp at infinity lights the solid:
 
-    grey = albedo (0.3 + 0.7 max(0, n . l)) for the surface normal n and the direction l of the lamp, 0 beside the solid.
+    grey = albedo (0.3 + 0.7 max(0, n . l)) with surface normal n and lamp direction l; the background is 0.
 
-The factors, each on an even grid: `azimuth`, the turn about the vertical axis, -60 to 60 degrees in 9 values (the nose
-points to the right of the image for positive ones, and is always seen); `elevation` of the camera above the solid, -30 to 30
+The factors, each on an even grid: `azimuth`, the turn about the vertical axis, -60 to 60 degrees in 9 values (at positive
+angles the nose points to the right of the image; it is always visible); `elevation` of the camera above the solid, -30 to 30
 degrees in 4 values; `light`, the azimuth of the lamp relative to the camera, -75 to 75 degrees in 4 values, 25 degrees up.
-They are unambiguous over these ranges. Nothing is downloaded, and the images of a split take seconds to make.
+Over these ranges each image has one value of each factor. Nothing is downloaded; rendering a split takes seconds.
 """
 
 import numpy as np
@@ -23,14 +23,14 @@ GRID = {
     "elevation": np.linspace(-30.0, 30.0, 4),
     "light": np.linspace(-75.0, 75.0, 4),
 }  # degrees
-# No shape is in two splits.
+# The splits share no shape.
 SPLITS = {"train": range(0, 96), "validation": range(96, 112), "test": range(112, 128)}
 _AMBIENT, _LAMP_HEIGHT, _SAMPLES = 0.3, np.deg2rad(25.0), 2  # samples: rays per pixel and axis
 _HALF_WIDTH = 1.25  # of the field of view
 
 
 def shapes(indices):
-    """Ellipsoids of the solids with these numbers: (centres [N, 5, 3], semi-axes [N, 5, 3], albedos [N, 5]).
+    """The ellipsoids of the solids `indices`: (centres [N, 5, 3], semi-axes [N, 5, 3], albedos [N, 5]).
 
     Axes: x to the right, y up, z towards the camera at azimuth and elevation 0. The parts are head, nose, two ears, hair.
     """
@@ -60,7 +60,7 @@ def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
     """Images of solids.
 
     Args:
-      centres, axes: [N, K, 3], of the ellipsoids of each solid; albedo: [N, K], in [0, 1].
+      centres, axes: [N, K, 3], of the K ellipsoids of each solid; albedo: [N, K], in [0, 1].
       azimuth, elevation, light: [N], degrees.
 
     Returns:
@@ -102,7 +102,7 @@ def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
 
 
 def _rotation(azimuth, elevation):
-    """[N, 3, 3]: a turn about y, then about x: the camera goes up, so the front of the solid turns down."""
+    """[N, 3, 3]: a rotation about y, then about x. A camera that moves up sees the front of the solid turn down."""
     (sa, ca), (se, ce) = ((np.sin(angle), np.cos(angle)) for angle in (azimuth, elevation))
     zero = np.zeros_like(sa)
     rows = [[ca, zero, sa], [-se * -sa, ce, -se * ca], [ce * -sa, se, ce * ca]]

@@ -1,8 +1,9 @@
-"""Batches for semi-supervised learning: labels are known of a few images of a set."""
+"""Batches for semi-supervised learning, where only a few images have labels."""
 
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,14 +13,14 @@ from tfgen.data.batches import check_batch_size
 from tfgen.data.source import Source
 
 
-def semi_supervised(source, labels_per_class, seed=0):
-    """`source` with the labels of `labels_per_class` images of each class, and no others.
+def semi_supervised(source: Source, labels_per_class: int, seed: int = 0) -> "SemiSupervisedSource":
+    """Keeps the labels of `labels_per_class` images of each class of `source`, and drops all others.
 
     Args:
       source: a Source with labels.
-      labels_per_class: how many images of each class are labelled, at least 1.
-      seed: which ones: the first of each class in an order drawn from `seed`, so that the images chosen for a smaller
-        number are among those of a larger one.
+      labels_per_class: number of labelled images of each class, at least 1.
+      seed: decides which images: the first of each class in an order drawn from `seed`. So a larger number of labels
+        contains the images of a smaller number.
 
     Returns:
       A `SemiSupervisedSource`.
@@ -45,13 +46,13 @@ def semi_supervised(source, labels_per_class, seed=0):
 
 
 class SemiSupervisedSource(Source):
-    """All images of a Source, a few of them with a label. `images()` and `labels()` are those of the whole set.
+    """All images of a Source, some of them with labels. `images()` and `labels()` return the whole set.
 
     Attributes:
-      labelled: Source of the images whose label is known.
+      labelled: the Source of the labelled images.
     """
 
-    def __init__(self, source, indices):
+    def __init__(self, source: Source, indices: np.ndarray):
         super().__init__(**source._part(), skipped=source.skipped)
         self._whole, self.labelled = source, source.subset(indices)
 
@@ -59,27 +60,29 @@ class SemiSupervisedSource(Source):
         return f"{super().__repr__()[:-1]}, {len(self.labelled)} labelled)"
 
     @property
-    def fields(self):
+    def fields(self) -> dict[str, fields.Field]:
         return {**super().fields, "unlabelled": fields.image(self.image_shape, "unlabelled")}
 
     @functools.cached_property
-    def fingerprint(self):
-        """sha256 (hex) over the images and which of them are labelled."""
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the images and of the choice of labelled images."""
         return hashlib.sha256(f"{self._whole.fingerprint} {self.labelled.fingerprint}".encode()).hexdigest()
 
-    def batches(self, batch_size, *, seed=0, repeat=False, **options):
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, seed: int = 0, repeat: bool = False, **options
+    ) -> tf.data.Dataset:
         """A tf.data.Dataset of {"image": labelled images, "label": theirs, "unlabelled": images of the whole set}.
 
-        Further fields are those of the labelled images. Each field has `batch_size` rows. An epoch is one of the whole set;
-        within it the labelled images come round again and again, in the long run each as often as the others. Where there
-        are fewer of them than rows, a batch holds each several times. The batch of a step is a pure function of the source,
-        the arguments and the step, as that of `Source.batches` is.
+        Other fields are those of the labelled images. Each field has `batch_size` rows. An epoch is one pass over the whole
+        set; the labelled images are repeated in it, each equally often in the long run. If there are fewer labelled images
+        than `batch_size`, a batch has each of them several times. The batch of a step is a pure function of the source, the
+        arguments and the step, like that of `Source.batches`.
 
         Args:
           batch_size, seed, repeat, **options: as in `Source.batches`; drop_remainder must not be False.
 
         Raises:
-          ValueError: as in `Source.batches`; a last, smaller batch is asked for.
+          ValueError: as in `Source.batches`; drop_remainder is False.
         """
         if options.pop("drop_remainder", True) is False:
             raise ValueError("Batches of labelled and unlabelled images are of equal size: drop_remainder must be True")
@@ -88,7 +91,7 @@ class SemiSupervisedSource(Source):
         # A whole number of batches.
         times = math.lcm(*(1 if n >= size else size // math.gcd(n, size) for size in sizes))
         tiled = self.labelled.subset(np.tile(np.arange(n), times))
-        # Another seed: were every image labelled, both orders would be the same.
+        # A different seed: otherwise both orders would be the same if every image has a label.
         labelled = tiled.batches(batch_size, seed=seed ^ 1, repeat=True, **options)
 
         def join(labelled, unlabelled):

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,8 +17,8 @@ from tfgen.data.batches import make_batches
 from tfgen.data.decode import ImageError, plain_file
 from tfgen.data.pixels import Pixels
 
-# Bytes of uint8 pixels up to which a source is decoded once and held in memory; larger ones are read and
-# decoded batch by batch, in the same order and with the same noise.
+# A source of at most this many bytes of uint8 pixels is decoded once and held in memory. A larger one is read and decoded
+# batch by batch, in the same order and with the same noise.
 MEMORY_LIMIT = 2 * 2**30
 _CHUNK = 256
 
@@ -25,7 +26,7 @@ _CHUNK = 256
 class Source:
     """A finite, ordered, immutable set of examples, made by the `from_*` functions and `load`.
 
-    An example is an image, its label where labels are known, and further fields: more images, clips, masks, vectors.
+    An example is an image, its label if labels are known, and any other fields: more images, clips, masks, vectors.
 
     Example:
         >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "embedding": vectors})
@@ -35,27 +36,28 @@ class Source:
         TensorShape([4, 32, 32, 3])
 
     Attributes:
-      name: where the images come from, for people and protocols.
-      split: "train", "test", ... or whatever the maker was asked for.
+      name: the origin of the images, for people and protocols.
+      split: "train", "test", ..., or another name that was given to the function that made it.
       num_examples: N.
       image_shape: (H, W, C) with C 1 or 3.
       num_classes: number of classes, None without labels.
       class_names: list of their names, None without labels.
-      levels: number of grey levels L; `round(x * (L - 1))` of a pixel x in [0, 1] is its level in 0..L-1. All images and
-        clips have it.
+      levels: number of grey levels L; a pixel x in [0, 1] has the level `round(x * (L - 1))` in 0..L-1. It holds for all
+        images and clips.
       has_labels: whether batches hold "label".
-      stored_fields: {name: `tfgen.fields.Field`} of what is held of each example, "image" first.
-      skipped: list of (file, reason) of what was left out under on_error="skip".
+      stored_fields: {name: `tfgen.fields.Field`} of the stored values of each example, "image" first.
+      skipped: list of (file, reason) of the examples that on_error="skip" left out.
     """
 
     def __init__(
-        self, images, labels, *, name, split, fields=None, ids=None, levels=256, num_classes=None, class_names=None,
-        skipped=(),
+        self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
+        ids: Sequence[str] | None = None, levels: int = 256, num_classes: int | None = None,
+        class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
     ):  # fmt: skip
-        """`images`: uint8 [N, H, W, C], taken over without a copy, or Pixels.
+        """`images`: uint8 [N, H, W, C], not copied, or Pixels.
 
-        `fields`: {name: (Field, Pixels or array [N, ...])} of further fields; arrays of the field's dtype, or uint8 where it
-        has pixels. `ids`: N different texts, None: the places in the set.
+        `fields`: {name: (Field, Pixels or array [N, ...])} of the other fields; arrays have the field's dtype, or uint8 if
+        it has pixels. `ids`: N different texts; None: the positions 0, 1, ...
         """
         if not 2 <= levels <= 256:
             raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
@@ -103,35 +105,34 @@ class Source:
         return self.num_examples
 
     @property
-    def fields(self):
-        """{name: `tfgen.fields.Field`} of its batches, "image" first; of shuffled ones, where that makes a difference."""
+    def fields(self) -> dict[str, declared.Field]:
+        """{name: `tfgen.fields.Field`} of its batches, "image" first; of shuffled batches where shuffling adds fields."""
         return dict(self.stored_fields)
 
     @property
-    def in_memory(self):
-        """Whether all pixels are held in memory (else they are read from disk batch by batch)."""
+    def in_memory(self) -> bool:
+        """Whether all pixels are held in memory. If not, they are read from disk batch by batch."""
         return all(c.array is not None for c in self._columns.values() if isinstance(c, Pixels))
 
     @property
-    def ids(self):
-        """Texts [N] that tell the examples apart, whatever subset, shard or order they are read in.
-
-        In records it is the feature `id` (see `from_tfrecords`); of a folder the path in it, without suffix; else the
-        place of the example in the whole set.
+    def ids(self) -> np.ndarray:
+        """Texts [N] that identify the examples; they do not depend on subset, shard or order. In records it is the feature
+        `id` (see `from_tfrecords`); in folders it is the path of the image in the folder; else it is the position of the
+        example in the whole set.
         """
         return np.array([str(i) for i in range(self.num_examples)], object) if self._ids is None else self._ids.copy()
 
-    def images(self, n=None):
+    def images(self, n: int | None = None) -> np.ndarray:
         """The first n images (default all) in stored order: float32 [n, H, W, C] in [0, 1]."""
         return self.values("image", n)
 
-    def labels(self, n=None):
-        """The labels of the first n images (default all): int32 [n]. ValueError if there are none."""
+    def labels(self, n: int | None = None) -> np.ndarray:
+        """The labels of the first n images (default all): int32 [n]; ValueError if the Source has no labels."""
         if not self.has_labels:
             raise ValueError(f"{self!r} has no labels")
         return self.values("label", n)
 
-    def values(self, name, n=None):
+    def values(self, name: str, n: int | None = None) -> np.ndarray:
         """The field `name` of the first n examples (default all) as in batches: float32, in [0, 1] for pixels, or int32."""
         if name not in self.stored_fields:
             raise ValueError(f"{self!r} has no field {name!r}; it has {', '.join(self.stored_fields)}")
@@ -139,8 +140,8 @@ class Source:
         return values.astype(np.float32) / np.float32(255) if self.stored_fields[name].pixels else values
 
     @functools.cached_property
-    def fingerprint(self):
-        """sha256 (hex) over shape, pixels and labels in stored order, and all further fields. Reads everything once."""
+    def fingerprint(self) -> str:
+        """sha256 (hex) of shape, pixels, labels and all other fields in stored order. Reads everything once."""
         return self._fingerprint()
 
     def _fingerprint(self, without=()):
@@ -163,40 +164,30 @@ class Source:
             digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
     def batches(
-        self,
-        batch_size,
-        *,
-        shuffle=False,
-        repeat=False,
-        seed=0,
-        start_step=0,
-        drop_remainder=None,
-        binarization=None,
-        threshold=0.5,
-        dequantize=False,
-        augmentation=None,
-    ):
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
+        start_step: int = 0, drop_remainder: bool | None = None, binarization: str | None = None, threshold: float = 0.5,
+        dequantize: bool = False, augmentation: dict | None = None,
+    ) -> tf.data.Dataset:  # fmt: skip
         """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known, and all `fields`}.
 
-        The batch at global step t is a pure function of the source, the arguments and t: with `start_step=t`
-        the dataset continues bit for bit what an uninterrupted iteration gives from step t on, without
-        reading what comes before.
+        The batch at global step t is a pure function of the source, the arguments and t: with `start_step=t` the dataset
+        returns the same bits as an uninterrupted iteration from step t on, without reading the batches before.
 
         Args:
-          batch_size: B, or a list of (first step, B), such as [(0, 64), (1000, 16)]: from step 1000 on, 16. The first must
-            be 0, and they must increase. Each such phase begins with a new epoch. Needs `repeat`.
-          shuffle: a fresh permutation of all images for each epoch, from (seed, epoch). Else stored order.
-          repeat: endless, epoch after epoch (no batch spans two epochs); else one epoch, and with `shuffle` each
-            iteration over the same dataset is the next epoch, in a new order and with new noise.
+          batch_size: B, or a list of (first step, B), such as [(0, 64), (1000, 16)]: 16 from step 1000 on. The first steps
+            must begin with 0 and increase. Each phase begins with a new epoch. Several phases need `repeat`.
+          shuffle: whether each epoch has its own permutation of all images, from (seed, epoch); else stored order.
+          repeat: True: endless, epoch after epoch (no batch spans two epochs). False: one epoch; with `shuffle` each new
+            iteration over the dataset is the next epoch, in a new order and with new noise.
           seed: of the order and the noise; any 64-bit integer.
           start_step: global step of the first batch.
-          drop_remainder: leave out the last, smaller batch of each epoch. Default: the value of `repeat`.
-          binarization: None, or pixels of all images and clips become 0 or 1: "threshold": x >= threshold; "fixed":
-            Bernoulli(x), drawn once for each image, from (seed, index); "dynamic": Bernoulli(x), drawn anew each time, from
-            (seed, global position), where the position counts the places of all epochs.
+          drop_remainder: whether to leave out the last, smaller batch of each epoch; default: the value of `repeat`.
+          binarization: None, or how pixels of all images and clips become 0 or 1. "threshold": x >= threshold. "fixed":
+            Bernoulli(x), drawn once for each image from (seed, index). "dynamic": Bernoulli(x), drawn each time from (seed,
+            global position), where the position is epoch * N + place in the epoch.
           threshold: in (0, 1], for binarization="threshold".
           dequantize: (round(x * (levels - 1)) + u) / levels, u uniform in (0, 1) from (seed, global
-            position); floor(y * levels) gives the level back exactly. Excludes `binarization`.
+            position); floor(y * levels) is exactly the level. Not together with `binarization`.
           augmentation: None, or random flips, shifts, crops and colours, such as {"flip": True, "shift": 2, "crop": 32,
             "colour": 0.1}, from (seed, global position), the same for all images, clips and masks of an example; see
             `tfgen.data.augmentation`. It comes before binarisation and dequantisation.
@@ -218,16 +209,16 @@ class Source:
             augmentation=augmentation,
         )
 
-    def take(self, n):
+    def take(self, n: int) -> "Source":
         """The first n examples as a Source."""
         return self.subset(np.arange(self._count(n)))
 
-    def subset(self, indices):
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "Source":
         """The examples at `indices` (in [0, N), in the given order) as a Source with the same classes."""
         return Source(**self._part(indices))
 
     def _part(self, indices=None):
-        """The arguments of a Source of the examples at `indices`, or of all of them without a copy."""
+        """The arguments for a Source of the examples at `indices`, or of all examples without a copy."""
         if indices is None:
             return self._arguments(dict(self._columns), self._ids)
         indices = np.asarray(indices)
@@ -254,8 +245,8 @@ class Source:
             "class_names": self.class_names,
         }
 
-    def description(self):
-        """What its records do not hold, as a JSON-able dict, for `tfgen.data.described`."""
+    def description(self) -> dict:
+        """The attributes that records do not hold, as a JSON-able dict, for `tfgen.data.described`."""
         return {
             "name": self.name,
             "image_shape": list(self.image_shape),
@@ -265,17 +256,15 @@ class Source:
             "fields": [field.config() for field in self.stored_fields.values()],
         }
 
-    def write_tfrecords(self, path, shards=1):
-        """Writes TFRecords, in stored order: of each example what `example` gives.
+    def write_tfrecords(self, path: str | os.PathLike, shards: int = 1) -> list[str]:
+        """Writes TFRecords of all examples, in stored order; see `example` for their features.
 
         Args:
-          path: the file; with shards > 1, its name gets "-00000-of-00004" and so on before the suffix. The
-            suffix .gz makes it GZIP.
+          path: the file; with shards > 1, "-00000-of-00004" and so on is put before the suffix. The suffix .gz means GZIP.
           shards: number of files, each a run of consecutive examples.
 
         Returns:
-          The list of absolute paths. Each file is complete once it has its name: it is written under a
-          temporary one.
+          The list of absolute paths. Each file is written under a temporary name and renamed when it is complete.
 
         Raises:
           ValueError: two examples have the same id.
@@ -290,7 +279,7 @@ class Source:
         paths = []
         for shard, indices in enumerate(np.array_split(np.arange(self.num_examples), shards)):
             final = stem + suffix if shards == 1 else f"{stem}-{shard:05d}-of-{shards:05d}{suffix}"
-            # Hidden, so that no pattern picks up what a killed writer leaves.
+            # Hidden, so that no glob pattern matches the unfinished file of a killed writer.
             temporary = os.path.join(folder, f".{os.path.basename(final)}.tmp-{os.getpid()}")
             try:
                 with tf.io.TFRecordWriter(temporary, compression) as writer:
@@ -303,7 +292,7 @@ class Source:
             paths.append(final)
         return paths
 
-    def check_ids(self):
+    def check_ids(self) -> None:
         """ValueError where two examples have the same id."""
         ids = self.ids
         if len(set(ids)) < len(ids):
@@ -312,11 +301,11 @@ class Source:
                 if seen.setdefault(key, i) != i:
                     raise ValueError(f"{self!r}: examples {seen[key]} and {i} have the same id {key!r}")
 
-    def example(self, i):
+    def example(self, i: int) -> tf.train.Example:
         """Example i as a tf.train.Example: `id` (text), and all `stored_fields` by name.
 
-        Images, clips and masks are files in bytes, one for each image: those that they were read from where these are PNG or
-        JPEG and were neither resized nor converted, else PNG. Vectors are floats, or int64.
+        Images, clips and masks are the bytes of files, one for each image: the original file if it is a PNG or JPEG and was
+        neither resized nor converted, else a PNG. Vectors are floats, or int64.
         """
         feature = {"id": _feature("bytes_list", [str(i if self._ids is None else self._ids[i]).encode()])}
         for name, field in self.stored_fields.items():
@@ -341,12 +330,12 @@ class Source:
 
     @functools.cached_property
     def _tensors(self):
-        with tf.init_scope(), tf.device("CPU:0"):  # for tf.data, which runs on the host
+        with tf.init_scope(), tf.device("CPU:0"):  # tf.data runs on the host
             arrays = {k: c.array if isinstance(c, Pixels) else c for k, c in self._columns.items()}
             return {name: tf.constant(array) for name, array in arrays.items() if array is not None}
 
-    def graph_read(self, name, indices):
-        """The field `name` of int64 [B] indices, inside a tf.data function: uint8 for pixels, else float32 or int32."""
+    def graph_read(self, name: str, indices: tf.Tensor) -> tf.Tensor:
+        """Reads the field `name` at int64 [B] indices inside a tf.data function: uint8 for pixels, else float32 or int32."""
         if name in self._tensors:
             return tf.gather(self._tensors[name], indices)
         column = self._columns[name]
@@ -355,10 +344,11 @@ class Source:
 
 
 def from_arrays(
-    images, labels=None, *, fields=None, ids=None, levels=256, name="arrays", split="train", class_names=None,
-    num_classes=None,
-):  # fmt: skip
-    """A Source of arrays (copied).
+    images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
+    levels: int = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
+    num_classes: int | None = None,
+) -> Source:  # fmt: skip
+    """A Source of arrays, which are copied.
 
     Example:
         >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "mask": masks, "embedding": vectors})
@@ -367,11 +357,11 @@ def from_arrays(
       images: uint8 [N, H, W, C] or [N, H, W], or floats in [0, 1] of such a shape. Pixels are held in 8 bits:
         floats are rounded to the nearest of `levels` values.
       labels: None or whole numbers [N] in [0, num_classes).
-      fields: further fields, {name: array} or {name: (array, `tfgen.fields.Field`)}. Without a Field, an array of uint8,
+      fields: other fields, {name: array} or {name: (array, `tfgen.fields.Field`)}. Without a Field, an array of uint8,
         or of floats if it has three axes or more, is an image [N, H, W, C], a clip [N, T, H, W, C] or a mask [N, H, W]
         (a mask may be boolean); other floats are a number [N] or vector [N, size] of any range; booleans [N, A] are
-        attributes; whole numbers [N, ...] are such, of the range that the array has.
-      ids: N different texts; default the places 0, 1, ...
+        attributes; integers [N, ...] are int32 with the range of the array.
+      ids: N different texts; default the positions 0, 1, ...
       levels: number of grey levels; uint8 pixels must be round(255 * v / (levels - 1)) for whole v.
       name: name of the source.
       split: name of the split.
@@ -460,20 +450,20 @@ def _feature(kind, values):
 
 
 def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
-    """Makes a Source of a reader: decoded in parallel into memory if it fits there, else lazy.
+    """Makes a Source of a reader: decodes all in parallel if it fits in memory, else each example when it is read.
 
     Args:
       reader: an object with
         `pixels`: names of the fields that are decoded, "image" first;
         `len()`, `label(i)` (int or None), `id(i)` (text), `where(i, name)` (text for messages);
-        `decode(i, name)` (uint8 [...], raising ImageError), and `files(i, name)`, the bytes of the image files that it
-        decodes, or None;
-        `declare(name, shape)`: the Field of the decoded field `name`, but "image";
+        `decode(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of the decoded image
+        files, or None;
+        `declare(name, shape)`: the Field of the decoded field `name`, for all but "image";
         `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`.
       on_error: "raise" or "skip".
-      skipped: (file, reason) pairs from before.
-      in_memory: None, or False: nothing is decoded now.
-      **attributes: further arguments of Source.
+      skipped: (file, reason) pairs of examples that were skipped already.
+      in_memory: None: decode now if all fits in memory; False: hold nothing in memory.
+      **attributes: the other arguments of Source.
     """
     skipped, n, names = list(skipped), len(reader), reader.pixels
     shapes = first = None

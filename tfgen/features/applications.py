@@ -7,16 +7,16 @@ def application(cls, weights, file, **settings):
     """The network `keras.applications.<cls>`.
 
     Args:
-        weights: "imagenet" (Keras fetches them, once), the path of a file, or None: random.
-        file: what the file is called that has the weights, for messages.
-        **settings: of the function in `keras.applications`.
+        weights: "imagenet" (Keras downloads them once), the path of a file, or None: random.
+        file: name of the file of weights, for messages.
+        **settings: arguments of the function in `keras.applications`.
 
     Raises:
-        ValueError: weights that could not be fetched, or a file of others.
+        ValueError: the download failed, or the file has other weights.
     """
     try:
         return getattr(keras.applications, cls)(weights=weights and str(weights), **settings)
-    except Exception as error:  # Keras and h5py raise many kinds, and no narrow one where a download fails
+    except Exception as error:  # Keras and h5py raise many exceptions, and no specific one for a failed download
         name, said = cls.lower(), f"{type(error).__name__}: {error}"
         if weights != "imagenet":
             raise ValueError(f"{weights} does not hold the weights of {name}, {file} of Keras ({said})") from error

@@ -1,9 +1,10 @@
-"""The small classifier of a data set, whose features need no download: its network, its file, and it as features."""
+"""The small classifier of a data set, whose features need no download: network, file format, features."""
 
 import io
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -19,11 +20,11 @@ FILE = "classifier.npz"
 def classifier_network(config):
     """image [B, H, W, C] in [0, 1] -> (features [B, F], logits [B, K]).
 
-    Stages of conv 3x3, batch norm, ReLU and 2x2 max pool until the smaller side is below 8, then one more
-    conv and two dense layers. Images of 128 pixels or more are first averaged down to below 128. Every
-    layer is float32 whatever the global dtype policy is, and every initializer and dropout has its own
-    seed, so that neither the global random state is read nor changed and the result is a function of `seed`
-    alone. The maps behind the convolutions are the layers "relu_0", "relu_1", ...
+    Stages of conv 3x3, batch norm, ReLU and 2x2 max pool until the smaller side is below 8, then one more conv and two dense
+    layers. Images with a side of 128 pixels or more are first reduced by average pooling to less than 128. Every layer is
+    float32 under any global dtype policy. Every initializer and dropout has its own seed, so the global random state is
+    neither read nor changed and the result is a function of `seed` alone. The maps after the convolutions are the layers
+    "relu_0", "relu_1", ...
 
     Args:
         config: dict of image_shape, num_classes, feature_width, dropout and seed.
@@ -71,7 +72,7 @@ def classifier_network(config):
 
 
 def save_classifier(directory, network, config, record):
-    """Writes weights and record as one file, `FILE` in `directory`, moved in whole; returns its path."""
+    """Writes weights and record atomically as one file, `FILE` in `directory`; returns its path."""
     content = {"format": _FORMAT, "config": config, "record": record, "hash": weights_hash(network)}
     weights = {f"w{i:03d}": weight for i, weight in enumerate(network.get_weights())}
     buffer = io.BytesIO()
@@ -81,7 +82,7 @@ def save_classifier(directory, network, config, record):
 
 
 def load_classifier(directory):
-    """(network, config, record) that `save_classifier` wrote. FileNotFoundError if missing, ValueError if damaged."""
+    """Reads (network, config, record) of `save_classifier`. FileNotFoundError if missing, ValueError if damaged."""
     path = Path(directory) / FILE
     try:
         with np.load(path) as file:
@@ -100,15 +101,16 @@ def load_classifier(directory):
     return network, content["config"], content["record"]
 
 
-def of_classifier(classifier, layers=("features",)):
+def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> FrozenFeatures:
     """The features of a data set's classifier.
 
     Args:
-        classifier: `tfgen.metrics.Classifier`, or the folder that one was saved in, which a configuration then holds.
+        classifier: `tfgen.metrics.Classifier`, or the folder of a saved one, which is then kept in the features' config.
         layers: of "relu_0", "relu_1", ... (maps), "features" and "logits".
 
     Raises:
-        ValueError, FileNotFoundError: no classifier there, or no such layers.
+        FileNotFoundError: the folder has no classifier.
+        ValueError: its file is damaged, or a layer does not exist.
     """
     if hasattr(classifier, "network"):
         return FrozenFeatures(classifier.network, layers)

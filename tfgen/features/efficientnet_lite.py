@@ -5,6 +5,7 @@ without squeeze-and-excitation and with ReLU6 (tensorflow/tpu, models/official/e
 """
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -15,26 +16,29 @@ from tfgen.features.preprocessing import EfficientNetInput
 
 layers = keras.layers
 
-# (how many blocks, filters, kernel size, stride of the first, expansion of the width)
+# (number of blocks, filters, kernel size, stride of the first block, expansion of the width)
 STAGES = (
     (1, 16, 3, 1, 1), (2, 24, 3, 2, 6), (2, 40, 5, 2, 6), (3, 80, 3, 2, 6), (3, 112, 5, 1, 6), (4, 192, 5, 2, 6),
     (1, 320, 3, 1, 6),
 )  # fmt: skip
 
 
-def efficientnet_lite0(path, layers=("pool",), *, image_shape=(None, None, 3), resize=224):
-    """The features of EfficientNet-Lite0 whose weights are in a file.
+def efficientnet_lite0(
+    path: str | Path, layers: Sequence[str] = ("pool",), *, image_shape: Sequence[int | None] = (None, None, 3),
+    resize: int | None = 224,
+) -> FrozenFeatures:  # fmt: skip
+    """The features of EfficientNet-Lite0, with weights from a file.
 
     Args:
         path: an .npz of float32 arrays under the names of the PyTorch state dict (`_conv_stem.weight`, [out, in / groups,
-            height, width], ...), or the folder that holds it.
-        layers: of "stem", "block_0" ... "block_15", "head" (maps behind the last convolution), "pool" (1,280 means of them)
-            and "logits" (of the 1,000 classes of ImageNet).
+            height, width], ...), or the folder of that file.
+        layers: some of "stem", "block_0" ... "block_15", "head" (maps after the last convolution), "pool" (their means, [B,
+            1280]) and "logits" ([B, 1000], the classes of ImageNet).
         image_shape: (H, W, 1 or 3) of the images; None for a free side.
-        resize: the side that images are brought to first, or None: they stay as they are. The network was trained at 224.
+        resize: height and width to which images are resized, or None: no resizing. The network was trained at 224.
 
     Raises:
-        ValueError: no such file, or other arrays.
+        ValueError: the file does not exist or has other arrays.
     """
     path = Path(path).expanduser()
     file = path / "efficientnet_lite0.npz" if path.is_dir() else path
@@ -48,10 +52,10 @@ def efficientnet_lite0(path, layers=("pool",), *, image_shape=(None, None, 3), r
 
 
 def efficientnet_lite0_network():
-    """`keras.Model`, with random weights, of images [B, H, W, 3] as `EfficientNetInput` makes them."""
+    """The `keras.Model`, with random weights, for images [B, H, W, 3] from `EfficientNetInput`."""
 
     def conv(x, name, filters=None, kernel_size=1, strides=1, activation=True):
-        """Convolution, of each map on its own where there are no `filters`; batch norm; ReLU6."""
+        """Convolution (depthwise if there are no `filters`), batch norm, ReLU6."""
         settings = {"strides": strides, "padding": "same", "use_bias": False, "dtype": "float32", "name": name}
         if filters is None:
             x = layers.DepthwiseConv2D(kernel_size, **settings)(x)
@@ -81,7 +85,7 @@ def efficientnet_lite0_network():
 
 
 def _set_weights(network, file):
-    """Gives the network the arrays of a file; every array must be used, and fit."""
+    """Sets the network's weights from a file; every array must be used and have the right shape."""
     try:
         with np.load(file) as arrays:
             left = {name: arrays[name] for name in arrays.files}
@@ -107,7 +111,7 @@ def _array(left, name, layer):
 
 
 def _names(layer):
-    """Of a layer's weights, in the file, in Keras' order."""
+    """The names in the file of a layer's weights, in Keras' order."""
     name = layer.name.removesuffix("_norm")
     if name == "logits":
         return "_fc.weight", "_fc.bias"

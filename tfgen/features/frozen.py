@@ -1,7 +1,9 @@
-"""A trained network that stays as it is, called for the outputs of some of its layers."""
+"""A frozen trained network that returns the outputs of some of its layers."""
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -9,32 +11,35 @@ import tensorflow as tf
 
 
 class FrozenFeatures:
-    """The outputs of some layers of a network that does not learn: images -> {layer name: tensor}.
+    """The outputs of some layers of a network that is not trained: images -> {layer name: tensor}.
 
-    The network is copied: what becomes of the given one later changes nothing here. Gradients pass through it to the images.
-    It is no Keras layer, so that the model that holds it has none of its variables: they are in no checkpoint, no weight
-    file and no average of that model. What stands for them there is `get_config`, which ends with the fingerprint.
+    The network is copied: later changes of the given network have no effect. Gradients flow through it to the images. It is
+    no Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight files
+    and averages. The model's config has `get_config` instead, with the recipe and the fingerprint.
 
     Args:
         network: functional or sequential `keras.Model` with one input [B, H, W, C].
-        layers: names of its layers whose outputs are wanted, or None: its own outputs. What lies behind them is left out.
+        layers: names of the layers to return, or None: the network's outputs. Later layers are dropped.
         preprocess: None or a Keras layer that turns images [B, H, W, C] in [0, 1] into the network's input.
-        image_shape: (H, W, C) of the images that it takes, None for a free side; None: the network's input shape.
-        recipe: how to make it again, for `get_config`: {"maker": name, "arguments": {...}}, as `tfgen.features.deserialize`
-            takes it; None: from the architecture alone.
+        image_shape: (H, W, C) of the images that it takes, where H or W of None is free; None: the network's input shape.
+        recipe: {"maker": name, "arguments": {...}} from which `tfgen.features.deserialize` makes it again; None: the
+            architecture without weights.
 
     Attributes:
-        network: the `keras.Model` of images in [0, 1], frozen, with its preprocessing.
+        network: the `keras.Model` of images in [0, 1], frozen, with the preprocessing.
         layers: tuple of names, in the order of the outputs.
         image_shape: see above.
-        fingerprint: sha256, hexadecimal, of the architecture up to the layers, of which layers they are, and of all weights:
-            what this is called in protocols, run records and checkpoints. Names of layers do not enter.
+        fingerprint: sha256 (hex) of the architecture up to the layers, the choice of layers and all weights. It identifies
+            the features in protocols, run records and checkpoints. It does not depend on the names of layers.
 
     Raises:
-        ValueError: a network without a known input, or without such layers.
+        ValueError: the network has no known input, or a layer does not exist.
     """
 
-    def __init__(self, network, layers=None, *, preprocess=None, image_shape=None, recipe=None):
+    def __init__(
+        self, network: keras.Model, layers: Sequence[str] | None = None, *, preprocess: keras.layers.Layer | None = None,
+        image_shape: Sequence[int | None] | None = None, recipe: dict | None = None,
+    ):  # fmt: skip
         if not getattr(network, "inputs", None) or len(network.inputs) != 1:
             raise ValueError(
                 f"features must be a functional or sequential model with known inputs, one of them; received {network!r}."
@@ -49,7 +54,7 @@ class FrozenFeatures:
         if len(set(self.layers)) < len(self.layers):
             raise ValueError(f"Each layer can be asked for once, and have one output; received {self.layers}.")
         part = keras.Model(network.inputs[0], outputs, name="features")
-        # A part on its own: nothing behind the layers, and no variable of the given network.
+        # A new model that ends at the layers and shares no variable with the given network.
         copied = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
         copied.set_weights(part.get_weights())
         self.image_shape = tuple(image_shape or copied.inputs[0].shape[1:])
@@ -60,51 +65,52 @@ class FrozenFeatures:
         copied.trainable = False
         self.network, self.fingerprint = copied, fingerprint(copied)
 
-    def __call__(self, images):
-        """{layer name: float32 [B, ...]} of images float [B, H, W, C] in [0, 1]; batch norm uses its moving statistics."""
+    def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """{layer name: float32 [B, ...]} of float images [B, H, W, C] in [0, 1]; batch norm uses its moving statistics."""
         outputs = tf.nest.flatten(self.network(tf.cast(images, tf.float32), training=False))
         return {name: tf.cast(values, tf.float32) for name, values in zip(self.layers, outputs, strict=True)}
 
-    def check_takes(self, image_shape):
-        """ValueError where images of `image_shape`, (H, W, C), do not fit."""
+    def check_takes(self, image_shape: Sequence[int]) -> None:
+        """Raises ValueError if the network does not take images of `image_shape`, (H, W, C)."""
         if not tf.TensorShape(self.image_shape).is_compatible_with(image_shape):
             raise ValueError(
                 f"features must take images {tuple(image_shape)}; received a network whose input is {self.image_shape}."
             )
 
-    def get_config(self):
-        """JSON-able: the recipe and the fingerprint, without weights; see `tfgen.features.deserialize`."""
+    def get_config(self) -> dict:
+        """The recipe and the fingerprint as a JSON-able dict, without weights; see `tfgen.features.deserialize`."""
         recipe = self.recipe
         if recipe is None:
             model, preprocess = map(keras.saving.serialize_keras_object, (self._part, self._preprocess))
             arguments = {"model": model, "layers": self.layers, "preprocess": preprocess}
             recipe = {"maker": "from_keras", "arguments": arguments}
-        # Keras has tuples in its configs, which JSON does not give back.
+        # Keras has tuples in its configs, which JSON turns into lists.
         return {**json.loads(json.dumps(recipe)), "fingerprint": self.fingerprint}
 
 
 class MissingFeatures:
-    """What stands for features that could not be made again: a model that was saved with them works but for its loss.
+    """Placeholder for features that could not be made again. A model that was saved with them can do all but compute its
+    loss.
 
     Args:
-        config: what `FrozenFeatures.get_config` gave.
-        reason: why there are none, a sentence for the error of a call.
+        config: a dict from `FrozenFeatures.get_config`.
+        reason: a sentence that says why, for the error that a call raises.
     """
 
     network = None
 
-    def __init__(self, config, reason):
+    def __init__(self, config: dict, reason: str):
         self.config, self.reason, self.fingerprint = config, reason, config.get("fingerprint")
 
-    def __call__(self, images):
+    def __call__(self, images: tf.Tensor) -> NoReturn:
         raise ValueError(f"The features of fingerprint {self.fingerprint} are not here: {self.reason}")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return self.config
 
 
 def weights_hash(network):
-    """sha256, hexadecimal, over dtypes, shapes and bytes of all weights of a `keras.Model`, in layer order."""
+    """sha256 (hex) of dtypes, shapes and bytes of all weights of a `keras.Model`, in layer order."""
     digest = hashlib.sha256()
     for weight in network.get_weights():
         digest.update(f"{weight.dtype}{weight.shape}".encode())
@@ -113,12 +119,12 @@ def weights_hash(network):
 
 
 def fingerprint(network):
-    """sha256, hexadecimal, of the architecture and the weights of a `keras.Model`, whatever its layers are called."""
+    """sha256 (hex) of the architecture and the weights of a `keras.Model`, without the names of layers."""
     architecture = json.dumps(_architecture(keras.saving.serialize_keras_object(network)), sort_keys=True)
     return hashlib.sha256(f"{architecture}\n{weights_hash(network)}".encode()).hexdigest()
 
 
-# Of a layer's config, what says nothing of the function that it computes with the weights that it has.
+# Entries of a layer's config that do not change the function that the layer computes.
 _WITHOUT_EFFECT = (
     "name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape", "momentum",
     "renorm_momentum",
@@ -127,7 +133,9 @@ _HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
 
 
 def _architecture(value, names=None):
-    """A Keras config without what has no effect; layers are numbers. None and False, which versions of Keras add, go too."""
+    """A Keras config without entries that have no effect; layers are numbers. Entries None and False, which versions of
+    Keras add, are dropped.
+    """
     if isinstance(value, (list, tuple)):
         return [_architecture(item, names) for item in value]
     if isinstance(value, dict):
@@ -139,7 +147,7 @@ def _architecture(value, names=None):
                 kept[key] = item["config"]["name"]
             elif key in ("inbound_nodes", "input_layers", "output_layers"):
                 item = _nodes(item, names)
-                # One input or output stands alone or in a list, as the version of Keras has it.
+                # One input or output is a single value or a list of one, depending on the version of Keras.
                 kept[key] = [item] if item and isinstance(item[0], int) else item
             elif key not in _WITHOUT_EFFECT and not key.endswith(_HOW_WEIGHTS_COME):
                 kept[key] = _architecture(item, names)
@@ -148,7 +156,7 @@ def _architecture(value, names=None):
 
 
 def _nodes(value, names):
-    """Which outputs a layer is called on."""
+    """The outputs that a layer is called on."""
     if isinstance(value, (list, tuple)):
         return [_nodes(item, names) for item in value]
     if isinstance(value, dict):

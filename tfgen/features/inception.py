@@ -1,8 +1,10 @@
-"""Inception-v3 with Keras' ImageNet weights: not the network of published FID numbers, see `tfgen.metrics.extractors`.
+"""Inception-v3 with Keras' ImageNet weights. Published FID values use another network: see `tfgen.metrics.extractors`.
 
 Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
 arXiv:1512.00567.
 """
+
+from collections.abc import Sequence
 
 from tfgen.features.applications import application
 from tfgen.features.frozen import FrozenFeatures
@@ -12,19 +14,20 @@ FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 
 
 def inception_v3(
-    weights="imagenet", layers=("avg_pool",), *, image_shape=(None, None, 3), resize="bilinear_tf1", quantize=False
-):
+    weights: str | None = "imagenet", layers: Sequence[str] = ("avg_pool",), *,
+    image_shape: Sequence[int | None] = (None, None, 3), resize: str = "bilinear_tf1", quantize: bool = False,
+) -> FrozenFeatures:  # fmt: skip
     """The features of Inception-v3.
 
     Args:
-        weights: "imagenet" (Keras fetches 90 MB, once), the path of the .h5 file of `keras.applications` with the top, or
+        weights: "imagenet" (Keras downloads 90 MB once), the path of the .h5 file of `keras.applications` with the top, or
             None: random.
         layers: "mixed0" ... "mixed10", "avg_pool" (2,048 wide), "predictions" (the logits of 1,000 classes), ...
         image_shape: (H, W, 1 or 3) of the images; None for a free side.
         resize, quantize: see `InceptionInput`.
 
     Raises:
-        ValueError: other images, or weights that cannot be had.
+        ValueError: images of another shape; the weights cannot be loaded.
     """
     if image_shape[2] not in (1, 3):
         raise ValueError(f"Inception takes images with 1 or 3 channels; received {tuple(image_shape)}.")

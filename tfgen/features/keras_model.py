@@ -2,26 +2,29 @@
 
 import copy
 import os
+from collections.abc import Sequence
 
 import keras
 
 from tfgen.features.frozen import FrozenFeatures
 
 
-def from_keras(model, layers=None, *, preprocess=None):
-    """The features of a Keras model of images [B, H, W, C] in [0, 1], copied.
+def from_keras(
+    model: keras.Model | str | dict, layers: Sequence[str] | None = None, *, preprocess: keras.layers.Layer | None = None
+) -> FrozenFeatures:
+    """The features of a copy of a Keras model of images [B, H, W, C] in [0, 1].
 
     Args:
-        model: a functional or sequential `keras.Model`, the path of a .keras file of one, or a dict: the architecture, as
-            `keras.saving.serialize_keras_object` gives it.
-        layers: names of its layers whose outputs are wanted; None: its own outputs.
+        model: a functional or sequential `keras.Model`, the path of its .keras file, or its architecture as a dict from
+            `keras.saving.serialize_keras_object`.
+        layers: names of the layers to return; None: the model's outputs.
         preprocess: None, or a Keras layer from images in [0, 1] to the model's input.
 
-    A configuration holds the path, or the architecture. The weights of a model that came without a path are in no file but
-    the user's own: what was saved with such features has them again only where the initialisers have seeds.
+    The features' config has the path or the architecture, and no weights. Without a path, a model that was saved with these
+    features gets them back only if the architecture's initialisers, with their seeds, reproduce the weights.
 
     Raises:
-        ValueError: none of these, or no such layers.
+        ValueError: `model` is none of these, or a layer does not exist.
     """
     recipe = None
     if isinstance(model, dict):

@@ -1,16 +1,18 @@
-"""From images in [0, 1] to what trained networks were trained on, as Keras layers."""
+"""Keras layers that turn images in [0, 1] into the inputs of trained networks."""
 
 import keras
 import tensorflow as tf
 
 layers = keras.layers
-SIDE = 299  # of Inception's input
+SIDE = 299  # height and width of Inception's input
 RESIZE = ("bilinear_tf1", "bicubic_antialias")
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class VGGInput(layers.Layer):
-    """[B, H, W, 1 or 3] in [0, 1] -> what VGG was trained on: BGR in 0 ... 255, less ImageNet's means; grey is RGB alike."""
+    """[B, H, W, 1 or 3] in [0, 1] -> VGG's input: BGR in 0 ... 255 minus ImageNet's means; grey is repeated to 3
+    channels.
+    """
 
     MEANS = (103.939, 116.779, 123.68)  # of B, G, R
 
@@ -27,7 +29,7 @@ class InceptionInput(layers.Layer):
 
     Args:
         resize: a name in `RESIZE`.
-        quantize: whether pixels are rounded to 8 bits first, through which no gradient passes.
+        quantize: whether pixels are rounded to 8 bits first; then no gradient passes.
     """
 
     def __init__(self, resize="bilinear_tf1", quantize=False, **kwargs):
@@ -48,7 +50,7 @@ class InceptionInput(layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class EfficientNetInput(layers.Layer):
-    """[B, H, W, 1 or 3] in [0, 1] -> (255 x - 127) / 128, resized to side x side, bilinear, where `side` is not None."""
+    """[B, H, W, 1 or 3] in [0, 1] -> (255 x - 127) / 128, resized to side x side (bilinear) if `side` is not None."""
 
     def __init__(self, side=None, **kwargs):
         super().__init__(**kwargs)
@@ -68,12 +70,12 @@ class EfficientNetInput(layers.Layer):
 
 
 def in_colour(images):
-    """Images [B, H, W, 1 or 3] with three channels: grey becomes three equal ones."""
+    """Images [B, H, W, 1 or 3] with three channels; grey is repeated."""
     return tf.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
 def prepared(images, resize: str, scale: str = "128", *, quantize: bool = True):
-    """Tensor float32 [N, 299, 299, 3] for Inception, of images [N, H, W, 3] in [0, 1].
+    """Inception's input, float32 [N, 299, 299, 3], from images [N, H, W, 3] in [0, 1].
 
     Args:
       resize: "bilinear_tf1": as published; "bicubic_antialias": the anti-aliased rule of Parmar et al. 2021

@@ -3,28 +3,36 @@
 Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, arXiv:1409.1556.
 """
 
+from collections.abc import Sequence
+
 from tfgen.features.applications import application
 from tfgen.features.frozen import FrozenFeatures
 from tfgen.features.preprocessing import VGGInput
 
 
-def vgg16(weights="imagenet", layers=None, *, image_shape=(None, None, 3)):
+def vgg16(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
     """The features of VGG-16; see `vgg19`."""
     return _vgg("VGG16", weights, layers, image_shape)
 
 
-def vgg19(weights="imagenet", layers=None, *, image_shape=(None, None, 3)):
+def vgg19(
+    weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
+    image_shape: Sequence[int | None] = (None, None, 3),
+) -> FrozenFeatures:  # fmt: skip
     """The features of VGG-19, without its dense layers.
 
     Args:
-        weights: "imagenet" (Keras fetches 80 MB, once), the path of the file of `keras.applications` without the top, or
+        weights: "imagenet" (Keras downloads 80 MB once), the path of the file of `keras.applications` without the top, or
             None: random.
-        layers: "block1_conv1" ... "block5_conv4", each behind its activation, and "block1_pool" ... "block5_pool"; None: the
+        layers: "block1_conv1" ... "block5_conv4", each after its activation, and "block1_pool" ... "block5_pool"; None: the
             last.
-        image_shape: (H, W, 1 or 3) of images of 32 pixels or more; None for a free side. Grey becomes three equal channels.
+        image_shape: (H, W, 1 or 3) of images of 32 pixels or more; None for a free side. Grey is repeated to three channels.
 
     Raises:
-        ValueError: other images, or weights that cannot be had.
+        ValueError: images of another shape; the weights cannot be loaded.
     """
     return _vgg("VGG19", weights, layers, image_shape)
 

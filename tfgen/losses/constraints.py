@@ -1,9 +1,12 @@
 """Constraints on weights, applied between steps and not through the loss."""
 
+from collections.abc import Iterable
+
+import keras
 import tensorflow as tf
 
 
-def clip_weights(variables, limit):
+def clip_weights(variables: Iterable[keras.Variable | tf.Variable], limit: float) -> None:
     """Assigns to each variable its values clipped to [-limit, limit]: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
 
     The paper clips all parameters of the critic after its update. The released code clips before the update, so its weights

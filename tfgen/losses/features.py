@@ -7,7 +7,7 @@ from tfgen.losses._precision import at_least_float32
 _NORMS = {"squared": tf.square, "absolute": tf.abs}
 
 
-def feature_matching(real_features, fake_features, norm="squared"):
+def feature_matching(real_features: tf.Tensor, fake_features: tf.Tensor, norm: str = "squared") -> tf.Tensor:
     """Difference of batch means, averaged over the features: Salimans et al. 2016, arXiv:1606.03498, section 3.1.
 
         mean_k |E f_k(x) - E f_k(G(z))|^p,  p = 2 ("squared", their MNIST code) or 1 ("absolute", CIFAR-10 and SVHN)

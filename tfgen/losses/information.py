@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfgen.losses._precision import at_least_float32
 
 
-def categorical_log_likelihood(logits, one_hot):
+def categorical_log_likelihood(logits: tf.Tensor, one_hot: tf.Tensor) -> tf.Tensor:
     """log Q(c) [B] of a one-hot code [B, K] under the softmax of `logits` [B, K]."""
     logits = at_least_float32(logits)
     one_hot = tf.cast(one_hot, logits.dtype)
@@ -21,7 +21,7 @@ def categorical_log_likelihood(logits, one_hot):
     return tf.reduce_sum(one_hot * tf.nn.log_softmax(logits), axis=-1)
 
 
-def gaussian_log_likelihood(mean, value, stddev=1.0):
+def gaussian_log_likelihood(mean: tf.Tensor, value: tf.Tensor, stddev: float | tf.Tensor = 1.0) -> tf.Tensor:
     """log density [B] of a code `value` [B, D] under N(mean, stddev^2), summed over D.
 
     Args:
@@ -39,14 +39,14 @@ def gaussian_log_likelihood(mean, value, stddev=1.0):
     return tf.reduce_sum(log_density, axis=-1)
 
 
-def categorical_entropy(num_classes):
+def categorical_entropy(num_classes: int) -> float:
     """H(c) = ln K, a float, of a code that is uniform over `num_classes` = K classes."""
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1; received {num_classes!r}.")
     return math.log(num_classes)
 
 
-def uniform_entropy(size, low=-1.0, high=1.0):
+def uniform_entropy(size: int, low: float = -1.0, high: float = 1.0) -> float:
     """H(c) = size ln(high - low), a float, of `size` independent codes uniform in (low, high)."""
     if size < 1 or not low < high:
         raise ValueError(f"size must be at least 1 and low below high; received {size!r}, {low!r} and {high!r}.")

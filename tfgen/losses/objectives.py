@@ -40,7 +40,7 @@ class Objective:
     discriminator: typing.Callable
     generator: typing.Callable
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = {"name": self.name}
         for role in ("discriminator", "generator"):
             function = getattr(self, role)
@@ -48,7 +48,7 @@ class Objective:
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "Objective":
         def function(role):
             found = keras.saving.deserialize_keras_object(config[role])
             keywords = config[f"{role}_keywords"]
@@ -125,7 +125,7 @@ def energy_discriminator(real, fake, margin):
     return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.relu(margin - fake))
 
 
-def ebgan(margin):
+def ebgan(margin: float) -> Objective:
     """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 is on the scale of the energies."""
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
@@ -144,7 +144,7 @@ OBJECTIVES = {
 }
 
 
-def label_smoothing(objective="non_saturating", real_target=0.9):
+def label_smoothing(objective: str | Objective = "non_saturating", real_target: float = 0.9) -> Objective:
     """One-sided label smoothing of a logistic objective: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
 
     The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: with both smoothed, the

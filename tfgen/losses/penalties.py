@@ -4,6 +4,8 @@
 tensors [B, H, W, C]; `alpha` [B] is uniform in [0, 1). No gradient passes through `fake` to the generator.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -19,7 +21,9 @@ def _squared_norms(gradients):
     return tf.reduce_sum(tf.square(gradients), axis=list(range(1, gradients.shape.rank)))
 
 
-def gradient_penalty(discriminate, real, fake, alpha, target=1.0):
+def gradient_penalty(
+    discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor, target: float = 1.0
+) -> tf.Tensor:
     """E (||d s(y) / d y||_2 - target)^2 at y = alpha x + (1 - alpha) G(z): WGAN-GP, arXiv:1704.00028, eq. 3.
 
     There is one norm for each example, over all axes. Where the gradient is 0 the norm's derivative is taken as 0, not NaN.
@@ -36,19 +40,19 @@ def gradient_penalty(discriminate, real, fake, alpha, target=1.0):
     return tf.reduce_mean(tf.square(norms - target))
 
 
-def r1_penalty(discriminate, real, fake, alpha):
+def r1_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """E ||d s(x) / d x||^2 / 2 at real images: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 with gamma = 1."""
     del fake, alpha
     return 0.5 * tf.reduce_mean(_squared_norms(_input_gradients(discriminate, real)))
 
 
-def r2_penalty(discriminate, real, fake, alpha):
+def r2_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """E ||d s(y) / d y||^2 / 2 at generated images y = G(z): the same paper, eq. 10 with gamma = 1."""
     del real, alpha
     return 0.5 * tf.reduce_mean(_squared_norms(_input_gradients(discriminate, tf.stop_gradient(fake))))
 
 
-def drift_penalty(discriminate, real, fake, alpha):
+def drift_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """E s(x)^2 at real images. It keeps a critic near zero: its loss does not depend on an added constant.
 
     Karras et al. 2018, arXiv:1710.10196, appendix A.1 (weight 0.001 there). It costs one more forward pass.

@@ -4,6 +4,9 @@ Those in `REGULARIZERS` are functions of trainable variables alone. The caller l
 regularised, e.g. embeddings.
 """
 
+from collections.abc import Iterable, Sequence
+
+import keras
 import tensorflow as tf
 
 from tfgen.losses._precision import at_least_float32
@@ -17,12 +20,12 @@ def _kernels(variables):
     return kernels
 
 
-def l2_regularizer(variables):
+def l2_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
     """Half the sum of squares of all weights of rank 2 and more; its gradient is the weight itself."""
     return tf.add_n([tf.nn.l2_loss(kernel) for kernel in _kernels(variables)])
 
 
-def orthogonal_regularizer(variables):
+def orthogonal_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
     """Sum over kernels of ||W W^T * (1 - I)||_F^2: Brock et al. 2019, arXiv:1809.11096, eq. 3, with beta = 1.
 
     W is [outputs, rest]: the last axis of a kernel is that of the outputs. (In a transposed convolution of Keras it is the
@@ -37,7 +40,7 @@ def orthogonal_regularizer(variables):
     return tf.add_n(sums)
 
 
-def pulling_away(codes):
+def pulling_away(codes: tf.Tensor) -> tf.Tensor:
     """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the pulling-away term of EBGAN.
 
     Zhao et al. 2017, arXiv:1609.03126, section 2.4. It is a part of the generator's loss alone.
@@ -67,7 +70,7 @@ def _without_diagonal(matrix):
     return tf.linalg.set_diag(matrix, tf.zeros_like(matrix[0]))
 
 
-def historical(variables, averages):
+def historical(variables: Sequence[keras.Variable], averages: Sequence[tf.Tensor]) -> tf.Tensor:
     """Sum of ||theta - mean_t||^2, without gradient through the mean: Salimans et al. 2016, arXiv:1606.03498, section 3.3.
 
     Args:
@@ -87,7 +90,7 @@ def historical(variables, averages):
     return tf.add_n([tf.reduce_sum(tf.square(v - tf.stop_gradient(tf.cast(a, v.dtype)))) for v, a in pairs])
 
 
-def running_mean(mean, value, count):
+def running_mean(mean: tf.Tensor, value: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
     """mean_t = mean_{t-1} + (value_t - mean_{t-1}) / t: the mean of `count` = t >= 1 values, `value` being the newest.
 
     At t = 1 the result is `value` for any finite `mean`.

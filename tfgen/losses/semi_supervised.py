@@ -10,12 +10,12 @@ from tfgen.losses._precision import at_least_float32
 from tfgen.losses.objectives import logistic_discriminator
 
 
-def semi_supervised_logit(class_logits):
+def semi_supervised_logit(class_logits: tf.Tensor) -> tf.Tensor:
     """Z [...] = logsumexp of class logits [..., K]: the logit of "real"."""
     return tf.reduce_logsumexp(at_least_float32(class_logits), axis=-1)
 
 
-def supervised_loss(class_logits, labels):
+def supervised_loss(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Cross-entropy E (Z - l_y) of class logits [B, K] and labels int [B] in [0, K), given that the examples are real.
 
     A label out of range is an error at run time on CPU, and makes the loss NaN on GPU.
@@ -32,6 +32,6 @@ def supervised_loss(class_logits, labels):
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, class_logits))
 
 
-def unsupervised_loss(real_class_logits, fake_class_logits):
+def unsupervised_loss(real_class_logits: tf.Tensor, fake_class_logits: tf.Tensor) -> tf.Tensor:
     """(E sp(-Z(x)) + E sp(Z(G))) / 2 for class logits [B, K] of unlabelled images x and of generated images."""
     return 0.5 * logistic_discriminator(semi_supervised_logit(real_class_logits), semi_supervised_logit(fake_class_logits))

@@ -2,7 +2,8 @@
 
 The functions use NumPy in float64 and import nothing heavy. Each has an accumulator (see `accumulators`) that computes
 the same number from examples in shards: update, merge, result. `Classifier` (Keras) is the default feature extractor: a
-small network trained on the data set itself. `evaluate_samples` computes all metrics at once.
+small network trained on the data set itself. `evaluate_samples` computes all metrics of samples at once; `measure`, what
+there is to know of an exported model's other capabilities.
 """
 
 import importlib
@@ -38,7 +39,9 @@ _MODULES = {
     "cache": ("Cache",),
     "statistics": ("InProcess", "NearestImages", "NotFinite", "Statistics", "Walk"),
     "extractors": ("FeatureExtractor", "GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
-    "generators": ("RunGenerator", "SavedModelGenerator", "Samples", "imitated"),
+    "exported": ("ExportedModel", "SavedModelGenerator", "load_exported"),
+    "generators": ("RunGenerator", "Samples", "imitated"),
+    "measures": ("MEASURES", "default_thresholds", "measure"),
     "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),
 }
 # fmt: on

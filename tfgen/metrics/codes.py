@@ -21,13 +21,10 @@ def codes_of(model, images, *, batch_size: int = 500) -> np.ndarray:
     """Codes float32 [N, Z] of images float32 [N, H, W, C] in [0, 1].
 
     Args:
-      model: has a method `encode(images)` that returns codes [B, Z] or a distribution over codes, whose mean is taken.
+      model: an `Encoder` (see `tfgen.models.capabilities`).
     """
-    found = []
-    for start in range(0, len(images), batch_size):
-        codes = model.encode(images[start : start + batch_size])
-        found.append(np.asarray(codes.mean() if hasattr(codes, "log_prob") else codes, np.float32))
-    return np.concatenate(found)
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([np.asarray(model.codes(images[i : i + batch_size]), np.float32) for i in starts])
 
 
 class Clusters(NamedTuple):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.files import sha256
+from tfgen.metrics.exported import SavedModelGenerator, labels_in_turn
+from tfgen.models.capabilities import Sampler
 
-BATCH_NORM = ("moving", "batch", "standing")
+__all__ = ["RunGenerator", "SavedModelGenerator", "Samples", "imitated"]
 
 
 class Samples:
@@ -29,70 +28,11 @@ class Samples:
         return self.generator.images(self.seed, first, last)
 
 
-def conditions(num_classes: int, first: int, last: int) -> dict[str, np.ndarray]:
-    """Labels of images first to last - 1: every class in turn. Empty for an unconditional model."""
-    return {"labels": np.arange(first, last, dtype=np.int32) % num_classes} if num_classes else {}
-
-
-class SavedModelGenerator:
-    """A SavedModel with the signature `sample`: seeds int64 [B] (and labels int32 [B]) -> image [B, H, W, C] in [0, 1].
-
-    Args:
-      path: the folder of the SavedModel, or a folder of numbered versions (the latest is used).
-
-    Attributes:
-      metadata: the dict that `tfgen.export` stores in the SavedModel's assets.extra, or {}.
-      image_shape: (H, W, C). weights: "ema" or "raw". batch_norm: "moving". weights_hash: sha256 of its variables.
-      binarization: the binarization of its training images, or None.
-    """
-
-    batch_norm = "moving"
-
-    def __init__(self, path):
-        path = Path(path)
-        if not (path / "saved_model.pb").exists():
-            versions = (
-                [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()] if path.is_dir() else []
-            )
-            if not versions:
-                raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
-            path = max(versions, key=lambda p: int(p.name))
-        self.path = path
-        file = path / "assets.extra" / "tfgen.json"
-        self.metadata = json.loads(file.read_text()) if file.exists() else {}
-        self._loaded = tf.saved_model.load(str(path))
-        self.signatures = self._loaded.signatures
-        if "sample" not in self.signatures:
-            raise ValueError(f"{path} has no signature 'sample'; it has {sorted(self.signatures)}.")
-        inputs, outputs = (
-            set(self.signatures["sample"].structured_input_signature[1]), self.signatures["sample"].structured_outputs
-        )  # fmt: skip
-        if "seeds" not in inputs or inputs - {"seeds", "labels"} or "image" not in outputs:
-            raise ValueError(
-                f"{path}: the signature 'sample' must take seeds (and labels) and give image; it takes {sorted(inputs)} "
-                f"and gives {sorted(outputs)}"
-            )
-        self.weights = self.metadata.get("weights", "raw")
-        self.binarization = self.metadata.get("binarization")
-        self.num_classes = self.metadata.get("config", {}).get("num_classes", 0) if "labels" in inputs else 0
-        if "labels" in inputs and not self.num_classes:
-            raise ValueError(f"{path} takes labels, and nothing beside it says how many classes there are")
-        self.image_shape = self.images(0, 0, 1).shape[1:]
-        variables = path / "variables"
-        self.weights_hash = sha256(variables if variables.is_dir() else path / "saved_model.pb")
-
-    def images(self, seed: int, first: int, last: int) -> np.ndarray:
-        """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
-        inputs = {"seeds": np.arange(first, last, dtype=np.int64) + (int(seed) << 32)}
-        inputs |= conditions(self.num_classes, first, last)
-        return self.signatures["sample"](**{k: tf.constant(v) for k, v in inputs.items()})["image"].numpy()
-
-
 class RunGenerator:
     """A model in memory, for instance loaded from a run folder.
 
     Args:
-      model: a `TrainableModel`.
+      model: a `TrainableModel` that is a `Sampler`. Its conditions are classes, each in turn.
       use_ema: use the averaged weights if the model has them. They stay swapped into the model.
       batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. With the last two, an image depends
         on the others, so all images are made at once and kept in memory.
@@ -100,23 +40,28 @@ class RunGenerator:
       binarization: the binarization of its training images.
     """
 
+    capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
+
     def __init__(
         self, model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None, binarization=None
     ):
-        if batch_norm not in BATCH_NORM:
-            raise ValueError(f"batch_norm must be one of {', '.join(BATCH_NORM)}; received {batch_norm!r}")
-        if batch_norm != "moving" and not hasattr(model, "generator"):
+        if Sampler not in model.capabilities():
+            can = ", ".join(capability.NAME for capability in model.capabilities())
+            raise ValueError(f"{type(model).__name__} is no sampler; it is: {can}")
+        if batch_norm not in model.batch_norm_modes:
             raise ValueError(
-                f"{type(model).__name__} samples with moving statistics only; received batch_norm={batch_norm!r}"
+                f"batch_norm of {type(model).__name__} must be one of {', '.join(model.batch_norm_modes)}; received "
+                f"{batch_norm!r}"
             )
+        labels_in_turn(model.conditions(), 0, 1)
         self.model, self.batch_norm, self.binarization = model, batch_norm, binarization
-        self.image_shape, self.num_classes = model.image_shape, getattr(model, "num_classes", 0)
+        self.image_shape = model.image_shape
         ema = model.ema is not None and use_ema
         self.weights = "ema" if ema else "raw"
         if ema:
             model.ema.swap()
         digest = hashlib.sha256()
-        for variable in model.ema_variables():
+        for variable in (v for player in model.players().values() for v in player.averaged_variables):
             value = np.ascontiguousarray(variable)
             digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
         self.weights_hash, self._num, self._all = digest.hexdigest(), num, {}
@@ -125,9 +70,10 @@ class RunGenerator:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
         if self.batch_norm == "moving":
             seeds = tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)
-            return self.model.generate_function(seeds, **conditions(self.num_classes, first, last)).numpy()
+            labels = labels_in_turn(self.model.conditions(), first, last)
+            return self.model.generate_function(seeds, **labels).numpy()
         if seed not in self._all:
-            labels = conditions(self.num_classes, 0, self._num)
+            labels = labels_in_turn(self.model.conditions(), 0, self._num)
             self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **labels).numpy()}
         return self._all[seed][first:last]
 

@@ -1,8 +1,10 @@
 """`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
 
+import collections
 import copy
 import inspect
 import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from absl import logging
 
 from tfgen import fields, random
 from tfgen.models.capabilities import CAPABILITIES, PREDICTING
+from tfgen.models.capabilities.capability import serve_examples
 from tfgen.networks.given import given_network, serialized
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
@@ -60,6 +63,7 @@ class TrainableModel(keras.Model):
     kind = None  # what `step_kind` says of the step that is being traced
     # {(constructor arguments that take a network, ...): settings that are of no use where all of these are given}
     own_networks: dict[tuple[str, ...], tuple[str, ...]] = {}
+    initialized_by_data = False  # whether `initialize` sets anything
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -79,10 +83,11 @@ class TrainableModel(keras.Model):
                             f"{' and '.join(networks)} take their place: leave {name} out."
                         )
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
-        object.__setattr__(model, "_config", config)
+        # No dict: Keras would save the networks in it.
+        object.__setattr__(model, "_config", collections.UserDict(config))
         return model
 
-    def __init__(self, *, image_shape, seed=0, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         shape = tuple(int(n) for n in image_shape)
         if len(shape) != 3 or min(shape) < 1:
@@ -114,7 +119,7 @@ class TrainableModel(keras.Model):
     # ---- config
 
     @classmethod
-    def config_parameters(cls):
+    def config_parameters(cls) -> dict[str, inspect.Parameter]:
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
         found = {}
         for base in cls.__mro__:
@@ -143,11 +148,14 @@ class TrainableModel(keras.Model):
     # ---- the user's own networks
 
     @classmethod
-    def network_arguments(cls):
+    def network_arguments(cls) -> tuple[str, ...]:
         """The names of the constructor arguments that take a network of the user's own, see `own_networks`."""
         return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
 
-    def own_network(self, name, given, inputs, outputs, needed=None):
+    def own_network(
+        self, name: str, given: keras.Model | dict | str | None, inputs: list[tuple], outputs: tuple | dict,
+        needed: tuple[str, ...] | None = None,
+    ) -> keras.Model | None:  # fmt: skip
         """The network that was given as constructor argument `name`, see `tfgen.networks.given_network`; None for None.
 
         Makers are called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
@@ -165,7 +173,7 @@ class TrainableModel(keras.Model):
         self._config[name] = serialized(network, name)
         return network
 
-    def choose_networks(self, make, **wanted):
+    def choose_networks(self, make: Callable, **wanted: tuple) -> None:
         """Sets networks as attributes and builds them: the user's own where there are any, else the built-in ones.
 
         Args:
@@ -182,47 +190,51 @@ class TrainableModel(keras.Model):
 
     # ---- capabilities
 
-    def capabilities(self):
+    def capabilities(self) -> tuple[type, ...]:
         """Tuple of the capabilities (classes of `tfgen.models.capabilities`) that this instance has."""
         return tuple(c for c in CAPABILITIES if isinstance(self, c) and c.offered_by(self))
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
 
-        Those of all capabilities; a subclass may add its own.
+        Those of all capabilities, and `serve_examples`: that of the first capability for serialized tf.Examples. A subclass
+        may add its own.
         """
         found = {}
         for capability in self.capabilities():
             found |= capability.signatures_of(self)
+        for capability in self.capabilities()[:1]:
+            of_examples = serve_examples(found[capability.SIGNATURE], capability.request_fields_of(self))
+            found |= {} if of_examples is None else {"serve_examples": of_examples}
         return found
 
     # ---- fields
 
     @classmethod
-    def fields_of(cls, config):
+    def fields_of(cls, config: dict) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s of a training batch, `image` first, of a config with all constructor arguments."""
         found = [fields.image(config["image_shape"])]
         if config.get("num_classes"):
             found.append(fields.label(config["num_classes"]))
         return tuple(found)
 
-    def batch_fields(self):
+    def batch_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a training batch of this model, a tuple of `tfgen.fields.Field`."""
         return self.fields_of(self._config)
 
-    def conditions(self):
+    def conditions(self) -> tuple[fields.Field, ...]:
         """The fields that the verbs of this model take beside images or seeds, a tuple of `tfgen.fields.Field`."""
         return tuple(field for field in self.batch_fields() if field.name != "image")
 
-    def conditions_of(self, batch):
+    def conditions_of(self, batch: dict) -> dict[str, tf.Tensor]:
         """{argument: tensor} of the conditions in a training batch."""
         return {field.argument: batch[field.name] for field in self.conditions()}
 
     @classmethod
-    def check_source(cls, config, source):
+    def check_source(cls, config: dict, source: object) -> None:
         """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
 
-    def as_batch(self, data, wanted=None):
+    def as_batch(self, data: dict | tuple | tf.Tensor, wanted: Iterable[fields.Field] | None = None) -> dict[str, tf.Tensor]:
         """The batch dict of what `fit` was given: a dict, (image, label), or images alone. All fields are checked.
 
         Whatever uses a field of the result waits for the checks of all: a batch that is refused changes nothing.
@@ -249,7 +261,7 @@ class TrainableModel(keras.Model):
         with tf.control_dependencies([checked[name] for name in names]):
             return {**checked, **{name: tf.identity(checked[name]) for name in names}}
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
 
         Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
@@ -257,7 +269,7 @@ class TrainableModel(keras.Model):
         """
         return batch
 
-    def named(self, data, first="image"):
+    def named(self, data: object, first: str = "image") -> dict:
         """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
 
         Args:
@@ -275,11 +287,11 @@ class TrainableModel(keras.Model):
         found = values if isinstance(values, dict) else {first: values}
         return found if label is None else {**found, "label": label}
 
-    def check_images(self, images):
+    def check_images(self, images: tf.Tensor) -> tf.Tensor:
         """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
         return fields.image(self.image_shape).check(images, type(self).__name__)
 
-    def one_hot(self, labels):
+    def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
         """[B, num_classes] of integer labels [B]; an error, at run time, for a label out of range."""
         if not self.num_classes:
             raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
@@ -289,14 +301,14 @@ class TrainableModel(keras.Model):
 
     # ---- players
 
-    def players(self):
+    def players(self) -> dict[str, Player]:
         """{name: `tfgen.training.Player`}: which networks have an optimiser of their own.
 
         Here one, "model", that trains all. The optimiser of the first is Keras' `model.optimizer`.
         """
         return {"model": Player(self)}
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         """The optimiser, or {player: optimiser}, of `compile()`."""
         return keras.optimizers.Adam(1e-3)
 
@@ -382,11 +394,14 @@ class TrainableModel(keras.Model):
             taken |= {id(v) for v in groups[name].values()}
         return groups
 
-    def updates_of(self, player, steps):
+    def updates_of(self, player: str, steps: int) -> int:
         """How often the player is updated in `steps` steps: what a schedule of its rate decays over."""
         return steps
 
-    def step_players(self, losses_of, losses_fn, *, when=None, variables=None):
+    def step_players(
+        self, losses_of: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
+        variables: dict | None = None,
+    ) -> dict[str, tf.Tensor]:  # fmt: skip
         """One update of players: one forward pass, one gradient for each of them.
 
         This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
@@ -408,7 +423,16 @@ class TrainableModel(keras.Model):
 
     # ---- steps
 
-    def update(self, batch):
+    def initialize(self, batch: dict) -> None:
+        """Sets weights by data, once, before the first step; here none.
+
+        A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
+
+        Args:
+            batch: as in training.
+        """
+
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.
 
         A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
@@ -418,7 +442,7 @@ class TrainableModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
 
-    def step_kind(self, step):
+    def step_kind(self, step: int) -> Hashable:
         """What step `step` (an int, counted from 0) does, hashable; `self.kind` while it is traced.
 
         Steps of one kind share one graph. It must be a function of the step alone, so that a run can be resumed. Values that
@@ -426,17 +450,17 @@ class TrainableModel(keras.Model):
         """
         return None
 
-    def phase(self, step):
+    def phase(self, step: int) -> Hashable:
         """The phase that step `step` belongs to, hashable and a function of the step alone; see `begin_phase`."""
         return None
 
-    def begin_phase(self, phase):
+    def begin_phase(self, phase: Hashable) -> None:
         """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
 
         It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
         """
 
-    def reset_optimizers(self, *names):
+    def reset_optimizers(self, *names) -> None:
         """Sets the optimisers of the named players (default: all) to what they are before their first step."""
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
@@ -465,11 +489,11 @@ class TrainableModel(keras.Model):
 
     # ---- evaluation and prediction
 
-    def evaluation_fields(self):
+    def evaluation_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
         return self.batch_fields()
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
 
         No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
@@ -517,13 +541,26 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
         """
-        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
-        for name in ("class_weight", "sample_weight"):
-            if given.get(name) is not None:
-                raise ValueError(f"{type(self).__name__}.fit takes no {name}: its losses are means over the batch.")
+        given = self._without_weights(keras.Model.fit, args, kwargs)
         if given.get("validation_data") is not None or given.get("validation_split"):
             self._check_evaluation()
         return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""
+        self._without_weights(keras.Model.evaluate, args, kwargs)
+        found = super().evaluate(*args, **kwargs)
+        return tf.nest.map_structure(float, found)  # Keras leaves tensors where a model has further metrics
+
+    def _without_weights(self, verb, args, kwargs):
+        """{argument: value} of a call of Keras' `fit` or `evaluate`. Keras drops weights where there are no labels."""
+        given = inspect.signature(verb).bind(self, *args, **kwargs).arguments
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__}.{verb.__name__} takes no {name}: its losses are means over the batch."
+                )
+        return given
 
     @property
     def metrics(self):
@@ -556,7 +593,7 @@ class TrainableModel(keras.Model):
 
     # ---- saving
 
-    def state(self):
+    def state(self) -> dict[str, keras.Variable]:
         """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
         weights = named_variables(self)
         state = {f"weights/{path}": v for path, v in weights.items()}
@@ -636,7 +673,9 @@ class TrainableModel(keras.Model):
 
     # ---- random numbers
 
-    def noise(self, shape, batch_size, stream, distribution="normal"):
+    def noise(
+        self, shape: Sequence[int], batch_size: int | tf.Tensor, stream: int, distribution: str = "normal"
+    ) -> tf.Tensor:
         """Training noise float32 [batch_size, *shape], a pure function of (seed, step, stream, row of the global batch).
 
         Two replicas that hold one half of a batch each draw what one replica would draw for the whole.
@@ -647,7 +686,7 @@ class TrainableModel(keras.Model):
         drawn = random.DISTRIBUTIONS[distribution](self.noise_keys(batch_size, stream), math.prod(shape))
         return tf.reshape(drawn, [batch_size, *shape])
 
-    def noise_keys(self, batch_size, stream):
+    def noise_keys(self, batch_size: int | tf.Tensor, stream: int) -> tf.Tensor:
         """The keys [batch_size] (see `tfgen.random`) from which `noise` draws."""
         context = tf.distribute.get_replica_context()
         first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0

@@ -21,7 +21,7 @@ class Preset:
             that makes it, such as "my_package.my_module.make_encoder" (see `TrainableModel.own_network`).
         data: the `tfgen.data` specification of its images.
         source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
-        batch_size: examples per step, over all replicas.
+        batch_size: examples per step, over all replicas; or [(first step, examples), ...] where phases differ.
         steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
             player gets a copy, or {player: such a dict}.
@@ -39,7 +39,7 @@ class Preset:
     model_args: dict
     data: str
     source: str
-    batch_size: int = 100
+    batch_size: int | list = 100
     steps: int = 10_000
     compile_args: dict = dataclasses.field(default_factory=dict)
     binarization: str | None = None
@@ -53,7 +53,7 @@ class Preset:
         "learning_rate",
     )  # fmt: skip
 
-    def override(self, overrides):
+    def override(self, overrides: dict) -> "Preset":
         """This preset with some values replaced by name.
 
         Args:
@@ -88,7 +88,7 @@ class Preset:
                 args = {name: value for name, value in args.items() if name not in settings or name in overrides}
         return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
 
-    def build(self, **extra):
+    def build(self, **extra) -> keras.Model:
         """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
         model.compile(**{**self.compile_args, **self._optimizers(model)})
@@ -108,7 +108,7 @@ class Preset:
             found[player] = spec
         return {"optimizer": found}
 
-    def config(self):
+    def config(self) -> dict:
         """The preset as JSON-compatible data."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**config, "model": self.model.__name__}

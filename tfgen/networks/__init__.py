@@ -1,6 +1,6 @@
 """Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout.
 
-Each takes the layers that hold its kernels, its normalisation and its attention as settings: see `tfgen.networks.slots`.
+Convolution, normalisation and attention are settings of each network: see `tfgen.networks.slots`.
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
 """
 
@@ -52,7 +52,7 @@ def make_networks(kind, *, generator=None, discriminator=None, **shared):
         **shared: settings of both: `image_shape`, `width` and other arguments of the networks.
 
     Raises:
-        ValueError: no such kind, or a setting that its networks do not have.
+        ValueError: the kind is unknown, or its networks do not have a setting.
     """
     if kind not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {kind!r}.")

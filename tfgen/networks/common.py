@@ -1,4 +1,4 @@
-"""What all networks have in common: how they are built, and what labels do."""
+"""Base classes of all networks: building, and the use of labels."""
 
 import keras
 import tensorflow as tf
@@ -27,19 +27,20 @@ def flatten(x):
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
 
 
-# "sigmoid": the sigmoid of papers whose images lie in [0, 1], mapped to [-1, 1].
+# "sigmoid": for papers with images in [0, 1]; its output is mapped to [-1, 1].
 OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lambda x: x}
 
 
 class Network(layers.Layer):
     """Inputs are [latent or image] or [latent or image, one-hot labels].
 
-    Every layer inside has a name of its own, which does not depend on what else was built: checkpoints rest on it.
+    Every layer inside has an explicit name, which does not depend on other layers in the process. Checkpoints use these
+    names.
 
     Args:
-        convolution: which layers hold the kernels: "plain", "spectral" (spectrally normalised) or a `Convolution`.
-        kernel_initializer: of all kernels; a name or config, as of one object they would all get the same numbers (see
-            `tfgen.layers.initializers`).
+        convolution: the classes of layers with kernels: "plain", "spectral" (spectrally normalised) or a `Convolution`.
+        kernel_initializer: initialiser of all kernels, as a name or config: one initialiser object would give all kernels
+            the same values (see `tfgen.layers.initializers`).
     """
 
     def __init__(self, *, convolution="plain", kernel_initializer="glorot_uniform", **kwargs):
@@ -69,10 +70,10 @@ class Discriminator(Network):
     takes `keys`: uint64 [B] in training, else None (see `tfgen.layers.noise`).
 
     Args:
-        conditioning: how labels y are used. "concat": they are joined to the input of each weight layer. "projection":
+        conditioning: use of the labels y. "concat": they are joined to the input of each weight layer. "projection":
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
         logit_bias: whether the last layer has a bias.
-        feature_layers: layers that map the features on their way to the logit, e.g. minibatch discrimination.
+        feature_layers: layers between the features and the logit, e.g. minibatch discrimination.
         **kwargs: see `Network`.
     """
 

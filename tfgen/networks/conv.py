@@ -1,4 +1,4 @@
-"""Strided convolutional networks: those of DCGAN, and of papers that use them with other settings."""
+"""Strided convolutional networks, as in DCGAN and in papers that change its settings."""
 
 import math
 
@@ -10,7 +10,7 @@ from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 
 
 def default_stages(image_shape):
-    """The largest number of convolutions of stride 2 that leave a grid of at least 4 x 4."""
+    """The largest number of convolutions of stride 2 for which the smallest grid is at least 4 x 4."""
     side, stages = min(image_shape[:2]), 0
     while side % 2 == 0 and side // 2 >= 4:
         side, stages = side // 2, stages + 1
@@ -18,7 +18,7 @@ def default_stages(image_shape):
 
 
 def per_layer(value, count, what):
-    """One value for each of `count` layers: a single one is repeated."""
+    """One value for each of `count` layers; a single value is repeated."""
     values = list(value) if isinstance(value, (list, tuple)) else [value] * count
     if len(values) != count:
         raise ValueError(f"{what} must be one value or one for each of the {count} convolutions; received {value!r}.")
@@ -28,8 +28,8 @@ def per_layer(value, count, what):
 class ConvGenerator(Network):
     """z [B, Z] -> Dense layers -> a small grid -> transposed convolutions -> images [B, H, W, C].
 
-    `norm` and ReLU follow every layer but the last. Where a side is no multiple of the strides, the output of a layer is
-    too large and is cropped (28 from 4 x 4: 8 -> 7, 14, 28).
+    `norm` and ReLU follow every layer but the last. If a side is no multiple of the strides, outputs that are too large are
+    cropped (28 from 4 x 4: 8 -> 7, 14, 28).
 
     Args:
         width: filters of the last hidden layer; their number doubles with each layer towards the grid.
@@ -39,8 +39,8 @@ class ConvGenerator(Network):
         kernel_size: one number or one for each layer.
         dense_width: None, or the width of a fully connected layer before the grid.
         norm: "batch", "instance", None or a function, see `make_norm`; a fully connected layer can have no "instance".
-        attention: None or a function, see `make_attentions`; after the norm and the activation of all maps but the image.
-        use_bias: whether hidden layers have biases; the last has one too, then.
+        attention: None or a function, see `make_attentions`; applied after norm and activation of all maps but the image.
+        use_bias: whether the layers have biases, including the last one.
         output: "tanh" or "linear".
         **kwargs: see `Network`.
     """
@@ -59,7 +59,7 @@ class ConvGenerator(Network):
             self.sizes.insert(0, tuple(-(-side // stride) for side in self.sizes[0]))
         self.grid = (*self.sizes[0], filters[0])
         widths = [*([] if dense_width is None else [dense_width]), math.prod(self.grid)]
-        # Plain lists of layers: what lies deeper, Keras would leave out of a saved file without a word.
+        # Flat lists of layers: Keras silently leaves layers in nested lists out of a saved file.
         names = [*(["hidden"] if dense_width else []), "grid"]
         self.dense = [self.make_dense(n, use_bias=use_bias, name=name) for n, name in zip(widths, names, strict=True)]
         self.deconvs = [
@@ -89,10 +89,10 @@ class ConvDiscriminator(Discriminator):
 
     Args:
         width: filters of the first layer; they double with each.
-        stages, filters, strides, kernel_size, dense_width, use_bias: as `ConvGenerator`, in the order of the layers.
-        norm: as `ConvGenerator`; there is none after the first convolution, nor before the logit.
-        attention: None or a function, see `make_attentions`; after the norm and the activation of each convolution.
-        slope: of the leaky ReLU; 0: ReLU.
+        stages, filters, strides, kernel_size, dense_width, use_bias: see `ConvGenerator`; in the order of the layers.
+        norm: see `ConvGenerator`; there is none after the first convolution and none before the logit.
+        attention: None or a function, see `make_attentions`; applied after norm and activation of each convolution.
+        slope: slope of the leaky ReLU; 0: ReLU.
         **kwargs: see `Discriminator` and `Network`.
     """
 

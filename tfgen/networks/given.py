@@ -30,7 +30,10 @@ class GivenNetwork(keras.layers.Layer):
         return found if self.outputs is None else named(found, self.outputs)
 
 
-def given_network(given, name, inputs, outputs, *, needed=None, **settings):
+def given_network(
+    given: keras.Model | dict | str, name: str, inputs: list[tuple], outputs: tuple | dict, *,
+    needed: tuple[str, ...] | None = None, **settings,
+) -> keras.Model:  # fmt: skip
     """A copy of the network that a model was given for its argument `name`, built and checked.
 
     It is a copy, with the weights of the given one: two models that were given one network train weights of their own, and

@@ -15,7 +15,7 @@ class Maxouts(Discriminator):
     """Base of both discriminators, with dropout before each layer and before the logit.
 
     Args:
-        dropout: (rate at the images, rate before every further layer), in training alone.
+        dropout: (rate for the images, rate before every other layer), only in training.
         kernel_initializer: of all kernels.
     """
 
@@ -33,7 +33,7 @@ class Maxouts(Discriminator):
 
 
 class MaxoutDiscriminator(Maxouts):
-    """Images [B, H, W, C] in [-1, 1] -> the same in [0, 1] -> `depth` maxout layers -> the logit.
+    """Images [B, H, W, C] in [-1, 1] -> mapped to [0, 1] -> `depth` maxout layers -> logit.
 
     Args:
         width: units of each layer.
@@ -87,7 +87,9 @@ class ConvMaxoutDiscriminator(Maxouts):
 
 
 def max_pool(x, size):
-    """Max pooling of stride 2 with windows that may hang over the lower right: ceil((side - size) / 2) + 1 outputs."""
+    """Max pooling of stride 2; the last windows may extend over the lower right border: ceil((side - size) / 2) + 1
+    outputs.
+    """
     over = [(max(0, -(-(side - size) // 2)) * 2 + size) - side for side in x.shape[1:3]]
     x = tf.pad(x, [[0, 0], [0, over[0]], [0, over[1]], [0, 0]], constant_values=x.dtype.min)
     return tf.nn.max_pool2d(x, size, 2, "VALID")
@@ -96,8 +98,8 @@ def max_pool(x, size):
 class DeconvGenerator(Network):
     """z [B, Z] -> Dense, ReLU -> Dense, sigmoid -> a grid of `width` maps -> one transposed convolution -> images.
 
-    Kernel 5, stride 3, no padding: a side is 3 * grid + 2 (32 px from a grid of 10). Each value of the image has its own
-    bias.
+    Kernel 5, stride 3, no padding: a side is 3 * grid + 2 (32 px from a grid of 10). Each pixel and channel of the image has
+    its own bias.
 
     Args:
         width: maps of the grid; both dense layers have width * grid units.

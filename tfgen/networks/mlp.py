@@ -15,7 +15,7 @@ class MLPGenerator(Network):
         width: units of each hidden layer.
         depth: number of hidden layers.
         norm: "batch", None or a function, see `make_norm`.
-        output: "tanh", "sigmoid", or "linear" for data that has no bounds.
+        output: "tanh", "sigmoid", or "linear" for unbounded data.
         **kwargs: see `Network`.
     """
 
@@ -37,9 +37,9 @@ class MLPDiscriminator(Discriminator):
     """Images [B, H, W, C] -> Dense, norm, leaky ReLU (`depth` times); then the logit.
 
     Args:
-        width, depth: as `MLPGenerator`.
-        norm: as `MLPGenerator`; there is none after the first layer.
-        slope: of the leaky ReLU; 0: ReLU.
+        width, depth: see `MLPGenerator`.
+        norm: see `MLPGenerator`; there is none after the first layer.
+        slope: slope of the leaky ReLU; 0: ReLU.
         **kwargs: see `Discriminator` and `Network`.
     """
 

@@ -8,7 +8,7 @@ from tfgen.layers.initializers import glorot
 from tfgen.networks.common import Discriminator, Network, layers, split
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 
-# Of batch norm in these networks.
+# The settings of batch norm in these networks.
 BATCH_NORM = {"gamma_initializer": "ones", "epsilon": 2e-5}
 
 
@@ -21,7 +21,7 @@ def down(x):
 
 
 class UpBlock(layers.Layer):
-    """(C)BN, ReLU, up, conv, (C)BN, ReLU, conv; short cut: up, 1x1 conv."""
+    """(C)BN, ReLU, upsampling, conv, (C)BN, ReLU, conv; shortcut: upsampling, 1x1 conv."""
 
     def __init__(self, make_conv, filters, norm, num_classes, **kwargs):
         super().__init__(**kwargs)
@@ -36,7 +36,7 @@ class UpBlock(layers.Layer):
         h = tf.nn.relu(normalize(self.norms[0], x, training, one_hot))
         h = self.convs[0](up(h))
         h = self.convs[1](tf.nn.relu(normalize(self.norms[1], h, training, one_hot)))
-        # A 1x1 convolution and nearest-neighbour up-sampling commute: the cheaper order.
+        # A 1x1 convolution and nearest-neighbour upsampling commute; convolving first is cheaper.
         return h + up(self.shortcut(x))
 
 
@@ -44,10 +44,10 @@ class ResNetGenerator(Network):
     """z -> Dense to a grid -> blocks that double the side -> BN, ReLU, conv, tanh. Labels enter through the batch norms.
 
     Args:
-        width: filters of all blocks; or `filters`: of the grid and of each block.
+        width: filters of all blocks; `filters` instead gives those of the grid and of each block.
         stages: number of blocks; None: as many as keep a grid of at least 4 x 4.
         num_classes: 0, or the number of classes of the conditional batch norms.
-        norm: "batch", "instance", None or a function, see `make_norm`; the last one gets no labels.
+        norm: "batch", "instance", None or a function, see `make_norm`; the last norm gets no labels.
         attention: None or a function, see `make_attentions`; after each block.
         **kwargs: see `Network`.
     """
@@ -84,7 +84,9 @@ class ResNetGenerator(Network):
 
 
 class DownBlock(layers.Layer):
-    """ReLU, conv, ReLU, conv, [pool]; short cut: [1x1 conv, pool]. The first block has no ReLU before it and pools first."""
+    """ReLU, conv, ReLU, conv, [pool]; shortcut: [1x1 conv, pool]. The first block has no first ReLU and pools before the 1x1
+    conv.
+    """
 
     def __init__(self, make_conv, filters, hidden, *, pool, first=False, shortcut=True, **kwargs):
         super().__init__(**kwargs)
@@ -107,7 +109,7 @@ class ResNetDiscriminator(Discriminator):
     """Blocks that halve the side, then blocks that keep it, ReLU, global pooling -> features -> logit.
 
     Args:
-        width: filters of all blocks; or `filters`: of each block.
+        width: filters of all blocks; `filters` instead gives those of each block.
         downs: number of blocks that halve the side.
         pooling: "sum" or "mean", over the positions.
         attention: None or a function, see `make_attentions`; after each block.

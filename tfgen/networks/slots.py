@@ -1,4 +1,4 @@
-"""What a network's maker leaves open: the layers that hold its kernels, what normalises, and where there is attention.
+"""The layers that a network takes as settings: convolutions, normalisation and attention.
 
 Settings named `convolution`, `norm` and `attention` mean the same in all networks of this package.
 """
@@ -23,7 +23,9 @@ layers = keras.layers
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """The classes of all layers with a kernel or a table; each takes the arguments of Keras' layer of that name."""
+    """The classes of layers with a kernel or an embedding table; each takes the arguments of Keras' layer of the same
+    name.
+    """
 
     dense: type = layers.Dense
     conv: type = layers.Conv2D
@@ -38,7 +40,7 @@ CONVOLUTIONS = {
 
 
 def convolution_of(setting):
-    """The `Convolution` of a setting: a name in `CONVOLUTIONS`, or one itself.
+    """The `Convolution` of a setting: a name in `CONVOLUTIONS`, or a `Convolution`.
 
     Raises:
         ValueError: anything else.
@@ -51,21 +53,23 @@ def convolution_of(setting):
 
 
 def batch_norm(dtype, name, **kwargs):
-    # momentum .9: Keras' .99 lags behind in short runs. synchronized: two replicas see the batch that one would see.
+    # momentum .9: with Keras' .99 the moving statistics lag behind in short runs. synchronized: statistics are of the global
+    # batch, with any number of replicas.
     settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
     return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
 
 
 def make_norm(norm, dtype, name, *, num_classes=0, **batch_settings):
-    """The layer of a setting `norm`, to be called by `normalize`; None where there is none.
+    """The layer of a setting `norm`, for `normalize`; None if `norm` is None.
 
     Args:
-        norm: "batch", "instance" (with a learnt gain and shift), None, or a function of `dtype` and `name` -> a layer.
-        num_classes: where positive, the layer gets [x, one-hot labels]: "batch" is then conditional batch norm.
-        **batch_settings: of `batch_norm`, of the network that asks.
+        norm: "batch", "instance" (with a learnt gain and shift), None, or a function of `dtype` and `name` that returns a
+            layer.
+        num_classes: if positive, the layer gets [x, one-hot labels], and "batch" means conditional batch norm.
+        **batch_settings: arguments of `batch_norm`.
 
     Raises:
-        ValueError: an unknown norm, or one that has no place for labels.
+        ValueError: the norm is unknown or takes no labels.
     """
     if callable(norm):
         return norm(dtype=dtype, name=name)
@@ -83,18 +87,18 @@ def make_norm(norm, dtype, name, *, num_classes=0, **batch_settings):
 
 
 def normalize(norm, x, training, one_hot=None):
-    """x through a layer of `make_norm`; `one_hot` where that has `num_classes`."""
+    """Applies a layer of `make_norm` to x, with `one_hot` if the layer has `num_classes`."""
     if norm is None:
         return x
     return norm(x if one_hot is None else [x, one_hot], training=training)
 
 
 def make_attentions(attention, sizes, dtype):
-    """Layers for maps of each of `sizes`, (height, width): [layer or None, ...].
+    """One attention layer or None for maps of each of `sizes`, (height, width): [layer or None, ...].
 
     Args:
-        attention: None, or a function of `size`, `dtype` and `name` -> a layer [B, h, w, F] -> same, or None for maps of a
-            size that shall have none.
+        attention: None, or a function of `size`, `dtype` and `name` that returns a layer, [B, h, w, F] -> [B, h, w, F], or
+            None for no attention at this size.
     """
     if attention is None:
         return [None] * len(sizes)
@@ -102,5 +106,5 @@ def make_attentions(attention, sizes, dtype):
 
 
 def attend(layer, x):
-    """x through a layer of `make_attentions`."""
+    """Applies a layer of `make_attentions` to x."""
     return x if layer is None else layer(x)

@@ -1,6 +1,6 @@
 """Improved GAN's networks: weight-normed classifiers with noise, and generators whose last layer is weight-normed.
 
-Layer by layer as in the code of Salimans et al. 2016, arXiv:1606.03498. The settings are explained in `ImprovedGAN`.
+All layers are those of the code of Salimans et al. 2016, arXiv:1606.03498. See `ImprovedGAN` for the settings.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tfgen.networks.slots import batch_norm
 
 
 def run(stack, x, *, training=False, num_reference=0, **noise):
-    """Calls a list of layers on x, each with the arguments it takes; `noise`: {"keys": ...} for noise layers, or {}."""
+    """Applies a list of layers to x, each with the arguments it takes; `noise`: {"keys": ...} for noise layers, or {}."""
     for layer in stack:
         if isinstance(layer, (Dropout, GaussianNoise)):
             x = layer(x, **noise)
@@ -42,7 +42,7 @@ class StackGenerator(Network):
 
     Args:
         stack: the layers.
-        reference: None, or the latents [R, Z] of virtual batch norm's reference batch, put before every batch.
+        reference: None, or the latents [R, Z] of virtual batch norm's reference batch, which is prepended to every batch.
     """
 
     def __init__(self, *, stack, reference=None, **kwargs):
@@ -85,13 +85,13 @@ class StackClassifier(Network):
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """The layers of a discriminator before its class logits, and the initialisation of these.
+    """The layers of a discriminator before its class logits, and the initialisation of the class logits.
 
     Attributes:
         stack: layers from images to features.
         head: layers between features and class logits.
-        stddev: deviation of the initial kernel of the class logits.
-        output_stdv: deviation of the class logits after the data-dependent initialisation.
+        stddev: standard deviation of the initial kernel of the class logits.
+        output_stdv: standard deviation of the class logits after the data-dependent initialisation.
     """
 
     stack: list
@@ -101,14 +101,14 @@ class Body:
 
 
 def _make_norm(virtual, dtype):
-    """A function from a name to a layer: batch norm without a gain, as in the authors' code, or virtual batch norm."""
+    """A function from a name to a norm layer: batch norm without a gain, as in the authors' code, or virtual batch norm."""
     if virtual:
         return lambda name: VirtualBatchNorm(dtype=dtype, name=name)
     return lambda name: batch_norm(dtype, name, scale=False, epsilon=1e-6)
 
 
 def _noises(place, stream, noise, dropout, dtype):
-    """The noise layers at `place` (0: the input, 1: within) whose amount is positive."""
+    """The noise layers at `place` (0: input, 1: hidden layers) with a positive amount."""
     layer = {"stream": stream, "dtype": dtype}
     found = [GaussianNoise(noise[place], name=f"noise_{stream}", **layer)] if noise[place] else []
     if dropout[place]:
@@ -193,7 +193,7 @@ def make_weight_normed(
         reference: None: the generator has batch norm; or latents [R, Z] for virtual batch norm.
 
     Raises:
-        ValueError: widths or sides that do not fit.
+        ValueError: wrong widths or image sides.
     """
     generator, body = WEIGHT_NORMED[kind](
         tuple(image_shape), tuple(widths), tuple(generator_widths), noise, dropout, reference is not None, dtype

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.files import write_whole
 from tfgen.metrics._checks import finite, image_batch
@@ -15,16 +16,9 @@ _RED = (255, 0, 0)
 
 
 def save_animation(
-    path,
-    canvases,
-    boxes=None,
-    *,
-    window_size: int | None = None,
-    columns: int | None = None,
-    scale: int = 4,
-    milliseconds: int = 150,
-    hold: int = 2000,
-) -> Path:
+    path: str | Path, canvases: ArrayLike, boxes: ArrayLike | None = None, *, window_size: int | None = None,
+    columns: int | None = None, scale: int = 4, milliseconds: int = 150, hold: int = 2000,
+) -> Path:  # fmt: skip
     """Writes a GIF that repeats, one frame for each step with a red rectangle where the step wrote; returns the path.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def _latents(z, name: str) -> np.ndarray:
@@ -20,12 +21,12 @@ def _latents(z, name: str) -> np.ndarray:
     return z.astype(np.float64)
 
 
-def concept(z) -> np.ndarray:
+def concept(z: ArrayLike) -> np.ndarray:
     """Mean of the latents of samples that show one concept: [n, Z] -> float64 [Z]."""
     return _latents(z, "z").mean(axis=0)
 
 
-def combine(a, b, c) -> np.ndarray:
+def combine(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> np.ndarray:
     """concept(a) - concept(b) + concept(c) of latents [n, Z] each: float64 [Z]."""
     a, b, c = concept(a), concept(b), concept(c)
     if not a.shape == b.shape == c.shape:
@@ -33,7 +34,7 @@ def combine(a, b, c) -> np.ndarray:
     return a - b + c
 
 
-def attribute_vector(latents_with, latents_without) -> np.ndarray:
+def attribute_vector(latents_with: ArrayLike, latents_without: ArrayLike) -> np.ndarray:
     """The direction of an attribute in latent space (Larsen et al. 2016, arXiv 1512.09300, section 4.2; Hou et al. 2017).
 
     concept(latents_with) - concept(latents_without); `latents + amount * attribute_vector(...)` has more of the attribute.
@@ -50,7 +51,7 @@ def attribute_vector(latents_with, latents_without) -> np.ndarray:
     return present - absent
 
 
-def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
+def neighbourhood(z: ArrayLike, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
     """z [Z], then `copies` copies of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
     z = _latents(np.asarray(z)[None], "z")
     if copies < 0 or radius < 0:
@@ -59,7 +60,9 @@ def neighbourhood(z, *, copies: int = 8, radius: float = 0.25, seed: int = 0) ->
     return np.concatenate([z, z + noise]).astype(np.float32)
 
 
-def vector_arithmetic(a, b, c, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
+def vector_arithmetic(
+    a: ArrayLike, b: ArrayLike, c: ArrayLike, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0
+) -> np.ndarray:
     """Images of concept(a) - concept(b) + concept(c) and of its noisy copies.
 
     Args:

@@ -7,12 +7,13 @@ import math
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.files import write_whole
 from tfgen.metrics._checks import image_batch
 
 
-def image_grid(images, columns: int | None = None, *, padding: int = 1, background: float = 1.0) -> np.ndarray:
+def image_grid(images: ArrayLike, columns: int | None = None, *, padding: int = 1, background: float = 1.0) -> np.ndarray:
     """Images [N, H, W, C] in [0, 1], row by row: float32 [rows (H + p) + p, columns (W + p) + p, C].
 
     Args:
@@ -39,7 +40,7 @@ def image_grid(images, columns: int | None = None, *, padding: int = 1, backgrou
     return np.pad(grid, ((0, padding), (0, padding), (0, 0)), constant_values=background)
 
 
-def save_png(path, images, columns: int | None = None, scale: int = 1, **options) -> Path:
+def save_png(path: str | Path, images: ArrayLike, columns: int | None = None, scale: int = 1, **options) -> Path:
     """Writes `image_grid(images, columns, **options)` as PNG, each pixel `scale` x `scale`; returns the path.
 
     The file is written under another name and then moved, so that a reader never sees an incomplete file. Images are grey

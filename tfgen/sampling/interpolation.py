@@ -6,7 +6,13 @@ ones (White 2016, arXiv 1609.04468), which stay in the shell that holds the mass
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import keras
 
 
 def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
@@ -18,14 +24,14 @@ def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
     return a.astype(np.float64), b.astype(np.float64)
 
 
-def lerp(a, b, t) -> np.ndarray:
+def lerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> np.ndarray:
     """(1 - t) a + t b for a, b [..., Z]; t scalar or broadcastable to [..., 1]. float64, exact at t=0, 1."""
     a, b = _pair(a, b)
     t = np.asarray(t, np.float64)
     return (1.0 - t) * a + t * b
 
 
-def slerp(a, b, t, *, normalize: bool = False) -> np.ndarray:
+def slerp(a: ArrayLike, b: ArrayLike, t: ArrayLike, *, normalize: bool = False) -> np.ndarray:
     """sin((1-t) w)/sin w a + sin(t w)/sin w b, w the angle between a and b [..., Z]. float64 [..., Z].
 
     For a and b of equal norm the norm is constant on the path and the angle grows linearly. Where a and b are parallel this
@@ -63,7 +69,7 @@ def slerp(a, b, t, *, normalize: bool = False) -> np.ndarray:
 _RULES = {"lerp": lerp, "slerp": slerp}
 
 
-def latent_path(a, b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
+def latent_path(a: ArrayLike, b: ArrayLike, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
     """`steps` evenly spaced points from a to b [..., Z], ends included: float64 [..., steps, Z]."""
     if steps < 2:
         raise ValueError(f"steps must be at least 2 (both ends); received {steps}")
@@ -72,7 +78,9 @@ def latent_path(a, b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
     return np.stack([_RULES[rule](a, b, t) for t in np.linspace(0.0, 1.0, steps)], axis=-2)
 
 
-def interpolate(model, seeds_a, seeds_b, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
+def interpolate(
+    model: keras.Model, seeds_a: ArrayLike, seeds_b: ArrayLike, steps: int = 9, *, rule: str = "lerp"
+) -> np.ndarray:
     """One row of images for each pair of seeds, from the latent of seed a to that of seed b.
 
     Args:

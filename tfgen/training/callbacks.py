@@ -1,8 +1,10 @@
 """Callbacks for `fit`: stop on NaN, record the losses, draw sample grids."""
 
+import contextlib
 import json
 import pathlib
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -22,7 +24,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
     """
 
-    def __init__(self, checkpoints=None):
+    def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
         super().__init__()
         self.checkpoints = checkpoints
 
@@ -47,7 +49,10 @@ class History(keras.callbacks.Callback):
         report: function of a line of text, called once an epoch; None: silent.
     """
 
-    def __init__(self, model, directory, *, total_steps, report=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, total_steps: int,
+        report: Callable[[str], None] | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.total, self.report = model, total_steps, report
         self.path = pathlib.Path(directory) / "history.jsonl"
@@ -88,20 +93,29 @@ def read_history(path):
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Draws the same seeds again and again: `<directory>/step-<n>.png`, and TensorBoard if a writer is given.
+    """Draws what the model can do: `<directory>/step-<n>.png`, and TensorBoard if a writer is given.
+
+    What is drawn is the grid of the model's first capability that has one (see `Capability.grid_of`): samples, always of the
+    same seeds; or images of `examples` above their reconstructions or translations. Of a model without a grid, such as a
+    classifier, nothing is drawn.
 
     Args:
         model: the model; its averaged weights are drawn where it has them.
         directory: where the pictures go.
         every_steps: drawn at the end of the first epoch after so many steps, and at the end of the last one.
-        num: number of images.
+        num: number of images, at most about.
+        examples: a batch as in training, for models that are shown by images; None: only samples can be drawn.
         writer: a `tf.summary` writer, or None.
     """
 
-    def __init__(self, model, directory, *, every_steps=1, num=64, writer=None):
+    def __init__(
+        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, num: int = 64,
+        examples: dict | None = None, writer: tf.summary.SummaryWriter | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.source, self.directory, self.writer = model, pathlib.Path(directory), writer
         self.every_steps, self.num = every_steps, num
+        self.examples = None if examples is None else model.as_batch(examples)
 
     def on_train_begin(self, logs=None):
         self.drawn_at = int(self.source.step.value.numpy())
@@ -111,18 +125,26 @@ class SampleGrid(keras.callbacks.Callback):
         if epoch + 1 != self.params.get("epochs") and step - self.drawn_at < self.every_steps:
             return
         self.drawn_at = step
-        images = sample_for_show(self.source, self.num)
+        images = grid_of(self.source, self.num, self.examples)
+        if images is None:
+            return
+        rows, columns, *shape = images.shape
+        images = images.reshape(rows * columns, *shape)
         self.directory.mkdir(parents=True, exist_ok=True)
-        sampling.save_png(self.directory / f"step-{step:08d}.png", images)
+        sampling.save_png(self.directory / f"step-{step:08d}.png", images, columns)
         if self.writer:
             with self.writer.as_default(step=step):
-                tf.summary.image("samples", sampling.image_grid(images)[None])
+                tf.summary.image("samples", sampling.image_grid(images, columns)[None])
 
 
-def sample_for_show(model, num, seed=0):
-    """`num` images [num, H, W, C], of the averaged weights if there are any; the classes in turn if conditional."""
-    conditions = {"labels": np.arange(num, dtype=np.int32) % model.num_classes} if getattr(model, "num_classes", 0) else {}
-    if model.ema is None:
-        return model.sample(num, seed=seed, **conditions).numpy()
-    with model.ema.swapped():
-        return model.sample(num, seed=seed, **conditions).numpy()
+def grid_of(model, num, examples=None):
+    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, of its averaged weights if
+    there are any; None where no capability has one. The arguments are those of `Capability.grid_of`."""
+    with averaged_weights(model):
+        grids = (capability.grid_of(model, num, examples) for capability in model.capabilities())
+        return next((grid for grid in grids if grid is not None), None)
+
+
+def averaged_weights(model):
+    """A context in which the model has its averaged weights, if there are any."""
+    return contextlib.nullcontext() if model.ema is None else model.ema.swapped()

@@ -1,9 +1,14 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
+import json
+import pathlib
+
 import keras
 import tensorflow as tf
 
-from tfgen.training.state import FORMAT
+from tfgen.training.state import FORMAT, fixed_networks
+
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names in TensorFlow's checkpoints
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -20,21 +25,23 @@ class Checkpoints(keras.callbacks.Callback):
         keep: how many of the newest are kept.
     """
 
-    def __init__(self, model, directory, *, every_steps=1, keep=2):
+    def __init__(self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, keep: int = 2):
         super().__init__()
         self.source = model
         self.every_steps = every_steps
         self.variables = model.state()
+        self.fixed = fixed_networks(model)
         variables = {k: v.value for k, v in self.variables.items()}
-        checkpoint = tf.train.Checkpoint(variables=variables, format=tf.Variable(FORMAT))
+        fixed = {"fixed": tf.Variable(json.dumps(self.fixed))} if self.fixed else {}
+        checkpoint = tf.train.Checkpoint(variables=variables, format=tf.Variable(FORMAT), **fixed)
         self.manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=keep)
 
     @property
-    def latest(self):
+    def latest(self) -> str | None:
         """Path prefix of the newest whole checkpoint, or None."""
         return self.manager.latest_checkpoint
 
-    def save(self):
+    def save(self) -> str:
         """Saves now; -> path prefix.
 
         Raises:
@@ -55,34 +62,47 @@ class Checkpoints(keras.callbacks.Callback):
                 f"{self.manager.directory}: {error}. Last good checkpoint: {last}."
             ) from error
 
-    def restore(self):
+    def restore(self) -> int:
         """Restores the newest checkpoint; -> its step, or 0 where there is none.
 
         Raises:
-            ValueError: the checkpoint has another format, or is of another model; names what is missing or has another
-                shape.
+            ValueError: the checkpoint has another format, or is of another model (names what is missing, unknown or has
+                another shape), or of other fixed networks.
         """
         path = self.latest
         if path is None:
             return 0
-        reader, prefix, suffix = tf.train.load_checkpoint(path), "variables/", "/.ATTRIBUTES/VARIABLE_VALUE"
+        reader, prefix = tf.train.load_checkpoint(path), "variables/"
         saved = reader.get_variable_to_shape_map()
         # The first format had no number.
-        written = int(reader.get_tensor(f"format{suffix}")) if f"format{suffix}" in saved else 1
+        written = int(reader.get_tensor(f"format{_SUFFIX}")) if f"format{_SUFFIX}" in saved else 1
         if written != FORMAT:
             hint = "its variables are numbered, not named" if written == 1 else "a newer tfgen wrote it"
             raise ValueError(
                 f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Train anew, or "
                 "go on with the tfgen that wrote it."
             )
-        escaped = {prefix + key.replace("/", ".S") + suffix: v for key, v in self.variables.items()}
+        fixed = json.loads(reader.get_tensor(f"fixed{_SUFFIX}")) if f"fixed{_SUFFIX}" in saved else {}
+        for name in sorted({*fixed, *self.fixed}):
+            if fixed.get(name) != self.fixed.get(name):
+                raise ValueError(
+                    f"Checkpoint {path} was trained with another {name}: its fingerprint is {fixed.get(name)}, that of the "
+                    f"network here {self.fixed.get(name)}."
+                )
+        escaped = {prefix + key.replace("/", ".S") + _SUFFIX: v for key, v in self.variables.items()}
         for name, variable in escaped.items():
             if name not in saved or tuple(saved[name]) != tuple(variable.shape):
-                key = name[len(prefix) : -len(suffix)].replace(".S", "/")
+                key = _key(name)
                 raise ValueError(
                     f"Checkpoint {path} is of another model: {key} ({variable.path}) has shape "
                     f"{tuple(variable.shape)} here and {saved.get(name, 'does not exist')} there."
                 )
+        unknown = sorted(_key(name) for name in saved if name.startswith(prefix) and name not in escaped)
+        if unknown:
+            raise ValueError(
+                f"Checkpoint {path} is of another model: it has {', '.join(unknown[:3])} and {len(unknown)} such values in "
+                "all, which this model has not (was it compiled with ema_decay then?)."
+            )
         self.manager.checkpoint.restore(path).assert_consumed()
         return int(self.source.step.value.numpy())
 
@@ -94,3 +114,8 @@ class Checkpoints(keras.callbacks.Callback):
         if epoch + 1 == self.params.get("epochs") or step - self.saved_at >= self.every_steps:
             self.save()
             self.saved_at = step
+
+
+def _key(name):
+    """The key in `model.state()` of a name in TensorFlow's checkpoint."""
+    return name[len("variables/") : -len(_SUFFIX)].replace(".S", "/")

@@ -1,8 +1,10 @@
 """Exponential moving average of weights."""
 
 import contextlib
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -21,7 +23,7 @@ class EMA:
         shadows: list of `keras.Variable`, of the same order as `variables`.
     """
 
-    def __init__(self, groups, decay):
+    def __init__(self, groups: dict[str, dict[str, keras.Variable]], decay: float | None):
         if decay is not None and not 0.0 <= decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1); received {decay!r}.")
         self.decay = None if decay is None else float(decay)
@@ -38,22 +40,22 @@ class EMA:
         self._swapped, self._restart = False, False
 
     @property
-    def shadows(self):
+    def shadows(self) -> list[keras.Variable]:
         self.settle()
         return self._shadows
 
-    def restart(self):
+    def restart(self) -> None:
         """Sets the shadows to the weights that the variables have when the shadows are next read, or at the next step."""
         self._restart = True
 
-    def settle(self):
+    def settle(self) -> None:
         """Does what `restart` put off. Not inside of a graph: there the weights have no values."""
         if self._restart and not tf.inside_function():
             self._restart = False
             for shadow, variable in zip(self._shadows, self.variables, strict=True):
                 shadow.assign(keras.ops.convert_to_numpy(variable))
 
-    def update(self, player, count, moved=None):
+    def update(self, player: str, count: tf.Tensor, moved: tf.Tensor | None = None) -> None:
         """Moves the shadows of one player's variables. Runs inside the training graph.
 
         Args:
@@ -72,11 +74,11 @@ class EMA:
                     shadow.assign_add(share * (tf.convert_to_tensor(variable) - tf.convert_to_tensor(shadow)))
             first += len(group)
 
-    def named(self):
+    def named(self) -> dict[str, keras.Variable]:
         """{path: shadow}."""
         return dict(zip(self.paths, self.shadows, strict=True))
 
-    def load(self, values):
+    def load(self, values: dict[str, np.ndarray]) -> None:
         """Sets the shadows to `values`, {path: array}.
 
         Raises:
@@ -93,7 +95,7 @@ class EMA:
                 raise ValueError(f"The average of {path} has shape {value.shape}; {tuple(shadows[path].shape)} is needed.")
             shadows[path].assign(value)
 
-    def swap(self):
+    def swap(self) -> None:
         """Exchanges shadows and variables; a second call exchanges them back."""
         for shadow, variable in zip(self.shadows, self.variables, strict=True):
             live = keras.ops.convert_to_numpy(variable)
@@ -102,7 +104,7 @@ class EMA:
         self._swapped = not self._swapped
 
     @contextlib.contextmanager
-    def swapped(self):
+    def swapped(self) -> Iterator[None]:
         """Within the block the model has the averaged weights; afterwards its own again, whatever happened."""
         if self._swapped:
             raise RuntimeError("The averaged weights are already in the model: swapped() must not be nested.")

@@ -26,12 +26,12 @@ class Player:
             object.__setattr__(self, "networks", (self.networks,))
 
     @property
-    def variables(self):
+    def variables(self) -> list[keras.Variable]:
         """The variables that the optimiser trains."""
         return _unique(v for network in self.networks for v in network.trainable_variables)
 
     @property
-    def averaged_variables(self):
+    def averaged_variables(self) -> list[keras.Variable]:
         """The float variables that are averaged: weights, and the moving statistics of batch norm with them."""
         if not self.averaged:
             return []
@@ -120,7 +120,7 @@ def _agreed(optimizer, gradients):
     return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
 
 
-def mean_over_replicas(value):
+def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

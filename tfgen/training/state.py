@@ -52,6 +52,12 @@ def named_optimizer_variables(optimizer, variables):
     return found
 
 
+def fixed_networks(model):
+    """{attribute: fingerprint} of the networks that a model uses and does not train, see `tfgen.models.fixed.Fixed`."""
+    found = {name: getattr(value, "fingerprint", None) for name, value in vars(model).items()}
+    return {name: fingerprint for name, fingerprint in found.items() if isinstance(fingerprint, str)}
+
+
 def _visit(layer, path, found, seen):
     if id(layer) in seen:
         return

@@ -29,20 +29,21 @@ class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
 
 
 class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
-    """Measures a generator on the eval split, and blesses it or not. Samples and statistics are made in shards, on Beam.
+    """Measures a model on the eval split by its capabilities, and blesses it or not. Samples are made in shards, on Beam.
 
-    Outputs `evaluation` (metrics.json with the protocol of each number, anchors, thresholds and verdict; samples.png,
-    neighbours.png, and reconstructions.png where the model reconstructs) and `blessing`, which Pusher reads.
+    Outputs `evaluation` (metrics.json with the protocol of each number, anchors, thresholds and verdict; samples.png and
+    neighbours.png where the model makes images, reconstructions.png where it reconstructs) and `blessing`, which Pusher
+    reads.
 
     Args:
         examples: channel of transformed examples, splits train and eval.
-        model: channel of the Trainer's model: a SavedModel with the signature `sample`.
+        model: channel of the Trainer's model: a SavedModel of `tfgen.export`.
         data: dict, `tfgen_pipelines.data.Data.description()`.
-        classifier: channel of the ClassifierTrainer's model; without it only likelihoods are measured.
+        classifier: channel of the ClassifierTrainer's model; without it samples are not measured.
         baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
         num_samples: int; images that are generated; 0: as many as the eval split has.
         seed: int.
-        thresholds: see `verdict`.
+        thresholds: see `verdict`; None: the default ones of the model's capabilities, {}: none.
         code: hash of the code that the result depends on; a change of it makes the component run again.
     """
 
@@ -62,7 +63,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
             data=json.dumps(data, sort_keys=True),
             num_samples=num_samples,
             seed=seed,
-            thresholds=json.dumps(thresholds or {}, sort_keys=True),
+            thresholds=json.dumps(thresholds, sort_keys=True),
             code=code,
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
             blessing=channel.Channel(type=standard_artifacts.ModelBlessing),

@@ -2,9 +2,10 @@
 
 Thresholds are a JSON-able dict {metric: rules}, with the rules
     upper, lower: bounds of the value itself;
-    relative_to_untrained: the value over that of the untrained generator, at most this;
+    relative_to_untrained: the value over that of the untrained model, at most this; at least, where more is better;
     max_worsening: how much worse than the last blessed model, as a share of that model's value (0.1: 10 %).
-Every metric that is not finite, whether it has a threshold or not, is a reason not to bless.
+Every metric that is not finite, whether it has a threshold or not, is a reason not to bless. So is a threshold of a metric
+that was not measured.
 """
 
 import dataclasses
@@ -13,7 +14,9 @@ import math
 RULES = ("upper", "lower", "relative_to_untrained", "max_worsening")
 
 # Metrics where more is better; of all others less is better.
-HIGHER_IS_BETTER = frozenset(("classifier_score", "num_classes", "precision", "recall", "density", "coverage"))
+HIGHER_IS_BETTER = frozenset(
+    ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +48,7 @@ def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note=""
 
     Args:
         values: {metric: float}.
-        untrained, baseline: the same metrics of the untrained generator and of the last blessed model, measured under
+        untrained, baseline: the same metrics of the untrained model and of the last blessed model, measured under
             the same protocol; None where there is none.
         baseline_note: why there is no baseline, for the reasons.
 
@@ -74,10 +77,12 @@ def _apply(metric, rule, bound, value, untrained, baseline, baseline_note):
         return _check(metric, rule, bound, value, value <= bound, f"{metric} {value:.4g}, at most {bound:.4g}")
     if rule == "relative_to_untrained":
         if metric not in untrained:
-            return _check(metric, rule, bound, None, False, f"{metric} was not measured for the untrained generator")
+            return _check(metric, rule, bound, None, False, f"{metric} was not measured for the untrained model")
         ratio = value / untrained[metric] if untrained[metric] else math.nan
-        text = f"{metric} is {ratio:.4g} of the untrained generator's {untrained[metric]:.4g}, at most {bound:.4g}"
-        return _check(metric, rule, bound, ratio, ratio <= bound, text)
+        higher = metric in HIGHER_IS_BETTER
+        text = f"{metric} is {ratio:.4g} of the untrained model's {untrained[metric]:.4g}, at "
+        text += f"{'least' if higher else 'most'} {bound:.4g}"
+        return _check(metric, rule, bound, ratio, ratio >= bound if higher else ratio <= bound, text)
     if metric not in baseline:
         why = baseline_note or "it was not measured for it"
         return _check(metric, rule, bound, None, True, f"{metric}: no comparison with the last blessed model ({why})")

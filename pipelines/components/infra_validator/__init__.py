@@ -1,1 +1,1 @@
-"""Infrastructure validation: the candidate model is served, and asked, before it may be pushed."""
+"""Infrastructure validation: before a model is pushed, a server loads it and answers requests with it."""

@@ -1,4 +1,4 @@
-"""TFX's infra validator executor with a local process where TFX starts a container."""
+"""TFX's executor of the infra validator, with a local process instead of a container."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _POLLING_SECONDS = 0.1
 
 
 class LocalServerRunner(base_runner.BaseModelServerRunner):
-    """Runs the compatible server on one model in a process of its own: a model that kills its server fails validation,
+    """Runs the compatible server on one model in a separate process: a model that crashes the server fails validation but
     not the pipeline.
 
     Args:
@@ -46,7 +46,7 @@ class LocalServerRunner(base_runner.BaseModelServerRunner):
         assert self._process is None, "A runner starts one server."
         self._log = tempfile.TemporaryFile()
         # On the CPU: the process that trained may hold all of the accelerator's memory, and this is no test of speed.
-        # The package is found where this one was, installed or not.
+        # The process imports the same package as this one, installed or not.
         root = str(pathlib.Path(__file__).resolve().parents[3])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
@@ -55,7 +55,7 @@ class LocalServerRunner(base_runner.BaseModelServerRunner):
         )  # fmt: skip
 
     def WaitUntilRunning(self, deadline):
-        # The server writes its port once the model is loaded and warm, and ends where that fails.
+        # The server writes its port when the model is loaded and warmed up, and exits if that fails.
         while not select.select([self._process.stdout], [], [], _POLLING_SECONDS)[0]:
             if time.time() >= deadline:
                 raise error_types.DeadlineExceeded("Deadline exceeded while waiting for the server to load the model.")
@@ -74,15 +74,15 @@ class LocalServerRunner(base_runner.BaseModelServerRunner):
     def GetLogs(self):
         if self._log is None:
             return None
-        # pread: the server writes at the position that a seek here would move.
+        # pread: a seek here would move the position at which the server writes.
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _LOG_TAIL, max(0, size - _LOG_TAIL)).decode("utf-8", "replace")
 
 
 class Executor(tfx_executor.Executor):
-    """One attempt is TFX's `_ValidateOnce` with another runner; the rest of the class is TFX's own.
+    """Replaces the runner in TFX's `_ValidateOnce`; the rest of the class is TFX's.
 
-    TFX chooses the runner in a function of its module, which knows docker and Kubernetes alone.
+    TFX chooses the runner in a function of its module, which supports only docker and Kubernetes.
     """
 
     runner_class = LocalServerRunner

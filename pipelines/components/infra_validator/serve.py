@@ -1,7 +1,7 @@
-"""`python -m tfgen_pipelines.components.infra_validator.serve FLAGS`: serves one candidate until stdin ends.
+"""`python -m tfgen_pipelines.components.infra_validator.serve FLAGS`: serves one model until stdin is closed.
 
-Writes the gRPC port to stdout once the model is available. stdin is a pipe from the validator, which ends with it, however
-it ends: no server stays behind.
+Writes the gRPC port to stdout when the model is available. stdin is a pipe from the validator, which closes when the
+validator exits for any reason, so no server is left running.
 """
 
 import logging
@@ -10,8 +10,8 @@ import sys
 
 
 def main(argv=None):
-    """-> exit status: 1 where the model cannot be served."""
-    # What libraries print must not be taken for the port.
+    """Returns the exit status: 1 if the model cannot be served."""
+    # Output of libraries must not be read as the port.
     shown = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from tfgen_serving.errors import ServingError

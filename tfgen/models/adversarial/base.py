@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Hashable, Sequence
 
 import keras
 import tensorflow as tf
@@ -79,26 +80,27 @@ class AdversarialModel(Sampler, TrainableModel):
     """
 
     loss_names = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
+    batch_norm_modes = ("moving", "batch", "standing")
 
     def __init__(
         self,
         *,
-        image_shape,
-        latent_dim=100,
-        latent_distribution="normal",
-        num_classes=0,
-        objective="non_saturating",
-        penalty=None,
-        penalty_weight=1.0,
-        weight_clip=None,
-        regularizer=None,
-        regularizer_weight=1e-5,
-        discriminator_steps=1,
-        generator_steps=1,
-        generator_batch_factor=1,
-        generator=None,
-        discriminator=None,
-        seed=0,
+        image_shape: Sequence[int],
+        latent_dim: int = 100,
+        latent_distribution: str = "normal",
+        num_classes: int = 0,
+        objective: str | Objective = "non_saturating",
+        penalty: str | None = None,
+        penalty_weight: float = 1.0,
+        weight_clip: float | None = None,
+        regularizer: str | None = None,
+        regularizer_weight: float = 1e-5,
+        discriminator_steps: int = 1,
+        generator_steps: int = 1,
+        generator_batch_factor: int = 1,
+        generator: keras.Model | dict | str | None = None,
+        discriminator: keras.Model | dict | str | None = None,
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
@@ -124,7 +126,7 @@ class AdversarialModel(Sampler, TrainableModel):
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
         self._batch_statistics = False  # whether sampling uses the statistics of its batch
 
-    def discriminator_outputs(self):
+    def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
         """({output: shape without the batch}, names of those that are needed) of a discriminator of the user's own."""
         return {"logit": (1,), "features": (None,)}, ("logit",)
 
@@ -139,7 +141,7 @@ class AdversarialModel(Sampler, TrainableModel):
             None if discriminator is None else GivenNetwork(discriminator, tuple(outputs), name="discriminator"),
         )
 
-    def make_networks(self, kind, **settings):
+    def make_networks(self, kind: str, **settings) -> list[keras.layers.Layer]:
         """(generator, discriminator) of `tfgen.networks.make_networks`; in their places, the user's own where there are any.
 
         Raises:
@@ -151,7 +153,7 @@ class AdversarialModel(Sampler, TrainableModel):
                 raise ValueError(f"network_args[{name!r}] is of the built-in {name}; {name}= takes its place: leave it out.")
         return make_networks(kind, image_shape=self.image_shape, dtype=self.dtype_policy, **{**settings, **own})
 
-    def set_networks(self, generator, discriminator):
+    def set_networks(self, generator: keras.Model, discriminator: keras.Model) -> None:
         """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
 
         The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1], or [B, h, w, 1]
@@ -165,35 +167,37 @@ class AdversarialModel(Sampler, TrainableModel):
 
     # ---- training
 
-    def players(self):
+    def players(self) -> dict[str, Player]:
         clip = None if self.weight_clip is None else functools.partial(clip_weights, limit=self.weight_clip)
         return {
             "generator": Player(self.generator),
             "discriminator": Player(self.discriminator, constraint=clip, averaged=False),
         }
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
-    def generator_turn(self, step):
+    def generator_turn(self, step: int) -> bool:
         """Whether step `step` (an int, counted from 0) ends with the generator's turn."""
         return (step + 1) % self.discriminator_steps == 0
 
-    def updates_of(self, player, steps):
+    def updates_of(self, player: str, steps: int) -> int:
         return steps if player == "discriminator" else steps // self.discriminator_steps * self.generator_steps
 
-    def step_kind(self, step):
+    def step_kind(self, step: int) -> Hashable:
         return "both" if self.generator_turn(step) else "discriminator"
 
     def call(self, latents, training=False):
         return self.decode_images(latents)
 
-    def generate_raw(self, latents, one_hot=None, training=False):
+    def generate_raw(self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """The generator's own output, float32 [B, H, W, C] in [-1, 1]."""
         inputs = [latents] if one_hot is None else [latents, one_hot]
         return tf.cast(self.generator(inputs, training=training), tf.float32)
 
-    def discriminate(self, raw_images, one_hot=None, training=False, **noise):
+    def discriminate(
+        self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise
+    ) -> dict[str, tf.Tensor]:
         """What the discriminator returns for images in [-1, 1]: {"logit": float32 [B], "features": ...}.
 
         Values are float32 and keep their shapes; only a logit [B, 1] becomes [B].
@@ -208,11 +212,11 @@ class AdversarialModel(Sampler, TrainableModel):
             outputs["logit"] = outputs["logit"][:, 0]
         return outputs
 
-    def logits(self, raw_images, one_hot=None, training=False, **noise):
+    def logits(self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise) -> tf.Tensor:
         """The logits alone of `discriminate`, float32 [B]."""
         return self.discriminate(raw_images, one_hot, training, **noise)["logit"]
 
-    def discriminator_noise(self, batch_size, stream, part=0):
+    def discriminator_noise(self, batch_size: int | tf.Tensor, stream: int, part: int = 0) -> dict[str, tf.Tensor]:
         """{"keys": uint64 [batch_size]} for one pass of a discriminator that is `noisy` (see `tfgen.layers.noise`), else {}.
 
         Args:
@@ -223,17 +227,17 @@ class AdversarialModel(Sampler, TrainableModel):
             return {}
         return {"keys": random.fold(self.noise_keys(batch_size, -1 - stream), part)}
 
-    def generator_stream(self, turn):
+    def generator_stream(self, turn: int) -> int:
         """The number of the noise stream of the generator's update `turn`, counted from 0, of a step."""
         return 2 + turn
 
-    def passed(self, images, stream, part=0):
+    def passed(self, images: Pass, stream: int, part: int = 0) -> Pass:
         """The `Pass` with the outputs of the discriminator in training; `stream` and `part` as for `discriminator_noise`."""
         noise = self.discriminator_noise(tf.shape(images.images)[0], stream, part)
         outputs = self.discriminate(images.images, images.one_hot, training=True, **noise)
         return dataclasses.replace(images, outputs=outputs)
 
-    def generated(self, size, stream):
+    def generated(self, size: int | tf.Tensor, stream: int) -> Pass:
         """A `Pass` of `size` images that the generator makes in training, for an update with the noise `stream`."""
         latents = self.draw_latents(self.noise_keys(size, stream))
         one_hot = self.draw_labels(self.noise_keys(size, stream + _LABELS)) if self.num_classes else None
@@ -241,7 +245,7 @@ class AdversarialModel(Sampler, TrainableModel):
 
     # ---- what a paper changes
 
-    def discriminator_terms(self, batch, real, fake):
+    def discriminator_terms(self, batch: dict, real: Pass, fake: Pass) -> dict[str, tf.Tensor]:
         """{name: scalar} added to the discriminator's loss.
 
         Args:
@@ -250,26 +254,26 @@ class AdversarialModel(Sampler, TrainableModel):
         """
         return {}
 
-    def generator_terms(self, batch, fake):
+    def generator_terms(self, batch: dict, fake: Pass) -> dict[str, tf.Tensor]:
         """{name: scalar} added to the generator's loss; `fake` is the `Pass` of the images that it made."""
         return {}
 
-    def adversarial_loss(self, batch, fake):
+    def adversarial_loss(self, batch: dict, fake: Pass) -> tf.Tensor:
         """The generator's loss on the `Pass` of its images, a scalar; further terms are added to it."""
         return self.objective.generator(fake.logit)
 
-    def draw_latents(self, keys):
+    def draw_latents(self, keys: tf.Tensor) -> tf.Tensor:
         """Latents [B, latent_dim], each a function of its key in `keys` [B] alone: in training and in sampling."""
         return random.DISTRIBUTIONS[self.latent_distribution](keys, self.latent_dim)
 
-    def draw_labels(self, keys):
+    def draw_labels(self, keys: tf.Tensor) -> tf.Tensor:
         """One-hot labels [B, num_classes] of generated images in training, uniform, each a function of its key."""
         drawn = random.uniform(keys, 1)[:, 0] * self.num_classes
         return tf.one_hot(tf.cast(drawn, tf.int32), self.num_classes)
 
     # ---- the training step
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         if self.num_classes:
             batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
@@ -279,7 +283,7 @@ class AdversarialModel(Sampler, TrainableModel):
                 losses |= self.update_generator(batch, turn)
         return losses
 
-    def update_discriminator(self, batch, stream=0):
+    def update_discriminator(self, batch: dict, stream: int = 0) -> dict[str, tf.Tensor]:
         """One update of the discriminator; `batch` has `raw`, real images in [-1, 1], and `one_hot` if conditional."""
         with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
             update_spectral_state(self.discriminator)
@@ -304,7 +308,7 @@ class AdversarialModel(Sampler, TrainableModel):
 
         return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
 
-    def update_generator(self, batch, turn=0):
+    def update_generator(self, batch: dict, turn: int = 0) -> dict[str, tf.Tensor]:
         """One update of the generator on fresh latents; the gradient passes through the discriminator, which stays.
 
         Args:
@@ -322,17 +326,19 @@ class AdversarialModel(Sampler, TrainableModel):
 
         return self.step_players({"generator": "generator_loss"}, losses_fn)
 
-    def regularization(self, network):
+    def regularization(self, network: keras.Model) -> float | tf.Tensor:
         if self.regularizer is None:
             return 0.0
         return self.regularizer_weight * self.regularizer(network.trainable_variables)
 
     # ---- sampling
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return self.draw_latents(random.key(seeds))
 
-    def sample(self, num, *, seed=0, batch_size=256, batch_norm="moving", **conditions):
+    def sample(
+        self, num: int, *, seed: int = 0, batch_size: int = 256, batch_norm: str = "moving", **conditions
+    ) -> tf.Tensor:
         """As `Sampler.sample`, with a choice of the statistics that the generator's batch norm uses.
 
         Args:
@@ -341,8 +347,8 @@ class AdversarialModel(Sampler, TrainableModel):
                 over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
                 arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
         """
-        if batch_norm not in ("moving", "batch", "standing"):
-            raise ValueError(f"batch_norm must be 'moving', 'batch' or 'standing'; received {batch_norm!r}.")
+        if batch_norm not in self.batch_norm_modes:
+            raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
         draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
         if batch_norm == "moving":
             return draw(num)
@@ -368,7 +374,7 @@ class AdversarialModel(Sampler, TrainableModel):
             one_hot = self.draw_labels(random.fold(keys, 1))
         self.generate_raw(self.draw_latents(keys), one_hot, training=True)
 
-    def decode_images(self, latents, labels=None):
+    def decode_images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
 
         Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.

@@ -59,9 +59,13 @@ class GAN(FreeNetworkModel):
             return {}
         return {"generator": {"norm": None, "output": "sigmoid", "kernel_initializer": uniform(0.05)}}
 
+    @property
+    def initialized_by_data(self):
+        return self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork)
+
     def initialize(self, batch):
-        """`init_output_bias` for the published MNIST networks; `tfgen train` calls this before the first step."""
-        if self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork):
+        """`init_output_bias` for the published MNIST networks; nothing for others."""
+        if self.initialized_by_data:
             self.init_output_bias(batch["image"])
 
     def init_output_bias(self, images):

@@ -132,6 +132,10 @@ class ImprovedGAN(Classifier, AdversarialModel):
 
     # ---- training
 
+    @property
+    def initialized_by_data(self):
+        return self.scaled_by_data
+
     def initialize(self, batch):
         """Sets scales and biases of the weight-normed layers by one batch, to be called once, before training.
 
@@ -149,7 +153,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
             raise ValueError(f"initialize() is for a model before training; this one is at step {step}.")
         if not self.scaled_by_data:
             return
-        raw = 2.0 * self.as_batch(batch)["image"] - 1.0
+        raw = 2.0 * self.as_batch(batch, self.batch_fields()[:1])["image"] - 1.0
         if self.network == "conv":  # the last layer of the other generator starts at scale 1 in the code
             data_dependent_init(self.generator, [self.draw_latents(self.noise_keys(len(raw), 0))], training=True)
         data_dependent_init(self.discriminator, [raw], **self.discriminator_noise(len(raw), 0, part=4))

@@ -1,5 +1,7 @@
 """The families of models with an encoder: x -> q(z|x), z -> image; some of them also give the likelihood p(x|z)."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -19,25 +21,25 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
     """
 
     @property
-    def prior(self):
+    def prior(self) -> tfd.Distribution:
         """p(z) = N(0, I), event shape [latent_dim]."""
         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), tf.ones(self.latent_dim)), 1)
 
     @property
-    def noise_dim(self):
+    def noise_dim(self) -> int:
         """Number of standard normal numbers that one draw from q(z|x) takes."""
         return self.latent_dim
 
-    def evaluation_noise(self, rows, seed, draw=0):
+    def evaluation_noise(self, rows: int | tf.Tensor, seed: int, draw: int | tf.Tensor = 0) -> tf.Tensor:
         """Standard normal [rows, noise_dim], a function of (seed, draw, row)."""
         keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
         return random.normal(keys, self.noise_dim)
 
-    def encode(self, images, training=False):
+    def encode(self, images: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """q(z|x) of images float32 [B, H, W, C] in [0, 1]: a distribution, batch shape [B], event shape [latent_dim]."""
         return self.posterior(self.check_images(images), training=training)
 
-    def posterior(self, images, training=False):
+    def posterior(self, images: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """As `encode`, without its checks.
 
         Here N(mean, diag variance); the network `self.encoder` gives mean and ln variance, [B, 2 latent_dim].
@@ -48,14 +50,14 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
     def call(self, images, training=False):
         return self.reconstruct(images)
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """The image of the mean of q(z|x): float32 [B, H, W, C] in [0, 1]."""
         return self.decode_images(self.encode(images).mean())
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return random.normal(random.key(seeds), self.latent_dim)
 
-    def code_outputs(self, images):
+    def code_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """{"latent", "latent_stddev"}: mean and standard deviation of q(z|x), float32 [B, latent_dim]."""
         posterior = self.encode(images)
         return {"latent": posterior.mean(), "latent_stddev": posterior.stddev()}
@@ -86,20 +88,20 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
 
-    def decode(self, latents, training=False):
+    def decode(self, latents: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """p(x|z): a distribution with batch shape latents.shape[:-1] and event shape [H, W, C]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode(latents).")
 
-    def decode_images(self, latents):
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z), clipped to [0, 1]: float32 [B, H, W, C]."""
         return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
 
     # ---- bounds
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         return {**batch, "image": self.check_pixels(batch["image"])} if "image" in batch else batch
 
-    def bounded_images(self, images):
+    def bounded_images(self, images: tf.Tensor) -> tf.Tensor:
         """Images of which there is a bound, checked."""
         if not self.knows_likelihood:
             raise ValueError(
@@ -107,7 +109,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
             )
         return self.check_pixels(self.check_images(images))
 
-    def check_pixels(self, images):
+    def check_pixels(self, images: tf.Tensor) -> tf.Tensor:
         """Images in [0, 1], as they are; an error at run time where the likelihood is "bernoulli" and one is not 0 or 1."""
         if self.likelihood != "bernoulli":
             return images
@@ -115,7 +117,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         message = f"{type(self).__name__} has a Bernoulli likelihood, so images must be 0 or 1: binarise them; one is off by"
         return checked(images, off <= 0.0, message, off)
 
-    def elbo_terms(self, images, noise, training=False):
+    def elbo_terms(self, images: tf.Tensor, noise: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """(log p(x|z), KL(q(z|x) || p(z))), each [B] nats, at z = mean + stddev * noise (estimator B of AEVB, eq. 10).
 
         Args:
@@ -125,7 +127,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         latents = posterior.mean() + posterior.stddev() * noise
         return self.decode(latents, training=training).log_prob(images), tfd.kl_divergence(posterior, self.prior)
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         images = batch["image"]
         noise = self.noise([self.noise_dim], tf.shape(images)[0], stream=0)
 
@@ -137,13 +139,13 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         images = batch["image"]
         noise = self.evaluation_noise(tf.shape(images)[0], self.seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
         return {"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}
 
-    def elbo(self, images, *, seed=0):
+    def elbo(self, images: tf.Tensor, *, seed: int = 0) -> tf.Tensor:
         """One-sample estimate of the evidence lower bound, nats per image.
 
         Args:
@@ -158,7 +160,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         log_likelihood, kl = self.elbo_terms(images, noise)
         return log_likelihood - kl
 
-    def log_prob(self, images, *, num_importance_samples=500, chunk=50, seed=0):
+    def log_prob(self, images: tf.Tensor, *, num_importance_samples: int = 500, chunk: int = 50, seed: int = 0) -> tf.Tensor:
         """Importance weighted lower bound on log p(x) (Burda et al. 2015, arXiv:1509.00519, eq. 8), nats per image.
 
         L_k = E[log (1/k) sum_j p(x, z_j) / q(z_j|x)], z_j ~ q(z|x); L_1 is the ELBO, and L_k grows with k to log p(x).
@@ -196,7 +198,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         )  # fmt: skip
         return total - tf.math.log(float(k))
 
-    def importance(self, images):
+    def importance(self, images: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
         """A function of standard normal noise [chunk, B, noise_dim] that returns ln p(x, z) - ln q(z|x), [chunk, B] nats.
 
         Values that do not depend on the noise are computed once, here.
@@ -210,10 +212,10 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
         return log_weights
 
-    def exported_log_prob(self, images):
+    def exported_log_prob(self, images: tf.Tensor) -> tf.Tensor:
         return self.log_prob(images, num_importance_samples=self.importance_samples)
 
-    def signatures(self):
+    def signatures(self) -> dict:
         signatures = super().signatures()
         if self.knows_likelihood:
             signatures["elbo"] = (lambda image: {"elbo": self.elbo(image)}, signatures["encode"][1])

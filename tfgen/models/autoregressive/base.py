@@ -1,10 +1,12 @@
 """The family of autoregressive models: p(x) is a product over pixels, each conditioned on those before in raster order."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfgen import random
 from tfgen.distributions.pixels import CategoricalPixels
@@ -12,7 +14,7 @@ from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Completer, Likelihood, Sampler
 from tfgen.models.checks import check_whole
-from tfgen.sampling.cached import Whole, scan
+from tfgen.sampling.cached import Stepwise, Whole, scan
 
 
 class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
@@ -31,7 +33,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     loss_names = ("nll", "bits_per_dim")
     exact_likelihood = True
 
-    def __init__(self, *, image_shape, levels=256, num_classes=0, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], levels: int = 256, num_classes: int = 0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(2, levels=levels)
         check_whole(0, num_classes=num_classes)
@@ -39,10 +41,12 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         self.likelihood = self.make_likelihood()
         self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
 
-    def make_likelihood(self):
+    def make_likelihood(self) -> object:
         return CategoricalPixels(self.levels, self.image_shape[-1])
 
-    def network(self, x, scope, condition=None, training=False):
+    def network(
+        self, x: tf.Tensor, scope: Whole | Stepwise, condition: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
         """Parameters of the distributions of all pixels, [B, H, W, P] of the compute dtype: pixel-level.
 
         Args:
@@ -52,11 +56,11 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scope, condition).")
 
-    def condition(self, labels=None):
+    def condition(self, labels: tf.Tensor | None = None) -> tf.Tensor | None:
         """The network's condition for a batch: None, or the labels as one-hot rows [B, K]."""
         return None if labels is None and not self.num_classes else self.one_hot(labels)
 
-    def build_network(self):
+    def build_network(self) -> None:
         """Builds all layers by one pass over a batch of one image."""
         conditions = {field.argument: tf.zeros([1, *field.shape], field.dtype) for field in self.conditions()}
         found = self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), self.condition(**conditions))
@@ -68,7 +72,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
     # ---- images and levels
 
-    def levels_of(self, images):
+    def levels_of(self, images: tf.Tensor) -> tf.Tensor:
         """Levels float32 [B, H, W, C] of images in [0, 1]. A value between two levels is an error at run time."""
         scaled = self.check_images(images) * (self.levels - 1)
         levels = tf.round(scaled)
@@ -80,16 +84,16 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             message = "Images must be 0 or 1, as levels=2: binarise them; one is off by"
         return checked(levels, distance <= stored + 1e-3, message, distance)
 
-    def images_of(self, levels):
+    def images_of(self, levels: tf.Tensor) -> tf.Tensor:
         return levels / (self.levels - 1)
 
-    def prepare(self, levels):
+    def prepare(self, levels: tf.Tensor) -> tf.Tensor:
         """The network's input, in [-1, 1], of levels [..., C]."""
         return tf.cast(2.0 * self.images_of(levels) - 1.0, self.compute_dtype)
 
     # ---- likelihood
 
-    def distribution(self, images, **conditions):
+    def distribution(self, images: tf.Tensor, **conditions) -> tfp.distributions.Distribution:
         """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values of the pixels before.
 
         Args:
@@ -105,7 +109,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         parameters = self.network(self.prepare(levels), Whole(), self.condition(**conditions), training=training)
         return self.likelihood.distribution(tf.cast(parameters, tf.float32))
 
-    def log_prob(self, images, **conditions):
+    def log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """log p(x), float32 [B], nats per image; see `distribution`."""
         levels = self.levels_of(images)
         return self._distribution(levels, conditions).log_prob(levels)
@@ -115,19 +119,19 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
     # ---- training
 
-    def check_batch(self, batch):
+    def check_batch(self, batch: dict) -> dict:
         if "image" not in batch:
             return batch
         with tf.control_dependencies([self.levels_of(batch["image"])]):
             return {**batch, "image": tf.identity(batch["image"])}
 
-    def nll_of(self, batch, training):
+    def nll_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
         levels = self.levels_of(batch["image"])
         log_prob = self._distribution(levels, self.conditions_of(batch), training).log_prob(levels)
         nll = -tf.reduce_mean(log_prob)
         return {"nll": nll, "bits_per_dim": nll / (math.prod(self.image_shape) * math.log(2.0))}
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         """A step on bits per dimension. Gradients, and so their clipping, then do not depend on the size of images."""
 
         def losses_fn():
@@ -135,22 +139,25 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
         return self.step_players({"model": "bits_per_dim"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.nll_of(batch, training=False)
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
 
     # ---- sampling
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return random.uniform(random.key(seeds), self.latent_dim)
 
-    def decode_images(self, latents, **conditions):
+    def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of uniforms [B, latent_dim] in (0, 1), with caches."""
         return self.images_of(self.draw_levels(latents, self.condition(**conditions)))
 
-    def draw_levels(self, latents, condition=None, known=None, mask=None, keep_parameters=False):
+    def draw_levels(
+        self, latents: tf.Tensor, condition: tf.Tensor | None = None, known: tf.Tensor | None = None,
+        mask: tf.Tensor | None = None, keep_parameters: bool = False,
+    ) -> tf.Tensor | tuple:  # fmt: skip
         """Levels float32 [B, H, W, C] drawn with uniforms [B, latent_dim]; where mask [B, H, W] is true those of `known`.
 
         Runs in a graph, also when it is called outside of one.
@@ -169,7 +176,9 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             lambda x, scope: self.network(x, scope, condition), uniforms, known, mask, keep_parameters
         )  # fmt: skip
 
-    def scan_pixels(self, network, uniforms, known, mask, keep_parameters):
+    def scan_pixels(
+        self, network: Callable, uniforms: tf.Tensor, known: tf.Tensor | None, mask: tf.Tensor | None, keep_parameters: bool
+    ) -> tf.Tensor | tuple:
         """`draw_levels` with a network (x, scope) -> parameters and uniforms [B, H', W', uniforms of a pixel]."""
 
         def choose(parameters, pixel, channel, row, column):
@@ -183,7 +192,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             passes=self.likelihood.passes, prepare=self.prepare, dtype=self.compute_dtype, keep_parameters=keep_parameters,
         )  # fmt: skip
 
-    def complete(self, known, mask, num=1, seed=0, **conditions):
+    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: int = 1, seed: int = 0, **conditions) -> tf.Tensor:
         """Draws the unknown pixels of images. Known pixels keep their values, and pixels after them depend on them.
 
         A pixel does not depend on known pixels that come after it in raster order. So this is a draw from p(unknown | known)
@@ -222,7 +231,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         images = self.complete_rows(seeds, known, mask, **conditions)
         return images if single else tf.reshape(images, [batch, num, *self.image_shape])
 
-    def complete_rows(self, seeds, known, mask, **conditions):
+    def complete_rows(self, seeds: tf.Tensor, known: tf.Tensor, mask: tf.Tensor, **conditions) -> tf.Tensor:
         """One completion of each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]; see `complete`."""
         keep = mask[..., None]
         levels = self.levels_of(tf.where(keep, known, 0.0))

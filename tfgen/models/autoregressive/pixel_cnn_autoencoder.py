@@ -84,7 +84,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def reconstruct(self, images, seed=0):
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
         codes = self.encode(images)
-        if codes.shape[0] is None:  # in a graph
+        if tf.inside_function():
             seeds = tf.range(tf.shape(codes)[0], dtype=tf.int64) + (int(seed) << 32)
             return self.generate(seeds, embedding=codes)
         return self.sample(len(codes), seed=seed, embedding=codes)

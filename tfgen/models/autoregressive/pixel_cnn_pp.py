@@ -55,6 +55,8 @@ class PixelCNNPP(AutoregressiveModel):
         **kwargs: see `AutoregressiveModel`.
     """
 
+    initialized_by_data = True
+
     def __init__(self, *, image_shape, width=160, resnets=5, halvings=2, components=10, dropout=0.5, **kwargs):
         self.components = components  # the base calls make_likelihood
         super().__init__(image_shape=image_shape, **kwargs)

@@ -1,5 +1,7 @@
 """The capabilities: what a trained model can do, each with its verbs and the signatures of its export."""
 
+from collections.abc import Iterable
+
 from tfgen.models.capabilities.capability import Capability
 from tfgen.models.capabilities.classifier import Classifier
 from tfgen.models.capabilities.codec import Codec
@@ -13,7 +15,7 @@ CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Clas
 PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler)  # the first that a model has does `model.predict`
 
 
-def capabilities_of(signatures):
+def capabilities_of(signatures: Iterable[str]) -> tuple[type[Capability], ...]:
     """The capabilities, a tuple of classes, of an export with these signature names."""
     return tuple(capability for capability in CAPABILITIES if capability.SIGNATURE in signatures)
 

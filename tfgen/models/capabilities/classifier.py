@@ -1,5 +1,6 @@
 """Classifier: classes of images."""
 
+import keras
 import tensorflow as tf
 
 from tfgen.models.capabilities.capability import Capability, image_spec
@@ -13,30 +14,30 @@ class Classifier(Capability):
     NUMBER = "accuracy"
     num_labels = 0
 
-    def class_logits(self, images):
+    def class_logits(self, images: tf.Tensor) -> tf.Tensor:
         """Logits float32 [B, num_labels] of images float32 [B, H, W, C] in [0, 1]."""
         raise NotImplementedError(f"{type(self).__name__} must implement class_logits(images).")
 
-    def classify(self, images):
+    def classify(self, images: tf.Tensor) -> tf.Tensor:
         """The most probable class, int32 [B], of images float32 [B, H, W, C] in [0, 1]."""
         return tf.argmax(self.class_logits(images), axis=-1, output_type=tf.int32)
 
     @classmethod
-    def offered_by(cls, model):
+    def offered_by(cls, model: keras.Model) -> bool:
         return model.num_labels > 0
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """The share of images that are classified correctly, where labels are what the model learns from."""
         if all(field.name != "label" for field in model.evaluation_fields()):
             return None
         return tf.cast(tf.equal(model.classify(batch["image"]), batch["label"]), tf.float32)
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """Probabilities of the classes, float32 [B, num_labels], of images."""
         return tf.nn.softmax(model.class_logits(model.named(data)["image"]))
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         return {"classify": (lambda image: {"probability": tf.nn.softmax(model.class_logits(image))}, image_spec(model))}

@@ -1,7 +1,9 @@
 """Completer: images of which a part is known."""
 
+import keras
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, image_spec, seeds_spec
 
 
@@ -11,7 +13,7 @@ class Completer(Capability):
     NAME = "completer"
     SIGNATURE = "complete"
 
-    def complete(self, known, mask, num=1, seed=0, **conditions):
+    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: int = 1, seed: int = 0, **conditions) -> tf.Tensor:
         """`num` completions of each image: float32 [B, num, H, W, C].
 
         Args:
@@ -20,12 +22,16 @@ class Completer(Capability):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement complete(known, mask).")
 
-    def complete_rows(self, seeds, known, mask, **conditions):
+    def complete_rows(self, seeds: tf.Tensor, known: tf.Tensor, mask: tf.Tensor, **conditions) -> tf.Tensor:
         """One completion for each row: seeds int [B], known float32 [B, H, W, C], mask bool [B, H, W]."""
         raise NotImplementedError(f"{type(self).__name__} must implement complete_rows(seeds, known, mask).")
 
     @classmethod
-    def signatures_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
+        return (*super().request_fields_of(model), fields.mask(*model.image_shape[:2]), *model.conditions())
+
+    @classmethod
+    def signatures_of(cls, model: keras.Model) -> dict:
         # Not bool: numbers are what JSON clients send for a picture.
         known = {"mask": tf.TensorSpec([None, *model.image_shape[:2]], tf.float32)}
 

@@ -2,6 +2,10 @@
 
 import math
 
+import keras
+import tensorflow as tf
+
+from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, image_spec
 
 
@@ -13,6 +17,7 @@ class Likelihood(Capability):
         exact_likelihood: whether `log_prob` is log p(x) itself, and not a bound.
         nats_loss: None, or the name of the evaluation loss that is -log p(x), or a bound on it, in nats per image: then
             `evaluate` makes its bits per dimension of it. None: of `log_prob`.
+        importance_samples: of the exported `log_prob`; None where it takes none.
     """
 
     NAME = "likelihood"
@@ -21,42 +26,47 @@ class Likelihood(Capability):
     knows_likelihood = True
     exact_likelihood = False
     nats_loss = None
+    importance_samples = None
 
-    def log_prob(self, images, **conditions):
+    def log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """log p(x), or a lower bound on it, of images float32 [B, H, W, C] in [0, 1]: float32 [B], nats per image."""
         raise NotImplementedError(f"{type(self).__name__} must implement log_prob(images).")
 
-    def bits_per_dim(self, images, **conditions):
+    def bits_per_dim(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """-log2 p(x) per pixel and channel, float32 [B]; an upper bound where `log_prob` is a lower one."""
         return self.in_bits_per_dim(-self.log_prob(images, **conditions))
 
-    def in_bits_per_dim(self, nats):
+    def in_bits_per_dim(self, nats: tf.Tensor) -> tf.Tensor:
         """Bits per pixel and channel of nats per image."""
         return nats / (math.prod(self.image_shape) * math.log(2.0))
 
-    def exported_log_prob(self, images, **conditions):
+    def exported_log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """`log_prob` as the signature of that name computes it."""
         return self.log_prob(images, **conditions)
 
     @classmethod
-    def offered_by(cls, model):
+    def offered_by(cls, model: keras.Model) -> bool:
         return model.knows_likelihood
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """-log2 p(x) per pixel and channel, or a bound on it."""
         if model.nats_loss:
             return model.in_bits_per_dim(losses[model.nats_loss])
         return model.bits_per_dim(batch["image"], **model.conditions_of(batch))
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """log p(x), float32 [B] in nats, of images, with the conditions that the model takes."""
         batch = model.as_batch(data, (model.batch_fields()[0], *model.conditions()))
         return model.log_prob(batch["image"], **model.conditions_of(batch))
 
     @classmethod
-    def signatures_of(cls, model):
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
+        return (*super().request_fields_of(model), *model.conditions())
+
+    @classmethod
+    def signatures_of(cls, model: keras.Model) -> dict:
         def log_prob(image, **conditions):
             return {"log_prob": model.exported_log_prob(image, **conditions)}
 

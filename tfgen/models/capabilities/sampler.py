@@ -1,10 +1,14 @@
 """Sampler: images out of seeds."""
 
 import collections
+from collections.abc import Callable
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from tfgen.models.capabilities.capability import Capability, condition_specs, seeds_spec
+from tfgen import fields
+from tfgen.models.capabilities.capability import Capability, condition_specs, in_rows, seeds_spec
 from tfgen.models.checks import check_whole
 
 
@@ -12,20 +16,25 @@ class Sampler(Capability):
     """A model that makes images. A subclass sets `latent_dim` and implements `latents(seeds)` and `decode_images(latents)`.
 
     The image of a seed is a function of the seed, the conditions and the weights alone, not of the batch that it is made in.
+
+    Attributes:
+        batch_norm_modes: which statistics of batch norm `sample(batch_norm=)` can use; with "moving" alone it takes no such
+            argument.
     """
 
     NAME = "sampler"
     SIGNATURE = "sample"
+    batch_norm_modes = ("moving",)
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
         raise NotImplementedError(f"{type(self).__name__} must implement latents(seeds).")
 
-    def decode_images(self, latents, **conditions):
+    def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latent codes [B, latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
 
-    def generate(self, seeds, **conditions):
+    def generate(self, seeds: tf.Tensor, **conditions) -> tf.Tensor:
         """Images of integer seeds.
 
         Args:
@@ -37,7 +46,7 @@ class Sampler(Capability):
         """
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
 
-    def sample(self, num, *, seed=0, batch_size=256, **conditions):
+    def sample(self, num: int, *, seed: int = 0, batch_size: int = 256, **conditions) -> tf.Tensor:
         """`num` images, always the same for the same weights and `seed`.
 
         Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
@@ -61,7 +70,7 @@ class Sampler(Capability):
         return tf.concat(chunks, axis=0)
 
     @property
-    def generate_function(self):
+    def generate_function(self) -> Callable[..., tf.Tensor]:
         """`generate` as a graph, traced once for each set of conditions."""
         if "_generate" not in vars(self):
             # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
@@ -69,8 +78,37 @@ class Sampler(Capability):
             object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
         return self._generate
 
+    def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
+        """{argument: array [num, ...]} with which `num` samples are shown: classes in turn, others as in `examples`.
+
+        Args:
+            examples: a batch of checked fields, or None. Its rows are repeated where there are fewer than `num`.
+
+        Returns:
+            None where a condition is neither a class nor in `examples`.
+        """
+        found = {}
+        for field in self.conditions():
+            if field.dtype == "int32" and not field.shape and field.high is not None:
+                found[field.argument] = field.in_turn(0, num)
+            elif examples is not None and field.name in examples:
+                found[field.argument] = np.resize(examples[field.name], [num, *examples[field.name].shape[1:]])
+            else:
+                return None
+        return found
+
     @classmethod
-    def prediction_of(cls, model, data):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
+        """Samples of the same seeds each time."""
+        conditions = model.conditions_to_show(num, examples)
+        return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
+
+    @classmethod
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
+        return model.conditions()
+
+    @classmethod
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
         found = model.named(data, "seed")
         if "seed" not in found:
@@ -90,7 +128,7 @@ class Sampler(Capability):
         return model.generate(seeds, **conditions)
 
     @classmethod
-    def signatures_of(cls, model):
+    def signatures_of(cls, model: keras.Model) -> dict:
         conditions = condition_specs(model)
         latent = tf.TensorSpec([None, model.latent_dim], tf.float32)
 
@@ -106,19 +144,11 @@ class Sampler(Capability):
         def decode(latent, **conditions):
             return {"image": model.decode_images(latent, **conditions)}
 
-        def serve_examples(examples):
-            features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)}
-            features |= {field.name: field.example_feature() for field in model.conditions()}
-            found = tf.io.parse_example(examples, features)
-            given = {f.argument: tf.cast(found[f.name], f.dtype) for f in model.conditions()}
-            return sample(found["seed"], **given)
-
         return {
             "serving_default": (serving_default, {**seeds_spec(), **conditions}),
             "sample": (sample, {**seeds_spec(), **conditions}),
             "latents": (latents, seeds_spec()),
             "decode": (decode, {"latent": latent, **conditions}),
-            "serve_examples": (serve_examples, {"examples": tf.TensorSpec([None], tf.string)}),
         }
 
 

@@ -1,8 +1,11 @@
 """Translator: images made of images."""
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from tfgen.models.capabilities.capability import Capability
+from tfgen.fields import Field
+from tfgen.models.capabilities.capability import Capability, one_above_another
 
 
 class Translator(Capability):
@@ -12,21 +15,21 @@ class Translator(Capability):
     SIGNATURE = "translate"
     NUMBER = "l1"
 
-    def translated_fields(self):
+    def translated_fields(self) -> tuple[Field, ...]:
         """The `tfgen.fields.Field`s that `translate` takes, such as `image`, `content` and `style`, or `frames`."""
         raise NotImplementedError(f"{type(self).__name__} must implement translated_fields().")
 
-    def translate(self, **given):
+    def translate(self, **given) -> dict[str, tf.Tensor]:
         """{output name: float32 [B, ...]} of the fields of `translated_fields`; "image" or "frames" is the picture."""
         raise NotImplementedError(f"{type(self).__name__} must implement translate(...).")
 
-    def translated_picture(self, batch):
+    def translated_picture(self, batch: dict) -> tf.Tensor:
         """The picture alone, float32 [B, ...], of a batch with the fields of `translated_fields`."""
         found = self.translate(**{field.argument: batch[field.name] for field in self.translated_fields()})
         return found["image"] if "image" in found else found["frames"]
 
     @classmethod
-    def number_of(cls, model, batch, losses):
+    def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
         """Mean absolute difference to the field `target` of the batch, where it has one: the pictures that are wanted."""
         if "target" not in batch:
             return None
@@ -37,12 +40,37 @@ class Translator(Capability):
         return tf.reduce_mean(difference, axis=list(range(1, difference.shape.rank)))
 
     @classmethod
-    def prediction_of(cls, model, data):
+    def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
         """The translated pictures of the fields of `translated_fields`; of one field it takes the values alone."""
         wanted = model.translated_fields()
         return model.translated_picture(model.as_batch(model.named(data, wanted[0].name), wanted))
 
     @classmethod
-    def signatures_of(cls, model):
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
+        """The pictures that are translated, below them the results and, where `examples` have it, the `target`.
+
+        Of clips it is the first one, time running to the right. A picture of another size than the result is left out.
+        """
+        if examples is None:
+            return None
+        given = {field.argument: examples[field.name][: max(1, num // 2)] for field in model.translated_fields()}
+        outputs = model.translate(**given)
+        result = _pictures(outputs["image"] if "image" in outputs else outputs["frames"])
+        shown = [_pictures(given[field.argument]) for field in model.translated_fields() if field.encoded]
+        target = [_pictures(examples["target"])] if "target" in examples else []
+        groups = [group for group in (*shown, result, *target) if group.shape[1:] == result.shape[1:]]
+        return one_above_another([group[: len(result)] for group in groups], num)
+
+    @classmethod
+    def request_fields_of(cls, model: keras.Model) -> tuple[Field, ...]:
+        return tuple(model.translated_fields())
+
+    @classmethod
+    def signatures_of(cls, model: keras.Model) -> dict:
         specs = {field.argument: field.spec for field in model.translated_fields()}
         return {"translate": (lambda **given: model.translate(**given), specs)}
+
+
+def _pictures(value):
+    """[N, H, W, C] of images, or of the first of clips [B, T, H, W, C]."""
+    return (value if value.shape.rank == 4 else value[0]).numpy()

@@ -1,5 +1,7 @@
 """The family of classifiers: p(label | image), trained by cross-entropy."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfgen.models.base import TrainableModel
@@ -20,40 +22,40 @@ class ClassifierModel(Classifier, TrainableModel):
 
     loss_names = ("loss", "accuracy")
 
-    def __init__(self, *, image_shape, num_classes, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], num_classes: int, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(num_classes=num_classes)
         self.num_classes = num_classes
 
     @property
-    def num_labels(self):
+    def num_labels(self) -> int:
         return self.num_classes
 
-    def conditions(self):
+    def conditions(self) -> tuple:
         return ()  # labels are what it finds
 
-    def logits(self, images, training=False):
+    def logits(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits float32 [B, num_classes] of checked images float32 [B, H, W, C] in [0, 1]."""
         raise NotImplementedError(f"{type(self).__name__} must implement logits(images).")
 
-    def class_logits(self, images):
+    def class_logits(self, images: tf.Tensor) -> tf.Tensor:
         return self.logits(self.check_images(images))
 
     def call(self, images, training=False):
         return self.logits(images, training=training)
 
-    def losses_of(self, batch, training):
+    def losses_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
         """{"loss", "accuracy"}: float32 [B] of a batch of checked fields."""
         logits = self.logits(batch["image"], training=training)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
         return {"loss": loss, "accuracy": tf.cast(right, tf.float32)}
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         def losses_fn():
             return {name: tf.reduce_mean(value) for name, value in self.losses_of(batch, training=True).items()}
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.losses_of(batch, training=False)

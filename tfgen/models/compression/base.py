@@ -1,7 +1,9 @@
 """The family of learned image codecs: transform, round, code. They are trained on rate and distortion at once."""
 
 import math
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -52,8 +54,9 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     own_networks = {("analysis",): (), ("synthesis",): ()}
 
     def __init__(
-        self, *, image_shape, width=128, latent_channels=None, distortion_weight=0.01, analysis=None, synthesis=None, seed=0,
-        **kwargs,
+        self, *, image_shape: Sequence[int], width: int = 128, latent_channels: int | None = None,
+        distortion_weight: float = 0.01, analysis: keras.Model | dict | str | None = None,
+        synthesis: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         latent_channels = width if latent_channels is None else latent_channels
@@ -66,7 +69,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         # the loss of an image of C channels is smallest at d^2 = 6 C / (lambda ln 2).
         self.latent_scale = 255.0 * (self.distortion_weight * math.log(2.0) / (6.0 * self.image_shape[2])) ** 0.5
 
-    def build_transforms(self, make):
+    def build_transforms(self, make: Callable) -> np.ndarray:
         """Sets and builds `analysis` and `synthesis` with their initial weights, and the shape of the latents.
 
         Args:
@@ -107,7 +110,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
     # ---- implemented by subclasses
 
-    def rate(self, latents, quantize):
+    def rate(self, latents: tf.Tensor, quantize: Callable) -> tuple[tf.Tensor, tf.Tensor]:
         """(quantised latents [B, h, w, M], bits of the whole code [B]) of latents [B, h, w, M].
 
         Args:
@@ -116,15 +119,15 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement rate(latents, quantize).")
 
-    def code(self, images):
+    def code(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """All rounded latents that a file holds: tuple of float32 [B, h, w, channels], the input of `synthesis` first."""
         raise NotImplementedError(f"{type(self).__name__} must implement code(images).")
 
-    def draw_latents(self, keys):
+    def draw_latents(self, keys: tf.Tensor) -> tf.Tensor:
         """Rounded latents [N, h, w, M] of `image_shape`, drawn from the entropy model with keys [N]."""
         raise NotImplementedError(f"{type(self).__name__} must implement draw_latents(keys).")
 
-    def entropy_coder(self, arrays=None):
+    def entropy_coder(self, arrays: dict | None = None) -> object:
         """The entropy coder between the tuple of `code` and byte streams: an object with `arrays`, `streams` (their number),
         `encode(code)` -> list of bytes, and `decode(streams, h, w)` -> code; see `FactorizedCoder`.
 
@@ -135,7 +138,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
     # ---- transforms
 
-    def analyze(self, images):
+    def analyze(self, images: tf.Tensor) -> tf.Tensor:
         """Latents before rounding, float32 [B, ceil(H / 16), ceil(W / 16), M], of images [B, H, W, C] in [0, 1]."""
         for axis in (1, 2):
             size = tf.shape(images)[axis]
@@ -143,36 +146,36 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
             images = tf.gather(images, tf.minimum(tf.range(padded), size - 1), axis=axis)
         return self.latent_scale * tf.cast(self.analysis(images - 0.5), tf.float32)
 
-    def synthesize(self, latents, height, width):
+    def synthesize(self, latents: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
         """Images float32 [B, height, width, C], not clipped, of latents [B, h, w, M]."""
         return 0.5 + tf.cast(self.synthesis(latents / self.latent_scale), tf.float32)[:, :height, :width]
 
     def call(self, images, training=False):
         return self.reconstruct(images)
 
-    def encode(self, images):
+    def encode(self, images: tf.Tensor) -> tf.Tensor:
         """Rounded latents float32 [B, h, w, M] of images float32 [B, H, W, C] in [0, 1] of any size."""
         return tf.round(self.analyze(self.check_any_size(images)))
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """Images [B, H, W, C] of any size after compression and decompression: float32 of the same shape, in [0, 1]."""
         size = tf.shape(images)
         return tf.clip_by_value(self.synthesize(self.encode(images), size[1], size[2]), 0.0, 1.0)
 
-    def bits(self, images):
+    def bits(self, images: tf.Tensor) -> tf.Tensor:
         """Bits of the latents of images [B, H, W, C] of any size under the entropy model: float32 [B].
 
         The size of a file differs by a few per cent, and by its header of some 30 bytes.
         """
         return self.rate(self.analyze(self.check_any_size(images)), lambda values, stream: tf.round(values))[1]
 
-    def check_any_size(self, images):
+    def check_any_size(self, images: tf.Tensor) -> tf.Tensor:
         """As `check_images`, for any height and width."""
         return fields.image((None, None, self.image_shape[2])).check(images, type(self).__name__)
 
     # ---- training
 
-    def losses_of(self, images, quantize):
+    def losses_of(self, images: tf.Tensor, quantize: Callable) -> dict[str, tf.Tensor]:
         """{loss name: float32 [B]}."""
         latents, bits = self.rate(self.analyze(images), quantize)
         errors = images - self.synthesize(latents, *self.image_shape[:2])
@@ -180,7 +183,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         bits_per_pixel = bits / math.prod(self.image_shape[:2])
         return {"loss": bits_per_pixel + self.distortion_weight * mse, "bits_per_pixel": bits_per_pixel, "mse": mse}
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         images = batch["image"]
 
         def add_noise(values, stream):
@@ -191,24 +194,24 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def evaluation_losses(self, batch):
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
         return self.losses_of(batch["image"], lambda values, stream: tf.round(values))
 
     # ---- sampling and export
 
-    def latents(self, seeds):
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Rounded latents [N, latent_dim] of `image_shape`, drawn from the entropy model.
 
         The entropy model describes positions almost independently, so samples are textures, not pictures of objects.
         """
         return tf.reshape(self.draw_latents(random.key(seeds)), [-1, self.latent_dim])
 
-    def decode_images(self, latents):
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of `image_shape`, of latents [B, latent_dim]."""
         latents = tf.reshape(latents, [-1, *self.latent_shape])
         return tf.clip_by_value(self.synthesize(latents, *self.image_shape[:2]), 0.0, 1.0)
 
-    def codec(self):
+    def codec(self) -> Codec:
         """A `tfgen.models.compression.Codec` with a copy of the current weights: later training does not change it."""
         return Codec.of(self)
 

@@ -1,0 +1,159 @@
+"""The measures of each capability against numbers computed by hand, on a stand-in for an exported model."""
+
+import math
+import types
+
+import numpy as np
+import pytest
+
+from tfgen import data
+from tfgen.metrics import MEASURES, default_thresholds, measure
+from tfgen.metrics.measures import THRESHOLDS, Unmeasurable
+from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Sampler, Translator
+
+LABELS = np.array([0, 0, 0, 1, 2] * 26)  # 130: two batches; the most frequent class has a share of 0.6
+
+
+@pytest.fixture
+def source():
+    levels = np.random.default_rng(0).integers(0, 256, (130, 4, 2, 1)).astype(np.uint8)
+    return data.from_arrays(levels, LABELS, split="eval")
+
+
+class Model:
+    """Answers signatures by functions of the batch."""
+
+    binarization, dequantize, weights, metadata = None, False, "raw", {"importance_samples": 7}
+
+    def __init__(self, lacks=(), **signatures):
+        self.signatures, self.lacks, self.asked = signatures, lacks, []
+
+    def missing(self, name, fields):
+        return [field for field in self.lacks if field not in fields]
+
+    def ask(self, name, batch):
+        self.asked.append((name, len(batch["image"]), batch["seeds"].tolist()))
+        return self.signatures[name](batch)
+
+
+def test_likelihood(source):
+    images = source.images().astype(np.float64)
+    nats = 3.0 + images.sum(axis=(1, 2, 3))
+    model = Model(
+        log_prob=lambda batch: {"log_prob": -3.0 - batch["image"].sum(axis=(1, 2, 3))},
+        elbo=lambda batch: {"elbo": np.full(len(batch["image"]), -9.0, np.float32)},
+    )
+    values, protocol = measure(model, Likelihood, source, seed=4)
+    assert values == pytest.approx(
+        {"negative_log_likelihood": nats.mean(), "bits_per_dim": nats.mean() / 8 / math.log(2.0), "negative_elbo": 9.0}
+    )
+    assert protocol == {
+        "data": source.name, "data_fingerprint": source.fingerprint, "split": "eval", "n_real": 130, "binarization": None,
+        "dequantize": False, "seed": 4, "weights": "raw", "importance_samples": 7,
+    }  # fmt: skip
+    assert [(size, seeds[0] - (4 << 32)) for name, size, seeds in model.asked if name == "elbo"] == [(100, 0), (30, 100)]
+
+
+def test_bits_of_dequantised_images_are_those_of_levels(source):
+    """A density of 1 on [0, 1) gives each of 256 levels the probability 1/256: 8 bits."""
+    model = Model(log_prob=lambda batch: {"log_prob": np.zeros(len(batch["image"]), np.float32)})
+    model.dequantize = True
+    assert measure(model, Likelihood, source)[0]["bits_per_dim"] == pytest.approx(8.0)
+
+
+def test_binarised_as_in_training(source):
+    model = Model(log_prob=lambda batch: {"log_prob": -batch["image"].sum(axis=(1, 2, 3))})
+    model.binarization = "threshold"
+    ones = (source.images() >= 0.5).sum(axis=(1, 2, 3))
+    assert measure(model, Likelihood, source)[0]["negative_log_likelihood"] == pytest.approx(ones.mean())
+
+
+def test_reconstruction_error(source):
+    model = Model(reconstruct=lambda batch: {"image": batch["image"] + np.float32([0.1, 0.3])[:, None]})
+    values, protocol = measure(model, Encoder, source)
+    assert values == pytest.approx({"reconstruction_error": (0.01 + 0.09) / 2}, rel=1e-5)
+    assert "importance_samples" not in protocol
+
+
+def test_reconstructions_are_of_a_random_subset_of_many():
+    limit = MEASURES[Encoder].limit
+    grey = np.repeat(np.arange(250, dtype=np.uint8), 9)  # images of one shade, the dark ones first
+    many = data.from_arrays(np.broadcast_to(grey[:, None, None, None], [len(grey), 2, 2, 1]))
+    seen = []
+    model = Model(reconstruct=lambda batch: seen.append(batch["image"]) or {"image": batch["image"]})
+    assert measure(model, Encoder, many)[1]["n_real"] == limit < many.num_examples
+    assert len(np.unique(np.concatenate(seen))) > 200, "not the first images alone"
+
+
+@pytest.mark.parametrize("right", [0.9, 0.6, 1.0])
+def test_classifier(source, right):
+    """The share `right` of all images gets its class with 0.7, the others another class with 0.7; 0.15 for the rest."""
+    wrong_from = round(right * 130)
+
+    def classify(batch):
+        index = (batch["seeds"]).astype(int)
+        said = np.where(index < wrong_from, batch["label"], (batch["label"] + 1) % 3)
+        return {"probability": (0.15 + 0.55 * np.eye(3)[said]).astype(np.float32)}
+
+    values, _ = measure(Model(classify=classify), Classifier, source)
+    accuracy = wrong_from / 130
+    expected = {
+        "accuracy": accuracy,
+        "error_over_chance": (1.0 - accuracy) / (1.0 - 0.6),
+        "cross_entropy": -accuracy * math.log(0.7) - (1.0 - accuracy) * math.log(0.15),
+    }
+    assert values == pytest.approx(expected, rel=1e-5)
+
+
+def test_classifier_of_one_class_and_of_too_few(source):
+    model = Model(classify=lambda batch: {"probability": np.ones([len(batch["image"]), 1], np.float32)})
+    with pytest.raises(ValueError, match="knows 1 classes; the images have the label 2"):
+        measure(model, Classifier, source)
+    one = data.from_arrays(source.images(), np.zeros(130, int))
+    assert measure(model, Classifier, one)[0] == {"accuracy": 1.0, "cross_entropy": 0.0}
+
+
+def test_codec(source):
+    model = Model(
+        bits=lambda batch: {"bits": np.full(len(batch["image"]), 20.0, np.float32)},
+        # Off by a level and 0.4 of one: files hold whole levels.
+        reconstruct=lambda batch: {"image": np.abs(batch["image"] - np.float32(1.4 / 255))},
+    )
+    # A black pixel becomes 1.4, which is rounded to 1 as well.
+    values, _ = measure(model, Codec, source)
+    assert values == pytest.approx({"bits_per_pixel": 20.0 / 8, "psnr": 20.0 * math.log10(255.0)}, rel=1e-4)
+    model.signatures["reconstruct"] = lambda batch: {"image": batch["image"]}
+    assert measure(model, Codec, source)[0]["psnr"] == pytest.approx(100.0)
+    del model.signatures["bits"]
+    with pytest.raises(Unmeasurable, match="codec: the model has no signature bits"):
+        measure(model, Codec, source)
+
+
+def test_translator_by_its_target(source, monkeypatch):
+    model = Model(translate=lambda batch: {"image": batch["image"]})
+    with pytest.raises(Unmeasurable, match="translator: the images come without target"):
+        measure(model, Translator, source)
+    batches = source.batches
+    tensor = types.SimpleNamespace(numpy=lambda: np.ones([1, 4, 2, 1], np.float32))
+    monkeypatch.setattr(source, "batches", lambda *a, **k: [{**b, "target": tensor} for b in batches(*a, **k)])
+    expected = (1.0 - source.images()).mean()
+    assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": expected}, rel=1e-5)
+
+
+def test_what_images_lack_is_said(source):
+    model = Model(classify=lambda batch: {}, lacks=["embedding"])
+    with pytest.raises(Unmeasurable, match="classifier: the images come without embedding"):
+        measure(model, Classifier, source)
+    unlabelled = data.from_arrays(source.images())
+    with pytest.raises(Unmeasurable, match="classifier: the images come without label"):
+        measure(Model(classify=lambda batch: {}), Classifier, unlabelled)
+
+
+def test_default_thresholds_are_of_what_was_measured():
+    assert default_thresholds((Sampler, Likelihood), {"bits_per_dim", "recall"}) == {
+        "bits_per_dim": THRESHOLDS[Likelihood]["bits_per_dim"]
+    }
+    assert default_thresholds((Classifier,), {"accuracy", "error_over_chance"}).keys() == {"accuracy", "error_over_chance"}
+    codec = default_thresholds((Sampler, Encoder, Codec), {"psnr", "reconstruction_error", "frechet_classifier_distance"})
+    assert codec.keys() == {"psnr"}
+    assert set(THRESHOLDS) <= set(CAPABILITIES) and set(MEASURES) <= set(CAPABILITIES)

@@ -1,0 +1,134 @@
+"""A SavedModel as the metrics see it: its signatures, the capabilities that they show, and what stands beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.fields import Field
+from tfgen.files import sha256
+from tfgen.models.capabilities import Sampler, capabilities_of
+from tfgen.warmup import signatures
+
+
+class ExportedModel:
+    """A SavedModel, loaded with plain `tf.saved_model.load`: what is measured is what will be served.
+
+    Args:
+      path: the folder of the SavedModel, or a folder of numbered versions (the latest is used).
+
+    Attributes:
+      path: the folder of the SavedModel. metadata: the dict that `tfgen.export` stores beside it, or {}.
+      signatures: {name: function}. capabilities: tuple of classes of `tfgen.models.capabilities`, told from their names.
+      weights: "ema" or "raw". weights_hash: sha256 of its variables.
+      binarization: the binarization of its training images, or None. dequantize: whether noise was added to them.
+    """
+
+    def __init__(self, path):
+        self.path = path = _version(path)
+        file = path / "assets.extra" / "tfgen.json"
+        self.metadata = json.loads(file.read_text()) if file.exists() else {}
+        self._loaded = tf.saved_model.load(str(path))
+        self.signatures = self._loaded.signatures
+        self.capabilities = capabilities_of(self.signatures)
+        self.weights = self.metadata.get("weights", "raw")
+        self.binarization, self.dequantize = self.metadata.get("binarization"), bool(self.metadata.get("dequantize"))
+        variables = path / "variables"
+        self.weights_hash = sha256(variables if variables.is_dir() else path / "saved_model.pb")
+
+    @property
+    def image_shape(self):
+        """(H, W, C) of its images; ValueError where nothing says so."""
+        if "image_shape" not in self.metadata:
+            raise ValueError(f"Nothing beside {self.path} says which shape its images have.")
+        return tuple(self.metadata["image_shape"])
+
+    @property
+    def conditions(self):
+        """The `tfgen.fields.Field`s that its verbs take beside images or seeds, a tuple."""
+        return tuple(Field(**config) for config in self.metadata.get("conditions", ()))
+
+    def inputs(self, name):
+        """The names of the inputs of signature `name`."""
+        return set(self.signatures[name].structured_input_signature[1])
+
+    def missing(self, name, fields):
+        """The inputs of signature `name`, sorted, that are neither seeds nor the arguments of `fields`, names in batches."""
+        return sorted(argument for argument in self.inputs(name) if self._field(argument) not in {*fields, "seeds"})
+
+    def ask(self, name, batch):
+        """The outputs, {name: array}, of signature `name` for a batch {field: array}; its `seeds` are int64."""
+        given = {argument: batch[self._field(argument)] for argument in self.inputs(name)}
+        found = self.signatures[name](**{argument: tf.constant(value) for argument, value in given.items()})
+        return {output: value.numpy() for output, value in found.items()}
+
+    def _field(self, argument):
+        """The name, in batches, of an argument."""
+        declared = (*self.metadata.get("fields", ()), *self.metadata.get("conditions", ()))
+        names = {field["argument"]: field["name"] for field in declared}
+        return names.get(argument, "label" if argument == "labels" else argument)
+
+
+class SavedModelGenerator(ExportedModel):
+    """An `ExportedModel` with the signature `sample`: seeds int64 [B] (and labels int32 [B]) -> image [B, H, W, C].
+
+    Conditions of samples are classes, each in turn; a model that takes other ones, such as an embedding, is refused.
+
+    Attributes:
+      batch_norm: "moving": the statistics that exports sample with.
+    """
+
+    batch_norm = "moving"
+
+    def __init__(self, path):
+        super().__init__(path)
+        if "sample" not in self.signatures:
+            raise ValueError(f"{self.path} has no signature 'sample'; it has {sorted(self.signatures)}.")
+        inputs, outputs = self.inputs("sample"), set(self.signatures["sample"].structured_outputs)
+        if "seeds" not in inputs or "image" not in outputs:
+            raise ValueError(
+                f"{self.path}: the signature 'sample' must take seeds (and conditions) and give image; it takes "
+                f"{sorted(inputs)} and gives {sorted(outputs)}"
+            )
+        if unknown := inputs - {"seeds"} - {field.argument for field in self.conditions}:
+            raise ValueError(f"{self.path} takes {', '.join(sorted(unknown))}, and nothing beside it says what that is")
+        labels_in_turn(self.conditions, 0, 1)
+
+    @property
+    def image_shape(self):
+        return tuple(self.metadata["image_shape"]) if "image_shape" in self.metadata else self.images(0, 0, 1).shape[1:]
+
+    def images(self, seed: int, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
+        inputs = {"seeds": np.arange(first, last, dtype=np.int64) + (int(seed) << 32)}
+        inputs |= labels_in_turn(self.conditions, first, last)
+        return self.signatures["sample"](**{k: tf.constant(v) for k, v in inputs.items()})["image"].numpy()
+
+
+def load_exported(path) -> ExportedModel:
+    """The `ExportedModel` at a path; a `SavedModelGenerator` where it makes images."""
+    path = _version(path)
+    return (SavedModelGenerator if Sampler in capabilities_of(signatures(path)) else ExportedModel)(path)
+
+
+def _version(path):
+    """The folder of a SavedModel: `path`, or its numbered folder with the largest number."""
+    path = Path(path)
+    if (path / "saved_model.pb").exists():
+        return path
+    versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()] if path.is_dir() else []
+    if not versions:
+        raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
+    return max(versions, key=lambda p: int(p.name))
+
+
+def labels_in_turn(conditions, first: int, last: int) -> dict[str, np.ndarray]:
+    """{argument: int32 [last - first]} for images first to last - 1: every class in turn.
+
+    Raises:
+      ValueError: a condition that is no class.
+    """
+    return {field.argument: field.in_turn(first, last) for field in conditions}
