@@ -1,6 +1,8 @@
 """The user's own networks in the places of a model's: VAE(encoder=...), DCGAN(generator=...) and so on."""
 
 import json
+import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -276,6 +278,16 @@ def test_the_networks_of_a_model_cannot_be_replaced():
         for model in (CASES[name](), BUILT_IN[{"vae": "vae-mlp-bernoulli"}.get(name, name)].build()):
             with pytest.raises(AttributeError, match=rf"Give the constructor {network}=.*set_weights"):
                 setattr(model, network, to_vector(1))
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"Networks of your own.*?```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    scope = {"tfgen": tfgen, "train": tfgen.data.load("digits")}
+    exec(example.replace("epochs=20", "epochs=1"), scope)
+    loaded = keras.saving.load_model("vae.keras")
+    np.testing.assert_array_equal(loaded.sample(2), scope["vae"].sample(2))
 
 
 # ---- errors

@@ -20,7 +20,7 @@ same. Phi's input is the output as it is; public methods clip it. Kernels start 
 0.02^2), and gains of batch norm from 1 instead of N(1, 0.02^2).
 
 The released code differs from the paper and from this model. It sums KL over its batch of 40, while its feature term is a
-mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Adam has beta_1 = .5. Its networks, for 128 pixels,
+mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Its networks, for 128 pixels,
 have a fifth convolution, no activation behind the encoder's last batch norm, and a ReLU behind the decoder's first layer. It
 halves the rate at every step of each second epoch; the paper halves it after each epoch.
 """

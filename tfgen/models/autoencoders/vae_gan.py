@@ -30,8 +30,9 @@ batch. Batch norm then lets the discriminator tell images by the statistics that
 did so within ten steps, lost nearly all its turns to the balance rule, and the decoder made noise. Logarithms are of the
 sigmoid itself; the code adds 1e-3 to D. Kernels start from Glorot's uniform; those of the code from uniform(-1, 1) / sqrt(3
 inputs). The code's RMSprop adds its epsilon, 1e-8, to the root of the mean square of gradients summed over the batch; Keras
-adds 1e-7 under the root, to gradients of means. There is no weight decay (1e-5 in the code) and no augmentation (shifts,
-rotations, colours and mirror images in the code).
+adds it under the root, to gradients of means: 1e-16 in the paper's presets. There is no weight decay (1e-5 in the code). Of
+the code's augmentation the presets have mirror images, drawn for each image and not for each batch, and CelebA's shifts;
+zoom, rotation and colours are not here.
 """
 
 import keras
