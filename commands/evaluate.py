@@ -16,12 +16,12 @@ SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
 
-What is judged, one of
+The images, one of
   --model PATH                    a SavedModel (or a folder of numbered versions), or a run folder of `tfgen train`
   --preset NAME --checkpoint DIR  a preset with the weights in DIR, as in the folder `checkpoints` of a run
   --fake DIR                      a folder of images
 against
-  --data SPEC                     digits, a TFDS name, folder:PATH or tfrecord:GLOB (default: what the model was made for)
+  --data SPEC                     digits, a TFDS name, folder:PATH or tfrecord:GLOB (default: the model's own)
   --real DIR                      a folder of images
 
 Metrics (--metrics, separated by commas)
@@ -31,17 +31,17 @@ Metrics (--metrics, separated by commas)
   kid           kernel distance of features; unbiased, for few images             lower is better
   prdc          precision, recall, density, coverage                              higher is better
   nearest       distance to the nearest training image; ratio far below 1: copies
-  ms_ssim       likeness of random pairs of samples                               lower is more diverse
+  ms_ssim       similarity of random pairs of samples                             lower is more diverse
 
 Features (--features)
   classifier       a small classifier, trained on the data set itself and kept in the cache: needs labels, no download
   inception        the network of published FID numbers, from --weights: the file classify_image_graph_def.pb,
                    the archive inception-2015-12-05.tgz that it comes in, or a SavedModel or .keras file of it
   keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
-Nothing is downloaded unless --weights is a URL, --sha256 says what it must give, and --allow_download allows it.
+Nothing is downloaded unless --weights is a URL with --sha256 and --allow_download.
 
-Of a model that makes no images, such as a classifier, its own numbers are measured on the held-out split (accuracy,
-reconstruction error, ...); the options of samples are then refused.
+A model that generates no images, such as a classifier, is evaluated by its own metrics on the held-out split (accuracy,
+reconstruction error, ...); options for samples are then errors.
 
 Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
 """

@@ -18,10 +18,10 @@ class TrainingDiverged(RuntimeError):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `TrainingDiverged` at the end of the call in which a loss was not finite, naming the step.
+    """Raises `TrainingDiverged`, with the step, at the end of a call in which a loss was not finite.
 
     Args:
-        checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
+        checkpoints: None, or a `Checkpoints`; the message then names its last good checkpoint.
     """
 
     def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
@@ -40,12 +40,12 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and says how far training is.
+    """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and reports the progress.
 
     Args:
         model: the model that is trained (its `step` counts).
-        directory: run folder; lines that a killed run wrote beyond its last checkpoint are dropped.
-        total_steps: for the time left.
+        directory: run folder; lines of an interrupted run after its last checkpoint are dropped.
+        total_steps: number of steps of the run, for the remaining time.
         report: function of a line of text, called once an epoch; None: silent.
     """
 
@@ -81,7 +81,7 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(path):
-    """The lines of a `history.jsonl`, as dicts; a last line that was cut off is left out."""
+    """The lines of a `history.jsonl` as dicts, without an incomplete last line."""
     path = pathlib.Path(path)
     lines = []
     for line in path.read_text().splitlines() if path.exists() else []:

@@ -42,7 +42,7 @@ class Checkpoints(keras.callbacks.Callback):
         return self.manager.latest_checkpoint
 
     def save(self) -> str:
-        """Saves now; -> path prefix.
+        """Saves now and returns the path prefix.
 
         Raises:
             OSError: nothing could be written (full disk, read-only folder); names the last good checkpoint.
@@ -63,7 +63,7 @@ class Checkpoints(keras.callbacks.Callback):
             ) from error
 
     def restore(self) -> int:
-        """Restores the newest checkpoint; -> its step, or 0 where there is none.
+        """Restores the newest checkpoint and returns its step, or 0 if there is no checkpoint.
 
         Raises:
             ValueError: the checkpoint has another format, or is of another model (names what is missing, unknown or has

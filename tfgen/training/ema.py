@@ -105,7 +105,7 @@ class EMA:
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:
-        """Within the block the model has the averaged weights; afterwards its own again, whatever happened."""
+        """A context in which the model has the averaged weights; its own weights return at the end, also after an error."""
         if self._swapped:
             raise RuntimeError("The averaged weights are already in the model: swapped() must not be nested.")
         self.swap()

@@ -12,8 +12,9 @@ def named_variables(layer):
     """{path: variable} of all variables of a layer or model, metrics left out.
 
     A path is made of attribute names, the explicit names of layers in lists and in Sequential or functional models, and the
-    variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list goes by its
-    place there: Keras numbers it by what else the process has built. A variable that is reached in two ways has the first.
+    variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list is named by its
+    position: the number in Keras' name depends on other layers in the process. A variable that is reached in two ways has
+    the first.
 
     Raises:
         ValueError: two variables have one path, or a variable of the layer is held where no attribute leads.
@@ -106,7 +107,7 @@ def _listed(prefix, items):
 
 
 def is_numbered(layer):
-    """Whether the layer has no name of its own, but one that Keras made of its class."""
+    """Whether the layer has no explicit name, but one that Keras made from its class."""
     words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
     words = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
     return re.fullmatch(rf"{words}(_\d+)?", layer.name) is not None

@@ -22,6 +22,7 @@ The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has 
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -33,7 +34,9 @@ class SNGAN(FreeNetworkModel):
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
-    def __init__(self, *, latent_dim=128, objective="hinge", discriminator_steps=5, **kwargs):
+    def __init__(
+        self, *, latent_dim: int = 128, objective: str | Objective = "hinge", discriminator_steps: int = 5, **kwargs
+    ):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
 
     def network_defaults(self, network):
