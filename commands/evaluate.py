@@ -167,19 +167,19 @@ def _write(path, content):
 
 
 def _measure(args, model, own_data) -> int:
-    """What is measured of a model that makes no images, by its capabilities, on the held-out split."""
+    """The metrics of a model that generates no images, by its capabilities, on the held-out split."""
     from tfgen import data, metrics
 
     names = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
     of_samples = ("metrics", "classifier", "weights", "n_fake", "anchor", "compare")
     if given := [name for name in of_samples if getattr(args, name)]:
-        raise ValueError(f"--{given[0]} is for samples, and the model makes none; its capabilities: {names}")
+        raise ValueError(f"--{given[0]} is for samples, but the model generates none; its capabilities: {names}")
     test = data.load(_spec(args, own_data), args.test_split, **_options(args, *DATA_OPTIONS))
     if model.image_shape != tuple(test.image_shape):
         raise ValueError(f"the model is for images {model.image_shape}, those of {test.name} are {tuple(test.image_shape)}")
     measured = [capability for capability in model.capabilities if capability in metrics.MEASURES]
     if not measured:
-        raise ValueError(f"nothing of the model can be measured; its capabilities: {names}")
+        raise ValueError(f"no capability of the model can be evaluated; its capabilities: {names}")
     content = {}
     for capability in measured:
         values, protocol = metrics.measure(model, capability, test, seed=args.seed)
@@ -338,7 +338,7 @@ def _from_checkpoint(args):
 def _spec(args, own_data):
     spec = f"folder:{args.real}" if args.real else args.data or own_data
     if spec is None:
-        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
+        raise ValueError("the model names no data set: give --data or --real")
     return spec
 
 
