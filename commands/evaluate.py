@@ -281,7 +281,7 @@ def _options(args, *names):
 
 
 def _judged(args):
-    """(generator, or an `ExportedModel` that makes no images; the data set of its preset or None)."""
+    """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
@@ -306,7 +306,7 @@ def _judged(args):
 
 
 def _in_memory(args, model, binarization, dequantize):
-    """A model as a `RunGenerator`, or as an `ExportedModel` where it makes no images."""
+    """A model as a `RunGenerator`, or as an `ExportedModel` if it generates no images."""
     from tfgen import metrics
     from tfgen.export import export_saved_model
     from tfgen.models.capabilities import Sampler

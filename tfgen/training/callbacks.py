@@ -93,18 +93,18 @@ def read_history(path):
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Draws what the model can do: `<directory>/step-<n>.png`, and TensorBoard if a writer is given.
+    """Draws pictures of the model's outputs to `<directory>/step-<n>.png`, and to TensorBoard if a writer is given.
 
-    What is drawn is the grid of the model's first capability that has one (see `Capability.grid_of`): samples, always of the
-    same seeds; or images of `examples` above their reconstructions or translations. Of a model without a grid, such as a
-    classifier, nothing is drawn.
+    It draws the grid of the model's first capability that has one (see `Capability.grid_of`): samples of the same seeds each
+    time, or images of `examples` above their reconstructions or translations. For a model without a grid, such as a
+    classifier, it draws nothing.
 
     Args:
-        model: the model; its averaged weights are drawn where it has them.
-        directory: where the pictures go.
+        model: the model; its averaged weights are used if it has them.
+        directory: folder of the pictures.
         every_steps: drawn at the end of the first epoch after so many steps, and at the end of the last one.
-        num: number of images, at most about.
-        examples: a batch as in training, for models that are shown by images; None: only samples can be drawn.
+        num: approximate largest number of images.
+        examples: a batch as in training, for models with images as inputs; None: only samples can be drawn.
         writer: a `tf.summary` writer, or None.
     """
 
@@ -138,8 +138,9 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 def grid_of(model, num, examples=None):
-    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, of its averaged weights if
-    there are any; None where no capability has one. The arguments are those of `Capability.grid_of`."""
+    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, with its averaged weights if
+    there are any; None if no capability has a grid. For the arguments see `Capability.grid_of`.
+    """
     with averaged_weights(model):
         grids = (capability.grid_of(model, num, examples) for capability in model.capabilities())
         return next((grid for grid in grids if grid is not None), None)
