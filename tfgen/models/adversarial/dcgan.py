@@ -25,6 +25,8 @@ code uses those of the batch. Labels of fakes are drawn uniformly; the code take
 replicas batch norm uses the statistics of the global batch.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -50,7 +52,8 @@ class DCGAN(AdversarialModel):
     own_networks = {("generator", "discriminator"): ("width", "stages", "dense_width")}
 
     def __init__(
-        self, *, image_shape, width=128, stages=None, dense_width=None, latent_distribution="uniform", **kwargs
+        self, *, image_shape: Sequence[int], width: int = 128, stages: int | None = None, dense_width: int | None = None,
+        latent_distribution: str = "uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         stages = default_stages(self.image_shape) if stages is None else int(stages)

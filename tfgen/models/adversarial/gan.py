@@ -51,7 +51,7 @@ class GAN(FreeNetworkModel):
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
-    def __init__(self, *, network="maxout", **kwargs):
+    def __init__(self, *, network: str = "maxout", **kwargs):
         super().__init__(network=network, **kwargs)
 
     def network_defaults(self, network):

@@ -23,6 +23,7 @@ no such network.
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -34,7 +35,9 @@ class SNGAN(FreeNetworkModel):
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
-    def __init__(self, *, latent_dim=128, objective="hinge", discriminator_steps=5, **kwargs):
+    def __init__(
+        self, *, latent_dim: int = 128, objective: str | Objective = "hinge", discriminator_steps: int = 5, **kwargs
+    ):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
 
     def network_defaults(self, network):

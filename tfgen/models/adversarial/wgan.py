@@ -26,6 +26,7 @@ uses those of the batch.
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -40,8 +41,9 @@ class WGAN(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, thorough_turns=25, thorough_every=500, thorough_steps=100, objective="wasserstein", weight_clip=0.01,
-        discriminator_steps=5, **kwargs,
+        self, *, thorough_turns: int = 25, thorough_every: int = 500, thorough_steps: int = 100,
+        objective: str | Objective = "wasserstein", weight_clip: float | None = 0.01, discriminator_steps: int = 5,
+        **kwargs,
     ):  # fmt: skip
         super().__init__(
             objective=objective, weight_clip=weight_clip, discriminator_steps=discriminator_steps, **kwargs

@@ -23,6 +23,7 @@ classifier. Labels of fakes are drawn uniformly; in the critic's updates the cod
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -35,8 +36,8 @@ class WGANGP(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, latent_dim=128, objective="wasserstein", penalty="gradient_penalty", penalty_weight=10.0,
-        discriminator_steps=5, **kwargs,
+        self, *, latent_dim: int = 128, objective: str | Objective = "wasserstein",
+        penalty: str | None = "gradient_penalty", penalty_weight: float = 10.0, discriminator_steps: int = 5, **kwargs,
     ):  # fmt: skip
         super().__init__(
             latent_dim=latent_dim, objective=objective, penalty=penalty, penalty_weight=penalty_weight,

@@ -18,6 +18,8 @@ convolutions) is an addition. The stddev of the Gaussian decoder is at least one
 has no maximum on quantised images. The discretized logistic decoder comes from Kingma et al. 2016 (arXiv:1606.04934).
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -60,17 +62,17 @@ class VAE(LatentVariableModel):
     def __init__(
         self,
         *,
-        image_shape,
-        latent_dim=20,
-        network="mlp",
-        hidden=(500,),
-        activation="tanh",
-        likelihood="bernoulli",
-        levels=256,
-        kl_weight=1.0,
-        encoder=None,
-        decoder=None,
-        seed=0,
+        image_shape: Sequence[int],
+        latent_dim: int = 20,
+        network: str = "mlp",
+        hidden: Sequence[int] = (500,),
+        activation: str = "tanh",
+        likelihood: str = "bernoulli",
+        levels: int = 256,
+        kl_weight: float = 1.0,
+        encoder: keras.Model | str | dict | None = None,
+        decoder: keras.Model | str | dict | None = None,
+        seed: int = 0,
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
