@@ -1,5 +1,5 @@
-# Every target sets up what it needs first; that takes milliseconds when nothing changed. `make help` lists them.
-# ARGS goes to the command:  make test ARGS="tests/data -k folder"     make demo ARGS="--help"
+# Every target first sets up its environment, which takes milliseconds if nothing changed. `make help` lists the targets.
+# ARGS is passed to the command:  make test ARGS="tests/data -k folder"     make demo ARGS="--help"
 
 VENV := .venv
 CORE_VENV := .venv-core312
@@ -8,55 +8,55 @@ ARGS ?=
 # Where `make bench` and `make reproduce` write their records, one NAME.json each.
 OUT ?= benchmarks/reproduce
 
-# TensorFlow 2.16 logs three harmless errors at every start (level 3 hides them; what fails still raises), and a Google
-# library warns of Python 3.10 each time. Keras 3 everywhere: TFX would otherwise switch tf.keras to Keras 2.
+# TensorFlow 2.16 logs three harmless errors at every start (level 3 hides them; failures still raise), and a Google library
+# warns about Python 3.10. Keras 3 must be set: otherwise TFX switches tf.keras to Keras 2.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_support
 export TF_USE_LEGACY_KERAS := 0
 
 BENCHMARKS := $(filter-out %/__init__ %/record %/turns,$(basename $(wildcard benchmarks/*.py)))
-# What needs the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
+# Tests that need the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
 
-help: ## this list
+help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: setup ## the whole pipeline for a VAE and a DCGAN on 8x8 digits: data to pushed model and report
+demo: setup ## run the whole pipeline for a VAE and a DCGAN on 8x8 digits, from data to pushed model and report
 	$(VENV)/bin/tfgen demo $(ARGS)
 
-test: lint ## lint, then the test suite but for its long tests, in two processes
+test: lint ## run lint, then all tests but the long ones, in two processes
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
-test-long: setup ## the tests that are marked as long, which `make test` leaves out
+test-long: setup ## run the tests that are marked as long
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup -m long $(ARGS)
 
-lint: setup ## ruff, and import-linter: which package may import which
+lint: setup ## run ruff and import-linter (which package may import which)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 
-test-serving-real: setup ## the wire cases against tensorflow_model_server, where that binary is on PATH
+test-serving-real: setup ## send the conformance cases to tensorflow_model_server, which must be on PATH
 	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server $(ARGS)
 
-test-core-latest: setup-core-latest ## the library's tests on Python 3.12 with the newest TensorFlow and Keras, without TFX
+test-core-latest: setup-core-latest ## run the library's tests on Python 3.12 with the newest TensorFlow and Keras
 	$(CORE_VENV)/bin/python -m pytest $(TFX_TESTS) $(ARGS)
 
-bench: setup ## speed: runs benchmarks/*.py and records each in OUT (benchmarks/reproduce)
+bench: setup ## measure speed: run benchmarks/*.py and write their records to OUT (benchmarks/reproduce)
 	@set -e; for name in $(subst /,.,$(BENCHMARKS)); do \
 		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
 
-reproduce: setup ## quality: long training runs, each recorded in OUT; ARGS names them, e.g. ARGS="sngan_digits" or "all"
+reproduce: setup ## measure quality: long training runs with records in OUT; ARGS names them, e.g. "sngan_digits" or "all"
 	$(PYTHON) -m benchmarks.reproduce --folder "$(OUT)" $(ARGS)
 
-setup: ## the environment .venv alone (Python 3.10 and constraints/py310.txt)
+setup: ## make the environment .venv (Python 3.10 and constraints/py310.txt)
 	@tools/setup_env.sh $(VENV) 3.10 constraints/py310.txt
 
 setup-core-latest:
 	@tools/setup_env.sh $(CORE_VENV) 3.12 constraints/core-py312.txt
 
-lock: setup ## resolves setup.cfg again and rewrites constraints/ (needs uv)
+lock: setup ## resolve setup.cfg again and rewrite constraints/ (needs uv)
 	@uv=$$(command -v uv || echo .tools/bin/uv); \
 	lock="$$uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links"; \
 	printf 'pip\nsetuptools\nwheel\n' | \
@@ -64,7 +64,7 @@ lock: setup ## resolves setup.cfg again and rewrites constraints/ (needs uv)
 	printf 'setuptools\nwheel\n' | \
 		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt
 
-clean: ## removes the environments and caches, keeps runs
+clean: ## remove environments and caches, keep runs
 	rm -rf $(VENV) $(VENV).lock $(VENV).installing $(CORE_VENV) $(CORE_VENV).lock $(CORE_VENV).installing .tools
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

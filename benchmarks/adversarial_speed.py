@@ -4,11 +4,11 @@
 
 The 28x28 networks at half width with batches of 64 random images. Only time is measured, in turns (see `benchmarks.turns`).
 
-    fit                model.fit of dcgan/mnist under MirroredStrategy, 10 steps in a call: all the work of `tfgen train`:
-    input, averaged weights, checks of the images and mean losses bare               a Python loop that calls
-    tf.function(model.train_step) on the next batch by_hand            the same networks and optimisers in a tf.function with
-    only the two updates torch_*            the same networks in PyTorch, without input pipeline and averaged
-    weights: torch_gan.py in
+    fit                model.fit of dcgan/mnist under MirroredStrategy, 10 steps in a call: all the work of `tfgen train`,
+                       with its input, averaged weights, checks of the images and mean losses
+    bare               a Python loop that calls tf.function(model.train_step) on the next batch
+    by_hand            the same networks and optimisers in a tf.function with only the two updates
+    torch_*            the same networks in PyTorch, without input pipeline and averaged weights: torch_gan.py in
                        benchmarks/peers; see __init__.py there for its environment. Left out if it did not run
     critic, critic_penalty     the critic's update of wgan-gp/mnist, without and with the gradient penalty
     plain, spectral            the discriminator's update of sngan/mnist, without and with spectral normalisation

@@ -9,9 +9,10 @@ Only time is measured, in turns (see `benchmarks.turns`); weights and images are
                            the presets and overrides named in the record
     NAME_cached_xla        the same function with XLA
     NAME_naive             a tf.function that calls the whole network, once for each pixel of 16 images: `--pixels` pixels
-    are measured, and the time is scaled to all pixels torch_NAME_naive       the same in PyTorch, eager mode size_N
-    NAME_cached of gated at N x N pixels NAME_train             model.fit, as `tfgen train` runs it; _xla: with XLA. NAME is
-    pixel_cnn, gated, or diagonal, the
+                           are measured, and the time is scaled to all pixels
+    torch_NAME_naive       the same in PyTorch, eager mode
+    size_N                 NAME_cached of gated at N x N pixels
+    NAME_train             model.fit, as `tfgen train` runs it; _xla: with XLA. NAME is pixel_cnn, gated, or diagonal, the
                            Diagonal BiLSTM; batch 32, 28x28
     torch_NAME_train_*     the same step in PyTorch, eager or compiled: torch_autoregressive.py in benchmarks/peers;
                            see __init__.py there for its environment. Left out if it did not run

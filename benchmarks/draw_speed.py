@@ -5,8 +5,9 @@
 The sizes of draw/mnist-attention (28x28, h 256, windows 5x5, batch 100) on random images: only time is measured, in turns
 (see `benchmarks.turns`).
 
-    fit_T              model.fit with T glimpses, 10 steps in a call: the work of `tfgen train`: input, checks of the images
-    and mean losses bare_T             a Python loop that calls tf.function(model.train_step) on the next batch
+    fit_T              model.fit with T glimpses, 10 steps in a call: the work of `tfgen train`, with its input, checks of
+                       the images and mean losses
+    bare_T             a Python loop that calls tf.function(model.train_step) on the next batch
     torch_eager_T, torch_compile_T     the same network in PyTorch, without input pipeline: torch_draw.py in
                        benchmarks/peers; see __init__.py there for its environment. Left out if it did not run
 """

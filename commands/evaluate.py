@@ -16,12 +16,12 @@ SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
 
-What is judged, one of
+The images, one of
   --model PATH                    a SavedModel (or a folder of numbered versions), or a run folder of `tfgen train`
   --preset NAME --checkpoint DIR  a preset with the weights in DIR, as in the folder `checkpoints` of a run
   --fake DIR                      a folder of images
 against
-  --data SPEC                     digits, a TFDS name, folder:PATH or tfrecord:GLOB (default: what the model was made for)
+  --data SPEC                     digits, a TFDS name, folder:PATH or tfrecord:GLOB (default: the model's own)
   --real DIR                      a folder of images
 
 Metrics (--metrics, separated by commas)
@@ -31,17 +31,17 @@ Metrics (--metrics, separated by commas)
   kid           kernel distance of features; unbiased, for few images             lower is better
   prdc          precision, recall, density, coverage                              higher is better
   nearest       distance to the nearest training image; ratio far below 1: copies
-  ms_ssim       likeness of random pairs of samples                               lower is more diverse
+  ms_ssim       similarity of random pairs of samples                             lower is more diverse
 
 Features (--features)
   classifier       a small classifier, trained on the data set itself and kept in the cache: needs labels, no download
   inception        the network of published FID numbers, from --weights: the file classify_image_graph_def.pb,
                    the archive inception-2015-12-05.tgz that it comes in, or a SavedModel or .keras file of it
   keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
-Nothing is downloaded unless --weights is a URL, --sha256 says what it must give, and --allow_download allows it.
+Nothing is downloaded unless --weights is a URL with --sha256 and --allow_download.
 
-Of a model that makes no images, such as a classifier, its own numbers are measured on the held-out split (accuracy,
-reconstruction error, ...); the options of samples are then refused.
+A model that generates no images, such as a classifier, is evaluated by its own metrics on the held-out split (accuracy,
+reconstruction error, ...); options for samples are then errors.
 
 Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
 """
@@ -167,19 +167,19 @@ def _write(path, content):
 
 
 def _measure(args, model, own_data) -> int:
-    """What is measured of a model that makes no images, by its capabilities, on the held-out split."""
+    """The metrics of a model that generates no images, by its capabilities, on the held-out split."""
     from tfgen import data, metrics
 
     names = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
     of_samples = ("metrics", "classifier", "weights", "n_fake", "anchor", "compare")
     if given := [name for name in of_samples if getattr(args, name)]:
-        raise ValueError(f"--{given[0]} is for samples, and the model makes none; its capabilities: {names}")
+        raise ValueError(f"--{given[0]} is for samples, but the model generates none; its capabilities: {names}")
     test = data.load(_spec(args, own_data), args.test_split, **_options(args, *DATA_OPTIONS))
     if model.image_shape != tuple(test.image_shape):
         raise ValueError(f"the model is for images {model.image_shape}, those of {test.name} are {tuple(test.image_shape)}")
     measured = [capability for capability in model.capabilities if capability in metrics.MEASURES]
     if not measured:
-        raise ValueError(f"nothing of the model can be measured; its capabilities: {names}")
+        raise ValueError(f"no capability of the model can be evaluated; its capabilities: {names}")
     content = {}
     for capability in measured:
         values, protocol = metrics.measure(model, capability, test, seed=args.seed)
@@ -281,7 +281,7 @@ def _options(args, *names):
 
 
 def _judged(args):
-    """(generator, or an `ExportedModel` that makes no images; the data set of its preset or None)."""
+    """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
@@ -306,7 +306,7 @@ def _judged(args):
 
 
 def _in_memory(args, model, binarization, dequantize):
-    """A model as a `RunGenerator`, or as an `ExportedModel` where it makes no images."""
+    """A model as a `RunGenerator`, or as an `ExportedModel` if it generates no images."""
     from tfgen import metrics
     from tfgen.export import export_saved_model
     from tfgen.models.capabilities import Sampler
@@ -338,7 +338,7 @@ def _from_checkpoint(args):
 def _spec(args, own_data):
     spec = f"folder:{args.real}" if args.real else args.data or own_data
     if spec is None:
-        raise ValueError("nothing beside the model says which data it was made for: give --data or --real")
+        raise ValueError("the model names no data set: give --data or --real")
     return spec
 
 

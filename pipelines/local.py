@@ -429,7 +429,7 @@ def build_parser():
         help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
         help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's for its presets, for others those of what the model can do)")  # fmt: skip
+        "(default: the demo's for its presets, else those of the model's capabilities)")  # fmt: skip
     add(
         "--num_samples",
         type=int,

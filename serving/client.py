@@ -38,12 +38,12 @@ _VERSION_CHANGES = 3  # attempts of a call of several requests whose version is 
 class Client:
     """One model on one server. Thread-safe; close it, or use it as a context manager.
 
-    Every call has a deadline, which covers all its requests and retries. A request is repeated, with growing pauses, only
-    where the server was UNAVAILABLE (not reachable, or the connection broke): every request only reads, so a repetition
-    does no harm. Any other error is raised at once.
+    Every call has a deadline, which includes all its requests and retries. A request is repeated, with growing pauses, only
+    if the server was UNAVAILABLE (not reachable, or the connection broke). Requests only read, so they can be repeated. Any
+    other error is raised at once.
 
-    A call that takes several requests (many seeds, `interpolate`) is answered by one version of the model throughout, also
-    while the server changes versions.
+    All requests of one call (many seeds, `interpolate`) are answered by the same version of the model, also while the server
+    changes versions.
 
     Which calls a model answers depends on what it can do; a call that it cannot answer is a ServingError with the code
     UNIMPLEMENTED that names the signature it would need and those that there are. Conditions are arguments by the names of
@@ -54,8 +54,8 @@ class Client:
         model: name of the model on the server.
         version: int; None: the latest.
         label: version label such as "stable", instead of a version.
-        timeout: seconds of a call; each call can be given its own.
-        retries: how often a request is repeated, 0: never.
+        timeout: seconds for a call; each call has an argument to change it.
+        retries: how often a request may be repeated; 0: never.
         batch_size: rows per request; the size up to which the shipped batching.config and warm-up files go.
         credentials: `grpc.ChannelCredentials` for TLS; None: plain text.
         headers: {name: value} sent with each request (gRPC: as metadata).
@@ -158,10 +158,10 @@ class Client:
     def translate(
         self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
     ) -> np.ndarray:
-        """What the model makes of pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
+        """Translates pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
 
         Args:
-            images: float [n, H, W, C] in [0, 1], the field `image`; None where the model takes others.
+            images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
             output: "image", or "frames" of a model that makes clips.
             **fields: the other fields that it takes, by name, such as `content=` and `style=`.
         """
@@ -174,7 +174,7 @@ class Client:
         self, images: ArrayLike, mask: ArrayLike, seeds: ArrayLike, labels: ArrayLike | None = None, *,
         timeout: float | None = None, **conditions,
     ) -> np.ndarray:  # fmt: skip
-        """Images float32 [n, H, W, C] with what is unknown drawn anew (autoregressive models).
+        """Images float32 [n, H, W, C] with new values for unknown pixels (autoregressive models).
 
         Args:
             images: float [n, H, W, C] in [0, 1], of the model's levels where they are known.
@@ -242,11 +242,11 @@ class Client:
         return self._explained(lambda: self._consistently(work, timeout, requests=2), ("latents", "decode"), timeout)
 
     def served_version(self, *, timeout: float | None = None) -> int:
-        """int: the version that answers now; NOT_FOUND where none does."""
+        """The version that answers now; ServingError NOT_FOUND if there is none."""
         return self._resolve(self._deadline(timeout))
 
     def wait_until_ready(self, timeout: float | None = None) -> int:
-        """Waits until the model answers, also for a server that is just starting; -> its version."""
+        """Waits until the model answers, also while the server starts, and returns its version."""
         deadline = self._deadline(timeout)
         while True:
             try:

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from tfgen.models import TrainableModel
+from tfgen.models import DCGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, PixelCNN, TrainableModel
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.autoencoders.base import AutoencodingModel, LatentVariableModel
 from tfgen.models.autoregressive.base import AutoregressiveModel
@@ -21,6 +21,7 @@ BASES = (
     TrainableModel, AdversarialModel, AutoencodingModel, LatentVariableModel, AutoregressiveModel, ClassifierModel,
     CompressionModel,
 )  # fmt: skip
+CONSTRUCTORS = (DCGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, PixelCNN)
 
 
 def missing(function, has_self=False):
@@ -105,3 +106,8 @@ def test_what_counts_as_untyped():
 
     found = [message.split(".", maxsplit=4)[-1] for message in untyped(Some)]
     assert found == ["__init__ lacks size", "part lacks size, return", "of lacks size", "size lacks return"]
+
+
+@pytest.mark.parametrize("cls", CONSTRUCTORS, ids=lambda cls: cls.__name__)
+def test_constructors_are_annotated(cls):
+    assert not missing(cls.__init__, has_self=True)

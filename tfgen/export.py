@@ -1,7 +1,6 @@
-"""A trained model as a SavedModel that TensorFlow Serving loads and that needs no tfgen to be loaded again."""
+"""Exports a trained model as a SavedModel for TensorFlow Serving, which can be loaded without tfgen."""
 
 import contextlib
-import dataclasses
 import json
 import pathlib
 import platform
@@ -26,17 +25,17 @@ def export_saved_model(
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
 
     Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
-    built in a hidden folder beside its place and moved in with `saved_model.pb` last, so that a server that polls the
-    folder never sees half a version.
+    written to a hidden folder and moved to its place with `saved_model.pb` last, so a server that polls the folder never
+    loads an incomplete version.
 
     Args:
         model: a `TrainableModel`.
         base_dir: the model's folder; made if missing.
-        version: positive int; None: one more than the largest there.
-        use_ema: export the averaged weights where the model has them.
-        metadata: dict that is stored beside the model's own in `assets.extra/tfgen.json`.
-        warmup: write the requests with which TensorFlow Serving warms the version up before it serves. Needs the extra
-            [serving]; without it the version is exported without them, and the log says so.
+        version: positive int; None: the largest version in `base_dir` plus 1.
+        use_ema: export the averaged weights if the model has them.
+        metadata: dict that is stored with the model's own metadata in `assets.extra/tfgen.json`.
+        warmup: write warm-up requests for TensorFlow Serving. Needs the extra [serving]; without it the version has no
+            warm-up requests, and a warning is logged.
 
     Returns:
         `pathlib.Path` of the version's folder.
@@ -73,11 +72,11 @@ def export_saved_model(
 def write_saved_model(model: keras.Model, path: str | pathlib.Path) -> None:
     """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`."""
     module = tf.Module()
-    # Plain variables: Keras' wrappers are not trackable by a tf.Module, and the reader should need neither.
+    # Plain variables: a tf.Module cannot track Keras' variables, and the reader should not need Keras.
     module.weights = [v.value for v in model.variables]
     concrete = {}
     for name, (function, specs) in model.signatures().items():
-        # Autograph stays on for asserts and loops; jit_compile stays off: a CPU server refuses such functions.
+        # Autograph is on for asserts and loops; jit_compile is off, since a CPU server refuses such functions.
         traced = tf.function(function, jit_compile=False).get_concrete_function(**_named(specs))
         _check_outputs(name, traced.structured_outputs)
         concrete[name] = traced
@@ -117,8 +116,8 @@ def _write_metadata(path, model, ema, extra):
         "config": model.get_config(),
         "image_shape": list(model.image_shape),
         "capabilities": [capability.NAME for capability in model.capabilities()],
-        "fields": [dataclasses.asdict(field) for field in model.batch_fields()],
-        "conditions": [dataclasses.asdict(field) for field in model.conditions()],
+        "fields": [field.config() for field in model.batch_fields()],
+        "conditions": [field.config() for field in model.conditions()],
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -130,7 +129,7 @@ def _write_metadata(path, model, ema, extra):
 
 
 def read_metadata(path: str | pathlib.Path) -> dict:
-    """What `export_saved_model` stored beside a SavedModel, as a dict; ValueError where there is none."""
+    """The metadata that `export_saved_model` stored with a SavedModel, as a dict; ValueError if there is none."""
     file = pathlib.Path(path) / METADATA
     if not file.exists():
         raise ValueError(f"{path} has no {METADATA}: it was not exported by tfgen.")
@@ -138,7 +137,7 @@ def read_metadata(path: str | pathlib.Path) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """{package: version} of what a result depends on."""
+    """{package: version} of the packages on which results depend."""
     import numpy
     import tensorflow_probability
 

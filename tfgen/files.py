@@ -61,8 +61,7 @@ def weights_file(
           sha256.
     """
     if given is None:
-        raise ValueError(f"{what} is needed and nothing is downloaded unasked: give its path, or a URL with its sha256 "
-                         "and permission to download")  # fmt: skip
+        raise ValueError(f"{what} is needed: give its path, or a URL with its sha256 and permission to download")
     expected = None if sha256_expected is None else str(sha256_expected).lower()
     if expected is not None and (len(expected) != 64 or set(expected) - set("0123456789abcdef")):
         raise ValueError(f"a sha256 has 64 hex digits; received {sha256_expected!r}")
@@ -79,7 +78,7 @@ def weights_file(
 
 def _fetched(what, url, expected, allow_download, cache, report) -> Path:
     if expected is None:
-        raise ValueError(f"{what}: the URL {url} needs the sha256 of the file, so that it is known what was downloaded")
+        raise ValueError(f"{what}: the URL {url} needs the sha256 of the file, to check the download")
     folder = Path(cache or default_cache()).expanduser() / "weights" / expected
     path = folder / (url.split("?")[0].rsplit("/", 1)[-1] or "weights")
     if path.exists() and sha256(path) == expected:

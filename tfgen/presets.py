@@ -1,6 +1,6 @@
 """All presets by name: `tfgen.presets.get("vae/mnist")`.
 
-Those of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESETS` in `<paper>_presets.py` beside it.
+The presets of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESETS` in `<paper>_presets.py` beside it.
 A preset is a starting point: every value in it can be overridden by name (`Preset.override`).
 """
 
@@ -30,7 +30,7 @@ def get(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        ValueError: there is none; the message lists the names.
+        ValueError: there is no such preset; the message lists the names.
     """
     presets = all_presets()
     if name not in presets:

@@ -202,7 +202,7 @@ def test_a_model_that_makes_no_images(tmp_path, capsys):
         values.append(json.loads((tmp_path / f"{i}.json").read_text())["measures"]["classifier"]["values"])
     assert values[0] == pytest.approx(values[1]) and 0.2 < values[0]["accuracy"] <= 1.0
     for argv, message in (
-        (["evaluate", "--model", run, "--metrics", "fid"], "--metrics is for samples, and the model makes none"),
+        (["evaluate", "--model", run, "--metrics", "fid"], "--metrics is for samples, but the model generates none"),
         (["sample", "--workdir", run, "--out", "x.png"], "run of GlimpseClassifier, which is no sampler; it is: classifier"),
         (["compress", str(tmp_path / "0.json"), "--model", run], "which is no codec; it is: classifier"),
     ):

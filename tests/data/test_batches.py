@@ -201,7 +201,7 @@ def test_two_replicas_share_each_global_batch(source):
         (dict(batch_size=4, seed=2**63), "seed"),
         (dict(batch_size=4, binarization="stochastic"), "threshold.*received 'stochastic'"),
         (dict(batch_size=4, binarization="threshold", threshold=0), "threshold"),
-        (dict(batch_size=4, binarization="fixed", dequantize=True), "exclude each other"),
+        (dict(batch_size=4, binarization="fixed", dequantize=True), "cannot be combined"),
     ],
 )
 def test_wrong_arguments(arguments, message):

@@ -112,7 +112,7 @@ def test_other_files_are_refused(path, arrays, tmp_path):
     for change, message in [
         ({"_fc.bias": None}, "logits: '_fc.bias'"),
         ({"_conv_stem.weight": np.zeros((32, 3, 5, 5), "float32")}, "stem_conv: .*shape"),
-        ({"_se.weight": np.zeros(3)}, r"it has \['_se.weight'\] besides"),
+        ({"_se.weight": np.zeros(3)}, r"it also has \['_se.weight'\]"),
     ]:
         changed = {name: values for name, values in {**arrays, **change}.items() if values is not None}
         np.savez(tmp_path / "changed.npz", **changed)

@@ -70,7 +70,7 @@ def test_weights_that_cannot_be_had(tmp_path, monkeypatch):
         raise Exception("URL fetch failure: Name or service not known")
 
     monkeypatch.setattr(keras.applications, "VGG19", fail)
-    with pytest.raises(ValueError, match="could not be had .*URL fetch failure.*~/.keras/models"):
+    with pytest.raises(ValueError, match="could not be loaded .*URL fetch failure.*~/.keras/models"):
         vgg19()
 
 

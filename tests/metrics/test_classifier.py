@@ -60,7 +60,7 @@ def test_load_names_what_is_wrong(classifier, tmp_path):
     with np.load(path) as file:
         arrays = dict(file)
     np.savez(path, **{**arrays, "w000": arrays["w000"] + 1})
-    with pytest.raises(ValueError, match="weights of sha256"):
+    with pytest.raises(ValueError, match="weights have the sha256"):
         metrics.Classifier.load(tmp_path)
     np.savez(path, **{**arrays, "json": np.array(json.dumps({"format": 99}))})
     with pytest.raises(ValueError, match="format 99, expected 1"):

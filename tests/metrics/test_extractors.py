@@ -191,7 +191,7 @@ def test_keras_inception_is_its_own_kind():
 def test_what_is_missing_is_said(tmp_path, graph):
     digest, url = hashlib.sha256(graph.read_bytes()).hexdigest(), graph.as_uri()
     cases = [
-        (lambda: metrics.inception(None), "classify_image_graph_def.pb.*needed and nothing is downloaded unasked"),
+        (lambda: metrics.inception(None), "classify_image_graph_def.pb.*needed: give its path"),
         (lambda: metrics.inception(None, kind="keras-inception"), "not comparable with published FID"),
         (lambda: metrics.inception(tmp_path / "no.pb"), "there is no file .*no.pb"),
         (lambda: metrics.inception(graph, sha256_expected="0" * 64), f"has the sha256 {digest}, expected 0000"),

@@ -83,7 +83,7 @@ def make_batches(
     if not 0.0 < threshold <= 1.0:
         raise ValueError(f"threshold must lie in (0, 1]; received {threshold!r}")
     if binarization and dequantize:
-        raise ValueError(f"binarization={binarization!r} and dequantize=True exclude each other")
+        raise ValueError(f"binarization={binarization!r} and dequantize=True cannot be combined")
     seed, start_step = int(seed), int(start_step)
     for _, size in phases:
         if drop_remainder and size > n:

@@ -135,12 +135,12 @@ class FactorSource(Source):
         """
         if not shuffle:
             if ratio is not None:
-                raise ValueError(f"ratio={ratio!r} says which groups vary: that needs shuffle=True")
+                raise ValueError(f"ratio={ratio!r} chooses the groups that vary: it needs shuffle=True")
             return super().batches(batch_size, seed=seed, **options)
         if options.pop("drop_remainder", True) is False:
             raise ValueError("Batches in which one group varies are of equal size: drop_remainder must be True")
         if min(size for _, size in check_batch_size(batch_size)) < 2:
-            raise ValueError(f"batch_size must be at least 2, for something to vary; received {batch_size!r}")
+            raise ValueError(f"batch_size must be at least 2, so that a group can vary; received {batch_size!r}")
         names, sizes = (*self.groups, "the intrinsic factors"), self._grid.shape
         ratio = np.array([1] * len(self.groups) + [INTRINSIC_RATIO] if ratio is None else ratio, np.float64)
         if ratio.shape != (len(names),) or not np.isfinite(ratio).all() or ratio.min() < 0 or ratio.sum() == 0:

@@ -96,7 +96,7 @@ def load_classifier(directory):
     network.set_weights(weights)
     if (found := weights_hash(network)) != content["hash"]:
         raise ValueError(
-            f"{path}: weights of sha256 {found}, its record says {content['hash']}; delete the file and train again"
+            f"{path}: the weights have the sha256 {found}, expected {content['hash']}; delete the file and train again"
         )
     return network, content["config"], content["record"]
 

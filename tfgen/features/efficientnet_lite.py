@@ -98,7 +98,7 @@ def _set_weights(network, file):
     except (KeyError, ValueError) as error:
         raise ValueError(f"{file} does not hold the weights of EfficientNet-Lite0: {layer.name}: {error}") from error
     if left := sorted(name for name in left if not name.endswith("num_batches_tracked")):
-        raise ValueError(f"{file} does not hold the weights of EfficientNet-Lite0: it has {left[:5]} besides.")
+        raise ValueError(f"{file} does not hold the weights of EfficientNet-Lite0: it also has {left[:5]}.")
 
 
 def _array(left, name, layer):

@@ -18,10 +18,10 @@ class TrainingDiverged(RuntimeError):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `TrainingDiverged` at the end of the call in which a loss was not finite, naming the step.
+    """Raises `TrainingDiverged`, with the step, at the end of a call in which a loss was not finite.
 
     Args:
-        checkpoints: a `Checkpoints`, whose last good checkpoint the message then names.
+        checkpoints: None, or a `Checkpoints`; the message then names its last good checkpoint.
     """
 
     def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
@@ -40,12 +40,12 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and says how far training is.
+    """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and reports the progress.
 
     Args:
         model: the model that is trained (its `step` counts).
-        directory: run folder; lines that a killed run wrote beyond its last checkpoint are dropped.
-        total_steps: for the time left.
+        directory: run folder; lines of an interrupted run after its last checkpoint are dropped.
+        total_steps: number of steps of the run, for the remaining time.
         report: function of a line of text, called once an epoch; None: silent.
     """
 
@@ -81,7 +81,7 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(path):
-    """The lines of a `history.jsonl`, as dicts; a last line that was cut off is left out."""
+    """The lines of a `history.jsonl` as dicts, without an incomplete last line."""
     path = pathlib.Path(path)
     lines = []
     for line in path.read_text().splitlines() if path.exists() else []:
@@ -93,18 +93,18 @@ def read_history(path):
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Draws what the model can do: `<directory>/step-<n>.png`, and TensorBoard if a writer is given.
+    """Draws pictures of the model's outputs to `<directory>/step-<n>.png`, and to TensorBoard if a writer is given.
 
-    What is drawn is the grid of the model's first capability that has one (see `Capability.grid_of`): samples, always of the
-    same seeds; or images of `examples` above their reconstructions or translations. Of a model without a grid, such as a
-    classifier, nothing is drawn.
+    It draws the grid of the model's first capability that has one (see `Capability.grid_of`): samples of the same seeds each
+    time, or images of `examples` above their reconstructions or translations. For a model without a grid, such as a
+    classifier, it draws nothing.
 
     Args:
-        model: the model; its averaged weights are drawn where it has them.
-        directory: where the pictures go.
+        model: the model; its averaged weights are used if it has them.
+        directory: folder of the pictures.
         every_steps: drawn at the end of the first epoch after so many steps, and at the end of the last one.
-        num: number of images, at most about.
-        examples: a batch as in training, for models that are shown by images; None: only samples can be drawn.
+        num: approximate largest number of images.
+        examples: a batch as in training, for models with images as inputs; None: only samples can be drawn.
         writer: a `tf.summary` writer, or None.
     """
 
@@ -138,8 +138,9 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 def grid_of(model, num, examples=None):
-    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, of its averaged weights if
-    there are any; None where no capability has one. The arguments are those of `Capability.grid_of`."""
+    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, with its averaged weights if
+    there are any; None if no capability has a grid. For the arguments see `Capability.grid_of`.
+    """
     with averaged_weights(model):
         grids = (capability.grid_of(model, num, examples) for capability in model.capabilities())
         return next((grid for grid in grids if grid is not None), None)

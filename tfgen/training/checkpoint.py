@@ -1,4 +1,4 @@
-"""Checkpoints from which training goes on as if it had never stopped."""
+"""Checkpoints from which training continues exactly."""
 
 import json
 import pathlib
@@ -16,15 +16,16 @@ _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of the names in TensorFlow's checkpoi
 class Checkpoints(keras.callbacks.Callback):
     """Saves all of a model's training state; a callback for `fit`, or used on its own.
 
-    The state is what `model.state()` names: weights, optimisers, averaged weights and the step. Noise and data order are
-    functions of (seed, step), so nothing else is needed. TensorFlow writes a checkpoint under a temporary name and moves
-    it into place before the index file names it: killed at any moment, the last recorded checkpoint is whole.
+    The state is `model.state()`: weights, optimisers, averaged weights and the step. Noise and data order are
+    functions of (seed, step), so nothing else is needed. TensorFlow writes a checkpoint under a temporary name and renames
+    it before it is recorded in the index file, so the last recorded checkpoint is complete after an interruption at any
+    moment.
 
     Args:
         model: a compiled `TrainableModel`.
-        directory: where checkpoints go; made if missing.
+        directory: folder of the checkpoints; made if missing.
         every_steps: `fit` saves at the end of the first epoch after so many steps, and at the end of the last one.
-        keep: how many of the newest are kept.
+        keep: number of the newest checkpoints to keep.
     """
 
     def __init__(self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, keep: int = 2):
@@ -40,14 +41,14 @@ class Checkpoints(keras.callbacks.Callback):
 
     @property
     def latest(self) -> str | None:
-        """Path prefix of the newest whole checkpoint, or None."""
+        """Path prefix of the newest complete checkpoint, or None."""
         return self.manager.latest_checkpoint
 
     def save(self) -> str:
-        """Saves now; -> path prefix.
+        """Saves now and returns the path prefix.
 
         Raises:
-            OSError: nothing could be written (full disk, read-only folder); names the last good checkpoint.
+            OSError: writing failed (full disk, read-only folder); the message names the last good checkpoint.
             FloatingPointError: a weight is not finite; nothing is written.
         """
         for variable in self.variables.values():
@@ -65,7 +66,7 @@ class Checkpoints(keras.callbacks.Callback):
             ) from error
 
     def restore(self) -> int:
-        """Restores the newest checkpoint; -> its step, or 0 where there is none.
+        """Restores the newest checkpoint and returns its step, or 0 if there is no checkpoint.
 
         Raises:
             ValueError: the checkpoint has another format, or is of another model (names what is missing, unknown or has

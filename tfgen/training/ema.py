@@ -11,12 +11,13 @@ import tensorflow as tf
 class EMA:
     """Keeps a slowly moving copy ("shadow") of variables: shadow <- d * shadow + (1 - d) * variable.
 
-    d = min(decay, (1 + t) / (10 + t)), where t is the number of updates that the variables had before: a short run is not
-    ruled by its first weights. The variables come in groups, one for each player of a model (see `tfgen.training.Player`).
+    d = min(decay, (1 + t) / (10 + t)), where t is the number of earlier updates of the variables, so that the first weights
+    do not dominate in a short run. The variables come in groups, one for each player of a model (see
+    `tfgen.training.Player`).
 
     Args:
         groups: {player: {path: float `keras.Variable`}}.
-        decay: in [0, 1), or None where the shadows are held but not moved, as in a model that was loaded and not compiled.
+        decay: in [0, 1), or None: the shadows are kept but not updated, as in a model that was loaded and not compiled.
             ProGAN's half-life form: 0.5 ** (batch_size / images until half the weight is gone).
 
     Attributes:
@@ -49,19 +50,19 @@ class EMA:
         self._restart = True
 
     def settle(self) -> None:
-        """Does what `restart` put off. Not inside of a graph: there the weights have no values."""
+        """Does the work that `restart` deferred. Does nothing inside of a graph, where weights have no values."""
         if self._restart and not tf.inside_function():
             self._restart = False
             for shadow, variable in zip(self._shadows, self.variables, strict=True):
                 shadow.assign(keras.ops.convert_to_numpy(variable))
 
     def update(self, player: str, count: tf.Tensor, moved: tf.Tensor | None = None) -> None:
-        """Moves the shadows of one player's variables. Runs inside the training graph.
+        """Updates the shadows of one player's variables. Runs inside the training graph.
 
         Args:
             player: a key of `groups`.
             count: t, an integer scalar.
-            moved: None, or a bool scalar: whether the variables were updated; else the shadows stay.
+            moved: None, or a bool scalar: whether the variables were updated. If not, the shadows stay the same.
         """
         t = tf.cast(tf.convert_to_tensor(count), tf.float32)
         share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
@@ -82,7 +83,7 @@ class EMA:
         """Sets the shadows to `values`, {path: array}.
 
         Raises:
-            ValueError: other paths or shapes.
+            ValueError: wrong paths or shapes.
         """
         shadows = self.named()
         if values.keys() != shadows.keys():
@@ -105,7 +106,7 @@ class EMA:
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:
-        """Within the block the model has the averaged weights; afterwards its own again, whatever happened."""
+        """A context in which the model has the averaged weights; its own weights return at the end, also after an error."""
         if self._swapped:
             raise RuntimeError("The averaged weights are already in the model: swapped() must not be nested.")
         self.swap()

@@ -4,14 +4,14 @@ import tensorflow as tf
 
 
 def make_step_function(model, step, plan=None):
-    """A function (iterator) -> logs that runs `model.steps_per_execution` steps, or those that are left.
+    """Makes a function (iterator) -> logs that runs `model.steps_per_execution` steps, or fewer at the end of the data.
 
     Args:
         model: a `TrainableModel`.
         step: function of a batch -> {name: scalar}, to be run on each replica; `model.kind` is its kind while it is traced.
-        plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; one graph is
-            made for each when it first comes up. `begin` is None or called before the step, outside of the graph. None: all
-            steps are alike.
+        plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; each kind has
+            one graph, which is made at its first step. `begin` is None, or is called before the step, outside of the graph.
+            None: all steps have the same kind.
     """
     strategy, graphs = model.distribute_strategy, {}
     wrap = (lambda function, **kwargs: function) if model.run_eagerly else tf.function
@@ -23,14 +23,14 @@ def make_step_function(model, step, plan=None):
 
         def one(batch):
             logs = strategy.run(on_replica, args=(batch,))
-            # Keras' own reduction fails for scalars where there are several workers.
+            # Keras' own reduction fails for scalars with several workers.
             return tf.nest.map_structure(lambda log: strategy.reduce("MEAN", log, axis=None), logs)
 
         settings = {"jit_compile": model.jit_compile, "autograph": False}
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             one = wrap(one, reduce_retracing=True, **settings)
             return lambda iterator, num: _repeat(one, iterator, num)
-        # With the shapes of the data set, which says what sizes are free: more would hide a wrong shape from the checks.
+        # Traced with the shapes of the data set: with more unknown sizes the checks could not find a wrong shape.
         one = wrap(one, input_signature=[spec], **settings)
 
         def many(batch, iterator, num):
@@ -47,8 +47,8 @@ def make_step_function(model, step, plan=None):
 
         many = wrap(many, reduce_retracing=True, autograph=False)
 
-        # The first batch is taken outside: where none is left, a graph that asks for it still runs what does not need it,
-        # such as the counters of optimisers.
+        # The first batch is read outside of the graph: at the end of the data, a graph that reads it would still run
+        # operations that do not depend on it, such as the counters of optimisers.
         def some(iterator, num):
             batch = next(iterator)
             return (1, one(batch)) if num == 1 else many(batch, iterator, tf.constant(num))
@@ -65,7 +65,7 @@ def make_step_function(model, step, plan=None):
                 graphs[key] = graph(kind, iterator.element_spec)
             try:
                 done, logs = graphs[key](iterator, num)
-            except (tf.errors.OutOfRangeError, StopIteration):  # no batch is left
+            except (tf.errors.OutOfRangeError, StopIteration):  # end of the data
                 if logs is None:
                     raise
                 break
@@ -77,7 +77,7 @@ def make_step_function(model, step, plan=None):
 
 
 def _repeat(one, iterator, num):
-    """(how many of `num` steps there were batches for, the logs of the last)."""
+    """(the number of steps, at most `num`, for which there was a batch; the logs of the last step)."""
     logs = None
     for done in range(num):
         try:
@@ -91,7 +91,7 @@ def _repeat(one, iterator, num):
 
 
 def _runs(plan, num):
-    """[(kind, begin, how many steps of it in a row)] of the next `num` steps."""
+    """[(kind, begin, number of consecutive steps of this kind)] of the next `num` steps."""
     runs = []
     for kind, begin in [(None, None)] * num if plan is None else plan(num):
         if runs and begin is None and runs[-1][0] == kind:

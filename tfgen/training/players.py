@@ -1,4 +1,4 @@
-"""Players: the groups of networks that one optimiser each trains, and the one place where they are updated."""
+"""Players, which are groups of networks with one optimiser each, and the only function that updates them."""
 
 import collections.abc
 import dataclasses
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """Networks that one optimiser trains. A VAE has one player; a GAN two, which minimise different losses.
+    """Networks that one optimiser trains. A VAE has one player; a GAN has two, which minimise different losses.
 
     Attributes:
         networks: a Keras layer or model, or several.
@@ -47,10 +47,10 @@ def step_players(model, losses_of, losses_fn, when=None, variables=None):
         losses = losses_fn()
         scaled = {name: optimizers[name].scale_loss(tf.cast(losses[loss], tf.float32)) for name, loss in losses_of.items()}
     # TensorFlow 2.16's graph optimiser can drop the control edge that keeps an update behind the reads of the same variable,
-    # where the gradient does not depend on its value (a critic's last layer). A seed that depends on the losses makes the
-    # order one of data. It also turns a loss that is not finite into gradients that are not.
+    # where the gradient does not depend on its value (a critic's last layer). A seed of the gradient that depends on the
+    # losses makes this a data dependency. It also makes the gradients of a loss that is not finite not finite.
     total = tf.add_n([tf.cast(losses[loss], tf.float32) for loss in losses_of.values()])
-    # Keras sums gradients over the replicas; dividing makes the sum the mean over the global batch.
+    # Keras sums gradients over the replicas; after the division the sum is the mean over the global batch.
     share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
     seed = tf.where(tf.math.is_finite(total), share, float("nan"))
     gradients = {
@@ -70,7 +70,7 @@ def step_players(model, losses_of, losses_fn, when=None, variables=None):
 
 @dataclasses.dataclass(frozen=True)
 class _Update:
-    """One update of a player by its gradients, to be called in replica context."""
+    """One update of a player with its gradients; called in replica context."""
 
     model: keras.Model
     name: str
@@ -79,14 +79,14 @@ class _Update:
 
     def __call__(self, gradients):
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
-        # Counters, too, must wait for the gradients: of a batch that is refused there are none.
+        # Counters must also wait for the gradients: an invalid batch has none.
         with tf.control_dependencies([g for g in gradients if g is not None]):
             before = tf.identity(optimizer.iterations)
             optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
             if self.player.constraint is not None:
                 self.player.constraint(self.variables)
             if ema is not None:
-                # Gradients may only have been accumulated, or thrown away because they overflowed.
+                # Gradients may have been only accumulated, or dropped because of overflow.
                 ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
 
 
@@ -95,13 +95,14 @@ def _skips(optimizer):
 
 
 def _update_where(turn, update, gradients):
-    """Calls `update` where `turn`, a bool scalar that is equal on all replicas, is true; None: always."""
+    """Calls `update` if `turn`, a bool scalar that is equal on all replicas, is true; None: always."""
     if turn is None:
         update(gradients)
         return
 
     def across_replicas(strategy, turn, gradients):
-        # A branch inside a replica could not exchange gradients with the others, so the branch stands outside.
+        # A branch inside a replica could not exchange gradients with other replicas, so the branch is in cross-replica
+        # context.
         def on_replicas():
             strategy.extended.call_for_each_replica(update, args=(gradients,))
             return tf.constant(True)
@@ -112,7 +113,9 @@ def _update_where(turn, update, gradients):
 
 
 def _agreed(optimizer, gradients):
-    """The gradients; where loss scaling made those of any replica overflow, not finite on any: all must skip the update."""
+    """The gradients, not finite on all replicas if those of any replica overflowed by loss scaling, so that all skip the
+    update.
+    """
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return gradients
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])
@@ -121,7 +124,7 @@ def _agreed(optimizer, gradients):
 
 
 def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a tensor over the replicas of a step; the tensor itself where there is one, or no step."""
+    """The mean of a tensor over the replicas of a step; the tensor itself with one replica or outside of a step."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

@@ -1,22 +1,23 @@
-"""The variables of a model by name: the way to each through attributes and explicit layer names."""
+"""Names the variables of a model by paths of attributes and explicit layer names."""
 
 import functools
 import re
 
 import keras
 
-FORMAT = 2  # of checkpoints. 1 numbered the variables; two layers that had changed places loaded without an error.
+FORMAT = 2  # format of checkpoints. Format 1 numbered the variables, so two swapped layers loaded without an error.
 
 
 def named_variables(layer):
-    """{path: variable} of all variables of a layer or model, metrics left out.
+    """{path: variable} of all variables of a layer or model, without metrics.
 
     A path is made of attribute names, the explicit names of layers in lists and in Sequential or functional models, and the
-    variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list goes by its
-    place there: Keras numbers it by what else the process has built. A variable that is reached in two ways has the first.
+    variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list is named by its
+    position: the number in Keras' name depends on other layers in the process. A variable with several paths has the first
+        one.
 
     Raises:
-        ValueError: two variables have one path, or a variable of the layer is held where no attribute leads.
+        ValueError: two variables have the same path, or no attribute leads to a variable of the layer.
     """
     found, seen = {}, set()
     _visit(layer, "", found, seen)
@@ -31,7 +32,7 @@ def named_variables(layer):
 def named_optimizer_variables(optimizer, variables):
     """{path: variable} of an optimiser that was built with `variables`, {path: variable}, in the order of the dict.
 
-    One that scales losses has the names of the optimiser inside, and "loss_scale/..." for what is its own.
+    An optimiser with loss scaling has the names of its inner optimiser, and "loss_scale/..." for its own variables.
     """
     inner = getattr(optimizer, "inner_optimizer", None)
     found = {} if inner is None else named_optimizer_variables(inner, variables)
@@ -41,8 +42,8 @@ def named_optimizer_variables(optimizer, variables):
     for variable in optimizer.variables:
         if id(variable) in known:
             continue
-        # The name of a slot is the path of its variable and the slot's own name. Of variables with one path, or one
-        # beginning, the slots come in the order of the variables.
+        # The name of a slot is the path of its variable and the slot's own name. The slots of variables with equal path, or
+        # equal beginning, come in the order of the variables.
         choices = [f"{variable.name[len(prefix):]}/{path}" for path, prefix in sorted(prefixes, key=lambda p: -len(p[1]))
                    if variable.name.startswith(prefix)]  # fmt: skip
         key = next((choice for choice in choices if choice not in found), own + variable.name)
@@ -106,7 +107,7 @@ def _listed(prefix, items):
 
 
 def is_numbered(layer):
-    """Whether the layer has no name of its own, but one that Keras made of its class."""
+    """Whether the layer has no explicit name, but one that Keras made from its class."""
     words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", type(layer).__name__))
     words = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
     return re.fullmatch(rf"{words}(_\d+)?", layer.name) is not None

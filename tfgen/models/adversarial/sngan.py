@@ -16,12 +16,14 @@ batch norm. Labels of fakes are drawn uniformly, as in the authors' code.
 
 What differs from the paper: u is updated once in each discriminator step. In the code every pass in training updates it: on
 real images, on fakes, and while the generator is trained. The generator's turn comes after the discriminator's updates; in
-the code it comes before them. The last layer has no bias, as in the code for CIFAR-10; in the code for ImageNet it has one.
-The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has no such network.
+the code it comes before them. The last layer of residual networks has no bias, as in the code for CIFAR-10; the code for
+ImageNet has one, and so have those presets. The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has
+no such network.
 """
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -33,7 +35,9 @@ class SNGAN(FreeNetworkModel):
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
-    def __init__(self, *, latent_dim=128, objective="hinge", discriminator_steps=5, **kwargs):
+    def __init__(
+        self, *, latent_dim: int = 128, objective: str | Objective = "hinge", discriminator_steps: int = 5, **kwargs
+    ):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
 
     def network_defaults(self, network):

@@ -16,7 +16,7 @@ momentum (RMSprop).
 
 What differs from the paper: the algorithm is the paper's; the schedule of a hundred updates is from the code alone. Weights
 are clipped after each critic update (algorithm 1); the code clips before. The code's RMSprop adds its epsilon, 1e-8, to the
-root of the mean square; Keras adds epsilon under the root, so the same number damps steps of gradients below 1e-4. The
+root of the mean square; Keras adds epsilon under the root, so that of the paper's presets and the default is 1e-16. The
 critic's last 4x4 convolution is a dense layer here (the same function). The generator's first layer is dense with batch norm
 for each unit; the code normalises its output for each channel. Fully connected networks start from Glorot's uniform and
 biases of 0, in the code from uniform(-1, 1) / sqrt(inputs); the code trains its fully connected generator against the
@@ -26,6 +26,7 @@ uses those of the batch.
 
 import keras
 
+from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
 
@@ -40,8 +41,9 @@ class WGAN(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, thorough_turns=25, thorough_every=500, thorough_steps=100, objective="wasserstein", weight_clip=0.01,
-        discriminator_steps=5, **kwargs,
+        self, *, thorough_turns: int = 25, thorough_every: int = 500, thorough_steps: int = 100,
+        objective: str | Objective = "wasserstein", weight_clip: float | None = 0.01, discriminator_steps: int = 5,
+        **kwargs,
     ):  # fmt: skip
         super().__init__(
             objective=objective, weight_clip=weight_clip, discriminator_steps=discriminator_steps, **kwargs
@@ -54,7 +56,7 @@ class WGAN(FreeNetworkModel):
         self.thorough_turns, self.thorough_every, self.thorough_steps = thorough_turns, thorough_every, thorough_steps
 
     def default_optimizer(self):
-        return keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-8)
+        return keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-16)
 
     def generator_turn(self, step):
         if not self.thorough_turns:

@@ -18,6 +18,8 @@ not describe; ours is two dense layers. The paper gives no optimiser; the preset
 under the root. No code of the authors is known to us.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -47,8 +49,8 @@ class GatedPixelCNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape, width=32, depth=7, kernel_size=3, first_kernel_size=7, head_width=32, embedding_dim=0,
-        map_channels=0, **kwargs,
+        self, *, image_shape: Sequence[int], width: int = 32, depth: int = 7, kernel_size: int = 3,
+        first_kernel_size: int = 7, head_width: int = 32, embedding_dim: int = 0, map_channels: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_network(self.image_shape, width=width, depth=depth, head_width=head_width,

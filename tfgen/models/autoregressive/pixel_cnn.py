@@ -19,6 +19,8 @@ would close. The loss is in bits per dimension; the paper does not give RMSProp'
 root. No code of the authors is known to us.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -41,7 +43,10 @@ class PixelCNN(AutoregressiveModel):
         **kwargs: see `AutoregressiveModel`. A conditional model adds a learnt vector of the label in every block.
     """
 
-    def __init__(self, *, image_shape, width=16, depth=7, head_width=32, kernel_size=3, first_kernel_size=7, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 16, depth: int = 7, head_width: int = 32, kernel_size: int = 3,
+        first_kernel_size: int = 7, **kwargs,
+    ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_network(self.image_shape, width=width, depth=depth, head_width=head_width,
                       kernel_size=kernel_size, first_kernel_size=first_kernel_size)  # fmt: skip
