@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tfgen import fields
 from tfgen.export import export_saved_model, read_metadata
-from tfgen.models import DCGAN, VAE, GlimpseClassifier
-from tfgen.models.capabilities import capabilities_of
+from tfgen.models import DCGAN, VAE, GlimpseClassifier, TrainableModel
+from tfgen.models.capabilities import Translator, capabilities_of
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,10 @@ def example(**features):
     return found.SerializeToString()
 
 
-def test_serve_examples_is_what_the_model_can_do_first(tmp_path):
+def test_serve_examples_is_what_the_model_can_do_first(model, tmp_path):
+    vae = tf.saved_model.load(str(export_saved_model(model, tmp_path / "vae", use_ema=False))).signatures
+    got = vae["serve_examples"](examples=tf.constant([example(seed=5)]))["image"]
+    np.testing.assert_allclose(got, model.generate([5]), atol=1e-6)
     gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, num_classes=4)
     signature = signature_of(gan, tmp_path / "gan", "serve_examples")
     got = signature(examples=tf.constant([example(seed=7, label=2, image=b"not read"), b""]))["image"]
@@ -151,3 +155,25 @@ def test_serve_examples_is_what_the_model_can_do_first(tmp_path):
 def signature_of(model, folder, name):
     model.compile()
     return tf.saved_model.load(str(export_saved_model(model, folder))).signatures[name]
+
+
+class Cover(Translator, TrainableModel):
+    """Blackens what a mask hides."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def translated_fields(self):
+        return fields.image(self.image_shape), fields.mask(*self.image_shape[:2]), fields.label(3, "kind")
+
+    def translate(self, image, mask, kind):
+        return {"image": image * mask[..., None] + tf.cast(kind, tf.float32)[:, None, None, None]}
+
+
+def test_serve_examples_reads_masks_and_classes(tmp_path):
+    signature = signature_of(Cover(image_shape=(4, 4, 3)), tmp_path, "serve_examples")
+    image = np.random.default_rng(0).integers(0, 256, (4, 4, 3)) / 255
+    mask = np.arange(16).reshape(4, 4, 1) % 2
+    got = signature(examples=tf.constant([example(image=png(image), mask=png(mask), kind=2)]))["image"]
+    np.testing.assert_allclose(got[0], image * mask + 2.0, atol=1e-6)

@@ -1,7 +1,6 @@
 """Exports a trained model as a SavedModel for TensorFlow Serving, which can be loaded without tfgen."""
 
 import contextlib
-import dataclasses
 import json
 import pathlib
 import platform
@@ -117,8 +116,8 @@ def _write_metadata(path, model, ema, extra):
         "config": model.get_config(),
         "image_shape": list(model.image_shape),
         "capabilities": [capability.NAME for capability in model.capabilities()],
-        "fields": [dataclasses.asdict(field) for field in model.batch_fields()],
-        "conditions": [dataclasses.asdict(field) for field in model.conditions()],
+        "fields": [field.config() for field in model.batch_fields()],
+        "conditions": [field.config() for field in model.conditions()],
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -20,6 +21,15 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def case(request):
     return CASES[request.param]
+
+
+@pytest.fixture(scope="session")
+def twins(case):
+    """Compiled models of the seeds 0, 0 and 1, the second after other layers that Keras numbers."""
+    first = compiled(case)
+    for _ in range(3):
+        keras.layers.Dense(1), keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization(), keras.layers.ReLU()
+    return first, compiled(case), compiled(case, seed=1)
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,8 @@ CASES = {
     "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss"),
     "sngan": Case(SNGAN, {**_CONV, "discriminator_steps": 1}, falling="discriminator_loss"),
     "sngan-projection-resnet": Case(
-        SNGAN, {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "generator_batch_factor": 2},
+        SNGAN,
+        {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "discriminator_steps": 1, "generator_batch_factor": 2},
         falling="discriminator_loss",
     ),
     "gan-maxout": Case(GAN, {**_SMALL, "width": 16}, falling="discriminator_loss"),

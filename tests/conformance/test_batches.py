@@ -25,7 +25,7 @@ def wrong_batches(case):
     }
     for field in case.fields:
         left = {key: value for key, value in good.items() if key != field.name}
-        found[f"no {field.name}"] = (left, f"{name} needs the field {field.name!r} in its batches; received the fields")
+        found[f"no {field.name}"] = (left, f"{name} needs the field {field.name!r} in its batches.*; received the fields")
         if field.dtype == "int32":
             # As the Python argument is called: `labels`.
             message = rf"(?i){field.argument} must lie in \[0, {int(field.high) + 1}\); received a range of"
@@ -49,8 +49,8 @@ def test_a_refused_batch_changes_nothing(run):
         assert_equal(before, weights(run.model))
 
 
-def test_labels_may_be_a_column(case):
-    model, good = case.build(), case.batch()
+def test_labels_may_be_a_column(case, twins):
+    model, good = twins[0], case.batch()
     for field in case.fields:
         if not field.shape:
             column = model.as_batch({**good, field.name: good[field.name][:, None]})[field.name]
@@ -58,8 +58,8 @@ def test_labels_may_be_a_column(case):
             assert column.dtype == field.dtype
 
 
-def test_batches_may_be_pairs_or_images_alone(case):
-    model, good = case.build(), case.batch()
+def test_batches_may_be_pairs_or_images_alone(case, twins):
+    model, good = twins[0], case.batch()
     if {field.name for field in case.fields} <= {"image", "label"}:
         batch = model.as_batch((good["image"], good["label"]))
         for field in case.fields:

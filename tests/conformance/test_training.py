@@ -14,8 +14,8 @@ from tfgen.models.capabilities import capabilities_of
 pytestmark = for_cases()
 
 
-def test_config_round_trip(case):
-    model = case.build()
+def test_config_round_trip(case, twins):
+    model = twins[0]
     config = json.loads(json.dumps(model.get_config()))
     twin = case.model.from_config(config)
     assert twin.get_config() == model.get_config()
@@ -28,12 +28,9 @@ def test_unknown_argument_is_an_error(case):
         case.build(no_such_argument=1)
 
 
-def test_random_weights_of_different_layers_differ(case):
+def test_random_weights_of_different_layers_differ(twins):
     """An initialiser that layers share gives all of them the same numbers."""
-    starts = []
-    for seed in (0, 1):
-        keras.utils.set_random_seed(seed)
-        starts.append([(v.path, v.numpy().ravel()) for v in case.build().trainable_variables])
+    starts = [[(v.path, v.numpy().ravel()) for v in model.trainable_variables] for model in twins[1:]]
     pairs = zip(*starts, strict=True)  # by place: unnamed layers are numbered by what else the process has built
     drawn = [(path, a) for (path, a), (_, b) in pairs if len(a) > 3 and np.all(a != b)]
     assert drawn
@@ -43,8 +40,7 @@ def test_random_weights_of_different_layers_differ(case):
             assert np.corrcoef(a[:n], b[:n])[0, 1] < 0.9999, f"{path} begins like {other}"
 
 
-def test_another_seed_gives_other_weights_and_noise(case):
-    twins = [compiled(case, seed=seed) for seed in (0, 0, 1)]
+def test_another_seed_gives_other_weights_and_noise(twins):
     noise = [twin.noise([3], 2, stream=0).numpy() for twin in twins]
     assert_equal(weights(twins[0]), weights(twins[1]))
     np.testing.assert_array_equal(noise[0], noise[1])
@@ -55,8 +51,8 @@ def test_another_seed_gives_other_weights_and_noise(case):
 # ---- players and names
 
 
-def test_every_weight_has_a_player_and_only_one(case):
-    model = compiled(case)
+def test_every_weight_has_a_player_and_only_one(twins):
+    model = twins[0]
     trained = [id(v) for player in model.players().values() for v in player.variables]
     assert len(trained) == len(set(trained))
     assert set(trained) == {id(v) for v in model.trainable_variables}
@@ -65,17 +61,14 @@ def test_every_weight_has_a_player_and_only_one(case):
     assert len({id(optimizer) for optimizer in model.player_optimizers.values()}) == len(model.players())
 
 
-def test_names_of_the_state_do_not_depend_on_what_else_was_built(case):
-    first = compiled(case).state()
-    for _ in range(3):  # what Keras numbers
-        keras.layers.Dense(1), keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization(), keras.layers.ReLU()
-    second = compiled(case).state()
-    assert {key: tuple(v.shape) for key, v in first.items()} == {key: tuple(v.shape) for key, v in second.items()}
+def test_names_of_the_state_do_not_depend_on_what_else_was_built(twins):
+    first, second = ({key: tuple(v.shape) for key, v in model.state().items()} for model in twins[:2])
+    assert first == second
 
 
-def test_no_weight_goes_by_its_place(case):
+def test_no_weight_goes_by_its_place(twins):
     """A layer without a name of its own is numbered in its list: a checkpoint would be lost when one is put before it."""
-    numbered = [key for key in compiled(case).state() if any(part.isdigit() for part in key.split("/"))]
+    numbered = [key for key in twins[0].state() if any(part.isdigit() for part in key.split("/"))]
     assert not numbered
 
 
@@ -143,7 +136,8 @@ def test_two_devices_agree_with_one(case, plain):
 def test_mixed_precision_is_finite_and_keeps_float32_weights(case, dtype):
     model = compiled(case, dtype=dtype)
     before = weights(model)
-    history = train(model, case, 2).history
+    # In float16 the first steps are skipped until the scale of the loss is small enough.
+    history = train(model, case, STEPS if dtype == "mixed_float16" else 2).history
     assert all(np.isfinite(v).all() for v in history.values())
     after = weights(model)
     for player in model.players():

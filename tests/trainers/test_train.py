@@ -13,6 +13,9 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tfgen.models import TrainableModel
+from tfgen.models.capabilities import Encoder
+from tfgen.models.preset import Preset
 from tfgen.training import TrainingDiverged
 from tfgen_trainers.train import TrainConfig, check_fields_fit, check_images_fit, load_run, run_name, train
 
@@ -75,6 +78,47 @@ def test_dequantised_and_conditional_presets_train(source, tmp_path):
     train(config(overrides=grey, steps=2, log_every=2), source, tmp_path / "b", report=None)
     bfloat16 = train(config(steps=2, log_every=2, mixed_precision=True), source, tmp_path / "c", report=None)
     assert bfloat16.model.compute_dtype == "bfloat16"
+
+
+class Shift(Encoder, TrainableModel):
+    """No sampler: reconstructs images a little brighter, at first by their mean."""
+
+    initialized_by_data = True
+    seen = []
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.shift = self.add_weight(name="shift", shape=[], initializer="zeros")
+        self.built = True
+
+    def initialize(self, batch):
+        self.seen.append(len(batch["image"]))
+        self.shift.assign(tf.reduce_mean(batch["image"]))
+
+    def encode(self, images):
+        return images
+
+    def reconstruct(self, images):
+        return tf.clip_by_value(images + self.shift, 0.0, 1.0)
+
+    def update(self, batch):
+        return self.step_players({"model": "loss"}, lambda: {"loss": self.shift**2})
+
+
+def test_a_model_that_is_no_sampler_and_starts_from_data(source, tmp_path, monkeypatch):
+    preset = Preset("shift/digits", Shift, {"image_shape": (8, 8, 1)}, data="digits", source="this test", batch_size=40,
+                    compile_args={"optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.0}}})  # fmt: skip
+    monkeypatch.setattr(tfgen.presets, "get", lambda name: preset)
+    for steps in (2, 4):
+        result = train(TrainConfig("shift/digits", steps=steps, log_every=2), source, tmp_path, report=None)
+    assert Shift.seen == [500], "once, before the first step"
+    shift = float(result.model.shift.numpy())
+    assert 0.2 < shift < 0.5
+    picture = tf.io.decode_png((tmp_path / "samples/step-00000004.png").read_bytes()).numpy()[..., 0] / 255
+    first = next(iter(source.batches(40, shuffle=True, seed=0)))["image"].numpy()[..., 0]
+    above = [[picture[1 + 9 * r : 9 + 9 * r, 1 + 9 * c : 9 + 9 * c] for c in range(8)] for r in range(2)]
+    np.testing.assert_allclose(above[0], first[:8], atol=1 / 255)
+    np.testing.assert_allclose(above[1], np.minimum(first[:8] + shift, 1.0), atol=2 / 255)
 
 
 def arguments(preset, workdir):

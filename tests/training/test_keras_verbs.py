@@ -173,6 +173,39 @@ def test_a_refused_batch_changes_nothing(name, model, batch):
     assert_same(before, state(model))
 
 
+@pytest.mark.parametrize("name", ["vae-mlp-bernoulli", "sngan-projection-resnet", "improved-gan-semi-supervised"])
+def test_every_update_waits_for_every_check_of_the_batch(name):
+    """By the graph, as a race is seldom lost: the checks are among what each assignment to a variable waits for."""
+    model = CASES[name].build()
+    model.compile(ema_decay=0.9)
+    specs = {field.name: field.spec for field in model.batch_fields()}
+    graph = tf.function(model.train_step, autograph=False).get_concrete_function(specs).graph
+    owned = {id(variable.value.handle) for variable in model.state().values()}
+    handles = {inner.name for outer, inner in graph.captures if id(outer) in owned}
+    ops = graph.get_operations()
+    # The checks of the batch come before all else; `as_batch` alone makes as many.
+    count = len(checks(tf.function(model.as_batch, autograph=False).get_concrete_function(specs).graph.get_operations()))
+    first = set(checks(ops)[:count])
+    updates = [op for op in ops if "Assign" in op.type and op.inputs[0].name in handles]
+    assert count >= len(specs) and len(updates) > 10
+    for update in updates:
+        assert first <= waits_for(update), update.name
+
+
+def checks(ops):
+    return [op for op in ops if op.type == "Assert" or op.type == "If" and "Assert" in op.name]
+
+
+def waits_for(op):
+    seen, todo = set(), [op]
+    while todo:
+        op = todo.pop()
+        if op not in seen:
+            seen.add(op)
+            todo += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
+    return seen
+
+
 def test_a_wrong_unlabelled_image_or_factor_changes_nothing():
     for name, wrong in {"improved-gan-semi-supervised": "unlabelled", "dc-ign": "active"}.items():
         model, batch = CASES[name].build(), CASES[name].batch()

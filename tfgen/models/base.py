@@ -14,6 +14,7 @@ from absl import logging
 from tfgen import fields, random
 from tfgen.models.capabilities import CAPABILITIES, PREDICTING
 from tfgen.models.capabilities.capability import serve_examples
+from tfgen.networks.given import given_network, serialized
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
 from tfgen.training.players import Player, step_players
@@ -60,6 +61,8 @@ class TrainableModel(keras.Model):
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
     kind = None  # what `step_kind` says of the step that is being traced
+    # {(constructor arguments that take a network, ...): settings that are of no use where all of these are given}
+    own_networks: dict[tuple[str, ...], tuple[str, ...]] = {}
     initialized_by_data = False  # whether `initialize` sets anything
 
     def __new__(cls, *args, **kwargs):
@@ -69,10 +72,19 @@ class TrainableModel(keras.Model):
         if unknown:
             known = ", ".join(parameters)
             raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
-        config = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
+        defaults = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
+        config = {**defaults, **kwargs}
+        for networks, settings in cls.own_networks.items():
+            if all(config[name] is not None for name in networks):
+                for name in settings:
+                    if _plain(config[name]) != _plain(defaults[name]):
+                        raise ValueError(
+                            f"{name}={config[name]!r} describes built-in networks of {cls.__name__}, and "
+                            f"{' and '.join(networks)} take their place: leave {name} out."
+                        )
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
         # No dict: Keras would save the networks in it.
-        object.__setattr__(model, "_config", collections.UserDict({**config, **kwargs}))
+        object.__setattr__(model, "_config", collections.UserDict(config))
         return model
 
     def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
@@ -127,7 +139,54 @@ class TrainableModel(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{name: _restored(value) for name, value in config.items()})
+        networks = cls.network_arguments()
+        for name in networks:
+            if isinstance(config.get(name), str):  # a file says what a network is; it calls no function of its choice
+                raise ValueError(f"In a config {name} is a network's Keras config or None; received {config[name]!r}.")
+        return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
+
+    # ---- the user's own networks
+
+    @classmethod
+    def network_arguments(cls) -> tuple[str, ...]:
+        """The names of the constructor arguments that take a network of the user's own, see `own_networks`."""
+        return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
+
+    def own_network(
+        self, name: str, given: keras.Model | dict | str | None, inputs: list[tuple], outputs: tuple | dict,
+        needed: tuple[str, ...] | None = None,
+    ) -> keras.Model | None:  # fmt: skip
+        """The network that was given as constructor argument `name`, see `tfgen.networks.given_network`; None for None.
+
+        Makers are called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
+        without the batch) that they have as arguments.
+        """
+        if given is None:
+            return None
+        if name not in self.network_arguments():
+            takes = ", ".join(self.network_arguments()) or "none"
+            raise ValueError(f"{type(self).__name__} takes no {name} of your own: its paper fixes it. It takes: {takes}.")
+        settings = {"image_shape": self.image_shape, "latent_dim": getattr(self, "latent_dim", None),
+                    "num_classes": self.num_classes,
+                    "output_shape": next(iter(outputs.values())) if isinstance(outputs, dict) else outputs}  # fmt: skip
+        network = given_network(given, name, inputs, outputs, needed=needed, **settings)
+        self._config[name] = serialized(network, name)
+        return network
+
+    def choose_networks(self, make: Callable, **wanted: tuple) -> None:
+        """Sets networks as attributes and builds them: the user's own where there are any, else the built-in ones.
+
+        Args:
+            make: function () -> the built-in networks in the order of `wanted`; not called where all are the user's.
+            **wanted: {attribute and constructor argument: (what was given, input shape, output shape)}, without the batch.
+        """
+        own = {name: self.own_network(name, given, [inputs], outputs) for name, (given, inputs, outputs) in wanted.items()}
+        made = [None] * len(own) if None not in own.values() else make()
+        for (name, network), built_in in zip(own.items(), made, strict=True):
+            if network is None:
+                network = built_in
+                network.build((None, *wanted[name][1]))
+            setattr(self, name, network)
 
     # ---- capabilities
 
@@ -650,8 +709,6 @@ def _plain(value):
 
 
 def _restored(value):
-    if isinstance(value, dict):
-        if {"class_name", "config"} <= value.keys():
-            return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
-        return {key: _restored(item) for key, item in value.items()}
-    return [_restored(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, dict) and {"class_name", "config"} <= value.keys():
+        return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
+    return value

@@ -17,7 +17,8 @@ class Preset:
     Attributes:
         name: "<paper>/<data set or variant>".
         model: the model class.
-        model_args: its constructor arguments, `image_shape` included.
+        model_args: its constructor arguments, `image_shape` included. A network of your own is the dotted name of a function
+            that makes it, such as "my_package.my_module.make_encoder" (see `TrainableModel.own_network`).
         data: the `tfgen.data` specification of its images.
         source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
         batch_size: examples per step, over all replicas; or [(first step, examples), ...] where phases differ.
@@ -57,7 +58,8 @@ class Preset:
 
         Args:
             overrides: {name: value}; a constructor argument of the model or one of `TRAINING_FIELDS`. `learning_rate`
-                replaces that of every optimiser.
+                replaces that of every optimiser. A network of your own also removes the preset's settings of the one that
+                it takes the place of.
 
         Raises:
             ValueError: an unknown name; the message lists the known ones.
@@ -81,6 +83,9 @@ class Preset:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f" Did you mean {close[0]!r}?" if close else ""
                 raise ValueError(f"Preset {self.name!r} has no setting {name!r}.{hint} It has: {', '.join(known)}.")
+        for networks, settings in self.model.own_networks.items():
+            if set(networks) & set(overrides) and all(args.get(name) is not None for name in networks):
+                args = {name: value for name, value in args.items() if name not in settings or name in overrides}
         return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
 
     def build(self, **extra) -> keras.Model:

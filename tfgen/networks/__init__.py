@@ -4,8 +4,11 @@ Convolution, normalisation and attention are settings of each network: see `tfge
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
 """
 
+import keras
+
 from tfgen.networks.common import Discriminator, Network
 from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
+from tfgen.networks.given import GivenNetwork, given_network
 from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
 from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
 from tfgen.networks.resnet import ResNetDiscriminator, ResNetGenerator
@@ -20,12 +23,14 @@ __all__ = [
     "Convolution",
     "DeconvGenerator",
     "Discriminator",
+    "GivenNetwork",
     "MLPDiscriminator",
     "MLPGenerator",
     "MaxoutDiscriminator",
     "Network",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "given_network",
     "make_networks",
 ]
 
@@ -43,7 +48,7 @@ def make_networks(kind, *, generator=None, discriminator=None, **shared):
 
     Args:
         kind: a name in `NETWORKS`.
-        generator, discriminator: dicts of settings for one of them; they override those in `shared`.
+        generator, discriminator: dicts of settings for one of them; they override those in `shared`. Or the network itself.
         **shared: settings of both: `image_shape`, `width` and other arguments of the networks.
 
     Raises:
@@ -51,9 +56,14 @@ def make_networks(kind, *, generator=None, discriminator=None, **shared):
     """
     if kind not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {kind!r}.")
-    settings = {"generator": {**shared, **(generator or {})}, "discriminator": {**shared, **(discriminator or {})}}
     networks = []
-    for cls, (name, values) in zip(NETWORKS[kind], settings.items(), strict=True):
+    for cls, (name, values) in zip(
+        NETWORKS[kind], {"generator": generator, "discriminator": discriminator}.items(), strict=True
+    ):
+        if isinstance(values, keras.layers.Layer):
+            networks.append(values)
+            continue
+        values = {**shared, **(values or {})}
         try:
             networks.append(cls(name=name, **values))
         except TypeError as error:

@@ -60,7 +60,8 @@ class ConvGenerator(Network):
         self.grid = (*self.sizes[0], filters[0])
         widths = [*([] if dense_width is None else [dense_width]), math.prod(self.grid)]
         # Flat lists of layers: Keras silently leaves layers in nested lists out of a saved file.
-        self.dense = [self.make_dense(n, use_bias=use_bias, name=f"dense_{i}") for i, n in enumerate(widths)]
+        names = [*(["hidden"] if dense_width else []), "grid"]
+        self.dense = [self.make_dense(n, use_bias=use_bias, name=name) for n, name in zip(widths, names, strict=True)]
         self.deconvs = [
             self.make_conv_transpose(n, kernel, strides=stride, use_bias=use_bias, name=f"deconv_{i}")
             for i, (n, kernel, stride) in enumerate(zip([*filters[1:], image_shape[-1]], kernels, strides, strict=True))

@@ -44,7 +44,7 @@ class MaxoutDiscriminator(Maxouts):
 
     def __init__(self, *, image_shape, width=240, depth=2, pieces=5, **kwargs):
         super().__init__(**kwargs)
-        self.dense = [self.make_dense(width * pieces, name=f"dense_{i}") for i in range(depth)]
+        self.dense = [self.make_dense(width * pieces, name=f"hidden_{i}") for i in range(depth)]
         self.maxout = Maxout(pieces, dtype=self.dtype_policy, name="maxout")
         self.dropouts = self.make_dropouts(depth + 1)
 
@@ -115,7 +115,7 @@ class DeconvGenerator(Network):
         self.grid = ((height - 2) // 3, (width_px - 2) // 3, width)
         units = self.grid[0] * self.grid[1] * width
         self.activation = OUTPUTS[output]
-        self.dense = [self.make_dense(units, name=f"dense_{i}") for i in range(2)]
+        self.dense = [self.make_dense(units, name=name) for name in ("hidden", "grid")]
         self.deconv = self.make_conv_transpose(
             image_shape[-1], 5, strides=3, padding="valid", use_bias=False, name="deconv"
         )

@@ -22,7 +22,7 @@ class MLPGenerator(Network):
     def __init__(self, *, image_shape, width=256, depth=2, norm="batch", output="tanh", **kwargs):
         super().__init__(**kwargs)
         self.image_shape, self.activation = image_shape, OUTPUTS[output]
-        self.dense = [self.make_dense(width, use_bias=norm is None, name=f"dense_{i}") for i in range(depth)]
+        self.dense = [self.make_dense(width, use_bias=norm is None, name=f"hidden_{i}") for i in range(depth)]
         self.norms = [make_norm(norm, self.dtype_policy, f"norm_{i}") for i in range(depth)]
         self.out = self.make_dense(math.prod(image_shape), name="out")
 
@@ -46,7 +46,7 @@ class MLPDiscriminator(Discriminator):
     def __init__(self, *, image_shape, width=256, depth=2, norm=None, slope=0.2, **kwargs):
         super().__init__(**kwargs)
         self.slope, self.size = slope, math.prod(image_shape)
-        self.dense = [self.make_dense(width, name=f"dense_{i}") for i in range(depth)]
+        self.dense = [self.make_dense(width, name=f"hidden_{i}") for i in range(depth)]
         self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(depth)]
 
     def features(self, x, one_hot, training):

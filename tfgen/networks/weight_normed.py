@@ -128,7 +128,7 @@ def _mlp(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
     make_norm, settings = _make_norm(virtual, dtype), {"dtype": dtype}
     generator = []
     for i, units in enumerate(generator_widths):
-        generator += [layers.Dense(units, use_bias=False, name=f"dense_{i}", **settings), make_norm(f"norm_{i}"),
+        generator += [layers.Dense(units, use_bias=False, name=f"hidden_{i}", **settings), make_norm(f"norm_{i}"),
                       layers.Activation("softplus", name=f"softplus_{i}", **settings)]  # fmt: skip
     generator += [WeightNormDense(math.prod(image_shape), name="out", **settings), _Sigmoid(name="sigmoid", **settings),
                   layers.Reshape(image_shape, name="image", **settings)]  # fmt: skip
@@ -137,7 +137,7 @@ def _mlp(image_shape, widths, generator_widths, noise, dropout, virtual, dtype):
         stack += [
             *_noises(min(i, 1), i, noise, dropout, dtype),
             WeightNormDense(units, train_scale=False, activation="relu", kernel_initializer=normal(0.1),
-                            name=f"dense_{i}", **settings),
+                            name=f"hidden_{i}", **settings),
         ]  # fmt: skip
     return generator, Body(stack, _noises(1, len(widths), noise, dropout, dtype), stddev=0.1, output_stdv=1.0)
 
@@ -153,8 +153,8 @@ def _conv(image_shape, widths, generator_widths, noise, dropout, virtual, dtype)
         )
     make_norm, settings = _make_norm(virtual, dtype), {"kernel_initializer": normal(0.05), "dtype": dtype}
     grid = (height // 8, width // 8, generator_widths[0])
-    generator = [layers.Dense(math.prod(grid), use_bias=False, name="dense", **settings), make_norm("norm_0"),
-                 layers.ReLU(dtype=dtype, name="relu_0"), layers.Reshape(grid, dtype=dtype, name="grid")]  # fmt: skip
+    generator = [layers.Dense(math.prod(grid), use_bias=False, name="grid", **settings), make_norm("norm_0"),
+                 layers.ReLU(dtype=dtype, name="relu_0"), layers.Reshape(grid, dtype=dtype, name="maps")]  # fmt: skip
     deconv = {"kernel_size": 5, "strides": 2, "padding": "same", **settings}
     for i, filters in enumerate(generator_widths[1:], start=1):
         generator += [layers.Conv2DTranspose(filters, use_bias=False, name=f"deconv_{i}", **deconv), make_norm(f"norm_{i}"),

@@ -174,7 +174,7 @@ def test_feature_matching_compares_features_not_logits():
                 v.assign(2.0 * v + 0.3)
         return float(model.update_generator({"raw": tf.constant(2 * images(6) - 1)})["generator_loss"])
 
-    assert loss("class_logits") == loss("nothing") != loss("dense_1")
+    assert loss("class_logits") == loss("nothing") != loss("hidden_1")
 
 
 def test_feature_matching_is_zero_for_a_permuted_batch():

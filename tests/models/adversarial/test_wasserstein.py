@@ -37,7 +37,7 @@ def test_official_parameter_counts():
 def test_parameter_counts_of_the_large_residual_networks():
     model = build("sngan/imagenet128-projection-paper", num_classes=0)
     assert trainable(model.generator) == 32_150_787
-    assert trainable(model.discriminator) == 29_017_857 - 1, "the published count has a bias in the last layer"
+    assert trainable(model.discriminator) == 29_017_857
 
 
 def test_parameter_counts_of_wgan_gp_mnist_from_the_layer_table():
@@ -45,6 +45,10 @@ def test_parameter_counts_of_wgan_gp_mnist_from_the_layer_table():
     assert trainable(model.generator) == (128 + 1) * 4 * 4 * 256 + 25 * (256 * 128 + 128 * 64 + 64) + 128 + 64 + 1
     assert trainable(model.discriminator) == 25 * (64 + 64 * 128 + 128 * 256) + 64 + 128 + 256 + 4 * 4 * 256 + 1
     assert model.generate_raw(tf.zeros([2, 128])).shape == (2, 28, 28, 1), "4 -> 8, cropped to 7 -> 14 -> 28"
+    for kernel in (model.generator.deconvs[0].kernel, model.discriminator.convs[1].kernel):  # the code: uniform
+        fans, values = 25 * sum(kernel.shape[2:]), np.array(kernel)
+        np.testing.assert_allclose(values.std(), np.sqrt(4 / fans), rtol=0.02)
+        np.testing.assert_allclose(np.abs(values).max(), np.sqrt(3 * 4 / fans), rtol=0.01)
 
 
 # ---- the critic's schedule

@@ -214,3 +214,5 @@ def test_rate_of_the_paper_falls_by_its_factor_each_step():
     steps = np.array([0, 1, 1e6])
     np.testing.assert_allclose([optimizer._learning_rate(step) for step in steps], 1e-3 * 0.999995**steps, rtol=1e-4)
     assert (optimizer.beta_1, optimizer.beta_2) == (0.95, 0.9995)
+    # 1e-8 under the root in the code, of sums over 128 images of 3,072 values in nats; ours are means of bits.
+    assert optimizer.epsilon == pytest.approx(np.sqrt(1e-8) / (128 * 3072 * np.log(2)), rel=0.1)

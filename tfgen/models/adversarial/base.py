@@ -14,8 +14,10 @@ from tfgen.models.adversarial.statistics import kept_statistics, set_standing_st
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Sampler
 from tfgen.models.checks import check_whole
+from tfgen.networks import GivenNetwork, make_networks
 from tfgen.training.players import Player
 
+_NETWORKS = ("generator", "discriminator")
 _LABELS = 1 << 20  # added to the number of a noise stream: that of the labels of the same images
 
 
@@ -44,9 +46,10 @@ class Pass:
 class AdversarialModel(Sampler, TrainableModel):
     """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
 
-    A subclass calls `set_networks` in its constructor. A paper's own idea goes into `discriminator_terms` and
-    `generator_terms` (further losses), `adversarial_loss` (another loss of the generator), `draw_latents` and `draw_labels`
-    (what images are generated of) or `generator_turn` (another schedule).
+    A subclass calls `set_networks` in its constructor, mostly with what `make_networks` returns. A paper's own idea goes
+    into `discriminator_terms` and `generator_terms` (further losses), `adversarial_loss` (another loss of the generator),
+    `draw_latents` and `draw_labels` (what images are generated of) or `generator_turn` (another schedule). A subclass whose
+    users may give networks of their own says so in `own_networks`.
 
     A training step takes one batch: one discriminator update on it and then, if it is the generator's turn,
     `generator_steps` generator updates with fresh noise. With `discriminator_steps` = 5 every discriminator update so has
@@ -67,6 +70,12 @@ class AdversarialModel(Sampler, TrainableModel):
         discriminator_steps: discriminator updates for each turn of the generator.
         generator_steps: generator updates in one turn.
         generator_batch_factor: the generator's batch is this many times the discriminator's.
+        generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights): latents
+            [B, latent_dim] -> images [B, H, W, C] in [-1, 1]. Its second input, if the model is conditional, are one-hot
+            labels [B, num_classes].
+        discriminator: None, or a network of your own: images [B, H, W, C] in [-1, 1], and one-hot labels -> logits [B, 1].
+            Where the paper needs the features, [B, any], they are a second output, or it returns a dict
+            {"logit", "features"}.
         seed: int, of the training noise.
     """
 
@@ -89,6 +98,8 @@ class AdversarialModel(Sampler, TrainableModel):
         discriminator_steps: int = 1,
         generator_steps: int = 1,
         generator_batch_factor: int = 1,
+        generator: keras.Model | dict | str | None = None,
+        discriminator: keras.Model | dict | str | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -112,7 +123,35 @@ class AdversarialModel(Sampler, TrainableModel):
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
+        self.generator, self.discriminator = self._own_networks(generator, discriminator)
         self._batch_statistics = False  # whether sampling uses the statistics of its batch
+
+    def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
+        """({output: shape without the batch}, names of those that are needed) of a discriminator of the user's own."""
+        return {"logit": (1,), "features": (None,)}, ("logit",)
+
+    def _own_networks(self, generator, discriminator):
+        """The user's own networks in the form of a `tfgen.networks.Network`, each None where there is none."""
+        labels = [(self.num_classes,)] if self.num_classes else []
+        generator = self.own_network("generator", generator, [(self.latent_dim,), *labels], self.image_shape)
+        outputs, needed = self.discriminator_outputs()
+        discriminator = self.own_network("discriminator", discriminator, [self.image_shape, *labels], outputs, needed)
+        return (
+            None if generator is None else GivenNetwork(generator, name="generator"),
+            None if discriminator is None else GivenNetwork(discriminator, tuple(outputs), name="discriminator"),
+        )
+
+    def make_networks(self, kind: str, **settings) -> list[keras.layers.Layer]:
+        """(generator, discriminator) of `tfgen.networks.make_networks`; in their places, the user's own where there are any.
+
+        Raises:
+            ValueError: as there, and where `network_args` has settings of a network that the user's own takes the place of.
+        """
+        own = {name: network for name in _NETWORKS if (network := getattr(self, name)) is not None}
+        for name in own:
+            if (self._config.get("network_args") or {}).get(name):
+                raise ValueError(f"network_args[{name!r}] is of the built-in {name}; {name}= takes its place: leave it out.")
+        return make_networks(kind, image_shape=self.image_shape, dtype=self.dtype_policy, **{**settings, **own})
 
     def set_networks(self, generator: keras.Model, discriminator: keras.Model) -> None:
         """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.

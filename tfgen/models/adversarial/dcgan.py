@@ -16,8 +16,9 @@ Networks, with side = grid * 2^stages and the discriminator as the mirror image:
     28 px: z -> Dense 1024 -> Dense 7*7*128 -> deconv 64 -> deconv to C                      (the code's MNIST network)
 
 What differs from the paper: each step updates both networks; the code updates one of them per minibatch, in turn, so over as
-many minibatches each network has twice as many updates here. Every output is tanh and images enter D in [-1, 1]; the MNIST
-network of the code has a sigmoid and images in [0, 1]. Strided 5x5 convolutions pad by 1 before and 2 behind, in the code by
+many minibatches each network has twice as many updates here; the presets of MNIST and of faces have half of the code's
+minibatches, that is as many updates. Every output is tanh and images enter D in [-1, 1]; the MNIST network of the code has a
+sigmoid and images in [0, 1]. Strided 5x5 convolutions pad by 1 before and 2 behind, in the code by
 2 on each side. Batch norm has an epsilon of 1e-5 (code: 1e-8) and always a gain and a shift (the MNIST code has none). The
 L2 penalty is on kernels alone; the code's is on gains and shifts too. Samples use the moving statistics of batch norm; the
 code uses those of the batch. Labels of fakes are drawn uniformly; the code takes those of the real batch. Under several
@@ -30,7 +31,6 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.networks import make_networks
 from tfgen.networks.conv import default_stages
 
 
@@ -45,8 +45,11 @@ class DCGAN(AdversarialModel):
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
         num_classes: 0, or the number of classes of a conditional model: one-hot labels are joined to the input of every
             layer.
-        **kwargs: see `AdversarialModel`.
+        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own take the places of those that
+            `width`, `stages` and `dense_width` describe.
     """
+
+    own_networks = {("generator", "discriminator"): ("width", "stages", "dense_width")}
 
     def __init__(
         self, *, image_shape: Sequence[int], width: int = 128, stages: int | None = None, dense_width: int | None = None,
@@ -54,17 +57,13 @@ class DCGAN(AdversarialModel):
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         stages = default_stages(self.image_shape) if stages is None else int(stages)
-        if stages < 1 or self.image_shape[0] % 2**stages or self.image_shape[1] % 2**stages:
+        fits = stages >= 1 and not any(side % 2**stages for side in self.image_shape[:2])
+        if not fits and None in (self.generator, self.discriminator):
             raise ValueError(
                 f"DCGAN doubles the side {stages} times, so height and width must be multiples of {2 ** max(stages, 1)}; "
                 f"received image_shape {self.image_shape}. Choose other `stages` or resize the images."
             )
-        self.set_networks(
-            *make_networks(
-                "conv", image_shape=self.image_shape, width=width, stages=stages, dense_width=dense_width,
-                dtype=self.dtype_policy,
-            )
-        )  # fmt: skip
+        self.set_networks(*self.make_networks("conv", width=width, stages=stages, dense_width=dense_width))
 
     def features(self, images, labels=None):
         """The discriminator's features for a linear classifier (section 5.1).
@@ -77,7 +76,12 @@ class DCGAN(AdversarialModel):
 
         Returns:
             float32 [B, 16 * number of filters of all convolutions] for a grid of at least 4 x 4.
+
+        Raises:
+            ValueError: the discriminator is one of your own, whose convolutions are not known.
         """
+        if not hasattr(self.discriminator, "maps"):
+            raise ValueError("features() are the maps of the built-in discriminator; this model was given another one.")
         raw = 2.0 * self.check_images(images) - 1.0
         pooled = []
         for maps in self.discriminator.maps(raw, None if labels is None else self.one_hot(labels)):

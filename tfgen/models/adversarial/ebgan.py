@@ -50,6 +50,28 @@ def squared_energy(errors):
 ENERGIES = {"norm": norm_energy, "squared": squared_energy}
 
 
+def energy_of(energy, reconstruction, images):
+    """{"logit": energy [B, 1], "reconstruction"} of reconstructions of images, each [B, H, W, C]."""
+    reconstruction = tf.cast(reconstruction, tf.float32)
+    errors = flatten(reconstruction - tf.cast(images, tf.float32))
+    return {"logit": energy(errors)[:, None], "reconstruction": reconstruction}
+
+
+class WithEnergy(layers.Layer):
+    """The user's autoencoder, a `tfgen.networks.GivenNetwork` with the output "reconstruction", as a discriminator."""
+
+    def __init__(self, autoencoder, energy, **kwargs):
+        super().__init__(dtype=autoencoder.dtype_policy, autocast=False, **kwargs)
+        self.autoencoder, self.energy = autoencoder, energy
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, inputs, training=False):
+        found = self.autoencoder(inputs, training=training)
+        return {**found, **energy_of(self.energy, found["reconstruction"], inputs[0])}
+
+
 class Autoencoder(Network):
     """Images [B, H, W, C] in [-1, 1] -> {"logit": energy [B, 1], "features": codes [B, F], "reconstruction": [B, H, W, C]}.
 
@@ -101,8 +123,7 @@ class Autoencoder(Network):
             if i == num - 1:
                 codes = flatten(x) if self.conv else x
         reconstruction = tf.reshape(tf.tanh(tf.cast(x, tf.float32)), [-1, *self.image_shape])
-        energy = self.energy(flatten(reconstruction - tf.cast(images, tf.float32)))
-        return {"logit": energy[:, None], "features": codes, "reconstruction": reconstruction}
+        return {**energy_of(self.energy, reconstruction, images), "features": codes}
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -121,11 +142,21 @@ class EBGAN(AdversarialModel):
         norm: whether both networks have batch norm; a fully connected generator always has it.
         generator_stddev, discriminator_stddev: deviation of the initial kernels; None: Glorot's uniform initialisation for
             "mlp", .02 for "conv".
+        generator: a network of your own; in its place `depth` and `generator_stddev` mean nothing.
+        discriminator: a network of your own, an autoencoder, of which the energy is made as of the built-in one: images
+            [B, H, W, C] in [-1, 1] -> their reconstructions and, for `pulling_away`, codes [B, any] as a second output, or a
+            dict {"reconstruction", "features"}. In its place `encoder` and `discriminator_stddev` mean nothing; in the place
+            of both networks, `network`, `width` and `norm`.
         objective: only "ebgan"; an argument because the other models of the family have it.
         **kwargs: see `AdversarialModel`.
     """
 
     loss_names = (*AdversarialModel.loss_names, "pulling_away")
+    own_networks = {
+        ("generator",): ("depth", "generator_stddev"),
+        ("discriminator",): ("encoder", "discriminator_stddev"),
+        ("generator", "discriminator"): ("network", "width", "norm"),
+    }
 
     def __init__(
         self, *, image_shape, network="conv", width=64, depth=None, encoder=(64, 128, 256), margin=10.0, energy="norm",
@@ -149,17 +180,25 @@ class EBGAN(AdversarialModel):
             default = normal(0.02) if conv else "glorot_uniform"
             return default if stddev is None else normal(stddev)
 
+        generator, discriminator = self.generator, self.discriminator
         settings = {"width": width, "kernel_initializer": initializer(generator_stddev), "name": "generator", **shared}
-        if conv:
+        if generator is None and conv:
             settings |= {"kernel_size": 4, "norm": "batch" if norm else None, "use_bias": not norm}
             generator = ConvGenerator(stages=depth, **settings)
-        else:
+        elif generator is None:
             generator = MLPGenerator(depth=2 if depth is None else depth, **settings)
-        autoencoder = Autoencoder(
-            conv=conv, widths=list(encoder), energy=energy, norm=norm, name="discriminator",
-            kernel_initializer=initializer(discriminator_stddev), **shared,
-        )  # fmt: skip
-        self.set_networks(generator, autoencoder)
+        if discriminator is None:
+            discriminator = Autoencoder(
+                conv=conv, widths=list(encoder), energy=energy, norm=norm, name="discriminator",
+                kernel_initializer=initializer(discriminator_stddev), **shared,
+            )  # fmt: skip
+        else:
+            discriminator = WithEnergy(discriminator, ENERGIES[energy], name="discriminator_with_energy")
+        self.set_networks(generator, discriminator)
+
+    def discriminator_outputs(self):
+        outputs = {"reconstruction": self.image_shape, "features": (None,)}
+        return outputs, tuple(outputs) if self._config["pulling_away"] else ("reconstruction",)
 
     def default_optimizer(self):
         return keras.optimizers.Adam(1e-3, beta_1=0.5)

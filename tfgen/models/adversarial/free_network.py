@@ -1,7 +1,6 @@
 """Base of adversarial models whose networks are chosen by name."""
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.networks import make_networks
 
 
 class FreeNetworkModel(AdversarialModel):
@@ -12,8 +11,11 @@ class FreeNetworkModel(AdversarialModel):
         width: of both networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
-        **kwargs: see `AdversarialModel`.
+        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own take the places of those that
+            `network`, `width` and `network_args` describe.
     """
+
+    own_networks = {("generator", "discriminator"): ("network", "width", "network_args")}
 
     def __init__(self, *, image_shape, network="conv", width=64, network_args=None, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
@@ -22,10 +24,7 @@ class FreeNetworkModel(AdversarialModel):
             settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
         if network == "resnet":  # its generator's batch norms take the labels
             settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
-        networks = make_networks(
-            network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **{**settings, **given}
-        )
-        self.set_networks(*networks)
+        self.set_networks(*self.make_networks(network, width=width, **{**settings, **given}))
 
     def network_defaults(self, network):
         """The paper's settings of the networks; `network_args` override them."""

@@ -35,6 +35,7 @@ import numpy as np
 
 from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.networks import GivenNetwork
 from tfgen.networks.common import OUTPUTS
 
 
@@ -60,7 +61,7 @@ class GAN(FreeNetworkModel):
 
     @property
     def initialized_by_data(self):
-        return self.get_config()["network"] == "maxout"
+        return self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork)
 
     def initialize(self, batch):
         """`init_output_bias` for the published MNIST networks; nothing for others."""

@@ -36,7 +36,6 @@ from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.capabilities import Classifier
-from tfgen.networks import make_networks
 from tfgen.networks.common import Network, layers
 from tfgen.networks.slots import batch_norm
 
@@ -77,8 +76,12 @@ class InfoGAN(Classifier, AdversarialModel):
         width: of the networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
-        **kwargs: see `AdversarialModel`. The model takes no labels: num_classes must be 0.
+        **kwargs: see `AdversarialModel`. The model takes no labels: num_classes must be 0. A `generator` and a
+            `discriminator` of your own take the places of those that `width`, `network` and `network_args` describe; the
+            discriminator also returns features [B, any], on which Q is built.
     """
+
+    own_networks = {("generator", "discriminator"): ("width", "network", "network_args")}
 
     loss_names = (*AdversarialModel.loss_names, "categorical_information", "continuous_information")
 
@@ -108,14 +111,16 @@ class InfoGAN(Classifier, AdversarialModel):
         self.information_weights = {"categorical": float(categorical_weight), "continuous": float(continuous_weight)}
         settings = {**({"kernel_size": 4, "use_bias": True} if network == "conv" else {}), **(network_args or {})}
         settings["discriminator"] = {"slope": slope, **settings.get("discriminator", {})}
-        generator, discriminator = make_networks(
-            network, image_shape=self.image_shape, width=width, dtype=self.dtype_policy, **settings
-        )
+        generator, discriminator = self.make_networks(network, width=width, **settings)
         outputs = sum(layout.categorical) + 2 * layout.continuous
         with_q = DiscriminatorWithQ(
             discriminator, outputs, width=q_width, slope=slope, dtype=self.dtype_policy, name="discriminator_with_q"
         )
         self.set_networks(generator, with_q)
+
+    def discriminator_outputs(self):
+        outputs, _ = super().discriminator_outputs()
+        return outputs, tuple(outputs)
 
     def draw_latents(self, keys):
         sizes, count = self.layout.categorical, len(self.layout.categorical)

@@ -16,8 +16,9 @@ batch norm. Labels of fakes are drawn uniformly, as in the authors' code.
 
 What differs from the paper: u is updated once in each discriminator step. In the code every pass in training updates it: on
 real images, on fakes, and while the generator is trained. The generator's turn comes after the discriminator's updates; in
-the code it comes before them. The last layer has no bias, as in the code for CIFAR-10; in the code for ImageNet it has one.
-The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has no such network.
+the code it comes before them. The last layer of residual networks has no bias, as in the code for CIFAR-10; the code for
+ImageNet has one, and so have those presets. The initial weights of the standard CNN are DCGAN's, N(0, 0.02^2); the code has
+no such network.
 """
 
 import keras

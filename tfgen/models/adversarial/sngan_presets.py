@@ -43,12 +43,12 @@ _STL = {
 _IMAGENET_128 = {
     "image_shape": (128, 128, 3), "network": "resnet", "generator_batch_factor": 2,
     "network_args": {"generator": {"filters": (1024, 1024, 512, 256, 128, 64)},
-                     "discriminator": {"filters": (64, 128, 256, 512, 1024, 1024), "downs": 5}},
+                     "discriminator": {"filters": (64, 128, 256, 512, 1024, 1024), "downs": 5, "logit_bias": True}},
 }  # fmt: skip
 _IMAGENET_64 = {
     "image_shape": (64, 64, 3), "network": "resnet",
     "network_args": {"generator": {"filters": (1024, 512, 256, 128, 64)},
-                     "discriminator": {"filters": (64, 128, 256, 512, 1024), "downs": 4}},
+                     "discriminator": {"filters": (64, 128, 256, 512, 1024), "downs": 4, "logit_bias": True}},
 }  # fmt: skip
 # Settings A to F of table 1: (learning rate, beta_1, beta_2, discriminator steps).
 SETTINGS = {

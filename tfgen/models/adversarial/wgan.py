@@ -16,7 +16,7 @@ momentum (RMSprop).
 
 What differs from the paper: the algorithm is the paper's; the schedule of a hundred updates is from the code alone. Weights
 are clipped after each critic update (algorithm 1); the code clips before. The code's RMSprop adds its epsilon, 1e-8, to the
-root of the mean square; Keras adds epsilon under the root, so the same number damps steps of gradients below 1e-4. The
+root of the mean square; Keras adds epsilon under the root, so that of the paper's presets and the default is 1e-16. The
 critic's last 4x4 convolution is a dense layer here (the same function). The generator's first layer is dense with batch norm
 for each unit; the code normalises its output for each channel. Fully connected networks start from Glorot's uniform and
 biases of 0, in the code from uniform(-1, 1) / sqrt(inputs); the code trains its fully connected generator against the
@@ -56,7 +56,7 @@ class WGAN(FreeNetworkModel):
         self.thorough_turns, self.thorough_every, self.thorough_steps = thorough_turns, thorough_every, thorough_steps
 
     def default_optimizer(self):
-        return keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-8)
+        return keras.optimizers.RMSprop(5e-5, rho=0.99, epsilon=1e-16)
 
     def generator_turn(self, step):
         if not self.thorough_turns:

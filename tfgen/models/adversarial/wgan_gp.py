@@ -13,8 +13,9 @@ There is one norm for each image; lambda = 10. The critic has no batch norm, bec
 gradient.
 
 What differs from the paper: all images are in [-1, 1], and the penalty's gradient is by these values; MNIST in the code is
-in [0, 1] with a sigmoid in the generator. The convolutional networks start from N(0, 0.02^2), those of the code from uniform
-values of variance 4 / (inputs + outputs) (the residual networks do here too). Batch norm's gain starts from N(1, 0.02^2) in
+in [0, 1] with a sigmoid in the generator. The convolutional networks start from N(0, 0.02^2) unless `network_args` say
+otherwise; the presets of the paper start from uniform values of variance 4 / (inputs + outputs), as the code does, and the
+residual networks always do. Batch norm's gain starts from N(1, 0.02^2) in
 the convolutional networks, in the code from 1. Samples use its moving statistics; the code uses those of the batch. The
 conditional CIFAR-10 network has conditional batch norm in G as in the code, but a projection critic instead of an auxiliary
 classifier. Labels of fakes are drawn uniformly; in the critic's updates the code takes those of the real batch.

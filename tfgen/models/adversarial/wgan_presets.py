@@ -4,34 +4,35 @@ from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.preset import Preset
 
 
-def _rmsprop(learning_rate, rho=0.99):
-    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho, "epsilon": 1e-8}}
+def _rmsprop(learning_rate, rho=0.99, epsilon=1e-8):
+    return {"class_name": "RMSprop", "config": {"learning_rate": learning_rate, "rho": rho, "epsilon": epsilon}}
 
 
 def _both(spec):
     return {"optimizer": spec}
 
 
+_PAPER = _both(_rmsprop(5e-5, epsilon=1e-16))  # Keras adds epsilon under the root, the code 1e-8 to the root
 _LSUN = {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4}}
 
 PRESETS = [
     Preset(
         "wgan/lsun-bedrooms-paper", WGAN, _LSUN, data="lsun/bedroom",
         source="section 4.2 and the code: DCGAN networks, RMSprop 5e-5, c .01, 25 epochs", batch_size=64,
-        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+        steps=1_185_000, compile_args=_PAPER,
     ),
     Preset(
         "wgan/lsun-bedrooms-no-batch-norm-paper", WGAN,
         {"image_shape": (64, 64, 3), "network_args": {"kernel_size": 4, "generator": {"norm": None}}},
         data="lsun/bedroom", source="section 4.3, figure 6: a generator without batch norm", batch_size=64,
-        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+        steps=1_185_000, compile_args=_PAPER,
     ),
     Preset(
         "wgan/lsun-bedrooms-mlp-paper", WGAN,
         {"image_shape": (64, 64, 3), "network": "mlp", "width": 512,
          "network_args": {"depth": 3, "generator": {"norm": None, "output": "linear"}, "discriminator": {"slope": 0.0}}},
         data="lsun/bedroom", source="section 4.3, figure 7, and the code: four layers, ReLU, 512 units", batch_size=64,
-        steps=1_185_000, compile_args=_both(_rmsprop(5e-5)),
+        steps=1_185_000, compile_args=_PAPER,
     ),
     Preset(
         "wgan/digits", WGAN,

@@ -48,14 +48,19 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
             reverse. () with "mlp": a linear autoencoder.
         activation: of the hidden layers.
         output_activation: of the decoder: "linear", or "sigmoid", whose gradient vanishes at black and at white.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> codes [B, latent_dim] -> images [B, H, W, C], which are clipped to [0, 1]. In
+            the place of both, `network`, `hidden` and `activation` mean nothing; in that of the decoder,
+            `output_activation`.
         **kwargs: see `TrainableModel`.
     """
 
     loss_names = ("loss", "mse")
+    own_networks = {("encoder", "decoder"): ("network", "hidden", "activation"), ("decoder",): ("output_activation",)}
 
     def __init__(
         self, *, image_shape, latent_dim=32, network="conv", hidden=(32, 64), activation="relu", output_activation="linear",
-        **kwargs,
+        encoder=None, decoder=None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, hidden=hidden)
@@ -67,12 +72,14 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         if network == "conv" and not hidden:
             raise ValueError(f"hidden must be positive widths, at least one for 'conv'; received {hidden!r}.")
         self.latent_dim = latent_dim
-        encoder, decoder = build(
-            self.image_shape, latent_dim, list(hidden), activation, output_activation, self.dtype_policy
+
+        def make():
+            made = build(self.image_shape, latent_dim, list(hidden), activation, output_activation, self.dtype_policy)
+            return [keras.Sequential(found, name=name) for found, name in zip(made, ("encoder", "decoder"), strict=True)]
+
+        self.choose_networks(
+            make, encoder=(encoder, self.image_shape, (latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape)
         )
-        self.encoder, self.decoder = keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
         self.code_moments = CodeMoments(latent_dim)
         self.built = True
 
@@ -82,12 +89,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         """Codes float32 [B, latent_dim] of images float32 [B, H, W, C] in [0, 1]."""
         return self._encode(self.check_images(images))
 
-    def _encode(self, images):
-        return tf.cast(self.encoder(images), tf.float32)
+    def _encode(self, images, training=False):
+        return tf.cast(self.encoder(images, training=training), tf.float32)
 
-    def decode(self, latents):
+    def decode(self, latents, training=False):
         """Images of codes [B, latent_dim], not clipped: float32 [B, H, W, C]."""
-        return tf.cast(self.decoder(latents), tf.float32)
+        return tf.cast(self.decoder(latents, training=training), tf.float32)
 
     def decode_images(self, latents):
         return tf.clip_by_value(self.decode(latents), 0.0, 1.0)
@@ -104,14 +111,14 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
     # ---- training
 
-    def losses_and_codes(self, images):
-        codes = self._encode(images)
-        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode(codes)) ** 2, axis=[1, 2, 3]))
+    def losses_and_codes(self, images, training=False):
+        codes = self._encode(images, training)
+        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode(codes, training)) ** 2, axis=[1, 2, 3]))
         return {"loss": loss, "mse": loss / math.prod(self.image_shape)}, codes
 
     def update(self, batch):
         def losses_fn():
-            losses, codes = self.losses_and_codes(batch["image"])
+            losses, codes = self.losses_and_codes(batch["image"], training=True)
             self.code_moments.update(codes)
             return losses
 
@@ -124,12 +131,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):
     encoder = [
         layers.Flatten(dtype=dtype),
-        *(layers.Dense(width, activation, dtype=dtype) for width in hidden),
-        layers.Dense(latent_dim, dtype=dtype),
+        *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(hidden)),
+        layers.Dense(latent_dim, dtype=dtype, name="code"),
     ]
     decoder = [
-        *(layers.Dense(width, activation, dtype=dtype) for width in reversed(hidden)),
-        layers.Dense(math.prod(image_shape), output_activation, dtype=dtype),
+        *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(reversed(hidden))),
+        layers.Dense(math.prod(image_shape), output_activation, dtype=dtype, name="out"),
         layers.Reshape(image_shape, dtype=dtype),
     ]
     return encoder, decoder
@@ -138,18 +145,20 @@ def _mlp(image_shape, latent_dim, hidden, activation, output_activation, dtype):
 def _conv(image_shape, latent_dim, hidden, activation, output_activation, dtype):
     settings = {"strides": 2, "padding": "same", "dtype": dtype}
     encoder = [
-        *(layers.Conv2D(width, 3, activation=activation, **settings) for width in hidden),
+        *(layers.Conv2D(n, 3, activation=activation, name=f"down_{i}", **settings) for i, n in enumerate(hidden)),
         layers.Flatten(dtype=dtype),
-        layers.Dense(latent_dim, dtype=dtype),
+        layers.Dense(latent_dim, dtype=dtype, name="code"),
     ]
     sizes = [image_shape[:2]]  # of the maps, from the image to the smallest
     for _ in hidden:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     grid = (*sizes.pop(), hidden[-1])
-    decoder = [layers.Dense(math.prod(grid), activation, dtype=dtype), layers.Reshape(grid, dtype=dtype)]
-    for width, (height, breadth) in zip([*hidden[-2::-1], image_shape[2]], reversed(sizes), strict=True):
-        last = len(decoder) == 2 * len(hidden)
+    decoder = [layers.Dense(math.prod(grid), activation, dtype=dtype, name="grid"), layers.Reshape(grid, dtype=dtype)]
+    shapes = zip([*hidden[-2::-1], image_shape[2]], reversed(sizes), strict=True)
+    for i, (width, (height, breadth)) in enumerate(shapes):
+        last = i == len(hidden) - 1
         # The kernel is a multiple of the stride: with another one, outputs get unequal numbers of terms (a checkerboard).
-        decoder.append(layers.Conv2DTranspose(width, 4, activation=output_activation if last else activation, **settings))
+        ends = {"activation": output_activation if last else activation, "name": f"up_{i}"}
+        decoder.append(layers.Conv2DTranspose(width, 4, **ends, **settings))
         decoder.append(layers.Cropping2D(((0, height % 2), (0, breadth % 2)), dtype=dtype))  # [B, height, breadth, width]
     return encoder, decoder

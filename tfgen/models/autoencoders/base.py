@@ -84,7 +84,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
     loss_names = ("loss", "reconstruction", "kl")
     nats_loss = "loss"  # of evaluation: minus the bound, whatever `kl_weight`
-    likelihood = "bernoulli"
+    likelihood = None
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
 

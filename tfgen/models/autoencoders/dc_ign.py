@@ -71,10 +71,18 @@ class DCIGN(AutoencodingModel):
             "none": nothing is clamped and `active` is ignored; the model is a plain variational autoencoder.
         invariance: c, the weight of the gradient that pulls latents that do not vary to their mean.
         kl_weight: weight of the KL term in the loss.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
+            logits [B, H, W, C]. In their places the settings of the built-in ones mean nothing.
         seed: int, of the training noise.
     """
 
     loss_names = ("loss", "reconstruction", "kl", "invariance")
+    own_networks = {
+        ("encoder",): ("kernel_size",),
+        ("decoder",): ("decoder_filters", "decoder_kernel_size"),
+        ("encoder", "decoder"): ("filters",),  # the last of them are the decoder's first, too
+    }
 
     def __init__(
         self,
@@ -89,6 +97,8 @@ class DCIGN(AutoencodingModel):
         clamp="mean",
         invariance=0.01,
         kl_weight=1.0,
+        encoder=None,
+        decoder=None,
         seed=0,
         **kwargs,
     ):
@@ -107,33 +117,14 @@ class DCIGN(AutoencodingModel):
         check_not_negative(invariance=invariance, kl_weight=kl_weight)
         self.latent_dim, self.factors, self.clamp = latent_dim, factors, clamp
         self.invariance, self.kl_weight = float(invariance), float(kl_weight)
-        height, width, channels = self.image_shape
-        for size in (height, width):
-            for _ in filters:
-                size = (size - kernel_size + 1) // 2
-            if size < 1:
-                raise ValueError(
-                    f"{len(filters)} convolutions of size {kernel_size} with pooling need larger images; received "
-                    f"{self.image_shape}."
-                )
-        start = [_before(size, len(decoder_filters) + 1, decoder_kernel_size) for size in (height, width)]  # of the decoder
-        dtype = self.dtype_policy
-        dense = {"kernel_initializer": normal(0.01), "bias_initializer": normal(0.01), "dtype": dtype}
-        self.encoder = keras.Sequential(name="encoder")
-        for n in filters:
-            self.encoder.add(layers.Conv2D(n, kernel_size, dtype=dtype))  # [B, h, w, n], h = previous - kernel_size + 1
-            self.encoder.add(layers.MaxPool2D(2, dtype=dtype))  # [B, h // 2, w // 2, n]
-            self.encoder.add(layers.ReLU(dtype=dtype))
-        self.encoder.add(layers.Flatten(dtype=dtype))
-        self.encoder.add(layers.Dense(2 * self.latent_dim, **dense))  # mean and ln variance
-        self.decoder = keras.Sequential(name="decoder")
-        self.decoder.add(layers.Dense(int(np.prod(start)) * filters[-1], "relu", **dense))
-        self.decoder.add(layers.Reshape((*start, filters[-1]), dtype=dtype))
-        for n, activation in (*((n, "relu") for n in decoder_filters), (channels, None)):
-            self.decoder.add(layers.UpSampling2D(2, dtype=dtype))
-            self.decoder.add(layers.Conv2D(n, decoder_kernel_size, activation=activation, dtype=dtype))
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, self.latent_dim))
+        shape, dtype = self.image_shape, self.dtype_policy
+        self.choose_networks(
+            lambda: (
+                _encoder(shape, filters, kernel_size, latent_dim, dtype) if encoder is None else None,
+                _decoder(shape, filters[-1], decoder_filters, decoder_kernel_size, dtype) if decoder is None else None,
+            ),
+            encoder=(encoder, shape, (2 * latent_dim,)), decoder=(decoder, (latent_dim,), shape),
+        )  # fmt: skip
         self.built = True
 
     def decode(self, latents, training=False):
@@ -269,6 +260,38 @@ class DCIGN(AutoencodingModel):
             "value": tf.TensorSpec([None], tf.float32),
         }
         return {**super().signatures(), "rerender": (rerender, inputs)}
+
+
+def _near_zero(dtype):
+    return {"kernel_initializer": normal(0.01), "bias_initializer": normal(0.01), "dtype": dtype}
+
+
+def _encoder(image_shape, filters, kernel_size, latent_dim, dtype):
+    for size in image_shape[:2]:
+        for _ in filters:
+            size = (size - kernel_size + 1) // 2
+        if size < 1:
+            raise ValueError(
+                f"{len(filters)} convolutions of size {kernel_size} with pooling need larger images; received {image_shape}."
+            )
+    found = []
+    for i, n in enumerate(filters):
+        found.append(layers.Conv2D(n, kernel_size, dtype=dtype, name=f"conv_{i}"))  # a side: less kernel_size - 1
+        found += [layers.MaxPool2D(2, dtype=dtype), layers.ReLU(dtype=dtype)]
+    found.append(layers.Flatten(dtype=dtype))
+    found.append(layers.Dense(2 * latent_dim, name="moments", **_near_zero(dtype)))  # mean and ln variance
+    return keras.Sequential(found, name="encoder")
+
+
+def _decoder(image_shape, first, filters, kernel_size, dtype):
+    *sides, channels = image_shape
+    grid = (*(_before(size, len(filters) + 1, kernel_size) for size in sides), first)
+    found = [layers.Dense(int(np.prod(grid)), "relu", name="grid", **_near_zero(dtype)), layers.Reshape(grid, dtype=dtype)]
+    for i, n in enumerate((*filters, channels)):
+        activation = "relu" if i < len(filters) else None
+        found.append(layers.UpSampling2D(2, dtype=dtype))
+        found.append(layers.Conv2D(n, kernel_size, activation=activation, dtype=dtype, name=f"conv_{i}"))
+    return keras.Sequential(found, name="decoder")
 
 
 def _before(size, times, kernel):

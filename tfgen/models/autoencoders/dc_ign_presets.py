@@ -3,11 +3,12 @@
 from tfgen.models.autoencoders.dc_ign import DCIGN
 from tfgen.models.preset import Preset, adam, cosine_decay
 
-# The update rule of the released code is Adam's, with these decays; 5,000 batches are its epoch.
+# The update rule of the released code is Adam's, with these decays; 5,000 batches are its epoch. Its epsilon of 1e-4 is for
+# gradients of sums over the 20 images of a batch: 5e-6 for those of means.
 _PAPER = {
     "batch_size": 20,
     "steps": 500_000,
-    "compile_args": adam(5e-4, beta_1=0.9, beta_2=0.99, epsilon=1e-4),
+    "compile_args": adam(5e-4, beta_1=0.9, beta_2=0.99, epsilon=5e-6),
     "paper": "figures only: inferred against true pose and light",
 }
 # With 22 times fewer pixels than in the paper, this weight of KL keeps the balance. Invariance: with weights .1, 1 and 5 the

@@ -20,7 +20,7 @@ same. Phi's input is the output as it is; public methods clip it. Kernels start 
 0.02^2), and gains of batch norm from 1 instead of N(1, 0.02^2).
 
 The released code differs from the paper and from this model. It sums KL over its batch of 40, while its feature term is a
-mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Adam has beta_1 = .5. Its networks, for 128 pixels,
+mean: as if kl_weight were 40. Its feature term lacks the factor 1/2. Its networks, for 128 pixels,
 have a fifth convolution, no activation behind the encoder's last batch norm, and a ReLU behind the decoder's first layer. It
 halves the rate at every step of each second epoch; the paper halves it after each epoch.
 """
@@ -69,6 +69,9 @@ class DFCVAE(AutoencodingModel):
         feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
         kl_weight: alpha.
         feature_weight: beta.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
+            images [B, H, W, C]. In the place of both, `width` and `stages` mean nothing.
         **kwargs: see `TrainableModel`.
 
     Raises:
@@ -76,28 +79,25 @@ class DFCVAE(AutoencodingModel):
     """
 
     loss_names = ("loss", "feature_loss", "kl")
+    own_networks = {("encoder", "decoder"): ("width", "stages")}
 
     def __init__(
         self, *, image_shape, latent_dim=100, width=32, stages=4, features=None, feature_layers=None, kl_weight=1.0,
-        feature_weight=0.5, **kwargs,
+        feature_weight=0.5, encoder=None, decoder=None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, width=width, stages=stages)
         check_not_negative(kl_weight=kl_weight, feature_weight=feature_weight)
-        if any(side % 2**stages for side in self.image_shape[:2]):
-            raise ValueError(f"height and width must be multiples of 2**stages = {2**stages}; received {image_shape!r}.")
         if features is None and feature_layers is not None:
             raise ValueError(f"feature_layers are of features, which is None; received {feature_layers!r}.")
         self.latent_dim, self.kl_weight, self.feature_weight = latent_dim, float(kl_weight), float(feature_weight)
-        encoder, decoder = _networks(self.image_shape, latent_dim, width, stages, self.dtype_policy)
-        self.encoder, self.decoder = keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
+        self.choose_networks(
+            lambda: _networks(self.image_shape, latent_dim, width, stages, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (2 * latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape),
+        )  # fmt: skip
         self.feature_network = None if features is None else frozen.get(features, feature_layers, self.image_shape)
+        self._config["features"] = self.feature_network and self.feature_network.get_config()
         self.built = True
-
-    def get_config(self):
-        return {**super().get_config(), "features": self.feature_network and self.feature_network.get_config()}
 
     def decode(self, latents, training=False):
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
@@ -145,24 +145,28 @@ class DFCVAE(AutoencodingModel):
 
 def _networks(image_shape, latent_dim, width, stages, dtype):
     height, breadth, channels = image_shape
+    if height % 2**stages or breadth % 2**stages:
+        raise ValueError(f"height and width must be multiples of 2**stages = {2**stages}; received {image_shape!r}.")
     widths = [width * 2**i for i in range(stages)]
 
-    def activated():
+    def activated(name):
         # synchronized: statistics are those of the global batch.
-        norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype)
+        norm = BatchNormalization(momentum=0.9, epsilon=1e-3, synchronized=True, dtype=dtype, name=name)
         return [norm, layers.LeakyReLU(negative_slope=0.2, dtype=dtype)]
 
     encoder = []
-    for filters in widths:
-        encoder += [layers.Conv2D(filters, 4, strides=2, padding="same", dtype=dtype), *activated()]
-    encoder += [layers.Flatten(dtype=dtype), layers.Dense(2 * latent_dim, dtype=dtype)]  # mean and ln variance
+    for i, filters in enumerate(widths):
+        conv = layers.Conv2D(filters, 4, strides=2, padding="same", dtype=dtype, name=f"down_{i}")
+        encoder += [conv, *activated(f"norm_{i}")]
+    encoder += [layers.Flatten(dtype=dtype), layers.Dense(2 * latent_dim, dtype=dtype, name="moments")]
     grid = (height // 2**stages, breadth // 2**stages, widths[-1])
-    decoder = [layers.Dense(math.prod(grid), dtype=dtype), layers.Reshape(grid, dtype=dtype)]
-    for filters in [*widths[-2::-1], channels]:
+    decoder = [layers.Dense(math.prod(grid), dtype=dtype, name="grid"), layers.Reshape(grid, dtype=dtype)]
+    for i, filters in enumerate([*widths[-2::-1], channels]):
         decoder += [
             layers.UpSampling2D(2, dtype=dtype),  # nearest
             ReplicationPadding(dtype=dtype),
-            layers.Conv2D(filters, 3, dtype=dtype),
-            *activated(),
+            layers.Conv2D(filters, 3, dtype=dtype, name=f"up_{i}"),
+            *activated(f"norm_{i}"),
         ]
-    return encoder, decoder[:-2]  # linear pixels
+    decoder = decoder[:-2]  # linear pixels
+    return keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")

@@ -71,14 +71,20 @@ class GMVAE(LatentVariableModel):
         levels: number of grey levels of the images; the Gaussian's deviation is at least one level.
         free_bits: lambda, in nats, in [0, ln K]: the least value of the z-term in the loss. At 0 the loss is the bound.
         num_samples: M >= 1, draws of x and w for each image in a training step.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of x, then of w, [B, 2 latent_dim + 2 style_dim]; x [B,
+            latent_dim] -> logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network` and `hidden`
+            mean nothing.
         seed: int, of the training noise.
     """
 
     loss_names = ("loss", "reconstruction", "x_kl", "w_kl", "z_kl")
+    own_networks = {("encoder", "decoder"): ("network", "hidden")}
 
     def __init__(
         self, *, image_shape, num_clusters=10, latent_dim=200, style_dim=150, network="mlp", hidden=(500, 500),
-        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, seed=0, **kwargs,
+        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, encoder=None,
+        decoder=None, seed=0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         check_whole(
@@ -101,18 +107,22 @@ class GMVAE(LatentVariableModel):
         self.free_bits, self.num_samples = float(free_bits), num_samples
         out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
         outputs = 2 * (latent_dim + style_dim)  # mean and ln variance of x and of w
-        self.encoder, self.decoder = build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy)
+        self.choose_networks(
+            lambda: build(self.image_shape, tuple(hidden), outputs, out_channels, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (outputs,)),
+            decoder=(decoder, (latent_dim,), (*self.image_shape[:2], out_channels)),
+        )
         near_zero = keras.initializers.VarianceScaling(1e-6, "fan_avg", "uniform")  # a thousandth of Glorot's
         self.prior_network = keras.Sequential(
             [
-                layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy),
+                layers.Dense(prior_hidden, "tanh", dtype=self.dtype_policy, name="hidden"),
                 # Mean and raw variance of each x|w,z.
-                layers.Dense(num_clusters * 2 * latent_dim, kernel_initializer=near_zero, dtype=self.dtype_policy),
+                layers.Dense(
+                    num_clusters * 2 * latent_dim, kernel_initializer=near_zero, dtype=self.dtype_policy, name="moments"
+                ),
             ],
             name="prior_network",
         )
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, latent_dim))
         self.prior_network.build((None, style_dim))
         self.built = True
 
@@ -312,17 +322,18 @@ def _diagonal(mean, stddev):
 
 def _normalised(layer, dtype):
     # synchronized: statistics are those of the global batch.
-    return [layer, BatchNormalization(momentum=0.9, synchronized=True, dtype=dtype), layers.ReLU(dtype=dtype)]
+    norm = BatchNormalization(momentum=0.9, synchronized=True, dtype=dtype, name=f"{layer.name}_norm")
+    return [layer, norm, layers.ReLU(dtype=dtype)]
 
 
 def _mlp(image_shape, hidden, outputs, out_channels, dtype):
     out_shape = (*image_shape[:2], out_channels)
     encoder = [layers.Flatten(dtype=dtype)]
-    for width in hidden:
-        encoder += _normalised(layers.Dense(width, use_bias=False, dtype=dtype), dtype)
+    for i, width in enumerate(hidden):
+        encoder += _normalised(layers.Dense(width, use_bias=False, dtype=dtype, name=f"hidden_{i}"), dtype)
     decoder = [
-        *(layers.Dense(width, "relu", dtype=dtype) for width in reversed(hidden)),
-        layers.Dense(int(np.prod(out_shape)), dtype=dtype),
+        *(layers.Dense(n, "relu", dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(reversed(hidden))),
+        layers.Dense(int(np.prod(out_shape)), dtype=dtype, name="out"),
         layers.Reshape(out_shape, dtype=dtype),
     ]
     return _sequential(encoder, outputs, decoder, dtype)
@@ -338,23 +349,23 @@ def _conv(image_shape, hidden, outputs, out_channels, dtype):
     rows, columns = (height - 10) // 2, (width - 10) // 2
     settings, halved = {"use_bias": False, "dtype": dtype}, {"strides": 2, "padding": "same"}
     encoder = [
-        *_normalised(layers.Conv2D(first, 6, **settings), dtype),  # [B, H - 5, W - 5, first]
-        *_normalised(layers.Conv2D(second, 6, **settings), dtype),  # [B, H - 10, W - 10, second]
-        *_normalised(layers.Conv2D(third, 4, **halved, **settings), dtype),  # [B, rows, columns, third]
+        *_normalised(layers.Conv2D(first, 6, name="conv_0", **settings), dtype),  # [B, H - 5, W - 5, first]
+        *_normalised(layers.Conv2D(second, 6, name="conv_1", **settings), dtype),  # [B, H - 10, W - 10, second]
+        *_normalised(layers.Conv2D(third, 4, name="conv_2", **halved, **settings), dtype),  # [B, rows, columns, third]
         layers.Flatten(dtype=dtype),
-        *_normalised(layers.Dense(dense, **settings), dtype),
+        *_normalised(layers.Dense(dense, name="hidden", **settings), dtype),
     ]
     decoder = [
-        *_normalised(layers.Dense(dense, **settings), dtype),
-        layers.Dense(rows * columns * third, **settings),
-        *_normalised(layers.Reshape((rows, columns, third), dtype=dtype), dtype),
-        *_normalised(layers.Conv2DTranspose(second, 4, **halved, **settings), dtype),
-        *_normalised(layers.Conv2DTranspose(first, 6, **settings), dtype),
-        layers.Conv2DTranspose(out_channels, 6, dtype=dtype),
+        *_normalised(layers.Dense(dense, name="hidden", **settings), dtype),
+        layers.Dense(rows * columns * third, name="grid", **settings),
+        *_normalised(layers.Reshape((rows, columns, third), dtype=dtype, name="maps"), dtype),
+        *_normalised(layers.Conv2DTranspose(second, 4, name="deconv_0", **halved, **settings), dtype),
+        *_normalised(layers.Conv2DTranspose(first, 6, name="deconv_1", **settings), dtype),
+        layers.Conv2DTranspose(out_channels, 6, dtype=dtype, name="deconv_2"),
     ]
     return _sequential(encoder, outputs, decoder, dtype)
 
 
 def _sequential(encoder, outputs, decoder, dtype):
-    encoder = [*encoder, layers.Dense(outputs, dtype=dtype)]
+    encoder = [*encoder, layers.Dense(outputs, dtype=dtype, name="moments")]
     return keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder")

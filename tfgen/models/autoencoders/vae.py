@@ -50,8 +50,14 @@ class VAE(LatentVariableModel):
             (grey levels unchanged).
         levels: number of grey levels of the images; used by the last two likelihoods.
         kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
+        encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
+            images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
+            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network`, `hidden` and `activation`
+            mean nothing.
         seed: int, of the training noise.
     """
+
+    own_networks = {("encoder", "decoder"): ("network", "hidden", "activation")}
 
     def __init__(
         self,
@@ -64,6 +70,8 @@ class VAE(LatentVariableModel):
         likelihood: str = "bernoulli",
         levels: int = 256,
         kl_weight: float = 1.0,
+        encoder: keras.Model | str | dict | None = None,
+        decoder: keras.Model | str | dict | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -80,11 +88,11 @@ class VAE(LatentVariableModel):
         build = {"mlp": _mlp, "conv": _conv}.get(network)
         if build is None:
             raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
-        self.encoder, self.decoder = build(
-            self.image_shape, self.latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy
+        self.choose_networks(
+            lambda: build(self.image_shape, latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy),
+            encoder=(encoder, self.image_shape, (2 * latent_dim,)),
+            decoder=(decoder, (latent_dim,), (*self.image_shape[:2], out_channels)),
         )
-        self.encoder.build((None, *self.image_shape))
-        self.decoder.build((None, self.latent_dim))
         if likelihood == "discretized_logistic":
             self.log_scale = self.add_weight(
                 name="log_scale",
@@ -111,15 +119,15 @@ def _mlp(image_shape, latent_dim, hidden, activation, out_channels, dtype):
     encoder = keras.Sequential(
         [
             layers.Flatten(dtype=dtype),
-            *(layers.Dense(n, activation, dtype=dtype) for n in hidden),
-            layers.Dense(2 * latent_dim, dtype=dtype),  # mean and ln variance
+            *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(hidden)),
+            layers.Dense(2 * latent_dim, dtype=dtype, name="moments"),  # mean and ln variance
         ],
         name="encoder",
     )
     decoder = keras.Sequential(
         [
-            *(layers.Dense(n, activation, dtype=dtype) for n in reversed(hidden)),
-            layers.Dense(int(np.prod(out_shape)), dtype=dtype),
+            *(layers.Dense(n, activation, dtype=dtype, name=f"hidden_{i}") for i, n in enumerate(reversed(hidden))),
+            layers.Dense(int(np.prod(out_shape)), dtype=dtype, name="out"),
             layers.Reshape(out_shape, dtype=dtype),
         ],
         name="decoder",
@@ -137,21 +145,21 @@ def _conv(image_shape, latent_dim, hidden, activation, out_channels, dtype):
     conv = {"strides": 2, "padding": "same", "dtype": dtype}
     encoder = keras.Sequential(
         [
-            layers.Conv2D(first, 4, activation=activation, **conv),  # [B, H/2, W/2, first]
-            layers.Conv2D(second, 4, activation=activation, **conv),  # [B, H/4, W/4, second]
+            layers.Conv2D(first, 4, activation=activation, name="down_0", **conv),  # [B, H/2, W/2, first]
+            layers.Conv2D(second, 4, activation=activation, name="down_1", **conv),  # [B, H/4, W/4, second]
             layers.Flatten(dtype=dtype),
-            layers.Dense(dense, activation, dtype=dtype),
-            layers.Dense(2 * latent_dim, dtype=dtype),
+            layers.Dense(dense, activation, dtype=dtype, name="hidden"),
+            layers.Dense(2 * latent_dim, dtype=dtype, name="moments"),
         ],
         name="encoder",
     )
     decoder = keras.Sequential(
         [
-            layers.Dense(dense, activation, dtype=dtype),
-            layers.Dense(height // 4 * (width // 4) * second, activation, dtype=dtype),
+            layers.Dense(dense, activation, dtype=dtype, name="hidden"),
+            layers.Dense(height // 4 * (width // 4) * second, activation, dtype=dtype, name="grid"),
             layers.Reshape((height // 4, width // 4, second), dtype=dtype),
-            layers.Conv2DTranspose(first, 4, activation=activation, **conv),
-            layers.Conv2DTranspose(out_channels, 4, **conv),
+            layers.Conv2DTranspose(first, 4, activation=activation, name="up_0", **conv),
+            layers.Conv2DTranspose(out_channels, 4, name="up_1", **conv),
         ],
         name="decoder",
     )

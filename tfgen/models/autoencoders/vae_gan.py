@@ -30,8 +30,9 @@ batch. Batch norm then lets the discriminator tell images by the statistics that
 did so within ten steps, lost nearly all its turns to the balance rule, and the decoder made noise. Logarithms are of the
 sigmoid itself; the code adds 1e-3 to D. Kernels start from Glorot's uniform; those of the code from uniform(-1, 1) / sqrt(3
 inputs). The code's RMSprop adds its epsilon, 1e-8, to the root of the mean square of gradients summed over the batch; Keras
-adds 1e-7 under the root, to gradients of means. There is no weight decay (1e-5 in the code) and no augmentation (shifts,
-rotations, colours and mirror images in the code).
+adds it under the root, to gradients of means: 1e-16 in the paper's presets. There is no weight decay (1e-5 in the code). Of
+the code's augmentation the presets have mirror images, drawn for each image and not for each batch, and CelebA's shifts;
+zoom, rotation and colours are not here.
 """
 
 import keras
@@ -40,6 +41,7 @@ import tensorflow_probability as tfp
 
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_whole
+from tfgen.networks.given import GivenNetwork
 from tfgen.networks.slots import batch_norm
 from tfgen.training.players import Player
 
@@ -66,6 +68,11 @@ class VAEGAN(AutoencodingModel):
         real_weight: r in (0, 1), of the real images in the discriminator's loss.
         equilibrium: the cost about which the two are balanced.
         margin: positive, or None: both are updated in every step.
+        encoder, decoder, discriminator: None, or networks of your own (see `tfgen.networks.given_network`; copied, with
+            their weights) for images in [-1, 1]: images [B, H, W, C] -> mean and ln variance of q(z|x), [B, 2 latent_dim];
+            latents [B, latent_dim] -> images; images -> logits [B, 1] and Dis_l in any shape [B, ...], as two outputs or a
+            dict {"logit", "features"}. With similarity_layer=None it needs no second output; any other value is for the
+            built-in discriminator alone. In their places the widths of the built-in ones mean nothing.
         seed: int, of the training noise.
     """
 
@@ -73,11 +80,12 @@ class VAEGAN(AutoencodingModel):
         "encoder_loss", "decoder_loss", "discriminator_loss", "kl", "similarity", "real_cost", "fake_cost",
         "decoder_skipped", "discriminator_skipped",
     )  # fmt: skip
+    own_networks = {(name,): (f"{name}_widths",) for name in ("encoder", "decoder", "discriminator")}
 
     def __init__(
         self, *, image_shape, latent_dim=128, encoder_widths=(64, 128, 256, 1024), decoder_widths=(256, 256, 128, 32),
         discriminator_widths=(32, 128, 256, 256, 512), similarity_layer=3, similarity_weight=1e-6, fakes=FAKES,
-        real_weight=0.5, equilibrium=0.68, margin=0.35, **kwargs,
+        real_weight=0.5, equilibrium=0.68, margin=0.35, encoder=None, decoder=None, discriminator=None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim)
@@ -87,7 +95,7 @@ class VAEGAN(AutoencodingModel):
             if len(values) < 2:
                 raise ValueError(f"{name}_widths must be at least two; received {values!r}.")
         convolutions = len(discriminator_widths) - 1
-        if similarity_layer is not None and similarity_layer not in range(convolutions):
+        if discriminator is None and similarity_layer is not None and similarity_layer not in range(convolutions):
             raise ValueError(f"similarity_layer must be None or in [0, {convolutions}); received {similarity_layer!r}.")
         if not 0.0 <= similarity_weight <= 1.0 or not 0.0 < real_weight < 1.0:
             raise ValueError(
@@ -103,15 +111,32 @@ class VAEGAN(AutoencodingModel):
         self.equilibrium, self.margin = float(equilibrium), margin
         self.in_pixels = similarity_layer is None
         dtype = self.dtype_policy
-        self.encoder = _encoder(encoder_widths, self.latent_dim, dtype)
-        self.encoder.build((None, *self.image_shape))
-        self.decoder = _decoder(decoder_widths, self.image_shape, dtype)
-        self.decoder.build((None, self.latent_dim))
-        # The discriminator in two parts: up to Dis_l, and what is left.
-        self.trunk, self.head = _discriminator(discriminator_widths, similarity_layer or 0, dtype)
-        self.trunk.build((None, *self.image_shape))
-        self.head.build(self.trunk.output_shape)
+        self.choose_networks(
+            lambda: (
+                _encoder(encoder_widths, self.latent_dim, dtype), _decoder(decoder_widths, self.image_shape, dtype)
+            ),
+            encoder=(encoder, self.image_shape, (2 * latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape),
+        )  # fmt: skip
+        self._set_discriminator(discriminator, discriminator_widths, similarity_layer, dtype)
         self.built = True
+
+    def _set_discriminator(self, given, widths, similarity_layer, dtype):
+        outputs = {"logit": (1,), "features": None}
+        needed = ("logit",) if self.in_pixels else None
+        own = self.own_network("discriminator", given, [self.image_shape], outputs, needed)
+        self.discriminator = None
+        if own is None:
+            # In two parts: up to Dis_l, and what is left.
+            self.trunk, self.head = _discriminator(widths, similarity_layer or 0, dtype)
+            self.trunk.build((None, *self.image_shape))
+            self.head.build(self.trunk.output_shape)
+        elif similarity_layer not in (None, self.config_parameters()["similarity_layer"].default):
+            raise ValueError(
+                "similarity_layer is a layer of the built-in discriminator; with one of your own Dis_l is its output "
+                f"'features', or pixels with similarity_layer=None; received {similarity_layer!r}."
+            )
+        else:
+            self.discriminator = GivenNetwork(own, tuple(outputs), name="discriminator")
 
     # ---- networks
 
@@ -128,10 +153,17 @@ class VAEGAN(AutoencodingModel):
 
     def discriminate(self, raw_images, training=False):
         """(Dis_l float32 [B, F], logits float32 [B]) of images in [-1, 1]."""
-        maps = self.trunk(raw_images, training=training)
-        logits = tf.cast(self.head(maps, training=training), tf.float32)
+        maps, logits = self._maps_and_logits(raw_images, training)
+        logits = tf.cast(logits, tf.float32)
         compared = tf.cast(raw_images if self.in_pixels else maps, tf.float32)
         return tf.reshape(compared, [tf.shape(compared)[0], -1]), tf.reshape(logits, [-1])
+
+    def _maps_and_logits(self, raw_images, training):
+        if self.discriminator is not None:
+            found = self.discriminator([raw_images], training=training)
+            return found.get("features"), found["logit"]
+        maps = self.trunk(raw_images, training=training)
+        return maps, self.head(maps, training=training)
 
     def features(self, images):
         """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
@@ -140,10 +172,11 @@ class VAEGAN(AutoencodingModel):
     # ---- training
 
     def players(self):
+        networks = (self.trunk, self.head) if self.discriminator is None else self.discriminator
         return {
             "encoder": Player(self.encoder),
             "decoder": Player(self.decoder),
-            "discriminator": Player((self.trunk, self.head), averaged=False),
+            "discriminator": Player(networks, averaged=False),
         }
 
     def default_optimizer(self):
@@ -211,16 +244,21 @@ class VAEGAN(AutoencodingModel):
 
 
 def _block(layer, dtype):
-    return [layer, batch_norm(dtype, None, epsilon=1e-6, gamma_initializer="ones"), layers.ReLU(dtype=dtype)]
+    norm = batch_norm(dtype, f"{layer.name}_norm", epsilon=1e-6, gamma_initializer="ones")
+    return [layer, norm, layers.ReLU(dtype=dtype)]
+
+
+def _down(filters, name, dtype):
+    return layers.Conv2D(filters, 5, strides=2, padding="same", use_bias=False, dtype=dtype, name=name)
 
 
 def _encoder(widths, latent_dim, dtype):
     *filters, dense = widths
     found = []
-    for n in filters:
-        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
-    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
-    found.append(layers.Dense(2 * latent_dim, dtype=dtype))  # mean and ln variance
+    for i, n in enumerate(filters):
+        found += _block(_down(n, f"down_{i}", dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype, name="hidden"), dtype)]
+    found.append(layers.Dense(2 * latent_dim, dtype=dtype, name="moments"))  # mean and ln variance
     return keras.Sequential(found, name="encoder")
 
 
@@ -229,24 +267,25 @@ def _decoder(widths, image_shape, dtype):
     for _ in widths[1:]:
         sides.insert(0, tuple(-(-side // 2) for side in sides[0]))
     grid = (*sides[0], widths[0])
-    found = _block(layers.Dense(grid[0] * grid[1] * grid[2], use_bias=False, dtype=dtype), dtype)
+    found = _block(layers.Dense(grid[0] * grid[1] * grid[2], use_bias=False, dtype=dtype, name="grid"), dtype)
     found.append(layers.Reshape(grid, dtype=dtype))
-    for n, small, large in zip(widths[1:], sides, sides[1:], strict=False):
-        found += _block(layers.Conv2DTranspose(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
+    for i, (n, small, large) in enumerate(zip(widths[1:], sides, sides[1:], strict=False)):
+        conv = {"strides": 2, "padding": "same", "use_bias": False, "dtype": dtype, "name": f"up_{i}"}
+        found += _block(layers.Conv2DTranspose(n, 5, **conv), dtype)
         excess = [(0, 2 * a - b) for a, b in zip(small, large, strict=True)]  # of an odd side
         found += [layers.Cropping2D(excess, dtype=dtype)] if any(n for _, n in excess) else []
-    found.append(layers.Conv2D(image_shape[2], 5, padding="same", activation="tanh", dtype=dtype))
+    found.append(layers.Conv2D(image_shape[2], 5, padding="same", activation="tanh", dtype=dtype, name="out"))
     return keras.Sequential(found, name="decoder")
 
 
 def _discriminator(widths, similarity_layer, dtype):
     first, *filters, dense = widths
-    found = [layers.Conv2D(first, 5, padding="same", dtype=dtype), layers.ReLU(dtype=dtype)]
+    found = [layers.Conv2D(first, 5, padding="same", dtype=dtype, name="conv"), layers.ReLU(dtype=dtype)]
     convolutions = [0]
-    for n in filters:
+    for i, n in enumerate(filters):
         convolutions.append(len(found))
-        found += _block(layers.Conv2D(n, 5, strides=2, padding="same", use_bias=False, dtype=dtype), dtype)
-    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype), dtype)]
-    found.append(layers.Dense(1, dtype=dtype))
+        found += _block(_down(n, f"down_{i}", dtype), dtype)
+    found += [layers.Flatten(dtype=dtype), *_block(layers.Dense(dense, use_bias=False, dtype=dtype, name="hidden"), dtype)]
+    found.append(layers.Dense(1, dtype=dtype, name="logit"))
     end = convolutions[similarity_layer] + 1
     return keras.Sequential(found[:end], name="trunk"), keras.Sequential(found[end:], name="head")

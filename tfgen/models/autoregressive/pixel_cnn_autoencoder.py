@@ -43,24 +43,27 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         image_shape: (H, W, C).
         embedding_dim: m, the size of a code.
         encoder_widths: filters of the encoder's 3x3 convolutions, each of stride 2.
+        encoder: None, or a network of your own in the place of these (see `tfgen.networks.given_network`; copied, with its
+            weights): images [B, H, W, C] in [-1, 1] -> codes [B, embedding_dim]. The decoder has no such argument: its
+            layers are causal by construction.
         **kwargs: see `GatedPixelCNN`; without `num_classes`.
     """
 
     draws_reconstructions = True
+    own_networks = {("encoder",): ("encoder_widths",)}
 
-    def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), **kwargs):
+    def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), encoder=None, **kwargs):
         check_whole(embedding_dim=embedding_dim, encoder_widths=encoder_widths)
         super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
         settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
-        self.encoder = keras.Sequential(
-            [
-                *(layers.Conv2D(width, 3, **settings) for width in encoder_widths),
-                layers.Flatten(dtype=self.dtype_policy),
-                layers.Dense(embedding_dim, dtype=self.dtype_policy),
-            ],
-            name="encoder",
-        )
-        self.encoder.build((None, *self.image_shape))
+
+        def make():
+            found = [layers.Conv2D(n, 3, name=f"down_{i}", **settings) for i, n in enumerate(encoder_widths)]
+            found.append(layers.Flatten(dtype=self.dtype_policy))
+            found.append(layers.Dense(embedding_dim, dtype=self.dtype_policy, name="code"))
+            return [keras.Sequential(found, name="encoder")]
+
+        self.choose_networks(make, encoder=(encoder, self.image_shape, (embedding_dim,)))
         self.code_moments = CodeMoments(embedding_dim)
         self.latent_dim += embedding_dim
 
@@ -75,8 +78,8 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         """Codes float32 [B, embedding_dim] of images float32 [B, H, W, C] in [0, 1]."""
         return self._encode(self.levels_of(images))
 
-    def _encode(self, levels):
-        return tf.cast(self.encoder(self.prepare(levels)), tf.float32)
+    def _encode(self, levels, training=False):
+        return tf.cast(self.encoder(self.prepare(levels), training=training), tf.float32)
 
     def reconstruct(self, images, seed=0):
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
@@ -105,7 +108,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def _distribution(self, levels, conditions, training=False):
         """Without an embedding, of the code of the image itself."""
         if not conditions:
-            codes = self._encode(levels)
+            codes = self._encode(levels, training)
             if training:
                 self.code_moments.update(codes)
             conditions = {"embedding": codes}

@@ -20,7 +20,8 @@ The input has a further channel of ones, which is 0 outside the image. h: the la
 What differs from the paper: the image is shifted before the first convolutions, in the code their outputs are shifted behind
 them. So where they see nothing they give their bias, not 0. Drawn colours are whole levels; the code draws values between
 them. Dropout is a function of (seed, step, row). The code's loss is a sum over batch and dimensions and its Adam adds 1e-8
-under the root; here the loss is in bits per dimension and Adam adds 1e-7 to the root, which damps more.
+under the root. Here the loss is in bits per dimension and Adam adds its epsilon to the root: 4e-10 in the paper's presets,
+which is the same but for the place; Keras' 1e-7, as in the others, damps more.
 """
 
 import itertools

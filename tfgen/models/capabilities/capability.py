@@ -96,8 +96,8 @@ def one_above_another(groups, num, columns=8):
 def serve_examples(signature, request_fields):
     """The signature `serve_examples` of a model: another one of its signatures, of serialized tf.Examples.
 
-    An example holds the request's fields by their names in records, images as PNG or JPEG files, and `seed` where the
-    signature takes seeds. What it lacks is zero: the seed 0, the class 0, a black image.
+    An example holds the request's fields by their names in records, images and masks as PNG or JPEG files, and `seed` where
+    the signature takes seeds. What it lacks is zero: the seed 0, the class 0, a black image.
 
     Args:
         signature: (function, {input: tf.TensorSpec}).
@@ -113,12 +113,16 @@ def serve_examples(signature, request_fields):
     def serve_examples(examples):
         features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)} if "seeds" in specs else {}
         for field in request_fields:
-            features[field.name] = tf.io.FixedLenFeature([], tf.string, "") if field.encoded else field.example_feature()
+            features[field.name] = tf.io.FixedLenFeature([], tf.string, "") if field.pixels else field.example_feature()
         found = tf.io.parse_example(examples, features)
         given = {"seeds": found["seed"]} if "seeds" in specs else {}
         for field in request_fields:
             value = found[field.name]
-            given[field.argument] = _decoded(value, field.shape) if field.encoded else tf.cast(value, field.dtype)
+            if field.encoded:
+                value = _decoded(value, field.shape)
+            elif field.pixels:  # a mask, a grey picture in records
+                value = _decoded(value, (*field.shape, 1))[..., 0]
+            given[field.argument] = tf.cast(value, field.dtype)
         return function(**given)
 
     return serve_examples, {"examples": tf.TensorSpec([None], tf.string)}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -13,6 +14,7 @@ from tfgen.models.capabilities import Encoder, Sampler
 from tfgen.models.checks import check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.start import begin_as_block_code
+from tfgen.networks.given import check_network
 
 _STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
@@ -28,12 +30,11 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     have the size of `image_shape`; `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is padded
     to a multiple of `stride` by repeating its edge.
 
-    A subclass builds `analysis` and `synthesis` (Keras networks whose convolutions mirror each other), then calls
-    `build_transforms`, sets `built`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
+    A subclass calls `build_transforms`, sets `built`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
 
-    The transforms start as a linear block code, see `tfgen.models.compression.start`. Their inputs are images with 0 for
-    grey. Latents are `latent_scale` times the outputs of `analysis`, so that from the start rounding is as coarse as lambda
-    requires.
+    The built-in transforms start as a linear block code, see `tfgen.models.compression.start`. Inputs of `analysis` are
+    images with 0 for grey. Latents are `latent_scale` times its outputs, so that from the start rounding is as coarse as
+    lambda requires.
 
     Args:
         image_shape: (H, W, C).
@@ -42,15 +43,20 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
             M bounds the quality at high rates: the best linear code of Kodak has a mean PSNR of 29.7 dB with 64 numbers for
             256 pixels, 33.8 with 128 and 37.9 with 192.
         distortion_weight: lambda, positive: bits per pixel that a unit of squared error is worth.
+        analysis, synthesis: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights),
+            convolutional, so that they take any size: [B, 16 h, 16 w, C] with 0 for grey -> [B, h, w, M], and back. They
+            start from the weights that they have; the one that is not given starts from random weights.
         seed: int, of the training noise.
     """
 
     loss_names = ("loss", "bits_per_pixel", "mse")
     stride = 16
+    own_networks = {("analysis",): (), ("synthesis",): ()}
 
     def __init__(
         self, *, image_shape: Sequence[int], width: int = 128, latent_channels: int | None = None,
-        distortion_weight: float = 0.01, seed: int = 0, **kwargs,
+        distortion_weight: float = 0.01, analysis: keras.Model | dict | str | None = None,
+        synthesis: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         latent_channels = width if latent_channels is None else latent_channels
@@ -63,19 +69,44 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         # the loss of an image of C channels is smallest at d^2 = 6 C / (lambda ln 2).
         self.latent_scale = 255.0 * (self.distortion_weight * math.log(2.0) / (6.0 * self.image_shape[2])) ** 0.5
 
-    def build_transforms(self) -> np.ndarray:
-        """Builds `analysis` and `synthesis`, sets their initial weights and the shape of the latents.
+    def build_transforms(self, make: Callable) -> np.ndarray:
+        """Sets and builds `analysis` and `synthesis` with their initial weights, and the shape of the latents.
+
+        Args:
+            make: function () -> the built-in ones, Keras networks whose convolutions mirror each other.
 
         Returns:
             float64 [M]: approximate standard deviations of the latents of photos at the start.
         """
-        self.analysis.build((None, None, None, self.image_shape[2]))
-        self.synthesis.build((None, None, None, self.latent_channels))
         height, width = (-(-n // self.stride) for n in self.image_shape[:2])
         self.latent_shape = (height, width, self.latent_channels)
         self.latent_dim = math.prod(self.latent_shape)
-        stddev = begin_as_block_code(self.analysis, self.synthesis, self.image_shape[2], self.stride)
+        channels = {"analysis": (self.image_shape[2], self.latent_channels)}
+        channels["synthesis"] = channels["analysis"][::-1]
+        own = {name: self._own_transform(name, *ends) for name, ends in channels.items()}
+        made = [None, None] if None not in own.values() else make()
+        for (name, given), built_in in zip(own.items(), made, strict=True):
+            if given is None:
+                built_in.build((None, None, None, channels[name][0]))
+            setattr(self, name, built_in if given is None else given)
+        stddev = np.ones(self.latent_channels)
+        if not any(own.values()):
+            stddev = begin_as_block_code(self.analysis, self.synthesis, self.image_shape[2], self.stride)
         return self.latent_scale * _STDDEV_OF_PHOTOS * stddev
+
+    def _own_transform(self, name, inputs, outputs):
+        """The user's own network of this name, or None, with these numbers of channels at its ends."""
+
+        def shapes(times):
+            small = [times * n for n in self.latent_shape[:2]]
+            large = [self.stride * n for n in small]
+            before, after = (large, small) if name == "analysis" else (small, large)
+            return [(*before, inputs)], (*after, outputs)
+
+        network = self.own_network(name, self._config[name], *shapes(1))
+        if network is not None:
+            check_network(network, name, *shapes(2))  # it must take any size
+        return network
 
     # ---- implemented by subclasses
 

@@ -41,30 +41,34 @@ class FactorizedPrior(CompressionModel):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        # A logistic density whose scale is the deviation of the latents is 1.8 times as wide: photos differ.
+        scale = np.maximum(self.build_transforms(self._make_transforms), 0.5)
+        self.prior = DeepFactorized(self.latent_channels, init_scale=scale)
+        self.built = True
+
+    def _make_transforms(self):
         settings = {"padding": "same", "dtype": self.dtype_policy}
-        self.analysis = keras.Sequential(
+        analysis = keras.Sequential(
             [
-                layers.Conv2D(self.width, 9, strides=4, **settings),
-                GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.width, 5, strides=2, **settings),
-                GDN(dtype=self.dtype_policy),
-                layers.Conv2D(self.latent_channels, 5, strides=2, use_bias=False, **settings),
+                layers.Conv2D(self.width, 9, strides=4, name="down_0", **settings),
+                GDN(dtype=self.dtype_policy, name="norm_0"),
+                layers.Conv2D(self.width, 5, strides=2, name="down_1", **settings),
+                GDN(dtype=self.dtype_policy, name="norm_1"),
+                layers.Conv2D(self.latent_channels, 5, strides=2, use_bias=False, name="down_2", **settings),
             ],
             name="analysis",
         )
-        self.synthesis = keras.Sequential(
+        synthesis = keras.Sequential(
             [
-                layers.Conv2DTranspose(self.width, 5, strides=2, **settings),
-                GDN(inverse=True, dtype=self.dtype_policy),
-                layers.Conv2DTranspose(self.width, 5, strides=2, **settings),
-                GDN(inverse=True, dtype=self.dtype_policy),
-                layers.Conv2DTranspose(self.image_shape[2], 9, strides=4, **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, name="up_0", **settings),
+                GDN(inverse=True, dtype=self.dtype_policy, name="norm_0"),
+                layers.Conv2DTranspose(self.width, 5, strides=2, name="up_1", **settings),
+                GDN(inverse=True, dtype=self.dtype_policy, name="norm_1"),
+                layers.Conv2DTranspose(self.image_shape[2], 9, strides=4, name="up_2", **settings),
             ],
             name="synthesis",
         )
-        # A logistic density whose scale is the deviation of the latents is 1.8 times as wide: photos differ.
-        self.prior = DeepFactorized(self.latent_channels, init_scale=np.maximum(self.build_transforms(), 0.5))
-        self.built = True
+        return analysis, synthesis
 
     def rate(self, latents, quantize):
         latents = quantize(latents, 0)

@@ -63,30 +63,22 @@ class ScaleHyperprior(CompressionModel):
         super().__init__(**kwargs)
         channels = self.latent_channels
         settings = {"padding": "same", "dtype": self.dtype_policy}
-        self.analysis, self.synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
-        for k in range(4):
-            if k:
-                self.analysis.add(GDN(dtype=self.dtype_policy))
-                self.synthesis.add(GDN(inverse=True, dtype=self.dtype_policy))
-            down, up = (channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
-            self.analysis.add(layers.Conv2D(down, 5, strides=2, **settings))
-            self.synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, **settings))
+        # At the start sigma is that of photos: with a smaller one latents would cost hundreds of bits.
+        stddev = np.clip(self.build_transforms(self._make_transforms), 1.0, SCALES[-1])
         self.hyper_analysis = keras.Sequential(
             [
-                layers.Conv2D(self.width, 3, activation="relu", **settings),
-                layers.Conv2D(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2D(self.width, 5, strides=2, use_bias=False, **settings),
+                layers.Conv2D(self.width, 3, activation="relu", name="conv", **settings),
+                layers.Conv2D(self.width, 5, strides=2, activation="relu", name="down_0", **settings),
+                layers.Conv2D(self.width, 5, strides=2, use_bias=False, name="down_1", **settings),
             ],
             name="hyper_analysis",
         )
-        # At the start sigma is that of photos: with a smaller one latents would cost hundreds of bits.
-        stddev = np.clip(self.build_transforms(), 1.0, SCALES[-1])
         start = (np.log(stddev) - np.log(SCALES[0])) / _STEP
         self.hyper_synthesis = keras.Sequential(
             [
-                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", **settings),
-                layers.Conv2DTranspose(channels, 3, strides=1, **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", name="up_0", **settings),
+                layers.Conv2DTranspose(self.width, 5, strides=2, activation="relu", name="up_1", **settings),
+                layers.Conv2DTranspose(channels, 3, strides=1, name="conv", **settings),
             ],
             name="hyper_synthesis",
         )
@@ -95,6 +87,18 @@ class ScaleHyperprior(CompressionModel):
         self.hyper_synthesis.layers[-1].bias.assign(start)
         self.prior = DeepFactorized(self.width)
         self.built = True
+
+    def _make_transforms(self):
+        settings = {"padding": "same", "dtype": self.dtype_policy}
+        analysis, synthesis = keras.Sequential(name="analysis"), keras.Sequential(name="synthesis")
+        for k in range(4):
+            if k:
+                analysis.add(GDN(dtype=self.dtype_policy, name=f"norm_{k - 1}"))
+                synthesis.add(GDN(inverse=True, dtype=self.dtype_policy, name=f"norm_{k - 1}"))
+            down, up = (self.latent_channels, self.image_shape[2]) if k == 3 else (self.width, self.width)
+            analysis.add(layers.Conv2D(down, 5, strides=2, name=f"down_{k}", **settings))
+            synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, name=f"up_{k}", **settings))
+        return analysis, synthesis
 
     def analyze_scales(self, latents):
         """z before rounding, float32 [B, ceil(h / 4), ceil(w / 4), N], of y before rounding."""

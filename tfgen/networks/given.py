@@ -1,0 +1,166 @@
+"""The user's own networks in the places of a model's: how they are given, copied, checked and called."""
+
+import copy
+import importlib
+import inspect
+import json
+
+import keras
+import tensorflow as tf
+
+
+class GivenNetwork(keras.layers.Layer):
+    """The user's network where a model has a `tfgen.networks.Network`: it is called with a list of inputs.
+
+    Args:
+        network: the `keras.Model`; it takes one tensor, or a list where there are several inputs.
+        outputs: None: what the network returns is returned; or names of outputs, and they are returned in a dict.
+    """
+
+    def __init__(self, network, outputs=None, **kwargs):
+        # Of the network's own dtype: inputs are cast there alone.
+        super().__init__(dtype=network.dtype_policy, autocast=False, **kwargs)
+        self.network, self.outputs = network, outputs
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, inputs, training=False):
+        found = self.network(inputs[0] if len(inputs) == 1 else list(inputs), training=training)
+        return found if self.outputs is None else named(found, self.outputs)
+
+
+def given_network(
+    given: keras.Model | dict | str, name: str, inputs: list[tuple], outputs: tuple | dict, *,
+    needed: tuple[str, ...] | None = None, **settings,
+) -> keras.Model:  # fmt: skip
+    """A copy of the network that a model was given for its argument `name`, built and checked.
+
+    It is a copy, with the weights of the given one: two models that were given one network train weights of their own, and
+    the given network stays as it is. What the copy is made of, its Keras config, is what the model's config holds.
+
+    Args:
+        given: a `keras.Model` (functional, sequential, or a subclass that Keras can make again from its config); what
+            `serialized` made of one; or the dotted name of a function that returns one, such as
+            "my_package.my_module.make_encoder", which is called with those of `settings` that it has as arguments.
+        name: of the argument, for messages.
+        inputs: the shapes of its inputs, without the batch.
+        outputs: the shape that it must return, without the batch; or {output: shape} for a network that returns a dict, a
+            list in this order, or the first alone. In a shape None is a side of any length; None for a shape is any.
+        needed: names of the outputs that it must return; None: all.
+        **settings: see `given`.
+
+    Raises:
+        ValueError: none of these, or other shapes.
+    """
+    if isinstance(given, str):
+        given = _made(given, name, settings)
+    if isinstance(given, dict) and "class_name" in given:
+        network, weights = _from_config(given, name), None
+    elif isinstance(given, keras.Model):
+        network, weights = _from_config(serialized(given, name), name), given.get_weights()
+    else:
+        raise ValueError(
+            f"{name} must be a keras.Model, its Keras config, or the dotted name of a function that makes one, such as "
+            f"'my_package.my_module.make_{name}'; received {given!r}."
+        )
+    check_network(network, name, inputs, outputs, needed)
+    if weights:  # none: the given network has never been called
+        network.set_weights(weights)
+    return network
+
+
+def check_network(network, name, inputs, outputs, needed=None):
+    """Calls the network on zeros, which builds it. ValueError unless it returns such shapes; arguments: `given_network`."""
+    zeros = [tf.zeros([2, *shape]) for shape in inputs]
+    wanted = outputs if isinstance(outputs, dict) else {"": outputs}
+    wanted = {key: shape for key, shape in wanted.items() if needed is None or key in needed}
+    takes = f"{name} must take {_and(_text(shape) for shape in inputs)} and return {_texts(wanted)}"
+    try:
+        found = network(zeros[0] if len(zeros) == 1 else zeros, training=False)
+    except Exception as error:  # whatever the user's code raises
+        raise ValueError(f"{takes}; the network that was given cannot be called on that: {error}") from error
+    found = named(found, outputs) if isinstance(outputs, dict) else {"": found}
+    # Other outputs than those in `outputs` are nobody's concern.
+    shapes = {key: tuple(value.shape) if hasattr(value, "shape") else None for key, value in found.items()}
+    expected = outputs if isinstance(outputs, dict) else wanted
+    fits = all(key in shapes for key in wanted) and all(_fits(shapes[k], expected[k]) for k in shapes if k in expected)
+    if not fits:
+        received = {key: shape if shape is None else shape[1:] for key, shape in shapes.items()}
+        raise ValueError(f"{takes}; the network that was given returns {_texts(received)}.")
+
+
+def named(found, names):
+    """{name: tensor} of what a network returned: a dict, a list in the order of `names`, or one tensor, the first."""
+    if isinstance(found, dict):
+        return dict(found)
+    return dict(zip(names, found if isinstance(found, (list, tuple)) else [found], strict=False))
+
+
+def serialized(network, name):
+    """The Keras config of a network, as JSON-compatible data, without what it may have been compiled with."""
+    try:
+        config = keras.saving.serialize_keras_object(network)
+        config.pop("compile_config", None)
+        return json.loads(json.dumps(config))
+    except Exception as error:  # of any get_config
+        raise ValueError(f"{name}: Keras cannot write the config of {network!r}, as saving needs it: {error}") from error
+
+
+def _from_config(config, name):
+    try:
+        network = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # Keras empties the configs that it reads
+    except Exception as error:  # of any from_config
+        raise ValueError(
+            f"{name}: Keras cannot make the network again from its config, as loading needs it. Register its classes with "
+            f"keras.saving.register_keras_serializable, and give them get_config and from_config. {error}"
+        ) from error
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"{name} must be the config of a keras.Model; received that of {network!r}.")
+    return network
+
+
+def _made(path, name, settings):
+    module, _, function = path.rpartition(".")
+    try:
+        maker = getattr(importlib.import_module(module), function)
+        parameters = inspect.signature(maker).parameters.values()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} as text is the dotted name of a function that makes the network, such as 'my_package.my_module."
+            f"make_{name}'; received {path!r}, which is not found: {error}"
+        ) from error
+    required = {p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if required - set(settings):
+        raise ValueError(
+            f"{name}: {path} needs the arguments {sorted(required - set(settings))}; it is called with those of "
+            f"{', '.join(settings)} that it has."
+        )
+    whole = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    names = {p.name for p in parameters}
+    network = maker(**{key: value for key, value in settings.items() if whole or key in names})
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"{name}: {path} must return a keras.Model; it returned {network!r}.")
+    return network
+
+
+def _fits(found, wanted):
+    """Whether a shape with the batch is one of the shapes without it."""
+    if found is None or len(found) < 1 or found[0] != 2:  # the batch of `check_network`
+        return False
+    if wanted is None:
+        return True
+    return len(found) == len(wanted) + 1 and all(n in (None, m) for m, n in zip(found[1:], wanted, strict=True))
+
+
+def _text(shape):
+    sides = ["..."] if shape is None else ["any" if n is None else str(n) for n in shape]
+    return f"[{', '.join(['B', *sides])}]"
+
+
+def _texts(shapes):
+    return _and(f"{key} {_text(shape)}".strip() for key, shape in shapes.items()) or "nothing"
+
+
+def _and(texts):
+    return " and ".join(texts)
