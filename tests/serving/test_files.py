@@ -133,7 +133,7 @@ def test_the_page_names_what_is_there():
         assert name in page
     for path in re.findall(r"\b(?:serving/files|serving|tfgen|docs)/[\w./-]+\.(?:py|md|config|yaml)\b", page):
         assert (ROOT / path).exists(), path
-    assert "was not run where this was developed" in " ".join(page.split())
+    assert "was not run during development" in " ".join(page.split())
 
 
 def test_the_compatible_server_runs_with_them(commands, tmp_path):
