@@ -99,4 +99,4 @@ def read_bare():
     assert process.stdout.readline().strip() == "ready"
     yield read
     process.stdin.close()
-    assert process.wait(60) == 0
+    process.wait(60)
