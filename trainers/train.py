@@ -128,6 +128,8 @@ def train(
             images = min(INITIAL_IMAGES, whole.num_examples)
             given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
             model.initialize(next(iter(whole.batches(images, **given))))
+            if model.ema is not None:
+                model.ema.restart()
 
     def batches_from(step):
         return source.batches(

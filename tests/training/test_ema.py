@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen.models import DCGAN
-from tfgen.training import EMA
+from tfgen.training import EMA, Checkpoints
 
 
 def test_ema_is_the_recursion_with_its_warm_up():
@@ -16,18 +16,60 @@ def test_ema_is_the_recursion_with_its_warm_up():
     for step in range(200):
         value = np.array([np.sin(step), step / 100], "float32")
         variable.assign(value)
-        ema.update("one", tf.constant(step, tf.int64))
+        ema.update("one")
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
         if step == 100:
             other.assign([7.0])  # the shadows of the other group stay
     np.testing.assert_allclose(ema.named()["w"], expected, rtol=1e-5)
     np.testing.assert_array_equal(ema.named()["v"], [5.0])
-    ema.update("two", tf.constant(0), moved=tf.constant(False))
+    ema.update("two", moved=tf.constant(False))
     np.testing.assert_array_equal(ema.named()["v"], [5.0])
-    ema.update("two", tf.constant(0), moved=tf.constant(True))
+    ema.update("two", moved=tf.constant(True))
     np.testing.assert_allclose(ema.named()["v"], [0.1 * 5.0 + 0.9 * 7.0], rtol=1e-6)
     np.testing.assert_allclose(ema.named()["w"], expected, rtol=1e-5)
+    assert {player: int(count) for player, count in ema.counts.items()} == {"one": 200, "two": 1}
+
+
+@pytest.mark.parametrize("again", ["compile", "reset", "load"])
+def test_averages_outlast_the_optimizers(tmp_path, again):
+    """Where optimisers begin anew, the next step moves the average as the step before did, not by nine tenths."""
+
+    def small():
+        model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
+        model.compile(keras.optimizers.SGD(0.0), ema_decay=0.99)
+        return model
+
+    model, images = small(), np.zeros([8, 8, 8, 1], "float32")
+    model.fit(images, epochs=90, verbose=0)
+    for shadow in model.ema.shadows:
+        shadow.assign(tf.fill(shadow.shape, 5.0))
+    if again == "load":
+        model.save_weights(tmp_path / "file.weights.h5")
+        model = small()
+        model.load_weights(tmp_path / "file.weights.h5")
+    if again == "reset":
+        model.reset_optimizers()
+    else:
+        model.compile(keras.optimizers.SGD(0.0), ema_decay=0.99)
+    model.fit(images, epochs=1, verbose=0)
+    share = 1.0 - (1 + 90) / (10 + 90)
+    shadow, variable = model.ema.shadows[0].numpy(), model.ema.variables[0].numpy()
+    np.testing.assert_allclose(shadow, 5.0 + share * (variable - 5.0), rtol=1e-5)
+
+
+def test_swapped_weights_are_neither_saved_nor_trained(tmp_path):
+    model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
+    model.compile(ema_decay=0.99)
+    checkpoints = Checkpoints(model, tmp_path / "checkpoints")
+    with model.ema.swapped():
+        for refused in (
+            lambda: model.save_weights(tmp_path / "file.weights.h5"), lambda: model.save(tmp_path / "file.keras"),
+            checkpoints.save, lambda: model.fit(np.zeros([8, 8, 8, 1], "float32"), verbose=0),
+        ):
+            with pytest.raises(RuntimeError, match="the averaged weights are in the model"):
+                refused()
+    checkpoints.save()
 
 
 def test_ema_of_a_constant_stays_and_swapping_is_undone():
@@ -38,7 +80,7 @@ def test_ema_of_a_constant_stays_and_swapping_is_undone():
     assert all("discriminator" not in name for name in names)
     live = [v.numpy() for v in model.ema.variables]
     for player in model.players():
-        model.ema.update(player, tf.constant(5))
+        model.ema.update(player)
     for shadow, value in zip(model.ema.shadows, live, strict=True):
         np.testing.assert_allclose(shadow, value, rtol=1e-6)
     for shadow in model.ema.shadows:

@@ -328,3 +328,29 @@ def test_images_as_their_own_targets():
     model, images = Autoencoder(**CASES["autoencoder"].args), CASES["autoencoder"].batch()["image"]
     model.compile()
     assert model.fit(images, images, validation_data=(images, images), verbose=0).history["val_mse"]
+
+
+def test_one_batch_at_a_time_trains_as_fit_does():
+    images = (np.random.default_rng(0).random((8, 8, 8, 1)) > 0.5).astype("float32")
+    losses = []
+    for verb in ("fit", "train_on_batch"):
+        keras.utils.set_random_seed(0)
+        model = VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(4,))
+        model.compile("sgd")
+        if verb == "fit":
+            losses.append(model.fit(images, batch_size=8, shuffle=False, verbose=0).history["loss"][0])
+        else:
+            losses.append(model.train_on_batch(images, return_dict=True)["loss"])
+    assert losses[0] == pytest.approx(float(losses[1]), rel=1e-6)
+    assert float(model.test_on_batch(images, return_dict=True)["loss"]) > 0.0
+
+
+def test_optimizers_that_were_trained_with_or_are_shared():
+    model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
+    optimizer = keras.optimizers.SGD(0.1)
+    model.compile(optimizer)
+    model.fit(np.zeros([8, 8, 8, 1], "float32"), verbose=0)
+    model.compile(optimizer)
+    assert {name: int(o.iterations) for name, o in model.player_optimizers.items()} == {"generator": 0, "discriminator": 0}
+    with pytest.raises(ValueError, match="one object for several of generator, discriminator"):
+        model.compile({"generator": optimizer, "discriminator": optimizer})

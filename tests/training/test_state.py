@@ -104,6 +104,7 @@ def test_keys_are_paths():
     expected |= {f"weights/{path}": () for path in ("step", "bad_step", "scale")}
     for player in ("encoder", "rest"):
         expected |= {f"optimizers/{player}/{name}": () for name in ("iteration", "learning_rate")}
+        expected[f"averages/updates/{player}"] = ()
     assert found == expected
 
 

@@ -112,7 +112,7 @@ class TrainableModel(keras.Model):
             raise AttributeError(
                 f"{type(self).__name__}.{name} cannot be replaced after construction: its config, optimisers and averages "
                 f"are of the network that it was built with. Give the constructor {name}=, where it takes one, or copy "
-                f"weights with model.{name}.set_weights(...)."
+                f"weights with model.{name}.set_weights(...) and, where they are averaged, call model.ema.restart()."
             )
         super().__setattr__(name, value)
 
@@ -364,10 +364,16 @@ class TrainableModel(keras.Model):
                     )
                 return {name: keras.optimizers.get(one) for name, one in optimizer.items() if one is not None}
             optimizer = keras.optimizers.get(optimizer)
-            copies = [optimizer, *(type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[1:])]
-            return dict(zip(players, copies, strict=True))
+            if len(players) == 1:
+                return dict.fromkeys(players, optimizer)
+            # One that has been trained with belongs to one of them: all begin anew.
+            first = 0 if optimizer.built else 1
+            copies = [type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[first:]]
+            return dict(zip(players, [optimizer, *copies][-len(players):], strict=True))
 
         found = {} if given is None else by_player(given)
+        if len({id(one) for one in found.values()}) < len(found):
+            raise ValueError(f"optimizer has one object for several of {', '.join(found)}: give each player one of its own.")
         if found.keys() != players.keys():
             found = {**by_player(self.default_optimizer()), **found}
         if self.dtype_policy.name == "mixed_float16":
@@ -579,6 +585,7 @@ class TrainableModel(keras.Model):
     def _plan(self, num):
         """[(kind, function to call before the first step of it, or None)] of the next `num` steps."""
         if self.ema is not None:
+            self.ema.check_not_swapped("Training")
             self.ema.settle()
         first = int(self.step.value.numpy())
         plan = []
@@ -621,7 +628,13 @@ class TrainableModel(keras.Model):
         self.compile(optimizers, **config)
 
     def save_own_variables(self, store):
-        """Called by all of Keras' ways to save: the model's own variables by name, and the averaged weights."""
+        """Called by all of Keras' ways to save: the model's own variables by name, and the averaged weights.
+
+        Raises:
+            RuntimeError: the averaged weights are in the model, so that they would be saved as the trained ones.
+        """
+        if self.ema is not None:
+            self.ema.check_not_swapped("Saving")
         for variable in [*self._trainable_variables, *self._non_trainable_variables]:
             store[variable.name] = variable
         if self.ema is not None:
@@ -663,7 +676,7 @@ class TrainableModel(keras.Model):
             logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
             return
         ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
-        paths = {_AVERAGE + path.replace("/", "."): path for path in ema.paths}
+        paths = {_AVERAGE + path.replace("/", "."): path for path in ema.named()}
         try:
             ema.load({paths.get(key, key): value for key, value in stored.items()})
         except ValueError:

@@ -51,6 +51,8 @@ class Checkpoints(keras.callbacks.Callback):
             OSError: writing failed (full disk, read-only folder); the message names the last good checkpoint.
             FloatingPointError: a weight is not finite; nothing is written.
         """
+        if self.source.ema is not None:
+            self.source.ema.check_not_swapped("A checkpoint")
         for variable in self.variables.values():
             if variable.dtype.startswith(("float", "bfloat")) and not bool(
                 tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(variable.value)))

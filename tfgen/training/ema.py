@@ -13,7 +13,7 @@ class EMA:
 
     d = min(decay, (1 + t) / (10 + t)), where t is the number of earlier updates of the variables, so that the first weights
     do not dominate in a short run. The variables come in groups, one for each player of a model (see
-    `tfgen.training.Player`).
+    `tfgen.training.Player`), each with a count of its own: that of an optimiser begins anew with the optimiser.
 
     Args:
         groups: {player: {path: float `keras.Variable`}}.
@@ -38,7 +38,11 @@ class EMA:
             )
             for i, v in enumerate(self.variables)
         ]  # fmt: skip
-        self._swapped, self._restart = False, False
+        self.counts = {
+            player: keras.Variable(0, dtype="int64", trainable=False, name=f"updates_{i}", aggregation="only_first_replica")
+            for i, (player, group) in enumerate(groups.items()) if group
+        }  # fmt: skip
+        self.is_swapped, self._restart = False, False
 
     @property
     def shadows(self) -> list[keras.Variable]:
@@ -55,15 +59,19 @@ class EMA:
             self._restart = False
             for shadow, variable in zip(self._shadows, self.variables, strict=True):
                 shadow.assign(keras.ops.convert_to_numpy(variable))
+            for count in self.counts.values():
+                count.assign(0)
 
-    def update(self, player: str, count: tf.Tensor, moved: tf.Tensor | None = None) -> None:
+    def update(self, player: str, moved: tf.Tensor | None = None) -> None:
         """Updates the shadows of one player's variables. Runs inside the training graph.
 
         Args:
-            player: a key of `groups`.
-            count: t, an integer scalar.
+            player: a key of `groups`; nothing is done for a player without averaged variables.
             moved: None, or a bool scalar: whether the variables were updated. If not, the shadows stay the same.
         """
+        if player not in self.counts:
+            return
+        count = self.counts[player]
         t = tf.cast(tf.convert_to_tensor(count), tf.float32)
         share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
         if moved is not None:
@@ -74,10 +82,12 @@ class EMA:
                 for shadow, variable in zip(self.shadows[first:], group.values(), strict=False):
                     shadow.assign_add(share * (tf.convert_to_tensor(variable) - tf.convert_to_tensor(shadow)))
             first += len(group)
+        count.assign_add(1 if moved is None else tf.cast(moved, tf.int64))
 
     def named(self) -> dict[str, keras.Variable]:
-        """{path: shadow}."""
-        return dict(zip(self.paths, self.shadows, strict=True))
+        """{path: shadow}, and {"updates/<player>": its count}."""
+        counts = {f"updates/{player}": count for player, count in self.counts.items()}
+        return {**dict(zip(self.paths, self.shadows, strict=True)), **counts}
 
     def load(self, values: dict[str, np.ndarray]) -> None:
         """Sets the shadows to `values`, {path: array}.
@@ -102,12 +112,20 @@ class EMA:
             live = keras.ops.convert_to_numpy(variable)
             variable.assign(keras.ops.convert_to_numpy(shadow))
             shadow.assign(live)
-        self._swapped = not self._swapped
+        self.is_swapped = not self.is_swapped
+
+    def check_not_swapped(self, what: str) -> None:
+        """RuntimeError while the averaged weights are in the model: `what` needs the weights that are trained."""
+        if self.is_swapped:
+            raise RuntimeError(
+                f"{what} needs the trained weights, but the averaged weights are in the model: leave `model.ema.swapped()` "
+                "first, or call `model.ema.swap()` once more."
+            )
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:
         """A context in which the model has the averaged weights; its own weights return at the end, also after an error."""
-        if self._swapped:
+        if self.is_swapped:
             raise RuntimeError("The averaged weights are already in the model: swapped() must not be nested.")
         self.swap()
         try:

@@ -56,6 +56,8 @@ def make_step_function(model, step, plan=None):
         return some
 
     def function(iterator):
+        if not isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            iterator = _of_one_batch(iterator)
         logs = None
         for kind, begin, num in _runs(plan, model.steps_per_execution):
             if begin is not None:
@@ -74,6 +76,14 @@ def make_step_function(model, step, plan=None):
         return logs
 
     return function
+
+
+def _of_one_batch(batches):
+    """The iterator of the one batch that `train_on_batch` gives: (values, labels or None, weights or None)."""
+    batch = next(iter(batches))
+    while isinstance(batch, tuple) and batch[-1] is None:
+        batch = batch[:-1]
+    return iter(tf.data.Dataset.from_tensors(batch))
 
 
 def _repeat(one, iterator, num):

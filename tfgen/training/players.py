@@ -81,13 +81,13 @@ class _Update:
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
         # Counters must also wait for the gradients: an invalid batch has none.
         with tf.control_dependencies([g for g in gradients if g is not None]):
-            before = tf.identity(optimizer.iterations)
+            before = tf.identity(optimizer.iterations) if _skips(optimizer) else None
             optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
             if self.player.constraint is not None:
                 self.player.constraint(self.variables)
             if ema is not None:
                 # Gradients may have been only accumulated, or dropped because of overflow.
-                ema.update(self.name, before, tf.not_equal(optimizer.iterations, before) if _skips(optimizer) else None)
+                ema.update(self.name, None if before is None else tf.not_equal(optimizer.iterations, before))
 
 
 def _skips(optimizer):

@@ -214,3 +214,9 @@ def test_averaged_weights_move_with_the_generators_turns_alone():
         np.testing.assert_array_equal(shadow.numpy(), old)
     model.fit(data, steps_per_epoch=1, verbose=0)
     assert any(np.any(shadow.numpy() != old) for shadow, old in zip(model.ema.shadows, before, strict=True))
+
+
+def test_updates_of_the_generator_are_its_turns():
+    model = WGAN(image_shape=(8, 8, 1), width=4, network_args={"stages": 1})
+    turns = sum(model.generator_turn(step) for step in range(10_000))
+    assert model.updates_of("generator", 10_000) == turns < 2_000 and model.updates_of("discriminator", 10_000) == 10_000

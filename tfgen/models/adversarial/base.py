@@ -182,7 +182,9 @@ class AdversarialModel(Sampler, TrainableModel):
         return (step + 1) % self.discriminator_steps == 0
 
     def updates_of(self, player: str, steps: int) -> int:
-        return steps if player == "discriminator" else steps // self.discriminator_steps * self.generator_steps
+        if player == "discriminator":
+            return steps
+        return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
         return "both" if self.generator_turn(step) else "discriminator"
