@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfgen.models.capabilities import Likelihood
+from tfgen.training.state import fixed_networks
 from tfgen.warmup import write_warmup
 
 METADATA = "assets.extra/tfgen.json"
@@ -73,7 +74,8 @@ def write_saved_model(model: keras.Model, path: str | pathlib.Path) -> None:
     """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`."""
     module = tf.Module()
     # Plain variables: a tf.Module cannot track Keras' variables, and the reader should not need Keras.
-    module.weights = [v.value for v in model.variables]
+    fixed = [held.network for held in fixed_networks(model).values() if held.network is not None]
+    module.weights = [v.value for network in (model, *fixed) for v in network.variables]
     concrete = {}
     for name, (function, specs) in model.signatures().items():
         # Autograph is on for asserts and loops; jit_compile is off, since a CPU server refuses such functions.

@@ -33,7 +33,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.source = model
         self.every_steps = every_steps
         self.variables = model.state()
-        self.fixed = fixed_networks(model)
+        self.fixed = {name: network.fingerprint for name, network in fixed_networks(model).items()}
         variables = {k: v.value for k, v in self.variables.items()}
         fixed = {"fixed": tf.Variable(json.dumps(self.fixed))} if self.fixed else {}
         checkpoint = tf.train.Checkpoint(variables=variables, format=tf.Variable(FORMAT), **fixed)

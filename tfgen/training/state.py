@@ -54,9 +54,8 @@ def named_optimizer_variables(optimizer, variables):
 
 
 def fixed_networks(model):
-    """{attribute: fingerprint} of the networks that a model uses and does not train, see `tfgen.models.fixed.Fixed`."""
-    found = {name: getattr(value, "fingerprint", None) for name, value in vars(model).items()}
-    return {name: fingerprint for name, fingerprint in found.items() if isinstance(fingerprint, str)}
+    """{attribute: `tfgen.models.fixed.Fixed` or features} of the networks that a model uses and does not train."""
+    return {name: value for name, value in vars(model).items() if isinstance(getattr(value, "fingerprint", None), str)}
 
 
 def _visit(layer, path, found, seen):
