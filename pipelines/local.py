@@ -74,8 +74,9 @@ def only_run_in(workspace):
 
 def check_request(presets, overrides, thresholds, steps=None):
     """Raises UsageError for an unknown or repeated preset, an unknown override, steps or a batch size that are not positive,
-    or a malformed threshold. `steps`: int, {preset: int} or None.
+    a malformed threshold, or one of no metric. `steps`: int, {preset: int} or None.
     """
+    from tfgen.metrics.measures import check_metrics
     from tfgen_pipelines.components.generative_evaluator import verdict
     from tfgen_trainers.train import TrainConfig
 
@@ -88,6 +89,7 @@ def check_request(presets, overrides, thresholds, steps=None):
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
             verdict.check_thresholds(thresholds.get(preset) or {})
+            check_metrics(thresholds.get(preset) or {})
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
 
@@ -198,6 +200,11 @@ def _check_fit(preset, data):
         raise UsageError(
             f"The preset {preset.name!r} is for images {expected}, {data.spec!r} has {given}. "
             "Give the data set a size (and channels), or override image_shape."
+        )
+    if given != tuple(data.image_shape):
+        raise UsageError(
+            f"The preset {preset.name!r} crops images {tuple(data.image_shape)} to {given} for training; the pipeline "
+            f"evaluates whole images. Give the data set images {given}, or override augmentation."
         )
     if max(size for _, size in check_batch_size(preset.batch_size)) > data.num_examples[0]:
         raise UsageError(

@@ -30,6 +30,7 @@ METRICS = {
     "cross_entropy": ("Cross-entropy", "nats per image, less is better"),
     "target_l1": ("L1 to target", "mean absolute difference, less is better"),
     "bits_per_pixel": ("bits/pixel", "of the code, less is better"),
+    "bits_over_raw": ("Bits / raw", "share of the bits of uncompressed images, less is better"),
     "psnr": ("PSNR", "dB of images after the code, more is better"),
     "reconstruction_error": ("Reconstruction error", "squared, mean over pixels, less is better"),
     "nn_pixel_ratio": ("Copying", "distance to the nearest training image over that of test images; "

@@ -17,6 +17,7 @@ def test_codes_are_numbers_and_a_code_depends_on_its_image_alone(run, served):
     assert np.isfinite(codes).all() and np.ptp(codes.numpy(), axis=0).max() > 0
     np.testing.assert_allclose(run.model.codes(images[2:4]), codes[2:4], atol=1e-5)
     assert "image" in served["encode"].structured_input_signature[1]
+    assert "latent" in served["encode"].structured_outputs, "what Client.encode asks for"
 
 
 def test_reconstructions_are_images(run):

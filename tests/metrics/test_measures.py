@@ -8,7 +8,7 @@ import pytest
 
 from tfgen import data
 from tfgen.metrics import MEASURES, default_thresholds, measure
-from tfgen.metrics.measures import THRESHOLDS, Unmeasurable
+from tfgen.metrics.measures import THRESHOLDS, Inapplicable, Unmeasurable, check_metrics
 from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Sampler, Translator
 
 LABELS = np.array([0, 0, 0, 1, 2] * 26)  # 130: two batches; the most frequent class has a share of 0.6
@@ -23,7 +23,8 @@ def source():
 class Model:
     """Answers signatures by functions of the batch."""
 
-    binarization, dequantize, weights, metadata = None, False, "raw", {"importance_samples": 7}
+    binarization, dequantize, weights = None, False, "raw"
+    metadata = {"importance_samples": 7, "fields": [{"name": "image"}, {"name": "label"}]}
 
     def __init__(self, lacks=(), **signatures):
         self.signatures, self.lacks, self.asked = signatures, lacks, []
@@ -107,10 +108,18 @@ def test_classifier(source, right):
 
 def test_classifier_of_one_class_and_of_too_few(source):
     model = Model(classify=lambda batch: {"probability": np.ones([len(batch["image"]), 1], np.float32)})
-    with pytest.raises(ValueError, match="knows 1 classes; the images have the label 2"):
+    with pytest.raises(Unmeasurable, match="classifier: the model knows 1 classes; the images have the label 2") as error:
         measure(model, Classifier, source)
+    assert not isinstance(error.value, Inapplicable), "its accuracy is wanted"
     one = data.from_arrays(source.images(), np.zeros(130, int))
     assert measure(model, Classifier, one)[0] == {"accuracy": 1.0, "cross_entropy": 0.0}
+
+
+def test_classes_that_were_found_without_labels_are_not_measured(source):
+    model = Model(classify=lambda batch: {"probability": np.ones([len(batch["image"]), 2], np.float32)})
+    model.metadata = {"fields": [{"name": "image"}]}
+    with pytest.raises(Inapplicable, match="classifier: the model was not trained on labels"):
+        measure(model, Classifier, source)
 
 
 def test_codec(source):
@@ -121,17 +130,20 @@ def test_codec(source):
     )
     # A black pixel becomes 1.4, which is rounded to 1 as well.
     values, _ = measure(model, Codec, source)
-    assert values == pytest.approx({"bits_per_pixel": 20.0 / 8, "psnr": 20.0 * math.log10(255.0)}, rel=1e-4)
+    assert values == pytest.approx(
+        {"bits_per_pixel": 20.0 / 8, "bits_over_raw": 20.0 / 64, "psnr": 20.0 * math.log10(255.0)}, rel=1e-4
+    )
     model.signatures["reconstruct"] = lambda batch: {"image": batch["image"]}
     assert measure(model, Codec, source)[0]["psnr"] == pytest.approx(100.0)
     del model.signatures["bits"]
-    with pytest.raises(Unmeasurable, match="codec: the model has no signature bits"):
+    with pytest.raises(Unmeasurable, match="codec: the model has no signature bits") as error:
         measure(model, Codec, source)
+    assert not isinstance(error.value, Inapplicable)
 
 
 def test_translator_by_its_target(source, monkeypatch):
     model = Model(translate=lambda batch: {"image": batch["image"]})
-    with pytest.raises(Unmeasurable, match="translator: the images come without target"):
+    with pytest.raises(Inapplicable, match="translator: the images come without target"):
         measure(model, Translator, source)
     batches = source.batches
     tensor = types.SimpleNamespace(numpy=lambda: np.ones([1, 4, 2, 1], np.float32))
@@ -142,18 +154,25 @@ def test_translator_by_its_target(source, monkeypatch):
 
 def test_what_images_lack_is_said(source):
     model = Model(classify=lambda batch: {}, lacks=["embedding"])
-    with pytest.raises(Unmeasurable, match="classifier: the images come without embedding"):
+    with pytest.raises(Inapplicable, match="classifier: the images come without embedding"):
         measure(model, Classifier, source)
     unlabelled = data.from_arrays(source.images())
-    with pytest.raises(Unmeasurable, match="classifier: the images come without label"):
+    with pytest.raises(Inapplicable, match="classifier: the images come without label"):
         measure(Model(classify=lambda batch: {}), Classifier, unlabelled)
 
 
-def test_default_thresholds_are_of_what_was_measured():
-    assert default_thresholds((Sampler, Likelihood), {"bits_per_dim", "recall"}) == {
-        "bits_per_dim": THRESHOLDS[Likelihood]["bits_per_dim"]
-    }
-    assert default_thresholds((Classifier,), {"accuracy", "error_over_chance"}).keys() == {"accuracy", "error_over_chance"}
-    codec = default_thresholds((Sampler, Encoder, Codec), {"psnr", "reconstruction_error", "frechet_classifier_distance"})
-    assert codec.keys() == {"psnr"}
+def test_default_thresholds_are_those_of_all_capabilities_and_bound_each():
+    assert default_thresholds((Sampler, Likelihood)) == THRESHOLDS[Sampler] | THRESHOLDS[Likelihood]
+    assert default_thresholds((Sampler, Encoder, Codec)) == THRESHOLDS[Codec]
     assert set(THRESHOLDS) <= set(CAPABILITIES) and set(MEASURES) <= set(CAPABILITIES)
+    for capability, thresholds in THRESHOLDS.items():
+        check_metrics(thresholds)
+        assert {rule for rules in thresholds.values() for rule in rules} - {"max_worsening"}, capability.NAME
+        if capability in MEASURES:
+            assert thresholds.keys() <= set(MEASURES[capability].metrics)
+
+
+def test_metrics_that_do_not_exist():
+    check_metrics(["recall", "accuracy"])
+    with pytest.raises(ValueError, match="no metric acuracy, fid; the metrics are accuracy, bits_over_raw, .*recall"):
+        check_metrics(["fid", "recall", "acuracy"])

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import data, metrics
+from tfgen.metrics import measures
 from tfgen_pipelines.components.generative_evaluator import evaluate
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
@@ -62,6 +63,10 @@ class Constant(tf.Module):
         return {"image": tf.fill([tf.size(seeds), *SHAPE], 0.5)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def log_prob(self, image):
+        return {"log_prob": tf.fill([tf.shape(image)[0]], -11.0)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
     def encode(self, image):
         return {"latent": image}
 
@@ -108,12 +113,13 @@ def run(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(metrics.Classifier, "load", lambda path: Classifier())
     monkeypatch.setattr(evaluate, "export_untrained", lambda meta, path, seed, wanted: write(Constant(), path, wanted, meta))
 
-    def export(name, scale=1.0, nats=10.0, likelihood=True, **metadata):
+    def export(name, scale=1.0, nats=10.0, likelihood=True, signatures=(), **metadata):
         path = tmp_path / name
         if not path.exists():
             meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
                     "binarization": "threshold", "importance_samples": 5, **metadata}  # fmt: skip
-            write(Model(scale, nats), path, ["sample", *(["log_prob", "encode", "reconstruct"] if likelihood else [])], meta)
+            more = ["log_prob", "encode", "reconstruct"] if likelihood else []
+            write(Model(scale, nats), path, signatures or ["sample", *more], meta)
         return path
 
     def run(model, **kwargs):
@@ -124,6 +130,10 @@ def run(sources, tmp_path, monkeypatch):
     run.export = export
     run.output = tmp_path / "out"
     return run
+
+
+def failed(result):
+    return [(check["metric"], check["rule"]) for check in result["verdict"]["checks"] if not check["passed"]]
 
 
 def test_numbers_files_and_protocols(run, sources):
@@ -178,8 +188,8 @@ def test_nan_samples_are_not_blessed_and_said_so(run):
 
 def test_nan_likelihood_is_not_blessed(run):
     result = run(run.export("nan", nats=math.nan))
-    assert [c["metric"] for c in result["verdict"]["checks"] if not c["passed"]] == [
-        "negative_log_likelihood", "bits_per_dim",
+    assert failed(result) == [
+        ("negative_log_likelihood", "finite"), ("bits_per_dim", "finite"), ("bits_per_dim", "relative_to_untrained"),
     ]  # fmt: skip
 
 
@@ -262,7 +272,9 @@ def labelled():
 
 def classifier(tmp_path, name, share, **metadata):
     path = tmp_path / name
-    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw", **metadata}
+    fields = [{"name": "image", "argument": "image"}, {"name": "label", "argument": "labels"}]
+    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw", "fields": fields}
+    meta |= metadata
     write(Oracle(share), path, ["classify"], meta)
     return path
 
@@ -306,6 +318,61 @@ def test_default_thresholds_are_those_of_the_capabilities(run):
     assert result["verdict"]["blessed"]
     noise = run(run.export("b", scale=0.0))  # black, further from the data than the grey of the untrained one
     assert not noise["verdict"]["blessed"]
+
+
+def test_a_first_likelihood_must_be_better_than_the_untrained_one(run):
+    """The untrained one has 11 nats."""
+    assert run(run.export("good", nats=10.0, signatures=["log_prob"]))["verdict"]["blessed"]
+    bad = run(run.export("bad", nats=12.0, signatures=["log_prob"]))
+    assert failed(bad) == [("bits_per_dim", "relative_to_untrained")]
+
+
+def test_default_thresholds_of_what_should_have_been_measured_fail(run, sources):
+    """An encoder without reconstructions is not blessed for its samples alone."""
+    result = run(run.export("a", signatures=["sample", "encode"]))
+    assert failed(result) == [("reconstruction_error", "measured")]
+    assert result["notes"] == ["Not measured: encoder: the model has no signature reconstruct."]
+
+
+def test_default_thresholds_leave_out_what_does_not_apply_and_then_need_another_bound(run, sources, monkeypatch):
+    unlabelled = data.from_arrays(sources[1].images())
+    arguments = {"train": unlabelled, "test": unlabelled, "classifier_dir": None}
+    result = run(run.export("a"), **arguments)
+    assert result["thresholds"].keys() == {"bits_per_dim", "reconstruction_error"} and result["verdict"]["blessed"]
+    assert result["notes"] == ["The data set has no labels, so there is no classifier and no metric of the samples."]
+    only = {measures.Likelihood: {"bits_per_dim": {"max_worsening": 0.1}}, measures.Sampler: {"recall": {"lower": 0.0}}}
+    monkeypatch.setattr(measures, "THRESHOLDS", only)
+    result = run(run.export("a"), **arguments)
+    assert failed(result) == [("thresholds", "bound")]
+
+
+class Unordered(Oracle):
+    """Samples, and two classes that it found without labels."""
+
+    sample = Model.sample
+    scale = 1.0
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
+    def classify(self, image):
+        return {"probability": tf.tile([[0.5, 0.5]], [tf.shape(image)[0], 1])}
+
+
+def test_classes_found_without_labels_are_not_judged(run, tmp_path):
+    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
+            "fields": [{"name": "image", "argument": "image"}]}  # fmt: skip
+    write(Unordered(0.0), tmp_path / "u", ["sample", "classify"], meta)
+    result = run(tmp_path / "u")
+    assert result["verdict"]["blessed"] and result["thresholds"].keys() == {"frechet_classifier_distance"}
+    assert set(result["metrics"]) == set(measures.SAMPLE_METRICS)
+    assert result["notes"] == [
+        "Not measured: classifier: the model was not trained on labels, so its classes are not those of the data."
+    ]
+    # Of labels it learned it should know all: no crash, no blessing.
+    meta["fields"].append({"name": "label", "argument": "labels"})
+    write(Unordered(0.0), tmp_path / "few", ["sample", "classify"], meta)
+    result = run(tmp_path / "few")
+    assert failed(result) == [("error_over_chance", "measured"), ("accuracy", "measured")]
+    assert result["notes"] == ["Not measured: classifier: the model knows 2 classes; the images have the label 2."]
 
 
 def open_source(split, count):

@@ -20,6 +20,15 @@ from tfgen_pipelines import local
             ["--preset", "vae/digits", "--thresholds", '{"vae/digits": {"recall": {"least": 1}}}'],
             "Unknown rule 'least'",
         ),
+        (
+            ["--preset", "vae/digits", "--thresholds", '{"vae/digits": {"recal": {"lower": 0.1}}}'],
+            "There is no metric recal; the metrics are accuracy, bits_over_raw, ",
+        ),
+        (
+            ["--preset", "vae/digits", "--override", 'vae/digits:augmentation={"crop": 6}',
+             "--override", "vae/digits:image_shape=[6, 6, 1]"],
+            "The preset 'vae/digits' crops images (8, 8, 1) to (6, 6, 1) for training; the pipeline evaluates whole images",
+        ),
         (["--preset", "vae/digits", "--steps", "0"], "steps must be a positive integer; received 0"),
         (
             ["--preset", "vae/digits", "--override", "vae/digits:batch_size=2000"],

@@ -24,6 +24,11 @@ def test_relative_to_untrained():
     # Without the anchor nothing is proven: not blessed.
     assert passed(verdict.judge({"d": 1.0}, thresholds, untrained={})) == [False]
     assert passed(verdict.judge({"d": 0.0}, thresholds, untrained={"d": 0.0})) == [False]
+    # Bits of a density may be negative: -2 is better than -1, which is better than 1.
+    same = {"d": {"relative_to_untrained": 1.0}}
+    for value, untrained in ((-2.0, -1.0), (-1.0, 1.0)):
+        assert passed(verdict.judge({"d": value}, same, untrained={"d": untrained})) == [True]
+        assert passed(verdict.judge({"d": untrained}, same, untrained={"d": value})) == [False]
 
 
 def test_relative_to_untrained_knows_which_way_is_worse():
@@ -75,3 +80,12 @@ def test_a_metric_that_was_not_measured_is_not_blessed():
 def test_malformed_thresholds(thresholds, message):
     with pytest.raises(ValueError, match=message):
         verdict.check_thresholds(thresholds)
+
+
+def test_default_thresholds_need_a_bound_that_holds_without_an_earlier_model():
+    only = {"d": {"max_worsening": 0.1}}
+    for thresholds in ({}, only):
+        assert passed(verdict.judge({"d": 1.0}, thresholds)) == [True] * len(thresholds)
+        check = verdict.judge({"d": 1.0}, thresholds, bound=True)[-1]
+        assert not check.passed and "no metric that bounds the model was measured; there are d" in check.reason
+    assert passed(verdict.judge({"d": 1.0}, {"d": {"max_worsening": 0.1, "upper": 2.0}}, bound=True)) == [True, True]

@@ -18,7 +18,11 @@ BATCH = 100
 
 
 class Unmeasurable(ValueError):
-    """The images lack what a measure needs; the message says what."""
+    """The model fails what a measure asks of it; the message says how."""
+
+
+class Inapplicable(Unmeasurable):
+    """The measure does not apply: the images lack what it compares with, or the model has not learned that."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,19 +30,19 @@ class Measure:
     """How a capability is measured.
 
     Attributes:
+      metrics: the names of its numbers.
       signatures: those that are asked.
       make: function (model, source) -> a function of a batch {field: array [B, ...]} -> {metric: float [B]}. A metric is
         the mean over all images.
       fields: further fields that batches must have.
       limit: maximum number of images, a random subset; None: all.
-      untrained: whether an untrained model is measured for comparison.
     """
 
+    metrics: tuple
     signatures: tuple
     make: Callable
     fields: tuple = ()
     limit: int | None = None
-    untrained: bool = True
 
 
 def _likelihood(model, source):
@@ -69,13 +73,20 @@ def _encoder(model, source):
 
 def _classifier(model, source):
     """accuracy; cross_entropy in nats; error_over_chance: the share of errors over that of who always says the most frequent
-    class, 0 of a perfect classifier, 1 of one that has learned nothing. It is left out where there is one class alone."""
+    class, 0 of a perfect classifier, 1 of one that has learned nothing. It is left out where there is one class alone.
+
+    Classes that a model has found without labels are in an order of its own: it is not measured against labels.
+    """
+    if "label" not in {field["name"] for field in model.metadata.get("fields", ())}:
+        raise Inapplicable("classifier: the model was not trained on labels, so its classes are not those of the data")
     chance = np.bincount(source.labels()).max() / source.num_examples
 
     def of_batch(batch):
         probability, label = model.ask("classify", batch)["probability"], batch["label"]
         if label.max() >= probability.shape[1]:
-            raise ValueError(f"The model knows {probability.shape[1]} classes; the images have the label {label.max()}.")
+            raise Unmeasurable(
+                f"classifier: the model knows {probability.shape[1]} classes; the images have the label {label.max()}"
+            )
         right = probability.argmax(axis=1) == label
         nats = -np.log(np.maximum(probability[np.arange(len(label)), label], np.finfo(np.float32).tiny))
         found = {"accuracy": right, "cross_entropy": nats}
@@ -85,13 +96,17 @@ def _classifier(model, source):
 
 
 def _codec(model, source):
-    """bits_per_pixel under the entropy model; psnr in dB, the mean over images rounded to 8 bits, at most 100 of each."""
+    """bits_per_pixel under the entropy model; bits_over_raw: the share of the bits of uncompressed images; psnr in dB, the
+    mean over images rounded to 8 bits, at most 100 of each."""
+    pixels = math.prod(source.image_shape[:2])
+    raw = math.prod(source.image_shape) * math.log2(source.levels)
 
     def of_batch(batch):
-        bits = model.ask("bits", batch)["bits"] / math.prod(source.image_shape[:2])
+        bits = model.ask("bits", batch)["bits"]
         made = np.round(model.ask("reconstruct", batch)["image"] * 255.0) / 255.0
         mse = np.mean((made - batch["image"]) ** 2, axis=(1, 2, 3), dtype=np.float64)
-        return {"bits_per_pixel": bits, "psnr": -10.0 * np.log10(np.maximum(mse, 1e-10))}
+        psnr = -10.0 * np.log10(np.maximum(mse, 1e-10))
+        return {"bits_per_pixel": bits / pixels, "bits_over_raw": bits / raw, "psnr": psnr}
 
     return of_batch
 
@@ -109,30 +124,47 @@ def _translator(model, source):
 
 
 MEASURES = {
-    # Likelihoods are absolute: no anchor tells more, and bounds of an untrained model take as long as the others.
-    Likelihood: Measure(("log_prob",), _likelihood, untrained=False),
+    Likelihood: Measure(("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood),
     # Reconstructions of some models are drawn pixel by pixel.
-    Encoder: Measure(("reconstruct",), _encoder, limit=1000),
-    Classifier: Measure(("classify",), _classifier, fields=("label",)),
-    Codec: Measure(("bits", "reconstruct"), _codec),
-    Translator: Measure(("translate",), _translator, fields=("target",)),
+    Encoder: Measure(("reconstruction_error",), ("reconstruct",), _encoder, limit=1000),
+    Classifier: Measure(("accuracy", "cross_entropy", "error_over_chance"), ("classify",), _classifier, fields=("label",)),
+    Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec),
+    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",)),
 }
 
-# {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any.
+# What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.
+SAMPLE_METRICS = (
+    "classifier_score", "classifier_score_std", "num_classes", "frechet_classifier_distance", "kernel_distance_mean",
+    "kernel_distance_std", "precision", "recall", "density", "coverage", "nn_pixel_fake_train", "nn_pixel_test_train",
+    "nn_pixel_ratio", "nn_feature_fake_train", "nn_feature_test_train", "nn_feature_ratio",
+)  # fmt: skip
+
+# {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any. Those of each have a
+# bound that holds without an earlier model.
 THRESHOLDS = {
     Sampler: {
         "frechet_classifier_distance": {"relative_to_untrained": 1.0, "max_worsening": 0.5},
     },
-    Likelihood: {"bits_per_dim": {"max_worsening": 0.1}},
+    Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "max_worsening": 0.1}},
     Encoder: {"reconstruction_error": {"relative_to_untrained": 1.0}},
     Classifier: {"error_over_chance": {"upper": 0.5}, "accuracy": {"max_worsening": 0.1}},
-    Codec: {"bits_per_pixel": {"max_worsening": 0.2}, "psnr": {"max_worsening": 0.1}},
+    Codec: {
+        "bits_over_raw": {"upper": 1.0, "max_worsening": 0.2},
+        "psnr": {"relative_to_untrained": 1.0, "max_worsening": 0.1},
+    },
     Translator: {"target_l1": {"relative_to_untrained": 1.0, "max_worsening": 0.2}},
 }
 
 
-def default_thresholds(capabilities, measured) -> dict:
-    """The `THRESHOLDS` of all capabilities, for those metrics that were measured.
+def check_metrics(names) -> None:
+    """Raises ValueError for a name of no metric that the pipeline's evaluator can compute."""
+    known = {*SAMPLE_METRICS, *(metric for rules in MEASURES.values() for metric in rules.metrics)}
+    if unknown := sorted(set(names) - known):
+        raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
+
+
+def default_thresholds(capabilities) -> dict:
+    """The `THRESHOLDS` of all capabilities.
 
     A codec is trained on rate and distortion at once: its samples, or its error alone, say nothing of it.
     """
@@ -140,7 +172,7 @@ def default_thresholds(capabilities, measured) -> dict:
         capabilities = (Codec,)
     found = {}
     for capability in capabilities:
-        found |= {name: rules for name, rules in THRESHOLDS.get(capability, {}).items() if name in measured}
+        found |= THRESHOLDS.get(capability, {})
     return found
 
 
@@ -157,7 +189,8 @@ def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, floa
       ({metric: mean over the images}, the protocol of these numbers as a dict of plain values).
 
     Raises:
-      Unmeasurable: the model has not all signatures that are asked, or batches of `source` lack a field.
+      Inapplicable: batches of `source` lack a field, or a classifier was not trained on labels.
+      Unmeasurable: the model has not all signatures that are asked, or knows fewer classes than the images have.
     """
     rules, name = MEASURES[capability], capability.NAME
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
@@ -172,7 +205,7 @@ def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, floa
             lacking = {field for field in rules.fields if field not in batch}
             lacking |= {field for signature in rules.signatures for field in model.missing(signature, batch)}
             if lacking:
-                raise Unmeasurable(f"{name}: the images come without {', '.join(sorted(lacking))}")
+                raise Inapplicable(f"{name}: the images come without {', '.join(sorted(lacking))}")
             of_batch = rules.make(model, used)
         size = len(batch["image"])
         batch["seeds"] = np.arange(count, count + size, dtype=np.int64) + (seed << 32)

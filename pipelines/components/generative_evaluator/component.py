@@ -5,6 +5,7 @@ import json
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
+from tfgen.metrics.measures import check_metrics
 from tfgen_pipelines.components.generative_evaluator import executor, verdict
 
 
@@ -53,6 +54,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     def __init__(self, examples, model, data, *, classifier=None, baseline_model=None,
                  num_samples=0, seed=0, thresholds=None, code=""):  # fmt: skip
         verdict.check_thresholds(thresholds or {})
+        check_metrics(thresholds or {})
         if num_samples < 0 or num_samples == 1:
             raise ValueError(f"num_samples must be 0 (as many as the eval split has) or >= 2; received {num_samples}.")
         spec = GenerativeEvaluatorSpec(

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfgen.metrics.exported import load_exported
 from tfgen.metrics.generators import Samples, imitated
-from tfgen.metrics.measures import MEASURES, Unmeasurable, default_thresholds, measure
+from tfgen.metrics.measures import MEASURES, Inapplicable, Unmeasurable, default_thresholds, measure
 from tfgen.metrics.statistics import BATCH, NotFinite
 from tfgen.models.capabilities import Encoder, Sampler
 from tfgen_pipelines.components.generative_evaluator import figures, verdict
@@ -74,12 +74,13 @@ def reference_images(source, binarization):
 
 
 def measured(model, source, seed, only=None):
-    """({metric: value}, {capability name: (protocol, its metrics)}, notes) of all capabilities but the samples'.
+    """Of all capabilities but the samples':
+    ({metric: value}, {capability name: (protocol, its metrics)}, notes, capabilities whose measure is `Inapplicable`).
 
     Args:
         only: the names of the capabilities that are measured; None: all.
     """
-    values, protocols, notes = {}, {}, []
+    values, protocols, notes, inapplicable = {}, {}, [], set()
     for capability in model.capabilities:
         if capability not in MEASURES or (only is not None and capability.NAME not in only):
             continue
@@ -87,10 +88,12 @@ def measured(model, source, seed, only=None):
             found, protocol = measure(model, capability, source, seed=seed)
         except Unmeasurable as error:
             notes.append(f"Not measured: {error}.")
+            if isinstance(error, Inapplicable):
+                inapplicable.add(capability)
         else:
             values |= found
             protocols[capability.NAME] = protocol, tuple(found)
-    return values, protocols, notes
+    return values, protocols, notes, inapplicable
 
 
 def _sample_metrics(evaluator, generator, num, seed, known):
@@ -126,7 +129,8 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
             features and seeds: numbers of another protocol are never compared.
         num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
         seed: of everything random.
-        thresholds: see `verdict`; None: `tfgen.metrics.default_thresholds` of the model's capabilities.
+        thresholds: see `verdict`; None: `tfgen.metrics.default_thresholds` of the model's capabilities, without those whose
+            measure does not apply (`tfgen.metrics.measures.Inapplicable`); the notes name them.
         run: how the walks over samples and real images are done, e.g. a function scratch folder -> `ThroughBeam`; None: in
             this process.
 
@@ -158,9 +162,9 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         raise ValueError(f"The model is for images {model.image_shape}, the data set has {tuple(test.image_shape)}.")
 
     # ---- capabilities but the samples'
-    measures, measure_protocols, notes = measured(model, test, seed)
+    measures, measure_protocols, notes, inapplicable = measured(model, test, seed)
     protocol_of = {metric: name for name, (_, metrics) in measure_protocols.items() for metric in metrics}
-    anchored = [c for c in model.capabilities if c.NAME in measure_protocols and MEASURES[c].untrained]
+    anchored = [c for c in model.capabilities if c.NAME in measure_protocols]
     judged_samples = is_sampler and classifier_dir is not None
     untrained, anchors = None, {"real": {}, "untrained": {}}
     if judged_samples or anchored:
@@ -190,13 +194,15 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
             notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
     elif is_sampler:
         notes.append("The data set has no labels, so there is no classifier and no metric of the samples.")
+        inapplicable.add(Sampler)
 
     judged = {**_numbers(values), **measures}
     if not judged:
         names = ", ".join(capability.NAME for capability in model.capabilities) or "none"
         raise ValueError(f"Nothing of the model can be measured; its capabilities: {names}. {' '.join(notes)}")
-    if thresholds is None:
-        thresholds = default_thresholds(model.capabilities, judged)
+    by_default = thresholds is None
+    if by_default:
+        thresholds = default_thresholds([c for c in model.capabilities if c not in inapplicable])
     baseline, baseline_note = _baseline(
         baseline_dir, evaluator, meta, protocols, protocol_of, test, num, seed, anchors["real"]
     )
@@ -206,6 +212,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         untrained=_numbers(anchors["untrained"]),
         baseline=baseline,
         baseline_note=baseline_note,
+        bound=by_default,
     )
     content = {
         "model": meta,
@@ -255,7 +262,7 @@ def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, kn
     values, notes = {}, []
     if evaluator is not None and Sampler in baseline.capabilities:
         values.update(_numbers(_sample_metrics(evaluator, baseline, num, seed, known)[0]))
-    found, found_protocols, _ = measured(baseline, test, seed, only=set(protocol_of.values()))
+    found, found_protocols, *_ = measured(baseline, test, seed, only=set(protocol_of.values()))
     for name, (protocol, metrics) in found_protocols.items():
         different = [k for k in protocol if k != "weights" and protocol[k] != protocols[name].get(k)]
         if different:

@@ -2,7 +2,8 @@
 
 Thresholds are a JSON-able dict {metric: rules}, with the rules
     upper, lower: bounds of the value itself;
-    relative_to_untrained: the value over that of the untrained model, at most this; at least, where more is better;
+    relative_to_untrained: the value over that of the untrained model, at most this; at least, where more is better. Where
+        the latter is negative, 1 plus the change as a share of its size;
     max_worsening: how much worse than the last blessed model, as a share of that model's value (0.1: 10 %).
 Every metric that is not finite, whether it has a threshold or not, is a reason not to bless. So is a threshold of a metric
 that was not measured.
@@ -43,7 +44,7 @@ def check_thresholds(thresholds):
                 raise ValueError(f"The bound {rule!r} of {metric!r} must be a finite number; received {bound!r}.")
 
 
-def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note=""):
+def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note="", bound=False):
     """Applies `thresholds` to `values`.
 
     Args:
@@ -51,6 +52,7 @@ def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note=""
         untrained, baseline: the same metrics of the untrained model and of the last blessed model, measured under
             the same protocol; None where there is none.
         baseline_note: why there is no baseline, for the reasons.
+        bound: whether thresholds that only compare with the last blessed model, or none at all, are a reason not to bless.
 
     Returns: list of Check. The model is blessed if all have passed.
     """
@@ -65,8 +67,11 @@ def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note=""
             checks.append(Check(metric, "measured", None, None, False, reason))
             continue
         value = values[metric]
-        for rule, bound in rules.items():
-            checks.append(_apply(metric, rule, bound, value, untrained or {}, baseline or {}, baseline_note))
+        for rule, limit in rules.items():
+            checks.append(_apply(metric, rule, limit, value, untrained or {}, baseline or {}, baseline_note))
+    if bound and all(rule == "max_worsening" for rules in thresholds.values() for rule in rules):
+        reason = f"no metric that bounds the model was measured; there are {', '.join(sorted(values))}: set thresholds"
+        checks.append(Check("thresholds", "bound", None, None, False, reason))
     return checks
 
 
@@ -78,7 +83,7 @@ def _apply(metric, rule, bound, value, untrained, baseline, baseline_note):
     if rule == "relative_to_untrained":
         if metric not in untrained:
             return _check(metric, rule, bound, None, False, f"{metric} was not measured for the untrained model")
-        ratio = value / untrained[metric] if untrained[metric] else math.nan
+        ratio = 1.0 + (value - untrained[metric]) / abs(untrained[metric]) if untrained[metric] else math.nan
         higher = metric in HIGHER_IS_BETTER
         text = f"{metric} is {ratio:.4g} of the untrained model's {untrained[metric]:.4g}, at "
         text += f"{'least' if higher else 'most'} {bound:.4g}"

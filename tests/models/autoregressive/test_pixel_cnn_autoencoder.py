@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests.models.autoregressive.helpers import images, made
 from tfgen.models import GatedPixelCNN, PixelCNNAutoencoder
+from tfgen.models.capabilities import Completer, Encoder, Sampler
 from tfgen.sampling.cached import Whole
 
 ARGS = {
@@ -63,8 +64,21 @@ def test_probabilities_given_a_code_sum_to_one():
     np.testing.assert_allclose(np.exp(model.log_prob(every, embedding=codes)).sum(), 1.0, atol=1e-5)
 
 
+def test_what_it_can_do_and_exports():
+    """log p(x | h(x)) is no likelihood of x; codes are exported by the name that `Client.encode` asks for."""
+    model = build()
+    assert model.capabilities() == (Sampler, Encoder, Completer) and not model.exact_likelihood
+    signatures = model.signatures()
+    assert "log_prob" not in signatures
+    given = images(model, 3)
+    found = signatures["encode"][0](given)
+    assert found.keys() == {"latent"}
+    np.testing.assert_array_equal(found["latent"], model.encode(given))
+    np.testing.assert_array_equal(model.codes(given), model.encode(given))
+
+
 def test_it_is_a_gated_pixel_cnn_of_its_codes():
-    """Likelihood, samples and completion are those of the conditional model with the same weights."""
+    """log p(x | h), samples and completion are those of the conditional model with the same weights."""
     model = build()
     names = ("embedding_dim", *(set(ARGS) - {"encoder_widths", "embedding_dim"}))
     decoder = made(GatedPixelCNN, **{name: ARGS[name] for name in names})

@@ -10,7 +10,8 @@ are blurred.
 
     loss = -log p(x | h(x))
 
-log p(x | h(x)) is not the likelihood of x: h depends on x, and the information in h is not counted.
+log p(x | h(x)) is not the likelihood of x: h depends on x, and the information in h is not counted. So the model is no
+`Likelihood`: `log_prob` computes this number, and the export has no such signature.
 
 What differs from the paper: the paper does not give the encoder's layers; ours are convolutions of stride 2 and a dense
 layer to h. A strong decoder may leave the code unused (Chen et al. 2017, arXiv:1611.02731), so our own preset has a shallow
@@ -49,6 +50,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         **kwargs: see `GatedPixelCNN`; without `num_classes`.
     """
 
+    knows_likelihood = exact_likelihood = False
     draws_reconstructions = True
     own_networks = {("encoder",): ("encoder_widths",)}
 
@@ -96,14 +98,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def condition(self, labels=None, embedding=None):
         return None if labels is None and embedding is None else super().condition(labels, embedding)
 
-    def code_outputs(self, images):
-        """{"embedding": float32 [B, embedding_dim]}."""
-        return {"embedding": self.encode(images)}
-
-    def codes(self, images):
-        return self.encode(images)
-
-    # ---- likelihood
+    # ---- log p(x | h)
 
     def _distribution(self, levels, conditions, training=False):
         """Without an embedding, of the code of the image itself."""
