@@ -69,6 +69,15 @@ def up(filters):
     return layers.Conv2DTranspose(filters, 5, strides=4, padding="same")
 
 
+@keras.saving.register_keras_serializable("tests")
+class Adding(layers.Layer):
+    """Adds a loss of its own."""
+
+    def call(self, x):
+        self.add_loss(tf.reduce_mean(x**2))
+        return x
+
+
 GAN = {"image_shape": SHAPE, "latent_dim": LATENTS}
 
 
@@ -321,6 +330,13 @@ WRONG = {
     "one size": (lambda: models.FactorizedPrior(image_shape=(16, 16, 1), latent_channels=3,
                                                 analysis=chain((16, 16, 1), down(4), down(3))),
                  r"analysis must take \[B, 32, 32, 1\] and return \[B, 2, 2, 3\]"),
+    "weight regularizer": (lambda: vae(encoder=chain(SHAPE, layers.Flatten(), layers.Dense(8, kernel_regularizer="l2"))),
+                           "encoder has losses of its own.*losses are its paper's"),
+    "activity regularizer": (
+        lambda: models.GAN(**GAN, generator=chain((LATENTS,), layers.Dense(64, activity_regularizer="l1"),
+                                                  layers.Reshape(SHAPE))), "generator has losses of its own"),
+    "add_loss": (lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), Adding(), layers.Dense(64), layers.Reshape(SHAPE))),
+                 "decoder has losses of its own"),
     "no network": (lambda: vae(encoder=3), "encoder must be a keras.Model.*received 3"),
     "no function": (lambda: vae(encoder="no_such_module.make"), "encoder as text is the dotted name.*'no_such_module.make'"),
     "no dots": (lambda: vae(encoder="make"), "encoder as text is the dotted name.*received 'make'"),
