@@ -15,6 +15,7 @@ import tensorflow as tf
 import tfgen
 from tests.conformance.registry import CASES as BUILT_IN
 from tfgen import models
+from tfgen.layers import SpectralConv2D, SpectralDense
 
 layers = keras.layers
 SHAPE, LATENTS, CLASSES = (8, 8, 1), 4, 3
@@ -76,6 +77,15 @@ class Adding(layers.Layer):
     def call(self, x):
         self.add_loss(tf.reduce_mean(x**2))
         return x
+
+
+def spectral(wrap):
+    """A discriminator with spectral norm of tfgen, or by Keras' wrapper."""
+    if wrap:
+        some = [layers.SpectralNormalization(layer) for layer in (layers.Conv2D(3, 3), layers.Dense(1))]
+    else:
+        some = [SpectralConv2D(3, 3), SpectralDense(1)]
+    return chain(SHAPE, some[0], layers.BatchNormalization(), layers.LeakyReLU(), layers.Flatten(), some[1])
 
 
 GAN = {"image_shape": SHAPE, "latent_dim": LATENTS}
@@ -299,6 +309,36 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded.sample(2), scope["vae"].sample(2))
 
 
+# ---- what a paper asks of a discriminator holds for the user's own
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_discriminator_with_spectral_norm_is_taken_and_keeps_it(wrap, tmp_path):
+    model = models.SNGAN(**GAN, width=4, network="mlp", discriminator=spectral(wrap), discriminator_steps=1)
+    model.compile(keras.optimizers.SGD(0.5))
+    before = [v.numpy() for v in model.discriminator.trainable_variables]
+    train(model, 10)
+    assert all(np.any(v.numpy() != old) for v, old in zip(model.discriminator.trainable_variables, before, strict=True))
+    x = tf.constant(2.0 * batch(model)["image"] - 1.0)
+    model.discriminate(x, training=True)  # Keras' wrapper normalizes its kernel when it is called
+    for layer in model.discriminator.network.layers:
+        if hasattr(layer, "kernel"):
+            kernel = keras.ops.convert_to_numpy(layer.kernel).reshape(-1, layer.kernel.shape[-1])
+            assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1.0, abs=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.logits(x), model.logits(x))
+
+
+def test_the_weights_of_a_discriminator_are_clipped():
+    model = models.WGAN(**GAN, generator=to_image(activation="tanh"), discriminator=to_vector(1), weight_clip=0.02)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
+    train(model, 1)
+    found = [v.numpy() for v in model.discriminator.trainable_variables]
+    assert found and all(np.all(np.abs(v) <= np.float32(0.02)) for v in found)
+    assert any(np.any(np.abs(v) > 0.02) for v in to_vector(1).get_weights())
+
+
 # ---- errors
 
 
@@ -337,6 +377,14 @@ WRONG = {
                                                   layers.Reshape(SHAPE))), "generator has losses of its own"),
     "add_loss": (lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), Adding(), layers.Dense(64), layers.Reshape(SHAPE))),
                  "decoder has losses of its own"),
+    "no spectral norm": (lambda: models.SNGAN(**GAN, discriminator=to_vector(1)),
+                         "discriminator: every layer .* spectral norm.*SpectralDense.*Normalization. Without it: dense"),
+    "spectral norm in part": (
+        lambda: models.SNGAN(**GAN, discriminator=chain(
+            SHAPE, SpectralConv2D(3, 3), layers.Flatten(), layers.Dense(1, name="last"))), "Without it: last."),
+    "nothing to normalize": (
+        lambda: models.SNGAN(**GAN, discriminator=chain(SHAPE, layers.BatchNormalization(), layers.GlobalMaxPooling2D())),
+        "has no such layer"),
     "no network": (lambda: vae(encoder=3), "encoder must be a keras.Model.*received 3"),
     "no function": (lambda: vae(encoder="no_such_module.make"), "encoder as text is the dotted name.*'no_such_module.make'"),
     "no dots": (lambda: vae(encoder="make"), "encoder as text is the dotted name.*received 'make'"),
