@@ -427,6 +427,22 @@ def test_settings_that_are_still_of_use_are_taken():
         model.features(np.zeros([2, *odd], "float32"))
 
 
+def test_networks_that_share_weights_are_refused():
+    shared = layers.Dense(LATENTS, name="shared")
+    encoder = chain(SHAPE, layers.Flatten(), layers.Dense(LATENTS), shared, layers.Dense(2 * LATENTS))
+    with pytest.raises(ValueError, match="encoder and decoder share shared/kernel, shared/bias; .* tied"):
+        vae(encoder=encoder, decoder=chain((LATENTS,), shared, layers.Dense(64), layers.Reshape(SHAPE)))
+    judge = to_vector(1)
+    with pytest.raises(ValueError, match="generator and discriminator share"):
+        models.GAN(**GAN, generator=judge, discriminator=judge)
+    late = layers.Dense(2 * LATENTS, name="late")  # has no weights yet
+    with pytest.raises(ValueError, match="encoder and decoder share late;"):
+        vae(encoder=keras.Sequential([layers.Flatten(), late]), decoder=keras.Sequential([late, layers.Dense(64)]))
+    flatten = layers.Flatten()  # has no weights to tie
+    vae(encoder=chain(SHAPE, flatten, layers.Dense(8)), decoder=chain((LATENTS,), flatten, layers.Dense(64),
+                                                                      layers.Reshape(SHAPE)))  # fmt: skip
+
+
 # ---- in presets
 
 
