@@ -15,6 +15,7 @@ import tensorflow as tf
 import tfgen
 from tests.conformance.registry import CASES as BUILT_IN
 from tfgen import models
+from tfgen.layers import SpectralConv2D, SpectralDense
 
 layers = keras.layers
 SHAPE, LATENTS, CLASSES = (8, 8, 1), 4, 3
@@ -67,6 +68,24 @@ def down(filters):
 
 def up(filters):
     return layers.Conv2DTranspose(filters, 5, strides=4, padding="same")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Adding(layers.Layer):
+    """Adds a loss of its own."""
+
+    def call(self, x):
+        self.add_loss(tf.reduce_mean(x**2))
+        return x
+
+
+def spectral(wrap):
+    """A discriminator with spectral norm of tfgen, or by Keras' wrapper."""
+    if wrap:
+        some = [layers.SpectralNormalization(layer) for layer in (layers.Conv2D(3, 3), layers.Dense(1))]
+    else:
+        some = [SpectralConv2D(3, 3), SpectralDense(1)]
+    return chain(SHAPE, some[0], layers.BatchNormalization(), layers.LeakyReLU(), layers.Flatten(), some[1])
 
 
 GAN = {"image_shape": SHAPE, "latent_dim": LATENTS}
@@ -290,6 +309,36 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded.sample(2), scope["vae"].sample(2))
 
 
+# ---- what a paper asks of a discriminator holds for the user's own
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_discriminator_with_spectral_norm_is_taken_and_keeps_it(wrap, tmp_path):
+    model = models.SNGAN(**GAN, width=4, network="mlp", discriminator=spectral(wrap), discriminator_steps=1)
+    model.compile(keras.optimizers.SGD(0.5))
+    before = [v.numpy() for v in model.discriminator.trainable_variables]
+    train(model, 10)
+    assert all(np.any(v.numpy() != old) for v, old in zip(model.discriminator.trainable_variables, before, strict=True))
+    x = tf.constant(2.0 * batch(model)["image"] - 1.0)
+    model.discriminate(x, training=True)  # Keras' wrapper normalizes its kernel when it is called
+    for layer in model.discriminator.network.layers:
+        if hasattr(layer, "kernel"):
+            kernel = keras.ops.convert_to_numpy(layer.kernel).reshape(-1, layer.kernel.shape[-1])
+            assert np.linalg.svd(kernel, compute_uv=False)[0] == pytest.approx(1.0, abs=0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.logits(x), model.logits(x))
+
+
+def test_the_weights_of_a_discriminator_are_clipped():
+    model = models.WGAN(**GAN, generator=to_image(activation="tanh"), discriminator=to_vector(1), weight_clip=0.02)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
+    train(model, 1)
+    found = [v.numpy() for v in model.discriminator.trainable_variables]
+    assert found and all(np.all(np.abs(v) <= np.float32(0.02)) for v in found)
+    assert any(np.any(np.abs(v) > 0.02) for v in to_vector(1).get_weights())
+
+
 # ---- errors
 
 
@@ -321,6 +370,21 @@ WRONG = {
     "one size": (lambda: models.FactorizedPrior(image_shape=(16, 16, 1), latent_channels=3,
                                                 analysis=chain((16, 16, 1), down(4), down(3))),
                  r"analysis must take \[B, 32, 32, 1\] and return \[B, 2, 2, 3\]"),
+    "weight regularizer": (lambda: vae(encoder=chain(SHAPE, layers.Flatten(), layers.Dense(8, kernel_regularizer="l2"))),
+                           "encoder has losses of its own.*losses are its paper's"),
+    "activity regularizer": (
+        lambda: models.GAN(**GAN, generator=chain((LATENTS,), layers.Dense(64, activity_regularizer="l1"),
+                                                  layers.Reshape(SHAPE))), "generator has losses of its own"),
+    "add_loss": (lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), Adding(), layers.Dense(64), layers.Reshape(SHAPE))),
+                 "decoder has losses of its own"),
+    "no spectral norm": (lambda: models.SNGAN(**GAN, discriminator=to_vector(1)),
+                         "discriminator: every layer .* spectral norm.*SpectralDense.*Normalization. Without it: dense"),
+    "spectral norm in part": (
+        lambda: models.SNGAN(**GAN, discriminator=chain(
+            SHAPE, SpectralConv2D(3, 3), layers.Flatten(), layers.Dense(1, name="last"))), "Without it: last."),
+    "nothing to normalize": (
+        lambda: models.SNGAN(**GAN, discriminator=chain(SHAPE, layers.BatchNormalization(), layers.GlobalMaxPooling2D())),
+        "has no such layer"),
     "no network": (lambda: vae(encoder=3), "encoder must be a keras.Model.*received 3"),
     "no function": (lambda: vae(encoder="no_such_module.make"), "encoder as text is the dotted name.*'no_such_module.make'"),
     "no dots": (lambda: vae(encoder="make"), "encoder as text is the dotted name.*received 'make'"),
@@ -361,6 +425,22 @@ def test_settings_that_are_still_of_use_are_taken():
     assert model.sample(2).shape == (2, *odd)
     with pytest.raises(ValueError, match="features.. are the maps of the built-in discriminator"):
         model.features(np.zeros([2, *odd], "float32"))
+
+
+def test_networks_that_share_weights_are_refused():
+    shared = layers.Dense(LATENTS, name="shared")
+    encoder = chain(SHAPE, layers.Flatten(), layers.Dense(LATENTS), shared, layers.Dense(2 * LATENTS))
+    with pytest.raises(ValueError, match="encoder and decoder share shared/kernel, shared/bias; .* tied"):
+        vae(encoder=encoder, decoder=chain((LATENTS,), shared, layers.Dense(64), layers.Reshape(SHAPE)))
+    judge = to_vector(1)
+    with pytest.raises(ValueError, match="generator and discriminator share"):
+        models.GAN(**GAN, generator=judge, discriminator=judge)
+    late = layers.Dense(2 * LATENTS, name="late")  # has no weights yet
+    with pytest.raises(ValueError, match="encoder and decoder share late;"):
+        vae(encoder=keras.Sequential([layers.Flatten(), late]), decoder=keras.Sequential([late, layers.Dense(64)]))
+    flatten = layers.Flatten()  # has no weights to tie
+    vae(encoder=chain(SHAPE, flatten, layers.Dense(8)), decoder=chain((LATENTS,), flatten, layers.Dense(64),
+                                                                      layers.Reshape(SHAPE)))  # fmt: skip
 
 
 # ---- in presets

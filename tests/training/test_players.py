@@ -206,6 +206,42 @@ def test_accumulated_gradients_move_weights_and_averages_at_once():
         assert float(model.ema.named()["left/w"].numpy()) == pytest.approx(shadow, rel=1e-5)
 
 
+# ---- clipping
+
+
+class Sloped(Pair):
+    """One player, whose loss on images of mean m has the gradients 3 m - 1 and 4 m, at any weights."""
+
+    def players(self):
+        return {"all": Player((self.left, self.right))}
+
+    def update(self, batch):
+        def losses_fn():
+            m = tf.reduce_mean(batch["image"])
+            return {"left_loss": (3.0 * m - 1.0) * self.left.read() + 4.0 * m * self.right.read()}
+
+        return self.step_players({"all": "left_loss"}, losses_fn)
+
+
+# The images are 0 and 1: the gradient is (0.5, 2), of norm 2.0616; that of one replica (-1, 0), of the other (2, 4).
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+@pytest.mark.parametrize(
+    "clip, gradient",
+    [
+        ({"global_clipnorm": 1.0}, np.array([0.5, 2.0]) / np.sqrt(4.25)), ({"global_clipnorm": 3.0}, [0.5, 2.0]),
+        ({"clipnorm": 0.75}, [0.5, 0.75]), ({"clipvalue": 0.6}, [0.5, 0.6]), ({"clipvalue": 0.25}, [0.25, 0.25]),
+    ],
+)  # fmt: skip
+def test_clipping_is_of_the_gradient_of_the_global_batch(clip, gradient, dtype, replicas):
+    strategy = two_devices() if replicas == 2 else None
+    model = fitted(Sloped, 0.0, 1.0, steps=2, strategy=strategy, optimizer=clip, dtype=dtype)
+    expected = np.array([2.0, 3.0]) - 2 * RATE * np.array(gradient)
+    np.testing.assert_allclose(model.numbers, expected, rtol=1e-5)
+    if replicas == 2:
+        np.testing.assert_array_equal(*np.transpose([on_both(model.left.w), on_both(model.right.w)]))
+
+
 # ---- loss scaling
 
 
@@ -218,11 +254,11 @@ class Overflowing(Pair):
         return {"left_loss": tf.cast(left, tf.float32), "right_loss": self.right.read() ** 2, "mean": m}
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-def test_an_overflow_on_one_replica_skips_the_update_on_all(replicas):
+@pytest.mark.parametrize("replicas, clip", [(1, {}), (2, {}), (2, {"clipvalue": 100.0}), (2, {"global_clipnorm": 100.0})])
+def test_an_overflow_on_one_replica_skips_the_update_on_all(replicas, clip):
     strategy = two_devices() if replicas == 2 else None
     values = (0.0, 1.0) if replicas == 2 else (1.0, 1.0)
-    model = fitted(Overflowing, *values, strategy=strategy, dtype="mixed_float16", ema_decay=0.5)
+    model = fitted(Overflowing, *values, strategy=strategy, dtype="mixed_float16", optimizer=clip, ema_decay=0.5)
     scalers = model.player_optimizers
     assert all(isinstance(o, keras.optimizers.LossScaleOptimizer) for o in scalers.values())
     assert float(model.left.w.numpy()) == 2.0 and float(model.ema.named()["left/w"].numpy()) == 2.0

@@ -3,6 +3,7 @@
 import collections
 import copy
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -82,6 +83,7 @@ class TrainableModel(keras.Model):
                             f"{name}={config[name]!r} describes built-in networks of {cls.__name__}, and "
                             f"{' and '.join(networks)} take their place: leave {name} out."
                         )
+        cls._check_untied({name: config[name] for name in cls.network_arguments()})
         # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
         # No dict: Keras would save the networks in it.
         object.__setattr__(model, "_config", collections.UserDict(config))
@@ -151,6 +153,23 @@ class TrainableModel(keras.Model):
     def network_arguments(cls) -> tuple[str, ...]:
         """The names of the constructor arguments that take a network of the user's own, see `own_networks`."""
         return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
+
+    @staticmethod
+    def _check_untied(networks):
+        """ValueError where two of the user's networks have weights in common: each is copied, which would untie them."""
+        parts = {}
+        for name, network in networks.items():
+            if isinstance(network, keras.Model):
+                # Layers that are not built may still get weights.
+                unbuilt = {id(layer): layer.name for layer in network._flatten_layers() if not layer.built}
+                parts[name] = {id(v): v.path for v in network.trainable_variables} | unbuilt
+        for one, other in itertools.combinations(parts, 2):
+            shared = [path for key, path in parts[one].items() if key in parts[other]]
+            if shared:
+                raise ValueError(
+                    f"{one} and {other} share {', '.join(shared)}; each network is copied, so what they share would not "
+                    "stay tied. Give each its own layers."
+                )
 
     def own_network(
         self, name: str, given: keras.Model | dict | str | None, inputs: list[tuple], outputs: tuple | dict,

@@ -51,7 +51,7 @@ def given_network(
         **settings: see `given`.
 
     Raises:
-        ValueError: none of these, or other shapes.
+        ValueError: none of these, other shapes, or losses of its own (regularizers, `add_loss`), which no model minimizes.
     """
     if isinstance(given, str):
         given = _made(given, name, settings)
@@ -71,7 +71,10 @@ def given_network(
 
 
 def check_network(network, name, inputs, outputs, needed=None):
-    """Calls the network on zeros, which builds it. ValueError unless it returns such shapes; arguments: `given_network`."""
+    """Calls the network on zeros, which builds it. Arguments: see `given_network`.
+
+    ValueError unless it returns such shapes and has no losses of its own.
+    """
     zeros = [tf.zeros([2, *shape]) for shape in inputs]
     wanted = outputs if isinstance(outputs, dict) else {"": outputs}
     wanted = {key: shape for key, shape in wanted.items() if needed is None or key in needed}
@@ -88,6 +91,11 @@ def check_network(network, name, inputs, outputs, needed=None):
     if not fits:
         received = {key: shape if shape is None else shape[1:] for key, shape in shapes.items()}
         raise ValueError(f"{takes}; the network that was given returns {_texts(received)}.")
+    if network.losses:
+        raise ValueError(
+            f"{name} has losses of its own (weight or activity regularizers, or add_loss), which "
+            "nothing would minimize: a model's losses are its paper's. Leave them out."
+        )
 
 
 def named(found, names):

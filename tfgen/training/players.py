@@ -64,7 +64,8 @@ def step_players(model, losses_of, losses_fn, when=None, variables=None):
             raise ValueError(f"when() decides about the players {sorted(losses_of)}; it returned {sorted(turns)}.")
     for name, group in trained.items():
         update = _Update(model, name, players[name], group)
-        _update_where(turns.get(name), update, _agreed(optimizers[name], gradients[name]))
+        agreed = _agreed(optimizers[name], gradients[name])
+        _update_where(turns.get(name), update, _clipped(optimizers[name], agreed))
     return losses
 
 
@@ -121,6 +122,23 @@ def _agreed(optimizer, gradients):
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])
     factor = tf.where(mean_over_replicas(tf.cast(finite, tf.float32)) >= 1.0, 1.0, float("nan"))
     return [None if g is None else g * tf.cast(factor, g.dtype) for g in gradients]
+
+
+def _clipped(optimizer, gradients):
+    """With several replicas, each one's share of the global gradient, clipped as the optimiser says.
+
+    Keras clips the gradient of each replica before it sums them, so the update would depend on how a batch is divided. It
+    clips these shares again, without effect: each is within the bound by a factor of the number of replicas.
+    """
+    clips, context = getattr(optimizer, "inner_optimizer", optimizer), tf.distribute.get_replica_context()
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas == 1 or not (clips.clipnorm or clips.global_clipnorm or clips.clipvalue):
+        return gradients
+    found = [tf.convert_to_tensor(g) for g in gradients if g is not None]
+    scale = optimizer.scale_loss(tf.constant(1.0))  # the bound is of gradients without loss scaling
+    summed = [g / tf.cast(scale, g.dtype) for g in context.all_reduce(tf.distribute.ReduceOp.SUM, found)]
+    clipped = iter(clips._clip_gradients(summed))
+    return [None if g is None else next(clipped) * tf.cast(scale / replicas, g.dtype) for g in gradients]
 
 
 def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:

@@ -192,7 +192,9 @@ def test_saved_models_hold_how_the_features_are_made_and_not_their_weights(tmp_p
     other = phi()
     other.set_weights([1.001 * w for w in other.get_weights()])
     other.save(path)
-    check_missing("from_keras now gives those of fingerprint")
+    changed = DFCVAE(**SMALL, features=str(path), feature_layers=("second", "first")).feature_network.fingerprint
+    assert changed != model.feature_network.fingerprint
+    check_missing(f"from_keras now has the fingerprint {changed}")
     path.unlink()
     check_missing(f"features by path must be the path of a .keras file that exists; received '{path}'")
 

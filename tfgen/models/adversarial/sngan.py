@@ -23,6 +23,7 @@ no such network.
 
 import keras
 
+from tfgen.layers.spectral_norm import SpectralNorm
 from tfgen.losses import Objective
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 
@@ -30,6 +31,10 @@ from tfgen.models.adversarial.free_network import FreeNetworkModel
 @keras.saving.register_keras_serializable("tfgen")
 class SNGAN(FreeNetworkModel):
     """SNGAN. With `num_classes` > 0 its discriminator is the projection discriminator.
+
+    A `discriminator` of your own must have spectral norm itself, by the layers of `tfgen.layers` (`SpectralDense`,
+    `SpectralConv2D`, `SpectralConv2DTranspose`, `SpectralEmbedding`) or Keras' wrapper `SpectralNormalization`. Projection,
+    or what else it does with labels, is also its own.
 
     Args:
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
@@ -39,6 +44,12 @@ class SNGAN(FreeNetworkModel):
         self, *, latent_dim: int = 128, objective: str | Objective = "hinge", discriminator_steps: int = 5, **kwargs
     ):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
+
+    def _own_networks(self, generator, discriminator):
+        own = super()._own_networks(generator, discriminator)
+        if own[1] is not None:
+            _check_spectral(own[1])
+        return own
 
     def network_defaults(self, network):
         spectral = {"convolution": "spectral", "conditioning": "projection"}
@@ -51,3 +62,23 @@ class SNGAN(FreeNetworkModel):
 
     def default_optimizer(self):
         return keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
+
+
+def _check_spectral(network):
+    """ValueError unless there is spectral norm in the network, and on every layer that has a kernel or embeddings."""
+    layers = network._flatten_layers()
+    wrappers = [layer for layer in layers if isinstance(layer, keras.layers.SpectralNormalization)]
+    normalized = [*(w.layer for w in wrappers), *(layer for layer in layers if isinstance(layer, SpectralNorm))]
+    known = {id(layer) for layer in (*wrappers, *normalized)}
+    kernels = [(layer, v) for layer in layers for v in layer._trainable_variables]
+    plain = [layer.name for layer, v in kernels if id(layer) not in known and ("kernel" in v.name or "embeddings" in v.name)]
+    if plain or not normalized:
+        raise ValueError(
+            "discriminator: every layer with a kernel or embeddings needs spectral norm in an SNGAN. Use SpectralDense, "
+            "SpectralConv2D, SpectralConv2DTranspose and SpectralEmbedding of tfgen.layers, or wrap layers in "
+            f"keras.layers.SpectralNormalization. {_without(plain)} Projection of labels is also up to this network."
+        )
+
+
+def _without(plain):
+    return f"Without it: {', '.join(dict.fromkeys(plain))}." if plain else "The network that was given has no such layer."

@@ -42,7 +42,7 @@ class ClassifierModel(Classifier, TrainableModel):
         return self.logits(self.check_images(images))
 
     def call(self, images, training=False):
-        return self.logits(images, training=training)
+        return self.logits(self.check_images(images), training=training)
 
     def losses_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
         """{"loss", "accuracy"}: float32 [B] of a batch of checked fields."""
