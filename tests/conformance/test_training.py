@@ -103,9 +103,9 @@ def test_resumed_training_equals_uninterrupted_however_many_steps_one_call_has(r
     assert set(weights(run.model)) == set(weights(second))
     assert_equal(owned_variables(run.model), owned_variables(second))  # all there is, whatever state() says
     assert checkpoints.restore() == STEPS // 2
-    second.steps_per_execution = 10
+    second.steps_per_execution = 10  # TensorFlow may order sums in another way inside of a loop
     train(second, run.case, STEPS // 2)
-    assert_equal(owned_variables(run.model), owned_variables(second))
+    assert_close(owned_variables(run.model), owned_variables(second), atol=1e-6)
 
 
 @pytest.mark.long
