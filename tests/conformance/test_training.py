@@ -113,6 +113,7 @@ def test_xla_agrees_with_graph_mode(case, plain):
     assert_close(plain, sgd_run(case, jit_compile=True), atol=2e-5)
 
 
+@pytest.mark.long
 def test_two_devices_agree_with_one(case, plain):
     # Without collectives: those of several strategies in one process get in each other's way on CPU.
     reduction = tf.distribute.ReductionToOneDevice()
