@@ -109,7 +109,7 @@ def test_training_moves_the_model_and_leaves_the_features_and_the_user_network_a
     assert np.any(kernel != model.decoder.layers[0].kernel.numpy())
     fixed = {id(v) for v in model.feature_network.network.variables}
     assert not fixed & {id(v) for v in [*model.variables, *model.state().values()]}
-    assert len(model.ema.named()) == len(model.encoder.weights) + len(model.decoder.weights)
+    assert len(model.ema.shadows) == len(model.encoder.weights) + len(model.decoder.weights)
 
 
 def test_it_reconstructs_what_the_features_see():
