@@ -53,7 +53,7 @@ def test_averaged_or_raw_weights(model, tmp_path):
         images[name] = tf.saved_model.load(str(path)).signatures["sample"](seeds=seeds)["image"].numpy()
     np.testing.assert_allclose(images["raw"], model.generate([0, 1, 2]), atol=1e-6)
     assert np.abs(images["raw"] - images["ema"]).max() > 1e-3
-    assert not model.ema._swapped, "the model has its own weights again"
+    assert not model.ema.is_swapped, "the model has its own weights again"
 
 
 def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         export_saved_model(model, tmp_path)
     assert not list(tmp_path.iterdir())
-    assert not model.ema._swapped
+    assert not model.ema.is_swapped
 
 
 def test_saved_model_pb_is_moved_in_last(model, tmp_path, monkeypatch):

@@ -155,13 +155,3 @@ def test_splits_with_different_fields(tmp_path):
     tfgen.data.from_arrays(images).write_tfrecords(tmp_path / "test.tfrecord")
     with pytest.raises(ValueError, match="different fields: train image, label, eval image"):
         data_lib.resolve(f"tfrecord:{tmp_path}/{{split}}.tfrecord")
-
-
-def test_a_preset_that_crops_takes_larger_images():
-    from tfgen_pipelines.local import UsageError, _check_fit
-
-    data = data_lib.resolve("digits")
-    preset = tfgen.presets.get("vae/digits")
-    _check_fit(preset.override({"image_shape": (6, 6, 1), "augmentation": {"crop": 6}}), data)
-    with pytest.raises(UsageError, match=r"for images \(8, 8, 1\), 'digits' has \(6, 6, 1\)"):
-        _check_fit(preset.override({"augmentation": {"crop": 6}}), data)
