@@ -47,7 +47,7 @@ def arrays(variables):
     return {key: keras.ops.convert_to_numpy(variable) for key, variable in variables.items()}
 
 
-def averages(model):
+def shadows_of(model):
     """{path: averaged weight}, without the counts of updates."""
     return arrays(dict(zip(model.ema.paths, model.ema.shadows, strict=True)))
 
@@ -100,7 +100,7 @@ def test_load_weights(files, trained, averages, target, caplog):
     elif averages:
         assert_equal(arrays(model.ema.named()), arrays(trained.ema.named()))
     else:
-        assert_equal(averages(model), live(trained))
+        assert_equal(shadows_of(model), live(trained))
     said = {(True, "compiled-without"): "averaged weights in the file are left out",
             (False, "compiled-with"): "The file has no averaged weights"}.get((averages, target))  # fmt: skip
     assert said in caplog.text if said else "averaged" not in caplog.text
@@ -148,7 +148,7 @@ def test_a_file_without_averages_in_mid_training(trained, tmp_path, caplog):
 
     expected = compiled()
     expected.load_weights(tmp_path / "plain.weights.h5")
-    assert_equal(averages(expected), live(expected))
+    assert_equal(shadows_of(expected), live(expected))
     train(expected)
     for steps in (0, 1):
         model = compiled(start=1)
@@ -194,7 +194,7 @@ def test_a_file_of_another_model(trained, tmp_path):
         other.load_weights(tmp_path / "a.weights.h5")
     with pytest.warns(UserWarning, match="average of .* has shape"):
         other.load_weights(tmp_path / "a.weights.h5", skip_mismatch=True)
-    assert_equal(averages(other), live(other))
+    assert_equal(shadows_of(other), live(other))
     logistic = VAE(**MODELS["vae"][1], likelihood="discretized_logistic")
     with pytest.raises(ValueError, match="of another model: it has no 'log_scale' of VAE"):
         logistic.load_weights(tmp_path / "a.weights.h5")
