@@ -154,7 +154,7 @@ def test_bits_per_dim(name):
     """Nats over ln 2, per pixel and channel: of images, in the logs of training and of evaluation."""
     case = CASES[name]
     model, batch, dims = case.build(), case.batch(), 64
-    given = {key: batch[field] for key, (field, _) in model.condition_specs().items()}
+    given = {field.argument: batch[field.name] for field in model.conditions()}
     nats = model.log_prob(batch["image"], **given).numpy()
     np.testing.assert_allclose(model.bits_per_dim(batch["image"], **given), -np.log2(np.exp(nats / dims)), rtol=1e-4)
     model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
