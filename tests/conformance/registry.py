@@ -116,6 +116,8 @@ class Case:
                 values = batch[name]
             elif spec.dtype.is_integer:
                 values = np.arange(num) % CLASSES
+            elif name == "latent":  # those of autoregressive models are uniform numbers
+                values = rng.uniform(0.01, 0.99, (num, *spec.shape[1:]))
             else:
                 values = rng.normal(size=(num, *spec.shape[1:]))
             found[name] = tf.constant(values, spec.dtype)
