@@ -11,6 +11,7 @@ from step t on, and it skips no batches to get there. Three things make that pos
 Where the batch size changes with the step, each phase begins with a new epoch.
 """
 
+import os
 import zlib
 from collections.abc import Sequence
 
@@ -199,9 +200,12 @@ def make_batches(
 
     cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps_per_epoch(phases[0][1]) - start_step
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
-    dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(fetch, num_parallel_calls=os.cpu_count(), deterministic=True)
+    dataset = dataset.prefetch(2)
     options = tf.data.Options()
+    # TensorFlow 2.16's tuner of these two numbers can miss that its iterator ends: `fit` then stands still for as long as it
+    # ran, at most a minute.
+    options.autotune.enabled = False
     # The graph has no files to shard by; under several workers each worker takes its part of every batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)

@@ -80,8 +80,9 @@ class _Update:
 
     def __call__(self, gradients):
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
-        # Counters must also wait for the gradients: an invalid batch has none.
-        with tf.control_dependencies([g for g in gradients if g is not None]):
+        # Counters must also wait for the gradients: an invalid batch has none. All wait for one operation: an edge from each
+        # gradient to each operation of the optimiser would make most of the graph.
+        with tf.control_dependencies([tf.group(*[g for g in gradients if g is not None])]):
             before = tf.identity(optimizer.iterations) if _skips(optimizer) else None
             optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
             if self.player.constraint is not None:
