@@ -8,10 +8,16 @@ import pytest
 
 from tfgen.models import DCGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, PixelCNN, TrainableModel
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.passes import PassMixin
+from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.autoencoders.base import AutoencodingModel, LatentVariableModel
 from tfgen.models.autoregressive.base import AutoregressiveModel
+from tfgen.models.batches import BatchMixin
 from tfgen.models.classification.base import ClassifierModel
 from tfgen.models.compression.base import CompressionModel
+from tfgen.models.config import ConfigMixin
+from tfgen.models.evaluation import EvaluationMixin
+from tfgen.models.saving import SavingMixin
 
 MODULES = (
     "tfgen.data", "tfgen.export", "tfgen.features", "tfgen.fields", "tfgen.losses", "tfgen.models.capabilities",
@@ -19,7 +25,7 @@ MODULES = (
 )  # fmt: skip
 BASES = (
     TrainableModel, AdversarialModel, AutoencodingModel, LatentVariableModel, AutoregressiveModel, ClassifierModel,
-    CompressionModel,
+    CompressionModel, ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, PassMixin, AdversarialSampler,
 )  # fmt: skip
 CONSTRUCTORS = (DCGAN, GAN, SNGAN, VAE, WGAN, WGANGP, GatedPixelCNN, PixelCNN)
 

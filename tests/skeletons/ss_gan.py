@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tfgen.models.adversarial.base import Pass
 from tfgen.models.adversarial.dcgan import DCGAN
+from tfgen.models.adversarial.passes import Pass
 
 
 @keras.saving.register_keras_serializable("tests")

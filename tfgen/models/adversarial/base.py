@@ -10,40 +10,17 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
-from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
+from tfgen.models.adversarial.passes import Pass, PassMixin
+from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
-from tfgen.models.capabilities import Sampler
 from tfgen.models.checks import check_whole
 from tfgen.networks import GivenNetwork, make_networks
 from tfgen.training.players import Player
 
 _NETWORKS = ("generator", "discriminator")
-_LABELS = 1 << 20  # added to the number of a noise stream: that of the labels of the same images
 
 
-@dataclasses.dataclass(frozen=True)
-class Pass:
-    """Images, real or generated, on their way through the discriminator: what the hooks of a paper see.
-
-    Attributes:
-        images: [B, H, W, C] in [-1, 1].
-        one_hot: the labels that the images were made for or have, [B, K]; None where there are none.
-        latents: [B, latent_dim] of generated images; None of real ones.
-        outputs: what the discriminator returned for the images, {"logit": ..., "features": ..., ...}, in the shapes that it
-            has them.
-    """
-
-    images: tf.Tensor
-    one_hot: tf.Tensor | None = None
-    latents: tf.Tensor | None = None
-    outputs: dict | None = None
-
-    @property
-    def logit(self):
-        return self.outputs["logit"]
-
-
-class AdversarialModel(Sampler, TrainableModel):
+class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
     """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
 
     A subclass calls `set_networks` in its constructor, mostly with what `make_networks` returns. A paper's own idea goes
@@ -80,7 +57,6 @@ class AdversarialModel(Sampler, TrainableModel):
     """
 
     loss_names = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
-    batch_norm_modes = ("moving", "batch", "standing")
 
     def __init__(
         self,
@@ -124,7 +100,6 @@ class AdversarialModel(Sampler, TrainableModel):
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
-        self._batch_statistics = False  # whether sampling uses the statistics of its batch
 
     def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
         """({output: shape without the batch}, names of those that are needed) of a discriminator of the user's own."""
@@ -188,62 +163,6 @@ class AdversarialModel(Sampler, TrainableModel):
 
     def step_kind(self, step: int) -> Hashable:
         return "both" if self.generator_turn(step) else "discriminator"
-
-    def call(self, latents, training=False):
-        return self.decode_images(latents)
-
-    def generate_raw(self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """The generator's own output, float32 [B, H, W, C] in [-1, 1]."""
-        inputs = [latents] if one_hot is None else [latents, one_hot]
-        return tf.cast(self.generator(inputs, training=training), tf.float32)
-
-    def discriminate(
-        self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise
-    ) -> dict[str, tf.Tensor]:
-        """What the discriminator returns for images in [-1, 1]: {"logit": float32 [B], "features": ...}.
-
-        Values are float32 and keep their shapes; only a logit [B, 1] becomes [B].
-
-        Args:
-            noise: what `discriminator_noise` draws for this pass; nothing outside of training.
-        """
-        inputs = [raw_images] if one_hot is None else [raw_images, one_hot]
-        outputs = self.discriminator(inputs, training=training, **noise)
-        outputs = {key: tf.cast(value, tf.float32) for key, value in outputs.items()}
-        if outputs["logit"].shape[1:] == (1,):
-            outputs["logit"] = outputs["logit"][:, 0]
-        return outputs
-
-    def logits(self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise) -> tf.Tensor:
-        """The logits alone of `discriminate`, float32 [B]."""
-        return self.discriminate(raw_images, one_hot, training, **noise)["logit"]
-
-    def discriminator_noise(self, batch_size: int | tf.Tensor, stream: int, part: int = 0) -> dict[str, tf.Tensor]:
-        """{"keys": uint64 [batch_size]} for one pass of a discriminator that is `noisy` (see `tfgen.layers.noise`), else {}.
-
-        Args:
-            stream: of the update that the pass belongs to. Its latents are drawn from other keys.
-            part: tells the passes of one update apart.
-        """
-        if not getattr(self.discriminator, "noisy", False):
-            return {}
-        return {"keys": random.fold(self.noise_keys(batch_size, -1 - stream), part)}
-
-    def generator_stream(self, turn: int) -> int:
-        """The number of the noise stream of the generator's update `turn`, counted from 0, of a step."""
-        return 2 + turn
-
-    def passed(self, images: Pass, stream: int, part: int = 0) -> Pass:
-        """The `Pass` with the outputs of the discriminator in training; `stream` and `part` as for `discriminator_noise`."""
-        noise = self.discriminator_noise(tf.shape(images.images)[0], stream, part)
-        outputs = self.discriminate(images.images, images.one_hot, training=True, **noise)
-        return dataclasses.replace(images, outputs=outputs)
-
-    def generated(self, size: int | tf.Tensor, stream: int) -> Pass:
-        """A `Pass` of `size` images that the generator makes in training, for an update with the noise `stream`."""
-        latents = self.draw_latents(self.noise_keys(size, stream))
-        one_hot = self.draw_labels(self.noise_keys(size, stream + _LABELS)) if self.num_classes else None
-        return Pass(self.generate_raw(latents, one_hot, training=True), one_hot, latents)
 
     # ---- what a paper changes
 
@@ -332,58 +251,6 @@ class AdversarialModel(Sampler, TrainableModel):
         if self.regularizer is None:
             return 0.0
         return self.regularizer_weight * self.regularizer(network.trainable_variables)
-
-    # ---- sampling
-
-    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
-        return self.draw_latents(random.key(seeds))
-
-    def sample(
-        self, num: int, *, seed: int = 0, batch_size: int = 256, batch_norm: str = "moving", **conditions
-    ) -> tf.Tensor:
-        """As `Sampler.sample`, with a choice of the statistics that the generator's batch norm uses.
-
-        Args:
-            batch_norm: "moving": those followed in training; an image does not depend on the others. "batch": those of each
-                batch of `batch_size` images (the last may be smaller), as several papers' code does. "standing": the mean
-                over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
-                arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
-        """
-        if batch_norm not in self.batch_norm_modes:
-            raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
-        draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
-        if batch_norm == "moving":
-            return draw(num)
-        with kept_statistics(self.generator) as norms:
-            if batch_norm == "standing":
-                set_standing_statistics(norms, functools.partial(self._standing_batch, seed, batch_size), batches=16)
-                return draw(num)
-            cached = self.__dict__.pop("_generate", None)
-            self._batch_statistics = True
-            try:
-                return draw(num)
-            finally:
-                self._batch_statistics = False
-                self.__dict__.pop("_generate", None)
-                if cached is not None:
-                    object.__setattr__(self, "_generate", cached)
-
-    def _standing_batch(self, seed, size, index):
-        """One batch of latents, and labels if conditional, through the generator in training mode."""
-        keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
-        one_hot = None
-        if self.num_classes:
-            one_hot = self.draw_labels(random.fold(keys, 1))
-        self.generate_raw(self.draw_latents(keys), one_hot, training=True)
-
-    def decode_images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
-
-        Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.
-        """
-        one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
-        raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
-        return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)
 
 
 def _choose(what, name, table):

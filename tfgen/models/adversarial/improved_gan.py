@@ -37,7 +37,8 @@ import tensorflow as tf
 
 from tfgen import fields, losses, random
 from tfgen.layers import data_dependent_init
-from tfgen.models.adversarial.base import AdversarialModel, Pass
+from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.passes import Pass
 from tfgen.models.capabilities import Classifier
 from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed

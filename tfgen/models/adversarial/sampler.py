@@ -1,0 +1,69 @@
+"""Sampling from a generator."""
+
+import functools
+
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
+from tfgen.models.capabilities import Sampler
+
+
+class AdversarialSampler(Sampler):
+    """The `Sampler` of `AdversarialModel`, with a choice of the statistics of the generator's batch norm."""
+
+    batch_norm_modes = ("moving", "batch", "standing")
+    _batch_statistics = False  # whether sampling uses the statistics of its batch
+
+    def call(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.decode_images(latents)
+
+    def latents(self, seeds: tf.Tensor) -> tf.Tensor:
+        return self.draw_latents(random.key(seeds))
+
+    def sample(
+        self, num: int, *, seed: int = 0, batch_size: int = 256, batch_norm: str = "moving", **conditions
+    ) -> tf.Tensor:
+        """As `Sampler.sample`, with a choice of the statistics that the generator's batch norm uses.
+
+        Args:
+            batch_norm: "moving": those followed in training; an image does not depend on the others. "batch": those of each
+                batch of `batch_size` images (the last may be smaller), as several papers' code does. "standing": the mean
+                over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
+                arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
+        """
+        if batch_norm not in self.batch_norm_modes:
+            raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
+        draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
+        if batch_norm == "moving":
+            return draw(num)
+        with kept_statistics(self.generator) as norms:
+            if batch_norm == "standing":
+                set_standing_statistics(norms, functools.partial(self._standing_batch, seed, batch_size), batches=16)
+                return draw(num)
+            cached = self.__dict__.pop("_generate", None)
+            self._batch_statistics = True
+            try:
+                return draw(num)
+            finally:
+                self._batch_statistics = False
+                self.__dict__.pop("_generate", None)
+                if cached is not None:
+                    object.__setattr__(self, "_generate", cached)
+
+    def _standing_batch(self, seed, size, index):
+        """One batch of latents, and labels if conditional, through the generator in training mode."""
+        keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
+        one_hot = None
+        if self.num_classes:
+            one_hot = self.draw_labels(random.fold(keys, 1))
+        self.generate_raw(self.draw_latents(keys), one_hot, training=True)
+
+    def decode_images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
+        """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
+
+        Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.
+        """
+        one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
+        raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
+        return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)

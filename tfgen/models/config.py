@@ -1,0 +1,151 @@
+"""The config of a model: its constructor arguments, among them networks of the user's own."""
+
+import collections
+import copy
+import inspect
+import itertools
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from tfgen.networks.given import given_network, serialized
+
+
+class ConfigMixin:
+    """The part of `TrainableModel` that derives the config from the constructor's signature.
+
+    The keyword-only arguments of the constructors of a class and its base classes are the config. An argument that takes a
+    network of the user's own is in `own_networks`.
+
+    Attributes:
+        own_networks: {(constructor arguments that take a network, ...): settings that have no effect if all of these are
+            given}.
+    """
+
+    own_networks: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __new__(cls, *args, **kwargs):
+        model = super().__new__(cls, *args, **kwargs)
+        parameters = cls.config_parameters()
+        unknown = sorted(set(kwargs) - set(parameters) - {"name", "dtype", "trainable"})
+        if unknown:
+            known = ", ".join(parameters)
+            raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
+        defaults = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
+        config = {**defaults, **kwargs}
+        for networks, settings in cls.own_networks.items():
+            if all(config[name] is not None for name in networks):
+                for name in settings:
+                    if _plain(config[name]) != _plain(defaults[name]):
+                        raise ValueError(
+                            f"{name}={config[name]!r} describes built-in networks of {cls.__name__}, and "
+                            f"{' and '.join(networks)} take their place: leave {name} out."
+                        )
+        cls._check_untied({name: config[name] for name in cls.network_arguments()})
+        # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
+        # No dict: Keras would save the networks in it.
+        object.__setattr__(model, "_config", collections.UserDict(config))
+        return model
+
+    @classmethod
+    def config_parameters(cls) -> dict[str, inspect.Parameter]:
+        """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
+        found = {}
+        for base in cls.__mro__:
+            if not issubclass(base, ConfigMixin) or "__init__" not in base.__dict__:
+                continue
+            parameters = inspect.signature(base.__init__).parameters.values()
+            for parameter in parameters:
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    found.setdefault(parameter.name, parameter)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
+        return found
+
+    def get_config(self) -> dict:
+        """The constructor arguments, as JSON holds them: objects (layers, an `Objective`, ...) serialised as Keras does."""
+        return {k: _plain(v) for k, v in self._config.items()}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "ConfigMixin":
+        networks = cls.network_arguments()
+        for name in networks:
+            if isinstance(config.get(name), str):  # a file says what a network is; it calls no function of its choice
+                raise ValueError(f"In a config {name} is a network's Keras config or None; received {config[name]!r}.")
+        return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
+
+    @classmethod
+    def network_arguments(cls) -> tuple[str, ...]:
+        """The names of the constructor arguments that take a network of the user's own, see `own_networks`."""
+        return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
+
+    @staticmethod
+    def _check_untied(networks):
+        """ValueError where two of the user's networks have weights in common: each is copied, which would untie them."""
+        parts = {}
+        for name, network in networks.items():
+            if isinstance(network, keras.Model):
+                # Layers that are not built may still get weights.
+                unbuilt = {id(layer): layer.name for layer in network._flatten_layers() if not layer.built}
+                parts[name] = {id(v): v.path for v in network.trainable_variables} | unbuilt
+        for one, other in itertools.combinations(parts, 2):
+            shared = [path for key, path in parts[one].items() if key in parts[other]]
+            if shared:
+                raise ValueError(
+                    f"{one} and {other} share {', '.join(shared)}; each network is copied, so what they share would not "
+                    "stay tied. Give each its own layers."
+                )
+
+    def own_network(
+        self, name: str, given: keras.Model | dict | str | None, inputs: list[tuple], outputs: tuple | dict,
+        needed: tuple[str, ...] | None = None,
+    ) -> keras.Model | None:  # fmt: skip
+        """The network that was given as constructor argument `name`, see `tfgen.networks.given_network`; None for None.
+
+        Makers are called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
+        without the batch) that they have as arguments.
+        """
+        if given is None:
+            return None
+        if name not in self.network_arguments():
+            takes = ", ".join(self.network_arguments()) or "none"
+            raise ValueError(f"{type(self).__name__} takes no {name} of your own: its paper fixes it. It takes: {takes}.")
+        settings = {"image_shape": self.image_shape, "latent_dim": getattr(self, "latent_dim", None),
+                    "num_classes": self.num_classes,
+                    "output_shape": next(iter(outputs.values())) if isinstance(outputs, dict) else outputs}  # fmt: skip
+        network = given_network(given, name, inputs, outputs, needed=needed, **settings)
+        self._config[name] = serialized(network, name)
+        return network
+
+    def choose_networks(self, make: Callable, **wanted: tuple) -> None:
+        """Sets networks as attributes and builds them: the user's own where there are any, else the built-in ones.
+
+        Args:
+            make: function () -> the built-in networks in the order of `wanted`; not called where all are the user's.
+            **wanted: {attribute and constructor argument: (what was given, input shape, output shape)}, without the batch.
+        """
+        own = {name: self.own_network(name, given, [inputs], outputs) for name, (given, inputs, outputs) in wanted.items()}
+        made = [None] * len(own) if None not in own.values() else make()
+        for (name, network), built_in in zip(own.items(), made, strict=True):
+            if network is None:
+                network = built_in
+                network.build((None, *wanted[name][1]))
+            setattr(self, name, network)
+
+
+def _plain(value):
+    """A constructor argument as JSON holds it."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if hasattr(value, "get_config") or callable(value) or isinstance(value, np.generic):
+        return keras.saving.serialize_keras_object(value)
+    return value
+
+
+def _restored(value):
+    if isinstance(value, dict) and {"class_name", "config"} <= value.keys():
+        return keras.saving.deserialize_keras_object(copy.deepcopy(value))  # Keras changes the configs that it reads
+    return value

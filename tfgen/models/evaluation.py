@@ -1,0 +1,93 @@
+"""Keras' `evaluate` and `predict` of a model, by its capabilities."""
+
+import inspect
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tfgen import fields
+from tfgen.models.capabilities import PREDICTING
+from tfgen.training.functions import make_step_function
+
+
+class EvaluationMixin:
+    """The part of `TrainableModel` behind `evaluate`, `predict` and `validation_data` of `fit`."""
+
+    def evaluation_fields(self) -> tuple[fields.Field, ...]:
+        """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
+        return self.batch_fields()
+
+    def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
+        """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
+
+        No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
+        the capabilities need not be among them, see `Capability.number_of`.
+        """
+        return {}
+
+    def test_step(self, data: object) -> dict[str, tf.Tensor]:
+        self._check_evaluation()
+        wanted = self.evaluation_fields()
+        batch = self.as_batch(data, wanted)
+        values = self.evaluation_losses(batch)
+        for capability in self.capabilities():
+            if capability.NUMBER and capability.NUMBER not in values:
+                number = capability.number_of(self, batch, values)
+                values = values if number is None else {**values, capability.NUMBER: number}
+        if not values:
+            self._refuse_evaluation()
+        trackers, size = {**self.trackers, **self.number_trackers}, tf.shape(batch[wanted[0].name])[0]
+        for name, value in values.items():  # the mean of a batch counts as often as the batch has images
+            trackers[name].update_state(value, None if value.shape.rank else size)
+        return {name: trackers[name].result() for name in values}
+
+    def predict_step(self, data: object) -> tf.Tensor:
+        for capability in PREDICTING:
+            if capability in self.capabilities():
+                return capability.prediction_of(self, data)
+        raise ValueError(f"{type(self).__name__} has none of the capabilities that predict: {PREDICTING}.")
+
+    def _check_evaluation(self):
+        if type(self).evaluation_losses is EvaluationMixin.evaluation_losses and not any(
+            capability.NUMBER for capability in self.capabilities()
+        ):
+            self._refuse_evaluation()
+
+    def _refuse_evaluation(self):
+        raise ValueError(
+            f"{type(self).__name__} has no number to evaluate on images: how good its samples are is measured by "
+            "tfgen.metrics, e.g. `tfgen evaluate`. Call fit without validation_data and validation_split."
+        )
+
+    def fit(self, *args, **kwargs) -> keras.callbacks.History:
+        """As `keras.Model.fit`; see the class for what it takes.
+
+        Raises:
+            ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
+        """
+        given = self._without_weights(keras.Model.fit, args, kwargs)
+        if given.get("validation_data") is not None or given.get("validation_split"):
+            self._check_evaluation()
+        return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs) -> float | list | dict:
+        """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""
+        self._without_weights(keras.Model.evaluate, args, kwargs)
+        found = super().evaluate(*args, **kwargs)
+        return tf.nest.map_structure(float, found)  # Keras leaves tensors where a model has further metrics
+
+    def _without_weights(self, verb, args, kwargs):
+        """{argument: value} of a call of Keras' `fit` or `evaluate`. Keras drops weights where there are no labels."""
+        given = inspect.signature(verb).bind(self, *args, **kwargs).arguments
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise ValueError(
+                    f"{type(self).__name__}.{verb.__name__} takes no {name}: its losses are means over the batch."
+                )
+        return given
+
+    def make_test_function(self, force: bool = False) -> Callable:
+        if self.test_function is None or force:
+            self.test_function = make_step_function(self, self.test_step)
+        return self.test_function

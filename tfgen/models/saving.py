@@ -1,0 +1,99 @@
+"""The state of a model in checkpoints and in Keras' files."""
+
+from collections.abc import Mapping, MutableMapping
+
+import keras
+from absl import logging
+
+from tfgen.training.ema import EMA
+from tfgen.training.state import named_optimizer_variables, named_variables
+
+_AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files
+
+
+class SavingMixin:
+    """The part of `TrainableModel` that saves and loads: `state()` for checkpoints, and what Keras' ways to save call."""
+
+    def state(self) -> dict[str, keras.Variable]:
+        """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
+        weights = named_variables(self)
+        state = {f"weights/{path}": v for path, v in weights.items()}
+        for name, optimizer in self.player_optimizers.items():
+            trained = {id(v) for v in self.players()[name].variables}
+            named = named_optimizer_variables(optimizer, {path: v for path, v in weights.items() if id(v) in trained})
+            state |= {f"optimizers/{name}/{key}": v for key, v in named.items()}
+        if self.ema is not None:
+            state |= {f"averages/{path}": v for path, v in self.ema.named().items()}
+        return state
+
+    def get_compile_config(self) -> dict:
+        if not self.compiled:
+            return {}
+        return {
+            "optimizer": {n: keras.saving.serialize_keras_object(o) for n, o in self.player_optimizers.items()},
+            "ema_decay": self.ema.decay if self.ema else None,
+            "jit_compile": self.jit_compile, "steps_per_execution": self.steps_per_execution,
+            "run_eagerly": self.run_eagerly,
+        }  # fmt: skip
+
+    def compile_from_config(self, config: dict) -> None:
+        config = dict(config)
+        optimizers = {n: keras.saving.deserialize_keras_object(o) for n, o in config.pop("optimizer").items()}
+        self.compile(optimizers, **config)
+
+    def save_own_variables(self, store: MutableMapping) -> None:
+        """Called by all of Keras' ways to save: the model's own variables by name, and the averaged weights.
+
+        Raises:
+            RuntimeError: the averaged weights are in the model, so that they would be saved as the trained ones.
+        """
+        if self.ema is not None:
+            self.ema.check_not_swapped("Saving")
+        for variable in [*self._trainable_variables, *self._non_trainable_variables]:
+            store[variable.name] = variable
+        if self.ema is not None:
+            for path, shadow in self.ema.named().items():
+                store[_AVERAGE + path.replace("/", ".")] = shadow
+
+    def load_own_variables(self, store: Mapping) -> None:
+        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`.
+
+        Raises:
+            ValueError: the file is of another model, or of a version of tfgen that numbered the variables.
+        """
+        own, stored = [*self._trainable_variables, *self._non_trainable_variables], set(store.keys())
+        if "step" not in stored and "0" in stored:
+            raise ValueError(
+                "The file is of an older version of tfgen, which numbered variables where this one names them. Load it with "
+                "that version, or train anew."
+            )
+        for variable in own:
+            if variable.name not in stored:
+                raise ValueError(f"The file is of another model: it has no {variable.name!r} of {type(self).__name__}.")
+            value = store[variable.name]
+            if tuple(value.shape) != tuple(variable.shape):
+                raise ValueError(
+                    f"The file is of another model: {variable.name!r} has the shape {tuple(value.shape)} there and "
+                    f"{tuple(variable.shape)} in this {type(self).__name__}."
+                )
+        for variable in own:
+            variable.assign(store[variable.name])
+        self._load_averages({key: store[key] for key in stored if key.startswith(_AVERAGE)})
+
+    def _load_averages(self, stored):
+        if not stored:
+            if self.ema is not None:
+                self.ema.restart()  # not now: Keras loads the layers after this
+                logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
+            return
+        if self.ema is None and self.compiled:
+            logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
+            return
+        ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
+        paths = {_AVERAGE + path.replace("/", "."): path for path in ema.named()}
+        try:
+            ema.load({paths.get(key, key): value for key, value in stored.items()})
+        except ValueError:
+            ema.restart()  # with skip_mismatch Keras goes on: the average must not be of other weights
+            raise
+        self.ema = ema
