@@ -5,7 +5,7 @@
 Only time is measured, in turns (see `benchmarks.turns`); weights and images are random.
 
     NAME_cached            16 images drawn by `model.sample`, with caches. NAME is pixel_cnn and gated (28x28, binary)
-                           pixel_cnn_pp (32x32x3) and its trunk alone, six layers of both streams at one resolution:
+                           pixel_cnn_pp (32x32x3) and its trunk alone, six layers of both stacks at one resolution:
                            the presets and overrides named in the record
     NAME_cached_xla        the same function with XLA
     NAME_naive             a tf.function that calls the whole network, once for each pixel of 16 images: `--pixels` pixels

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 
-from tfgen.data.decode import adapt_image, open_image
+from tfgen.data.image_files import adapt_image, open_image
 from tfgen.export import METADATA
 from tfgen.files import write_whole
 from tfgen.models.capabilities import Codec as CodecCapability

@@ -108,7 +108,7 @@ def create_pipeline(
         schema=schema.outputs["schema"],
         preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
         custom_config={"fields": [field.config() for field in data.fields]},
-        disable_statistics=True,  # statistics of pixels have no use, and take longer than decoding
+        disable_statistics=True,  # statistics of pixels have no use, and take longer than reading the images
         disable_analyzer_cache=True,
     )
     examples = transform.outputs["transformed_examples"]

@@ -1,7 +1,7 @@
 """The Transform step: selects the fields of the data set from the records. The bytes of images do not change.
 
-`tfgen.data` decodes them in the trainer and in the evaluator, with the options of the data set; augmentation and noise are
-added by the trainer.
+`tfgen.data` reads their pixels in the trainer and in the evaluator, with the options of the data set. The trainer adds
+augmentation and noise.
 """
 
 import tensorflow as tf

@@ -436,7 +436,7 @@ class _Grpc:
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         reply = self._run(self._stub.Predict, request, seconds)
         _require(outputs, reply.outputs)
-        return [tensors.decode(reply.outputs[name], name, _ANY_SIZE) for name in outputs]
+        return [tensors.from_proto(reply.outputs[name], name, _ANY_SIZE) for name in outputs]
 
     def version(self, choice, seconds):
         return self._metadata(choice, seconds).model_spec.version.value

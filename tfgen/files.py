@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 SCHEMES = ("http://", "https://", "file://")
@@ -30,7 +31,7 @@ def default_cache() -> Path:
     return Path(os.environ.get("TFGEN_CACHE") or Path.home() / ".cache" / "tfgen")
 
 
-def sha256(path) -> str:
+def sha256(path: str | os.PathLike) -> str:
     """sha256 (hex) of a file's bytes; of a folder, of the names, sizes and bytes of all files in it that are not hidden."""
     path, digest = Path(path), hashlib.sha256()
     files = [path]
@@ -46,8 +47,9 @@ def sha256(path) -> str:
 
 
 def weights_file(
-    what: str, given, *, sha256_expected=None, allow_download=False, cache=None, report=print
-) -> tuple[Path, str]:
+    what: str, given: str | os.PathLike | None, *, sha256_expected: str | None = None, allow_download: bool = False,
+    cache: str | os.PathLike | None = None, report: Callable[[str], object] = print,
+) -> tuple[Path, str]:  # fmt: skip
     """Finds or downloads a file or folder of weights: (path, sha256).
 
     Args:

@@ -12,34 +12,34 @@ import tensorflow as tf
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-def key(seed):
+def key(seed: int | tf.Tensor) -> tf.Tensor:
     """The keys, uint64, of integer seeds of any shape."""
     return fold(tf.zeros([], tf.uint64), seed)
 
 
-def fold(keys, data):
+def fold(keys: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:
     """New keys, uint64, from keys and integers, which are broadcast."""
     data = tf.bitcast(tf.cast(data, tf.int64), tf.uint64)
     return _mix(keys + (data + tf.constant(1, tf.uint64)) * tf.constant(_GOLDEN, tf.uint64))
 
 
-def bits(keys, size):
+def bits(keys: tf.Tensor, size: int) -> tf.Tensor:
     """64 random bits for each key and each of `size` numbers: uint64 [N] -> uint64 [N, size]."""
     return fold(keys[:, None], tf.range(size, dtype=tf.int64)[None, :])
 
 
-def uniform(keys, size):
+def uniform(keys: tf.Tensor, size: int) -> tf.Tensor:
     """float32 [N, size] in (0, 1): the centres of 2**23 equal intervals, all exact in float32."""
     top = tf.cast(tf.bitcast(tf.bitwise.right_shift(bits(keys, size), tf.constant(41, tf.uint64)), tf.int64), tf.float32)
     return (top + 0.5) * 2.0**-23
 
 
-def normal(keys, size):
+def normal(keys: tf.Tensor, size: int) -> tf.Tensor:
     """float32 [N, size] from N(0, 1), by the inverse distribution function; at most 5.3 in absolute value."""
     return tf.math.ndtri(uniform(keys, size))
 
 
-def symmetric(keys, size):
+def symmetric(keys: tf.Tensor, size: int) -> tf.Tensor:
     """float32 [N, size], uniform in (-1, 1)."""
     return 2.0 * uniform(keys, size) - 1.0
 

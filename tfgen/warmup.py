@@ -7,7 +7,9 @@ Format: `assets.extra/tf_serving_warmup_requests`, a TFRecord file of at most 1,
 (tensorflow/serving 2.16.1, servables/tensorflow/saved_model_warmup_util.cc).
 """
 
+import os
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -17,7 +19,7 @@ MAX_RECORDS = 1000
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batching.config
 
 
-def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
+def write_warmup(saved_model: str | os.PathLike, batch_sizes: Sequence[int] = BATCH_SIZES) -> pathlib.Path:
     """Writes the warm-up file into a SavedModel that no server sees yet.
 
     Numeric inputs are zeros, and strings are serialized examples without features: all signatures of tfgen's models take
@@ -46,7 +48,7 @@ def write_warmup(saved_model, batch_sizes=BATCH_SIZES):
     return path
 
 
-def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
+def prediction_logs(signature_defs: dict, batch_sizes: Sequence[int] = BATCH_SIZES) -> Iterator:
     """Yields a `PredictionLog` for each signature of {name: SignatureDef} and each batch size."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -63,7 +65,7 @@ def prediction_logs(signature_defs, batch_sizes=BATCH_SIZES):
             yield prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
 
 
-def signatures(saved_model):
+def signatures(saved_model: str | os.PathLike) -> dict:
     """{name: SignatureDef} of a SavedModel folder, as a server offers them."""
     content = (pathlib.Path(saved_model) / "saved_model.pb").read_bytes()
     for graph in saved_model_pb2.SavedModel.FromString(content).meta_graphs:

@@ -48,7 +48,7 @@ def quality(image, decoded):
     return {"psnr_db": psnr(image, decoded), "ms_ssim": similarity}
 
 
-def judge_codec(codec, photos):
+def measure_codec(codec, photos):
     """Means over the photos of rate, estimated rate, PSNR and MS-SSIM, and the rates of each photo."""
     found = []
     for image in photos:
@@ -62,7 +62,7 @@ def judge_codec(codec, photos):
     return {**means(found), "photos": found}
 
 
-def judge_jpeg(photos, level):
+def measure_jpeg(photos, level):
     found = []
     for image in photos:
         file = io.BytesIO()
@@ -163,12 +163,12 @@ def main(argv=None):
             seconds, started = train_seconds_of(workdir), time.perf_counter()
             train_seconds += seconds
             codec: Codec = codec_for_writing(workdir)
-            judgement = {"lambda": weight, **judge_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
-            curves[name].append(judgement)
+            measured = {"lambda": weight, **measure_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
+            curves[name].append(measured)
             presets.append(config.resolve().config())
             evaluation_seconds += time.perf_counter() - started
-            print({key: value for key, value in judgement.items() if key != "photos"}, flush=True)
-    jpeg = [judge_jpeg(photos, level) for level in JPEG_QUALITIES]
+            print({key: value for key, value in measured.items() if key != "photos"}, flush=True)
+    jpeg = [measure_jpeg(photos, level) for level in JPEG_QUALITIES]
     results = compare(curves, jpeg)
     report(
         args.out, "benchmarks.reproduce.compression",

@@ -62,7 +62,7 @@ def main():
 
     models, results, presets = {}, {}, {}
     for name, (preset, overrides) in MODELS.items():
-        overrides = {**overrides, "features": str(path)} if name == "dfc" else overrides
+        overrides = {**overrides, "feature_network": str(path)} if name == "dfc" else overrides
         config = TrainConfig(
             preset, overrides, args.steps, args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
         )
@@ -73,11 +73,11 @@ def main():
     images = np.concatenate([batch["image"] for batch in test.batches(1000)])
     drawn = {name: in_parts(model.reconstruct, images) for name, model in models.items()}
     # Any model with the second classifier's features; only its features are used.
-    judge = DFCVAE(image_shape=images.shape[1:], latent_dim=1, width=1, stages=1, features=other)
+    other_model = DFCVAE(image_shape=images.shape[1:], latent_dim=1, width=1, stages=1, feature_network=other)
     real = sharpness(images)
     for name, model in models.items():
         results[f"{name}_feature_loss"] = feature_loss(models["dfc"], images, drawn[name])
-        results[f"{name}_other_feature_loss"] = feature_loss(judge, images, drawn[name])
+        results[f"{name}_other_feature_loss"] = feature_loss(other_model, images, drawn[name])
         results[f"{name}_sharpness"] = sharpness(drawn[name]) / real
         results[f"{name}_mse"] = float(np.mean((drawn[name] - images) ** 2))
         results[f"{name}_kl"] = model.evaluate(images, batch_size=500, return_dict=True, verbose=0)["kl"]

@@ -35,7 +35,7 @@ def predict(servable, signature_name, inputs, output_filter=(), timeout=None):
         if alias in inputs:
             value = inputs[alias]
         elif alias in signature.defaults:
-            value = tensors.decode(signature.defaults[alias], alias, MAX_TENSOR_BYTES)
+            value = tensors.from_proto(signature.defaults[alias], alias, MAX_TENSOR_BYTES)
         else:
             raise ServingError(_INVALID, f"Signature input {alias} was not found in the request and has no default value.")
         tensor = servable.tensor(info)
@@ -48,11 +48,11 @@ def predict(servable, signature_name, inputs, output_filter=(), timeout=None):
 def predict_proto(servable, request, response, timeout=None, max_bytes=MAX_TENSOR_BYTES):
     """Answers a PredictRequest into a PredictResponse."""
     spec = request.model_spec
-    inputs = {name: tensors.decode(proto, name, max_bytes) for name, proto in request.inputs.items()}
+    inputs = {name: tensors.from_proto(proto, name, max_bytes) for name, proto in request.inputs.items()}
     outputs = predict(servable, spec.signature_name, inputs, request.output_filter, timeout)
     fill_spec(response.model_spec, servable, spec.signature_name)
     for name, array in outputs.items():
-        tensors.encode(array, response.outputs[name])
+        tensors.to_proto(array, response.outputs[name])
 
 
 def fill_spec(spec, servable, signature_name=None):

@@ -93,13 +93,13 @@ class Handler:
         if name is None:
             raise ServingError(_INVALID, "Missing model name in request.")
         # The name is used as a dictionary key, never as part of a file name.
-        spec.name = _decoded(name)
+        spec.name = _unquoted(name)
         if version is not None:
             if len(version) > 30 or int(version) >= 2**63:
                 raise ServingError(_INVALID, f"Failed to convert version: {version} to numeric.")
             spec.version.value = int(version)
         if label is not None:
-            spec.version_label = _decoded(label)
+            spec.version_label = _unquoted(label)
         if method == "GET":
             if what is None:
                 return "GetModelStatus", self._status
@@ -168,7 +168,7 @@ def _malformed(method, path):
     return ServingError(_INVALID, f"Malformed request: {method} {path}")
 
 
-def _decoded(text):
+def _unquoted(text):
     return urllib.parse.unquote_to_bytes(text).decode("utf-8", "replace")
 
 

@@ -43,7 +43,7 @@ def dtype_name(kind):
     return name[len("DT_") :].lower()
 
 
-def encode(array, proto):
+def to_proto(array, proto):
     """Writes an ndarray to an empty TensorProto: to `float_val`, `int_val`, ... like TensorFlow Serving.
 
     Raises:
@@ -68,7 +68,7 @@ def encode(array, proto):
         getattr(proto, field).extend(array.ravel().tolist())
 
 
-def decode(proto, name, max_bytes):
+def from_proto(proto, name, max_bytes):
     """Reads a TensorProto to an ndarray; strings become object arrays of bytes. If values are missing, the last one is
     repeated.
 

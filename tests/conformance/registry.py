@@ -172,7 +172,7 @@ CASES = {
     ),
     "dfc-vae": Case(
         DFCVAE,
-        {**_SMALL, "width": 4, "stages": 1, "features": keras.saving.serialize_keras_object(_FEATURES),
+        {**_SMALL, "width": 4, "stages": 1, "feature_network": keras.saving.serialize_keras_object(_FEATURES),
          "feature_layers": ("conv",), "feature_weight": 100.0},
     ),
     "vae-gan": Case(

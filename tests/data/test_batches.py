@@ -1,4 +1,4 @@
-"""The stream of batches: resume, determinism, order and noise."""
+"""The sequence of batches: resume, determinism, order and noise."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_start_step_continues_bit_for_bit(source, mode, drop_remainder):
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-def test_lazy_and_memory_give_the_same_stream(mode, tmp_path, monkeypatch):
+def test_lazy_and_memory_give_the_same_batches(mode, tmp_path, monkeypatch):
     memory = data.from_arrays(*arrays())
     memory.write_tfrecords(tmp_path / "a.tfrecord")
     monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
@@ -112,7 +112,7 @@ def test_plain_batches_are_the_stored_images_exactly():
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
-def test_same_seed_same_stream_other_seed_other_stream(mode):
+def test_same_seed_same_batches_other_seed_other_batches(mode):
     source = data.from_arrays(*arrays())
     options = dict(shuffle=True, repeat=True, **mode)
     first = collect(source.batches(4, seed=1, **options), 5)
@@ -209,7 +209,7 @@ def test_wrong_arguments(arguments, message):
         data.from_arrays(*arrays()).batches(**arguments)
 
 
-def test_keras_epochs_over_one_dataset_are_the_epochs_of_the_endless_stream():
+def test_keras_epochs_over_one_dataset_are_the_epochs_of_the_endless_sequence():
     source = data.from_arrays(*arrays())
     n = source.num_examples
     once = source.batches(1, shuffle=True, binarization="dynamic", seed=3)
@@ -322,6 +322,6 @@ def test_wrong_schedules(phases, message):
         data.from_arrays(*arrays()).batches(phases, repeat=True)
 
 
-def test_a_schedule_needs_an_endless_stream():
+def test_a_schedule_needs_an_endless_sequence():
     with pytest.raises(ValueError, match="needs repeat=True"):
         data.from_arrays(*arrays()).batches(PHASES)

@@ -1,4 +1,4 @@
-"""Image folders and the decoding rules."""
+"""Image folders and the rules by which images are read."""
 
 import numpy as np
 import pytest
@@ -201,7 +201,7 @@ def test_ids_are_paths_in_the_folder(tmp_path):
     assert data.from_folder(tmp_path, split="train").ids.tolist() == ["train/a/x.png", "train/b/x.png"]
 
 
-def test_in_memory_false_decodes_when_it_is_read(tmp_path):
+def test_in_memory_false_reads_files_when_they_are_needed(tmp_path):
     for i in range(3):
         save(tmp_path / f"{i}.png", GREY + i)
     (tmp_path / "2.png").write_bytes(b"no image")

@@ -8,7 +8,7 @@ from PIL import Image
 from tfgen.data.pixels import Pixels, encode_png
 
 
-def decoded(data):
+def pixels_of(data):
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
@@ -16,14 +16,14 @@ def pixels(shape, n=5):
     return np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)
 
 
-def test_lazy_pixels_decode_what_is_read_and_no_more():
+def test_lazy_pixels_read_what_is_asked_for_and_no_more():
     stored, asked = pixels((3, 4, 1)), []
 
-    def decode(i):
+    def from_file(i):
         asked.append(int(i))
         return stored[i]
 
-    lazy = Pixels(decode=decode, indices=np.array([4, 0, 2]), shape=(3, 4, 1))
+    lazy = Pixels(from_file=from_file, indices=np.array([4, 0, 2]), shape=(3, 4, 1))
     assert lazy.shape == (3, 3, 4, 1) and lazy.array is None and asked == []
     np.testing.assert_array_equal(lazy.read(np.array([2, 0])), stored[[2, 4]])
     assert asked == [2, 4]
@@ -38,7 +38,7 @@ def test_files_are_png_where_there_are_none():
         images = stored[1] if len(shape) == 4 else [stored[1]]
         assert len(files) == len(images)
         for file, image in zip(files, images, strict=True):
-            np.testing.assert_array_equal(decoded(file), image[..., 0] if image.shape[-1] == 1 else image)
+            np.testing.assert_array_equal(pixels_of(file), image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def test_files_they_came_from_stay_with_their_examples():
@@ -46,10 +46,10 @@ def test_files_they_came_from_stay_with_their_examples():
     origin = {0: [b"zero"], 2: [b"two"], 4: None}
     made = Pixels(stored[[4, 0, 2]], encoded=origin.get, indices=np.array([4, 0, 2])).select(np.array([2, 0]))
     assert made.files(0) == [b"two"]
-    np.testing.assert_array_equal(decoded(made.files(1)[0]), stored[4, ..., 0])
+    np.testing.assert_array_equal(pixels_of(made.files(1)[0]), stored[4, ..., 0])
 
 
 def test_png_is_lossless():
     for channels in (1, 3):
         image = pixels((7, 5, channels), 1)[0]
-        np.testing.assert_array_equal(decoded(encode_png(image)).reshape(image.shape), image)
+        np.testing.assert_array_equal(pixels_of(encode_png(image)).reshape(image.shape), image)

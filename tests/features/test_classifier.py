@@ -38,5 +38,5 @@ def test_made_again_from_the_folder(trained):
     again = features.deserialize(config)
     np.testing.assert_array_equal(again(source.images(3))["features"], frozen(source.images(3))["features"])
     gone = features.deserialize({**config, "arguments": {**config["arguments"], "classifier": "no/such/folder"}})
-    with pytest.raises(ValueError, match="are not here: .*no/such/folder"):
+    with pytest.raises(ValueError, match="is missing: .*no/such/folder"):
         gone(source.images(1))

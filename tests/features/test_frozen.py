@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import features
-from tfgen.features import FrozenFeatures, MissingFeatures, from_keras
+from tfgen.features import FeatureNetwork, MissingFeatureNetwork, from_keras
 from tfgen.features.frozen import weights_hash
 
 layers = keras.layers
@@ -35,23 +35,23 @@ class Inverted(layers.Layer):
 def test_outputs_by_name_in_inference_mode():
     model = network()
     model.get_layer("norm").moving_mean.assign([0.3, -0.2, 0.1])
-    found = FrozenFeatures(model, ("second", "norm"))(IMAGES)
+    found = FeatureNetwork(model, ("second", "norm"))(IMAGES)
     assert list(found) == ["second", "norm"]
     for name, values in found.items():
         expected = keras.Model(model.inputs, model.get_layer(name).output)(IMAGES, training=False)
         np.testing.assert_array_equal(values, expected)
         assert values.dtype == tf.float32
-    assert list(FrozenFeatures(model)(IMAGES)) == ["logits"]
+    assert list(FeatureNetwork(model)(IMAGES)) == ["logits"]
 
 
 def test_preprocessing_comes_first():
-    plain, before = FrozenFeatures(network(), ("first",)), FrozenFeatures(network(), ("first",), preprocess=Inverted())
+    plain, before = FeatureNetwork(network(), ("first",)), FeatureNetwork(network(), ("first",), preprocess=Inverted())
     np.testing.assert_allclose(before(1.0 - IMAGES)["first"], plain(IMAGES)["first"], atol=1e-6)
     assert before.fingerprint != plain.fingerprint
 
 
 def test_nothing_learns_but_gradients_pass():
-    frozen, images = FrozenFeatures(network(), ("second",)), tf.constant(IMAGES)
+    frozen, images = FeatureNetwork(network(), ("second",)), tf.constant(IMAGES)
     assert not frozen.network.trainable_variables
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -65,7 +65,7 @@ def test_nothing_learns_but_gradients_pass():
 
 def test_the_given_network_and_the_features_go_their_own_ways():
     model = network()
-    frozen = FrozenFeatures(model, ("first",))
+    frozen = FeatureNetwork(model, ("first",))
     before = frozen(IMAGES)["first"].numpy()
     model.set_weights([2.0 * w for w in model.get_weights()])
     np.testing.assert_array_equal(frozen(IMAGES)["first"], before)
@@ -74,21 +74,21 @@ def test_the_given_network_and_the_features_go_their_own_ways():
 
 
 def test_fingerprint_is_of_function_and_weights_and_not_of_names():
-    own = FrozenFeatures(network(), ("second",)).fingerprint
+    own = FeatureNetwork(network(), ("second",)).fingerprint
     assert len(own) == 64
     for _ in range(3):
         layers.Conv2D(1, 1), keras.Input((1,))  # what Keras numbers
-    assert FrozenFeatures(network("other_"), ("other_second",)).fingerprint == own
+    assert FeatureNetwork(network("other_"), ("other_second",)).fingerprint == own
     changed = network()
     changed.get_layer("first").bias.assign([0.0, 0.0, 1e-6])
     others = [
-        FrozenFeatures(changed, ("second",)),
-        FrozenFeatures(network(), ("norm",)),
-        FrozenFeatures(network(), ("second", "norm")),
-        FrozenFeatures(network(), ("norm", "second")),
-        FrozenFeatures(network(activation="relu"), ("second",)),
-        FrozenFeatures(network(strides=2), ("second",)),
-        FrozenFeatures(network(dilation_rate=2), ("second",)),
+        FeatureNetwork(changed, ("second",)),
+        FeatureNetwork(network(), ("norm",)),
+        FeatureNetwork(network(), ("second", "norm")),
+        FeatureNetwork(network(), ("norm", "second")),
+        FeatureNetwork(network(activation="relu"), ("second",)),
+        FeatureNetwork(network(strides=2), ("second",)),
+        FeatureNetwork(network(dilation_rate=2), ("second",)),
     ]
     shapes = {tuple(v.shape for v in other.network.variables) for other in [others[0], *others[4:]]}
     assert len(shapes) == 1  # of equal weights, but for `changed`
@@ -106,7 +106,7 @@ def test_fingerprint_knows_what_a_layer_is_called_on():
         outputs = layers.Add(name="add")([x, double(y)]) if first else double(layers.Add(name="add")([x, y]))
         return keras.Model(inputs, outputs)
 
-    prints = {FrozenFeatures(made(first)).fingerprint for first in (True, False)}
+    prints = {FeatureNetwork(made(first)).fingerprint for first in (True, False)}
     assert len(prints) == 2
 
 
@@ -115,7 +115,7 @@ def test_fingerprint_is_the_same_elsewhere():
     x = inputs = keras.Input((4, 4, 1))
     x = layers.Conv2D(2, 3, padding="same", activation="relu", kernel_initializer="ones", dtype="float32")(x)
     x = layers.BatchNormalization(dtype="float32")(x)
-    frozen = FrozenFeatures(keras.Model(inputs, layers.GlobalAveragePooling2D(dtype="float32")(x)))
+    frozen = FeatureNetwork(keras.Model(inputs, layers.GlobalAveragePooling2D(dtype="float32")(x)))
     assert frozen.fingerprint == "44e8378ddbba8bd842a5448af1ef7386c37f7060041e45086d3f76dea1c2703b"
 
 
@@ -134,9 +134,9 @@ def test_by_path(tmp_path):
     network(seed=8).save(path)
     for reason in ("from_keras now has the fingerprint", "path of a .keras file that exists"):
         missing = features.deserialize(config)
-        assert isinstance(missing, MissingFeatures) and missing.get_config() == config
+        assert isinstance(missing, MissingFeatureNetwork) and missing.get_config() == config
         assert missing.fingerprint == frozen.fingerprint
-        with pytest.raises(ValueError, match=f"fingerprint {frozen.fingerprint} are not here: .*{reason}"):
+        with pytest.raises(ValueError, match=f"fingerprint {frozen.fingerprint} is missing: .*{reason}"):
             missing(IMAGES)
         path.unlink(missing_ok=True)
     with pytest.raises(ValueError, match="path of a .keras file that exists"):
@@ -151,7 +151,7 @@ def test_by_architecture_where_the_initialisers_have_seeds():
     frozen = from_keras(made(1), ("conv",), preprocess=Inverted())
     again = features.deserialize(json.loads(json.dumps(frozen.get_config())))
     np.testing.assert_array_equal(again(IMAGES)["conv"], frozen(IMAGES)["conv"])
-    assert isinstance(features.deserialize(from_keras(made(None)).get_config()), MissingFeatures)
+    assert isinstance(features.deserialize(from_keras(made(None)).get_config()), MissingFeatureNetwork)
 
 
 def test_what_an_argument_means(tmp_path):
@@ -169,15 +169,15 @@ def test_what_an_argument_means(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: features.get("vgg18"), "features by name are inception_v3, vgg16, vgg19, or the path.*received 'vgg18'"),
+        (lambda: features.get("vgg18"), "feature_network must be inception_v3, vgg16, vgg19, or the path.*received 'vgg18'"),
         (lambda: features.get(3), "received 3"),
         (lambda: features.get(network(), ("third",)), r"some of \[.*'first'.*received \('third',\)"),
         (lambda: features.get(network(), "first"), "some of .*received 'first'"),
         (lambda: features.get(network(), ("first", "first")), "asked for once"),
         (lambda: features.get(network(), None, (8, 8, 3)), r"images \(8, 8, 3\); received .* whose input is \(8, 8, 1\)"),
-        (lambda: features.get(from_keras(network()), ("first",)), r"have the layers \('logits',\); received .*'first'"),
-        (lambda: features.get(keras.Sequential([layers.Flatten()])), "functional or sequential model with known inputs"),
-        (lambda: features.deserialize({"maker": "vgg", "arguments": {}}), "maker of features must be one of .*'vgg'"),
+        (lambda: features.get(from_keras(network()), ("first",)), r"has the layers \('logits',\); received .*'first'"),
+        (lambda: features.get(keras.Sequential([layers.Flatten()])), "functional or sequential model with one known input"),
+        (lambda: features.deserialize({"maker": "vgg", "arguments": {}}), "maker must be one of .*'vgg'"),
     ],
 )  # fmt: skip
 def test_wrong_input(call, message):

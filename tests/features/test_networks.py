@@ -56,7 +56,7 @@ def test_random_weights_are_not_made_again():
     assert frozen.get_config()["arguments"] == {
         "weights": None, "layers": ["block1_conv1"], "image_shape": [None, None, 3]
     }  # fmt: skip
-    assert isinstance(features.deserialize(frozen.get_config()), features.MissingFeatures)
+    assert isinstance(features.deserialize(frozen.get_config()), features.MissingFeatureNetwork)
 
 
 def test_weights_that_cannot_be_had(tmp_path, monkeypatch):

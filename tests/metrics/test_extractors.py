@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import files, metrics
-from tfgen.features import FrozenFeatures
+from tfgen.features import FeatureNetwork
 from tfgen.features.preprocessing import prepared
 
 FEATURES, CLASSES = 5, 7
@@ -258,7 +258,7 @@ def test_vgg_distance():
 
 
 def test_any_frozen_features_are_an_extractor():
-    features = FrozenFeatures(network(), ("conv", "features", "logits"))
+    features = FeatureNetwork(network(), ("conv", "features", "logits"))
     images = RNG.random((5, 299, 299, 3)).astype(np.float32)
     extractor = metrics.FeatureExtractor(features, "features", "logits", description="mine")
     found, logits = extractor.outputs(images)
@@ -271,14 +271,14 @@ def test_any_frozen_features_are_an_extractor():
     assert pooled.outputs(images)[1] is None and pooled.num_logits == 0
     with pytest.raises(ValueError, match=r"\[N, 299, 299, 3\]"):
         extractor.outputs(images[:, :20])
-    with pytest.raises(ValueError, match=r"have the layers \('conv', 'features', 'logits'\); received 'pool'"):
+    with pytest.raises(ValueError, match=r"has the layers \('conv', 'features', 'logits'\); received 'pool'"):
         metrics.FeatureExtractor(features, "pool")
 
 
 def test_an_extractor_of_free_sides_takes_grey_and_any_size():
     inputs = keras.Input((None, None, 3))
     outputs = keras.layers.GlobalAveragePooling2D(name="means")(inputs)
-    extractor = metrics.FeatureExtractor(FrozenFeatures(keras.Model(inputs, outputs)))
+    extractor = metrics.FeatureExtractor(FeatureNetwork(keras.Model(inputs, outputs)))
     grey = RNG.random((3, 7, 9, 1)).astype(np.float32)
     np.testing.assert_allclose(extractor.outputs(grey)[0], grey.mean(axis=(1, 2)).repeat(3, axis=1), rtol=1e-5)
     assert extractor.outputs(IMAGES)[0].shape == (5, 3)

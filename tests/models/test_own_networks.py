@@ -44,7 +44,7 @@ def conditional(shape, units, out_shape, activation=None):
 
 
 @keras.saving.register_keras_serializable("tests")
-class Judge(keras.Model):
+class Discriminator(keras.Model):
     """A discriminator as a subclass, with dropout, that returns its logits and its features, as a list or a dict."""
 
     def __init__(self, units=5, kind="list", **kwargs):
@@ -105,7 +105,8 @@ CASES = {
     "dfc-vae": lambda: models.DFCVAE(**GAN, encoder=to_vector(2 * LATENTS), decoder=to_image()),
     "dc-ign": lambda: models.DCIGN(**GAN, clamp="none", encoder=to_vector(2 * LATENTS), decoder=to_image()),
     "vae-gan": lambda: models.VAEGAN(
-        **GAN, encoder=to_vector(2 * LATENTS), decoder=to_image(activation="tanh"), discriminator=Judge(), margin=None
+        **GAN, encoder=to_vector(2 * LATENTS), decoder=to_image(activation="tanh"), discriminator=Discriminator(),
+        margin=None,
     ),
     "dcgan": lambda: gan(models.DCGAN, regularizer="l2"),
     "dcgan-conditional": lambda: models.DCGAN(
@@ -123,7 +124,7 @@ CASES = {
     ),
     "infogan": lambda: models.InfoGAN(
         image_shape=SHAPE, categorical=(2,), continuous=1, noise_dim=1, q_width=4, generator=to_image(activation="tanh"),
-        discriminator=Judge(kind="dict"),
+        discriminator=Discriminator(kind="dict"),
     ),
     "ebgan": lambda: models.EBGAN(
         **GAN, generator=to_image(activation="tanh"), pulling_away=0.1,
@@ -193,7 +194,7 @@ def test_own_networks_learn_and_are_saved_in_every_way(trained, tmp_path):
         keys = [key for key in after if key.startswith(f"weights/{network}")]
         assert keys and any(np.any(after[key] != before[key]) for key in keys), network
     config = json.loads(json.dumps(model.get_config()))
-    assert all(config[network]["class_name"] in ("Functional", "Sequential", "Judge") for network in own)
+    assert all(config[network]["class_name"] in ("Functional", "Sequential", "Discriminator") for network in own)
 
     expected = answers(model)
     model.save(tmp_path / "model.keras")
@@ -257,20 +258,20 @@ def test_images_are_those_of_the_given_networks():
     vae = models.VAE(image_shape=SHAPE, latent_dim=LATENTS, encoder=encoder, decoder=decoder)
     np.testing.assert_allclose(vae.encode(x).mean(), encoder(x)[:, :LATENTS], atol=1e-6)
     np.testing.assert_allclose(vae.decode_images(z), tf.sigmoid(decoder(z)), atol=1e-6)
-    judge = Judge()
-    score, features = judge(2.0 * x - 1.0)
-    gan = models.VAEGAN(**GAN, discriminator=judge)
+    discriminator = Discriminator()
+    score, features = discriminator(2.0 * x - 1.0)
+    gan = models.VAEGAN(**GAN, discriminator=discriminator)
     np.testing.assert_allclose(gan.features(x), features, atol=1e-6)
     np.testing.assert_allclose(gan.discriminate(2.0 * x - 1.0)[1], score[:, 0], atol=1e-6)
 
 
 def test_networks_are_copied():
-    generator, judge = to_image(activation="tanh"), to_vector(1)
-    kept = [w.copy() for w in (*generator.get_weights(), *judge.get_weights())]
-    one, other = (models.DCGAN(**GAN, generator=generator, discriminator=judge) for _ in range(2))
+    generator, discriminator = to_image(activation="tanh"), to_vector(1)
+    kept = [w.copy() for w in (*generator.get_weights(), *discriminator.get_weights())]
+    one, other = (models.DCGAN(**GAN, generator=generator, discriminator=discriminator) for _ in range(2))
     one.compile()
     train(one, 2)
-    for weight, before in zip([*generator.get_weights(), *judge.get_weights()], kept, strict=True):
+    for weight, before in zip([*generator.get_weights(), *discriminator.get_weights()], kept, strict=True):
         np.testing.assert_array_equal(weight, before)
     np.testing.assert_array_equal(other.generator.get_weights()[0], kept[0])
     assert np.any(one.generator.get_weights()[0] != kept[0])
@@ -285,7 +286,7 @@ def test_a_network_that_was_compiled_or_never_called_is_taken():
 
 
 def test_dropout_of_own_networks_is_on_in_training_alone():
-    model = models.VAEGAN(**GAN, discriminator=Judge(), margin=None)
+    model = models.VAEGAN(**GAN, discriminator=Discriminator(), margin=None)
     raw = tf.ones([4, *SHAPE])
     evaluated = [model.discriminate(raw)[0] for _ in range(2)]
     np.testing.assert_array_equal(*evaluated)
@@ -363,7 +364,7 @@ WRONG = {
                  r"return logit \[B, 1\] and features \[B, any\]; .* returns logit \[B, 1\]"),
     "similarity": (lambda: models.VAEGAN(**GAN, discriminator=to_vector(1)),
                    r"return logit \[B, 1\] and features \[B, \.\.\.\]; .* returns logit \[B, 1\]"),
-    "similarity layer": (lambda: models.VAEGAN(**GAN, discriminator=Judge(), similarity_layer=1),
+    "similarity layer": (lambda: models.VAEGAN(**GAN, discriminator=Discriminator(), similarity_layer=1),
                          "similarity_layer is a layer of the built-in discriminator.*received 1"),
     "reconstruction": (lambda: models.EBGAN(**GAN, discriminator=to_vector(1)),
                        r"return reconstruction \[B, 8, 8, 1\]; .* returns reconstruction \[B, 1\]"),
@@ -432,9 +433,9 @@ def test_networks_that_share_weights_are_refused():
     encoder = chain(SHAPE, layers.Flatten(), layers.Dense(LATENTS), shared, layers.Dense(2 * LATENTS))
     with pytest.raises(ValueError, match="encoder and decoder share shared/kernel, shared/bias; .* tied"):
         vae(encoder=encoder, decoder=chain((LATENTS,), shared, layers.Dense(64), layers.Reshape(SHAPE)))
-    judge = to_vector(1)
+    discriminator = to_vector(1)
     with pytest.raises(ValueError, match="generator and discriminator share"):
-        models.GAN(**GAN, generator=judge, discriminator=judge)
+        models.GAN(**GAN, generator=discriminator, discriminator=discriminator)
     late = layers.Dense(2 * LATENTS, name="late")  # has no weights yet
     with pytest.raises(ValueError, match="encoder and decoder share late;"):
         vae(encoder=keras.Sequential([layers.Flatten(), late]), decoder=keras.Sequential([late, layers.Dense(64)]))

@@ -1,4 +1,4 @@
-"""Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, place in the stream).
+"""Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, place in the data).
 
     {"flip": True, "shift": 2, "crop": 32, "colour": 0.1}
 

@@ -110,7 +110,7 @@ def make_batches(
     def phase(first_step, size, first_epoch, begin, length):
         """The batches of a phase from its step `begin` on, as (indices, positions, additional fields).
 
-        Epoch 0 of the phase is epoch `first_epoch` of the whole stream.
+        Epoch 0 of the phase is epoch `first_epoch` of the whole sequence.
         """
         steps = steps_per_epoch(size)
 

@@ -14,9 +14,9 @@ from absl import logging
 from tfgen import fields as declared
 from tfgen.data.binarized_mnist import binarized_mnist
 from tfgen.data.crops import crops
-from tfgen.data.decode import check_options
 from tfgen.data.factors import coil20
 from tfgen.data.folder import from_folder, from_folders, image_folders
+from tfgen.data.image_files import check_options
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.source import Source, build_source, from_arrays
 
@@ -38,7 +38,7 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         which "{split}" stands for the split; or the path of an existing folder. Where a folder has the name of a
         tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
-      in_memory: False decodes images of files when they are read, see `from_folder`.
+      in_memory: False reads images from files when they are needed, see `from_folder`.
       **options: the options of from_tfds, from_folder, from_folders, crops or from_tfrecords. None means the option's
         default.
 

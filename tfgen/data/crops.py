@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfgen.data.decode import ImageError, adapt_image, check_options, open_image
 from tfgen.data.folder import image_files
+from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source
 
 

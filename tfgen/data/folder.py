@@ -3,7 +3,7 @@
 import os
 
 from tfgen import fields
-from tfgen.data.decode import adapt_image, check_options, open_image
+from tfgen.data.image_files import adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -20,8 +20,8 @@ def from_folder(
     Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
     symbolic links are followed. Images directly in the folder have no labels. Sub-folders (searched to any
     depth) are classes, numbered in the order of their names; with split folders the classes are the union over all splits,
-    so a number means the same class in each split. See `tfgen.data.decode` for the rules by which images are read. The id of
-    an image is its path in the folder.
+    so a number means the same class in each split. See `tfgen.data.image_files` for the rules by which images are read. The
+    id of an image is its path in the folder.
 
     Args:
       path: the folder.
@@ -29,10 +29,10 @@ def from_folder(
         whole folder.
       size: None if all images have one size, else int or (height, width).
       channels: 1 or 3 converts all images; None expects all to be grey or all to be colour.
-      resize: "center_crop", "pad", "stretch" or "none"; see `tfgen.data.decode.adapt_image`.
+      resize: "center_crop", "pad", "stretch" or "none"; see `tfgen.data.image_files.adapt_image`.
       on_error: "raise", or "skip" to leave out images that cannot be used and list them in `Source.skipped`.
       levels: number of grey levels.
-      in_memory: None: all images are decoded now if they fit in memory. False: images are decoded when they are read, so an
+      in_memory: None: all images are read now if they fit in memory. False: images are read when they are needed, so an
         image that cannot be used raises only then (with on_error="skip" all are checked now).
 
     Raises:
@@ -180,7 +180,7 @@ class _Files:
     def where(self, i, name):
         return self._files[name][i]
 
-    def decode(self, i, name):
+    def read(self, i, name):
         image = open_image(self._files[name][i])
         if name == "mask":
             return adapt_image(image, **{**self._options, "channels": 1}, nearest=True)[..., 0]

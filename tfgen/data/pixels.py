@@ -1,4 +1,4 @@
-"""The pixels of one field of all examples, in memory or decoded when they are read, and their encoded files."""
+"""The pixels of one field of all examples, in memory or read from files when they are needed, and their encoded files."""
 
 import io
 
@@ -9,16 +9,16 @@ class Pixels:
     """Images, clips or masks as uint8 [N, ...].
 
     Args:
-      array: uint8 [N, ...]; None: `read` decodes the examples and nothing is held in memory.
-      decode: None, or a function from a number in `indices` to uint8 [...].
+      array: uint8 [N, ...]; None: `read` reads the examples from files and nothing is held in memory.
+      from_file: None, or a function from a number in `indices` to uint8 [...].
       encoded: None, or a function from a number in `indices` to a list of files (bytes of a PNG or JPEG, one for each image)
-        that decode to the same pixels; it returns None if there are no such files.
-      indices: int [N], for `decode` and `encoded`.
+        with the same pixels; it returns None if there are no such files.
+      indices: int [N], for `from_file` and `encoded`.
       shape: shape of one example; needed if `array` is None.
     """
 
-    def __init__(self, array=None, *, decode=None, encoded=None, indices=None, shape=None):
-        self.array, self._decode, self._encoded, self._indices = array, decode, encoded, indices
+    def __init__(self, array=None, *, from_file=None, encoded=None, indices=None, shape=None):
+        self.array, self._from_file, self._encoded, self._indices = array, from_file, encoded, indices
         self.shape = tuple(array.shape) if array is not None else (len(indices), *shape)
 
     def read(self, places):
@@ -27,7 +27,7 @@ class Pixels:
             return self.array[places]
         out = np.empty((len(places), *self.shape[1:]), np.uint8)
         for k, place in enumerate(places):
-            out[k] = self._decode(self._indices[place])
+            out[k] = self._from_file(self._indices[place])
         return out
 
     def files(self, place):
@@ -45,7 +45,7 @@ class Pixels:
         """The examples at `places` as Pixels."""
         return Pixels(
             None if self.array is None else self.array[places],
-            decode=self._decode,
+            from_file=self._from_file,
             encoded=self._encoded,
             indices=None if self._indices is None else self._indices[places],
             shape=self.shape[1:],

@@ -12,7 +12,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from tfgen import fields as declared
-from tfgen.data.decode import ImageError, adapt_image, check_options, open_image
+from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
 
 _BATCH = 512
@@ -285,12 +285,12 @@ class Records:
     def files(self, i, name):
         return list(self._feature(i, name).bytes_list.value) or None
 
-    def decode(self, i, name):
+    def read(self, i, name):
         feature = self._feature(i, name)
         kind = feature.WhichOneof("kind")
         files = feature.bytes_list.value
         if name != "image":
-            return self._decode_field(self._fields[name], files)
+            return self._pixels_of(self._fields[name], files)
         if len(files) == 1:
             image = open_image(files[0])
             shape = image.height, image.width, len(image.getbands())
@@ -302,8 +302,8 @@ class Records:
         found = f"{len(getattr(feature, kind).value)} values in {kind}" if kind else "an empty feature"
         raise ImageError(f"expected one encoded image or a float list as {self._image_key!r}, found {found}")
 
-    def _decode_field(self, field, files):
-        """Decodes the images of a field to uint8: [H, W] of a mask, [H, W, C] of an image, or [T, H, W, C] of a clip."""
+    def _pixels_of(self, field, files):
+        """The images of a field as uint8: [H, W] of a mask, [H, W, C] of an image, or [T, H, W, C] of a clip."""
         wanted = field.shape[0] if len(field.shape) == 4 else 1
         if len(files) != (wanted or max(1, len(files))):
             raise ImageError(f"expected {wanted or 'some'} encoded images as {field.name!r}, found {len(files)}")

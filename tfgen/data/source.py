@@ -14,10 +14,10 @@ from absl import logging
 
 from tfgen import fields as declared
 from tfgen.data.batches import make_batches
-from tfgen.data.decode import ImageError, plain_file
+from tfgen.data.image_files import ImageError, plain_file
 from tfgen.data.pixels import Pixels
 
-# A source of at most this many bytes of uint8 pixels is decoded once and held in memory. A larger one is read and decoded
+# A source of at most this many bytes of uint8 pixels is read once and held in memory. A larger one is read from files
 # batch by batch, in the same order and with the same noise.
 MEMORY_LIMIT = 2 * 2**30
 _CHUNK = 256
@@ -450,27 +450,26 @@ def _feature(kind, values):
 
 
 def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
-    """Makes a Source of a reader: decodes all in parallel if it fits in memory, else each example when it is read.
+    """Makes a Source of a reader: reads all files in parallel if the pixels fit in memory, else each when it is needed.
 
     Args:
       reader: an object with
-        `pixels`: names of the fields that are decoded, "image" first;
+        `pixels`: names of the fields with pixels, "image" first;
         `len()`, `label(i)` (int or None), `id(i)` (text), `where(i, name)` (text for messages);
-        `decode(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of the decoded image
-        files, or None;
-        `declare(name, shape)`: the Field of the decoded field `name`, for all but "image";
+        `read(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of its files, or None;
+        `declare(name, shape)`: the Field called `name`, of examples with this shape, for all but "image";
         `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`.
       on_error: "raise" or "skip".
       skipped: (file, reason) pairs of examples that were skipped already.
-      in_memory: None: decode now if all fits in memory; False: hold nothing in memory.
+      in_memory: None: read now if all fits in memory; False: hold nothing in memory.
       **attributes: the other arguments of Source.
     """
     skipped, n, names = list(skipped), len(reader), reader.pixels
     shapes = first = None
 
-    def decode(i, name):
+    def read(i, name):
         try:
-            pixels = reader.decode(i, name)
+            pixels = reader.read(i, name)
             if shapes is not None and pixels.shape != shapes[name]:
                 raise ImageError(_mismatch(pixels.shape, shapes[name], reader.where(first, name)))
             return pixels
@@ -479,7 +478,7 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
 
     for first in range(n):
         try:
-            shapes = {name: decode(first, name).shape for name in names}
+            shapes = {name: read(first, name).shape for name in names}
             break
         except ValueError:
             if on_error == "raise":
@@ -498,7 +497,7 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     arrays = {name: np.empty((n, *shape), np.uint8) if fits else None for name, shape in shapes.items()}
     good = np.ones(n, bool)
     if fits or on_error == "skip":
-        for i, reason in _decode_all(decode, n, arrays, on_error):
+        for i, reason in _read_all(read, n, arrays, on_error):
             good[i] = False
             skipped.append((reader.where(i, "image"), reason))
     keep = np.flatnonzero(good)
@@ -513,7 +512,7 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     columns = {
         name: Pixels(
             array if array is None or len(keep) == n else array[keep],
-            decode=functools.partial(decode, name=name),
+            from_file=functools.partial(read, name=name),
             encoded=functools.partial(encoded, name=name),
             indices=keep,
             shape=shapes[name],
@@ -528,8 +527,8 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     )  # fmt: skip
 
 
-def _decode_all(decode, n, arrays, on_error):
-    """Decodes 0..n-1 on all cores into `arrays` {name: array or None}. Returns failures as (i, reason)."""
+def _read_all(read, n, arrays, on_error):
+    """Reads 0..n-1 on all cores into `arrays` {name: array or None}. Returns failures as (i, reason)."""
     from tqdm import tqdm
 
     def work(begin):
@@ -537,7 +536,7 @@ def _decode_all(decode, n, arrays, on_error):
         for i in range(begin, min(begin + _CHUNK, n)):
             try:
                 for name, array in arrays.items():
-                    pixels = decode(i, name)
+                    pixels = read(i, name)
                     if array is not None:
                         array[i] = pixels
             except ValueError as e:
@@ -549,7 +548,7 @@ def _decode_all(decode, n, arrays, on_error):
     quiet = n <= 20_000 or not sys.stderr.isatty()
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=n, desc="decoding", unit=" images", disable=quiet, leave=False) as bar,
+        tqdm(total=n, desc="reading", unit=" images", disable=quiet, leave=False) as bar,
     ):
         failures = []
         try:

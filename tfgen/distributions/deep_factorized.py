@@ -7,6 +7,8 @@ arXiv:1802.01436, appendix 6.1. The cumulative of a channel is a small monotone 
     f_k(x) = g_k(softplus(H_k) x + b_k),  g_k(x) = x + tanh(a_k) * tanh(x);  f_K without g
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -34,7 +36,7 @@ class DeepFactorized(keras.layers.Layer):
             random biases: about .46 of the mass lie within +- init_scale and .9 within three times as much.
     """
 
-    def __init__(self, channels, widths=(3, 3, 3), init_scale=10.0, **kwargs):
+    def __init__(self, channels: int, widths: Sequence[int] = (3, 3, 3), init_scale: float | np.ndarray = 10.0, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         init_scale = np.asarray(init_scale, "float64")
         scaled = init_scale.shape in ((), (channels,)) and np.all(init_scale > 0)
@@ -65,14 +67,14 @@ class DeepFactorized(keras.layers.Layer):
     def call(self, inputs):
         return self.log_prob(inputs)
 
-    def log_prob(self, values):
+    def log_prob(self, values: tf.Tensor) -> tf.Tensor:
         """ln p(v) in nats of each value, float32 [..., C]."""
         # One pass over both edges: [C, 1, 2 n].
         flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
         lower, upper = tf.split(self._logits(tf.concat([flat - 0.5, flat + 0.5], axis=-1)), 2, axis=-1)
         return self._unflatten(logistic_mass(lower, upper), tf.shape(values))
 
-    def logits(self, values):
+    def logits(self, values: tf.Tensor) -> tf.Tensor:
         """logit c(v) of values float32 [..., C]: the logit of the cumulative without noise."""
         flat = tf.transpose(tf.reshape(values, [-1, self.channels]))[:, None]
         return self._unflatten(self._logits(flat), tf.shape(values))
@@ -88,7 +90,7 @@ class DeepFactorized(keras.layers.Layer):
                 x += tf.tanh(tf.convert_to_tensor(self.factors[k])) * tf.tanh(x)
         return x
 
-    def quantile(self, logits):
+    def quantile(self, logits: tf.Tensor) -> tf.Tensor:
         """v within +- 4096 with logit c(v) = logits, float32 [..., C]; found by bisection."""
         low, high = tf.fill(tf.shape(logits), -_REACH), tf.fill(tf.shape(logits), _REACH)
 
@@ -100,7 +102,7 @@ class DeepFactorized(keras.layers.Layer):
         low, high = tf.while_loop(lambda *_: True, halve, (low, high), maximum_iterations=_HALVINGS)
         return 0.5 * (low + high)
 
-    def rounded(self, keys, size):
+    def rounded(self, keys: tf.Tensor, size: int) -> tf.Tensor:
         """Rounded latents, float32 [N, size, C], drawn with keys [N] (see `tfgen.random`)."""
         u = tf.reshape(random.uniform(keys, size * self.channels), [-1, size, self.channels])
         return tf.round(self.quantile(tf.math.log(u) - tf.math.log1p(-u)))

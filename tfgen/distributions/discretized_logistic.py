@@ -45,7 +45,10 @@ class DiscretizedLogistic(FixedEvent):
         levels: int >= 2.
     """
 
-    def __init__(self, loc, log_scale, levels=256, validate_args=False, name="DiscretizedLogistic"):
+    def __init__(
+        self, loc: tf.Tensor, log_scale: tf.Tensor, levels: int = 256, validate_args: bool = False,
+        name: str = "DiscretizedLogistic",
+    ):  # fmt: skip
         parameters = dict(locals())
         if levels < 2:
             raise ValueError(f"levels must be at least 2; received {levels}.")

@@ -53,7 +53,7 @@ class NoisyNormal(FixedEvent):
         scale: float tensor, positive.
     """
 
-    def __init__(self, scale, validate_args=False, name="NoisyNormal"):
+    def __init__(self, scale: tf.Tensor, validate_args: bool = False, name: str = "NoisyNormal"):
         parameters = dict(locals())
         self.scale = tf.convert_to_tensor(scale, tf.float32)
         super().__init__(parameters, name, reparameterized=True, validate_args=validate_args)

@@ -22,5 +22,5 @@ def application(cls, weights, file, **settings):
             raise ValueError(f"{weights} does not hold the weights of {name}, {file} of Keras ({said})") from error
         raise ValueError(
             f"{name} needs the ImageNet weights {file} of keras.applications, which could not be loaded ({said}). Put it "
-            "into ~/.keras/models, give the path of it as weights, or choose another network as features."
+            "into ~/.keras/models, give the path of it as weights, or choose another feature network."
         ) from error

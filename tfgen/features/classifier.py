@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfgen.features.frozen import FrozenFeatures, weights_hash
+from tfgen.features.frozen import FeatureNetwork, weights_hash
 from tfgen.files import write_whole
 
 _FORMAT = 1
@@ -101,11 +101,11 @@ def load_classifier(directory):
     return network, content["config"], content["record"]
 
 
-def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> FrozenFeatures:
-    """The features of a data set's classifier.
+def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> FeatureNetwork:
+    """The feature network of a data set's classifier.
 
     Args:
-        classifier: `tfgen.metrics.Classifier`, or the folder of a saved one, which is then kept in the features' config.
+        classifier: `tfgen.metrics.Classifier`, or the folder of a saved one, which is then kept in the config of the result.
         layers: of "relu_0", "relu_1", ... (maps), "features" and "logits".
 
     Raises:
@@ -113,7 +113,7 @@ def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> 
         ValueError: its file is damaged, or a layer does not exist.
     """
     if hasattr(classifier, "network"):
-        return FrozenFeatures(classifier.network, layers)
+        return FeatureNetwork(classifier.network, layers)
     arguments = {"classifier": str(classifier), "layers": list(layers)}
     network, _, _ = load_classifier(classifier)
-    return FrozenFeatures(network, layers, recipe={"maker": "of_classifier", "arguments": arguments})
+    return FeatureNetwork(network, layers, recipe={"maker": "of_classifier", "arguments": arguments})

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfgen.features.frozen import FrozenFeatures
+from tfgen.features.frozen import FeatureNetwork
 from tfgen.features.preprocessing import EfficientNetInput
 
 layers = keras.layers
@@ -26,8 +26,8 @@ STAGES = (
 def efficientnet_lite0(
     path: str | Path, layers: Sequence[str] = ("pool",), *, image_shape: Sequence[int | None] = (None, None, 3),
     resize: int | None = 224,
-) -> FrozenFeatures:  # fmt: skip
-    """The features of EfficientNet-Lite0, with weights from a file.
+) -> FeatureNetwork:  # fmt: skip
+    """The feature network EfficientNet-Lite0, with weights from a file.
 
     Args:
         path: an .npz of float32 arrays under the names of the PyTorch state dict (`_conv_stem.weight`, [out, in / groups,
@@ -45,7 +45,7 @@ def efficientnet_lite0(
     network = efficientnet_lite0_network()
     _set_weights(network, file)
     arguments = {"path": str(path), "layers": layers and list(layers), "image_shape": list(image_shape), "resize": resize}
-    return FrozenFeatures(
+    return FeatureNetwork(
         network, layers, preprocess=EfficientNetInput(resize, dtype="float32", name="preprocessing"),
         image_shape=image_shape, recipe={"maker": "efficientnet_lite0", "arguments": arguments},
     )  # fmt: skip

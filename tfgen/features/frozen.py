@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 
-class FrozenFeatures:
-    """The outputs of some layers of a network that is not trained: images -> {layer name: tensor}.
+class FeatureNetwork:
+    """A network that is not trained and returns the outputs of some of its layers: images -> {layer name: tensor}.
 
     The network is copied: later changes of the given network have no effect. Gradients flow through it to the images. It is
     no Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight files
@@ -30,7 +30,7 @@ class FrozenFeatures:
         layers: tuple of names, in the order of the outputs.
         image_shape: see above.
         fingerprint: sha256 (hex) of the architecture up to the layers, the choice of layers and all weights. It identifies
-            the features in protocols, run records and checkpoints. It does not depend on the names of layers.
+            the network in protocols, run records and checkpoints. It does not depend on the names of layers.
 
     Raises:
         ValueError: the network has no known input, or a layer does not exist.
@@ -42,7 +42,7 @@ class FrozenFeatures:
     ):  # fmt: skip
         if not getattr(network, "inputs", None) or len(network.inputs) != 1:
             raise ValueError(
-                f"features must be a functional or sequential model with known inputs, one of them; received {network!r}."
+                f"feature_network must be a functional or sequential model with one known input; received {network!r}."
             )
         outputs = network.outputs
         if layers is not None:
@@ -74,7 +74,7 @@ class FrozenFeatures:
         """Raises ValueError if the network does not take images of `image_shape`, (H, W, C)."""
         if not tf.TensorShape(self.image_shape).is_compatible_with(image_shape):
             raise ValueError(
-                f"features must take images {tuple(image_shape)}; received a network whose input is {self.image_shape}."
+                f"feature_network must take images {tuple(image_shape)}; received one whose input is {self.image_shape}."
             )
 
     def get_config(self) -> dict:
@@ -88,12 +88,12 @@ class FrozenFeatures:
         return {**json.loads(json.dumps(recipe)), "fingerprint": self.fingerprint}
 
 
-class MissingFeatures:
-    """Placeholder for features that could not be made again. A model that was saved with them can do all but compute its
-    loss.
+class MissingFeatureNetwork:
+    """Placeholder for a feature network that could not be made again. A model that was saved with the network can do
+    everything but compute its loss.
 
     Args:
-        config: a dict from `FrozenFeatures.get_config`.
+        config: a dict from `FeatureNetwork.get_config`.
         reason: a sentence that says why, for the error that a call raises.
     """
 
@@ -103,7 +103,7 @@ class MissingFeatures:
         self.config, self.reason, self.fingerprint = config, reason, config.get("fingerprint")
 
     def __call__(self, images: tf.Tensor) -> NoReturn:
-        raise ValueError(f"The features of fingerprint {self.fingerprint} are not here: {self.reason}")
+        raise ValueError(f"The feature network with the fingerprint {self.fingerprint} is missing: {self.reason}")
 
     def get_config(self) -> dict:
         return self.config

@@ -7,7 +7,7 @@ arXiv:1512.00567.
 from collections.abc import Sequence
 
 from tfgen.features.applications import application
-from tfgen.features.frozen import FrozenFeatures
+from tfgen.features.frozen import FeatureNetwork
 from tfgen.features.preprocessing import InceptionInput
 
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
@@ -16,8 +16,8 @@ FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 def inception_v3(
     weights: str | None = "imagenet", layers: Sequence[str] = ("avg_pool",), *,
     image_shape: Sequence[int | None] = (None, None, 3), resize: str = "bilinear_tf1", quantize: bool = False,
-) -> FrozenFeatures:  # fmt: skip
-    """The features of Inception-v3.
+) -> FeatureNetwork:  # fmt: skip
+    """The feature network Inception-v3.
 
     Args:
         weights: "imagenet" (Keras downloads 90 MB once), the path of the .h5 file of `keras.applications` with the top, or
@@ -36,7 +36,7 @@ def inception_v3(
         "weights": weights and str(weights), "layers": layers and list(layers), "image_shape": list(image_shape),
         "resize": resize, "quantize": quantize,
     }  # fmt: skip
-    return FrozenFeatures(
+    return FeatureNetwork(
         network, layers, preprocess=InceptionInput(resize, quantize, dtype="float32", name="preprocessing"),
         image_shape=image_shape, recipe={"maker": "inception_v3", "arguments": arguments},
     )  # fmt: skip

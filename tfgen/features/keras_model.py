@@ -1,4 +1,4 @@
-"""Features of a user's own Keras model."""
+"""A feature network from a user's own Keras model."""
 
 import copy
 import os
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import keras
 
-from tfgen.features.frozen import FrozenFeatures
+from tfgen.features.frozen import FeatureNetwork
 
 
 def from_keras(
     model: keras.Model | str | dict, layers: Sequence[str] | None = None, *, preprocess: keras.layers.Layer | None = None
-) -> FrozenFeatures:
-    """The features of a copy of a Keras model of images [B, H, W, C] in [0, 1].
+) -> FeatureNetwork:
+    """The feature network of a copy of a Keras model of images [B, H, W, C] in [0, 1].
 
     Args:
         model: a functional or sequential `keras.Model`, the path of its .keras file, or its architecture as a dict from
@@ -20,8 +20,8 @@ def from_keras(
         layers: names of the layers to return; None: the model's outputs.
         preprocess: None, or a Keras layer from images in [0, 1] to the model's input.
 
-    The features' config has the path or the architecture, and no weights. Without a path, a model that was saved with these
-    features gets them back only if the architecture's initialisers, with their seeds, reproduce the weights.
+    The config of the result has the path or the architecture, and no weights. Without a path, a model that was saved with
+    this network gets it back only if the architecture's initialisers, with their seeds, reproduce the weights.
 
     Raises:
         ValueError: `model` is none of these, or a layer does not exist.
@@ -31,13 +31,13 @@ def from_keras(
         model = keras.saving.deserialize_keras_object(copy.deepcopy(model))  # Keras empties the configs that it reads
     elif isinstance(model, (str, os.PathLike)):
         if not (os.path.isfile(model) and str(model).endswith(".keras")):
-            raise ValueError(f"features by path must be the path of a .keras file that exists; received {str(model)!r}.")
+            raise ValueError(f"feature_network must be the path of a .keras file that exists; received {str(model)!r}.")
         recipe = {"maker": "from_keras", "arguments": {"model": str(model), "layers": layers and list(layers)}}
         if preprocess is not None:
             recipe["arguments"]["preprocess"] = keras.saving.serialize_keras_object(preprocess)
         model = keras.saving.load_model(model, compile=False)
     elif not isinstance(model, keras.Model):
-        raise ValueError(f"features must be a keras.Model, its architecture or the path of one; received {model!r}.")
+        raise ValueError(f"feature_network must be a keras.Model, its architecture or the path of one; received {model!r}.")
     if isinstance(preprocess, dict):
         preprocess = keras.saving.deserialize_keras_object(copy.deepcopy(preprocess))
-    return FrozenFeatures(model, layers, preprocess=preprocess, recipe=recipe)
+    return FeatureNetwork(model, layers, preprocess=preprocess, recipe=recipe)

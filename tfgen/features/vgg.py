@@ -6,23 +6,23 @@ Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Rec
 from collections.abc import Sequence
 
 from tfgen.features.applications import application
-from tfgen.features.frozen import FrozenFeatures
+from tfgen.features.frozen import FeatureNetwork
 from tfgen.features.preprocessing import VGGInput
 
 
 def vgg16(
     weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
     image_shape: Sequence[int | None] = (None, None, 3),
-) -> FrozenFeatures:  # fmt: skip
-    """The features of VGG-16; see `vgg19`."""
+) -> FeatureNetwork:  # fmt: skip
+    """The feature network VGG-16; see `vgg19`."""
     return _vgg("VGG16", weights, layers, image_shape)
 
 
 def vgg19(
     weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
     image_shape: Sequence[int | None] = (None, None, 3),
-) -> FrozenFeatures:  # fmt: skip
-    """The features of VGG-19, without its dense layers.
+) -> FeatureNetwork:  # fmt: skip
+    """The feature network VGG-19, without its dense layers.
 
     Args:
         weights: "imagenet" (Keras downloads 80 MB once), the path of the file of `keras.applications` without the top, or
@@ -43,7 +43,7 @@ def _vgg(cls, weights, layers, image_shape):
         raise ValueError(f"{name!r} takes images of 32 pixels or more with 1 or 3 channels; received {tuple(image_shape)}.")
     network = application(cls, weights, f"{name}_weights_tf_dim_ordering_tf_kernels_notop.h5", include_top=False)
     arguments = {"weights": weights and str(weights), "layers": layers and list(layers), "image_shape": list(image_shape)}
-    return FrozenFeatures(
+    return FeatureNetwork(
         network, layers, preprocess=VGGInput(dtype="float32", name="preprocessing"), image_shape=image_shape,
         recipe={"maker": name, "arguments": arguments},
     )  # fmt: skip

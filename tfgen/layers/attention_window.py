@@ -14,6 +14,7 @@ Here images are rows [B, H, C W], with the channels of a row one after the other
 products, and all channels share the filters.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -52,7 +53,7 @@ class AttentionWindow(keras.layers.Layer):
         image_size: (H, W).
     """
 
-    def __init__(self, size, image_size, **kwargs):
+    def __init__(self, size: int, image_size: Sequence[int], **kwargs):
         super().__init__(**kwargs)
         if size < 2 or len(image_size) != 2 or min(image_size) < 1:
             raise ValueError(

@@ -29,7 +29,7 @@ class ConditionalBatchNorm(keras.layers.Layer):
         ValueError: not two inputs, or shapes other than these.
     """
 
-    def __init__(self, num_classes, momentum=0.9, epsilon=2e-5, **kwargs):
+    def __init__(self, num_classes: int, momentum: float = 0.9, epsilon: float = 2e-5, **kwargs):
         super().__init__(**kwargs)
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1; received {num_classes}.")

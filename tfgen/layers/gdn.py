@@ -52,7 +52,7 @@ class GDN(keras.layers.Layer):
         ValueError: inputs that are not [B, H, W, C].
     """
 
-    def __init__(self, inverse=False, gamma_init=0.1, **kwargs):
+    def __init__(self, inverse: bool = False, gamma_init: float = 0.1, **kwargs):
         super().__init__(**kwargs)
         if gamma_init < 0:
             raise ValueError(f"gamma_init must not be negative; received {gamma_init}.")
@@ -75,12 +75,12 @@ class GDN(keras.layers.Layer):
         )  # fmt: skip
 
     @property
-    def beta(self):
+    def beta(self) -> tf.Tensor:
         """float32 [C], at least 1e-6."""
         return _value(tf.convert_to_tensor(self.raw_beta), _SMALLEST_BETA)
 
     @property
-    def gamma(self):
+    def gamma(self) -> tf.Tensor:
         """float32 [C, C], not negative; [j, i] is the weight of channel j in the norm of channel i."""
         return _value(tf.convert_to_tensor(self.raw_gamma), 0.0)
 

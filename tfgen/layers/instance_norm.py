@@ -19,7 +19,7 @@ class InstanceNormalization(keras.layers.Layer):
         ValueError: inputs that are not [B, H, W, C].
     """
 
-    def __init__(self, affine=False, epsilon=1e-5, **kwargs):
+    def __init__(self, affine: bool = False, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         if epsilon <= 0:
             raise ValueError(f"epsilon must be positive; received {epsilon}.")

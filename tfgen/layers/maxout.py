@@ -20,7 +20,7 @@ class Maxout(keras.layers.Layer):
         ValueError: `pieces` below 1, or a number of channels that is no multiple of it.
     """
 
-    def __init__(self, pieces, **kwargs):
+    def __init__(self, pieces: int, **kwargs):
         super().__init__(**kwargs)
         if int(pieces) != pieces or pieces < 1:
             raise ValueError(f"pieces must be a whole number of at least 1; received {pieces!r}.")

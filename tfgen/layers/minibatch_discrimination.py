@@ -32,7 +32,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
             tf.errors.InvalidArgumentError at run time).
     """
 
-    def __init__(self, num_kernels, kernel_dim, mask_self=True, **kwargs):
+    def __init__(self, num_kernels: int, kernel_dim: int, mask_self: bool = True, **kwargs):
         super().__init__(**kwargs)
         if num_kernels < 1 or kernel_dim < 1:
             raise ValueError(f"num_kernels and kernel_dim must be at least 1; received {num_kernels} and {kernel_dim}.")
@@ -65,7 +65,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] + self.num_kernels)
 
-    def initialize_from(self, inputs):
+    def initialize_from(self, inputs: tf.Tensor) -> None:
         """Sets `log_scale` and `bias` by this batch: nearest neighbours at mean distance 2, appended features of mean 0."""
         distances = _distances(self._project(inputs))
         others = distances + tf.where(tf.eye(tf.shape(distances)[0], dtype=tf.bool), float("inf"), 0.0)[..., None]
@@ -78,7 +78,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         return tf.tensordot(tf.cast(inputs, tf.float32), kernel, axes=1)
 
 
-def minibatch_similarity(projected, mask_self=True):
+def minibatch_similarity(projected: tf.Tensor, mask_self: bool = True) -> tf.Tensor:
     """o_b(i) = sum_j exp(-|M_ib - M_jb|_1).
 
     Args:

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tfgen import random
 
 
-def dropout(x, keys, rate):
+def dropout(x: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     """Sets each value to 0 with probability `rate` and divides the others by 1 - rate, so that the mean is kept.
 
     Args:
@@ -35,7 +35,7 @@ def dropout(x, keys, rate):
     return x * tf.cast(tf.where(kept, 1.0 / (1.0 - rate), 0.0), x.dtype)
 
 
-def gaussian_noise(x, keys, stddev):
+def gaussian_noise(x: tf.Tensor, keys: tf.Tensor, stddev: float) -> tf.Tensor:
     """Adds N(0, stddev^2) to each value of x, float [B, ...] with all but B static; keys: uint64 [B]."""
     return x + tf.cast(stddev * _rows(random.normal, x, keys), x.dtype)
 
@@ -61,12 +61,12 @@ class _Noise(keras.layers.Layer):
 class Dropout(_Noise):
     """`dropout` of `rate` in [0, 1). Called with x, float [B, ...], and keys, uint64 [B]; with None it returns x."""
 
-    def __init__(self, rate, *, stream, **kwargs):
+    def __init__(self, rate: float, *, stream: int, **kwargs):
         if not 0.0 <= rate < 1.0:
             raise ValueError(f"rate must be in [0, 1); received {rate!r}.")
         super().__init__(rate, stream=stream, **kwargs)
 
-    def apply_noise(self, x, keys):
+    def apply_noise(self, x: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         return dropout(x, keys, self.amount)
 
     def get_config(self):
@@ -77,12 +77,12 @@ class Dropout(_Noise):
 class GaussianNoise(_Noise):
     """`gaussian_noise` of `stddev` >= 0. Called with x, float [B, ...], and keys, uint64 [B]; with None it returns x."""
 
-    def __init__(self, stddev, *, stream, **kwargs):
+    def __init__(self, stddev: float, *, stream: int, **kwargs):
         if not 0.0 <= stddev < math.inf:
             raise ValueError(f"stddev must be at least 0 and finite; received {stddev!r}.")
         super().__init__(stddev, stream=stream, **kwargs)
 
-    def apply_noise(self, x, keys):
+    def apply_noise(self, x: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         return gaussian_noise(x, keys, self.amount)
 
     def get_config(self):

@@ -84,7 +84,7 @@ class SpectralEmbedding(SpectralNorm, keras.layers.Embedding):
     embeddings = SpectralNorm.kernel
 
 
-def update_spectral_state(network):
+def update_spectral_state(network: keras.layers.Layer) -> None:
     """One step of power iteration for every spectrally normalised layer inside `network`, at any depth.
 
     Call it once in each discriminator step. It does nothing for a network without such layers.

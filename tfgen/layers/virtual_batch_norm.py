@@ -31,7 +31,7 @@ class VirtualBatchNorm(keras.layers.Layer):
             tf.errors.InvalidArgumentError at run time).
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         if epsilon <= 0:
             raise ValueError(f"epsilon must be positive; received {epsilon}.")

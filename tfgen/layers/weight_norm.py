@@ -10,6 +10,7 @@ so that each unit's pre-activations have mean 0 and standard deviation s = `init
 """
 
 import functools
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -88,7 +89,7 @@ def weight_norm(weight, axes):
     return weight * tf.math.rsqrt(1e-6 + tf.reduce_sum(tf.square(weight), axis=axes, keepdims=True))
 
 
-def data_dependent_init(network, inputs, **kwargs):
+def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tensor, **kwargs) -> None:
     """Initialises the layers of a built network by one batch, each layer after the layers before it.
 
     It initialises all layers with `initialize_from(inputs)`: those with weight norm, and `MinibatchDiscrimination`. A layer

@@ -7,7 +7,7 @@ An extractor is any object with
     kind          "classifier", "inception", "keras_inception", "feature" ...; it names the Fréchet distance
     num_logits    number of logits, 0 for none
     outputs(images float32 [N, H, W, C] in [0, 1]) -> (features [N, F], logits [N, K] or None)
-The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default. Any `FrozenFeatures`
+The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default. Any `FeatureNetwork`
 of `tfgen.features`, such as EfficientNet-Lite0 or a user's own network, are one as `FeatureExtractor`.
 
 Published FID numbers use one network, the Inception of 2015-12-05 with 1,008 outputs, stored as a frozen TensorFlow
@@ -91,28 +91,28 @@ class _InBatches:
 
 
 class FeatureExtractor(_InBatches):
-    """Any frozen features (see `tfgen.features`) as an extractor.
+    """Any feature network (see `tfgen.features`) as an extractor.
 
     Args:
-      features: `FrozenFeatures`.
+      network: `FeatureNetwork`.
       layer: name of the layer whose output is the features, averaged over pixels if of rank 4; None: the first.
       logits: name of the layer of the logits, or None.
       kind: names the Fréchet distance: its numbers are comparable with none of another kind or `weights_hash`.
       description: for protocols.
     """
 
-    def __init__(self, features, layer=None, logits=None, *, kind: str = "feature", description: str = "frozen features"):
-        layer = features.layers[0] if layer is None else layer
+    def __init__(self, network, layer=None, logits=None, *, kind: str = "feature", description: str = "frozen features"):
+        layer = network.layers[0] if layer is None else layer
         for name in (layer, *([] if logits is None else [logits])):
-            if name not in features.layers:
-                raise ValueError(f"these features have the layers {features.layers}; received {name!r}")
-        self.kind, self.weights_hash = kind, features.fingerprint
+            if name not in network.layers:
+                raise ValueError(f"this network has the layers {network.layers}; received {name!r}")
+        self.kind, self.weights_hash = kind, network.fingerprint
         self.description = f"{description}, {layer}"
-        shape = features.image_shape
+        shape = network.image_shape
         self.image_shape = None if None in shape else shape
 
         def run(images):
-            found = features(images)
+            found = network(images)
             values = found[layer]
             if values.shape.rank == 4:
                 values = tf.reduce_mean(values, axis=[1, 2])
@@ -264,8 +264,8 @@ class KerasInception(FeatureExtractor):
     """
 
     def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
-        features = inception_v3(path, ("avg_pool", "predictions"), resize=resize, quantize=True)
-        super().__init__(features, logits="predictions", kind="keras_inception")
+        network = inception_v3(path, ("avg_pool", "predictions"), resize=resize, quantize=True)
+        super().__init__(network, logits="predictions", kind="keras_inception")
         # The file's own, by which numbers were always kept.
         self.weights_hash = digest
         self.description = f"keras-imagenet-inception-v3 (not comparable with published FID), {resize} to {SIDE}x{SIDE}"
@@ -299,12 +299,12 @@ class VGGDistance:
         shapes = [np.shape(w) for w in channel_weights]
         if shapes != [(width,) for width in self.WIDTHS]:
             raise ValueError(f"channel_weights must be five vectors of {self.WIDTHS} numbers; received shapes {shapes}")
-        features = vgg16(path, self.LAYERS)
+        network = vgg16(path, self.LAYERS)
         weights = [tf.constant(w, tf.float32) for w in channel_weights]
 
         def distance(a, b):
             total = 0.0
-            for maps, weight in zip(features(tf.concat([a, b], axis=0)).values(), weights, strict=True):
+            for maps, weight in zip(network(tf.concat([a, b], axis=0)).values(), weights, strict=True):
                 length = tf.sqrt(tf.reduce_sum(maps**2, axis=-1, keepdims=True))
                 a_unit, b_unit = tf.split(maps / (length + 1e-10), 2)
                 total += tf.reduce_mean(tf.reduce_sum(weight * (a_unit - b_unit) ** 2, axis=-1), axis=[1, 2])

@@ -217,7 +217,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         return steps
 
     def step_players(
-        self, losses_of: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
+        self, player_losses: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
         variables: dict | None = None,
     ) -> dict[str, tf.Tensor]:  # fmt: skip
         """One update of players: one forward pass, one gradient for each of them.
@@ -228,7 +228,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         move at once share one, and all gradients are taken before the first of them moves.
 
         Args:
-            losses_of: {player: name of the loss that it minimises}.
+            player_losses: {player: name of the loss that it minimises}.
             losses_fn: function () -> {name: scalar}, the mean over the examples of this replica.
             when: None, or a function of the losses, {name: mean over all replicas}, -> {player: bool scalar}: who moves.
                 Those it does not name always do. The losses are the global means so that all replicas decide alike.
@@ -237,7 +237,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         Returns:
             what `losses_fn` returned.
         """
-        return step_players(self, losses_of, losses_fn, when, variables)
+        return step_players(self, player_losses, losses_fn, when, variables)
 
     # ---- steps
 

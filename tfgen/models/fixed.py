@@ -26,7 +26,7 @@ class Fixed:
         ValueError: none of these, no such file, or a network with another fingerprint than the config says.
     """
 
-    def __init__(self, given, name):
+    def __init__(self, given: keras.Model | str | os.PathLike | dict, name: str):
         expected = None
         if isinstance(given, dict):
             given, expected = given.get("path"), given.get("fingerprint")
@@ -47,6 +47,6 @@ class Fixed:
         if expected not in (None, self.fingerprint):
             raise ValueError(f"{name}: {self.path} holds a network of fingerprint {self.fingerprint}; expected {expected}.")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """{"path": of the file or None, "fingerprint"}."""
         return {"path": self.path, "fingerprint": self.fingerprint}

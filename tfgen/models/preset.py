@@ -118,12 +118,12 @@ def _with_rate(spec, learning_rate):
     return {**spec, "config": {**spec["config"], "learning_rate": learning_rate}}
 
 
-def adam(learning_rate, **config):
+def adam(learning_rate: float | dict, **config) -> dict:
     """Compile arguments: Adam with a rate or one of the schedules below; `config`: arguments of `keras.optimizers.Adam`."""
     return {"optimizer": {"class_name": "Adam", "config": {"learning_rate": learning_rate, **config}}}
 
 
-def cosine_decay(learning_rate, alpha=0.01):
+def cosine_decay(learning_rate: float, alpha: float = 0.01) -> dict:
     """Learning-rate spec that falls from `learning_rate` to `alpha` times it over all steps of the run."""
     return {
         "module": "keras.optimizers.schedules",
@@ -132,7 +132,7 @@ def cosine_decay(learning_rate, alpha=0.01):
     }
 
 
-def linear_decay(learning_rate):
+def linear_decay(learning_rate: float) -> dict:
     """Learning-rate spec that falls from `learning_rate` to 0 in a straight line over all steps of the run."""
     return {
         "module": "keras.optimizers.schedules",
@@ -141,6 +141,6 @@ def linear_decay(learning_rate):
     }
 
 
-def held_decay(learning_rate, held):
+def held_decay(learning_rate: float, held: float) -> dict:
     """Learning-rate spec that stays for the fraction `held` of the run, then falls to 0 in a straight line."""
     return keras.saving.serialize_keras_object(HeldDecay(learning_rate, decay_steps=None, held=held))

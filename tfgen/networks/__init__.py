@@ -43,7 +43,10 @@ NETWORKS = {
 }
 
 
-def make_networks(kind, *, generator=None, discriminator=None, **shared):
+def make_networks(
+    kind: str, *, generator: dict | keras.layers.Layer | None = None, discriminator: dict | keras.layers.Layer | None = None,
+    **shared,
+) -> list[keras.layers.Layer]:  # fmt: skip
     """(generator, discriminator) of a kind in `NETWORKS`.
 
     Args:

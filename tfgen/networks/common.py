@@ -1,9 +1,11 @@
 """Base classes of all networks: building, and the use of labels."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
-from tfgen.networks.slots import convolution_of
+from tfgen.networks.slots import Convolution, convolution_of
 
 layers = keras.layers
 
@@ -43,18 +45,20 @@ class Network(layers.Layer):
             the same values (see `tfgen.layers.initializers`).
     """
 
-    def __init__(self, *, convolution="plain", kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, *, convolution: str | Convolution = "plain", kernel_initializer: str | dict = "glorot_uniform", **kwargs
+    ):
         super().__init__(**kwargs)
         self.convolution = convolution_of(convolution)
         self.weights_like = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
 
-    def make_dense(self, units, **kwargs):
+    def make_dense(self, units: int, **kwargs) -> keras.layers.Layer:
         return self.convolution.dense(units, **{**self.weights_like, **kwargs})
 
-    def make_conv(self, filters, kernel_size, **kwargs):
+    def make_conv(self, filters: int, kernel_size: int | Sequence[int], **kwargs) -> keras.layers.Layer:
         return self.convolution.conv(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
-    def make_conv_transpose(self, filters, kernel_size, **kwargs):
+    def make_conv_transpose(self, filters: int, kernel_size: int | Sequence[int], **kwargs) -> keras.layers.Layer:
         return self.convolution.conv_transpose(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def build(self, input_shape):
@@ -79,7 +83,10 @@ class Discriminator(Network):
 
     noisy = False
 
-    def __init__(self, *, conditioning="concat", logit_bias=True, feature_layers=(), **kwargs):
+    def __init__(
+        self, *, conditioning: str = "concat", logit_bias: bool = True, feature_layers: Sequence[keras.layers.Layer] = (),
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         if conditioning not in ("concat", "projection"):
             raise ValueError(f"conditioning must be 'concat' or 'projection'; received {conditioning!r}.")
@@ -100,7 +107,7 @@ class Discriminator(Network):
             logit += tf.reduce_sum(self.class_vectors(one_hot, features.shape[-1]) * features, axis=-1, keepdims=True)
         return {"logit": logit, "features": features}
 
-    def class_vectors(self, one_hot, width):
+    def class_vectors(self, one_hot: tf.Tensor, width: int) -> tf.Tensor:
         if self.embedding is None:
             self.embedding = self.convolution.embedding(
                 one_hot.shape[-1], width, embeddings_initializer="glorot_uniform", dtype=self.dtype_policy, name="embedding"

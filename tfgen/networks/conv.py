@@ -1,6 +1,7 @@
 """Strided convolutional networks, as in DCGAN and in papers that change its settings."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -46,8 +47,10 @@ class ConvGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape, width=64, stages=None, filters=None, strides=2, kernel_size=5, dense_width=None,
-        norm="batch", attention=None, use_bias=False, output="tanh", kernel_initializer=None, **kwargs,
+        self, *, image_shape: Sequence[int], width: int = 64, stages: int | None = None,
+        filters: Sequence[int] | None = None, strides: int | Sequence[int] = 2, kernel_size: int | Sequence[int] = 5,
+        dense_width: int | None = None, norm: str | Callable | None = "batch", attention: Callable | None = None,
+        use_bias: bool = False, output: str = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
         self.activation = OUTPUTS[output]
@@ -97,8 +100,10 @@ class ConvDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape, width=64, stages=None, filters=None, strides=2, kernel_size=5, dense_width=None,
-        norm="batch", attention=None, use_bias=False, slope=0.2, kernel_initializer=None, **kwargs,
+        self, *, image_shape: Sequence[int], width: int = 64, stages: int | None = None,
+        filters: Sequence[int] | None = None, strides: int | Sequence[int] = 2, kernel_size: int | Sequence[int] = 5,
+        dense_width: int | None = None, norm: str | Callable | None = "batch", attention: Callable | None = None,
+        use_bias: bool = False, slope: float = 0.2, kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("logit_bias", use_bias)
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
@@ -118,7 +123,7 @@ class ConvDiscriminator(Discriminator):
         self.dense = None if dense_width is None else self.make_dense(dense_width, use_bias=use_bias, name="dense")
         self.dense_norm = make_norm(norm if dense_width else None, self.dtype_policy, "dense_norm")
 
-    def maps(self, x, one_hot=None, training=False):
+    def maps(self, x: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False) -> list[tf.Tensor]:
         """The output of every convolution, after norm, activation and attention: [[B, h, w, filters], ...]."""
         maps = []
         for conv, norm, attention in zip(self.convs, self.norms, self.attentions, strict=True):
@@ -127,7 +132,7 @@ class ConvDiscriminator(Discriminator):
             maps.append(x)
         return maps
 
-    def features(self, x, one_hot, training):
+    def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
         x = flatten(self.maps(x, one_hot, training)[-1])
         if self.dense is None:
             return x

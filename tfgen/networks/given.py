@@ -4,6 +4,7 @@ import copy
 import importlib
 import inspect
 import json
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -17,7 +18,7 @@ class GivenNetwork(keras.layers.Layer):
         outputs: None: what the network returns is returned; or names of outputs, and they are returned in a dict.
     """
 
-    def __init__(self, network, outputs=None, **kwargs):
+    def __init__(self, network: keras.Model, outputs: Sequence[str] | None = None, **kwargs):
         # Of the network's own dtype: inputs are cast there alone.
         super().__init__(dtype=network.dtype_policy, autocast=False, **kwargs)
         self.network, self.outputs = network, outputs

@@ -4,6 +4,8 @@ Sizes as in the authors' code (goodfeli/adversarial, mnist.yaml and cifar10_conv
 maxout, arXiv:1302.4389.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from tfgen.layers import Dropout, Maxout
@@ -42,13 +44,13 @@ class MaxoutDiscriminator(Maxouts):
         **kwargs: see `Maxouts` and `Discriminator`.
     """
 
-    def __init__(self, *, image_shape, width=240, depth=2, pieces=5, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], width: int = 240, depth: int = 2, pieces: int = 5, **kwargs):
         super().__init__(**kwargs)
         self.dense = [self.make_dense(width * pieces, name=f"hidden_{i}") for i in range(depth)]
         self.maxout = Maxout(pieces, dtype=self.dtype_policy, name="maxout")
         self.dropouts = self.make_dropouts(depth + 1)
 
-    def features(self, x, one_hot, training, keys=None):
+    def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
         x = flatten(0.5 + 0.5 * x)
         for dropout, dense in zip(self.dropouts, self.dense, strict=False):
             x = self.maxout(dense(join(dropout(x, keys), one_hot)))
@@ -65,7 +67,7 @@ class ConvMaxoutDiscriminator(Maxouts):
 
     KERNELS, PADDING, POOLS = (8, 8, 5), (4, 3, 3), (4, 4, 2)  # all pools have stride 2
 
-    def __init__(self, *, image_shape, width=32, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], width: int = 32, **kwargs):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.convs = [
@@ -77,7 +79,7 @@ class ConvMaxoutDiscriminator(Maxouts):
         self.dense_maxout = Maxout(5, dtype=dtype, name="dense_maxout")
         self.dropouts = self.make_dropouts(len(self.convs) + 2)
 
-    def features(self, x, one_hot, training, keys=None):
+    def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
         for dropout, conv, pad, pool in zip(self.dropouts, self.convs, self.PADDING, self.POOLS, strict=False):
             x = join(dropout(x, keys), one_hot)
             x = self.maxout(conv(tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]])))
@@ -107,7 +109,10 @@ class DeconvGenerator(Network):
         **kwargs: see `Network`.
     """
 
-    def __init__(self, *, image_shape, width=80, output="linear", kernel_initializer=None, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 80, output: str = "linear",
+        kernel_initializer: str | dict | None = None, **kwargs,
+    ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or uniform(0.05), **kwargs)
         height, width_px = image_shape[:2]
         if min(height, width_px) < 5 or (height - 2) % 3 or (width_px - 2) % 3:

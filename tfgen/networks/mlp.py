@@ -1,6 +1,7 @@
 """Fully connected networks, for small images and points."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -19,7 +20,10 @@ class MLPGenerator(Network):
         **kwargs: see `Network`.
     """
 
-    def __init__(self, *, image_shape, width=256, depth=2, norm="batch", output="tanh", **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 256, depth: int = 2, norm: str | Callable | None = "batch",
+        output: str = "tanh", **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.activation = image_shape, OUTPUTS[output]
         self.dense = [self.make_dense(width, use_bias=norm is None, name=f"hidden_{i}") for i in range(depth)]
@@ -43,13 +47,16 @@ class MLPDiscriminator(Discriminator):
         **kwargs: see `Discriminator` and `Network`.
     """
 
-    def __init__(self, *, image_shape, width=256, depth=2, norm=None, slope=0.2, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 256, depth: int = 2, norm: str | Callable | None = None,
+        slope: float = 0.2, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.slope, self.size = slope, math.prod(image_shape)
         self.dense = [self.make_dense(width, name=f"hidden_{i}") for i in range(depth)]
         self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(depth)]
 
-    def features(self, x, one_hot, training):
+    def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
         x = tf.reshape(x, [-1, self.size])
         for dense, norm in zip(self.dense, self.norms, strict=True):
             x = tf.nn.leaky_relu(normalize(norm, dense(join(x, one_hot)), training), self.slope)

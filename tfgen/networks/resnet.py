@@ -1,6 +1,7 @@
 """Residual networks of WGAN-GP and, with spectral norm and conditional batch norm, of SNGAN and its projection form."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -53,8 +54,10 @@ class ResNetGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape, width=256, filters=None, stages=None, num_classes=0, norm="batch", attention=None, **kwargs
-    ):
+        self, *, image_shape: Sequence[int], width: int = 256, filters: Sequence[int] | None = None,
+        stages: int | None = None, num_classes: int = 0, norm: str | Callable | None = "batch",
+        attention: Callable | None = None, **kwargs,
+    ):  # fmt: skip
         super().__init__(kernel_initializer=glorot(), **kwargs)
         sides = image_shape[:2]
         if stages is None:
@@ -116,7 +119,10 @@ class ResNetDiscriminator(Discriminator):
         **kwargs: see `Discriminator` and `Network`.
     """
 
-    def __init__(self, *, image_shape, width=128, filters=None, downs=2, pooling="sum", attention=None, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 128, filters: Sequence[int] | None = None, downs: int = 2,
+        pooling: str = "sum", attention: Callable | None = None, **kwargs,
+    ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=glorot(), **kwargs)
         if pooling not in ("sum", "mean"):
@@ -136,7 +142,7 @@ class ResNetDiscriminator(Discriminator):
             sizes.append(size)
         self.attentions = make_attentions(attention, sizes, self.dtype_policy)
 
-    def features(self, x, one_hot, training):
+    def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             x = attend(attention, block(x))
         return self.pooling(tf.nn.relu(x), axis=[1, 2])

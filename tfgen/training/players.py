@@ -38,18 +38,19 @@ class Player:
         return _unique(v for network in self.networks for v in network.variables if keras.backend.is_float_dtype(v.dtype))
 
 
-def step_players(model, losses_of, losses_fn, when=None, variables=None):
+def step_players(model, player_losses, losses_fn, when=None, variables=None):
     """See `TrainableModel.step_players`."""
     players, optimizers = model.players(), model.player_optimizers
-    trained = {name: (variables or {}).get(name) or players[name].variables for name in losses_of}
+    trained = {name: (variables or {}).get(name) or players[name].variables for name in player_losses}
     with tf.GradientTape(persistent=len(trained) > 1, watch_accessed_variables=False) as tape:
         tape.watch([v.value for group in trained.values() for v in group])
         losses = losses_fn()
-        scaled = {name: optimizers[name].scale_loss(tf.cast(losses[loss], tf.float32)) for name, loss in losses_of.items()}
+        minimized = {name: tf.cast(losses[loss], tf.float32) for name, loss in player_losses.items()}
+        scaled = {name: optimizers[name].scale_loss(loss) for name, loss in minimized.items()}
     # TensorFlow 2.16's graph optimiser can drop the control edge that keeps an update behind the reads of the same variable,
     # where the gradient does not depend on its value (a critic's last layer). A seed of the gradient that depends on the
     # losses makes this a data dependency. It also makes the gradients of a loss that is not finite not finite.
-    total = tf.add_n([tf.cast(losses[loss], tf.float32) for loss in losses_of.values()])
+    total = tf.add_n(list(minimized.values()))
     # Keras sums gradients over the replicas; after the division the sum is the mean over the global batch.
     share = 1.0 / tf.distribute.get_strategy().num_replicas_in_sync
     seed = tf.where(tf.math.is_finite(total), share, float("nan"))
@@ -60,8 +61,8 @@ def step_players(model, losses_of, losses_fn, when=None, variables=None):
     turns = {}
     if when is not None:
         turns = when({name: mean_over_replicas(loss) for name, loss in losses.items()})
-        if not turns.keys() <= losses_of.keys():
-            raise ValueError(f"when() decides about the players {sorted(losses_of)}; it returned {sorted(turns)}.")
+        if not turns.keys() <= player_losses.keys():
+            raise ValueError(f"when() decides about the players {sorted(player_losses)}; it returned {sorted(turns)}.")
     for name, group in trained.items():
         update = _Update(model, name, players[name], group)
         agreed = _agreed(optimizers[name], gradients[name])

@@ -54,7 +54,7 @@ def named_optimizer_variables(optimizer, variables):
 
 
 def fixed_networks(model):
-    """{attribute: `tfgen.models.fixed.Fixed` or features} of the networks that a model uses and does not train."""
+    """{attribute: `tfgen.models.fixed.Fixed` or feature network} of the networks that a model uses and does not train."""
     return {name: value for name, value in vars(model).items() if isinstance(getattr(value, "fingerprint", None), str)}
 
 

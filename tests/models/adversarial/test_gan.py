@@ -67,7 +67,7 @@ def test_learning_rate_and_its_decay():
             np.testing.assert_allclose(schedule(step), start / 1.000004**step, rtol=1e-5)
 
 
-def test_sigmoid_is_the_tanh_of_half_its_logit_and_mnist_judges_images_in_0_1():
+def test_sigmoid_is_the_tanh_of_half_its_logit_and_mnist_takes_images_in_0_1():
     model = GAN(**TINY)
     z = model.latents(tf.range(4, dtype=tf.int64))
     hidden = z

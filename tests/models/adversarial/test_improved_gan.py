@@ -56,8 +56,8 @@ def test_mnist_networks_are_the_published_ones():
     assert trainable(model.generator) == 100 * 500 + 500 + 500 * 500 + 500 + 500 * 784 + 784 + 784
     noise = [layer.amount for layer in model.discriminator._flatten_layers() if type(layer).__name__ == "GaussianNoise"]
     assert noise == [0.3, 0.5, 0.5, 0.5, 0.5, 0.5]
-    judged = model.discriminate(tf.zeros([2, 28, 28, 1]))
-    assert judged["features"].shape == (2, 250) and judged["class_logits"].shape == (2, 10)
+    outputs = model.discriminate(tf.zeros([2, 28, 28, 1]))
+    assert outputs["features"].shape == (2, 250) and outputs["class_logits"].shape == (2, 10)
 
 
 @pytest.mark.parametrize(("name", "a", "b"), [("cifar10", 96, 192), ("svhn", 64, 128)])
@@ -101,8 +101,8 @@ def test_discriminator_loss_is_that_of_an_explicit_softmax_of_k_plus_1():
     model = compiled(**LABELLED, noise=(0.0, 0.0))
     batch = make_batch()
     captured = {}
-    judge = model.discriminate
-    model.discriminate = lambda x, *a, **k: captured.setdefault(len(captured), judge(x, *a, **k))
+    discriminate = model.discriminate
+    model.discriminate = lambda x, *a, **k: captured.setdefault(len(captured), discriminate(x, *a, **k))
     logs = model.update_discriminator(
         {"raw": 2 * batch["unlabelled"] - 1, "labelled": 2 * batch["image"] - 1, "label": batch["label"]}, stream=0
     )
@@ -118,10 +118,10 @@ def test_discriminator_loss_is_that_of_an_explicit_softmax_of_k_plus_1():
 
 def test_logit_of_real_is_the_logsumexp_and_of_one_class_the_logit_itself():
     raw = 2 * images(4) - 1
-    judged = ImprovedGAN(**LABELLED).discriminate(raw)
-    np.testing.assert_allclose(judged["logit"], np.log(np.exp(judged["class_logits"].numpy()).sum(-1)), rtol=1e-5)
-    judged = ImprovedGAN(**TINY).discriminate(raw)
-    np.testing.assert_allclose(judged["logit"], judged["class_logits"][:, 0], rtol=1e-6)
+    outputs = ImprovedGAN(**LABELLED).discriminate(raw)
+    np.testing.assert_allclose(outputs["logit"], np.log(np.exp(outputs["class_logits"].numpy()).sum(-1)), rtol=1e-5)
+    outputs = ImprovedGAN(**TINY).discriminate(raw)
+    np.testing.assert_allclose(outputs["logit"], outputs["class_logits"][:, 0], rtol=1e-6)
 
 
 def test_weight_zero_learns_from_labels_alone():

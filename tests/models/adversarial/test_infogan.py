@@ -64,11 +64,11 @@ def test_discriminator_and_q_share_one_trunk():
     trunk, calls = model.discriminator.discriminator, []
     features = trunk.features
     object.__setattr__(trunk, "features", lambda *args: calls.append(1) or features(*args))
-    judged = model.discriminate(2.0 * images() - 1.0)
+    outputs = model.discriminate(2.0 * images() - 1.0)
     assert len(calls) == 1
-    hidden = model.discriminator.norm(model.discriminator.hidden(judged["features"]))
+    hidden = model.discriminator.norm(model.discriminator.hidden(outputs["features"]))
     expected = model.discriminator.code(tf.nn.leaky_relu(hidden, 0.1))
-    np.testing.assert_allclose(judged["code"], expected, atol=1e-6)
+    np.testing.assert_allclose(outputs["code"], expected, atol=1e-6)
 
 
 # ---- codes
@@ -257,17 +257,17 @@ def test_terms_are_weighted_and_in_both_losses():
     assert float(logs["categorical_term"]) == pytest.approx(-0.5 * float(seen["categorical"]))
     assert float(logs["continuous_term"]) == pytest.approx(-3.0 * float(seen["continuous"]))
 
-    judged, judge = [], model.discriminate  # the objective alone, from the logits of the same step
-    model.discriminate = lambda *args, **kwargs: judged.append(judge(*args, **kwargs)) or judged[-1]
+    outputs, discriminate = [], model.discriminate  # the objective alone, from the logits of the same step
+    model.discriminate = lambda *args, **kwargs: outputs.append(discriminate(*args, **kwargs)) or outputs[-1]
     objective = losses.OBJECTIVES["non_saturating"]
     for step, alone in (
         (model.update_discriminator, objective.discriminator), (model.update_generator, objective.generator),
     ):  # fmt: skip
-        judged.clear()
+        outputs.clear()
         logs = step(batch)
         total = next(value for name, value in logs.items() if name.endswith("_loss"))
         information = float(logs["categorical_term"]) + float(logs["continuous_term"])
-        assert float(total) == pytest.approx(float(alone(*[j["logit"] for j in judged])) + information, abs=1e-5)
+        assert float(total) == pytest.approx(float(alone(*[j["logit"] for j in outputs])) + information, abs=1e-5)
 
 
 def test_information_rises_in_training():

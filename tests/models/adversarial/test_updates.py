@@ -52,11 +52,11 @@ def test_the_generators_update_leaves_the_discriminator(model):
 def test_fakes_of_the_discriminators_update_carry_no_gradient(model):
     """Nothing that the discriminator minimises depends on the generator's weights, other than through numbers."""
     seen = []
-    judge = model.discriminate
+    discriminate = model.discriminate
 
     def spy(raw_images, *args, **kwargs):
         seen.append(raw_images)
-        return judge(raw_images, *args, **kwargs)
+        return discriminate(raw_images, *args, **kwargs)
 
     model.discriminate = spy
     with tf.GradientTape() as tape:

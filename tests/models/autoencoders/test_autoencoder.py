@@ -50,10 +50,10 @@ def test_linear_autoencoder_finds_the_principal_components():
     flat = images.reshape(len(images), -1).astype("float64")
     values, vectors = np.linalg.eigh(np.cov(flat.T, bias=True))
     model = fitted(images, latent_dim=3)
-    mse = np.mean((model.decode(model.encode(images)).numpy() - images) ** 2)
+    mse = np.mean((model.decode_raw(model.encode(images)).numpy() - images) ** 2)
     optimum = values[:-3].sum() / 12  # the variance outside the first three components, per pixel
     assert optimum * (1 - 1e-5) <= mse <= 1.01 * optimum
-    span = model.decode(np.eye(3, dtype="float32")) - model.decode(np.zeros((1, 3), "float32"))
+    span = model.decode_raw(np.eye(3, dtype="float32")) - model.decode_raw(np.zeros((1, 3), "float32"))
     angles = subspace_angles(np.reshape(span, [3, 12]).T, vectors[:, -3:])
     assert np.rad2deg(angles.max()) < 3.0
 
@@ -75,7 +75,7 @@ def test_any_size_comes_back(shape, hidden):
     assert again.shape == images.shape
     np.testing.assert_array_equal(again, model.decode_images(codes))
     # Every pixel can be written: no place of the decoder's output is constant.
-    outputs = model.decode(np.random.default_rng(1).normal(size=(50, 5)).astype("float32")).numpy()
+    outputs = model.decode_raw(np.random.default_rng(1).normal(size=(50, 5)).astype("float32")).numpy()
     assert np.all(outputs.std(axis=0) > 0)
 
 
@@ -84,7 +84,7 @@ def test_loss_is_the_sum_over_an_image_and_mse_the_mean():
     images = data(6)
     model.compile()
     found = model.evaluate(images, batch_size=6, return_dict=True, verbose=0)
-    errors = (model.decode(model.encode(images)).numpy() - images) ** 2
+    errors = (model.decode_raw(model.encode(images)).numpy() - images) ** 2
     np.testing.assert_allclose(found["loss"], errors.sum(axis=(1, 2, 3)).mean(), rtol=1e-5)
     np.testing.assert_allclose(found["mse"], errors.mean(), rtol=1e-5)
 
@@ -115,9 +115,9 @@ def test_reconstructions_lie_in_the_unit_interval_where_outputs_do_not():
     model.decoder.layers[0].bias.assign(np.linspace(-1, 2, 12))
     images = model.reconstruct(data(3)).numpy()
     assert images.min() == 0.0 and images.max() == 1.0
-    assert model.decode(np.zeros((1, 2), "float32")).numpy().max() == 2.0
+    assert model.decode_raw(np.zeros((1, 2), "float32")).numpy().max() == 2.0
     squashed = Autoencoder(**SMALL, **LINEAR, output_activation="sigmoid")
-    outputs = squashed.decode(100 * np.eye(2, dtype="float32")).numpy()
+    outputs = squashed.decode_raw(100 * np.eye(2, dtype="float32")).numpy()
     assert outputs.min() >= 0 and outputs.max() <= 1
 
 

@@ -47,7 +47,7 @@ def fitted(model, steps=3):
 
 def test_feature_loss_is_half_the_mean_square_of_each_layer():
     network = phi()
-    model = DFCVAE(**SMALL, features=network, feature_layers=("first", "second"))
+    model = DFCVAE(**SMALL, feature_network=network, feature_layers=("first", "second"))
     a, b = images(4), images(4, seed=1)
     expected = np.zeros(4)
     for name in ("first", "second"):
@@ -64,9 +64,9 @@ def test_without_features_it_is_half_the_squared_error_of_pixels():
     squared = ((a - b) ** 2).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(model.feature_loss(a, b), 0.5 * squared / 64, rtol=1e-5)
     noise = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
-    terms = {name: float(value) for name, value in model.terms(a, noise).items()}
+    terms = {name: float(value) for name, value in model.losses_of(a, noise).items()}
     posterior = model.encode(a)
-    outputs = model.decode(posterior.mean() + posterior.stddev() * noise).numpy()
+    outputs = model.decode_raw(posterior.mean() + posterior.stddev() * noise).numpy()
     mean, variance = posterior.mean().numpy(), posterior.variance().numpy()
     kl = 0.5 * (variance + mean**2 - 1 - np.log(variance)).sum(axis=1).mean()
     assert terms["kl"] == pytest.approx(kl, rel=1e-4)
@@ -74,13 +74,13 @@ def test_without_features_it_is_half_the_squared_error_of_pixels():
 
 
 def test_gradients_pass_through_the_features_to_the_decoder_but_not_into_them_or_the_target():
-    model = DFCVAE(**SMALL, features=phi(), feature_layers=("second",), kl_weight=0.0)
+    model = DFCVAE(**SMALL, feature_network=phi(), feature_layers=("second",), kl_weight=0.0)
     network, target, outputs = model.feature_network.network, tf.constant(images(2)), tf.constant(images(2, seed=1))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([target, outputs])
         tape.watch([v.value for v in network.variables])
         apart = tf.reduce_sum(model.feature_loss(target, outputs))
-        loss = model.terms(target, tf.zeros([2, 3]), training=True)["loss"]
+        loss = model.losses_of(target, tf.zeros([2, 3]), training=True)["loss"]
     assert tape.gradient(apart, target) is None
     assert np.all(tape.gradient(apart, outputs).numpy()[:, 1:-1, 1:-1] != 0)
     # All of the decoder learns. (A convolution's bias before batch norm has no effect, and so no gradient but rounding.)
@@ -97,7 +97,7 @@ def test_training_moves_the_model_and_leaves_the_features_and_the_user_network_a
     network = phi()
     network.get_layer("norm").moving_mean.assign([0.3, -0.2, 0.1])
     given = [v.copy() for v in network.get_weights()]
-    model = DFCVAE(**SMALL, features=network)
+    model = DFCVAE(**SMALL, feature_network=network)
     before = [v.numpy() for v in model.feature_network.network.variables]
     kernel = model.decoder.layers[0].kernel.numpy()
     fitted(model)
@@ -118,12 +118,12 @@ def test_it_reconstructs_what_the_features_see():
     x = layers.Cropping2D(((0, 4), (0, 0)))(x)
     network = keras.Model(inputs, layers.AveragePooling2D((4, 8), name="mean")(x))
     keras.utils.set_random_seed(0)
-    model = DFCVAE(**SMALL, features=network, feature_weight=3000.0)
+    model = DFCVAE(**SMALL, feature_network=network, feature_weight=3000.0)
     model.compile(keras.optimizers.Adam(3e-3), steps_per_execution=50)
     brightness = np.linspace(0.1, 0.9, 32, dtype="float32")[:, None, None, None]
     bright = np.broadcast_to(brightness, (32, 8, 8, 1)).copy()
     model.fit(tf.data.Dataset.from_tensors(bright).repeat(), steps_per_epoch=200, verbose=0)
-    again = model.decode(model.encode(bright).mean()).numpy()
+    again = model.decode_raw(model.encode(bright).mean()).numpy()
     assert np.abs(again[:, :4].mean(axis=(1, 2, 3)) - bright[:, 0, 0, 0]).mean() < 0.1
     assert np.abs(again - bright).mean() > 0.2  # the pixels themselves were never asked for
 
@@ -153,24 +153,24 @@ def test_network_of_the_paper():
     assert len(norms) == 4 + 3
 
 
-# ---- features by path and by name
+# ---- the feature network by path and by name
 
 
 def test_saved_models_hold_how_the_features_are_made_and_not_their_weights(tmp_path):
     network, path = phi(), tmp_path / "phi.keras"
     network.save(path)
-    model = fitted(DFCVAE(**SMALL, features=str(path), feature_layers=("second", "first")))
+    model = fitted(DFCVAE(**SMALL, feature_network=str(path), feature_layers=("second", "first")))
     a, b = images(4), images(4, seed=1)
     expected = model.feature_loss(a, b).numpy()
     np.testing.assert_array_equal(
-        DFCVAE(**SMALL, features=network, feature_layers=["second", "first"]).feature_loss(a, b), expected
+        DFCVAE(**SMALL, feature_network=network, feature_layers=["second", "first"]).feature_loss(a, b), expected
     )
     without = DFCVAE(**SMALL)
     assert [v.shape for v in model.variables] == [v.shape for v in without.variables]
     model.save(tmp_path / "model.keras")
     tfgen.training.Checkpoints(model, tmp_path / "checkpoints").save()
     config = json.loads(json.dumps(model.get_config()))
-    assert config["features"]["fingerprint"] == model.feature_network.fingerprint
+    assert config["feature_network"]["fingerprint"] == model.feature_network.fingerprint
 
     def restored():
         twin = DFCVAE.from_config(config)
@@ -186,17 +186,17 @@ def test_saved_models_hold_how_the_features_are_made_and_not_their_weights(tmp_p
     def check_missing(reason):
         for found in restored():
             np.testing.assert_array_equal(found.reconstruct(a), model.reconstruct(a))
-            with pytest.raises(ValueError, match=f"{model.feature_network.fingerprint} are not here: {reason}"):
+            with pytest.raises(ValueError, match=f"{model.feature_network.fingerprint} is missing: {reason}"):
                 found.feature_loss(a, b)
 
     other = phi()
     other.set_weights([1.001 * w for w in other.get_weights()])
     other.save(path)
-    changed = DFCVAE(**SMALL, features=str(path), feature_layers=("second", "first")).feature_network.fingerprint
+    changed = DFCVAE(**SMALL, feature_network=str(path), feature_layers=("second", "first")).feature_network.fingerprint
     assert changed != model.feature_network.fingerprint
     check_missing(f"from_keras now has the fingerprint {changed}")
     path.unlink()
-    check_missing(f"features by path must be the path of a .keras file that exists; received '{path}'")
+    check_missing(f"feature_network must be the path of a .keras file that exists; received '{path}'")
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -206,7 +206,7 @@ def test_vgg19_by_name(channels, monkeypatch):
     monkeypatch.setattr(keras.applications, "VGG19", lambda **settings: build(**{**settings, "weights": None}))
     shape = (32, 32, channels)
     names = ("block1_conv1", "block2_conv1", "block3_conv1")
-    model = DFCVAE(image_shape=shape, latent_dim=2, width=2, stages=2, features="vgg19", feature_layers=names)
+    model = DFCVAE(image_shape=shape, latent_dim=2, width=2, stages=2, feature_network="vgg19", feature_layers=names)
     given = images(1, shape)
     maps = model.features(given)
     assert [tuple(m.shape) for m in maps] == [(1, 32, 32, 64), (1, 16, 16, 128), (1, 8, 8, 256)]
@@ -220,7 +220,7 @@ def test_vgg19_by_name(channels, monkeypatch):
 
 def test_vgg19_needs_32_pixels():
     with pytest.raises(ValueError, match=r"32 pixels or more with 1 or 3 channels; received \(28, 28, 1\)"):
-        DFCVAE(image_shape=(28, 28, 1), stages=2, features="vgg19")
+        DFCVAE(image_shape=(28, 28, 1), stages=2, feature_network="vgg19")
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_vgg19_needs_32_pixels():
     [
         ({"stages": 4}, r"multiples of 2\*\*stages = 16; received \(8, 8, 1\)"), ({"width": 0}, "width must be"),
         ({"latent_dim": 1.5}, "latent_dim must be a whole number of at least 1; received 1.5"),
-        ({"features": "no/such.keras"}, "path of a .keras file that exists; received 'no/such.keras'"),
-        ({"features": 3}, "received 3"),
-        ({"features": phi, "feature_layers": ("third",)}, r"some of \[.*'first'.*received \('third',\)"),
-        ({"features": phi, "feature_layers": ()}, "feature_layers must be some of"),
-        ({"features": lambda: phi((8, 8, 3))}, r"images \(8, 8, 1\); received a network whose input is \(8, 8, 3\)"),
-        ({"features": lambda: keras.Sequential([layers.Flatten()])}, "functional or sequential model with known inputs"),
-        ({"feature_layers": ("first",)}, "feature_layers are of features, which is None"),
+        ({"feature_network": "no/such.keras"}, "path of a .keras file that exists; received 'no/such.keras'"),
+        ({"feature_network": 3}, "received 3"),
+        ({"feature_network": phi, "feature_layers": ("third",)}, r"some of \[.*'first'.*received \('third',\)"),
+        ({"feature_network": phi, "feature_layers": ()}, "feature_layers must be some of"),
+        ({"feature_network": lambda: phi((8, 8, 3))}, r"images \(8, 8, 1\); received one whose input is \(8, 8, 3\)"),
+        ({"feature_network": lambda: keras.Sequential([layers.Flatten()])}, "sequential model with one known input"),
+        ({"feature_layers": ("first",)}, "feature_layers names layers of feature_network, which is None"),
     ],
 )  # fmt: skip
 def test_bad_arguments(bad, message):

@@ -71,7 +71,7 @@ def test_terms_are_those_of_an_enumeration_of_the_clusters():
     model, images = make(), pictures()
     noise = np.random.default_rng(1).normal(size=(5, 4, 4)).astype("float32")
     expected, posterior = written_out(model, images, noise)
-    terms = model.terms(images, noise)
+    terms = model.bound_terms(images, noise)
     assert terms.keys() == expected.keys()
     for name, value in terms.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
@@ -97,7 +97,7 @@ def test_cluster_probabilities_of_many_draws_are_their_mean():
 def test_one_cluster_is_a_vae_of_two_layers():
     model, images = make(num_clusters=1, free_bits=0.0), pictures()
     noise = np.random.default_rng(1).normal(size=(1, 4, 4)).astype("float32")
-    terms = model.terms(images, noise)
+    terms = model.bound_terms(images, noise)
     np.testing.assert_array_equal(terms["z_kl"], 0.0)
     (x_mean, x_std), (w_mean, w_std) = map(moments, model.posteriors(images))
     mean, std = moments(model.components(tf.constant(w_mean + w_std * noise[0, :, 2:], tf.float32)))
@@ -108,7 +108,7 @@ def test_one_cluster_is_a_vae_of_two_layers():
 def test_components_that_are_one_leave_the_posterior_at_the_prior():
     model, images = make(), pictures()
     set_components(model, [[0.3, -0.2]] * 3, [[0.5, 2.0]] * 3)
-    terms = model.terms(images, np.zeros((1, 4, 4), "float32"))
+    terms = model.bound_terms(images, np.zeros((1, 4, 4), "float32"))
     np.testing.assert_allclose(model.cluster_probabilities(images), 1 / 3, rtol=1e-6)
     np.testing.assert_allclose(terms["z_kl"], 0.0, atol=1e-6)
     single = gaussian_kl(*moments(model.encode(images)), np.array([0.3, -0.2]), np.sqrt([0.5, 2.0]))
@@ -122,7 +122,7 @@ def test_components_far_apart_are_told_apart():
     model.encoder.layers[-1].kernel.assign(tf.zeros_like(model.encoder.layers[-1].kernel.value))
     for k in range(3):
         model.encoder.layers[-1].bias.assign([*mean[k], -9, -9, 0, 0, 0, 0])
-        terms = model.terms(images, np.ones((1, 4, 4), "float32"))
+        terms = model.bound_terms(images, np.ones((1, 4, 4), "float32"))
         np.testing.assert_array_equal(model.cluster_probabilities(images), np.tile(np.eye(3)[k], (4, 1)))
         np.testing.assert_allclose(terms["z_kl"], np.log(3.0), rtol=1e-6)  # its greatest value; no 0 * inf
         assert np.isfinite(terms["x_kl"]).all()
@@ -131,7 +131,7 @@ def test_components_far_apart_are_told_apart():
 def test_the_numbers_of_the_clusters_mean_nothing():
     model, images = make(), pictures()
     noise = np.random.default_rng(1).normal(size=(2, 4, 4)).astype("float32")
-    before, probabilities = model.terms(images, noise), model.cluster_probabilities(images).numpy()
+    before, probabilities = model.bound_terms(images, noise), model.cluster_probabilities(images).numpy()
     bound, order = model.log_prob(images, num_importance_samples=5), [2, 0, 1]
     last = model.prior_network.layers[-1]
     for variable in (last.kernel, last.bias):
@@ -139,7 +139,7 @@ def test_the_numbers_of_the_clusters_mean_nothing():
         variable.assign(tf.reshape(tf.gather(blocks, order, axis=1), variable.shape))
     np.testing.assert_allclose(model.cluster_probabilities(images), probabilities[:, order], rtol=1e-5)
     assert np.abs(probabilities[:, order] - probabilities).max() > 0.01
-    for name, value in model.terms(images, noise).items():
+    for name, value in model.bound_terms(images, noise).items():
         np.testing.assert_allclose(value, before[name], rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(model.log_prob(images, num_importance_samples=5), bound, rtol=1e-5)
 
@@ -230,7 +230,7 @@ def test_gradients_are_those_of_finite_differences():
     variables = [model.encoder.layers[-1].kernel, prior[0].kernel, prior[-1].kernel]
 
     def value():
-        terms = model.terms(images, noise)
+        terms = model.bound_terms(images, noise)
         return tf.reduce_mean(terms["x_kl"] + terms["w_kl"] + 5.0 * terms["z_kl"])
 
     with tf.GradientTape() as tape:

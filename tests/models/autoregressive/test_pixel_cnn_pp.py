@@ -1,4 +1,4 @@
-"""PixelCNN++: its two streams over several resolutions, its initialisation by data, its dropout."""
+"""PixelCNN++: its two stacks over several resolutions, its initialisation by data, its dropout."""
 
 import copy
 

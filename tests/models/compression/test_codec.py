@@ -72,14 +72,14 @@ def test_every_flipped_bit_and_every_truncation_is_an_error(codec, image):
 
 
 def test_hostile_files_with_a_right_checksum(codec):
-    """Whatever the streams hold, reading ends with latents or a ValueError, and makes nothing of the size it is told."""
-    number = codec.coder.streams
-    for streams, size in (
+    """Whatever the segments hold, reading ends with latents or a ValueError, and makes nothing of the size it is told."""
+    number = codec.coder.num_segments
+    for segments, size in (
         ([b""] * number, (65535, 1024, 3)), ([b""] * number, (65535, 65535, 3)), ([b"\xff" * 8] * number, (8000, 8000, 3)),
         ([b"abc"] * number, (8, 8, 3)), ([b"\xff" * 4000] * number, (8, 8, 3)), ([b"\0" * 4000] * number, (8, 8, 3)),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="cannot hold|too large|left over|damaged"):
-            codec.read(Container(size, codec.model_id, streams).pack())
+            codec.read(Container(size, codec.model_id, segments).pack())
     for seed in range(200):
         noise = np.random.default_rng(seed).bytes(4 * (seed % 40))
         try:
@@ -88,7 +88,7 @@ def test_hostile_files_with_a_right_checksum(codec):
             pass
     with pytest.raises(ValueError, match="1 channels"):
         codec.read(Container((8, 8, 1), codec.model_id, [b""] * number).pack())
-    with pytest.raises(ValueError, match="5 streams|in 5"):
+    with pytest.raises(ValueError, match="5 segments|in 5"):
         codec.read(Container((8, 8, 3), codec.model_id, [b""] * 5).pack())
 
 

@@ -1,4 +1,4 @@
-"""Tables of whole numbers and the streams that are written by them."""
+"""Tables of whole numbers and the segments that are written by them."""
 
 import sys
 
@@ -37,7 +37,7 @@ def test_normal_tables_and_their_range():
 
 
 @pytest.mark.parametrize("kind", ["inside", "zeros", "outliers", "one", "all_escape"])
-def test_stream_round_trip(kind):
+def test_segment_round_trip(kind):
     tables = entropy.normal_tables(SCALES)
     n = 1 if kind == "one" else 5000
     index = RNG.integers(0, 64, n)
@@ -49,8 +49,8 @@ def test_stream_round_trip(kind):
         values[:4] = [2**20, -(2**20), tables.low[index[2]] - 1, -tables.low[index[3]] + 1]
     elif kind == "all_escape":
         values = np.where(RNG.random(n) < 0.5, 2000, -3000).astype(np.int32)
-    data = entropy.encode(tables, values, index)
-    decoded = entropy.decode(tables, data, index)
+    data = entropy.compress(tables, values, index)
+    decoded = entropy.decompress(tables, data, index)
     np.testing.assert_array_equal(decoded, values)
     ideal = tables.bits(values, index).sum()
     assert abs(8 * len(data) - ideal) < 0.005 * ideal + 64
@@ -64,13 +64,13 @@ def test_stream_round_trip(kind):
 def test_streams_that_are_too_short_or_too_long():
     tables = entropy.normal_tables(np.array([4.0]))
     values, index = np.round(RNG.normal(size=800) * 4).astype(np.int32), np.zeros(800, int)
-    data = entropy.encode(tables, values, index)
+    data = entropy.compress(tables, values, index)
     with pytest.raises(ValueError, match="cannot hold 10000000 latents"):
-        entropy.decode_channels(tables, data, 10_000, 1000)
+        entropy.decompress_channels(tables, data, 10_000, 1000)
     with pytest.raises(ValueError, match="cannot hold 800"):
-        entropy.decode(tables, data[:-1], index)
+        entropy.decompress(tables, data[:-1], index)
     with pytest.raises(ValueError, match="left over"):
-        entropy.decode(tables, data + data, index)
+        entropy.decompress(tables, data + data, index)
 
 
 def test_tables_that_are_none():
@@ -84,4 +84,4 @@ def test_tables_that_are_none():
 def test_without_the_range_coder_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "constriction", None)
     with pytest.raises(ImportError, match=r"tfgen\[compression\]"):
-        entropy.encode(entropy.normal_tables(np.array([1.0])), np.zeros(1, np.int32), np.zeros(1, int))
+        entropy.compress(entropy.normal_tables(np.array([1.0])), np.zeros(1, np.int32), np.zeros(1, int))

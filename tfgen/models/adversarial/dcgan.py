@@ -65,7 +65,7 @@ class DCGAN(AdversarialModel):
             )
         self.set_networks(*self.make_networks("conv", width=width, stages=stages, dense_width=dense_width))
 
-    def features(self, images, labels=None):
+    def features(self, images: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """The discriminator's features for a linear classifier (section 5.1).
 
         The output of every convolution is max-pooled to a 4 x 4 grid (a smaller grid stays as it is) and flattened; all are

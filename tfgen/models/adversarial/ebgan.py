@@ -24,6 +24,7 @@ are additions; labels of fakes are drawn uniformly.
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -159,8 +160,10 @@ class EBGAN(AdversarialModel):
     }
 
     def __init__(
-        self, *, image_shape, network="conv", width=64, depth=None, encoder=(64, 128, 256), margin=10.0, energy="norm",
-        pulling_away=0.0, norm=True, generator_stddev=None, discriminator_stddev=None, objective="ebgan", **kwargs,
+        self, *, image_shape: Sequence[int], network: str = "conv", width: int = 64, depth: int | None = None,
+        encoder: Sequence[int] = (64, 128, 256), margin: float = 10.0, energy: str = "norm", pulling_away: float = 0.0,
+        norm: bool = True, generator_stddev: float | None = None, discriminator_stddev: float | None = None,
+        objective: str = "ebgan", **kwargs,
     ):  # fmt: skip
         if objective != "ebgan":
             raise ValueError(f"EBGAN's losses need energies, so its objective is 'ebgan'; received {objective!r}.")
@@ -208,7 +211,7 @@ class EBGAN(AdversarialModel):
             return {}
         return {"pulling_away": self.pulling_away * pulling_away(fake.outputs["features"])}
 
-    def energy(self, images, labels=None):
+    def energy(self, images: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """The energy of images: low near the data, high elsewhere.
 
         Args:
@@ -220,7 +223,7 @@ class EBGAN(AdversarialModel):
         """
         return self._discriminate_images(images, labels)["logit"]
 
-    def reconstruct(self, images, labels=None):
+    def reconstruct(self, images: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """The autoencoder's reconstructions of images: float32 [B, H, W, C] in [0, 1], as the images are."""
         return 0.5 + 0.5 * self._discriminate_images(images, labels)["reconstruction"]
 

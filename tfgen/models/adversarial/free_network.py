@@ -1,5 +1,7 @@
 """Base of adversarial models whose networks are chosen by name."""
 
+from collections.abc import Sequence
+
 from tfgen.models.adversarial.base import AdversarialModel
 
 
@@ -17,7 +19,10 @@ class FreeNetworkModel(AdversarialModel):
 
     own_networks = {("generator", "discriminator"): ("network", "width", "network_args")}
 
-    def __init__(self, *, image_shape, network="conv", width=64, network_args=None, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], network: str = "conv", width: int = 64, network_args: dict | None = None,
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         settings, given = self.network_defaults(network), dict(network_args or {})
         for name in ("generator", "discriminator"):
@@ -26,6 +31,6 @@ class FreeNetworkModel(AdversarialModel):
             settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
         self.set_networks(*self.make_networks(network, width=width, **{**settings, **given}))
 
-    def network_defaults(self, network):
+    def network_defaults(self, network: str) -> dict:
         """The paper's settings of the networks; `network_args` override them."""
         return {}

@@ -32,6 +32,7 @@ labels of fakes are drawn uniformly.
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
@@ -60,7 +61,7 @@ class GAN(FreeNetworkModel):
         return {"generator": {"norm": None, "output": "sigmoid", "kernel_initializer": uniform(0.05)}}
 
     @property
-    def initialized_by_data(self):
+    def initialized_by_data(self) -> bool:
         return self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork)
 
     def initialize(self, batch):
@@ -68,7 +69,7 @@ class GAN(FreeNetworkModel):
         if self.initialized_by_data:
             self.init_output_bias(batch["image"])
 
-    def init_output_bias(self, images):
+    def init_output_bias(self, images: tf.Tensor) -> None:
         """Sets the generator's output bias so that its last layer, for inputs of zero, gives the mean image.
 
         Call it once, before training. The authors' code does so on MNIST with all training images.

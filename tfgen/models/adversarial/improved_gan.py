@@ -31,6 +31,7 @@ is computed over the global batch.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -75,10 +76,12 @@ class ImprovedGAN(Classifier, AdversarialModel):
     """
 
     def __init__(
-        self, *, image_shape, network="mlp", widths=(1000, 500, 250, 250, 250), generator_widths=(500, 500),
-        noise=(0.3, 0.5), dropout=(0.0, 0.0), num_labels=0, unlabelled_weight=1.0, feature_matching=None,
-        minibatch_kernels=0, historical_weight=0.0, real_target=1.0, reference_size=0, scaled_by_data=True,
-        latent_distribution="uniform", **kwargs,
+        self, *, image_shape: Sequence[int], network: str = "mlp", widths: Sequence[int] = (1000, 500, 250, 250, 250),
+        generator_widths: Sequence[int] = (500, 500), noise: Sequence[float] = (0.3, 0.5),
+        dropout: Sequence[float] = (0.0, 0.0), num_labels: int = 0, unlabelled_weight: float = 1.0,
+        feature_matching: str | None = None, minibatch_kernels: int = 0, historical_weight: float = 0.0,
+        real_target: float = 1.0, reference_size: int = 0, scaled_by_data: bool = True,
+        latent_distribution: str = "uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         if self.num_classes:
@@ -134,7 +137,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
     # ---- training
 
     @property
-    def initialized_by_data(self):
+    def initialized_by_data(self) -> bool:
         return self.scaled_by_data
 
     def initialize(self, batch):

@@ -27,6 +27,8 @@ nats for each continuous code: its rise matters, not its level. The slope of the
 code and in the MNIST presets.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -86,9 +88,10 @@ class InfoGAN(Classifier, AdversarialModel):
     loss_names = (*AdversarialModel.loss_names, "categorical_information", "continuous_information")
 
     def __init__(
-        self, *, image_shape, categorical=(10,), continuous=2, noise_dim=62, latent_dim=None, categorical_weight=1.0,
-        continuous_weight=1.0, code_stddev=1.0, q_width=128, slope=0.1, network="conv", width=64, network_args=None,
-        latent_distribution="uniform", **kwargs,
+        self, *, image_shape: Sequence[int], categorical: Sequence[int] = (10,), continuous: int = 2, noise_dim: int = 62,
+        latent_dim: int | None = None, categorical_weight: float = 1.0, continuous_weight: float = 1.0,
+        code_stddev: float | None = 1.0, q_width: int = 128, slope: float = 0.1, network: str = "conv", width: int = 64,
+        network_args: dict | None = None, latent_distribution: str = "uniform", **kwargs,
     ):  # fmt: skip
         layout = CodeLayout(noise_dim, tuple(categorical), continuous)
         total = sum(layout.sizes)
@@ -131,13 +134,13 @@ class InfoGAN(Classifier, AdversarialModel):
 
     # ---- Q
 
-    def posterior(self, outputs):
+    def posterior(self, outputs: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor | float]:
         """Q's raw outputs [B, outputs] -> ([logits [B, K], ...], mean [B, continuous], stddev as mean or a number)."""
         *logits, mean, log_variance = tf.split(outputs, [*self.layout.categorical, *[self.layout.continuous] * 2], axis=-1)
         stddev = MIN_STDDEV + tf.exp(0.5 * log_variance) if self.code_stddev is None else float(self.code_stddev)
         return logits, mean, stddev
 
-    def information(self, outputs, latents):
+    def information(self, outputs: tf.Tensor, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         """L_I of generated images, in nats: a mean over the batch.
 
         Args:
@@ -171,7 +174,7 @@ class InfoGAN(Classifier, AdversarialModel):
         terms = {kind: logs[f"{kind}_term"] for kind in self.information_weights if f"{kind}_term" in logs}
         return logs | {f"{kind}_information": -term / self.information_weights[kind] for kind, term in terms.items()}
 
-    def code_posterior(self, images):
+    def code_posterior(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Q(c | x) of images.
 
         Args:
@@ -188,7 +191,7 @@ class InfoGAN(Classifier, AdversarialModel):
         return found
 
     @property
-    def num_labels(self):
+    def num_labels(self) -> int:
         """The number of values of the first categorical code: Q classifies by it, in an order of its own."""
         return self.layout.categorical[0] if self.layout.categorical else 0
 
@@ -196,7 +199,7 @@ class InfoGAN(Classifier, AdversarialModel):
         """Logits of Q(c | x) of the first categorical code, float32 [B, K]."""
         return self.posterior(self.discriminate(2.0 * self.check_images(images) - 1.0)["code"])[0][0]
 
-    def classify(self, images, code=0):
+    def classify(self, images: tf.Tensor, code: int = 0) -> tf.Tensor:
         """The most probable value of categorical code `code` under Q: int32 [B] in [0, K) of images as in `code_posterior`.
 
         The model was trained without labels, so the values are in no given order: `tfgen.metrics.hungarian_accuracy`
@@ -205,7 +208,7 @@ class InfoGAN(Classifier, AdversarialModel):
         self.layout.check_code(code, categorical=True)
         return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
 
-    def traversal(self, code, values=None, *, rows=10, seed=0):
+    def traversal(self, code: int, values: Sequence[float] | None = None, *, rows: int = 10, seed: int = 0) -> tf.Tensor:
         """Rows of images: along a row one code changes and the rest of the latent vector stays (figure 2).
 
         Args:
@@ -233,7 +236,7 @@ class InfoGAN(Classifier, AdversarialModel):
         images = self.decode_images(self.layout.replace(latents, code, np.tile(values, rows)))
         return tf.reshape(images, [rows, len(values), *self.image_shape])
 
-    def generate(self, seeds, codes=None):
+    def generate(self, seeds: tf.Tensor, codes: tf.Tensor | None = None) -> tf.Tensor:
         """As `Sampler.generate`. `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
         latents = self.latents(tf.cast(seeds, tf.int64))
         return self.decode_images(latents if codes is None else self.layout.set(latents, codes))

@@ -19,6 +19,7 @@ drawn from the normal distribution that has the means and the variances of the c
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -59,8 +60,9 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
     own_networks = {("encoder", "decoder"): ("network", "hidden", "activation"), ("decoder",): ("output_activation",)}
 
     def __init__(
-        self, *, image_shape, latent_dim=32, network="conv", hidden=(32, 64), activation="relu", output_activation="linear",
-        encoder=None, decoder=None, **kwargs,
+        self, *, image_shape: Sequence[int], latent_dim: int = 32, network: str = "conv", hidden: Sequence[int] = (32, 64),
+        activation: str = "relu", output_activation: str = "linear", encoder: keras.Model | dict | str | None = None,
+        decoder: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, hidden=hidden)
@@ -92,12 +94,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
     def _encode(self, images, training=False):
         return tf.cast(self.encoder(images, training=training), tf.float32)
 
-    def decode(self, latents, training=False):
+    def decode_raw(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Images of codes [B, latent_dim], not clipped: float32 [B, H, W, C]."""
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
-    def decode_images(self, latents):
-        return tf.clip_by_value(self.decode(latents), 0.0, 1.0)
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(self.decode_raw(latents), 0.0, 1.0)
 
     def reconstruct(self, images):
         """Reconstructions of images from their codes: float32 [B, H, W, C] in [0, 1]."""
@@ -111,9 +113,9 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
 
     # ---- training
 
-    def losses_and_codes(self, images, training=False):
+    def losses_and_codes(self, images: tf.Tensor, training: bool = False) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         codes = self._encode(images, training)
-        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode(codes, training)) ** 2, axis=[1, 2, 3]))
+        loss = tf.reduce_mean(tf.reduce_sum((images - self.decode_raw(codes, training)) ** 2, axis=[1, 2, 3]))
         return {"loss": loss, "mse": loss / math.prod(self.image_shape)}, codes
 
     def update(self, batch):

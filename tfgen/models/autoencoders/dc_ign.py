@@ -34,6 +34,7 @@ are sums over the batch, ours are means.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -85,23 +86,13 @@ class DCIGN(AutoencodingModel):
     }
 
     def __init__(
-        self,
-        *,
-        image_shape,
-        latent_dim=200,
-        factors=("azimuth", "elevation", "light"),
-        filters=(96, 48, 24),
-        kernel_size=5,
-        decoder_filters=(48, 96, 96),
-        decoder_kernel_size=7,
-        clamp="mean",
-        invariance=0.01,
-        kl_weight=1.0,
-        encoder=None,
-        decoder=None,
-        seed=0,
+        self, *, image_shape: Sequence[int], latent_dim: int = 200,
+        factors: Sequence[str] = ("azimuth", "elevation", "light"), filters: Sequence[int] = (96, 48, 24),
+        kernel_size: int = 5, decoder_filters: Sequence[int] = (48, 96, 96), decoder_kernel_size: int = 7,
+        clamp: str = "mean", invariance: float = 0.01, kl_weight: float = 1.0,
+        encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, seed: int = 0,
         **kwargs,
-    ):
+    ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         if isinstance(factors, str) or len(set(factors)) < len(factors) or not all(isinstance(f, str) for f in factors):
             raise ValueError(f"factors must be different names, (name, ...); received {factors!r}.")
@@ -127,12 +118,12 @@ class DCIGN(AutoencodingModel):
         )  # fmt: skip
         self.built = True
 
-    def decode(self, latents, training=False):
+    def decode(self, latents: tf.Tensor, training: bool = False) -> tfd.Distribution:
         """p(x|z) of latents float32 [B, latent_dim]: batch shape [B], event shape [H, W, C]."""
         logits = tf.cast(self.decoder(latents, training=training), tf.float32)  # [B, H, W, C]
         return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=tf.float32), 3)
 
-    def decode_images(self, latents):
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z): float32 [B, H, W, C] in [0, 1]."""
         return self.decode(latents).mean()
 
@@ -162,7 +153,7 @@ class DCIGN(AutoencodingModel):
         with tf.control_dependencies([self.active_latents(batch)]):
             return {**batch, "image": tf.identity(batch["image"])}
 
-    def active_latents(self, batch):
+    def active_latents(self, batch: dict) -> tf.Tensor:
         """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others."""
         if self.clamp == "none":
             return tf.ones([tf.shape(batch["image"])[0], self.latent_dim])
@@ -172,12 +163,14 @@ class DCIGN(AutoencodingModel):
         group = np.minimum(np.arange(self.latent_dim), len(self.factors))  # of each latent
         return tf.cast(tf.equal(active[:, None], tf.constant(group, active.dtype)), tf.float32)
 
-    def clamped(self, latents, active):
+    def clamped(self, latents: tf.Tensor, active: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(decoder input [B, Z], mean over the whole batch [1, Z]) of latents [B, Z]; those with `active` 1 vary."""
         mean, first = _mean_and_first(tf.stop_gradient(latents))
         return active * latents + (1.0 - active) * (first if self.clamp == "first" else mean), mean
 
-    def loss_terms(self, images, active, noise, training=False):
+    def loss_terms(
+        self, images: tf.Tensor, active: tf.Tensor, noise: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """(-log p(x | clamped z), KL of the active latents, invariance loss), each [B], at z = mean + stddev * noise.
 
         Args:
@@ -214,7 +207,7 @@ class DCIGN(AutoencodingModel):
 
     # ---- re-rendering
 
-    def rerender(self, images, factor, values):
+    def rerender(self, images: tf.Tensor, factor: str | int, values: Sequence[float]) -> tf.Tensor:
         """Reconstructions with other values of one latent; the other latents are those of the encoder.
 
         Args:
@@ -243,7 +236,7 @@ class DCIGN(AutoencodingModel):
         latents = self.replaced(latents, tf.fill([rows * columns], factor), tf.tile(values, [rows]))
         return tf.reshape(self.decode_images(latents), [rows, columns, *self.image_shape])
 
-    def replaced(self, latents, factor, value):
+    def replaced(self, latents: tf.Tensor, factor: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
         """Latents [N, Z] in which latent factor[n] of row n is value[n]."""
         return tf.where(tf.equal(tf.range(self.latent_dim), factor[:, None]), value[:, None], latents)
 

@@ -26,12 +26,13 @@ halves the rate at every step of each second epoch; the paper halves it after ea
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import features as frozen
+from tfgen import features
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.models.checks import check_not_negative, check_whole
@@ -63,7 +64,7 @@ class DFCVAE(AutoencodingModel):
         latent_dim: Z.
         width: filters of the first convolution; their number doubles with each convolution.
         stages: number of convolutions of stride 2.
-        features: Phi: `tfgen.features.FrozenFeatures`, or what `tfgen.features.get` takes: a `keras.Model` of images
+        feature_network: Phi: `tfgen.features.FeatureNetwork`, or what `tfgen.features.get` takes: a `keras.Model` of images
             [B, H, W, C] in [0, 1], the path of a .keras file of one, "vgg19" (at least 32 pixels; Keras fetches its ImageNet
             weights, 80 MB, once), the dict of another model's config. None: the pixels themselves.
         feature_layers: names of layers of Phi whose outputs are compared; None: the outputs of Phi itself.
@@ -82,39 +83,43 @@ class DFCVAE(AutoencodingModel):
     own_networks = {("encoder", "decoder"): ("width", "stages")}
 
     def __init__(
-        self, *, image_shape, latent_dim=100, width=32, stages=4, features=None, feature_layers=None, kl_weight=1.0,
-        feature_weight=0.5, encoder=None, decoder=None, **kwargs,
+        self, *, image_shape: Sequence[int], latent_dim: int = 100, width: int = 32, stages: int = 4,
+        feature_network: features.FeatureNetwork | keras.Model | dict | str | None = None,
+        feature_layers: Sequence[str] | None = None, kl_weight: float = 1.0, feature_weight: float = 0.5,
+        encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim, width=width, stages=stages)
         check_not_negative(kl_weight=kl_weight, feature_weight=feature_weight)
-        if features is None and feature_layers is not None:
-            raise ValueError(f"feature_layers are of features, which is None; received {feature_layers!r}.")
+        if feature_network is None and feature_layers is not None:
+            raise ValueError(f"feature_layers names layers of feature_network, which is None; received {feature_layers!r}.")
         self.latent_dim, self.kl_weight, self.feature_weight = latent_dim, float(kl_weight), float(feature_weight)
         self.choose_networks(
             lambda: _networks(self.image_shape, latent_dim, width, stages, self.dtype_policy),
             encoder=(encoder, self.image_shape, (2 * latent_dim,)), decoder=(decoder, (latent_dim,), self.image_shape),
         )  # fmt: skip
-        self.feature_network = None if features is None else frozen.get(features, feature_layers, self.image_shape)
-        self._config["features"] = self.feature_network and self.feature_network.get_config()
+        if feature_network is not None:
+            feature_network = features.get(feature_network, feature_layers, self.image_shape)
+        self.feature_network = feature_network
+        self._config["feature_network"] = self.feature_network and self.feature_network.get_config()
         self.built = True
 
-    def decode(self, latents, training=False):
+    def decode_raw(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
         """x~ of latents [B, latent_dim], not clipped: float32 [B, H, W, C]."""
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
-    def decode_images(self, latents):
-        return tf.clip_by_value(self.decode(latents), 0.0, 1.0)
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(self.decode_raw(latents), 0.0, 1.0)
 
     # ---- losses
 
-    def features(self, images):
+    def features(self, images: tf.Tensor) -> list[tf.Tensor]:
         """[Phi_l(images) float32 [B, ...] of each layer l]; gradients pass through to the images."""
         if self.feature_network is None:
             return [images]
         return list(self.feature_network(images).values())
 
-    def feature_loss(self, images, others):
+    def feature_loss(self, images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
         """sum_l |Phi_l(images) - Phi_l(others)|^2 / (2 C_l H_l W_l): float32 [B]. `images` are the target: no gradient."""
         total = 0.0
         for target, found in zip(self.features(images), self.features(others), strict=True):
@@ -122,11 +127,11 @@ class DFCVAE(AutoencodingModel):
             total += 0.5 * tf.reduce_mean(difference**2, axis=range(1, len(difference.shape)))
         return total
 
-    def terms(self, images, noise, training=False):
+    def losses_of(self, images: tf.Tensor, noise: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """{name: scalar} of `loss_names`, at z = mean + stddev * noise; noise: standard normal [B, latent_dim]."""
         posterior = self.posterior(images, training=training)
         latents = posterior.mean() + posterior.stddev() * noise
-        feature_loss = tf.reduce_mean(self.feature_loss(images, self.decode(latents, training=training)))
+        feature_loss = tf.reduce_mean(self.feature_loss(images, self.decode_raw(latents, training=training)))
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
         return {"loss": self.kl_weight * kl + self.feature_weight * feature_loss, "feature_loss": feature_loss, "kl": kl}
 
@@ -134,13 +139,13 @@ class DFCVAE(AutoencodingModel):
         noise = self.noise([self.latent_dim], tf.shape(batch["image"])[0], stream=0)
 
         def losses_fn():
-            return self.terms(batch["image"], noise, training=True)
+            return self.losses_of(batch["image"], noise, training=True)
 
         return self.step_players({"model": "loss"}, losses_fn)
 
     def evaluation_losses(self, batch):
         images = batch["image"]
-        return self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed))
+        return self.losses_of(images, self.evaluation_noise(tf.shape(images)[0], self.seed))
 
 
 def _networks(image_shape, latent_dim, width, stages, dtype):

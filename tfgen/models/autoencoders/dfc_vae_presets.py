@@ -7,7 +7,7 @@ from tfgen.models.preset import Preset, adam, cosine_decay
 def _celeba(layers_of, name):
     return Preset(
         f"dfc-vae/celeba-{name}-paper", DFCVAE,
-        {"image_shape": (64, 64, 3), "latent_dim": 100, "width": 32, "stages": 4, "features": "vgg19",
+        {"image_shape": (64, 64, 3), "latent_dim": 100, "width": 32, "stages": 4, "feature_network": "vgg19",
          "feature_layers": tuple(f"block{i}_conv1" for i in layers_of), "kl_weight": 1.0, "feature_weight": 0.5},
         data="celeb_a",
         source=f"sections 3 and 4: VAE-{name}, 64 px, batches of 64, 5 epochs of 202,599 images, rate halved after each; "
@@ -30,7 +30,7 @@ PRESETS = [
     _celeba((3, 4, 5), "345"),
     Preset(
         "dfc-vae/fashion-mnist", DFCVAE,
-        {**_SMALL, "features": "runs/dfc_vae-features-0.keras", "feature_weight": 500.0},
+        {**_SMALL, "feature_network": "runs/dfc_vae-features-0.keras", "feature_weight": 500.0},
         source="the paper's network with two stages; features of a classifier of the same images, which "
         "benchmarks/reproduce/dfc_vae.py trains and puts there; Adam, cosine decay",
         **_FASHION,

@@ -25,6 +25,8 @@ same function. The paper takes values between 0 and 1, of images that are not bi
 `likelihood="cross_entropy"`. The loss is then no likelihood; its minimum is the entropy of the pixels, not 0.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -57,8 +59,8 @@ class DRAW(LatentVariableModel):
     """
 
     def __init__(
-        self, *, image_shape, glimpses=10, hidden=256, z_size=10, read_size=None, write_size=None, likelihood="bernoulli",
-        seed=0, **kwargs,
+        self, *, image_shape: Sequence[int], glimpses: int = 10, hidden: int = 256, z_size: int = 10,
+        read_size: int | None = None, write_size: int | None = None, likelihood: str = "bernoulli", seed: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         check_whole(glimpses=glimpses, hidden=hidden, z_size=z_size)
@@ -138,7 +140,7 @@ class DRAW(LatentVariableModel):
 
         return step
 
-    def infer(self, images, noise):
+    def infer(self, images: tf.Tensor, noise: tf.Tensor) -> tuple[tfd.Distribution, tfd.Distribution]:
         """p(x|z) and q(z_t | x, z_<t) at z_t = mean_t + stddev_t * noise_t.
 
         Args:
@@ -168,7 +170,7 @@ class DRAW(LatentVariableModel):
         return tf.transpose(tf.reshape(values, [-1, self.glimpses, self.z_size]), [1, 0, 2])
 
     @property
-    def step_prior(self):
+    def step_prior(self) -> tfd.Distribution:
         """p(z_t) = N(0, I), event shape [z_size]."""
         return tfd.Independent(tfd.Normal(tf.zeros(self.z_size), tf.ones(self.z_size)), 1)
 
@@ -206,7 +208,7 @@ class DRAW(LatentVariableModel):
 
         return log_weights
 
-    def canvases(self, latents):
+    def canvases(self, latents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The steps in which the images of latents [B, latent_dim] are drawn.
 
         Returns:

@@ -9,6 +9,7 @@ not give their initial width.
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -33,7 +34,10 @@ class GlimpseClassifier(ClassifierModel):
         **kwargs: see `TrainableModel`.
     """
 
-    def __init__(self, *, image_shape, num_classes, glimpses=8, hidden=256, read_size=12, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], num_classes: int, glimpses: int = 8, hidden: int = 256, read_size: int = 12,
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(image_shape=image_shape, num_classes=num_classes, **kwargs)
         check_whole(glimpses=glimpses, hidden=hidden)
         check_whole(2, read_size=read_size)
@@ -55,7 +59,7 @@ class GlimpseClassifier(ClassifierModel):
     def logits(self, images, training=False):
         return self._look(images)[0]
 
-    def look(self, images):
+    def look(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(logits float32 [B, num_classes], boxes float32 [B, T, 5] of its glimpses, as `Window.box` has them)."""
         return self._look(self.check_images(images))
 

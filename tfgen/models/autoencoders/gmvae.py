@@ -34,6 +34,7 @@ a Bernoulli decoder and the extra training images; here SVHN has the network of 
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -82,9 +83,10 @@ class GMVAE(LatentVariableModel):
     own_networks = {("encoder", "decoder"): ("network", "hidden")}
 
     def __init__(
-        self, *, image_shape, num_clusters=10, latent_dim=200, style_dim=150, network="mlp", hidden=(500, 500),
-        prior_hidden=500, likelihood="bernoulli", levels=256, free_bits=0.5, num_samples=1, encoder=None,
-        decoder=None, seed=0, **kwargs,
+        self, *, image_shape: Sequence[int], num_clusters: int = 10, latent_dim: int = 200, style_dim: int = 150,
+        network: str = "mlp", hidden: Sequence[int] = (500, 500), prior_hidden: int = 500, likelihood: str = "bernoulli",
+        levels: int = 256, free_bits: float = 0.5, num_samples: int = 1, encoder: keras.Model | dict | str | None = None,
+        decoder: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         check_whole(
@@ -137,7 +139,7 @@ class GMVAE(LatentVariableModel):
         """p(w) = N(0, I), event shape [style_dim]. p(x) has no closed form; `components` gives p(x|w,z)."""
         return _diagonal(tf.zeros(self.style_dim), tf.ones(self.style_dim))
 
-    def posteriors(self, images, training=False):
+    def posteriors(self, images: tf.Tensor, training: bool = False) -> tuple[tfd.Distribution, tfd.Distribution]:
         """(q(x|y), q(w|y)): batch shape [B], event shapes [latent_dim] and [style_dim]."""
         outputs = tf.cast(self.encoder(images, training=training), tf.float32)
         sizes = [self.latent_dim] * 2 + [self.style_dim] * 2
@@ -148,7 +150,7 @@ class GMVAE(LatentVariableModel):
         """q(x|y): batch shape [B], event shape [latent_dim]."""
         return self.posteriors(images, training)[0]
 
-    def components(self, styles):
+    def components(self, styles: tf.Tensor) -> tfd.Distribution:
         """p(x|w,z) of w float32 [..., style_dim], for each z: batch shape [..., K], event shape [latent_dim]."""
         flat = tf.cast(self.prior_network(tf.reshape(styles, [-1, self.style_dim])), tf.float32)
         shape = tf.concat([tf.shape(styles)[:-1], [self.num_clusters, 2 * self.latent_dim]], axis=0)
@@ -164,7 +166,7 @@ class GMVAE(LatentVariableModel):
 
     # ---- bounds
 
-    def terms(self, images, noise, training=False):
+    def bound_terms(self, images: tf.Tensor, noise: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """The four terms of the bound: float32 [B] nats each, means over M draws of x and w.
 
         Args:
@@ -189,7 +191,7 @@ class GMVAE(LatentVariableModel):
         return {name: tf.reduce_mean(value, axis=0) for name, value in terms.items()}
 
     def elbo_terms(self, images, noise, training=False):
-        terms = self.terms(images, noise[None], training)
+        terms = self.bound_terms(images, noise[None], training)
         return -terms["reconstruction"], terms["x_kl"] + terms["w_kl"] + terms["z_kl"]
 
     def update(self, batch):
@@ -198,13 +200,13 @@ class GMVAE(LatentVariableModel):
         noise = tf.transpose(noise, [1, 0, 2])  # [M, B, noise_dim]
 
         def losses_fn():
-            terms = {name: tf.reduce_mean(value) for name, value in self.terms(images, noise, training=True).items()}
+            terms = {name: tf.reduce_mean(value) for name, value in self.bound_terms(images, noise, training=True).items()}
             loss = terms["reconstruction"] + terms["x_kl"] + terms["w_kl"] + self.above_free_bits(terms["z_kl"])
             return {"loss": loss, **terms}
 
         return self.step_players({"model": "loss"}, losses_fn)
 
-    def above_free_bits(self, z_kl):
+    def above_free_bits(self, z_kl: tf.Tensor) -> tf.Tensor:
         """max(free_bits, z-term), for the scalar mean of the z-term over this replica's examples.
 
         The mean over the global batch decides whether the term is above free_bits, as on one device.
@@ -215,7 +217,7 @@ class GMVAE(LatentVariableModel):
     def evaluation_losses(self, batch):
         """Minus the bound (without free bits) and its terms."""
         images = batch["image"]
-        terms = self.terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
+        terms = self.bound_terms(images, self.evaluation_noise(tf.shape(images)[0], self.seed)[None])
         return {"loss": tf.add_n(list(terms.values())), **terms}
 
     def importance(self, images):
@@ -237,7 +239,7 @@ class GMVAE(LatentVariableModel):
 
     # ---- clusters
 
-    def cluster_probabilities(self, images, *, num_samples=0, seed=0):
+    def cluster_probabilities(self, images: tf.Tensor, *, num_samples: int = 0, seed: int = 0) -> tf.Tensor:
         """q(z|y) = E[p(z|x,w)] over q(x|y) q(w|y), of images float32 [B, H, W, C] in [0, 1].
 
         Args:
@@ -255,13 +257,13 @@ class GMVAE(LatentVariableModel):
         x, w = self._draw(*self.posteriors(images), noise if num_samples else tf.zeros_like(noise))
         return tf.reduce_mean(tf.nn.softmax(self.components(w).log_prob(x[..., None, :])), axis=0)
 
-    def cluster(self, images, **kwargs):
+    def cluster(self, images: tf.Tensor, **kwargs) -> tf.Tensor:
         """The most probable cluster of each image, int32 [B] in [0, K); arguments as `cluster_probabilities`."""
         return tf.argmax(self.cluster_probabilities(images, **kwargs), axis=-1, output_type=tf.int32)
 
     # ---- sampling
 
-    def latents(self, seeds, clusters=None):
+    def latents(self, seeds: tf.Tensor, clusters: tf.Tensor | None = None) -> tf.Tensor:
         """x float32 [B, latent_dim] of integer seeds [B], drawn from p(w) p(z) p(x|w,z).
 
         Args:
@@ -280,11 +282,11 @@ class GMVAE(LatentVariableModel):
         mean, stddev = (tf.gather(values, clusters, batch_dims=1) for values in (each.mean(), each.stddev()))
         return mean + stddev * random.normal(random.fold(key, 2), self.latent_dim)
 
-    def generate(self, seeds, clusters=None):
+    def generate(self, seeds: tf.Tensor, clusters: tf.Tensor | None = None) -> tf.Tensor:
         """As `Sampler.generate`. `clusters`, integers [B] in [0, K), replace those of the seeds."""
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64), clusters))
 
-    def sweep(self, columns=10, *, seed=0):
+    def sweep(self, columns: int = 10, *, seed: int = 0) -> tf.Tensor:
         """Images of every cluster: w (the style) and the noise of x are the same along a column.
 
         Args:

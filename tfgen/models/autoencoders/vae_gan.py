@@ -35,6 +35,8 @@ the code's augmentation the presets have mirror images, drawn for each image and
 zoom, rotation and colours are not here.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -83,9 +85,12 @@ class VAEGAN(AutoencodingModel):
     own_networks = {(name,): (f"{name}_widths",) for name in ("encoder", "decoder", "discriminator")}
 
     def __init__(
-        self, *, image_shape, latent_dim=128, encoder_widths=(64, 128, 256, 1024), decoder_widths=(256, 256, 128, 32),
-        discriminator_widths=(32, 128, 256, 256, 512), similarity_layer=3, similarity_weight=1e-6, fakes=FAKES,
-        real_weight=0.5, equilibrium=0.68, margin=0.35, encoder=None, decoder=None, discriminator=None, **kwargs,
+        self, *, image_shape: Sequence[int], latent_dim: int = 128, encoder_widths: Sequence[int] = (64, 128, 256, 1024),
+        decoder_widths: Sequence[int] = (256, 256, 128, 32), discriminator_widths: Sequence[int] = (32, 128, 256, 256, 512),
+        similarity_layer: int | None = 3, similarity_weight: float = 1e-6, fakes: Sequence[str] = FAKES,
+        real_weight: float = 0.5, equilibrium: float = 0.68, margin: float | None = 0.35,
+        encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None,
+        discriminator: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(latent_dim=latent_dim)
@@ -143,15 +148,15 @@ class VAEGAN(AutoencodingModel):
     def posterior(self, images, training=False):
         return super().posterior(2.0 * images - 1.0, training)
 
-    def decode_raw(self, latents, training=False):
+    def decode_raw(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The decoder's own output, float32 [B, H, W, C] in [-1, 1]."""
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
-    def decode_images(self, latents):
+    def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]."""
         return tf.clip_by_value(0.5 + 0.5 * self.decode_raw(latents), 0.0, 1.0)
 
-    def discriminate(self, raw_images, training=False):
+    def discriminate(self, raw_images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """(Dis_l float32 [B, F], logits float32 [B]) of images in [-1, 1]."""
         maps, logits = self._maps_and_logits(raw_images, training)
         logits = tf.cast(logits, tf.float32)
@@ -165,7 +170,7 @@ class VAEGAN(AutoencodingModel):
         maps = self.trunk(raw_images, training=training)
         return maps, self.head(maps, training=training)
 
-    def features(self, images):
+    def features(self, images: tf.Tensor) -> tf.Tensor:
         """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
         return self.discriminate(2.0 * self.check_images(images) - 1.0)[0]
 
@@ -182,7 +187,9 @@ class VAEGAN(AutoencodingModel):
     def default_optimizer(self):
         return keras.optimizers.RMSprop(3e-4)
 
-    def terms(self, images, noise, prior, training=True):
+    def terms(
+        self, images: tf.Tensor, noise: tf.Tensor, prior: tf.Tensor, training: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         """(L_prior, L_sim, C(x), {kind of fake: C(fake)}), means over the batch, in one forward pass.
 
         Args:
@@ -200,7 +207,9 @@ class VAEGAN(AutoencodingModel):
         costs = {kind: tf.reduce_mean(tf.nn.softplus(fake[kind])) for kind in self.fakes}
         return kl, similarity, tf.reduce_mean(tf.nn.softplus(-real)), costs
 
-    def losses_of(self, kl, similarity, real_cost, fake_costs):
+    def losses_of(
+        self, kl: tf.Tensor, similarity: tf.Tensor, real_cost: tf.Tensor, fake_costs: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         """{loss name: scalar} of what `terms` gives: one loss for each group, see the head of this file."""
         w, r, total = self.similarity_weight, self.real_weight, tf.add_n(list(fake_costs.values()))
         fake_cost = total / len(fake_costs)
@@ -211,7 +220,7 @@ class VAEGAN(AutoencodingModel):
             "kl": kl, "similarity": similarity, "real_cost": real_cost, "fake_cost": fake_cost,
         }  # fmt: skip
 
-    def turns(self, real_cost, fake_cost):
+    def turns(self, real_cost: tf.Tensor, fake_cost: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """(whether the decoder, whether the discriminator is updated) at these costs, bool scalars: the balance rule."""
         if self.margin is None:
             return tf.constant(True), tf.constant(True)

@@ -93,7 +93,7 @@ class GatedPixelCNN(AutoregressiveModel):
         embedding = [fields.vector("embedding", config["embedding_dim"])] if config["embedding_dim"] else []
         return (*super().fields_of(config), *embedding)
 
-    def condition(self, labels=None, embedding=None):
+    def condition(self, labels: tf.Tensor | None = None, embedding: tf.Tensor | None = None) -> tf.Tensor | None:
         """h as a map [B, 1, 1, D], or s [B, H, W, map_channels]; None for an unconditional model."""
         if not self.embedding_dim:
             if embedding is not None:

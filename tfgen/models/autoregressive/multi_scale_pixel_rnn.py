@@ -15,6 +15,7 @@ likelihoods either.
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -40,8 +41,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape, factors=(2,), map_channels=32, cell="diagonal", width=16, depth=7, head_width=32,
-        kernel_size=3, first_kernel_size=7, **kwargs,
+        self, *, image_shape: Sequence[int], factors: Sequence[int] = (2,), map_channels: int = 32, cell: str = "diagonal",
+        width: int = 16, depth: int = 7, head_width: int = 32, kernel_size: int = 3, first_kernel_size: int = 7, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         height, columns, channels = self.image_shape
@@ -74,7 +75,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
             self.label_layers = [layers.Dense(map_channels, dtype=dtype, name=f"label_{k}") for k in range(len(factors))]
         self.build_network()
 
-    def scale_condition(self, k, small, condition):
+    def scale_condition(self, k: int, small: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor | None:
         """The condition of scale k: for the smallest scale `condition` itself, for the others the map [B, H_k, W_k, c].
 
         Args:
@@ -95,13 +96,13 @@ class MultiScalePixelRNN(AutoregressiveModel):
             found, small = (self.merged(k, found, parameters) if k else parameters), image
         return found
 
-    def merged(self, k, small, large):
+    def merged(self, k: int, small: tf.Tensor, large: tf.Tensor) -> tf.Tensor:
         """`large` [B, H_k, W_k, ...] with the values of `small` at the pixels of the scale before."""
         factor = self.factors[k - 1]
         grown = tf.repeat(tf.repeat(small, factor, axis=1), factor, axis=2)
         return tf.where(self.given(k)[..., None], grown, large)
 
-    def given(self, k):
+    def given(self, k: int) -> np.ndarray:
         """bool [1, H_k, W_k]: whether a pixel of scale k > 0 belongs to the scale before."""
         rows, columns = (np.arange(n // self.strides[k]) % self.factors[k - 1] == 0 for n in self.image_shape[:2])
         return (rows[:, None] & columns)[None]

@@ -19,6 +19,8 @@ one. The paper draws images of given codes alone. Here samples without a given c
 distribution that has the means and the variances of the codes seen in training.
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -54,7 +56,10 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     draws_reconstructions = True
     own_networks = {("encoder",): ("encoder_widths",)}
 
-    def __init__(self, *, image_shape, embedding_dim=10, encoder_widths=(32, 64), encoder=None, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], embedding_dim: int = 10, encoder_widths: Sequence[int] = (32, 64),
+        encoder: keras.Model | dict | str | None = None, **kwargs,
+    ):  # fmt: skip
         check_whole(embedding_dim=embedding_dim, encoder_widths=encoder_widths)
         super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
         settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
@@ -83,7 +88,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     def _encode(self, levels, training=False):
         return tf.cast(self.encoder(self.prepare(levels), training=training), tf.float32)
 
-    def reconstruct(self, images, seed=0):
+    def reconstruct(self, images: tf.Tensor, seed: int = 0) -> tf.Tensor:
         """One draw from p(x | h(image)) for each image, float32 [B, H, W, C] in [0, 1]; see `sample` for `seed`."""
         codes = self.encode(images)
         if tf.inside_function():
@@ -116,7 +121,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         codes = self.code_moments.draw(random.fold(key, 1))
         return tf.concat([random.uniform(key, self.latent_dim - self.embedding_dim), codes], axis=-1)
 
-    def draw_levels(self, latents, condition=None, *args, **kwargs):
+    def draw_levels(self, latents: tf.Tensor, condition: tf.Tensor | None = None, *args, **kwargs) -> tf.Tensor:
         uniforms, codes = tf.split(latents, [-1, self.embedding_dim], axis=-1)
         condition = self.condition(embedding=codes) if condition is None else condition
         return super().draw_levels(uniforms, condition, *args, **kwargs)

@@ -25,6 +25,7 @@ which is the same but for the place; Keras' 1e-7, as in the others, damps more.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -58,7 +59,10 @@ class PixelCNNPP(AutoregressiveModel):
 
     initialized_by_data = True
 
-    def __init__(self, *, image_shape, width=160, resnets=5, halvings=2, components=10, dropout=0.5, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: int = 160, resnets: int = 5, halvings: int = 2, components: int = 10,
+        dropout: float = 0.5, **kwargs,
+    ):  # fmt: skip
         self.components = components  # the base calls make_likelihood
         super().__init__(image_shape=image_shape, **kwargs)
         check_whole(width=width, resnets=resnets)

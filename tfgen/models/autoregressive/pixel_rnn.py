@@ -18,6 +18,8 @@ every layer, as the paper adds maps in its multi-scale model. The loss is in bit
 RMSProp's epsilon, which in Keras is 1e-7 under the root. No code of the authors is known to us.
 """
 
+from collections.abc import Sequence
+
 import keras
 
 from tfgen.layers.causal import CausalConv2D
@@ -45,8 +47,8 @@ class PixelRNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape, cell="diagonal", width=16, depth=7, head_width=32, kernel_size=3, first_kernel_size=7,
-        residual=True, skip=False, **kwargs,
+        self, *, image_shape: Sequence[int], cell: str = "diagonal", width: int = 16, depth: int = 7, head_width: int = 32,
+        kernel_size: int = 3, first_kernel_size: int = 7, residual: bool = True, skip: bool = False, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         check_rnn(self.image_shape, cell=cell, width=width, depth=depth, head_width=head_width, kernel_size=kernel_size,

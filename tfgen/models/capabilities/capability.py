@@ -119,24 +119,24 @@ def serve_examples(signature, request_fields):
         for field in request_fields:
             value = found[field.name]
             if field.encoded:
-                value = _decoded(value, field.shape)
+                value = _images_of_files(value, field.shape)
             elif field.pixels:  # a mask, a grey picture in records
-                value = _decoded(value, (*field.shape, 1))[..., 0]
+                value = _images_of_files(value, (*field.shape, 1))[..., 0]
             given[field.argument] = tf.cast(value, field.dtype)
         return function(**given)
 
     return serve_examples, {"examples": tf.TensorSpec([None], tf.string)}
 
 
-def _decoded(files, shape):
+def _images_of_files(files, shape):
     """float32 [B, H, W, C] in [0, 1] of the bytes of PNG or JPEG files; of no bytes a black image."""
 
-    def decode(file):
+    def read(file):
         pixels = tf.io.decode_image(file, channels=shape[-1], expand_animations=False)
         return tf.ensure_shape(tf.cast(pixels, tf.float32) / 255.0, shape)
 
     def one(file):
-        return tf.cond(tf.strings.length(file) > 0, lambda: decode(file), lambda: tf.zeros(shape))
+        return tf.cond(tf.strings.length(file) > 0, lambda: read(file), lambda: tf.zeros(shape))
 
     return tf.map_fn(one, files, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 

@@ -128,8 +128,8 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         raise NotImplementedError(f"{type(self).__name__} must implement draw_latents(keys).")
 
     def entropy_coder(self, arrays: dict | None = None) -> object:
-        """The entropy coder between the tuple of `code` and byte streams: an object with `arrays`, `streams` (their number),
-        `encode(code)` -> list of bytes, and `decode(streams, h, w)` -> code; see `FactorizedCoder`.
+        """The entropy coder: an object with `arrays`, `num_segments`, `compress(code)` -> list of `num_segments` bytes, and
+        `decompress(segments, h, w)` -> code; `code` is the tuple of the method `code`. See `FactorizedCoder`.
 
         Args:
             arrays: the arrays of an earlier coder of this model; None: they are computed from the weights.

@@ -9,10 +9,13 @@ order.
 import hashlib
 import io
 import json
+import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -37,10 +40,10 @@ class Codec:
     Attributes:
         model: the model.
         coder: its entropy coder.
-        model_id: bytes, a hash of everything that decoding depends on.
+        model_id: bytes, a hash of everything that decompression depends on.
     """
 
-    def __init__(self, model, arrays=None):
+    def __init__(self, model: keras.Model, arrays: dict[str, np.ndarray] | None = None):
         self.model, self.coder = model, model.entropy_coder(arrays)
         self.model_id = self._hash()
         self.channels = model.image_shape[2]
@@ -51,7 +54,7 @@ class Codec:
         self._pixels = tf.function(_pixels_of(model), input_signature=[latents, size, size])
 
     @classmethod
-    def of(cls, model):
+    def of(cls, model: keras.Model) -> "Codec":
         """A codec with a copy, in float32, of a model's current weights."""
         twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
         for mine, theirs in zip(_weights(twin), _weights(model), strict=True):
@@ -60,7 +63,7 @@ class Codec:
 
     # ---- files
 
-    def compress(self, image):
+    def compress(self, image: np.ndarray) -> bytes:
         """The file of an image, as bytes.
 
         Args:
@@ -71,7 +74,7 @@ class Codec:
         """
         return self.write(self.code(image), np.asarray(image).shape)
 
-    def decompress(self, data):
+    def decompress(self, data: bytes) -> np.ndarray:
         """The image uint8 [H, W, C] of a file's bytes.
 
         Raises:
@@ -80,7 +83,7 @@ class Codec:
         code, size = self.read(data)
         return self.decode(code[0], *size[:2])
 
-    def code(self, image):
+    def code(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         """All latents in the file of an image uint8 [H, W, C]: a tuple of int32 [h, w, channels]."""
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
@@ -91,11 +94,11 @@ class Codec:
             raise ValueError("The model gives latents that are not finite: its weights are not those of a good run.")
         return tuple(np.clip(latents, -LARGEST, LARGEST).astype(np.int32) for latents in code)
 
-    def write(self, code, size):
+    def write(self, code: tuple[np.ndarray, ...], size: Sequence[int]) -> bytes:
         """The file, as bytes, of latents from `code` and the image's size (H, W, C)."""
-        return container.Container(tuple(size), self.model_id, self.coder.encode(code)).pack()
+        return container.Container(tuple(size), self.model_id, self.coder.compress(code)).pack()
 
-    def read(self, data):
+    def read(self, data: bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int, int]]:
         """(latents as from `code`, (H, W, C)) of the bytes of a file. Raises ValueError as `decompress`."""
         file = container.Container.unpack(bytes(data))
         if file.model_id != self.model_id:
@@ -103,27 +106,27 @@ class Codec:
                 f"the file was written by model {file.model_id.hex()}; this one, {self.model_id.hex()}, cannot read it"
             )
         height, width, channels = file.size
-        if channels != self.channels or len(file.streams) != self.coder.streams:
+        if channels != self.channels or len(file.segments) != self.coder.num_segments:
             raise ValueError(
-                f"damaged: {channels} channels in {len(file.streams)} streams, "
-                f"expected {self.channels} in {self.coder.streams}"
+                f"damaged: {channels} channels in {len(file.segments)} segments, "
+                f"expected {self.channels} in {self.coder.num_segments}"
             )
         _check_size(height, width)
         stride = self.model.stride
-        return self.coder.decode(file.streams, -(-height // stride), -(-width // stride)), file.size
+        return self.coder.decompress(file.segments, -(-height // stride), -(-width // stride)), file.size
 
-    def decode(self, latents, height, width):
+    def decode(self, latents: np.ndarray, height: int, width: int) -> np.ndarray:
         """The image uint8 [height, width, C] of latents int32 [h, w, M]."""
         pixels = self._pixels(tf.constant(latents[None], tf.float32), tf.constant(height), tf.constant(width))
         return pixels[0].numpy()
 
-    def bits(self, image):
+    def bits(self, image: np.ndarray) -> float:
         """Bits of an image uint8 [H, W, C] under the entropy model, in floating point: float."""
         return float(self.model.bits(tf.constant(np.asarray(image)[None] / np.float32(255)))[0])
 
     # ---- the codec itself as a file
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> pathlib.Path:
         """Writes the codec to one file and returns its path. A file of this name is always complete."""
         path = pathlib.Path(path)
         content = io.BytesIO()
@@ -132,7 +135,7 @@ class Codec:
         return path
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Codec":
         """Reads the codec from a file of `save`.
 
         Raises:
@@ -161,7 +164,7 @@ class Codec:
         return codec
 
     @staticmethod
-    def stored_id(path):
+    def stored_id(path: str | os.PathLike) -> bytes:
         """The `model_id` stated in a file of `save`. Raises ValueError as `load`."""
         try:
             with np.load(path, allow_pickle=False) as file:

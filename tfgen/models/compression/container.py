@@ -6,11 +6,11 @@ bytes
 1   channels
 2   height
 2   width
-8   id of the model: the first bytes of a hash of everything that decoding depends on
-1   number of streams n
-4n  length of each stream in bytes
+8   id of the model: the first bytes of a hash of everything that decompression depends on
+1   number of segments n
+4n  length of each segment in bytes
 4   CRC-32 of all other bytes
-    the streams
+    the segments
 """
 
 import dataclasses
@@ -30,25 +30,25 @@ class Container:
     Attributes:
         size: (H, W, C) of the image.
         model_id: 8 bytes.
-        streams: list of bytes.
+        segments: list of bytes.
     """
 
     size: tuple
     model_id: bytes
-    streams: list
+    segments: list
 
-    def pack(self):
+    def pack(self) -> bytes:
         """The file as bytes. Raises ValueError for a size out of range."""
         height, width, channels = self.size
         if not (1 <= min(height, width) and max(height, width) <= MAX_SIDE):
             raise ValueError(f"An image must have 1 to {MAX_SIDE} pixels on each side; received {height}x{width}.")
-        head = _FIXED.pack(MAGIC, VERSION, channels, height, width, self.model_id, len(self.streams))
-        head += b"".join(struct.pack("<I", len(stream)) for stream in self.streams)
-        body = b"".join(self.streams)
+        head = _FIXED.pack(MAGIC, VERSION, channels, height, width, self.model_id, len(self.segments))
+        head += b"".join(struct.pack("<I", len(segment)) for segment in self.segments)
+        body = b"".join(self.segments)
         return head + struct.pack("<I", zlib.crc32(body, zlib.crc32(head))) + body
 
     @classmethod
-    def unpack(cls, data):
+    def unpack(cls, data: bytes) -> "Container":
         """The container of a file's bytes.
 
         Raises:
@@ -72,8 +72,8 @@ class Container:
             raise ValueError("damaged: the checksum does not match")
         if min(height, width) < 1:
             raise ValueError(f"an image of {height}x{width} pixels")
-        streams = []
+        segments = []
         for length in lengths:
-            streams.append(data[start : start + length])
+            segments.append(data[start : start + length])
             start += length
-        return cls((height, width, channels), model_id, streams)
+        return cls((height, width, channels), model_id, segments)

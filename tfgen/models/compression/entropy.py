@@ -1,10 +1,10 @@
 """Whole numbers to bits and back: integer tables, and a range coder that uses them.
 
-A table gives each symbol a frequency out of 2^16. Encoder and decoder must use the same frequencies: after the first
-difference nothing can be decoded. So tables are computed once, as integers, and are stored.
+A table gives each symbol a frequency out of 2^16. Compression and decompression must use the same frequencies: nothing
+behind the first difference can be decompressed. So tables are computed once, as integers, and are stored.
 
 A table holds the values from `low` on and, as its last symbol, an escape for all other values. Escaped values follow behind
-all other symbols of the stream, in Elias' gamma code: n zeros, a one and the n low bits of a number from 2^n to 2^(n+1) - 1.
+the other symbols of the segment in Elias' gamma code: n zeros, a one and the n low bits of a number from 2^n to 2^(n+1) - 1.
 """
 
 import dataclasses
@@ -137,18 +137,18 @@ def normal_tables(scales):
     return make_tables(-reach, [np.diff(ndtr(e / scale)) for e, scale in zip(edges, scales, strict=True)])
 
 
-# ---- streams
+# ---- segments
 
 
-def encode(tables, values, index):
-    """The bytes of one stream.
+def compress(tables, values, index):
+    """The bytes of one segment of a file.
 
     Args:
         tables: `Tables`.
         values: int32 [n] within +- `LARGEST`.
         index: int [n] in [0, T): the table of each value.
     """
-    coder = _stream().queue.RangeEncoder()
+    coder = _constriction().queue.RangeEncoder()
     symbols, escaped = tables._symbols(values, index)
     for table, rows in _by_table(index):
         coder.encode(symbols[rows], _model(tables, table))
@@ -159,25 +159,25 @@ def encode(tables, values, index):
         coder.encode(exponents.astype(np.int32), _exponent_model())
     for n, rows in _by_table(exponents):
         if n > 0:
-            coder.encode((numbers[rows] - 2**n).astype(np.int32), _stream().model.Uniform(2**n))
+            coder.encode((numbers[rows] - 2**n).astype(np.int32), _constriction().model.Uniform(2**n))
     return coder.get_compressed().astype("<u4").tobytes()
 
 
-def decode(tables, data, index):
-    """int32 [n], the values of `encode(tables, values, index)`.
+def decompress(tables, data, index):
+    """int32 [n], the values of `compress(tables, values, index)`.
 
     Raises:
-        ValueError: the bytes are not such a stream. An altered stream may also decode to other values without an error:
-            store streams with a checksum.
+        ValueError: the bytes are not such a segment. An altered segment may also give other values without an error:
+            store segments with a checksum.
     """
     _check_room(data, tables.least_bits[index].sum(), len(index))
     try:
-        return _decode(tables, _stream().queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32)), index)
-    except AssertionError as error:  # no encoder writes such bytes
-        raise ValueError("damaged: the bytes are no stream of these tables") from error
+        return _decompress(tables, _constriction().queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32)), index)
+    except AssertionError as error:  # `compress` writes no such bytes
+        raise ValueError("damaged: the bytes are no segment of these tables") from error
 
 
-def _decode(tables, coder, index):
+def _decompress(tables, coder, index):
     symbols = np.zeros(len(index), np.int32)
     for table, rows in _by_table(index):
         symbols[rows] = coder.decode(_model(tables, table), len(rows))
@@ -188,7 +188,7 @@ def _decode(tables, coder, index):
         numbers = 2**exponents
         for n, rows in _by_table(exponents):
             if n > 0:
-                numbers[rows] += coder.decode(_stream().model.Uniform(2**n), len(rows))
+                numbers[rows] += coder.decode(_constriction().model.Uniform(2**n), len(rows))
         beyond, below = (numbers - 1) // 2, (numbers - 1) % 2 == 1
         low, high = tables.low[index[escapes]], tables.low[index[escapes]] + tables.sizes[index[escapes]] - 2
         values[escapes] = np.where(below, low - 1 - beyond, high + 1 + beyond)
@@ -197,17 +197,17 @@ def _decode(tables, coder, index):
     return values
 
 
-def encode_channels(tables, latents):
+def compress_channels(tables, latents):
     """The bytes of latents int32 [h, w, C], with one table for each channel."""
-    return encode(tables, latents.reshape(-1), _channels(latents.shape))
+    return compress(tables, latents.reshape(-1), _channels(latents.shape))
 
 
-def decode_channels(tables, data, height, width):
-    """int32 [height, width, C] of a stream of `encode_channels`. Raises ValueError as `decode`."""
+def decompress_channels(tables, data, height, width):
+    """int32 [height, width, C] of a segment of `compress_channels`. Raises ValueError as `decompress`."""
     shape = (height, width, len(tables.low))
     # Checked before allocating memory for the size stated in a file.
     _check_room(data, height * width * tables.least_bits.sum(), math.prod(shape))
-    return decode(tables, data, _channels(shape)).reshape(shape)
+    return decompress(tables, data, _channels(shape)).reshape(shape)
 
 
 def _channels(shape):
@@ -237,15 +237,16 @@ def _by_table(index):
 def _model(tables, table):
     # Frequencies over 2^16 and their sums are exact as floats, so every machine gets the same model.
     probabilities = tables.counts[table, : tables.sizes[table]] / 2.0**PRECISION
-    return _stream().model.Categorical(probabilities, perfect=False)
+    return _constriction().model.Categorical(probabilities, perfect=False)
 
 
 def _exponent_model():
     """Distribution of the exponent n of an escape: probability 2^-(n+1)."""
-    return _stream().model.Categorical(2.0 ** -np.arange(1, _EXPONENTS + 1), perfect=False)
+    return _constriction().model.Categorical(2.0 ** -np.arange(1, _EXPONENTS + 1), perfect=False)
 
 
-def _stream():
+def _constriction():
+    """The module of range coders."""
     try:
         from constriction import stream
     except ImportError as error:

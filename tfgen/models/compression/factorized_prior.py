@@ -86,16 +86,16 @@ class FactorizedPrior(CompressionModel):
 
 
 class FactorizedCoder:
-    """The entropy coder of `FactorizedPrior`: one table for each channel, one byte stream."""
+    """The entropy coder of `FactorizedPrior`: one table for each channel, one segment."""
 
-    streams = 1
+    num_segments = 1
 
     def __init__(self, arrays):
         self.arrays, self.tables = arrays, entropy.Tables.of(arrays, "latents")
 
-    def encode(self, code):
+    def compress(self, code):
         (latents,) = code
-        return [entropy.encode_channels(self.tables, latents)]
+        return [entropy.compress_channels(self.tables, latents)]
 
-    def decode(self, streams, height, width):
-        return (entropy.decode_channels(self.tables, streams[0], height, width),)
+    def decompress(self, segments, height, width):
+        return (entropy.decompress_channels(self.tables, segments[0], height, width),)

@@ -100,11 +100,11 @@ class ScaleHyperprior(CompressionModel):
             synthesis.add(layers.Conv2DTranspose(up, 5, strides=2, name=f"up_{k}", **settings))
         return analysis, synthesis
 
-    def analyze_scales(self, latents):
+    def analyze_scales(self, latents: tf.Tensor) -> tf.Tensor:
         """z before rounding, float32 [B, ceil(h / 4), ceil(w / 4), N], of y before rounding."""
         return tf.cast(self.hyper_analysis(tf.abs(latents)), tf.float32)
 
-    def scales(self, hyper_latents, height, width):
+    def scales(self, hyper_latents: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
         """sigma float32 [B, height, width, M] of z."""
         places = tf.cast(self.hyper_synthesis(hyper_latents), tf.float32)[:, :height, :width]
         places = -lower_bound(-lower_bound(places, 0.0), 1.0 - len(SCALES))
@@ -142,9 +142,9 @@ class ScaleHyperprior(CompressionModel):
 
 
 class HyperpriorCoder:
-    """The entropy coder of `ScaleHyperprior`: one byte stream of z, with a table for each channel, and one of y."""
+    """The entropy coder of `ScaleHyperprior`: one segment of z, with a table for each channel, and one of y."""
 
-    streams = 2
+    num_segments = 2
 
     def __init__(self, arrays):
         self.arrays = arrays
@@ -157,15 +157,15 @@ class HyperpriorCoder:
         """The table index of each latent, int [height * width * M], of z int32 [h, w, N]."""
         return np.clip(self.network(hyper_latents)[:height, :width], 0, len(self.tables.low) - 1).reshape(-1)
 
-    def encode(self, code):
+    def compress(self, code):
         latents, hyper_latents = code
         places = self.places(hyper_latents, *latents.shape[:2])
         return [
-            entropy.encode_channels(self.hyper_tables, hyper_latents),
-            entropy.encode(self.tables, latents.reshape(-1), places),
+            entropy.compress_channels(self.hyper_tables, hyper_latents),
+            entropy.compress(self.tables, latents.reshape(-1), places),
         ]
 
-    def decode(self, streams, height, width):
-        hyper_latents = entropy.decode_channels(self.hyper_tables, streams[0], -(-height // 4), -(-width // 4))
-        latents = entropy.decode(self.tables, streams[1], self.places(hyper_latents, height, width))
+    def decompress(self, segments, height, width):
+        hyper_latents = entropy.decompress_channels(self.hyper_tables, segments[0], -(-height // 4), -(-width // 4))
+        latents = entropy.decompress(self.tables, segments[1], self.places(hyper_latents, height, width))
         return latents.reshape(height, width, -1), hyper_latents

@@ -1,4 +1,4 @@
-"""Decodes image files to uint8 arrays by one explicit set of rules, with Pillow.
+"""Reads image files as uint8 arrays by one explicit set of rules, with Pillow.
 
 The rules:
 
@@ -59,7 +59,7 @@ def open_image(data):
 
 
 def plain_file(data, shape):
-    """Whether `data` is a PNG or JPEG file that every decoder reads as the same 8-bit image of `shape` (H, W, C).
+    """Whether `data` is a PNG or JPEG file that every program reads as the same 8-bit image of `shape` (H, W, C).
 
     False for files with transparency, a palette or several frames, and for photos with an EXIF orientation.
     """
