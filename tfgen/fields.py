@@ -68,7 +68,7 @@ class Field:
 
     @property
     def spec(self) -> tf.TensorSpec:
-        """The The tf.TensorSpec of a batch, [None, *shape]."""
+        """The tf.TensorSpec of a batch, [None, *shape]."""
         return tf.TensorSpec([None, *self.shape], self.dtype)
 
     def check(self, values: tf.Tensor | np.ndarray, owner: str = "The model") -> tf.Tensor:

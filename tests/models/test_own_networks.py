@@ -296,7 +296,7 @@ def test_dropout_of_own_networks_is_on_in_training_alone():
 def test_the_networks_of_a_model_cannot_be_replaced():
     for name, network in {"vae": "encoder", "dcgan": "generator", "vae-gan": "discriminator"}.items():
         for model in (CASES[name](), BUILT_IN[{"vae": "vae-mlp-bernoulli"}.get(name, name)].build()):
-            with pytest.raises(AttributeError, match=rf"Give the constructor {network}=.*set_weights"):
+            with pytest.raises(AttributeError, match=rf"Give it to the constructor.*argument {network}, .*set_weights"):
                 setattr(model, network, to_vector(1))
 
 
@@ -393,9 +393,9 @@ WRONG = {
                  "ImprovedGAN takes no generator of your own.*It takes: none"),
     "autoregressive": (lambda: models.PixelCNN(image_shape=SHAPE, network=to_image()), "PixelCNN has no argument network"),
     "useless": (lambda: vae(encoder=to_vector(8), decoder=to_image(), hidden=(7,)),
-                r"hidden=\(7,\) describes built-in networks of VAE, and encoder and decoder take their place"),
+                r"hidden=\(7,\) is a setting of the built-in networks of VAE, which encoder and decoder replace"),
     "useless widths": (lambda: models.VAEGAN(**GAN, encoder=to_vector(8), encoder_widths=(3, 4)),
-                       r"encoder_widths=\(3, 4\) describes built-in networks of VAEGAN, and encoder take"),
+                       r"encoder_widths=\(3, 4\) is a setting of the built-in networks of VAEGAN, which encoder replace"),
     "useless network": (lambda: gan(models.WGAN, network="mlp"), "network='mlp' describes"),
     "useless part": (lambda: models.WGAN(**GAN, generator=to_image(), network_args={"generator": {"stages": 1}}),
                      r"network_args\['generator'\] is of the built-in generator"),
@@ -431,7 +431,7 @@ def test_settings_that_are_still_of_use_are_taken():
 def test_networks_that_share_weights_are_refused():
     shared = layers.Dense(LATENTS, name="shared")
     encoder = chain(SHAPE, layers.Flatten(), layers.Dense(LATENTS), shared, layers.Dense(2 * LATENTS))
-    with pytest.raises(ValueError, match="encoder and decoder share shared/kernel, shared/bias; .* tied"):
+    with pytest.raises(ValueError, match="encoder and decoder share shared/kernel, shared/bias; each network is copied"):
         vae(encoder=encoder, decoder=chain((LATENTS,), shared, layers.Dense(64), layers.Reshape(SHAPE)))
     discriminator = to_vector(1)
     with pytest.raises(ValueError, match="generator and discriminator share"):
@@ -480,7 +480,7 @@ def test_presets_name_makers(makers, tmp_path):
     assert [len(network.layers) for network in (model.encoder, model.decoder)] == [2, 2]
     half = preset.override({"encoder": own["encoder"]})
     assert half.model_args["hidden"] == preset.model_args["hidden"]
-    with pytest.raises(ValueError, match="hidden=.*describes built-in networks"):
+    with pytest.raises(ValueError, match="hidden=.*is a setting of the built-in networks"):
         preset.override({**own, "hidden": (3,)}).build()
 
     # A file holds the network itself, and no maker.

@@ -101,7 +101,7 @@ def test_load_weights(files, trained, averages, target, caplog):
         assert_equal(arrays(model.ema.named()), arrays(trained.ema.named()))
     else:
         assert_equal(shadows_of(model), live(trained))
-    said = {(True, "compiled-without"): "averaged weights in the file are left out",
+    said = {(True, "compiled-without"): "averaged weights in the file are not loaded",
             (False, "compiled-with"): "The file has no averaged weights"}.get((averages, target))  # fmt: skip
     assert said in caplog.text if said else "averaged" not in caplog.text
 

@@ -66,7 +66,7 @@ def evaluate(model, *args, **kwargs):
 
 def test_evaluate_gives_the_numbers_of_the_capabilities_and_changes_nothing(name, model, batch):
     if LOSSES[name] is None:
-        with pytest.raises(ValueError, match=f"{type(model).__name__} has no number to evaluate on images"):
+        with pytest.raises(ValueError, match=f"{type(model).__name__} has no loss or number to evaluate on images"):
             evaluate(model, batch)
         return
     before = state(model)
@@ -141,7 +141,7 @@ def test_a_translator_is_evaluated_against_targets():
     model.compile()
     found = evaluate(model, {"image": images, "target": np.zeros_like(images)}, batch_size=4)
     assert found == {"l1": pytest.approx(np.mean(1.0 - images), rel=1e-5)}
-    with pytest.raises(ValueError, match="Inverter has no number to evaluate"):
+    with pytest.raises(ValueError, match="Inverter has no loss or number to evaluate"):
         evaluate(model, images)
     np.testing.assert_allclose(model.predict(images, verbose=0), 1.0 - images, rtol=1e-6)
 
@@ -298,7 +298,7 @@ def test_weights_of_examples_and_losses_of_keras_are_refused():
     vae, gan = VAE(image_shape=(8, 8, 1), latent_dim=2), DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
     images, ones = np.zeros([4, 8, 8, 1], "float32"), np.ones(4, "float32")
     for wrong in ({"loss": "mse"}, {"metrics": ["accuracy"]}, {"loss_weights": [1.0]}, {"weighted_metrics": ["mse"]}):
-        with pytest.raises(ValueError, match=f"VAE.compile takes no {next(iter(wrong))}: its losses are its paper's"):
+        with pytest.raises(ValueError, match=f"VAE.compile takes no {next(iter(wrong))}: its losses are those of its paper"):
             vae.compile("adam", **wrong)
     vae.compile("adam", loss=None, metrics=None)
     gan.compile()
@@ -316,7 +316,7 @@ def test_weights_of_examples_and_losses_of_keras_are_refused():
     assert_same(before, state(vae))
     before = state(gan)
     for validation in ({"validation_split": 0.5}, {"validation_data": images}):
-        with pytest.raises(ValueError, match="DCGAN has no number to evaluate.*Call fit without validation_data"):
+        with pytest.raises(ValueError, match="DCGAN has no loss or number to evaluate.*call fit without validation_data"):
             gan.fit(images, verbose=0, **validation)
     assert_same(before, state(gan))
     with pytest.raises(ValueError, match="validation_split"):

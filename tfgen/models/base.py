@@ -1,4 +1,4 @@
-"""`TrainableModel`: what every model of tfgen is built on, whatever it can do once it is trained."""
+"""`TrainableModel`, the base class of all models of tfgen."""
 
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -21,46 +21,51 @@ from tfgen.training.state import named_variables
 
 
 class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, keras.Model):
-    """A Keras model whose training tfgen knows how to run, resume and divide over devices.
+    """A Keras model with one or more optimisers that tfgen can train, resume and distribute.
 
-    What a model can do is said by the capabilities that it inherits besides (see `tfgen.models.capabilities`): a VAE is
+    A model also inherits its capabilities (see `tfgen.models.capabilities`): a VAE is
     `class VAE(Sampler, Encoder, Likelihood, TrainableModel)`.
 
-    The keyword-only constructor arguments of a subclass and of the classes above it are its config: `get_config` is derived
-    from the signatures. So a subclass names only what it adds or whose default it changes, and hands on **kwargs. All
+    The keyword-only constructor arguments of a class and its base classes are its config; `get_config` reads them from the
+    signatures. A subclass declares only the arguments that it adds or whose default it changes, and passes on **kwargs. All
     weights exist when the constructor returns. Images are float32 NHWC in [0, 1]; a batch is a dict of named fields (see
     `tfgen.fields`).
 
-    A subclass names its losses in `loss_names` and implements `update(batch)`. Where it has several networks with losses of
-    their own it also says who they are (`players`); where steps differ, what kind a step is (`step_kind`).
+    A subclass names its losses in `loss_names` and implements `update(batch)`. If several of its networks have losses of
+    their own, it also implements `players`; if its steps differ, `step_kind`.
 
-    What Keras' verbs do follows from the capabilities:
+    Keras' methods depend on the capabilities:
 
-    - `fit` takes images, (images, labels), a dict of fields, or a `tf.data.Dataset` of them. A batch that is refused (other
-      shapes, values out of range, NaN) changes nothing.
-    - `evaluate`, and `validation_data` of `fit`, give the model's losses (`evaluation_losses`) and the number of each
+    - `fit` takes images, (images, labels), a dict of fields, or a `tf.data.Dataset` of them. An invalid batch (wrong shape,
+      values out of range, NaN) raises an error and changes no variable.
+    - `evaluate`, and `validation_data` of `fit`, return the model's losses (`evaluation_losses`) and the number of each
       capability: "bits_per_dim" of a Likelihood, "reconstruction_error" of an Encoder, "l1" of a Translator whose batches
       have the field `target`, "accuracy" of a Classifier whose batches have labels. The noise is the same in every call, and
-      no variable of `state()` changes. A model with none of these, as most GANs are, refuses.
-    - `predict` gives, of the first capability that the model has: translated images (Translator), probabilities of the
-      classes (Classifier), reconstructions (Encoder), log p(x) in nats (Likelihood), or the images of integer seeds [B]
-      (Sampler). Where conditions are needed, it takes a dict of fields, such as {"seed": ..., "label": ...}.
-    - `class_weight` and `sample_weight` are refused: the losses are means over the batch.
-    - Callbacks that set `model.optimizer.learning_rate`, such as `LearningRateScheduler` and `ReduceLROnPlateau`, reach the
-      first player alone, whose optimiser it is: the players of a model often have different rates. Give each its own
-      schedule, `compile({player: Adam(schedule)})`, or set `model.player_optimizers[player].learning_rate`.
+      no variable of `state()` changes. A model that has none of these, such as most GANs, raises an error.
+    - `predict` returns the output of the first capability that the model has in this order: translated images (Translator),
+      probabilities of the classes (Classifier), reconstructions (Encoder), log p(x) in nats (Likelihood), images of integer
+      seeds [B] (Sampler). A model with conditions takes a dict of fields, such as {"seed": ..., "label": ...}.
+    - `class_weight` and `sample_weight` raise an error, since the losses are means over the batch.
+    - Callbacks that set `model.optimizer.learning_rate`, such as `LearningRateScheduler` and `ReduceLROnPlateau`, change the
+      rate of the first player only. For the other players, compile with schedules, `compile({player: Adam(schedule)})`, or
+      set `model.player_optimizers[player].learning_rate`.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), latent_dim=2)
+        >>> [capability.NAME for capability in model.capabilities()], list(model.players())
+        (['sampler', 'encoder', 'likelihood'], ['model'])
 
     Args:
         image_shape: (H, W, C) of the images.
-        seed: int; training noise is a pure function of (seed, step), so a checkpoint that holds the step holds it.
+        seed: int; training noise is a pure function of (seed, step), so a checkpoint needs no other state of it.
         **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16, "mixed_float16" in
             float16 with loss scaling.
     """
 
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
-    kind = None  # what `step_kind` says of the step that is being traced
-    initialized_by_data = False  # whether `initialize` sets anything
+    kind = None  # the kind, see `step_kind`, of the step that is being traced
+    initialized_by_data = False  # whether `initialize` sets weights
 
     def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
         super().__init__(**kwargs)
@@ -73,21 +78,22 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         self.player_optimizers = {}
         counter = {"dtype": "int64", "trainable": False, "aggregation": "only_first_replica"}
         self.step = keras.Variable(0, name="step", **counter)
-        # The first step whose loss was not finite, -1 while there is none: found in the graph, so the exact step is
-        # known even where Keras runs many steps in one call.
+        # The first step whose loss was not finite, or -1. The graph sets it, so it is exact even if Keras runs many steps in
+        # one call.
         self.bad_step = keras.Variable(-1, name="bad_step", **counter)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
-        # Those of `evaluate` alone.
+        # Only `evaluate` updates these.
         numbers = {c.NUMBER for c in CAPABILITIES if isinstance(self, c) and c.NUMBER} - set(self.loss_names)
         self.number_trackers = {name: keras.metrics.Mean(name=name) for name in sorted(numbers)}
-        self.jit_compile = False  # else Keras compiles `predict` of a model that was not compiled
+        self.jit_compile = False  # Keras' default would compile `predict` of a model that was not compiled
 
     def __setattr__(self, name, value):
         if isinstance(value, keras.layers.Layer) and getattr(self, "built", False) and name in vars(self):
             raise AttributeError(
-                f"{type(self).__name__}.{name} cannot be replaced after construction: its config, optimisers and averages "
-                f"are of the network that it was built with. Give the constructor {name}=, where it takes one, or copy "
-                f"weights with model.{name}.set_weights(...) and, where they are averaged, call model.ema.restart()."
+                f"{type(self).__name__}.{name} cannot be replaced after construction: the config, the optimisers and the "
+                "averages belong to the network that the model was built with. Give it to the constructor, if that has the "
+                f"argument {name}, or copy weights with model.{name}.set_weights(...) and then call model.ema.restart(), if "
+                "the weights are averaged."
             )
         super().__setattr__(name, value)
 
@@ -100,8 +106,8 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     def signatures(self) -> dict:
         """{signature name: (function of tensors -> dict of tensors, {input name: tf.TensorSpec})} for export.
 
-        Those of all capabilities, and `serve_examples`: that of the first capability for serialized tf.Examples. A subclass
-        may add its own.
+        These are the signatures of all capabilities, and `serve_examples`, which computes the signature of the first
+        capability from serialized tf.Examples. A subclass may add its own.
         """
         found = {}
         for capability in self.capabilities():
@@ -114,40 +120,40 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     # ---- players
 
     def players(self) -> dict[str, Player]:
-        """{name: `tfgen.training.Player`}: which networks have an optimiser of their own.
+        """{name: `tfgen.training.Player`}: the groups of networks that have an optimiser each.
 
-        Here one, "model", that trains all. The optimiser of the first is Keras' `model.optimizer`.
+        By default one player, "model", has all networks. The optimiser of the first player is also `model.optimizer`.
         """
         return {"model": Player(self)}
 
     def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
-        """The optimiser, or {player: optimiser}, of `compile()`."""
+        """The optimiser, or {player: optimiser}, that `compile()` uses by default."""
         return keras.optimizers.Adam(1e-3)
 
     def compile(
         self, optimizer=None, *, ema_decay=None, jit_compile=False, steps_per_execution=1, run_eagerly=False, **kwargs
     ):  # fmt: skip
-        """Prepares `fit`; every variable that training needs exists afterwards.
+        """Prepares `fit` and creates all variables that training needs.
+
+        If the model already has averaged weights, loaded or from an earlier `compile`, averaging continues from them.
 
         Args:
             optimizer: a Keras optimizer, its name or its config dict, of which every player gets a copy; or
-                {player: optimizer}, where players that are not named have that of `default_optimizer`. None: that one.
-            ema_decay: if given, an exponential moving average of the weights is kept (see `tfgen.training.EMA`).
-            jit_compile: XLA. Off by default: on CPU it makes convolutional steps several times slower.
-            steps_per_execution: steps in one call of the graph.
-            run_eagerly: run every step in Python, to look for errors.
-
-        A model that has averaged weights, loaded or of an earlier `compile`, goes on from them.
+                {player: optimizer}. Players that are not named, and all players for None, use `default_optimizer`.
+            ema_decay: None, or the decay of an exponential moving average of the weights (see `tfgen.training.EMA`).
+            jit_compile: whether XLA compiles the steps. On CPU it makes convolutional steps several times slower.
+            steps_per_execution: number of steps in one call of the graph.
+            run_eagerly: whether every step runs in Python, for debugging.
 
         Raises:
-            ValueError: an unknown player; `loss`, `metrics` and the like, which a model of tfgen brings itself; an optimiser
-                that accumulates gradients, on several replicas.
+            ValueError: a player is unknown; `loss`, `metrics` or another argument of Keras is given, since a model of tfgen
+                has its own; or an optimiser accumulates gradients on several replicas.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
             raise ValueError(
-                f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are its paper's and stand "
-                "in the logs; see tfgen.metrics for metrics."
+                f"{type(self).__name__}.compile takes no {', '.join(sorted(kwargs))}: its losses are those of its paper and "
+                "appear in the logs; see tfgen.metrics for metrics."
             )
         players = self.players()
         self.player_optimizers = self._optimizers(optimizer, players)
@@ -160,8 +166,8 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             inner = getattr(optimizer, "inner_optimizer", optimizer)
             if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
                 raise ValueError(
-                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}, which "
-                    "Keras' optimizers cannot do on several replicas; give each replica a larger batch instead."
+                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}. Keras "
+                    "does not support this on several replicas; use a larger batch instead."
                 )
             optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
@@ -178,14 +184,14 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             optimizer = keras.optimizers.get(optimizer)
             if len(players) == 1:
                 return dict.fromkeys(players, optimizer)
-            # One that has been trained with belongs to one of them: all begin anew.
+            # A built optimizer already has the variables of one player, so every player gets a copy.
             first = 0 if optimizer.built else 1
             copies = [type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[first:]]
             return dict(zip(players, [optimizer, *copies][-len(players):], strict=True))
 
         found = {} if given is None else by_player(given)
         if len({id(one) for one in found.values()}) < len(found):
-            raise ValueError(f"optimizer has one object for several of {', '.join(found)}: give each player one of its own.")
+            raise ValueError(f"optimizer has the same object for several of {', '.join(found)}: give each player its own.")
         if found.keys() != players.keys():
             found = {**by_player(self.default_optimizer()), **found}
         if self.dtype_policy.name == "mixed_float16":
@@ -197,7 +203,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         before = self.ema
         if decay is None:
             if before is not None:
-                logging.warning("The averaged weights of the model are given up: compile(ema_decay=) would keep them.")
+                logging.warning("The averaged weights of the model are dropped, since compile was called without ema_decay.")
             self.ema = None
             return
         self.ema = EMA(self._averaged(players), decay)
@@ -213,73 +219,75 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         return groups
 
     def updates_of(self, player: str, steps: int) -> int:
-        """How often the player is updated in `steps` steps: what a schedule of its rate decays over."""
+        """The number of updates of the player in `steps` steps; learning-rate schedules decay over this number."""
         return steps
 
     def step_players(
         self, player_losses: dict[str, str], losses_fn: Callable[[], dict], *, when: Callable[[dict], dict] | None = None,
         variables: dict | None = None,
     ) -> dict[str, tf.Tensor]:  # fmt: skip
-        """One update of players: one forward pass, one gradient for each of them.
+        """Updates players once: one forward pass, and one gradient for each player.
 
-        This is the one place where weights are trained: it takes the mean over the global batch where replicas share it,
-        scales losses in float16, checks that losses are finite, accumulates gradients where the optimiser asks for it,
-        applies constraints and moves the averages. Players that move one after the other have a call each; players that
-        move at once share one, and all gradients are taken before the first of them moves.
+        All training of weights uses this function. It averages over the global batch of all replicas, scales losses in
+        float16, checks that losses are finite, accumulates gradients if the optimiser is set so, applies constraints and
+        updates the averages. For sequential updates, call it once for each player. For simultaneous updates, call it once
+        for all players: all gradients are computed before the first update.
 
         Args:
             player_losses: {player: name of the loss that it minimises}.
             losses_fn: function () -> {name: scalar}, the mean over the examples of this replica.
-            when: None, or a function of the losses, {name: mean over all replicas}, -> {player: bool scalar}: who moves.
-                Those it does not name always do. The losses are the global means so that all replicas decide alike.
-            variables: None, or {player: list of variables} where only a part of its variables takes part in this step.
+            when: None, or a function {name: loss, averaged over all replicas} -> {player: bool scalar}, which decides who is
+                updated. Players that it does not name are always updated.
+            variables: None, or {player: list of variables}, to update only these variables of a player.
 
         Returns:
-            what `losses_fn` returned.
+            The dict that `losses_fn` returned.
         """
         return step_players(self, player_losses, losses_fn, when, variables)
 
     # ---- steps
 
     def initialize(self, batch: dict) -> None:
-        """Sets weights by data, once, before the first step; here none.
+        """Sets weights from data, once, before the first step. By default it does nothing.
 
-        A model that does so has `initialized_by_data`; `tfgen train` then gives it some hundred examples.
+        A model that implements it also sets `initialized_by_data`; `tfgen train` then calls it with a few hundred examples.
 
         Args:
-            batch: as in training.
+            batch: a batch of training.
         """
 
     def update(self, batch: dict) -> dict[str, tf.Tensor]:
-        """Trains on one batch, see `step_players`; -> {loss name: scalar mean over the examples of this replica}.
-
-        A name of `loss_names` may be missing where the step has no such loss; its mean stays what it was.
+        """Trains on one batch with `step_players`.
 
         Args:
             batch: a dict of checked fields, see `as_batch`.
+
+        Returns:
+            {loss name: scalar mean over the examples of this replica}. If a name of `loss_names` is missing, the running
+            mean of that loss does not change.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement update(batch).")
 
     def step_kind(self, step: int) -> Hashable:
-        """What step `step` (an int, counted from 0) does, hashable; `self.kind` while it is traced.
+        """The kind of step `step` (an int, counted from 0): a hashable value, which is `self.kind` while a step is traced.
 
-        Steps of one kind share one graph. It must be a function of the step alone, so that a run can be resumed. Values that
-        change with every step (a rate, a fade) are tensors made of `self.step` and no part of the kind.
+        Steps of one kind share one graph. The kind must depend on `step` alone, so that a run can be resumed. Values that
+        change with every step (a rate, a fade) are tensors computed from `self.step`, and not part of the kind.
         """
         return None
 
     def phase(self, step: int) -> Hashable:
-        """The phase that step `step` belongs to, hashable and a function of the step alone; see `begin_phase`."""
+        """The phase of step `step`: a hashable value that depends on `step` alone; see `begin_phase`."""
         return None
 
     def begin_phase(self, phase: Hashable) -> None:
-        """Called before the first step of every phase but the first, outside of graphs, e.g. to reset optimisers.
+        """Called before the first step of every phase except the first, outside of graphs, for instance to reset optimisers.
 
-        It is called again where training goes on at that step: in a resumed run, or where the data ended just before it.
+        It is called again if training continues at that step: in a resumed run, or after the data ended just before it.
         """
 
     def reset_optimizers(self, *names) -> None:
-        """Sets the optimisers of the named players (default: all) to what they are before their first step."""
+        """Resets the optimisers of the named players, by default of all, to their initial state. Learning rates are kept."""
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
             inner = getattr(optimizer, "inner_optimizer", optimizer)
@@ -292,7 +300,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     def train_step(self, data):
         batch = self.as_batch(data)
-        # A batch that is refused changes nothing, not even what does not depend on it, as the state of spectral norm.
+        # An invalid batch must change nothing, not even variables that do not depend on it, such as those of spectral norm.
         with tf.control_dependencies([batch[field.name] for field in self.batch_fields()]):
             losses = self.update(batch)
         losses = {name: tf.cast(loss, tf.float32) for name, loss in losses.items() if name in self.loss_names}
@@ -301,7 +309,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
-        with tf.control_dependencies([finite]):  # a batch that was refused is no step
+        with tf.control_dependencies([finite]):  # an invalid batch does not count as a step
             self.step.assign_add(1)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
@@ -328,7 +336,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         return plan
 
     def _maybe_symbolic_build(self, *args, **kwargs):
-        """Everything is built: Keras would run a whole step to find that out, which fails with several workers."""
+        """Does nothing: all layers are built. Keras would run a whole step here, which fails with several workers."""
 
     # ---- random numbers
 
@@ -337,20 +345,20 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     ) -> tf.Tensor:
         """Training noise float32 [batch_size, *shape], a pure function of (seed, step, stream, row of the global batch).
 
-        Two replicas that hold one half of a batch each draw what one replica would draw for the whole.
+        Two replicas with half of a batch each draw the same noise as one replica with the whole batch.
 
         Args:
+            shape: of the noise of one row.
+            batch_size: number of rows on this replica.
+            stream: int, the number of a stream of random numbers; different noise in one step needs different streams.
             distribution: "normal" N(0, 1), or "uniform" in (-1, 1).
         """
         drawn = random.DISTRIBUTIONS[distribution](self.noise_keys(batch_size, stream), math.prod(shape))
         return tf.reshape(drawn, [batch_size, *shape])
 
     def noise_keys(self, batch_size: int | tf.Tensor, stream: int) -> tf.Tensor:
-        """The keys [batch_size] (see `tfgen.random`) from which `noise` draws."""
+        """The keys uint64 [batch_size] (see `tfgen.random`) from which `noise` draws."""
         context = tf.distribute.get_replica_context()
         first = tf.convert_to_tensor(context.replica_id_in_sync_group) * batch_size if context else 0
         keys = random.fold(random.fold(random.key(self.seed), tf.convert_to_tensor(self.step)), stream)
         return random.fold(keys, first + tf.range(batch_size))
-
-
-_AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files

@@ -1,4 +1,4 @@
-"""The batches of a model: which fields they have, and the checks of their values."""
+"""The batches of a model: their fields, and the checks of their values."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ class BatchMixin:
         return self.fields_of(self._config)
 
     def conditions(self) -> tuple[fields.Field, ...]:
-        """The fields that the verbs of this model take beside images or seeds, a tuple of `tfgen.fields.Field`."""
+        """The fields that the methods of this model take in addition to images or seeds, a tuple of `tfgen.fields.Field`."""
         return tuple(field for field in self.batch_fields() if field.name != "image")
 
     def conditions_of(self, batch: dict) -> dict[str, tf.Tensor]:
@@ -32,15 +32,19 @@ class BatchMixin:
 
     @classmethod
     def check_source(cls, config: dict, source: object) -> None:
-        """ValueError where a model of this config cannot learn from the `tfgen.data.Source`, beside its image shape."""
+        """Raises ValueError if a model of this config cannot learn from the `tfgen.data.Source`. Shapes are not checked."""
 
     def as_batch(self, data: dict | tuple | tf.Tensor, wanted: Iterable[fields.Field] | None = None) -> dict[str, tf.Tensor]:
-        """The batch dict of what `fit` was given: a dict, (image, label), or images alone. All fields are checked.
+        """Checks a batch and returns it as a dict.
 
-        Whatever uses a field of the result waits for the checks of all: a batch that is refused changes nothing.
+        Operations on the fields of the result run after the checks of all fields, so an invalid batch changes no variable.
 
         Args:
+            data: a batch as `fit` takes it: a dict of fields, (image, label), or images alone.
             wanted: the `tfgen.fields.Field`s that it must have; None: those of training.
+
+        Returns:
+            {field name: tensor [B, ...]}; fields that are not in `wanted` are included and not checked.
 
         Raises:
             ValueError: a field is missing, or has another shape or dtype.
@@ -62,21 +66,24 @@ class BatchMixin:
             return {**checked, **{name: tf.identity(checked[name]) for name in names}}
 
     def check_batch(self, batch: dict) -> dict:
-        """The batch, a dict of checked fields, after all that is to be checked besides, with `tfgen.fields.checked`.
+        """The batch after further checks by a subclass, which uses `tfgen.fields.checked`. By default there are none.
 
-        Training waits for it. A check in `update` may come after a part of the update. Fields may be missing that the
-        caller did not want.
+        Training runs after these checks; a check in `update` could run after a part of the update.
+
+        Args:
+            batch: a dict of checked fields; it has only the fields that the caller of `as_batch` wanted.
         """
         return batch
 
     def named(self, data: object, first: str = "image") -> dict:
-        """The dict {field name: values} of what `fit`, `evaluate` or `predict` was given; nothing is checked.
+        """A batch of `fit`, `evaluate` or `predict` as a dict {field name: values}, without checks.
 
         Args:
-            data: a dict, (values, label), or values alone; `first` is the name of the values.
+            data: a dict, (values, label), or values alone.
+            first: field name of the values.
 
         Raises:
-            ValueError: weights of the examples.
+            ValueError: `data` has weights of the examples.
         """
         values, label, weights = (*data, None, None, None)[:3] if isinstance(data, (tuple, list)) else (data, None, None)
         if weights is not None:
@@ -88,13 +95,20 @@ class BatchMixin:
         return found if label is None else {**found, "label": label}
 
     def check_images(self, images: tf.Tensor) -> tf.Tensor:
-        """Images float [B, H, W, C] in [0, 1] as a tensor; errors as `tfgen.fields.Field.check`."""
+        """Checks images, float [B, H, W, C] in [0, 1], and returns a tensor; raises as `tfgen.fields.Field.check`."""
         return fields.image(self.image_shape).check(images, type(self).__name__)
 
     def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
-        """[B, num_classes] of integer labels [B]; an error, at run time, for a label out of range."""
+        """One-hot labels float32 [B, num_classes] of integer labels [B].
+
+        Raises:
+            ValueError: the model takes no labels, or `labels` is None.
+            InvalidArgumentError: at run time, if a label is out of range.
+        """
         if not self.num_classes:
             raise ValueError(f"This {type(self).__name__} was built with num_classes=0 and takes no labels.")
         if labels is None:
-            raise ValueError(f"{type(self).__name__} is conditional: labels, int [B] in [0, {self.num_classes}), needed.")
+            raise ValueError(
+                f"{type(self).__name__} is conditional and needs labels, int [B] in [0, {self.num_classes}); received None."
+            )
         return tf.one_hot(fields.label(self.num_classes).check(labels), self.num_classes)

@@ -1,4 +1,4 @@
-"""The config of a model: its constructor arguments, among them networks of the user's own."""
+"""The config of a model: its constructor arguments, which may include the user's own networks."""
 
 import collections
 import copy
@@ -13,10 +13,10 @@ from tfgen.networks.given import given_network, serialized
 
 
 class ConfigMixin:
-    """The part of `TrainableModel` that derives the config from the constructor's signature.
+    """The part of `TrainableModel` that reads the config from the constructor's signature.
 
-    The keyword-only arguments of the constructors of a class and its base classes are the config. An argument that takes a
-    network of the user's own is in `own_networks`.
+    The config holds the keyword-only arguments of the constructors of a class and its base classes. `own_networks` names the
+    arguments that take the user's own network.
 
     Attributes:
         own_networks: {(constructor arguments that take a network, ...): settings that have no effect if all of these are
@@ -39,18 +39,18 @@ class ConfigMixin:
                 for name in settings:
                     if _plain(config[name]) != _plain(defaults[name]):
                         raise ValueError(
-                            f"{name}={config[name]!r} describes built-in networks of {cls.__name__}, and "
-                            f"{' and '.join(networks)} take their place: leave {name} out."
+                            f"{name}={config[name]!r} is a setting of the built-in networks of {cls.__name__}, which "
+                            f"{' and '.join(networks)} replace: leave {name} out."
                         )
         cls._check_untied({name: config[name] for name in cls.network_arguments()})
-        # Not through __setattr__: Keras refuses attributes before its own __init__ has run.
-        # No dict: Keras would save the networks in it.
+        # object.__setattr__, because Keras allows no attributes before its own __init__ has run. A UserDict, because Keras
+        # would save the networks in a dict.
         object.__setattr__(model, "_config", collections.UserDict(config))
         return model
 
     @classmethod
     def config_parameters(cls) -> dict[str, inspect.Parameter]:
-        """{name: inspect.Parameter} of the constructor: its own arguments, then those that it hands on as **kwargs."""
+        """{name: inspect.Parameter} of the constructor: its own arguments, then those that it passes on as **kwargs."""
         found = {}
         for base in cls.__mro__:
             if not issubclass(base, ConfigMixin) or "__init__" not in base.__dict__:
@@ -64,25 +64,25 @@ class ConfigMixin:
         return found
 
     def get_config(self) -> dict:
-        """The constructor arguments, as JSON holds them: objects (layers, an `Objective`, ...) serialised as Keras does."""
+        """The constructor arguments as JSON-able values; Keras serialises objects (layers, an `Objective`, ...)."""
         return {k: _plain(v) for k, v in self._config.items()}
 
     @classmethod
     def from_config(cls, config: dict) -> "ConfigMixin":
         networks = cls.network_arguments()
         for name in networks:
-            if isinstance(config.get(name), str):  # a file says what a network is; it calls no function of its choice
+            if isinstance(config.get(name), str):  # a file must not call functions
                 raise ValueError(f"In a config {name} is a network's Keras config or None; received {config[name]!r}.")
         return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
 
     @classmethod
     def network_arguments(cls) -> tuple[str, ...]:
-        """The names of the constructor arguments that take a network of the user's own, see `own_networks`."""
+        """The names of the constructor arguments that take the user's own network, see `own_networks`."""
         return tuple(dict.fromkeys(name for names in cls.own_networks for name in names))
 
     @staticmethod
     def _check_untied(networks):
-        """ValueError where two of the user's networks have weights in common: each is copied, which would untie them."""
+        """Raises ValueError if two of the user's networks share weights: each network is copied, so the copies would not."""
         parts = {}
         for name, network in networks.items():
             if isinstance(network, keras.Model):
@@ -93,24 +93,37 @@ class ConfigMixin:
             shared = [path for key, path in parts[one].items() if key in parts[other]]
             if shared:
                 raise ValueError(
-                    f"{one} and {other} share {', '.join(shared)}; each network is copied, so what they share would not "
-                    "stay tied. Give each its own layers."
+                    f"{one} and {other} share {', '.join(shared)}; each network is copied, so the copies would not share "
+                    "them. Give each network its own layers."
                 )
 
     def own_network(
         self, name: str, given: keras.Model | dict | str | None, inputs: list[tuple], outputs: tuple | dict,
         needed: tuple[str, ...] | None = None,
     ) -> keras.Model | None:  # fmt: skip
-        """The network that was given as constructor argument `name`, see `tfgen.networks.given_network`; None for None.
+        """The copy of a network that was given as constructor argument `name`, see `tfgen.networks.given_network`.
 
-        Makers are called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
-        without the batch) that they have as arguments.
+        A maker is called with those of `image_shape`, `latent_dim`, `num_classes` and `output_shape` (of the first output,
+        without the batch) that it has as arguments.
+
+        Args:
+            name: the constructor argument.
+            given: its value.
+            inputs: shapes of the inputs, without the batch.
+            outputs: shape of the output, or {name: shape}, without the batch.
+            needed: names of the outputs that the network must have; None: all.
+
+        Returns:
+            The network, or None if `given` is None.
+
+        Raises:
+            ValueError: the model takes no network of this name, or the shapes do not fit.
         """
         if given is None:
             return None
         if name not in self.network_arguments():
             takes = ", ".join(self.network_arguments()) or "none"
-            raise ValueError(f"{type(self).__name__} takes no {name} of your own: its paper fixes it. It takes: {takes}.")
+            raise ValueError(f"{type(self).__name__} takes no {name} of your own. It takes: {takes}.")
         settings = {"image_shape": self.image_shape, "latent_dim": getattr(self, "latent_dim", None),
                     "num_classes": self.num_classes,
                     "output_shape": next(iter(outputs.values())) if isinstance(outputs, dict) else outputs}  # fmt: skip
@@ -119,11 +132,12 @@ class ConfigMixin:
         return network
 
     def choose_networks(self, make: Callable, **wanted: tuple) -> None:
-        """Sets networks as attributes and builds them: the user's own where there are any, else the built-in ones.
+        """Sets networks as attributes and builds them: the user's own networks if given, else the built-in ones.
 
         Args:
-            make: function () -> the built-in networks in the order of `wanted`; not called where all are the user's.
-            **wanted: {attribute and constructor argument: (what was given, input shape, output shape)}, without the batch.
+            make: function () -> the built-in networks in the order of `wanted`; not called if all networks are given.
+            **wanted: {name of attribute and argument: (given network or None, input shape, output shape)}, without the
+                batch.
         """
         own = {name: self.own_network(name, given, [inputs], outputs) for name, (given, inputs, outputs) in wanted.items()}
         made = [None] * len(own) if None not in own.values() else make()

@@ -1,4 +1,4 @@
-"""Keras' `evaluate` and `predict` of a model, by its capabilities."""
+"""Keras' `evaluate` and `predict`, which depend on the capabilities of the model."""
 
 import inspect
 from collections.abc import Callable
@@ -15,14 +15,20 @@ class EvaluationMixin:
     """The part of `TrainableModel` behind `evaluate`, `predict` and `validation_data` of `fit`."""
 
     def evaluation_fields(self) -> tuple[fields.Field, ...]:
-        """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; here those of training."""
+        """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; by default those of training."""
         return self.batch_fields()
 
     def evaluation_losses(self, batch: dict) -> dict[str, tf.Tensor]:
-        """{name of `loss_names`: scalar mean or float32 [B]} of a batch of checked fields, with noise of the seed alone.
+        """The losses of a batch in `evaluate`. The noise depends only on the seed, and no variable changes.
 
-        No variable changes. Here {}: the losses of a GAN say nothing about images that it was not trained on. The numbers of
-        the capabilities need not be among them, see `Capability.number_of`.
+        By default {}: the losses of a GAN do not measure how good its samples are. The numbers of the capabilities are added
+        by `evaluate`, see `Capability.number_of`.
+
+        Args:
+            batch: a dict of checked fields.
+
+        Returns:
+            {name of `loss_names`: scalar mean over the batch, or float32 [B]}.
         """
         return {}
 
@@ -38,7 +44,7 @@ class EvaluationMixin:
         if not values:
             self._refuse_evaluation()
         trackers, size = {**self.trackers, **self.number_trackers}, tf.shape(batch[wanted[0].name])[0]
-        for name, value in values.items():  # the mean of a batch counts as often as the batch has images
+        for name, value in values.items():  # a mean is weighted by the number of images
             trackers[name].update_state(value, None if value.shape.rank else size)
         return {name: trackers[name].result() for name in values}
 
@@ -46,7 +52,9 @@ class EvaluationMixin:
         for capability in PREDICTING:
             if capability in self.capabilities():
                 return capability.prediction_of(self, data)
-        raise ValueError(f"{type(self).__name__} has none of the capabilities that predict: {PREDICTING}.")
+        raise ValueError(f"{type(self).__name__} has none of the capabilities that predict: "
+            f"{', '.join(capability.__name__ for capability in PREDICTING)}."
+        )
 
     def _check_evaluation(self):
         if type(self).evaluation_losses is EvaluationMixin.evaluation_losses and not any(
@@ -56,15 +64,15 @@ class EvaluationMixin:
 
     def _refuse_evaluation(self):
         raise ValueError(
-            f"{type(self).__name__} has no number to evaluate on images: how good its samples are is measured by "
-            "tfgen.metrics, e.g. `tfgen evaluate`. Call fit without validation_data and validation_split."
+            f"{type(self).__name__} has no loss or number to evaluate on images. Measure its samples with tfgen.metrics or "
+            "`tfgen evaluate`, and call fit without validation_data and validation_split."
         )
 
     def fit(self, *args, **kwargs) -> keras.callbacks.History:
-        """As `keras.Model.fit`; see the class for what it takes.
+        """As `keras.Model.fit`; for the data see `TrainableModel`.
 
         Raises:
-            ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
+            ValueError: `class_weight` or `sample_weight` is given, or validation data for a model that cannot be evaluated.
         """
         given = self._without_weights(keras.Model.fit, args, kwargs)
         if given.get("validation_data") is not None or given.get("validation_split"):
@@ -72,13 +80,16 @@ class EvaluationMixin:
         return super().fit(*args, **kwargs)
 
     def evaluate(self, *args, **kwargs) -> float | list | dict:
-        """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""
+        """As `keras.Model.evaluate`; for the numbers see `TrainableModel`. Raises ValueError if `sample_weight` is given."""
         self._without_weights(keras.Model.evaluate, args, kwargs)
         found = super().evaluate(*args, **kwargs)
-        return tf.nest.map_structure(float, found)  # Keras leaves tensors where a model has further metrics
+        return tf.nest.map_structure(float, found)  # Keras returns tensors if a model has further metrics
 
     def _without_weights(self, verb, args, kwargs):
-        """{argument: value} of a call of Keras' `fit` or `evaluate`. Keras drops weights where there are no labels."""
+        """{argument: value} of a call of Keras' `fit` or `evaluate`. Raises ValueError if weights are given.
+
+        Keras would ignore weights if there are no labels.
+        """
         given = inspect.signature(verb).bind(self, *args, **kwargs).arguments
         for name in ("class_weight", "sample_weight"):
             if given.get(name) is not None:

@@ -12,10 +12,10 @@ _AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' file
 
 
 class SavingMixin:
-    """The part of `TrainableModel` that saves and loads: `state()` for checkpoints, and what Keras' ways to save call."""
+    """The part of `TrainableModel` that saves and loads: `state()` for checkpoints, and the methods that Keras calls."""
 
     def state(self) -> dict[str, keras.Variable]:
-        """{key: variable} of all that a checkpoint must hold for training to go on as if it had never stopped."""
+        """{key: variable} of the complete training state: with it, a resumed run equals an uninterrupted one."""
         weights = named_variables(self)
         state = {f"weights/{path}": v for path, v in weights.items()}
         for name, optimizer in self.player_optimizers.items():
@@ -42,10 +42,10 @@ class SavingMixin:
         self.compile(optimizers, **config)
 
     def save_own_variables(self, store: MutableMapping) -> None:
-        """Called by all of Keras' ways to save: the model's own variables by name, and the averaged weights.
+        """Saves the model's own variables by name, and the averaged weights. Keras calls it in all its ways to save.
 
         Raises:
-            RuntimeError: the averaged weights are in the model, so that they would be saved as the trained ones.
+            RuntimeError: the averaged weights are swapped into the model, so they would be saved as the trained weights.
         """
         if self.ema is not None:
             self.ema.check_not_swapped("Saving")
@@ -56,7 +56,7 @@ class SavingMixin:
                 store[_AVERAGE + path.replace("/", ".")] = shadow
 
     def load_own_variables(self, store: Mapping) -> None:
-        """Called by all of Keras' ways to load. Averaged weights in the file are kept, see `compile`.
+        """Loads the model's own variables and the averaged weights. Keras calls it in all its ways to load.
 
         Raises:
             ValueError: the file is of another model, or of a version of tfgen that numbered the variables.
@@ -83,17 +83,17 @@ class SavingMixin:
     def _load_averages(self, stored):
         if not stored:
             if self.ema is not None:
-                self.ema.restart()  # not now: Keras loads the layers after this
-                logging.warning("The file has no averaged weights: averaging starts anew from the weights that are loaded.")
+                self.ema.restart()  # deferred: Keras loads the layers after this
+                logging.warning("The file has no averaged weights: averaging restarts from the loaded weights.")
             return
         if self.ema is None and self.compiled:
-            logging.warning("The averaged weights in the file are left out: this model was compiled without ema_decay.")
+            logging.warning("The averaged weights in the file are not loaded: this model was compiled without ema_decay.")
             return
         ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
         paths = {_AVERAGE + path.replace("/", "."): path for path in ema.named()}
         try:
             ema.load({paths.get(key, key): value for key, value in stored.items()})
         except ValueError:
-            ema.restart()  # with skip_mismatch Keras goes on: the average must not be of other weights
+            ema.restart()  # with skip_mismatch Keras continues, so the averages must not stay those of other weights
             raise
         self.ema = ema
