@@ -398,7 +398,7 @@ WRONG = {
                        r"encoder_widths=\(3, 4\) is a setting of the built-in networks of VAEGAN, which encoder replace"),
     "useless network": (lambda: gan(models.WGAN, network="mlp"), "network='mlp' describes"),
     "useless part": (lambda: models.WGAN(**GAN, generator=to_image(), network_args={"generator": {"stages": 1}}),
-                     r"network_args\['generator'\] is of the built-in generator"),
+                     r"network_args\['generator'\] is for the built-in generator"),
 }  # fmt: skip
 
 

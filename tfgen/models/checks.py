@@ -6,7 +6,7 @@ import numpy as np
 
 
 def check_whole(least=1, **values):
-    """Raises ValueError for an argument, a number or a sequence of numbers, that is no whole number of at least `least`."""
+    """Raises ValueError unless each argument {name: number or sequence} has whole numbers of at least `least`."""
     for name, value in values.items():
         for number in value if isinstance(value, (tuple, list)) else [value]:
             if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:

@@ -1,4 +1,4 @@
-"""Presets: constructor arguments, optimiser and steps of a paper on a data set, as data."""
+"""Presets: the settings of a paper on a data set, as data: constructor arguments, optimiser, number of steps."""
 
 import copy
 import dataclasses
@@ -12,7 +12,7 @@ from tfgen.training.schedules import HeldDecay
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """All settings of a training run, but for the images.
+    """All settings of a training run.
 
     Attributes:
         name: "<paper>/<data set or variant>".
@@ -21,16 +21,16 @@ class Preset:
             that makes it, such as "my_package.my_module.make_encoder" (see `TrainableModel.own_network`).
         data: the `tfgen.data` specification of its images.
         source: the origin of the values: a table or section of the paper, the authors' code, or our own runs.
-        batch_size: examples per step, over all replicas; or [(first step, examples), ...] where phases differ.
+        batch_size: examples per step, over all replicas; or [(first step, examples), ...] for phases with different sizes.
         steps: training steps, one batch each (of a GAN: discriminator steps).
         compile_args: keyword arguments of `model.compile`; `optimizer` is a dict {"class_name", "config"}, of which every
             player gets a copy, or {player: such a dict}.
         binarization: None, "threshold", "fixed" or "dynamic" (see `tfgen.data.Source.batches`).
-        dequantize: add uniform noise of one level's width.
+        dequantize: whether uniform noise of the width of one level is added.
         augmentation: None, or the settings of random flips, shifts, crops and colours, such as {"flip": True, "shift": 2};
             see `tfgen.data.augmentation`.
-        labels_per_class: None, or the number of images of each class whose labels are known: batches are then those of
-            `tfgen.data.semi_supervised`.
+        labels_per_class: None, or the number of images of each class whose labels are known: the batches are then
+            those of `tfgen.data.semi_supervised`.
         paper: the paper's result, with its metric, or None.
     """
 
@@ -58,8 +58,8 @@ class Preset:
 
         Args:
             overrides: {name: value}; a constructor argument of the model or one of `TRAINING_FIELDS`. `learning_rate`
-                replaces that of every optimiser. A network of your own also removes the preset's settings of the one that
-                it takes the place of.
+                replaces that of every optimiser. A network of your own also removes the preset's settings of the network
+                that it replaces.
 
         Raises:
             ValueError: an unknown name; the message lists the known ones.

@@ -1,4 +1,4 @@
-"""The family of adversarial models: a generator, a discriminator, and the one training step for all of them."""
+"""The family of adversarial models: a generator and a discriminator, and their training step."""
 
 import dataclasses
 import functools
@@ -21,17 +21,17 @@ _NETWORKS = ("generator", "discriminator")
 
 
 class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
-    """Network x objective x penalty x constraint x regulariser, each of them chosen on its own.
+    """A GAN with any combination of networks, objective, penalty, constraint and regulariser.
 
-    A subclass calls `set_networks` in its constructor, mostly with what `make_networks` returns. A paper's own idea goes
-    into `discriminator_terms` and `generator_terms` (further losses), `adversarial_loss` (another loss of the generator),
-    `draw_latents` and `draw_labels` (what images are generated of) or `generator_turn` (another schedule). A subclass whose
-    users may give networks of their own says so in `own_networks`.
+    The constructor of a subclass calls `set_networks`, usually with the result of `make_networks`. A subclass implements the
+    idea of its paper in `discriminator_terms` and `generator_terms` (further losses), `adversarial_loss` (another loss of
+    the generator), `draw_latents` and `draw_labels` (the inputs of the generator) or `generator_turn` (another schedule). If
+    users can give their own networks, it names the arguments in `own_networks`.
 
-    A training step takes one batch: one discriminator update on it and then, if it is the generator's turn,
-    `generator_steps` generator updates with fresh noise. With `discriminator_steps` = 5 every discriminator update so has
-    its own real images, and every fifth is followed by the generator's. Real and fake images pass the discriminator in
-    separate batches, so that its batch norm sees one kind at a time. Labels of generated images are drawn uniformly.
+    A training step has one batch. It updates the discriminator once, with this batch, and then, if it is the generator's
+    turn, the generator `generator_steps` times, with new noise. So with `discriminator_steps` = 5 each discriminator update
+    has its own real images, and the generator is updated after every fifth. The discriminator sees real and fake images in
+    separate batches, so its batch norm has separate statistics for them. Labels of generated images are drawn uniformly.
 
     Args:
         image_shape: (H, W, C).
@@ -48,10 +48,10 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         generator_steps: generator updates in one turn.
         generator_batch_factor: the generator's batch is this many times the discriminator's.
         generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights): latents
-            [B, latent_dim] -> images [B, H, W, C] in [-1, 1]. Its second input, if the model is conditional, are one-hot
-            labels [B, num_classes].
+            [B, latent_dim] -> images [B, H, W, C] in [-1, 1]. In a conditional model its second input is one-hot labels
+            [B, num_classes].
         discriminator: None, or a network of your own: images [B, H, W, C] in [-1, 1], and one-hot labels -> logits [B, 1].
-            Where the paper needs the features, [B, any], they are a second output, or it returns a dict
+            For a paper that needs features [B, any], they are a second output, or the network returns a dict
             {"logit", "features"}.
         seed: int, of the training noise.
     """
@@ -102,11 +102,11 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
 
     def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
-        """({output: shape without the batch}, names of those that are needed) of a discriminator of the user's own."""
+        """({output: shape without the batch}, names of the required outputs) of the user's own discriminator."""
         return {"logit": (1,), "features": (None,)}, ("logit",)
 
     def _own_networks(self, generator, discriminator):
-        """The user's own networks in the form of a `tfgen.networks.Network`, each None where there is none."""
+        """(generator, discriminator): the user's own networks, called as a `tfgen.networks.Network` is, or None."""
         labels = [(self.num_classes,)] if self.num_classes else []
         generator = self.own_network("generator", generator, [(self.latent_dim,), *labels], self.image_shape)
         outputs, needed = self.discriminator_outputs()
@@ -117,22 +117,33 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         )
 
     def make_networks(self, kind: str, **settings) -> list[keras.layers.Layer]:
-        """(generator, discriminator) of `tfgen.networks.make_networks`; in their places, the user's own where there are any.
+        """The user's own networks if given, else those of `tfgen.networks.make_networks`.
+
+        Args:
+            kind: a name in `tfgen.networks.NETWORKS`.
+            **settings: as for `tfgen.networks.make_networks`.
+
+        Returns:
+            [generator, discriminator].
 
         Raises:
-            ValueError: as there, and where `network_args` has settings of a network that the user's own takes the place of.
+            ValueError: `tfgen.networks.make_networks` raises it, or `network_args` has settings of a network that the user
+                replaces.
         """
         own = {name: network for name in _NETWORKS if (network := getattr(self, name)) is not None}
         for name in own:
             if (self._config.get("network_args") or {}).get(name):
-                raise ValueError(f"network_args[{name!r}] is of the built-in {name}; {name}= takes its place: leave it out.")
+                raise ValueError(f"network_args[{name!r}] is for the built-in {name}, which {name}= replaces: leave it out.")
         return make_networks(kind, image_shape=self.image_shape, dtype=self.dtype_policy, **{**settings, **own})
 
     def set_networks(self, generator: keras.Model, discriminator: keras.Model) -> None:
-        """Builds both. Inputs are [latent or image, one-hot labels], the second only for a conditional model.
+        """Sets and builds both networks.
 
-        The generator returns images [B, H, W, C] in [-1, 1]; the discriminator a dict with `logit` [B, 1], or [B, h, w, 1]
-        of patches, and what the model's own losses need, such as `features`.
+        Args:
+            generator: [latents [B, latent_dim], one-hot labels] -> images [B, H, W, C] in [-1, 1]. Only a conditional model
+                has labels.
+            discriminator: [images [B, H, W, C] in [-1, 1], one-hot labels] -> a dict with `logit`, [B, 1] or [B, h, w, 1] of
+                patches, and the other outputs that the losses of the model need, such as `features`.
         """
         labels = [(None, self.num_classes)] if self.num_classes else []
         generator.build([(None, self.latent_dim), *labels])
@@ -153,7 +164,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
     def generator_turn(self, step: int) -> bool:
-        """Whether step `step` (an int, counted from 0) ends with the generator's turn."""
+        """Whether step `step` (an int, counted from 0) also updates the generator."""
         return (step + 1) % self.discriminator_steps == 0
 
     def updates_of(self, player: str, steps: int) -> int:
@@ -170,25 +181,26 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         """{name: scalar} added to the discriminator's loss.
 
         Args:
-            batch: the batch of training, with `raw`, its images in [-1, 1].
-            real, fake: `Pass`, of the batch and of as many generated images.
+            batch: the training batch, with `raw`, its images in [-1, 1].
+            real: `Pass` of the real images.
+            fake: `Pass` of as many generated images.
         """
         return {}
 
     def generator_terms(self, batch: dict, fake: Pass) -> dict[str, tf.Tensor]:
-        """{name: scalar} added to the generator's loss; `fake` is the `Pass` of the images that it made."""
+        """{name: scalar} added to the generator's loss; `fake` is the `Pass` of its images."""
         return {}
 
     def adversarial_loss(self, batch: dict, fake: Pass) -> tf.Tensor:
-        """The generator's loss on the `Pass` of its images, a scalar; further terms are added to it."""
+        """The generator's adversarial loss, a scalar; `fake` is the `Pass` of its images. `generator_terms` are added."""
         return self.objective.generator(fake.logit)
 
     def draw_latents(self, keys: tf.Tensor) -> tf.Tensor:
-        """Latents [B, latent_dim], each a function of its key in `keys` [B] alone: in training and in sampling."""
+        """Latents [B, latent_dim] in training and sampling; row i is a function of keys[i] (uint64 [B]) alone."""
         return random.DISTRIBUTIONS[self.latent_distribution](keys, self.latent_dim)
 
     def draw_labels(self, keys: tf.Tensor) -> tf.Tensor:
-        """One-hot labels [B, num_classes] of generated images in training, uniform, each a function of its key."""
+        """Uniform one-hot labels [B, num_classes] of generated images in training; row i is a function of keys[i] alone."""
         drawn = random.uniform(keys, 1)[:, 0] * self.num_classes
         return tf.one_hot(tf.cast(drawn, tf.int32), self.num_classes)
 
@@ -205,8 +217,16 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return losses
 
     def update_discriminator(self, batch: dict, stream: int = 0) -> dict[str, tf.Tensor]:
-        """One update of the discriminator; `batch` has `raw`, real images in [-1, 1], and `one_hot` if conditional."""
-        with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+        """One update of the discriminator.
+
+        Args:
+            batch: has `raw`, real images [B, H, W, C] in [-1, 1], and in a conditional model `one_hot`, [B, num_classes].
+            stream: number of the noise stream of this update.
+
+        Returns:
+            {loss name: scalar}.
+        """
+        with tf.control_dependencies([batch["raw"]]):  # an invalid batch changes nothing
             update_spectral_state(self.discriminator)
         real = Pass(batch["raw"], batch.get("one_hot"))
         size = tf.shape(real.images)[0]
@@ -230,10 +250,14 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
 
     def update_generator(self, batch: dict, turn: int = 0) -> dict[str, tf.Tensor]:
-        """One update of the generator on fresh latents; the gradient passes through the discriminator, which stays.
+        """One update of the generator with new latents; the discriminator does not change.
 
         Args:
-            turn: which of the `generator_steps` of this step it is, from 0.
+            batch: as for `update_discriminator`.
+            turn: number of this update in the step, in [0, generator_steps).
+
+        Returns:
+            {loss name: scalar}.
         """
         stream, size = self.generator_stream(turn), self.generator_batch_factor * tf.shape(batch["raw"])[0]
         with tf.control_dependencies([batch["raw"]]):
@@ -248,6 +272,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return self.step_players({"generator": "generator_loss"}, losses_fn)
 
     def regularization(self, network: keras.Model) -> float | tf.Tensor:
+        """The weighted regulariser of a network's trainable variables, a scalar."""
         if self.regularizer is None:
             return 0.0
         return self.regularizer_weight * self.regularizer(network.trainable_variables)

@@ -6,14 +6,14 @@ from tfgen.models.adversarial.base import AdversarialModel
 
 
 class FreeNetworkModel(AdversarialModel):
-    """A model whose paper is not about the networks, so that these are chosen by name.
+    """An adversarial model whose networks are settings.
 
     Args:
         network: "mlp", "conv" or "resnet", see `tfgen.networks`.
         width: of both networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
-        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own take the places of those that
+        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own replace the networks that
             `network`, `width` and `network_args` describe.
     """
 
@@ -32,5 +32,5 @@ class FreeNetworkModel(AdversarialModel):
         self.set_networks(*self.make_networks(network, width=width, **{**settings, **given}))
 
     def network_defaults(self, network: str) -> dict:
-        """The paper's settings of the networks; `network_args` override them."""
+        """Settings of the networks in the paper, a dict like `network_args`, which overrides them."""
         return {}

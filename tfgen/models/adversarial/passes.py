@@ -1,4 +1,4 @@
-"""Images on their way through the generator and the discriminator in training."""
+"""Images in training, with the outputs of the discriminator for them."""
 
 import dataclasses
 
@@ -6,19 +6,19 @@ import tensorflow as tf
 
 from tfgen import random
 
-_LABELS = 1 << 20  # added to the number of a noise stream: that of the labels of the same images
+_LABELS = 1 << 20  # added to a stream number, it gives the stream of the labels
 
 
 @dataclasses.dataclass(frozen=True)
 class Pass:
-    """Images, real or generated, on their way through the discriminator: what the hooks of a paper see.
+    """A batch of real or generated images with the discriminator's outputs; the hooks of `AdversarialModel` receive it.
 
     Attributes:
-        images: [B, H, W, C] in [-1, 1].
-        one_hot: the labels that the images were made for or have, [B, K]; None where there are none.
-        latents: [B, latent_dim] of generated images; None of real ones.
-        outputs: what the discriminator returned for the images, {"logit": ..., "features": ..., ...}, in the shapes that it
-            has them.
+        images: float32 [B, H, W, C] in [-1, 1].
+        one_hot: labels float32 [B, K], or None.
+        latents: float32 [B, latent_dim] of generated images; None for real images.
+        outputs: {"logit": ..., "features": ..., ...}, see `PassMixin.discriminate`.
+        logit: `outputs["logit"]`.
     """
 
     images: tf.Tensor
@@ -35,19 +35,23 @@ class PassMixin:
     """The part of `AdversarialModel` that calls the generator and the discriminator, and draws their noise."""
 
     def generate_raw(self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """The generator's own output, float32 [B, H, W, C] in [-1, 1]."""
+        """The images of the generator, float32 [B, H, W, C] in [-1, 1]; `one_hot` float32 [B, K] in a conditional model."""
         inputs = [latents] if one_hot is None else [latents, one_hot]
         return tf.cast(self.generator(inputs, training=training), tf.float32)
 
     def discriminate(
         self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise
     ) -> dict[str, tf.Tensor]:
-        """What the discriminator returns for images in [-1, 1]: {"logit": float32 [B], "features": ...}.
-
-        Values are float32 and keep their shapes; only a logit [B, 1] becomes [B].
+        """The discriminator's outputs for images.
 
         Args:
-            noise: what `discriminator_noise` draws for this pass; nothing outside of training.
+            raw_images: float32 [B, H, W, C] in [-1, 1].
+            one_hot: labels float32 [B, K], or None.
+            training: whether the discriminator runs in training mode.
+            **noise: the result of `discriminator_noise`; none outside of training.
+
+        Returns:
+            {"logit": float32 [B] or [B, h, w, 1], "features": ..., ...}, all float32.
         """
         inputs = [raw_images] if one_hot is None else [raw_images, one_hot]
         outputs = self.discriminator(inputs, training=training, **noise)
@@ -57,32 +61,36 @@ class PassMixin:
         return outputs
 
     def logits(self, raw_images: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False, **noise) -> tf.Tensor:
-        """The logits alone of `discriminate`, float32 [B]."""
+        """The output "logit" of `discriminate`, float32 [B]."""
         return self.discriminate(raw_images, one_hot, training, **noise)["logit"]
 
     def discriminator_noise(self, batch_size: int | tf.Tensor, stream: int, part: int = 0) -> dict[str, tf.Tensor]:
-        """{"keys": uint64 [batch_size]} for one pass of a discriminator that is `noisy` (see `tfgen.layers.noise`), else {}.
+        """{"keys": uint64 [batch_size]} for a `noisy` discriminator (see `tfgen.layers.noise`), else {}.
 
         Args:
-            stream: of the update that the pass belongs to. Its latents are drawn from other keys.
-            part: tells the passes of one update apart.
+            batch_size: number of images.
+            stream: number of the noise stream of the update; its latents have other keys.
+            part: a different number for each call of the discriminator in one update.
         """
         if not getattr(self.discriminator, "noisy", False):
             return {}
         return {"keys": random.fold(self.noise_keys(batch_size, -1 - stream), part)}
 
     def generator_stream(self, turn: int) -> int:
-        """The number of the noise stream of the generator's update `turn`, counted from 0, of a step."""
+        """The number of the noise stream of the generator's update `turn`, counted from 0 in each step."""
         return 2 + turn
 
     def passed(self, images: Pass, stream: int, part: int = 0) -> Pass:
-        """The `Pass` with the outputs of the discriminator in training; `stream` and `part` as for `discriminator_noise`."""
+        """Calls the discriminator in training mode and returns the `Pass` with its outputs.
+
+        For `stream` and `part` see `discriminator_noise`.
+        """
         noise = self.discriminator_noise(tf.shape(images.images)[0], stream, part)
         outputs = self.discriminate(images.images, images.one_hot, training=True, **noise)
         return dataclasses.replace(images, outputs=outputs)
 
     def generated(self, size: int | tf.Tensor, stream: int) -> Pass:
-        """A `Pass` of `size` images that the generator makes in training, for an update with the noise `stream`."""
+        """A `Pass` of `size` generated images in training mode, with noise of the stream `stream`."""
         latents = self.draw_latents(self.noise_keys(size, stream))
         one_hot = self.draw_labels(self.noise_keys(size, stream + _LABELS)) if self.num_classes else None
         return Pass(self.generate_raw(latents, one_hot, training=True), one_hot, latents)

@@ -24,13 +24,17 @@ class AdversarialSampler(Sampler):
     def sample(
         self, num: int, *, seed: int = 0, batch_size: int = 256, batch_norm: str = "moving", **conditions
     ) -> tf.Tensor:
-        """As `Sampler.sample`, with a choice of the statistics that the generator's batch norm uses.
+        """As `Sampler.sample`, with a choice of the statistics in the generator's batch norm.
 
         Args:
-            batch_norm: "moving": those followed in training; an image does not depend on the others. "batch": those of each
-                batch of `batch_size` images (the last may be smaller), as several papers' code does. "standing": the mean
-                over those of 16 batches of `batch_size`, made anew with the weights as they are (Brock et al. 2019,
-                arXiv:1809.11096, section 3.1): right for averaged weights, whose statistics training never saw.
+            num, seed, batch_size, **conditions: see `Sampler.sample`.
+            batch_norm: "moving": the moving statistics of training; an image does not depend on the others. "batch": the
+                statistics of each batch of `batch_size` images (the last may be smaller), as in the code of several papers.
+                "standing": the mean statistics of 16 new batches of `batch_size` with the current weights (Brock et al.
+                2019, arXiv:1809.11096, section 3.1); these suit averaged weights, which training has no statistics of.
+
+        Raises:
+            ValueError: `batch_norm` is unknown, or as `Sampler.sample`.
         """
         if batch_norm not in self.batch_norm_modes:
             raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
@@ -52,7 +56,7 @@ class AdversarialSampler(Sampler):
                     object.__setattr__(self, "_generate", cached)
 
     def _standing_batch(self, seed, size, index):
-        """One batch of latents, and labels if conditional, through the generator in training mode."""
+        """Calls the generator in training mode with batch `index` of latents and labels."""
         keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
         one_hot = None
         if self.num_classes:
@@ -60,9 +64,9 @@ class AdversarialSampler(Sampler):
         self.generate_raw(self.draw_latents(keys), one_hot, training=True)
 
     def decode_images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
-        """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]; `labels` int [B] if conditional.
+        """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim] and, in a conditional model, labels int [B].
 
-        Batch norm uses its moving statistics (but see `sample`): an image does not depend on the others in its batch.
+        Batch norm uses its moving statistics (but see `sample`), so an image does not depend on the others in its batch.
         """
         one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
         raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)

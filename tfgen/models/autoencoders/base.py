@@ -1,4 +1,4 @@
-"""The families of models with an encoder: x -> q(z|x), z -> image; some of them also give the likelihood p(x|z)."""
+"""The families of variational autoencoders: an encoder q(z|x), a decoder and, in some, a likelihood p(x|z)."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,9 @@ tfd = tfp.distributions
 
 
 class AutoencodingModel(Sampler, Encoder, TrainableModel):
-    """Base of all models with an approximate posterior over z ~ N(0, I), whatever their loss.
+    """A model with an approximate posterior q(z|x) and the prior N(0, I), with any loss.
 
-    A subclass sets `latent_dim`, has a network `encoder` or its own `posterior(x) -> q(z|x)`, a TensorFlow Probability
-    distribution with event shape [latent_dim], and implements `decode_images(z)`.
+    A subclass sets `latent_dim` and the network `encoder` (or implements `posterior`), and implements `decode_images`.
     """
 
     @property
@@ -27,11 +26,11 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
 
     @property
     def noise_dim(self) -> int:
-        """Number of standard normal numbers that one draw from q(z|x) takes."""
+        """Number of standard normal numbers for one draw from q(z|x)."""
         return self.latent_dim
 
     def evaluation_noise(self, rows: int | tf.Tensor, seed: int, draw: int | tf.Tensor = 0) -> tf.Tensor:
-        """Standard normal [rows, noise_dim], a function of (seed, draw, row)."""
+        """Standard normal noise float32 [rows, noise_dim], a function of (seed, draw, row)."""
         keys = random.fold(random.fold(random.key(seed), draw), tf.range(rows))
         return random.normal(keys, self.noise_dim)
 
@@ -40,9 +39,9 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
         return self.posterior(self.check_images(images), training=training)
 
     def posterior(self, images: tf.Tensor, training: bool = False) -> tfd.Distribution:
-        """As `encode`, without its checks.
+        """As `encode`, without checks of the images.
 
-        Here N(mean, diag variance); the network `self.encoder` gives mean and ln variance, [B, 2 latent_dim].
+        By default N(mean, diag variance), where the network `encoder` returns mean and ln variance, [B, 2 latent_dim].
         """
         mean, log_variance = tf.split(tf.cast(self.encoder(images, training=training), tf.float32), 2, axis=-1)
         return tfd.Independent(tfd.Normal(mean, tf.exp(0.5 * log_variance)), 1)
@@ -51,7 +50,7 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
         return self.reconstruct(images)
 
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
-        """The image of the mean of q(z|x): float32 [B, H, W, C] in [0, 1]."""
+        """The decoded means of q(z|x): float32 [B, H, W, C] in [0, 1], of images in the same shape."""
         return self.decode_images(self.encode(images).mean())
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
@@ -64,9 +63,9 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
 
 
 def pixels_of(outputs, likelihood, levels):
-    """p(x|z) of a decoder's outputs: "bernoulli" of logits [..., H, W, C], or "gaussian" of [..., H, W, 2C].
+    """p(x|z) from a decoder's outputs: "bernoulli" from logits [..., H, W, C], or "gaussian" from [..., H, W, 2C].
 
-    The Gaussian has means in (0, 1). Its deviations are at least one of `levels` grey levels; without such a bound its
+    The Gaussian has means in (0, 1) and standard deviations of at least one of `levels` grey levels. Without this bound its
     likelihood has no maximum on quantised images.
     """
     if likelihood == "bernoulli":
@@ -76,14 +75,14 @@ def pixels_of(outputs, likelihood, levels):
 
 
 class LatentVariableModel(Likelihood, AutoencodingModel):
-    """A model that is trained on the evidence lower bound, and evaluated by it and by the importance weighted bound.
+    """A model that is trained on the evidence lower bound (ELBO). The importance weighted bound is used in evaluation, too.
 
-    A subclass also implements `decode(z) -> p(x|z)`, a distribution with event shape [H, W, C], and sets `likelihood`, its
-    name. Under "bernoulli" training and bounds refuse images whose values are not 0 or 1: their bound would be none.
+    A subclass also implements `decode` and sets `likelihood`, the name of the distribution p(x|z). With "bernoulli",
+    training and bounds raise an error for values that are not 0 or 1, since the loss is then no bound on log p(x).
     """
 
     loss_names = ("loss", "reconstruction", "kl")
-    nats_loss = "loss"  # of evaluation: minus the bound, whatever `kl_weight`
+    nats_loss = "loss"  # in evaluation it is minus the ELBO for any `kl_weight`
     likelihood = None
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
@@ -102,7 +101,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         return {**batch, "image": self.check_pixels(batch["image"])} if "image" in batch else batch
 
     def bounded_images(self, images: tf.Tensor) -> tf.Tensor:
-        """Images of which there is a bound, checked."""
+        """Checks images for a bound on log p(x) and returns them; raises ValueError if the loss is no such bound."""
         if not self.knows_likelihood:
             raise ValueError(
                 f"This {type(self).__name__} has likelihood={self.likelihood!r}: its loss is no bound on log p(x)."
@@ -110,7 +109,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         return self.check_pixels(self.check_images(images))
 
     def check_pixels(self, images: tf.Tensor) -> tf.Tensor:
-        """Images in [0, 1], as they are; an error at run time where the likelihood is "bernoulli" and one is not 0 or 1."""
+        """The images, unchanged. Raises InvalidArgumentError at run time for values other than 0 and 1 with "bernoulli"."""
         if self.likelihood != "bernoulli":
             return images
         off = tf.reduce_max(tf.minimum(images, 1.0 - images))

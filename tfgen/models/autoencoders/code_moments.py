@@ -1,4 +1,4 @@
-"""A distribution of codes for models without a prior: normal, with the moments of the codes seen in training."""
+"""A normal distribution of codes for models without a prior, with the moments of the codes in training."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tfgen import random
 
 @keras.saving.register_keras_serializable("tfgen")
 class CodeMoments(keras.layers.Layer):
-    """Running mean and mean square of each number of a code; at first 0 and 1.
+    """Running mean and mean square of each component of the codes, initially 0 and 1.
 
     Args:
         size: Z, the size of a code.
@@ -24,7 +24,7 @@ class CodeMoments(keras.layers.Layer):
         self.built = True
 
     def update(self, codes):
-        """Updates the moments by the codes float32 [B, Z] of a training step."""
+        """Updates the moments with the codes float32 [B, Z] of a training step."""
         for moment, seen in ((self.mean, codes), (self.square, codes**2)):
             moment.assign(self.momentum * moment + (1.0 - self.momentum) * tf.reduce_mean(seen, axis=0))
 

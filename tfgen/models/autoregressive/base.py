@@ -1,4 +1,4 @@
-"""The family of autoregressive models: p(x) is a product over pixels, each conditioned on those before in raster order."""
+"""The family of autoregressive models: p(x) is the product of p(pixel | earlier pixels) in raster order."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,10 +18,11 @@ from tfgen.sampling.cached import Stepwise, Whole, scan
 
 
 class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
-    """A model trained on the exact likelihood of images. Their values are k / (levels - 1), k = 0 ... levels - 1.
+    """A model trained on the exact likelihood of images with values k / (levels - 1), k = 0 ... levels - 1.
 
-    A subclass builds its layers in the constructor, ends it with `build_network()`, and implements `network`. The latents
-    are the uniform numbers from which the pixels are drawn, [H * W * uniforms of a pixel]; see `tfgen.distributions.pixels`.
+    A subclass builds its layers in the constructor, calls `build_network()` at its end, and implements `network`. The
+    latents are the uniform numbers from which pixels are drawn, `likelihood.num_uniforms` for each pixel (see
+    `tfgen.distributions.pixels`).
 
     Args:
         image_shape: (H, W, C).
@@ -42,12 +43,13 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
 
     def make_likelihood(self) -> object:
+        """The distributions of pixels; by default a categorical distribution for each channel."""
         return CategoricalPixels(self.levels, self.image_shape[-1])
 
     def network(
         self, x: tf.Tensor, scope: Whole | Stepwise, condition: tf.Tensor | None = None, training: bool = False
     ) -> tf.Tensor:
-        """Parameters of the distributions of all pixels, [B, H, W, P] of the compute dtype: pixel-level.
+        """Parameters of the distributions of all pixels, [B, H, W, P] in the compute dtype.
 
         Args:
             x: the network's input, from `prepare`.
@@ -57,27 +59,27 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         raise NotImplementedError(f"{type(self).__name__} must implement network(x, scope, condition).")
 
     def condition(self, labels: tf.Tensor | None = None) -> tf.Tensor | None:
-        """The network's condition for a batch: None, or the labels as one-hot rows [B, K]."""
+        """The argument `condition` of `network` for a batch: None, or one-hot labels [B, K]."""
         return None if labels is None and not self.num_classes else self.one_hot(labels)
 
     def build_network(self) -> None:
-        """Builds all layers by one pass over a batch of one image."""
+        """Builds all layers by calling the network on one image."""
         conditions = {field.argument: tf.zeros([1, *field.shape], field.dtype) for field in self.conditions()}
         found = self.network(self.prepare(tf.zeros([1, *self.image_shape])), Whole(), self.condition(**conditions))
         if found.shape[1:] != (*self.image_shape[:2], self.likelihood.num_parameters):
             raise ValueError(
-                f"{self.likelihood.num_parameters} parameters a pixel expected; the network gives {found.shape}."
+                f"network must return {self.likelihood.num_parameters} parameters for each pixel; received {found.shape}."
             )
         self.built = True
 
     # ---- images and levels
 
     def levels_of(self, images: tf.Tensor) -> tf.Tensor:
-        """Levels float32 [B, H, W, C] of images in [0, 1]. A value between two levels is an error at run time."""
+        """Levels float32 [B, H, W, C] of images in [0, 1]. Raises InvalidArgumentError for a value between two levels."""
         scaled = self.check_images(images) * (self.levels - 1)
         levels = tf.round(scaled)
         distance = tf.reduce_max(tf.abs(scaled - levels))
-        # Images stored in 8 bits, as those of `tfgen.data` are, may be off by half a 255th.
+        # Images that were stored in 8 bits, as in `tfgen.data`, may differ from a level by half of 1 / 255.
         stored = 0.0 if 255 % (self.levels - 1) == 0 else 0.5 / 255 * (self.levels - 1)
         message = f"Images must have the values k / {self.levels - 1} of levels={self.levels}; one is off by, in levels,"
         if self.levels == 2:
@@ -85,23 +87,24 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         return checked(levels, distance <= stored + 1e-3, message, distance)
 
     def images_of(self, levels: tf.Tensor) -> tf.Tensor:
+        """Images in [0, 1] of levels."""
         return levels / (self.levels - 1)
 
     def prepare(self, levels: tf.Tensor) -> tf.Tensor:
-        """The network's input, in [-1, 1], of levels [..., C]."""
+        """The input of `network`, in [-1, 1], from levels [..., C]."""
         return tf.cast(2.0 * self.images_of(levels) - 1.0, self.compute_dtype)
 
     # ---- likelihood
 
     def distribution(self, images: tf.Tensor, **conditions) -> tfp.distributions.Distribution:
-        """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values of the pixels before.
+        """p(x_i | x_1 ... x_{i-1}) for all pixels i, given the true values of the earlier pixels.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
-            **conditions: e.g. `labels` int [B], where the model takes any.
+            **conditions: e.g. `labels` int [B], for a conditional model.
 
         Returns:
-            a TensorFlow Probability distribution: batch shape [B], event shape [H, W, C], values are levels 0, 1, ...
+            A TensorFlow Probability distribution: batch shape [B], event shape [H, W, C], values are levels 0, 1, ...
         """
         return self._distribution(self.levels_of(images), conditions)
 
@@ -126,13 +129,14 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             return {**batch, "image": tf.identity(batch["image"])}
 
     def nll_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
+        """{"nll": -log p(x) in nats, "bits_per_dim"}, means over a batch of checked fields."""
         levels = self.levels_of(batch["image"])
         log_prob = self._distribution(levels, self.conditions_of(batch), training).log_prob(levels)
         nll = -tf.reduce_mean(log_prob)
         return {"nll": nll, "bits_per_dim": nll / (math.prod(self.image_shape) * math.log(2.0))}
 
     def update(self, batch: dict) -> dict[str, tf.Tensor]:
-        """A step on bits per dimension. Gradients, and so their clipping, then do not depend on the size of images."""
+        """Minimises bits per dimension, so that gradients and their clipping do not depend on the size of images."""
 
         def losses_fn():
             return self.nll_of(batch, training=True)
@@ -151,20 +155,25 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         return random.uniform(random.key(seeds), self.latent_dim)
 
     def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
-        """Images float32 [B, H, W, C] in [0, 1] of uniforms [B, latent_dim] in (0, 1), with caches."""
+        """Images float32 [B, H, W, C] in [0, 1] of uniform numbers [B, latent_dim] in (0, 1), by cached sampling."""
         return self.images_of(self.draw_levels(latents, self.condition(**conditions)))
 
     def draw_levels(
         self, latents: tf.Tensor, condition: tf.Tensor | None = None, known: tf.Tensor | None = None,
         mask: tf.Tensor | None = None, keep_parameters: bool = False,
     ) -> tf.Tensor | tuple:  # fmt: skip
-        """Levels float32 [B, H, W, C] drawn with uniforms [B, latent_dim]; where mask [B, H, W] is true those of `known`.
+        """Draws the levels of images, always in a graph.
 
-        Runs in a graph, also when it is called outside of one.
+        Args:
+            latents: uniform numbers [B, latent_dim] in (0, 1).
+            condition: the result of `condition`, or None.
+            known: levels float32 [B, H, W, C] of known pixels, or None.
+            mask: bool [B, H, W], true for known pixels; None without `known`.
+            keep_parameters: whether to return the parameters, too.
 
         Returns:
-            the levels; with `keep_parameters` a pair: the levels, and the parameters float32 [B, H, W, P] from which each
-            pixel was drawn. They equal those of `network` for the finished image.
+            Levels float32 [B, H, W, C]; with `keep_parameters` a pair: the levels, and the parameters float32 [B, H, W, P]
+            of each pixel's distribution, which equal those of `network` for the finished image.
         """
         if not hasattr(self, "_draw_levels"):
             object.__setattr__(self, "_draw_levels", tf.function(self._scan, reduce_retracing=True, autograph=False))
@@ -193,23 +202,23 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         )  # fmt: skip
 
     def complete(self, known: tf.Tensor, mask: tf.Tensor, num: int = 1, seed: int = 0, **conditions) -> tf.Tensor:
-        """Draws the unknown pixels of images. Known pixels keep their values, and pixels after them depend on them.
+        """Draws the unknown pixels of images, given the known pixels that come before them in raster order.
 
-        A pixel does not depend on known pixels that come after it in raster order. So this is a draw from p(unknown | known)
-        where all known pixels come first, as the upper rows do (van den Oord et al. 2016, arXiv:1601.06759, figure 1).
+        An unknown pixel does not depend on known pixels after it. So this draws from p(unknown | known) only if all known
+        pixels come first, such as the upper rows (van den Oord et al. 2016, arXiv:1601.06759, figure 1).
 
         Args:
-            known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; the values of unknown pixels do not matter.
+            known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
             mask: bool [H, W] or [B, H, W], true for known pixels.
             num: number of completions of each image.
             seed: int; completion k is a function of (seed, k) and of its image.
-            **conditions: e.g. `labels` int [B], where the model takes any.
+            **conditions: e.g. `labels` int [B], for a conditional model.
 
         Returns:
             float32 [num, H, W, C] or [B, num, H, W, C].
 
         Raises:
-            ValueError: shapes that do not fit; num below 1.
+            ValueError: the shapes do not fit, or `num` is below 1.
         """
         known, mask = tf.convert_to_tensor(known), tf.convert_to_tensor(mask)
         single = known.shape.rank == 3
@@ -221,7 +230,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
                 f"{mask.dtype.name} {mask.shape}."
             )
         if mask.shape.rank == 3 and not mask.shape[:1].is_compatible_with(known.shape[:1]):
-            raise ValueError(f"As many masks as images are needed; received {mask.shape[0]} and {known.shape[0]}.")
+            raise ValueError(f"mask must have a row for each image; received {mask.shape[0]} and {known.shape[0]} images.")
         check_whole(num=num)
         batch = known.shape[0]
         seeds = tf.tile(tf.range(num, dtype=tf.int64) + (int(seed) << 32), [batch])

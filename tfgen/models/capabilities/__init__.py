@@ -1,4 +1,4 @@
-"""The capabilities: what a trained model can do, each with its verbs and the signatures of its export."""
+"""Capabilities: mixins that define the uses of a trained model, with the methods and export signatures of each."""
 
 from collections.abc import Iterable
 
@@ -12,11 +12,22 @@ from tfgen.models.capabilities.sampler import Sampler
 from tfgen.models.capabilities.translator import Translator
 
 CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Classifier)
-PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler)  # the first that a model has does `model.predict`
+PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler)  # `predict` uses the first that a model has
 
 
 def capabilities_of(signatures: Iterable[str]) -> tuple[type[Capability], ...]:
-    """The capabilities, a tuple of classes, of an export with these signature names."""
+    """The capabilities of an export, from its signature names.
+
+    Example:
+        >>> [capability.NAME for capability in tfgen.models.capabilities.capabilities_of(["sample", "latents", "encode"])]
+        ['sampler', 'encoder']
+
+    Args:
+        signatures: names of the export's signatures.
+
+    Returns:
+        Tuple of capability classes.
+    """
     return tuple(capability for capability in CAPABILITIES if capability.SIGNATURE in signatures)
 
 

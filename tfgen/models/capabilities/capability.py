@@ -1,4 +1,4 @@
-"""What all capabilities have in common."""
+"""`Capability`, the base class of all capabilities, and helpers for their signatures and grids."""
 
 import math
 
@@ -10,15 +10,16 @@ from tfgen import fields
 
 
 class Capability:
-    """What a trained model can do: a mixin for `TrainableModel` with verbs, and what export and training make of them.
+    """A use of a trained model: a mixin for `TrainableModel` with the methods for this use.
 
-    Export, callbacks, metrics, pipelines, clients and tests ask a model for its capabilities, never for its class. The
-    attributes below are read from the capability's class, `capability.signatures_of(model)`, as a model has several.
+    Export, callbacks, metrics, pipelines, clients and tests check the capabilities of a model, and never its class. A model
+    can have several capabilities, so the attributes and class methods below are called on the capability's class:
+    `capability.signatures_of(model)`.
 
     Attributes:
-        NAME: for messages and metadata.
-        SIGNATURE: the signature that an export has if, and only if, the model has the capability.
-        NUMBER: name of the number that `evaluate` gives of the capability, or "".
+        NAME: name in messages and metadata.
+        SIGNATURE: name of a signature; an export has it if and only if the model has the capability.
+        NUMBER: name of the number that `evaluate` returns for the capability, or "".
     """
 
     NAME = ""
@@ -27,7 +28,7 @@ class Capability:
 
     @classmethod
     def offered_by(cls, model: keras.Model) -> bool:
-        """Whether this instance has the capability that its class inherits."""
+        """Whether this instance has the capability. Its class inherits the capability, but a setting may disable it."""
         return True
 
     @classmethod
@@ -37,7 +38,7 @@ class Capability:
 
     @classmethod
     def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
-        """The number called `NUMBER` of a batch: float32 [B], or None where the batch has not what it takes.
+        """The number called `NUMBER` of a batch: float32 [B], or None if the batch lacks a field that it needs.
 
         No variable changes, and the noise is the same in every call.
 
@@ -49,31 +50,31 @@ class Capability:
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
-        """What `model.predict` returns of a batch: tensor [B, ...].
+        """The result of `model.predict` for a batch: tensor [B, ...].
 
         Args:
-            data: as `predict` was given it, see `TrainableModel.named`; not checked.
+            data: the batch that `predict` received, not checked; see `TrainableModel.named`.
         """
-        raise NotImplementedError(f"{cls.__name__} predicts nothing.")
+        raise NotImplementedError(f"{cls.__name__} has no prediction.")
 
     @classmethod
     def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
-        """The `tfgen.fields.Field`s that `SIGNATURE` takes beside seeds, a tuple; here an image."""
+        """The `tfgen.fields.Field`s that `SIGNATURE` takes in addition to seeds; by default an image."""
         return (fields.image(model.image_shape),)
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
-        """Images float32 [rows, columns, H, W, C] in [0, 1] that show how far training is, or None.
+        """A grid of images float32 [rows, columns, H, W, C] in [0, 1] that shows the progress of training, or None.
 
         Args:
-            num: at most about how many images.
-            examples: a batch of checked fields, or None where there is none to show.
+            num: approximate largest number of images.
+            examples: a batch of checked fields, or None.
         """
         return None
 
 
 def in_rows(images, num):
-    """Images [N, H, W, C], N >= 1, as a grid [rows, columns, H, W, C] of at most `num` of them, about as high as wide."""
+    """An almost square grid [rows, columns, H, W, C] of at most `num` of the images [N, H, W, C], N >= 1."""
     num = min(num, len(images))
     columns = math.ceil(math.sqrt(num))
     rows = max(1, num // columns)
@@ -81,11 +82,12 @@ def in_rows(images, num):
 
 
 def one_above_another(groups, num, columns=8):
-    """A grid [rows, columns, H, W, C] in which image i of each of `groups`, [N, H, W, C], stands above that of the next.
+    """A grid [rows, columns, H, W, C] with image i of each group above image i of the next group.
 
     Args:
-        num: at most about how many images, but one of each group at least.
-        columns: at most.
+        groups: list of images [N, H, W, C].
+        num: approximate largest number of images; there is at least one of each group.
+        columns: largest number of columns.
     """
     columns = max(1, min(columns, len(groups[0]), num // len(groups)))
     blocks = max(1, min(len(groups[0]) // columns, num // (len(groups) * columns)))
@@ -94,17 +96,17 @@ def one_above_another(groups, num, columns=8):
 
 
 def serve_examples(signature, request_fields):
-    """The signature `serve_examples` of a model: another one of its signatures, of serialized tf.Examples.
+    """The signature `serve_examples` of a model: it computes another signature from serialized tf.Examples.
 
-    An example holds the request's fields by their names in records, images and masks as PNG or JPEG files, and `seed` where
-    the signature takes seeds. What it lacks is zero: the seed 0, the class 0, a black image.
+    An example holds the fields of a request by their names in records, images and masks as PNG or JPEG files, and `seed` if
+    the signature takes seeds. A missing value is zero: the seed 0, the class 0, a black image.
 
     Args:
-        signature: (function, {input: tf.TensorSpec}).
-        request_fields: the `tfgen.fields.Field`s that it takes beside seeds.
+        signature: (function, {input: tf.TensorSpec}) of the other signature.
+        request_fields: the `tfgen.fields.Field`s that it takes in addition to seeds.
 
     Returns:
-        (function, specs); None where records cannot hold the request: clips, images of free size.
+        (function, specs); None if a tf.Example cannot hold the request, as for clips and images of any size.
     """
     function, specs = signature
     if any(field.encoded and (len(field.shape) != 3 or None in field.shape) for field in request_fields):
@@ -129,7 +131,7 @@ def serve_examples(signature, request_fields):
 
 
 def _images_of_files(files, shape):
-    """float32 [B, H, W, C] in [0, 1] of the bytes of PNG or JPEG files; of no bytes a black image."""
+    """Images float32 [B, H, W, C] in [0, 1] from the bytes of PNG or JPEG files, string [B]; b"" gives a black image."""
 
     def read(file):
         pixels = tf.io.decode_image(file, channels=shape[-1], expand_animations=False)
@@ -142,7 +144,7 @@ def _images_of_files(files, shape):
 
 
 def condition_specs(model):
-    """{argument: tf.TensorSpec} of what the model's verbs take beside images or seeds."""
+    """{argument: tf.TensorSpec} of the model's conditions."""
     return {field.argument: field.spec for field in model.conditions()}
 
 

@@ -1,4 +1,4 @@
-"""Classifier: classes of images."""
+"""The capability Classifier: predicts the classes of images."""
 
 import keras
 import tensorflow as tf
@@ -28,7 +28,7 @@ class Classifier(Capability):
 
     @classmethod
     def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
-        """The share of images that are classified correctly, where labels are what the model learns from."""
+        """1 for each image that is classified correctly, else 0, float32 [B]; None if the model is not trained on labels."""
         if all(field.name != "label" for field in model.evaluation_fields()):
             return None
         return tf.cast(tf.equal(model.classify(batch["image"]), batch["label"]), tf.float32)

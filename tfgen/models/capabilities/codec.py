@@ -1,4 +1,4 @@
-"""Codec: files of images."""
+"""The capability Codec: compresses images to bytes."""
 
 import keras
 import tensorflow as tf
@@ -13,14 +13,14 @@ class Codec(Capability):
     SIGNATURE = "bits"
 
     def codec(self) -> object:
-        """A `tfgen.models.compression.codec.Codec` (with `compress` and `decompress`) of the weights as they are now."""
+        """A `tfgen.models.compression.codec.Codec`, with `compress` and `decompress`, for the current weights."""
         raise NotImplementedError(f"{type(self).__name__} must implement codec().")
 
     def bits(self, images: tf.Tensor) -> tf.Tensor:
-        """The bits that the code of each image [B, H, W, C] takes: float32 [B]."""
+        """The number of bits of each compressed image: float32 [B], of images float32 [B, H, W, C] in [0, 1]."""
         raise NotImplementedError(f"{type(self).__name__} must implement bits(images).")
 
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:
-        # Not the files: no graph holds the range coder.
+        # An export has no signature for compression: the range coder does not run in a graph.
         return {"bits": (lambda image: {"bits": model.bits(image)}, image_spec(model))}

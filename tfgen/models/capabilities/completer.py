@@ -1,4 +1,4 @@
-"""Completer: images of which a part is known."""
+"""The capability Completer: completes images of which a part is known."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tfgen.models.capabilities.capability import Capability, condition_specs, im
 
 
 class Completer(Capability):
-    """A model that draws what is unknown of an image. A subclass implements `complete` and `complete_rows`."""
+    """A model that draws the unknown pixels of images. A subclass implements `complete` and `complete_rows`."""
 
     NAME = "completer"
     SIGNATURE = "complete"
@@ -17,8 +17,11 @@ class Completer(Capability):
         """`num` completions of each image: float32 [B, num, H, W, C].
 
         Args:
-            known: float32 [B, H, W, C] in [0, 1]; the values of unknown pixels do not matter.
-            mask: bool [H, W] or [B, H, W], true where `known` is known.
+            known: float32 [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
+            mask: bool [H, W] or [B, H, W], true for known pixels.
+            num: number of completions of each image.
+            seed: int; the completions are a function of it.
+            **conditions: e.g. `labels` int [B], for a conditional model.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement complete(known, mask).")
 
@@ -32,7 +35,7 @@ class Completer(Capability):
 
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:
-        # Not bool: numbers are what JSON clients send for a picture.
+        # float32 and not bool: JSON clients send numbers.
         known = {"mask": tf.TensorSpec([None, *model.image_shape[:2]], tf.float32)}
 
         def complete(seeds, image, mask, **conditions):

@@ -1,4 +1,4 @@
-"""Encoder: codes of images, and images made again from their codes."""
+"""The capability Encoder: encodes images, and reconstructs them from their codes."""
 
 import keras
 import numpy as np
@@ -9,12 +9,12 @@ from tfgen.models.capabilities.capability import Capability, image_spec, one_abo
 
 
 class Encoder(Capability):
-    """A model that makes a code of an image. A subclass implements `encode(images)` and `reconstruct(images)`.
+    """A model that encodes images. A subclass implements `encode(images)` and `reconstruct(images)`.
 
     `encode` may return a distribution of codes; `codes` returns numbers for every model.
 
     Attributes:
-        draws_reconstructions: whether `reconstruct` draws an image of the code, one of many. Then `evaluate` gives no error.
+        draws_reconstructions: whether `reconstruct` draws a random image. Then `evaluate` returns no reconstruction error.
     """
 
     NAME = "encoder"
@@ -27,21 +27,21 @@ class Encoder(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement encode(images).")
 
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
-        """Images float32 [B, H, W, C] in [0, 1] made again from the codes of `images`."""
+        """Reconstructions of images from their codes, float32 [B, H, W, C] in [0, 1]."""
         raise NotImplementedError(f"{type(self).__name__} must implement reconstruct(images).")
 
     def codes(self, images: tf.Tensor) -> tf.Tensor:
-        """The codes of images as numbers, float32 [B, Z]; of a distribution its mean."""
+        """The codes of images as numbers, float32 [B, Z]; if `encode` returns a distribution, its mean."""
         return self.code_outputs(images)["latent"]
 
     def code_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """{"latent": float32 [B, Z], ...}: what the signature `encode` returns."""
+        """The outputs of the signature `encode`: {"latent": float32 [B, Z], ...}."""
         code = tf.cast(self.encode(images), tf.float32)
         return {"latent": tf.reshape(code, [tf.shape(code)[0], -1])}
 
     @classmethod
     def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
-        """Squared error of `reconstruct`, mean over pixels and channels of images in [0, 1]."""
+        """Squared error of `reconstruct`, float32 [B], averaged over pixels and channels of images in [0, 1]."""
         if model.draws_reconstructions:
             return None
         return tf.reduce_mean(tf.square(model.reconstruct(batch["image"]) - batch["image"]), axis=[1, 2, 3])

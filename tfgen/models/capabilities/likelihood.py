@@ -1,4 +1,4 @@
-"""Likelihood: how probable images are."""
+"""The capability Likelihood: computes log p(x) of images, or a bound on it."""
 
 import math
 
@@ -10,14 +10,14 @@ from tfgen.models.capabilities.capability import Capability, condition_specs, im
 
 
 class Likelihood(Capability):
-    """A model that knows log p(x), or a lower bound on it. A subclass implements `log_prob(images)`.
+    """A model with log p(x) of images, or a lower bound on it. A subclass implements `log_prob(images)`.
 
     Attributes:
         knows_likelihood: whether this instance has the capability.
         exact_likelihood: whether `log_prob` is log p(x) itself, and not a bound.
-        nats_loss: None, or the name of the evaluation loss that is -log p(x), or a bound on it, in nats per image: then
-            `evaluate` makes its bits per dimension of it. None: of `log_prob`.
-        importance_samples: of the exported `log_prob`; None where it takes none.
+        nats_loss: None, or the name of an evaluation loss that is -log p(x), or a bound on it, in nats per image. `evaluate`
+            computes bits per dimension from this loss, or from `log_prob` if it is None.
+        importance_samples: number of importance samples of the exported `log_prob`; None if it takes none.
     """
 
     NAME = "likelihood"
@@ -33,15 +33,15 @@ class Likelihood(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement log_prob(images).")
 
     def bits_per_dim(self, images: tf.Tensor, **conditions) -> tf.Tensor:
-        """-log2 p(x) per pixel and channel, float32 [B]; an upper bound where `log_prob` is a lower one."""
+        """-log2 p(x) per pixel and channel, float32 [B]; an upper bound if `log_prob` is a lower bound."""
         return self.in_bits_per_dim(-self.log_prob(images, **conditions))
 
     def in_bits_per_dim(self, nats: tf.Tensor) -> tf.Tensor:
-        """Bits per pixel and channel of nats per image."""
+        """Converts nats per image to bits per pixel and channel."""
         return nats / (math.prod(self.image_shape) * math.log(2.0))
 
     def exported_log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
-        """`log_prob` as the signature of that name computes it."""
+        """The `log_prob` of the export's signature of this name."""
         return self.log_prob(images, **conditions)
 
     @classmethod
@@ -57,7 +57,7 @@ class Likelihood(Capability):
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
-        """log p(x), float32 [B] in nats, of images, with the conditions that the model takes."""
+        """log p(x), float32 [B] in nats, of images and the model's conditions."""
         batch = model.as_batch(data, (model.batch_fields()[0], *model.conditions()))
         return model.log_prob(batch["image"], **model.conditions_of(batch))
 

@@ -1,4 +1,4 @@
-"""Sampler: images out of seeds."""
+"""The capability Sampler: generates images from seeds."""
 
 import collections
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from tfgen.models.checks import check_whole
 
 
 class Sampler(Capability):
-    """A model that makes images. A subclass sets `latent_dim` and implements `latents(seeds)` and `decode_images(latents)`.
+    """A model that generates images. A subclass sets `latent_dim` and implements `latents` and `decode_images`.
 
-    The image of a seed is a function of the seed, the conditions and the weights alone, not of the batch that it is made in.
+    The image of a seed depends only on the seed, the conditions and the weights, and not on the other images of its batch.
 
     Attributes:
-        batch_norm_modes: which statistics of batch norm `sample(batch_norm=)` can use; with "moving" alone it takes no such
+        batch_norm_modes: the values that the argument `batch_norm` of `sample` can have; if only "moving", there is no such
             argument.
     """
 
@@ -39,7 +39,7 @@ class Sampler(Capability):
 
         Args:
             seeds: int [B].
-            **conditions: e.g. `labels` int32 [B], where the model takes any.
+            **conditions: e.g. `labels` int32 [B], for a conditional model.
 
         Returns:
             float32 [B, H, W, C] in [0, 1].
@@ -47,12 +47,22 @@ class Sampler(Capability):
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
 
     def sample(self, num: int, *, seed: int = 0, batch_size: int = 256, **conditions) -> tf.Tensor:
-        """`num` images, always the same for the same weights and `seed`.
+        """Generates `num` images, which depend only on the weights, the conditions and `seed`.
 
-        Row i is the image of the serving seed `seed * 2**32 + i`: a longer sample begins with the shorter one.
+        Image i is that of the seed `seed * 2**32 + i` of `generate`, so a longer sample begins with the shorter one.
+
+        Args:
+            num: number of images.
+            seed: int in [0, 2**31).
+            batch_size: number of images that are generated at once.
+            **conditions: arrays [num, ...], e.g. `labels` int [num], for a conditional model.
 
         Returns:
-            float32 NumPy-compatible tensor [num, H, W, C] in [0, 1].
+            float32 tensor [num, H, W, C] in [0, 1].
+
+        Raises:
+            ValueError: `num` or `batch_size` is no positive whole number, `seed` is out of range, or a condition has another
+                number of rows.
         """
         check_whole(num=num, batch_size=batch_size)
         num, seed = int(num), int(seed)
@@ -62,7 +72,7 @@ class Sampler(Capability):
         conditions = {k: tf.convert_to_tensor(v) for k, v in conditions.items() if v is not None}
         for name, values in conditions.items():
             if not values.shape[:1].is_compatible_with([num]):
-                raise ValueError(f"{name} must be one for each of the {num} images; received shape {values.shape}.")
+                raise ValueError(f"{name} must have one row for each of the {num} images; received shape {values.shape}.")
         chunks = []
         for i in range(0, num, batch_size):
             part = {k: v[i : i + batch_size] for k, v in conditions.items()}
@@ -71,7 +81,7 @@ class Sampler(Capability):
 
     @property
     def generate_function(self) -> Callable[..., tf.Tensor]:
-        """`generate` as a graph, traced once for each set of conditions."""
+        """`generate` as a `tf.function`, traced once for each set of conditions."""
         if "_generate" not in vars(self):
             # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
             functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
@@ -79,13 +89,14 @@ class Sampler(Capability):
         return self._generate
 
     def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
-        """{argument: array [num, ...]} with which `num` samples are shown: classes in turn, others as in `examples`.
+        """Conditions for a grid of `num` samples: all classes in turn, other conditions from `examples`.
 
         Args:
-            examples: a batch of checked fields, or None. Its rows are repeated where there are fewer than `num`.
+            num: number of samples.
+            examples: a batch of checked fields, or None. Its rows are repeated if there are fewer than `num`.
 
         Returns:
-            None where a condition is neither a class nor in `examples`.
+            {argument: array [num, ...]}; None if a condition is neither a class nor in `examples`.
         """
         found = {}
         for field in self.conditions():
@@ -99,7 +110,7 @@ class Sampler(Capability):
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
-        """Samples of the same seeds each time."""
+        """A grid of samples, with the same seeds in every call."""
         conditions = model.conditions_to_show(num, examples)
         return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
 
@@ -109,7 +120,7 @@ class Sampler(Capability):
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
-        """The images of integer seeds [B], or of a dict of `seed` and the conditions that the model takes, by field name."""
+        """Images of integer seeds [B], or of a dict {field name: values} with `seed` and the model's conditions."""
         found = model.named(data, "seed")
         if "seed" not in found:
             raise ValueError(
@@ -121,7 +132,7 @@ class Sampler(Capability):
             seeds = seeds[:, 0]
         if not seeds.dtype.is_integer or seeds.shape.rank != 1:
             raise ValueError(
-                f"predict of {type(model).__name__} takes integer seeds [B], of which it makes images; received "
+                f"predict of {type(model).__name__} takes integer seeds [B] and returns their images; received "
                 f"{seeds.dtype.name} {seeds.shape}."
             )
         conditions = model.conditions_of(model.as_batch(found, model.conditions()))

@@ -1,4 +1,4 @@
-"""Translator: images made of images."""
+"""The capability Translator: translates images or clips to images or clips."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tfgen.models.capabilities.capability import Capability, one_above_another
 
 
 class Translator(Capability):
-    """A model that makes an image, or a clip, of others. A subclass implements `translate` and `translated_fields`."""
+    """A model that maps images or clips to others. A subclass implements `translate` and `translated_fields`."""
 
     NAME = "translator"
     SIGNATURE = "translate"
@@ -20,17 +20,24 @@ class Translator(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement translated_fields().")
 
     def translate(self, **given) -> dict[str, tf.Tensor]:
-        """{output name: float32 [B, ...]} of the fields of `translated_fields`; "image" or "frames" is the picture."""
+        """Translates images or clips.
+
+        Args:
+            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`.
+
+        Returns:
+            {output name: float32 [B, ...]}; the result is "image" [B, H, W, C] or "frames" [B, T, H, W, C], in [0, 1].
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement translate(...).")
 
     def translated_picture(self, batch: dict) -> tf.Tensor:
-        """The picture alone, float32 [B, ...], of a batch with the fields of `translated_fields`."""
+        """The output "image" or "frames" of `translate`, float32 [B, ...], for a batch of fields."""
         found = self.translate(**{field.argument: batch[field.name] for field in self.translated_fields()})
         return found["image"] if "image" in found else found["frames"]
 
     @classmethod
     def number_of(cls, model: keras.Model, batch: dict, losses: dict) -> tf.Tensor | None:
-        """Mean absolute difference to the field `target` of the batch, where it has one: the pictures that are wanted."""
+        """Mean absolute difference to the field `target` of the batch, float32 [B]; None if there is no such field."""
         if "target" not in batch:
             return None
         picture, target = model.translated_picture(batch), tf.cast(batch["target"], tf.float32)
@@ -41,15 +48,15 @@ class Translator(Capability):
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
-        """The translated pictures of the fields of `translated_fields`; of one field it takes the values alone."""
+        """The translated images or clips. A model with one input field also takes its values alone."""
         wanted = model.translated_fields()
         return model.translated_picture(model.as_batch(model.named(data, wanted[0].name), wanted))
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
-        """The pictures that are translated, below them the results and, where `examples` have it, the `target`.
+        """The inputs, below them the results and, if `examples` have it, the `target`.
 
-        Of clips it is the first one, time running to the right. A picture of another size than the result is left out.
+        Of clips, the first one is shown, from left to right. Inputs of another size than the result are left out.
         """
         if examples is None:
             return None

@@ -32,7 +32,7 @@ class ClassifierModel(Classifier, TrainableModel):
         return self.num_classes
 
     def conditions(self) -> tuple:
-        return ()  # labels are what it finds
+        return ()  # the labels are the output
 
     def logits(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits float32 [B, num_classes] of checked images float32 [B, H, W, C] in [0, 1]."""
@@ -45,7 +45,7 @@ class ClassifierModel(Classifier, TrainableModel):
         return self.logits(self.check_images(images), training=training)
 
     def losses_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
-        """{"loss", "accuracy"}: float32 [B] of a batch of checked fields."""
+        """{"loss", "accuracy"}, each float32 [B], of a batch of checked fields."""
         logits = self.logits(batch["image"], training=training)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)

@@ -1,4 +1,4 @@
-"""The family of learned image codecs: transform, round, code. They are trained on rate and distortion at once."""
+"""The family of learned image codecs: transform, rounding, entropy coding; trained on rate and distortion."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,18 +23,18 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     """A model trained on the rate-distortion loss. Its latents are rounded, and a range coder writes them to a file.
 
         loss = R + distortion_weight * D
-        R    = bits of the latents / pixels; noise in (-1/2, 1/2) takes the place of rounding
+        R    = bits of the latents / pixels, with noise in (-1/2, 1/2) instead of rounding
         D    = squared error, mean over pixels and channels, on the scale 0 to 255
 
-    In evaluation latents are rounded. `codec()` makes real files. Networks are convolutional: training images and samples
-    have the size of `image_shape`; `encode`, `reconstruct`, `bits` and the codec take images of any size. An image is padded
-    to a multiple of `stride` by repeating its edge.
+    In evaluation latents are rounded. `codec()` writes and reads files. The networks are convolutional: training images and
+    samples have the size of `image_shape`; `encode`, `reconstruct`, `bits` and the codec take images of any size. An image
+    is padded to a multiple of `stride` by repeating its edge.
 
     A subclass calls `build_transforms`, sets `built`, and implements `rate`, `code`, `draw_latents` and `entropy_coder`.
 
     The built-in transforms start as a linear block code, see `tfgen.models.compression.start`. Inputs of `analysis` are
-    images with 0 for grey. Latents are `latent_scale` times its outputs, so that from the start rounding is as coarse as
-    lambda requires.
+    images with 0 for grey. Latents are `latent_scale` times its outputs, so that rounding is as coarse as lambda
+    requires from the start.
 
     Args:
         image_shape: (H, W, C).
@@ -70,10 +70,10 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         self.latent_scale = 255.0 * (self.distortion_weight * math.log(2.0) / (6.0 * self.image_shape[2])) ** 0.5
 
     def build_transforms(self, make: Callable) -> np.ndarray:
-        """Sets and builds `analysis` and `synthesis` with their initial weights, and the shape of the latents.
+        """Sets and builds `analysis` and `synthesis` with their initial weights, and sets the shape of the latents.
 
         Args:
-            make: function () -> the built-in ones, Keras networks whose convolutions mirror each other.
+            make: function () -> the built-in networks, Keras models whose convolutions mirror each other.
 
         Returns:
             float64 [M]: approximate standard deviations of the latents of photos at the start.
@@ -95,7 +95,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         return self.latent_scale * _STDDEV_OF_PHOTOS * stddev
 
     def _own_transform(self, name, inputs, outputs):
-        """The user's own network of this name, or None, with these numbers of channels at its ends."""
+        """The user's own network of this name with these numbers of input and output channels, or None."""
 
         def shapes(times):
             small = [times * n for n in self.latent_shape[:2]]
@@ -114,17 +114,16 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         """(quantised latents [B, h, w, M], bits of the whole code [B]) of latents [B, h, w, M].
 
         Args:
-            quantize: function of (tensor, number) that adds noise or rounds. Each call needs another number: the noise is a
-                function of it.
+            quantize: function of (tensor, stream) that adds noise or rounds. Each call needs another stream number.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement rate(latents, quantize).")
 
     def code(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """All rounded latents that a file holds: tuple of float32 [B, h, w, channels], the input of `synthesis` first."""
+        """All rounded latents of a file: tuple of float32 [B, h, w, channels], beginning with the input of `synthesis`."""
         raise NotImplementedError(f"{type(self).__name__} must implement code(images).")
 
     def draw_latents(self, keys: tf.Tensor) -> tf.Tensor:
-        """Rounded latents [N, h, w, M] of `image_shape`, drawn from the entropy model with keys [N]."""
+        """Rounded latents float32 [N, h, w, M] of images of `image_shape`, drawn from the entropy model with keys [N]."""
         raise NotImplementedError(f"{type(self).__name__} must implement draw_latents(keys).")
 
     def entropy_coder(self, arrays: dict | None = None) -> object:
@@ -158,14 +157,14 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         return tf.round(self.analyze(self.check_any_size(images)))
 
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
-        """Images [B, H, W, C] of any size after compression and decompression: float32 of the same shape, in [0, 1]."""
+        """Images after compression and decompression, float32 [B, H, W, C] in [0, 1], of images of any size."""
         size = tf.shape(images)
         return tf.clip_by_value(self.synthesize(self.encode(images), size[1], size[2]), 0.0, 1.0)
 
     def bits(self, images: tf.Tensor) -> tf.Tensor:
-        """Bits of the latents of images [B, H, W, C] of any size under the entropy model: float32 [B].
+        """Bits of the latents under the entropy model, float32 [B], of images [B, H, W, C] in [0, 1] of any size.
 
-        The size of a file differs by a few per cent, and by its header of some 30 bytes.
+        The size of a file differs by a few per cent and by a header of about 30 bytes.
         """
         return self.rate(self.analyze(self.check_any_size(images)), lambda values, stream: tf.round(values))[1]
 
@@ -176,7 +175,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     # ---- training
 
     def losses_of(self, images: tf.Tensor, quantize: Callable) -> dict[str, tf.Tensor]:
-        """{loss name: float32 [B]}."""
+        """{loss name: float32 [B]} of images [B, H, W, C] in [0, 1]; for `quantize` see `rate`."""
         latents, bits = self.rate(self.analyze(images), quantize)
         errors = images - self.synthesize(latents, *self.image_shape[:2])
         mse = 255.0**2 * tf.reduce_mean(errors**2, axis=[1, 2, 3])
@@ -212,7 +211,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
         return tf.clip_by_value(self.synthesize(latents, *self.image_shape[:2]), 0.0, 1.0)
 
     def codec(self) -> Codec:
-        """A `tfgen.models.compression.Codec` with a copy of the current weights: later training does not change it."""
+        """A `tfgen.models.compression.Codec` with a copy of the current weights; later training does not change it."""
         return Codec.of(self)
 
 
