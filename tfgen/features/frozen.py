@@ -111,7 +111,7 @@ class MissingFeatures:
 
 
 def _tensors_of(network):
-    """{layer name: its output in the graph of a functional or sequential network}; of its first call, where there are several.
+    """{layer name: its output in the graph of a functional or sequential network}, of its first call there.
 
     `layer.output` may be of another graph: a Sequential calls its layers again whenever it is built, so that it would depend
     on how the network came to be, and a model that is used as a layer has the output of its own graph there.
@@ -145,8 +145,8 @@ def fingerprint(network):
 
 # Entries of a layer's config that do not change the function that the layer computes.
 _WITHOUT_EFFECT = (
-    "name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape", "build_input_shape",
-    "momentum", "renorm_momentum",
+    "name", "module", "registered_name", "build_config", "build_input_shape", "compile_config", "trainable", "seed",
+    "batch_shape", "momentum", "renorm_momentum",
 )  # fmt: skip
 _HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
 

@@ -23,7 +23,8 @@ class Fixed:
         fingerprint: sha256, hexadecimal, of its architecture and weights.
 
     Raises:
-        ValueError: none of these, no such file, a network that has no weights yet, or one with another fingerprint than the config says.
+        ValueError: none of these, no such file, a network that has no weights yet, or one with another fingerprint than the
+            config says.
     """
 
     def __init__(self, given, name):
