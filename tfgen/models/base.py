@@ -593,12 +593,14 @@ class TrainableModel(keras.Model):
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:
-            self.train_function = make_step_function(self, self.train_step, self._plan)
+            self.train_function = make_step_function(self, self.train_step, self.as_batch, self._plan)
         return self.train_function
 
     def make_test_function(self, force=False):
         if self.test_function is None or force:
-            self.test_function = make_step_function(self, self.test_step)
+            self.test_function = make_step_function(
+                self, self.test_step, lambda batch: self.as_batch(batch, self.evaluation_fields())
+            )
         return self.test_function
 
     def _plan(self, num):
