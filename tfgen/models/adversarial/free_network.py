@@ -1,13 +1,14 @@
 """Base of adversarial models whose networks are chosen by name."""
 
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.networks import kinds_of
 
 
 class FreeNetworkModel(AdversarialModel):
     """A model whose paper is not about the networks, so that these are chosen by name.
 
     Args:
-        network: "mlp", "conv" or "resnet", see `tfgen.networks`.
+        network: "mlp", "conv" or "resnet", see `tfgen.networks`; or {"generator": one, "discriminator": one}.
         width: of both networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
@@ -19,13 +20,15 @@ class FreeNetworkModel(AdversarialModel):
 
     def __init__(self, *, image_shape, network="conv", width=64, network_args=None, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
-        settings, given = self.network_defaults(network), dict(network_args or {})
-        for name in ("generator", "discriminator"):
-            settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
-        if network == "resnet":  # its generator's batch norms take the labels
+        self.network_kinds, given, settings = kinds_of(network), dict(network_args or {}), {}
+        for name, kind in self.network_kinds.items():
+            settings[name] = {**self.network_defaults(kind).get(name, {}), **given.pop(name, {})}
+        if self.network_kinds["generator"] == "resnet":  # its batch norms take the labels
             settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
-        self.set_networks(*self.make_networks(network, width=width, **{**settings, **given}))
+        self.set_networks(*self.make_networks(network, width=width, **settings, **given))
 
     def network_defaults(self, network):
-        """The paper's settings of the networks; `network_args` override them."""
+        """The paper's settings of networks of the kind `network`, {"generator": dict, "discriminator": dict} or one of them.
+        `network_args` override them.
+        """
         return {}
