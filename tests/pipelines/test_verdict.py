@@ -75,11 +75,19 @@ def test_a_metric_that_was_not_measured_is_not_blessed():
         ({"d": {"upper": True}}, "received True"),
         ({"d": 3}, "must be a dict of rules"),
         ({"d": {}}, "must be a dict of rules"),
+        ({"frechet_classifier_distance": {"lower": 3}}, "'lower' of 'frechet_classifier_distance' would refuse the better"),
+        ({"bits_per_dim": {"upper": 3, "lower": 1.5}}, "received 1.5. Its bound is 'upper'"),
+        ({"accuracy": {"upper": 0.9}}, "'upper' of 'accuracy' would refuse the better models; received 0.9"),
+        ({"accuracy": {"lower": 90}}, r"'accuracy' is a share in \[0, 1\]; received the bound 'lower' 90"),
     ],
 )
 def test_malformed_thresholds(thresholds, message):
     with pytest.raises(ValueError, match=message):
         verdict.check_thresholds(thresholds)
+
+
+def test_distances_to_training_images_have_bounds_on_both_sides():
+    verdict.check_thresholds({"nn_pixel_ratio": {"lower": 0.8, "upper": 1.5}})
 
 
 def test_default_thresholds_need_a_bound_that_holds_without_an_earlier_model():

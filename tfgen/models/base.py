@@ -319,7 +319,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:
-            self.train_function = make_step_function(self, self.train_step, self._plan)
+            self.train_function = make_step_function(self, self.train_step, self.as_batch, self._plan)
         return self.train_function
 
     def _plan(self, num):

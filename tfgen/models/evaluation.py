@@ -100,5 +100,7 @@ class EvaluationMixin:
 
     def make_test_function(self, force: bool = False) -> Callable:
         if self.test_function is None or force:
-            self.test_function = make_step_function(self, self.test_step)
+            self.test_function = make_step_function(
+                self, self.test_step, lambda batch: self.as_batch(batch, self.evaluation_fields())
+            )
         return self.test_function

@@ -19,6 +19,13 @@ HIGHER_IS_BETTER = frozenset(
     ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr")
 )
 
+# Metrics that have no lower bound. Others may have both: a distance to training images that is too small is one of copies.
+LOWER_IS_BETTER = frozenset(
+    ("frechet_classifier_distance", "kernel_distance_mean", "negative_log_likelihood", "negative_elbo", "bits_per_dim",
+     "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1")
+)  # fmt: skip
+SHARES = frozenset(("accuracy", "precision", "recall", "coverage"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Check:
@@ -33,7 +40,9 @@ class Check:
 
 
 def check_thresholds(thresholds):
-    """Raises ValueError for an unknown rule or a bound that is no finite number."""
+    """Raises ValueError for an unknown rule, a bound that is no finite number or beyond what the metric can be, and a bound
+    that would refuse the better models.
+    """
     for metric, rules in thresholds.items():
         if not isinstance(rules, dict) or not rules:
             raise ValueError(f"The threshold of {metric!r} must be a dict of rules {RULES}; received {rules!r}.")
@@ -42,6 +51,14 @@ def check_thresholds(thresholds):
                 raise ValueError(f"Unknown rule {rule!r} for {metric!r}; the rules are {RULES}.")
             if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
                 raise ValueError(f"The bound {rule!r} of {metric!r} must be a finite number; received {bound!r}.")
+            for better, against, right in ((HIGHER_IS_BETTER, "upper", "lower"), (LOWER_IS_BETTER, "lower", "upper")):
+                if rule == against and metric in better:
+                    raise ValueError(
+                        f"A bound {against!r} of {metric!r} would refuse the better models; received {bound!r}. Its bound is "
+                        f"{right!r}."
+                    )
+            if rule in ("upper", "lower") and metric in SHARES and not 0.0 <= bound <= 1.0:
+                raise ValueError(f"{metric!r} is a share in [0, 1]; received the bound {rule!r} {bound!r}.")
 
 
 def judge(values, thresholds, *, untrained=None, baseline=None, baseline_note="", bound=False):

@@ -36,7 +36,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
     Args:
         image_shape: (H, W, C).
         latent_dim: width of the noise z.
-        latent_distribution: "normal" N(0, 1), or "uniform" in [-1, 1).
+        latent_distribution: "normal" N(0, 1), "uniform" in (-1, 1), or "unit_uniform" in (-sqrt 3, sqrt 3).
         num_classes: 0, or the number of classes of a conditional model (batches then need `label`).
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
@@ -85,8 +85,9 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             generator_batch_factor=generator_batch_factor,
         )  # fmt: skip
         check_whole(0, num_classes=num_classes)
-        if latent_distribution not in ("normal", "uniform"):
-            raise ValueError(f"latent_distribution must be 'normal' or 'uniform'; received {latent_distribution!r}.")
+        if latent_distribution not in random.DISTRIBUTIONS:
+            known = ", ".join(random.DISTRIBUTIONS)
+            raise ValueError(f"latent_distribution must be one of {known}; received {latent_distribution!r}.")
         if weight_clip is not None and not weight_clip > 0:
             raise ValueError(f"weight_clip must be positive or None; received {weight_clip!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
@@ -116,11 +117,11 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             None if discriminator is None else GivenNetwork(discriminator, tuple(outputs), name="discriminator"),
         )
 
-    def make_networks(self, kind: str, **settings) -> list[keras.layers.Layer]:
+    def make_networks(self, kind: str | dict, **settings) -> list[keras.layers.Layer]:
         """The user's own networks if given, else those of `tfgen.networks.make_networks`.
 
         Args:
-            kind: a name in `tfgen.networks.NETWORKS`.
+            kind: a name in `tfgen.networks.NETWORKS`, or {"generator": name, "discriminator": name}.
             **settings: as for `tfgen.networks.make_networks`.
 
         Returns:
