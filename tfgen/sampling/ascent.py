@@ -157,7 +157,7 @@ def ascend(
             lambda index, *_: index < total, body, (tf.constant(0), start, slots, values, path)
         )
         values = tf.transpose(values.write(index, value_of(codes, step_at(index))).stack())
-        codes = _finite(codes, values, rows)
+        codes = _finite(codes, values, rows, index)
         if not record:
             return codes, values, None
         path = path.write(index, codes).stack()
@@ -186,11 +186,12 @@ def _adam(direction, slots, index):
 _RULES = dict(zip(RULES, (_plain, _normalized, _adam), strict=True))
 
 
-def _finite(codes, values, rows):
-    """`codes`, checked; the message has the first step at which an objective was not finite."""
+def _finite(codes, values, rows, last):
+    """`codes`, checked; the message has the first step at which an objective was not finite, or the last one."""
     good = tf.math.is_finite(values)  # [B, steps + 1]
     whole = tf.reduce_all(tf.math.is_finite(tf.reshape(codes, [rows, -1])), axis=1) & tf.reduce_all(good, axis=1)
-    first = tf.reduce_min(tf.reduce_sum(tf.cast(tf.math.cumprod(tf.cast(good, tf.int32), axis=1), tf.int32), axis=1))
+    # The number of objectives up to the first that is not finite; where all are, one more than there are steps.
+    first = tf.reduce_min(tf.reduce_sum(tf.math.cumprod(tf.cast(good, tf.int32), axis=1), axis=1))
     message = "Codes or objectives are NaN or infinite (is the rate too large?); the number of rows, and the first step:"
     lost = rows - tf.reduce_sum(tf.cast(whole, tf.int32))
-    return checked(codes, tf.reduce_all(whole), message, lost, first)
+    return checked(codes, tf.reduce_all(whole), message, lost, tf.minimum(first, last))
