@@ -71,7 +71,7 @@ class Projector(Capability):
         """The fields of `edit_fields`, checked; ValueError for other ones."""
         wanted = {field.argument: field for field in self.edit_fields()}
         if wanted.keys() != given.keys():
-            raise ValueError(f"edit takes, beside images, {', '.join(wanted)}; received {', '.join(given) or 'neither'}.")
+            raise ValueError(f"edit takes, beside images, {', '.join(wanted)}; received {', '.join(given) or 'none'}.")
         return {name: field.check(given[name]) for name, field in wanted.items()}
 
     @classmethod
