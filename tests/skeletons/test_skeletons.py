@@ -219,3 +219,26 @@ def test_fixed_networks_are_in_no_checkpoint_and_no_weight_file(tmp_path):
         tfgen.training.Checkpoints(other, tmp_path / "checkpoints").restore()
     with pytest.raises(ValueError, match="fingerprint"):
         keras.saving.load_model(tmp_path / "model.keras", compile=False)
+
+
+def test_projections_of_generated_images_come_close():
+    """From the code that an untrained predictor starts at, and from that of a generator's own images."""
+    model = SKELETONS["inversion"].build()
+    codes = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    images = model.decode_images(codes)
+    errors = [np.mean((made - images) ** 2, axis=(1, 2, 3)) for made in (model.reconstruct(images),
+                                                                          model.project(images)["image"])]  # fmt: skip
+    assert np.all(errors[1] < 0.01 * errors[0]), errors
+    np.testing.assert_allclose(model.project(images)["latent"], codes, atol=0.1)
+    target = model.decode_images(codes + 0.5 * np.float32([1, 0, -1]))
+    edited = model.edit(images, direction=np.tile(np.float32([2, 0, -2]), [8, 1]), amount=np.full(8, 0.25))["image"]
+    assert np.all(np.mean((edited - target) ** 2, axis=(1, 2, 3)) < 0.01 * np.mean((images - target) ** 2, axis=(1, 2, 3)))
+
+
+def test_a_penalty_of_every_fourth_step_is_counted_four_times():
+    case = SKELETONS["lazy-penalty"]
+    model, raw = compiled(case), 2.0 * case.batch(0, 8)["image"] - 1.0
+    penalty = tfgen.losses.r1_penalty(lambda images: model.logits(images, training=True), tf.constant(raw), None, None)
+    logs = [model.fit(case.batches(step, 1), steps_per_epoch=1, verbose=0).history["r1"][0] for step in range(5)]
+    assert logs[0] == pytest.approx(4.0 * float(penalty), rel=1e-4)
+    assert logs[1:4] == [0.0] * 3 and logs[4] > 0.0
