@@ -52,6 +52,12 @@ def test_wrong_arguments_are_refused(run, served):
         served["maximize"](seeds=tf.constant([1], tf.int64), unit=tf.constant([model.num_units]), steps=tf.constant([1]))
 
 
+def test_zeros_are_answered(run, served):
+    """As warm-up requests are."""
+    none = {"unit": tf.zeros([2], tf.int32), "steps": tf.zeros([2], tf.int32)}
+    assert np.all(np.isfinite(served["maximize"](seeds=tf.zeros([2], tf.int64), **none)["image"]))
+
+
 def test_grid_has_one_unit_in_each_row(run):
     model = run.model
     grid = Maximizer.grid_of(model, 6, None)

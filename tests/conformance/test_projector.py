@@ -62,6 +62,14 @@ def test_wrong_arguments_are_refused(run):
         model.edit(images)
 
 
+def test_zeros_are_answered(run, served):
+    """As warm-up requests are."""
+    for name in ("project", "edit"):
+        specs = served[name].structured_input_signature[1]
+        zeros = {key: tf.zeros([2, *spec.shape[1:]], spec.dtype) for key, spec in specs.items()}
+        assert np.all(np.isfinite(served[name](**zeros)["image"]))
+
+
 def test_prediction_and_grid(run):
     model, images = run.model, run.case.batch(4)["image"]
     shown = Projector.grid_of(model, 8, {"image": tf.constant(images)})

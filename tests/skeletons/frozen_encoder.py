@@ -50,6 +50,6 @@ class StyleTransfer(Translator, TrainableModel):
         return fields.image(self.image_shape), fields.image(self.image_shape, "style"), strength
 
     def translate(self, image, style, alpha=1.0):
-        alpha = tf.reshape(tf.convert_to_tensor(alpha), [-1, 1, 1, 1])
+        alpha = tf.reshape(tf.cast(alpha, tf.float32), [-1, 1, 1, 1])
         content = self.encoder.network(image)
         return {"image": self.decoder(content + alpha * (self.mixed(image, style) - content))}

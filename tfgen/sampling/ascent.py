@@ -5,8 +5,8 @@ One loop for all of them. At step t = 0, 1, ... a row moves along
     d = d objective / d code + drift + noise * N(0, 1)
     code <- after(code + rate * rule(d))
 
-with `rate`, `noise` and the randomness functions of t. To minimise, negate the objective. Where it needs L-BFGS, use
-`tfp.optimizer.lbfgs_minimize`, which takes rows in the same way.
+with `rate`, `noise` and the randomness functions of t. To minimise, negate the objective. For L-BFGS there is
+`tfp.optimizer.lbfgs_minimize`, a loop of its own whose rows are independent as well.
 
 References:
     [1]: Nguyen, Dosovitskiy, Yosinski, Brox, Clune, "Synthesizing the preferred inputs for neurons in neural networks via
@@ -105,7 +105,7 @@ def ascend(
     start = tf.convert_to_tensor(start, tf.float32)
     rows, rank = tf.shape(start)[0], start.shape.rank
     keys = None if seeds is None else random.key(tf.cast(seeds, tf.int64))
-    total = steps if isinstance(steps, int) else tf.reduce_max(steps)
+    total = steps if isinstance(steps, int) else tf.maximum(tf.reduce_max(steps), 0)
     steps = tf.broadcast_to(tf.cast(steps, tf.int32), [rows])
 
     def step_at(index):
