@@ -170,6 +170,37 @@ class Client:
             raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
         return self._call("translate", output, inputs, timeout)
 
+    def maximize(
+        self, unit: ArrayLike, seeds: ArrayLike, steps: int | ArrayLike, *, timeout: float | None = None
+    ) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1] that excite units of a network.
+
+        Args:
+            unit: int [n], the units.
+            seeds: int [n]; the image of a seed and a unit is always the same for the same version.
+            steps: int, or int [n], of the optimisation; a model has a largest number.
+        """
+        unit = _integers(unit, "unit", np.int32)
+        steps = _integers(np.broadcast_to(steps, unit.shape) if np.ndim(steps) == 0 else steps, "steps", np.int32)
+        return self._call("maximize", "image", _same_rows({**_seeds(seeds), "unit": unit, "steps": steps}), timeout)
+
+    def project(self, images: ArrayLike, *, timeout: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(codes float32 [n, Z], their images float32 [n, H, W, C]) that come closest to images float [n, H, W, C]."""
+        inputs, outputs = {"image": _images(images)}, ["latent", "image"]
+        return tuple(self._explained(lambda: self._predict("project", outputs, inputs, timeout), ("project",), timeout))
+
+    def edit(self, images: ArrayLike, *, timeout: float | None = None, **fields) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1], projected and changed.
+
+        To change one image in many ways, call `project` once and `decode` with changed codes, where the model has it.
+
+        Args:
+            images: float [n, H, W, C] in [0, 1].
+            **fields: what the model's edits take, by name, one row for each image: mostly `direction=` float [n, Z], of the
+                codes, and `amount=` float [n].
+        """
+        return self._call("edit", "image", _with({"image": _images(images)}, **fields), timeout)
+
     def complete(
         self, images: ArrayLike, mask: ArrayLike, seeds: ArrayLike, labels: ArrayLike | None = None, *,
         timeout: float | None = None, **conditions,

@@ -9,7 +9,7 @@ import pytest
 from tfgen import data
 from tfgen.metrics import MEASURES, default_thresholds, measure
 from tfgen.metrics.measures import THRESHOLDS, Inapplicable, Unmeasurable, check_metrics
-from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Sampler, Translator
+from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 
 LABELS = np.array([0, 0, 0, 1, 2] * 26)  # 130: two batches; the most frequent class has a share of 0.6
 
@@ -74,6 +74,11 @@ def test_reconstruction_error(source):
     values, protocol = measure(model, Encoder, source)
     assert values == pytest.approx({"reconstruction_error": (0.01 + 0.09) / 2}, rel=1e-5)
     assert "importance_samples" not in protocol
+
+
+def test_projection_error(source):
+    model = Model(project=lambda batch: {"latent": np.zeros([len(batch["image"]), 2]), "image": batch["image"] + 0.5})
+    assert measure(model, Projector, source)[0] == pytest.approx({"projection_error": 0.25}, rel=1e-5)
 
 
 def test_reconstructions_are_of_a_random_subset_of_many():

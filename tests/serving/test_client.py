@@ -18,7 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from tfgen import fields
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
-from tfgen.models.capabilities import Translator
+from tfgen.models.capabilities import Maximizer, Projector, Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
 from tfgen_serving.server import main as server_main
@@ -44,6 +44,26 @@ class Painter(Translator, TrainableModel):
         return {"image": image + colour[:, None, None]}
 
 
+class Plain(Projector, Maximizer, TrainableModel):
+    """Pictures of one shade: the code of an image is its mean, and the shade of a unit grows with the steps."""
+
+    latent_dim, num_units = 1, 3
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def decode_images(self, latents):
+        return tf.tile(latents[:, None, None], [1, *self.image_shape])
+
+    def invert(self, images):
+        return tf.reduce_mean(images, axis=[1, 2])
+
+    def maximize_rows(self, seeds, unit, steps):
+        shade = tf.cast(100 * unit + steps, tf.float32) / 1000.0
+        return {"image": self.decode_images(shade[:, None]), "activation": shade + tf.cast(seeds, tf.float32)}
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     """{name: (base path, signatures)}: a VAE with two versions, and a model of each kind."""
@@ -65,7 +85,8 @@ def loaded(tmp_path_factory):
     paths["draw"] = export_saved_model(draw, root / "draw")
     classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
     embedded = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
-    for name, model in (("classifier", classifier), ("embedded", embedded), ("painter", Painter(image_shape=(4, 4, 1)))):
+    for name, model in (("classifier", classifier), ("embedded", embedded), ("painter", Painter(image_shape=(4, 4, 1))),
+                        ("plain", Plain(image_shape=(4, 4, 1)))):  # fmt: skip
         model.compile()
         paths[name] = export_saved_model(model, root / name, warmup=False)
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
@@ -178,11 +199,30 @@ def test_classes_and_translations(connect, loaded):
         connect("painter").translate()
 
 
+def test_projections_edits_and_maximised_units(connect):
+    client, images = connect("plain", batch_size=2), np.random.default_rng(0).random((3, 4, 4, 1)).astype("float32")
+    latents, projected = client.project(images)
+    np.testing.assert_allclose(latents, images.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(projected, np.broadcast_to(latents[:, None, None], images.shape), rtol=1e-6)
+    edited = client.edit(images, direction=np.full([3, 1], 0.25), amount=np.array([0.0, 1.0, -2.0]))
+    np.testing.assert_allclose(edited[:, 0, 0], latents + np.array([[0.0], [0.25], [-0.5]]), atol=1e-6)
+    np.testing.assert_allclose(client.maximize([0, 2], [7, 8], 50)[:, 0, 0, 0], [0.05, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(client.maximize([0, 2], [7, 8], [0, 1])[:, 0, 0, 0], [0.0, 0.201], rtol=1e-6)
+    with pytest.raises(ServingError, match="unit must lie in"):
+        client.maximize([3], [0], 1)
+    with pytest.raises(ServingError, match="steps must lie in"):
+        client.maximize([0], [0], 1001)
+    with pytest.raises(ValueError, match="one row of each for every image"):
+        client.maximize([0, 1], [0], 1)
+
+
 def test_a_model_that_cannot_do_it_says_what_it_can(connect):
     images = np.zeros([1, 8, 8, 1])
     calls = {
         "classify": lambda client: client.classify(images),
         "translate": lambda client: client.translate(images),
+        "project": lambda client: client.project(images),
+        "maximize": lambda client: client.maximize([0], [1], 1),
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
         "sample_codes": lambda client: client.sample([1], codes=[[0.5]]),
     }

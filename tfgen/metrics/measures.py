@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfgen.metrics.statistics import draw
-from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Sampler, Translator
+from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 
 BATCH = 100
 
@@ -61,14 +61,17 @@ def _likelihood(model, source):
     return of_batch
 
 
-def _encoder(model, source):
-    """reconstruction_error: squared error of reconstructions, mean over pixels and channels, of images in [0, 1]."""
+def _squared_error(metric, signature):
+    """Squared error of the images that a signature makes of images, mean over pixels and channels, of images in [0, 1]."""
 
-    def of_batch(batch):
-        errors = model.ask("reconstruct", batch)["image"] - batch["image"]
-        return {"reconstruction_error": np.mean(errors**2, axis=(1, 2, 3), dtype=np.float64)}
+    def make(model, source):
+        def of_batch(batch):
+            errors = model.ask(signature, batch)["image"] - batch["image"]
+            return {metric: np.mean(errors**2, axis=(1, 2, 3), dtype=np.float64)}
 
-    return of_batch
+        return of_batch
+
+    return make
 
 
 def _classifier(model, source):
@@ -126,10 +129,14 @@ def _translator(model, source):
 MEASURES = {
     Likelihood: Measure(("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood),
     # Reconstructions of some models are drawn pixel by pixel.
-    Encoder: Measure(("reconstruction_error",), ("reconstruct",), _encoder, limit=1000),
+    Encoder: Measure(
+        ("reconstruction_error",), ("reconstruct",), _squared_error("reconstruction_error", "reconstruct"), limit=1000
+    ),
     Classifier: Measure(("accuracy", "cross_entropy", "error_over_chance"), ("classify",), _classifier, fields=("label",)),
     Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec),
     Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",)),
+    # Hundreds of gradients for each image.
+    Projector: Measure(("projection_error",), ("project",), _squared_error("projection_error", "project"), limit=200),
 }
 
 # What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.
@@ -153,6 +160,8 @@ THRESHOLDS = {
         "psnr": {"relative_to_untrained": 1.0, "max_worsening": 0.1},
     },
     Translator: {"target_l1": {"relative_to_untrained": 1.0, "max_worsening": 0.2}},
+    # Codes are optimised in the untrained model, too, and may come as close.
+    Projector: {"projection_error": {"relative_to_untrained": 1.05, "max_worsening": 0.2}},
 }
 
 

@@ -174,7 +174,11 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
-        return "both" if self.generator_turn(step) else "discriminator"
+        """("discriminator", "generator"): the players that are updated, the second only if it is the generator's turn.
+
+        A subclass with further kinds of step appends them.
+        """
+        return ("discriminator", "generator") if self.generator_turn(step) else ("discriminator",)
 
     # ---- what a paper changes
 
@@ -212,7 +216,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
         losses = self.update_discriminator(batch)
-        if self.kind != "discriminator":
+        if self.kind is None or "generator" in self.kind:
             for turn in range(self.generator_steps):
                 losses |= self.update_generator(batch, turn)
         return losses
