@@ -120,7 +120,7 @@ def run(args) -> int:
     _check(args)
     names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
-    generator, own_data = _judged(args)
+    generator, own_data = _evaluated(args)
     if not args.fake and Sampler not in generator.capabilities:
         return _measure(args, generator, own_data)
     train, test, resize = _real(args, own_data, names)
@@ -143,7 +143,7 @@ def run(args) -> int:
         force=args.force, resize=resize, run=metrics.InProcess(say),
         cache=None if folder is None else metrics.Cache(folder / "real", say),
     )  # fmt: skip
-    result = evaluator.judge(
+    result = evaluator.evaluate(
         metrics.Samples(generator, args.seed), count, weights=generator.weights, batch_norm=generator.batch_norm,
         generator_hash=generator.weights_hash, extra={"binarization": binarization} if binarization else {},
     )  # fmt: skip
@@ -151,7 +151,7 @@ def run(args) -> int:
     difference = None if earlier is None else result.difference(earlier)
     print(table(result, anchor, difference))
     if args.out:
-        content = {"judged": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
+        content = {"evaluated": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
         content |= {"anchor": anchor.to_dict()} if anchor else {}
         content |= {"difference": difference} if difference is not None else {}
         _write(args.out, content)
@@ -188,7 +188,7 @@ def _measure(args, model, own_data) -> int:
         shown = ", ".join(f"{name} {value}" for name, value in protocol.items() if value is not None)
         print(f"\nprotocol of {capability.NAME}: {shown}")
     if args.out:
-        _write(args.out, {"judged": args.model or f"{args.preset} {args.checkpoint}", "measures": content})
+        _write(args.out, {"evaluated": args.model or f"{args.preset} {args.checkpoint}", "measures": content})
     return 0
 
 
@@ -218,9 +218,9 @@ def say(line: str) -> None:
 
 
 def _check(args):
-    judged = [name for name in ("model", "preset", "fake") if getattr(args, name)]
-    if len(judged) != 1:
-        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(judged) or 'none'}")
+    given = [name for name in ("model", "preset", "fake") if getattr(args, name)]
+    if len(given) != 1:
+        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(given) or 'none'}")
     if bool(args.preset) != bool(args.checkpoint):
         raise ValueError("--preset (the network) and --checkpoint (its weights) must be given together")
     if args.overrides and not args.preset:
@@ -280,7 +280,7 @@ def _options(args, *names):
     return {name: getattr(args, name) for name in names}
 
 
-def _judged(args):
+def _evaluated(args):
     """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None)."""
     from tfgen import data, metrics, presets
 

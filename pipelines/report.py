@@ -218,7 +218,7 @@ def _metrics(content):
     if classifier:
         text = (
             f'<p class="soft">Features: {_e(classifier["description"])}, accuracy on the eval split '
-            f"{classifier['accuracy']:.2%}. Real images: the eval split judged as if it were generated, the best that "
+            f"{classifier['accuracy']:.2%}. Real images: the eval split measured as if it were generated, the best that "
             "can be reached. Untrained: the same network before its first step.</p>"
         )
     notes = "".join(f"<p>{_e(note)}</p>" for note in content["notes"])

@@ -139,7 +139,7 @@ def test_bad_images_are_counted_wherever_they_are(sources):
     for run in (None, OnePerOne(50, 0)):
         evaluator = metrics.Evaluator(*sources, Extractor(), run=run)
         with pytest.raises(metrics.NotFinite, match="3 of 520 images hold NaN or infinity"):
-            evaluator.judge(take, 520, weights="raw")
+            evaluator.evaluate(take, 520, weights="raw")
 
 
 def test_shards_that_are_missing_or_come_twice_are_errors():
@@ -160,20 +160,20 @@ def test_real_statistics_are_cached_under_what_they_depend_on(sources, tmp_path)
     said, fake = [], images(300, 4)
     cache = metrics.Cache(tmp_path, said.append)
 
-    def judge(train=sources[0], **settings):
+    def evaluate(train=sources[0], **settings):
         before = Extractor.calls
         result = metrics.Evaluator(train, None, Extractor(), cache=cache, **{"metrics": ["fid", "kid"], **settings})
         return result(fake, weights="raw"), Extractor.calls - before - 300
 
-    first, calls = judge()
+    first, calls = evaluate()
     assert calls == 600
-    again, calls = judge()
+    again, calls = evaluate()
     assert calls == 0 and again == first
     for change in ({"n_real": 500}, {"metrics": ["fid"]}, {"resize": "pad to 12x12"}, {"seed": 1}, {"train": sources[1]}):
-        assert judge(**change)[1] > 0, change
+        assert evaluate(**change)[1] > 0, change
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-7])
-    again, calls = judge()
+    again, calls = evaluate()
     assert calls == 600 and again == first and "damaged" in said[0]
 
 

@@ -186,16 +186,16 @@ class Evaluator:
         return pixels, nearest_neighbours(features, self._train_features)[1]
 
     def __call__(self, fake_images, *, weights: str, batch_norm: str = "moving", extra=()) -> Result:
-        """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `judge`.
+        """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `evaluate`.
 
         Raises:
           ValueError: a wrong shape, rank, dtype or range, NaN, or too few images for the number of features.
         """
         images = image_batch(fake_images, "fake_images", shape=tuple(self.real.image_shape), min_images=2)
         take = lambda first, last: images[first:last]  # noqa: E731
-        return self.judge(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
+        return self.evaluate(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
 
-    def judge(
+    def evaluate(
         self, images, count: int, *, weights: str, batch_norm: str = "moving", truncation=None, generator_hash=None, extra=()
     ) -> Result:
         """Metrics of `count` images, given by a function (first, last) -> float32 [last - first, H, W, C] in [0, 1].
@@ -300,7 +300,7 @@ class Evaluator:
             raise ValueError("the anchor of real images needs the split that is not the reference; it is None")
         count = source.num_examples if n_fake is None else n_fake
         images = Drawn(source, draw(np.random.default_rng([self.seed, 4]), source.num_examples, count))
-        return self.judge(images, len(images.indices), weights="real", batch_norm="none")
+        return self.evaluate(images, len(images.indices), weights="real", batch_norm="none")
 
 
 def similarity_scales(image_shape) -> int:

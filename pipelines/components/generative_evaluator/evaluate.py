@@ -100,7 +100,7 @@ def _sample_metrics(evaluator, generator, num, seed, known):
     """-> ({metric: value}, protocol dict or None). Images that are not finite have the metrics `known`, all NaN."""
     metadata = generator.metadata
     try:
-        result = evaluator.judge(
+        result = evaluator.evaluate(
             Samples(generator, seed), num, weights=metadata.get("weights", "raw"),
             batch_norm=metadata.get("batch_norm", "moving"), generator_hash=generator.weights_hash,
             extra={"binarization": metadata.get("binarization")},
