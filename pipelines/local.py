@@ -24,22 +24,11 @@ import time
 
 import tfgen
 from tfgen.data import check_batch_size
+from tfgen.data.source import skipped_text
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-# Thresholds of the demo: much better than the untrained generator, and not clearly worse than the last blessed model.
-DEMO_THRESHOLDS = {
-    "vae/digits": {
-        "frechet_classifier_distance": {"relative_to_untrained": 0.2, "max_worsening": 0.5},
-        "negative_log_likelihood": {"upper": 18.5, "max_worsening": 0.05},
-    },
-    "dcgan/digits": {
-        "frechet_classifier_distance": {"relative_to_untrained": 0.1, "max_worsening": 1.0},
-        "classifier_score": {"lower": 7.5},
-        "num_classes": {"lower": 10},
-    },
-}
-DEMO_PRESETS = tuple(DEMO_THRESHOLDS)
+DEMO_PRESETS = ("vae/digits", "dcgan/digits")
 
 
 class UsageError(ValueError):
@@ -112,6 +101,7 @@ def run(
     eval_split="test",
     import_base=None,
     infra_validation="local",
+    push_unjudged=False,
     out=None,
 ):
     """Runs the whole pipeline and writes the report.
@@ -122,8 +112,8 @@ def run(
         presets: names of `tfgen.presets`.
         steps: None (those of the presets), one int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
-        thresholds: {preset: thresholds}; presets that are not named have none. None: the demo's for its presets, for others
-            the default ones of their capabilities.
+        thresholds: {preset: thresholds}; presets that are not named have the default ones of their capabilities. With
+            {preset: {}} there are none: the model is not judged.
         num_samples: number of images for each evaluation; 0: as many as the eval split has.
         seed: seed of training, classifier and evaluation.
         mixed_precision: bool.
@@ -131,20 +121,18 @@ def run(
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
+        push_unjudged: whether models are pushed whose evaluation decides nothing.
         out: text stream for the progress; default sys.stdout.
 
-    Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
+    Returns: a dict {"report": path, "models": {preset: {"outcome", "blessed", "pushed", "metrics", "samples", ...}},
+        "exit_code"}.
 
     Raises: UsageError before anything starts; PipelineFailure if a component failed.
     """
     started = time.monotonic()
     workspace = pathlib.Path(workspace).expanduser().absolute()
     data = f"tfrecord:{import_base}" if import_base else data
-    overrides = overrides or {}
-    if thresholds is None:
-        thresholds = {preset: DEMO_THRESHOLDS.get(preset) for preset in presets}
-    else:
-        thresholds = {preset: {} for preset in presets} | thresholds
+    overrides, thresholds = overrides or {}, thresholds or {}
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
@@ -154,6 +142,8 @@ def run(
             f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
             f"{'x'.join(map(str, resolved.image_shape))}"
         )
+        if skipped := resolved.statistics["skipped"]:
+            console(f"skipped   {skipped_text(skipped, resolved.num_examples)}, the first: {skipped[0][0]}: {skipped[0][1]}")
         for preset in presets:
             _check_fit(tfgen.presets.get(preset).override(overrides.get(preset, {})), resolved)
         console(f"workspace {workspace}")
@@ -166,7 +156,7 @@ def run(
                 "overrides": overrides.get(preset, {}),
                 "seed": seed,
                 "mixed_precision": mixed_precision,
-                "thresholds": thresholds[preset],
+                "thresholds": thresholds.get(preset),
             }
             for preset in presets
         ]
@@ -175,6 +165,7 @@ def run(
             "evaluation_seed": seed,
             "enable_cache": cache,
             "infra_validation": infra_validation,
+            "push_unjudged": push_unjudged,
             "beam_pipeline_args": ["--direct_running_mode=in_memory", "--direct_num_workers=1", *beam_args],
         }
         outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
@@ -265,18 +256,21 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
     page = workspace / "report.html"
     report.write(page, record, data)
     record["report"] = str(page)
-    record["exit_code"] = EXIT_OK if all(m["blessed"] for m in record["models"].values()) else EXIT_NOT_BLESSED
+    good = all(m["blessed"] or m["pushed"] for m in record["models"].values())
+    record["exit_code"] = EXIT_OK if good else EXIT_NOT_BLESSED
     return record
 
 
 def _add_infra_verdicts(record, branches):
     """Withdraws the blessing of models that could not be served."""
+    from tfgen_pipelines.components.generative_evaluator.verdict import NOT_BLESSED
+
     for branch in branches:
         node = f"InfraValidator.{branch.slug}"
         for blessing in record["components"].get(node, {}).get("outputs", {}).get("blessing", []):
             if not blessing["properties"].get("blessed"):
                 model = record["models"][branch.preset]
-                model["blessed"] = False
+                model["blessed"], model["outcome"] = False, NOT_BLESSED
                 model["reasons"].append(f"{node}: the server did not load the model or not answer; the log says why")
 
 
@@ -392,9 +386,11 @@ def _first_lines(error, lines=4):
 def _print_outcome(outcome, console):
     for preset, model in outcome["models"].items():
         console("")
-        console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
+        console(f"{preset}: {model['outcome']}")
         for reason in model["reasons"]:
             console(f"  reason   {reason}")
+        for warning in model["warnings"]:
+            console(f"  warning  {warning}")
         if model["samples"]:
             console(f"  samples  {model['samples']}")
         console(f"  metrics  {model['metrics']}")
@@ -402,7 +398,8 @@ def _print_outcome(outcome, console):
             when = "" if model["pushed_now"] else " (by an earlier run)"
             console(f"  pushed   {model['pushed']}{when}")
         else:
-            console("  pushed   nothing: only blessed models are pushed")
+            unjudged = ", and with --push_unjudged those that nothing could judge" if model["outcome"] == "UNJUDGED" else ""
+            console(f"  pushed   nothing: only blessed models are pushed{unjudged}")
     console("")
     console(f"report     {outcome['report']}")
 
@@ -412,7 +409,7 @@ def build_parser():
         prog="python -m tfgen_pipelines.local",
         description="Trains, evaluates and pushes models of a data set, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
-        "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
+        "was started), 3 the pipeline ran but a model was NOT BLESSED, or UNJUDGED, and so not pushed.",
     )
     add = parser.add_argument
     add(
@@ -435,8 +432,10 @@ def build_parser():
     add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
         help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
-        help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's for its presets, else those of the model's capabilities)")  # fmt: skip
+        help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, relative_to_real, "
+        "relative_to_trivial, max_worsening (default: those of the model's capabilities)")  # fmt: skip
+    add("--push_unjudged", action="store_true",
+        help="push also models that cannot be judged, for instance of too few images or with a weak classifier")  # fmt: skip
     add(
         "--num_samples",
         type=int,
@@ -502,6 +501,7 @@ def main(argv=None):
         eval_split=None if args.eval_split == "-" else args.eval_split,
         import_base=args.import_base,
         infra_validation=args.infra_validation,
+        push_unjudged=args.push_unjudged,
     )
 
 

@@ -105,9 +105,10 @@ def uri(components, node, key):
 def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
-    A model: blessed (bool), reasons (list of str: the failed checks), pushed (folder of the pushed version, or None),
+    A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not), warnings
+    (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
     pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
-    images), model (SavedModel), history (list of dicts), content (of metrics.json).
+    images), model (SavedModel), history (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """
     store = Store(connection_config)
     run = store.latest_run()
@@ -119,12 +120,13 @@ def read(connection_config, branches):
         evaluation = uri(components, f"GenerativeEvaluator.{branch.slug}", "evaluation")
         with open(os.path.join(evaluation, "metrics.json")) as f:
             content = json.load(f)
+        with open(os.path.join(uri(components, f"Judge.{branch.slug}", "blessing"), "verdict.json")) as f:
+            verdict = content["verdict"] = json.load(f)
         pushed = components[f"Pusher.{branch.slug}"]["outputs"]["pushed_model"][0]["properties"]
         was_pushed = bool(pushed.get("pushed"))
         samples = os.path.join(evaluation, "samples.png")
         models[branch.preset] = {
-            "blessed": content["verdict"]["blessed"],
-            "reasons": [c["reason"] for c in content["verdict"]["checks"] if not c["passed"]],
+            **{name: verdict[name] for name in ("outcome", "blessed", "reasons", "warnings")},
             "pushed": pushed.get("pushed_destination") if was_pushed else None,
             "pushed_now": was_pushed and components[f"Pusher.{branch.slug}"]["state"] == "complete",
             "evaluation": evaluation,

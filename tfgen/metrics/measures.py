@@ -36,6 +36,8 @@ class Measure:
         the mean over all images.
       fields: further fields that batches must have.
       limit: maximum number of images, a random subset; None: all.
+      trivial: None, or function (iterable of training batches, iterable of evaluated batches, levels) -> {metric: value of
+        an answer that needs no model}.
     """
 
     metrics: tuple
@@ -43,6 +45,7 @@ class Measure:
     make: Callable
     fields: tuple = ()
     limit: int | None = None
+    trivial: Callable | None = None
 
 
 def _likelihood(model, source):
@@ -123,14 +126,66 @@ def _translator(model, source):
     return of_batch
 
 
+def _marginals(train, evaluated, levels):
+    """Nats and bits of pixels that are independent, each with the shares of its levels in the training images."""
+    counts = total = 0
+    for batch in train:
+        levels_of = np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
+        if not total:
+            counts = np.zeros((levels_of.shape[1], levels))
+        for level in range(levels):
+            counts[:, level] += (levels_of == level).sum(axis=0)
+        total += len(levels_of)
+    log_share = np.log((counts + 1.0 / levels) / (total + 1.0))  # no level is impossible
+    nats = []
+    for batch in evaluated:
+        levels_of = np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
+        nats.append(-log_share[np.arange(len(log_share)), levels_of].sum(axis=1))
+    nats = float(np.concatenate(nats).mean())
+    return {"negative_log_likelihood": nats, "bits_per_dim": nats / (len(log_share) * math.log(2.0))}
+
+
+def _mean(batches, field):
+    total, count = 0.0, 0
+    for batch in batches:
+        total, count = total + batch[field].sum(axis=0, dtype=np.float64), count + len(batch[field])
+    return total / count
+
+
+def _mean_image(train, evaluated, levels):
+    """Squared error and PSNR of the mean training image."""
+    mean = _mean(train, "image")
+    rounded = np.round(mean * 255.0) / 255.0
+    squared = lambda batch, made: ((made - batch["image"]) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)  # noqa: E731
+    errors = [(squared(batch, mean), squared(batch, rounded)) for batch in evaluated]
+    errors, in_levels = (np.concatenate(column) for column in zip(*errors, strict=True))
+    return {
+        "reconstruction_error": float(errors.mean()),
+        "psnr": float((-10.0 * np.log10(np.maximum(in_levels, 1e-10))).mean()),
+    }
+
+
+def _copy_or_mean_target(train, evaluated, levels):
+    """L1 of the better of two answers: the image itself, if it has the shape of the target, and the mean target."""
+    mean, errors = _mean(train, "target"), {"mean": [], "copy": []}
+    for batch in evaluated:
+        answers = {"mean": mean, **({"copy": batch["image"]} if batch["image"].shape == batch["target"].shape else {})}
+        for name, made in answers.items():
+            errors[name] += np.abs(made - batch["target"]).reshape(len(batch["image"]), -1).mean(axis=1).tolist()
+    return {"target_l1": min(float(np.mean(found)) for found in errors.values() if found)}
+
+
 MEASURES = {
-    Likelihood: Measure(("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood),
+    Likelihood: Measure(
+        ("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood, trivial=_marginals
+    ),
     # Reconstructions of some models are drawn pixel by pixel.
-    Encoder: Measure(("reconstruction_error",), ("reconstruct",), _encoder, limit=1000),
+    Encoder: Measure(("reconstruction_error",), ("reconstruct",), _encoder, limit=1000, trivial=_mean_image),
     Classifier: Measure(("accuracy", "cross_entropy", "error_over_chance"), ("classify",), _classifier, fields=("label",)),
-    Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec),
-    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",)),
+    Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec, trivial=_mean_image),
+    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target),
 }
+TRAIN_LIMIT = 10_000  # training images of the answers that need no model
 
 # What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.
 SAMPLE_METRICS = (
@@ -140,19 +195,23 @@ SAMPLE_METRICS = (
 )  # fmt: skip
 
 # {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any. Those of each have a
-# bound that holds without an earlier model.
+# bound that holds without an earlier model and that an untrained model fails. No metric of samples stands alone: grey ghosts
+# are nearer to the data than noise is, a constant image may be a precise sample, and so are copies of one class.
 THRESHOLDS = {
     Sampler: {
-        "frechet_classifier_distance": {"relative_to_untrained": 1.0, "max_worsening": 0.5},
+        "frechet_classifier_distance": {"relative_to_untrained": 0.5, "max_worsening": 1.0},
+        "precision": {"relative_to_real": 0.4},
+        "recall": {"relative_to_real": 0.4},
+        "num_classes": {"relative_to_real": 0.8},
     },
-    Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "max_worsening": 0.1}},
-    Encoder: {"reconstruction_error": {"relative_to_untrained": 1.0}},
+    Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0, "max_worsening": 0.1}},
+    Encoder: {"reconstruction_error": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0}},
     Classifier: {"error_over_chance": {"upper": 0.5}, "accuracy": {"max_worsening": 0.1}},
     Codec: {
         "bits_over_raw": {"upper": 1.0, "max_worsening": 0.2},
-        "psnr": {"relative_to_untrained": 1.0, "max_worsening": 0.1},
+        "psnr": {"relative_to_trivial": 1.0, "max_worsening": 0.1},
     },
-    Translator: {"target_l1": {"relative_to_untrained": 1.0, "max_worsening": 0.2}},
+    Translator: {"target_l1": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0, "max_worsening": 0.2}},
 }
 
 
@@ -176,6 +235,34 @@ def default_thresholds(capabilities) -> dict:
     return found
 
 
+def _at_most(source, limit, seed):
+    if limit is None or source.num_examples <= limit:
+        return source
+    return source.subset(draw(np.random.default_rng([seed, 5]), source.num_examples, limit))
+
+
+def trivial(model, capability, train, source, *, seed: int = 0) -> dict[str, float]:
+    """Values of answers that need no model, which a model should be better than, measured on the images of `measure`.
+
+    Of a likelihood that of independent pixels; of an encoder and a codec that of the mean training image; of a translator
+    that of the image itself or of the mean target. {} for other capabilities. Pixels of levels are compared with levels:
+    without the noise that dequantises them, whose bits `measure` takes off.
+    """
+    rules = MEASURES[capability]
+    if rules.trivial is None:
+        return {}
+    levels = 2 if model.binarization else source.levels
+
+    def batches(of):
+        for batch in of.batches(BATCH, binarization=model.binarization, seed=seed):
+            yield {field: value.numpy() for field, value in batch.items()}
+
+    found = rules.trivial(batches(_at_most(train, TRAIN_LIMIT, seed)), batches(_at_most(source, rules.limit, seed)), levels)
+    # Nats of a density are not those of levels.
+    dropped = ("negative_log_likelihood",) if model.dequantize else ()
+    return {metric: value for metric, value in found.items() if metric in rules.metrics and metric not in dropped}
+
+
 def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
     """The metrics of one capability on real images.
 
@@ -195,9 +282,7 @@ def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, floa
     rules, name = MEASURES[capability], capability.NAME
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
         raise Unmeasurable(f"{name}: the model has no signature {', '.join(lacking)}")
-    used = source
-    if rules.limit is not None and source.num_examples > rules.limit:
-        used = source.subset(draw(np.random.default_rng([seed, 5]), source.num_examples, rules.limit))
+    used = _at_most(source, rules.limit, seed)
     sums, count, of_batch = {}, 0, None
     for batch in used.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
         batch = {field: value.numpy() for field, value in batch.items()}
