@@ -61,12 +61,12 @@ def only_run_in(workspace):
         yield
 
 
-def check_request(presets, overrides, thresholds, steps=None):
+def check_request(presets, overrides, thresholds, steps=None, metrics=()):
     """Raises UsageError for an unknown or repeated preset, an unknown override, steps or a batch size that are not positive,
-    a malformed threshold, or one of no metric. `steps`: int, {preset: int} or None.
+    a malformed threshold, or one of no metric, and metrics that do not exist. `steps`: int, {preset: int} or None.
     """
     from tfgen.metrics.measures import check_metrics
-    from tfgen_pipelines.components.generative_evaluator import verdict
+    from tfgen_pipelines.components.generative_evaluator import evaluate, verdict
     from tfgen_trainers.train import TrainConfig
 
     if not presets:
@@ -74,6 +74,7 @@ def check_request(presets, overrides, thresholds, steps=None):
     if len(set(presets)) != len(presets):
         raise UsageError(f"Each preset can be given once; received {', '.join(presets)}.")
     try:
+        evaluate.check_further(metrics)
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
@@ -102,6 +103,7 @@ def run(
     import_base=None,
     infra_validation="local",
     push_unjudged=False,
+    metrics=(),
     out=None,
 ):
     """Runs the whole pipeline and writes the report.
@@ -122,6 +124,7 @@ def run(
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
         push_unjudged: whether models are pushed whose evaluation decides nothing.
+        metrics: names of metrics that are measured besides, see `FURTHER` of the evaluator; those that fit the model.
         out: text stream for the progress; default sys.stdout.
 
     Returns: a dict {"report": path, "models": {preset: {"outcome", "blessed", "pushed", "metrics", "samples", ...}},
@@ -136,7 +139,7 @@ def run(
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
-        check_request(presets, overrides, thresholds, steps)
+        check_request(presets, overrides, thresholds, steps, metrics)
         resolved = _resolve(data, data_options, train_split, eval_split, import_base)
         console(
             f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
@@ -166,6 +169,7 @@ def run(
             "enable_cache": cache,
             "infra_validation": infra_validation,
             "push_unjudged": push_unjudged,
+            "metrics": metrics,
             "beam_pipeline_args": ["--direct_running_mode=in_memory", "--direct_num_workers=1", *beam_args],
         }
         outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
@@ -434,6 +438,9 @@ def build_parser():
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
         help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, relative_to_real, "
         "relative_to_trivial, max_worsening (default: those of the model's capabilities)")  # fmt: skip
+    add("--metrics", default="", metavar="LIST",
+        help="metrics that are measured besides, separated by commas, of the models that they fit: fid_infinity, ms_ssim, "
+        "swd, birthday, path_length, separability, k_means, few_labels")  # fmt: skip
     add("--push_unjudged", action="store_true",
         help="push also models that cannot be judged, for instance of too few images or with a weak classifier")  # fmt: skip
     add(
@@ -502,6 +509,7 @@ def main(argv=None):
         import_base=args.import_base,
         infra_validation=args.infra_validation,
         push_unjudged=args.push_unjudged,
+        metrics=tuple(name.strip() for name in args.metrics.split(",") if name.strip()),
     )
 
 

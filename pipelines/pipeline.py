@@ -66,6 +66,7 @@ def create_pipeline(
     baseline_strategy=PreviousBlessedModelStrategy,
     infra_validation="local",
     push_unjudged=False,
+    metrics=(),
 ):
     """Builds the TFX pipeline.
 
@@ -86,6 +87,7 @@ def create_pipeline(
         infra_validation: how each model is served and tested before it is pushed: "local" (the compatible server in a
             separate process; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
         push_unjudged: whether models are pushed whose evaluation decides nothing.
+        metrics: names of metrics that are measured besides, see `GenerativeEvaluator`.
 
     Returns: `tfx.dsl.Pipeline`.
     """
@@ -136,7 +138,7 @@ def create_pipeline(
     for branch in branches:
         components += _branch(
             branch, data, example_gen, transform, schema, classifier, workdir, push_base_directory, num_samples,
-            evaluation_seed, baseline_strategy, infra_validation, push_unjudged,
+            evaluation_seed, baseline_strategy, infra_validation, push_unjudged, metrics,
         )  # fmt: skip
 
     return tfx.dsl.Pipeline(
@@ -150,7 +152,7 @@ def create_pipeline(
 
 
 def _branch(branch, data, example_gen, transform, schema, classifier, workdir, push_base, num_samples, seed,
-            baseline_strategy, infra_validation, push_unjudged):  # fmt: skip
+            baseline_strategy, infra_validation, push_unjudged, metrics):  # fmt: skip
     slug = branch.slug
     examples, resolved = transform.outputs["transformed_examples"], branch.resolve()
     trainer = tfx.components.Trainer(
@@ -192,6 +194,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
         data=data.description(),
         num_samples=num_samples,
         seed=seed,
+        metrics=metrics,
         code=code_hash("tfgen", "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine"),
     ).with_id(f"GenerativeEvaluator.{slug}")
     judge = Judge(

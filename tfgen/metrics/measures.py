@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfgen.metrics.clustering import hungarian_accuracy
+from tfgen.metrics.codes import few_label_accuracy, k_means
 from tfgen.metrics.statistics import draw
 from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Sampler, Translator
 
@@ -194,6 +196,15 @@ SAMPLE_METRICS = (
     "nn_pixel_ratio", "nn_feature_fake_train", "nn_feature_test_train", "nn_feature_ratio",
 )  # fmt: skip
 
+# What is measured of codes if it is asked for, {name: metrics}.
+OF_CODES = {"k_means": ("k_means_accuracy",), "few_labels": ("few_label_accuracy", "few_label_accuracy_std")}
+PER_CLASS = 10  # labelled images of each class for few_labels
+# Further metrics of samples, which are computed if they are asked for, see `tfgen.metrics.Evaluator.evaluate`.
+FURTHER_METRICS = (
+    "frechet_classifier_distance_infinity", "ms_ssim_mean", "ms_ssim_std", "swd", "birthday_duplicate_rate", "path_length",
+    "path_length_std", "linear_separability",
+)  # fmt: skip
+
 # {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any. Those of each have a
 # bound that holds without an earlier model and that an untrained model fails. No metric of samples stands alone: grey ghosts
 # are nearer to the data than noise is, a constant image may be a precise sample, and so are copies of one class.
@@ -217,7 +228,8 @@ THRESHOLDS = {
 
 def check_metrics(names) -> None:
     """Raises ValueError for a name of no metric that the pipeline's evaluator can compute."""
-    known = {*SAMPLE_METRICS, *(metric for rules in MEASURES.values() for metric in rules.metrics)}
+    known = {*SAMPLE_METRICS, *FURTHER_METRICS, *(metric for metrics in OF_CODES.values() for metric in metrics)}
+    known |= {metric for rules in MEASURES.values() for metric in rules.metrics}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
 
@@ -233,6 +245,59 @@ def default_thresholds(capabilities) -> dict:
     for capability in capabilities:
         found |= THRESHOLDS.get(capability, {})
     return found
+
+
+def measure_codes(model, train, source, names, *, seed: int = 0) -> tuple[dict[str, float], dict]:
+    """What the codes of an encoder tell of the classes, see `tfgen.metrics.codes`: fitted on `train`, measured on `source`.
+
+    Args:
+      model: an `ExportedModel` that is an Encoder.
+      train, source: labelled `tfgen.data.Source`s, of which at most `TRAIN_LIMIT` images are used.
+      names: from `OF_CODES`. "k_means": accuracy of as many clusters as classes, each assigned a class of its own on
+        `train`.
+        "few_labels": accuracy of logistic regression on `PER_CLASS` labelled images of each class.
+      seed: of the subsets, the noise of binarised or dequantised images, the clusters and the draws of labels.
+
+    Returns:
+      ({metric: value}, the protocol as a dict of plain values).
+
+    Raises:
+      Inapplicable: the model has no codes, or the images have no labels.
+    """
+    if Encoder not in model.capabilities or Encoder.SIGNATURE not in model.signatures:
+        raise Inapplicable(f"{', '.join(names)}: the model is no encoder")
+    if not (train.has_labels and source.has_labels):
+        raise Inapplicable(f"{', '.join(names)}: the images come without label")
+    codes, labels = [], []
+    for of in (_at_most(train, TRAIN_LIMIT, seed), _at_most(source, TRAIN_LIMIT, seed)):
+        parts = []
+        for batch in of.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
+            batch = {field: value.numpy() for field, value in batch.items()}
+            if lacking := model.missing(Encoder.SIGNATURE, batch):
+                raise Inapplicable(f"{', '.join(names)}: the images come without {', '.join(lacking)}")
+            first = sum(map(len, parts))
+            batch["seeds"] = np.arange(first, first + len(batch["image"]), dtype=np.int64) + (seed << 32)
+            parts.append(model.ask(Encoder.SIGNATURE, batch)["latent"].reshape(len(batch["image"]), -1))
+        codes.append(np.concatenate(parts))
+        labels.append(of.labels())
+    found, classes = {}, train.num_classes
+    if "k_means" in names:
+        clusters = k_means(codes[0], classes, seed=seed)
+        fitted, assigned = (clusters.assign(rows) for rows in codes)
+        found["k_means_accuracy"] = hungarian_accuracy(assigned, labels[1], classes, fit=(fitted, labels[0]))
+    if "few_labels" in names:
+        counts = np.bincount(labels[0])
+        per_class = int(min(PER_CLASS, counts[counts > 0].min()))
+        few = few_label_accuracy(codes[0], labels[0], codes[1], labels[1], per_class=per_class, seed=seed)
+        found |= {"few_label_accuracy": few.accuracy, "few_label_accuracy_std": few.deviation}
+    protocol = {
+        "data": source.name, "data_fingerprint": source.fingerprint, "train_fingerprint": train.fingerprint,
+        "split": source.split, "n_train": len(codes[0]), "n_real": len(codes[1]), "binarization": model.binarization,
+        "dequantize": model.dequantize, "seed": seed, "weights": model.weights,
+    }  # fmt: skip
+    if "few_labels" in names:
+        protocol["per_class"] = per_class
+    return found, protocol
 
 
 def _at_most(source, limit, seed):

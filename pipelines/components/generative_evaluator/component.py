@@ -6,6 +6,7 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
 from tfgen_pipelines.components.generative_evaluator import executor
+from tfgen_pipelines.components.generative_evaluator.evaluate import check_further
 
 
 class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
@@ -13,6 +14,7 @@ class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
         "data": component_spec.ExecutionParameter(type=str),  # JSON of Data.description()
         "num_samples": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
+        "metrics": component_spec.ExecutionParameter(type=str),  # JSON
         "code": component_spec.ExecutionParameter(type=str),  # part of the cache key only
     }
     INPUTS = {
@@ -40,6 +42,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
         baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
         num_samples: int; images that are generated; 0: as many as the eval split has.
         seed: int.
+        metrics: names of metrics that are measured besides, from `evaluate.FURTHER`.
         code: hash of the code that the result depends on; a change of it makes the component run again.
     """
 
@@ -47,7 +50,8 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(self, examples, model, data, *, classifier=None, baseline_model=None,
-                 num_samples=0, seed=0, code=""):  # fmt: skip
+                 num_samples=0, seed=0, metrics=(), code=""):  # fmt: skip
+        check_further(metrics)
         if num_samples < 0 or num_samples == 1:
             raise ValueError(f"num_samples must be 0 (as many as the eval split has) or >= 2; received {num_samples}.")
         spec = GenerativeEvaluatorSpec(
@@ -58,6 +62,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
             data=json.dumps(data, sort_keys=True),
             num_samples=num_samples,
             seed=seed,
+            metrics=json.dumps(list(metrics)),
             code=code,
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
         )

@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.metrics.evaluate import DEFAULT, METRICS, OF_LATENTS, check_applies
 from tfgen.metrics.exported import load_exported
 from tfgen.metrics.generators import Samples, imitated
-from tfgen.metrics.measures import MEASURES, Inapplicable, Unmeasurable, measure, trivial
+from tfgen.metrics.measures import MEASURES, OF_CODES, Inapplicable, Unmeasurable, measure, measure_codes, trivial
 from tfgen.metrics.statistics import BATCH, NotFinite, draw
 from tfgen.models.capabilities import Encoder, Sampler
 from tfgen_pipelines.components.generative_evaluator import figures
@@ -26,7 +27,14 @@ from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
 MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
 SHOWN = 160  # samples that the figures show
+FURTHER = (*(name for name in METRICS if name not in DEFAULT), *OF_CODES)  # metrics that are measured if asked for
 LISTS = ("class_shares",)  # for the report
+
+
+def check_further(names):
+    """Raises ValueError for names that are not in `FURTHER`."""
+    if unknown := sorted(set(names) - set(FURTHER)):
+        raise ValueError(f"metrics must be some of {', '.join(FURTHER)}; received {', '.join(unknown)}.")
 
 
 def exported(path):
@@ -116,7 +124,7 @@ def _numbers(values):
 
 
 def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=None, baseline_dir=None,
-             num_samples=0, seed=0, run=None):  # fmt: skip
+             num_samples=0, seed=0, further=(), run=None):  # fmt: skip
     """Measures the SavedModel in `model_dir` by its capabilities, and writes `output_dir`.
 
     Args:
@@ -130,6 +138,7 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
             features and seeds: numbers of another protocol are never compared.
         num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
         seed: of everything random.
+        further: names of metrics that are measured besides, from `FURTHER`; the notes name those that do not apply.
         run: how the walks over samples and real images are done, e.g. a function scratch folder -> `ThroughBeam`; None: in
             this process.
 
@@ -147,12 +156,13 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
     os.makedirs(scratch, exist_ok=True)
     try:
         return _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed,
-                         scratch, None if run is None else run(scratch))  # fmt: skip
+                         tuple(further), scratch, None if run is None else run(scratch))  # fmt: skip
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, scratch, run):
+def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, further,
+              scratch, run):  # fmt: skip
     model = Remote(functools.partial(exported, str(model_dir)))
     meta, is_sampler = model.metadata, Sampler in model.capabilities
     num = num_samples or min(test.num_examples, MAX_SAMPLES)
@@ -167,6 +177,13 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     anchors = {"real": {}, "untrained": {}, "trivial": {}}
     for capability in anchored:
         anchors["trivial"] |= trivial(model, capability, train, test, seed=seed)
+    codes, of_codes = {}, [name for name in further if name in OF_CODES]
+    if of_codes:
+        try:
+            codes, measure_protocols["codes"] = _codes(model, train, test, of_codes, seed)
+            protocol_of |= dict.fromkeys(codes, "codes")
+        except Inapplicable as error:
+            notes.append(f"Not measured: {error}.")
     classifier = None
     if is_sampler and classifier_dir is None:
         notes.append("The data set has no labels, so there is no classifier and no metric of the samples.")
@@ -183,18 +200,28 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
             classifier = None
     if classifier is not None or anchored:
         path = os.path.join(scratch, "untrained")
-        wanted = {Sampler.SIGNATURE} if classifier is not None else set()
+        wanted = {Sampler.SIGNATURE, *(("latents", "decode") if set(further) & OF_LATENTS else ())} if classifier else set()
+        wanted |= {"encode"} if codes else set()
         for capability in anchored:
             wanted |= {capability.SIGNATURE, *MEASURES[capability].signatures}
         export_untrained(meta, path, seed, wanted)
         untrained = Remote(functools.partial(exported, path))
         anchors["untrained"] = measured(untrained, test, seed, only=[c.NAME for c in anchored])[0]
+        if codes:
+            anchors["untrained"] |= _codes(untrained, train, test, of_codes, seed)[0]
 
     # ---- samples
     values, protocols = {}, {name: protocol for name, (protocol, _) in measure_protocols.items()}
     evaluator = None
     if classifier is not None:
-        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, seed=seed, run=run)
+        asked = list(DEFAULT)
+        for name in (name for name in further if name in METRICS):
+            try:
+                check_applies(name, Samples(model, seed), model.image_shape)
+                asked.append(name)
+            except ValueError as error:
+                notes.append(f"Not measured: {error}.")
+        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, metrics=asked, seed=seed, run=run)
         real = evaluator.real_anchor(num)
         if real.protocol.n_fake != num:
             notes.append(f"The anchor of real images is of {real.protocol.n_fake} images, the generators' of {num}.")
@@ -228,7 +255,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
                 "baseline": baseline.get(name),
                 "protocol": protocol_of.get(name, "samples"),
             }
-            for name, value in {**_numbers(values), **measures}.items()
+            for name, value in {**_numbers(values), **measures, **codes}.items()
         },
         "class_shares": values.get("class_shares"),
         "protocols": protocols,
@@ -238,6 +265,12 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     content = _finite(content)
     _write(content, output_dir, model, num, reference_train, reference_test, test, seed)
     return content
+
+
+def _codes(model, train, test, names, seed):
+    """({metric: value}, (protocol, names of the metrics))."""
+    values, protocol = measure_codes(model, train, test, names, seed=seed)
+    return values, (protocol, tuple(values))
 
 
 def _error_over_chance(accuracy, source):

@@ -35,6 +35,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             baseline_dir=path_utils.serving_model_path(baseline.uri) if baseline else None,
             num_samples=exec_properties["num_samples"],
             seed=exec_properties["seed"],
+            further=json.loads(exec_properties["metrics"]),
             output_dir=evaluation.uri,
             run=functools.partial(ThroughBeam, self._make_beam_pipeline),
         )
