@@ -12,12 +12,14 @@ After an interruption the same call continues: finished components are cached, t
 
 import argparse
 import contextlib
+import dataclasses
 import fcntl
 import json
 import logging
 import os
 import pathlib
 import re
+import shlex
 import sys
 import threading
 import time
@@ -257,6 +259,8 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
         progress.close()
     record = runs.read(metadata, branches)
     _add_infra_verdicts(record, branches)
+    record["command"] = shlex.join(sys.orig_argv)
+    record["settings"] = {"data": data.config(), "branches": [dataclasses.asdict(b) for b in branches], **options}
     page = workspace / "report.html"
     report.write(page, record, data)
     record["report"] = str(page)

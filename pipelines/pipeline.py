@@ -21,6 +21,8 @@ from tfgen_pipelines.components.infra_validator.component import MODES, infra_va
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 from tfgen_trainers.train import TrainConfig
 
+PICTURES = 4  # sample grids of a run, for the report
+
 
 @dataclasses.dataclass(frozen=True)
 class Branch:
@@ -168,6 +170,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
             "workdir": str(workdir),
             "seed": branch.seed,
             "steps": branch.steps,
+            "sample_every": max(100, resolved.steps // PICTURES),
             "mixed_precision": branch.mixed_precision,
             "data": data.description(),
             # Parts of the cache key: what is trained, and with which code, that of the user included.

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 
@@ -19,6 +20,8 @@ PACKAGES = (
     "tfx",
     "apache-beam",
 )
+
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 
 _STATES = metadata_store_pb2.Execution.State
 
@@ -108,7 +111,8 @@ def read(connection_config, branches):
     A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not), warnings
     (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
     pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
-    images), model (SavedModel), history (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
+    images), pictures ([(step, path of a sample grid)]), parameters (number in the SavedModel), model (SavedModel), history
+    (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """
     store = Store(connection_config)
     run = store.latest_run()
@@ -133,6 +137,8 @@ def read(connection_config, branches):
             "metrics": os.path.join(evaluation, "metrics.json"),
             "samples": samples if os.path.exists(samples) else None,
             "model": uri(components, f"Trainer.{branch.slug}", "model"),
+            "pictures": _pictures(uri(components, f"Trainer.{branch.slug}", "model_run")),
+            "parameters": _parameters(uri(components, f"Trainer.{branch.slug}", "model")),
             "history": _history(uri(components, f"Trainer.{branch.slug}", "model_run")),
             "content": content,
         }
@@ -162,6 +168,23 @@ def _anomalies(folder):
         for feature, info in sorted(anomalies.anomaly_info.items()):
             found.append((path.parent.name.removeprefix("Split-"), feature, info.description))
     return found
+
+
+def _pictures(folder):
+    """[(step, path)] of the sample grids that were drawn during training."""
+    found = sorted(pathlib.Path(folder).glob("samples/step-*.png")) if folder else []
+    return [(int(path.stem.removeprefix("step-")), str(path)) for path in found]
+
+
+def _parameters(folder):
+    """The number of parameters in the SavedModel of a Model artifact."""
+    import tensorflow as tf
+
+    (variables,) = sorted(pathlib.Path(folder).rglob("variables.index"))[:1] or [None]
+    if variables is None:
+        return None
+    shapes = (shape for name, shape in tf.train.list_variables(str(variables.with_suffix(""))) if name.endswith(_VALUE))
+    return sum(math.prod(shape) for shape in shapes if shape)  # without counters
 
 
 def _history(folder):

@@ -52,6 +52,8 @@ def run_fn(fn_args):
         version.replace(serving)
     logs = pathlib.Path(fn_args.model_run_dir)
     shutil.copytree(result.workdir / "tensorboard", logs, dirs_exist_ok=True)
+    if (result.workdir / "samples").exists():
+        shutil.copytree(result.workdir / "samples", logs / "samples", dirs_exist_ok=True)
     (logs / "history.json").write_text(json.dumps(result.history))
 
 

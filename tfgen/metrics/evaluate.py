@@ -230,7 +230,7 @@ class Evaluator:
           swd: swd and swd_<side> of each level, the sliced Wasserstein distance of at most `n_nearest` images of each set.
           birthday: birthday_duplicate_rate, the share of random batches in which two images are as near to each other as
             the two nearest of as many real images, in half of their batches: 0.5 for images as diverse, 1 for duplicates.
-          path_length: path_length and path_length_std, the squared distance of features over the squared size of a small
+          path_length: path_length, path_length_std: the squared distance of features over the squared size of a small
             step from one latent towards another, both drawn as those of samples.
           separability: linear_separability of the classes in latent space, 1 is perfect.
 
@@ -369,7 +369,7 @@ class Evaluator:
 
 
 def check_applies(name, images, image_shape) -> None:
-    """Raises ValueError if the metric `name` cannot be computed of `images` (for instance `Samples`) of a shape (H, W, C)."""
+    """Raises ValueError if the metric `name` cannot be computed of `images` (for instance `Samples`) of this shape."""
     if name == "ms_ssim":
         similarity_scales(image_shape)
     if name == "swd" and min(image_shape[:2]) < PATCH:
