@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfgen import data
-from tfgen.metrics import MEASURES, default_thresholds, measure, measure_codes, trivial
+from tfgen.metrics import MEASURES, default_thresholds, measure, measure_codes, measures, trivial
 from tfgen.metrics.measures import THRESHOLDS, Inapplicable, Unmeasurable, check_metrics
 from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Sampler, Translator
 
@@ -178,7 +178,7 @@ def test_metrics_that_do_not_exist():
         check_metrics(["fid", "recall", "acuracy"])
 
 
-def test_independent_pixels():
+def test_independent_pixels(monkeypatch):
     """A pixel that is always white costs nothing, one that is so half of the time a bit; levels never seen are possible."""
     pixels = np.zeros((200, 1, 2, 1), np.uint8)
     pixels[:, 0, 0] = 255
@@ -191,7 +191,12 @@ def test_independent_pixels():
     assert trivial(model, Likelihood, train, black)["bits_per_dim"] == pytest.approx((1 + math.log2(402)) / 2, abs=0.02)
     model.dequantize = True  # in levels, without their noise, and no nats of a density
     assert trivial(model, Likelihood, train, train) == {"bits_per_dim": pytest.approx(0.5, abs=0.01)}
-    model.dequantize, model.binarization = False, "threshold"
+    model.dequantize = False
+    monkeypatch.setattr(measures, "MARGINALS_LIMIT", 3)  # one table of all pixels: three quarters are white
+    expected = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    assert trivial(model, Likelihood, train, train)["bits_per_dim"] == pytest.approx(expected, abs=0.01)
+    monkeypatch.undo()
+    model.binarization = "threshold"
     grey = data.from_arrays(np.full((50, 1, 2, 1), 200, np.uint8))
     assert trivial(model, Likelihood, grey, grey)["bits_per_dim"] < 0.05
 

@@ -55,7 +55,8 @@ def test_blessed_and_not_blessed_by_the_default_thresholds_and_by_others(decide)
 
 def test_unjudged_is_not_to_be_pushed_unless_asked_for(decide):
     few = {**CONTENT, "counts": {**CONTENT["counts"], "evaluation": 99}}
-    for content, thresholds in ((few, None), (CONTENT, {}), ({**CONTENT, "metrics": {}, "inapplicable": ["classifier"]}, None)):
+    nothing = {**CONTENT, "metrics": {}, "inapplicable": ["classifier"]}
+    for content, thresholds in ((few, None), (CONTENT, {}), (nothing, None)):
         for asked in (False, True):
             blessing, found, files = decide(content, thresholds, push_unjudged=asked)
             assert found["outcome"] == "UNJUDGED" and not found["blessed"] and found["reasons"]
@@ -114,5 +115,6 @@ def test_what_runs_again_is_what_a_setting_is_for(keys, monkeypatch):
     assert changed(before, keys()) == {"Trainer"}
     monkeypatch.undo()
     monkeypatch.setattr(pipeline, "code_hash", lambda *modules: f"other code of {modules[0]}")
-    changes = {"ImageExampleGen", "Transform", "ClassifierTrainer", "Trainer", "GenerativeEvaluator", "Judge", "InfraValidator"}
-    assert changed(before, keys()) == changes
+    assert changed(before, keys()) == {
+        "ImageExampleGen", "Transform", "ClassifierTrainer", "Trainer", "GenerativeEvaluator", "Judge", "InfraValidator",
+    }  # fmt: skip

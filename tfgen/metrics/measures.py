@@ -129,22 +129,28 @@ def _translator(model, source):
 
 
 def _marginals(train, evaluated, levels):
-    """Nats and bits of pixels that are independent, each with the shares of its levels in the training images."""
-    counts = total = 0
+    """Nats and bits of pixels that are independent, each with the shares of its levels in the training images; all pixels of
+    a channel have the same shares where the images are too large for a table of each."""
+
+    def places(batch):
+        """Indices [B, pixels and channels] into the table."""
+        shape = batch["image"].shape[1:]
+        place = np.arange(math.prod(shape))
+        if len(place) * levels > MARGINALS_LIMIT:
+            place %= shape[-1]
+        return place * levels + np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
+
+    table = 0
     for batch in train:
-        levels_of = np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
-        if not total:
-            counts = np.zeros((levels_of.shape[1], levels))
-        for level in range(levels):
-            counts[:, level] += (levels_of == level).sum(axis=0)
-        total += len(levels_of)
-    log_share = np.log((counts + 1.0 / levels) / (total + 1.0))  # no level is impossible
-    nats = []
-    for batch in evaluated:
-        levels_of = np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
-        nats.append(-log_share[np.arange(len(log_share)), levels_of].sum(axis=1))
-    nats = float(np.concatenate(nats).mean())
-    return {"negative_log_likelihood": nats, "bits_per_dim": nats / (len(log_share) * math.log(2.0))}
+        found = places(batch)
+        size = levels * (found.shape[1] if found.shape[1] * levels <= MARGINALS_LIMIT else batch["image"].shape[-1])
+        table = table + np.bincount(found.ravel(), minlength=size)
+    table = table.reshape(-1, levels)
+    # No level is impossible.
+    log_share = np.log((table + 1.0 / levels) / (table.sum(axis=1, keepdims=True) + 1.0)).ravel()
+    nats = np.concatenate([-log_share[places(batch)].sum(axis=1) for batch in evaluated])
+    nats, dims = float(nats.mean()), found.shape[1]
+    return {"negative_log_likelihood": nats, "bits_per_dim": nats / (dims * math.log(2.0))}
 
 
 def _mean(batches, field):
@@ -187,6 +193,7 @@ MEASURES = {
     Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec, trivial=_mean_image),
     Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target),
 }
+MARGINALS_LIMIT = 2**24  # entries of the table of independent pixels
 TRAIN_LIMIT = 10_000  # training images of the answers that need no model
 
 # What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.

@@ -198,10 +198,18 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
                 f"{fewest} images are too few for the metrics of samples, which compare {classifier.feature_width} features."
             )
             classifier = None
+    asked = list(DEFAULT)
+    for name in (name for name in further if name in METRICS and classifier is not None):
+        try:
+            check_applies(name, Samples(model, seed), model.image_shape)
+            asked.append(name)
+        except ValueError as error:
+            notes.append(f"Not measured: {error}.")
     if classifier is not None or anchored:
         path = os.path.join(scratch, "untrained")
-        wanted = {Sampler.SIGNATURE, *(("latents", "decode") if set(further) & OF_LATENTS else ())} if classifier else set()
-        wanted |= {"encode"} if codes else set()
+        wanted = {Sampler.SIGNATURE} if classifier is not None else set()
+        wanted |= {"latents", "decode"} if OF_LATENTS & set(asked) else set()
+        wanted |= {Encoder.SIGNATURE} if codes else set()
         for capability in anchored:
             wanted |= {capability.SIGNATURE, *MEASURES[capability].signatures}
         export_untrained(meta, path, seed, wanted)
@@ -214,13 +222,6 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     values, protocols = {}, {name: protocol for name, (protocol, _) in measure_protocols.items()}
     evaluator = None
     if classifier is not None:
-        asked = list(DEFAULT)
-        for name in (name for name in further if name in METRICS):
-            try:
-                check_applies(name, Samples(model, seed), model.image_shape)
-                asked.append(name)
-            except ValueError as error:
-                notes.append(f"Not measured: {error}.")
         evaluator = metrics.Evaluator(reference_train, reference_test, classifier, metrics=asked, seed=seed, run=run)
         real = evaluator.real_anchor(num)
         if real.protocol.n_fake != num:
@@ -242,7 +243,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         "counts": {
             "training": train.num_examples,
             "evaluation": test.num_examples,
-            "generated": num if is_sampler else None,
+            "generated": num if is_sampler and classifier_dir is not None else None,
         },
         "classifier": None if classifier is None else {
             "accuracy": classifier.accuracy, "error_over_chance": _error_over_chance(classifier.accuracy, test),
