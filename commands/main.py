@@ -121,6 +121,7 @@ def _presets(args):
 
 def _train(args):
     import tfgen
+    from tfgen.data.source import skipped_text
     from tfgen_trainers.train import TrainConfig, train
 
     overrides = dict(assignment(text) for text in args.overrides)
@@ -136,6 +137,8 @@ def _train(args):
     if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)
+    if source.skipped:
+        print(f"{skipped_text(source.skipped, source.num_examples)}, the first: {': '.join(source.skipped[0])}")
     result = train(config, source, args.workdir)
     pictures = result.workdir / "samples"
     drawn = f"; pictures in {pictures}" if pictures.exists() else ""

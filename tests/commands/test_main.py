@@ -105,8 +105,8 @@ def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path
 
     assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
     checkpoint = ("--preset", "vae/digits", "--set", "hidden=(8,)", "--checkpoint", evaluate.model / "checkpoints")
-    for judged in (("--model", tmp_path / "models"), checkpoint):
-        status, out, error = evaluate(*judged, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
+    for given in (("--model", tmp_path / "models"), checkpoint):
+        status, out, error = evaluate(*given, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
         assert status == 0 and "difference" in out and "training" not in error
         difference = json.loads((tmp_path / "b.json").read_text())["difference"]
         assert difference == pytest.approx(dict.fromkeys(difference, 0), abs=1e-4)
