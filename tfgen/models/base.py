@@ -18,7 +18,7 @@ from tfgen.models.capabilities.capability import serve_examples
 from tfgen.networks.given import given_network, serialized
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
-from tfgen.training.players import Player, step_players
+from tfgen.training.players import Player, mean_over_replicas, step_players
 from tfgen.training.state import named_optimizer_variables, named_variables
 
 
@@ -372,6 +372,9 @@ class TrainableModel(keras.Model):
                 )
             optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
+        # Of each player, see `StopOnNonFinite`. Not through __setattr__: it is no part of the state.
+        noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
+        object.__setattr__(self, "largest_before_bad_step", noted)
 
     def _optimizers(self, given, players):
         def by_player(optimizer):
@@ -505,7 +508,7 @@ class TrainableModel(keras.Model):
         losses = {name: tf.cast(loss, tf.float32) for name, loss in losses.items() if name in self.loss_names}
         for name, loss in losses.items():
             self.trackers[name].update_state(loss)
-        finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
+        finite = tf.reduce_all([tf.math.is_finite(mean_over_replicas(loss)) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
         with tf.control_dependencies([finite]):  # a batch that was refused is no step
@@ -561,7 +564,7 @@ class TrainableModel(keras.Model):
         )
 
     def fit(self, *args, **kwargs):
-        """As `keras.Model.fit`; see the class for what it takes.
+        """As `keras.Model.fit`; see the class for what it takes. Warns at the end if a loss was not finite.
 
         Raises:
             ValueError: `class_weight` or `sample_weight`; validation of a model that has no number to evaluate.
@@ -569,7 +572,15 @@ class TrainableModel(keras.Model):
         given = self._without_weights(keras.Model.fit, args, kwargs)
         if given.get("validation_data") is not None or given.get("validation_split"):
             self._check_evaluation()
-        return super().fit(*args, **kwargs)
+        before = int(self.bad_step.value.numpy())
+        history = super().fit(*args, **kwargs)
+        bad = int(self.bad_step.value.numpy())
+        if bad != before:
+            logging.warning(
+                "A loss of %s was not finite, first at step %d, and the weights since then are of no use. The callback "
+                "tfgen.training.StopOnNonFinite() stops there and says more.", type(self).__name__, bad
+            )  # fmt: skip
+        return history
 
     def evaluate(self, *args, **kwargs):
         """As `keras.Model.evaluate`; see the class for what it returns. ValueError: `sample_weight`."""

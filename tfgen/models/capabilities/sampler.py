@@ -20,11 +20,13 @@ class Sampler(Capability):
     Attributes:
         batch_norm_modes: which statistics of batch norm `sample(batch_norm=)` can use; with "moving" alone it takes no such
             argument.
+        sequential: whether an image is made pixel by pixel, which takes long.
     """
 
     NAME = "sampler"
     SIGNATURE = "sample"
     batch_norm_modes = ("moving",)
+    sequential = False
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
