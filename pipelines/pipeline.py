@@ -17,6 +17,7 @@ from tfgen_pipelines.components.generative_evaluator.component import Generative
 from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
+from tfgen_pipelines.components.pusher import Pusher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
     )
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=validator.outputs["blessing"] if validator else None,
