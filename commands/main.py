@@ -34,7 +34,7 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 2
-    except (RuntimeError, ImportError) as error:  # TrainingDiverged; an extra that is not installed
+    except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 1
 
@@ -165,15 +165,10 @@ def _sample(args):
 
 def _export(args):
     from tfgen.export import export_saved_model
-    from tfgen.models.capabilities import Codec
     from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
     path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
-    if Codec in model.capabilities():
-        from tfgen_commands.compress import EXPORTED, freeze
-
-        freeze(model, path / EXPORTED, use_ema=not args.raw)
     print(path)
 
 

@@ -13,7 +13,6 @@ After an interruption the same call continues: finished components are cached, t
 import argparse
 import contextlib
 import dataclasses
-import fcntl
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ import time
 import tfgen
 from tfgen.data import check_batch_size
 from tfgen.data.source import skipped_text
+from tfgen.files import locked
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -55,11 +55,12 @@ def check_workspace(workspace):
 @contextlib.contextmanager
 def only_run_in(workspace):
     """Locks the workspace against a second run; the lock ends with the process, even if it is killed."""
-    with open(workspace / ".lock", "w") as lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = f"Another run is at work in {workspace}. Wait for it, or choose another workspace."
+            stack.enter_context(locked(workspace / ".lock", busy))
         except BlockingIOError as error:
-            raise UsageError(f"Another run is at work in {workspace}. Wait for it, or choose another workspace.") from error
+            raise UsageError(busy) from error
         yield
 
 

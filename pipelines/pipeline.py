@@ -19,6 +19,7 @@ from tfgen_pipelines.components.generative_evaluator.judge import Judge
 from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
+from tfgen_pipelines.components.pusher import Pusher
 from tfgen_trainers.train import TrainConfig
 
 PICTURES = 4  # sample grids of a run, for the report
@@ -214,7 +215,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
     )
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=judge.outputs["blessing"],
         infra_blessing=validator.outputs["blessing"] if validator else None,

@@ -9,6 +9,8 @@ import pathlib
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from tfgen_pipelines.components.pusher import ALREADY_PUSHED
+
 # The properties that identify how a result was made, for the report.
 PACKAGES = (
     "tfgen",
@@ -132,7 +134,8 @@ def read(connection_config, branches):
         models[branch.preset] = {
             **{name: verdict[name] for name in ("outcome", "blessed", "reasons", "warnings")},
             "pushed": pushed.get("pushed_destination") if was_pushed else None,
-            "pushed_now": was_pushed and components[f"Pusher.{branch.slug}"]["state"] == "complete",
+            "pushed_now": was_pushed and not pushed.get(ALREADY_PUSHED)
+            and components[f"Pusher.{branch.slug}"]["state"] == "complete",
             "evaluation": evaluation,
             "metrics": os.path.join(evaluation, "metrics.json"),
             "samples": samples if os.path.exists(samples) else None,

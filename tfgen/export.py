@@ -4,19 +4,20 @@ import contextlib
 import json
 import pathlib
 import platform
-import shutil
-import tempfile
 import time
 
 import keras
 import tensorflow as tf
 from absl import logging
 
-from tfgen.models.capabilities import Likelihood
-from tfgen.training.state import fixed_networks
+from tfgen.files import new_version
+from tfgen.models.capabilities import Codec, Likelihood
+from tfgen.training.finite import not_finite
+from tfgen.training.state import fixed_networks, named_variables
 from tfgen.warmup import write_warmup
 
 METADATA = "assets.extra/tfgen.json"
+CODEC = "assets.extra/codec.npz"
 
 
 def export_saved_model(
@@ -25,9 +26,9 @@ def export_saved_model(
 ) -> pathlib.Path:  # fmt: skip
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
 
-    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
-    written to a hidden folder and moved to its place with `saved_model.pb` last, so a server that polls the folder never
-    loads an incomplete version.
+    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. A `Codec` stands
+    in the version as `assets.extra/codec.npz`. The version is written to a hidden folder, which is then renamed, so a server
+    that polls the folder never loads an incomplete version. The next export removes hidden folders of killed ones.
 
     Args:
         model: a `TrainableModel`.
@@ -44,29 +45,22 @@ def export_saved_model(
     Raises:
         ValueError: the version is not a positive integer.
         FileExistsError: the version exists.
+        FloatingPointError: a weight is not finite; nothing is written.
     """
-    base_dir = pathlib.Path(base_dir)
-    base_dir.mkdir(parents=True, exist_ok=True)
-    if version is None:
-        version = 1 + max((int(p.name) for p in base_dir.iterdir() if p.name.isdigit()), default=0)
-    if int(version) != version or version < 1:
+    if version is not None and (int(version) != version or version < 1):
         raise ValueError(f"version must be a positive integer; received {version!r}.")
-    target = base_dir / str(int(version))
-    if target.exists():
-        raise FileExistsError(f"{target} exists: a version is never overwritten. Choose another one.")
     ema = model.ema is not None and use_ema
-    hidden = pathlib.Path(tempfile.mkdtemp(prefix=f".{version}-", dir=base_dir))
-    try:
-        with model.ema.swapped() if ema else contextlib.nullcontext():
+    with model.ema.swapped() if ema else contextlib.nullcontext():
+        bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})
+        if bad:
+            raise FloatingPointError(f"Not exported to {base_dir}: {bad}{' (averaged)' if ema else ''}.")
+        with new_version(pathlib.Path(base_dir), None if version is None else int(version)) as (hidden, target):
             write_saved_model(model, hidden)
-        _write_metadata(hidden / METADATA, model, ema, metadata or {})
-        if warmup:
-            _write_warmup(hidden)
-        target.mkdir()
-        for item in sorted(hidden.iterdir(), key=lambda p: p.name == "saved_model.pb"):  # False sorts first
-            shutil.move(item, target / item.name)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+            _write_metadata(hidden / METADATA, model, ema, metadata or {})
+            if Codec in model.capabilities():
+                model.codec().save(hidden / CODEC)
+            if warmup:
+                _write_warmup(hidden)
     return target
 
 

@@ -74,8 +74,8 @@ def check_thresholds(thresholds):
             for better, against, right in ((HIGHER_IS_BETTER, "upper", "lower"), (LOWER_IS_BETTER, "lower", "upper")):
                 if rule == against and metric in better:
                     raise ValueError(
-                        f"A bound {against!r} of {metric!r} would refuse the better models; received {bound!r}. Its bound is "
-                        f"{right!r}."
+                        f"A bound {against!r} of {metric!r} would refuse the better models; received {bound!r}. Its "
+                        f"bound is {right!r}."
                     )
             if rule in ("upper", "lower") and metric in SHARES and not 0.0 <= bound <= 1.0:
                 raise ValueError(f"{metric!r} is a share in [0, 1]; received the bound {rule!r} {bound!r}.")

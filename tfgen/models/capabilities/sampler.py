@@ -19,11 +19,13 @@ class Sampler(Capability):
     Attributes:
         batch_norm_modes: the values that the argument `batch_norm` of `sample` can have; if only "moving", there is no such
             argument.
+        sequential: whether an image is made pixel by pixel, which takes long.
     """
 
     NAME = "sampler"
     SIGNATURE = "sample"
     batch_norm_modes = ("moving",)
+    sequential = False
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
