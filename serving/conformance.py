@@ -527,36 +527,48 @@ def run_cases(cases, command, folder):
 
 def run_golden(lines, command, folder):
     """Sends golden bodies, each to an echo model of its inputs: {line number: None or an error text}."""
-    folder = pathlib.Path(folder)
-    names = {}
-    for line in lines:
-        key = json.dumps(line["inputs"])
-        if key not in names:
-            names[key] = f"echo{len(names)}"
-            (folder / names[key]).mkdir(parents=True)
-            inputs = {n: (tf.as_dtype(types_pb2.DataType.Value(kind)), None) for n, kind in line["inputs"].items()}
-            write_model(
-                folder / names[key] / "1", {"serving_default": (inputs, lambda **t: t), "s": (inputs, lambda **t: t)}
-            )
+    config = golden_config(lines, pathlib.Path(folder))
+    with Server(command, [f"--model_config_file={config}"], wait=300) as server:
+        return check_golden(lines, server.rest_port)
+
+
+def golden_config(lines, folder):
+    """Writes an echo model for each set of inputs in golden lines, and a file for `--model_config_file`: its path."""
+    names = _golden_names(lines)
+    for inputs, name in names.items():
+        (folder / name).mkdir(parents=True)
+        kinds = {n: (tf.as_dtype(types_pb2.DataType.Value(kind)), None) for n, kind in json.loads(inputs).items()}
+        echo = kinds, lambda **tensors: tensors
+        write_model(folder / name / "1", {"serving_default": echo, "s": echo})
     config = folder / "golden.config"
     config.write_text(config_text({name: folder / name for name in names.values()}))
-    outcome = {}
-    with Server(command, [f"--model_config_file={config}"], wait=300) as server:
-        for number, line in enumerate(lines, 1):
-            path = f"/v1/models/{names[json.dumps(line['inputs'])]}:predict"
-            status, _, body = rest(server.rest_port, "POST", path, line["body"].encode())
-            reply = base64.b64decode(line["reply_b64"]) if "reply_b64" in line else line["reply"].encode()
-            outcome[number] = None
-            if status != line["status"]:
-                outcome[number] = f"status {status}, expected {line['status']}: {body[:200]}"
-            elif status == 200:
-                wanted, got = (json.loads(text.decode("utf-8", "surrogateescape")) for text in (reply, body))
-                if {"DT_INT8", "DT_UINT8"} & {*line["inputs"].values()}:
-                    # The JSON code returns 8-bit integers out of range unchanged; a model wraps them. Both are accepted.
-                    wanted, got = _wrapped(wanted), _wrapped(got)
-                outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
-            elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
-                outcome[number] = f"body {body[:200]} is no error object"
+    return config
+
+
+def _golden_names(lines):
+    """{inputs as JSON: name of their echo model}."""
+    kinds = dict.fromkeys(json.dumps(line["inputs"]) for line in lines)
+    return {inputs: f"echo{i}" for i, inputs in enumerate(kinds)}
+
+
+def check_golden(lines, port):
+    """Sends golden bodies to the models of `golden_config`: {line number: None or an error text}."""
+    names, outcome = _golden_names(lines), {}
+    for number, line in enumerate(lines, 1):
+        path = f"/v1/models/{names[json.dumps(line['inputs'])]}:predict"
+        status, _, body = rest(port, "POST", path, line["body"].encode())
+        reply = base64.b64decode(line["reply_b64"]) if "reply_b64" in line else line["reply"].encode()
+        outcome[number] = None
+        if status != line["status"]:
+            outcome[number] = f"status {status}, expected {line['status']}: {body[:200]}"
+        elif status == 200:
+            wanted, got = (json.loads(text.decode("utf-8", "surrogateescape")) for text in (reply, body))
+            if {"DT_INT8", "DT_UINT8"} & {*line["inputs"].values()}:
+                # The JSON code returns 8-bit integers out of range unchanged; a model wraps them. Both are accepted.
+                wanted, got = _wrapped(wanted), _wrapped(got)
+            outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
+        elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
+            outcome[number] = f"body {body[:200]} is no error object"
     return outcome
 
 
