@@ -326,6 +326,9 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
+    served = "Latest\\(vea\\). Models served: classifier, codes, draw, embedded, gan, painter, pixels, vae$"
+    with pytest.raises(ServingError, match=served):
+        connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):
         connect("vae").reconstruct(np.full([1, 8, 8, 1], 2.0))
     with pytest.raises(ServingError):
