@@ -168,7 +168,10 @@ def _export(args):
     from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
-    path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
+    path = export_saved_model(
+        model, args.to, version=args.version, use_ema=not args.raw, class_names=record.get("class_names"),
+        metadata=export_metadata(record),
+    )  # fmt: skip
     print(path)
 
 

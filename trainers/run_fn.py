@@ -46,7 +46,9 @@ def run_fn(fn_args):
     # Written beside serving_model_dir and then renamed: TFX expects a complete model there, or none.
     serving.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
-        version = export_saved_model(result.model, folder.path, version=1, metadata=export_metadata(record))
+        version = export_saved_model(
+            result.model, folder.path, version=1, class_names=record.get("class_names"), metadata=export_metadata(record)
+        )
         if serving.exists():
             shutil.rmtree(serving)
         version.replace(serving)

@@ -272,6 +272,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
         record = {
             "run": ours,
             "data": f"{source.name}, {source.split}",
+            "class_names": source.class_names,
             "config": dataclasses.asdict(config),
             "versions": versions(),
         }

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import data, metrics
+from tfgen.export import read_metadata
 from tfgen_commands.main import main
 
 
@@ -195,6 +196,7 @@ def test_a_model_that_makes_no_images(tmp_path, capsys):
     assert main(train) == 0
     assert "pictures" not in capsys.readouterr().out and not (tmp_path / "run/samples").exists()
     assert main(["export", "--workdir", run, "--to", models]) == 0
+    assert read_metadata(f"{models}/1")["classes"] == {"count": 10, "names": list("0123456789")}
     values = []
     for i, model in enumerate((run, models)):
         assert main(["evaluate", "--model", model, "--data", "digits", "--out", str(tmp_path / f"{i}.json")]) == 0

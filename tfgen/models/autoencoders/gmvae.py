@@ -302,6 +302,9 @@ class GMVAE(LatentVariableModel):
 
     # ---- export
 
+    def input_fields(self):
+        return (*super().input_fields(), fields.label(self.num_clusters, "clusters"))
+
     def signatures(self):
         """The signatures of the family; `cluster` (probabilities of clusters); `sample_clusters` (of given clusters)."""
         signatures = super().signatures()

@@ -33,8 +33,8 @@ class Translator(Capability):
         """Translates images or clips.
 
         Args:
-            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`. An argument with a default, such as the
-                strength of a style, may be missing in the batches of training.
+            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`. An argument with a default, such as
+                the strength of a style, may be missing in the batches of training.
 
         Returns:
             {output name: float32 [B, ...]}; the result is "image" [B, H, W, C] or "frames" [B, T, H, W, C], in [0, 1].
