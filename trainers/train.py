@@ -18,7 +18,7 @@ import typing
 import keras
 import tensorflow as tf
 
-from tfgen import presets
+from tfgen import onednn, presets
 from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
@@ -223,6 +223,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         theirs = json.loads(path.read_text())["run"]
+        onednn.check(json.loads(path.read_text()).get("onednn"), str(workdir))
         different = sorted(_differences(theirs, ours))
         if different:
             raise ValueError(
@@ -237,6 +238,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
             "data": f"{source.name}, {source.split}",
             "config": dataclasses.asdict(config),
             "versions": versions(),
+            "onednn": onednn.enabled(),
         }
         temporary.write_text(json.dumps(record, indent=2))
         temporary.replace(path)

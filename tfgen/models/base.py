@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgen import fields, random
+from tfgen import fields, onednn, random
 from tfgen.models.capabilities import CAPABILITIES, PREDICTING
 from tfgen.models.capabilities.capability import serve_examples
 from tfgen.networks.given import given_network, serialized
@@ -372,6 +372,7 @@ class TrainableModel(keras.Model):
                 )
             optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
+        onednn.hint(any(len(v.shape) == 4 for v in self.trainable_variables))  # kernels of convolutions
 
     def _optimizers(self, given, players):
         def by_player(optimizer):
