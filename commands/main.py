@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 
+from tfgen import onednn
 from tfgen_commands import evaluate
 from tfgen_commands.arguments import assignment, require, size
 
@@ -21,6 +22,7 @@ _APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server
 def main(argv=None):
     """Runs one sub-command and returns the exit status. Wrong input prints one line on stderr and returns 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    onednn.choose(_values(argv, "--preset"), next(iter(_values(argv, "--workdir")), None))
     if argv and argv[0] in _APPLICATIONS:
         # These applications parse their own options, and each needs an extra: [tfx] or [serving].
         return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
@@ -37,6 +39,12 @@ def main(argv=None):
     except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _values(argv, option):
+    """All values of an option, before the parser exists: what depends on them must be set before TensorFlow is imported."""
+    found = [after for before, after in zip(argv, argv[1:], strict=False) if before == option]
+    return found + [text.partition("=")[2] for text in argv if text.startswith(f"{option}=")]
 
 
 def _parser():

@@ -19,7 +19,7 @@ import typing
 import keras
 import tensorflow as tf
 
-from tfgen import presets
+from tfgen import onednn, presets
 from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
@@ -262,6 +262,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         theirs = json.loads(path.read_text())["run"]
+        onednn.check(json.loads(path.read_text()).get("onednn"), str(workdir))
         different = sorted(_differences(theirs, ours))
         if different:
             raise ValueError(
@@ -275,6 +276,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
             "class_names": source.class_names,
             "config": dataclasses.asdict(config),
             "versions": versions(),
+            "onednn": onednn.enabled(),
         }
         write_whole(path, json.dumps(record, indent=2).encode())
     except OSError as error:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfgen import random
+from tfgen import onednn, random
 from tfgen.models.batches import BatchMixin
 from tfgen.models.capabilities import CAPABILITIES
 from tfgen.models.capabilities.capability import serve_examples
@@ -174,6 +174,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         # Of each player, see `StopOnNonFinite`. Not through __setattr__: it is no part of the state.
         noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
         object.__setattr__(self, "largest_before_bad_step", noted)
+        onednn.hint(any(len(v.shape) == 4 for v in self.trainable_variables))  # kernels of convolutions
 
     def _optimizers(self, given, players):
         def by_player(optimizer):
