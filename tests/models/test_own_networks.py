@@ -351,7 +351,7 @@ WRONG = {
     "encoder": (lambda: vae(encoder=to_vector(5)),
                 r"encoder must take \[B, 8, 8, 1\] and return \[B, 8\]; .* returns \[B, 5\]"),
     "encoder's input": (lambda: vae(encoder=to_vector(8, (9, 9, 1))),
-                        r"encoder must take \[B, 8, 8, 1\] and return \[B, 8\]; .* cannot be called on that"),
+                        r"encoder must take \[B, 8, 8, 1\] and return \[B, 8\]; calling the given network failed"),
     "gaussian": (lambda: vae(likelihood="gaussian", decoder=to_image()),
                  r"decoder must take \[B, 4\] and return \[B, 8, 8, 2\]; .* returns \[B, 8, 8, 1\]"),
     "generator": (lambda: models.DCGAN(**GAN, generator=to_vector(7, (LATENTS,))),
@@ -414,7 +414,7 @@ def test_a_network_that_cannot_be_made_again_is_refused_at_once():
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match="encoder: Keras cannot make the network again.*register_keras_serializable"):
+    with pytest.raises(ValueError, match="encoder: Keras cannot make the network from its config.*register_keras_serializable"):
         vae(encoder=chain(SHAPE, Hidden(), layers.Flatten(), layers.Dense(8)))
 
 

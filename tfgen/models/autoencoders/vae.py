@@ -52,8 +52,7 @@ class VAE(LatentVariableModel):
         kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
             images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
-            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network`, `hidden` and `activation`
-            mean nothing.
+            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". With both, leave out `network`, `hidden` and `activation`.
         seed: int, of the training noise.
     """
 
