@@ -414,7 +414,7 @@ def test_a_network_that_cannot_be_made_again_is_refused_at_once():
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match="encoder: Keras cannot make the network from its config.*register_keras_serializable"):
+    with pytest.raises(ValueError, match="encoder: Keras cannot make the network from its config.*register_keras"):
         vae(encoder=chain(SHAPE, Hidden(), layers.Flatten(), layers.Dense(8)))
 
 
@@ -424,7 +424,7 @@ def test_settings_that_are_still_of_use_are_taken():
     generator, discriminator = chain((2,), layers.Dense(49), layers.Reshape(odd)), to_vector(1, odd)
     model = models.DCGAN(image_shape=odd, latent_dim=2, generator=generator, discriminator=discriminator)
     assert model.sample(2).shape == (2, *odd)
-    with pytest.raises(ValueError, match="features.. are the maps of the built-in discriminator"):
+    with pytest.raises(ValueError, match="features.. needs the built-in discriminator"):
         model.features(np.zeros([2, *odd], "float32"))
 
 
