@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tfgen.data.source import Source
+from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
 from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Sampler, Translator
 
@@ -163,7 +165,7 @@ def check_metrics(names) -> None:
         raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
 
 
-def default_thresholds(capabilities) -> dict:
+def default_thresholds(capabilities: Iterable[type]) -> dict:
     """The `THRESHOLDS` of all capabilities.
 
     A codec is trained on rate and distortion at once: its samples, or its error alone, say nothing of it.
@@ -176,7 +178,7 @@ def default_thresholds(capabilities) -> dict:
     return found
 
 
-def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
+def measure(model: ExportedModel, capability: type, source: Source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
     """The metrics of one capability on real images.
 
     Args:
