@@ -38,6 +38,11 @@ from tfgen.networks.conv import default_stages
 class DCGAN(AdversarialModel):
     """DCGAN, optionally conditional.
 
+    Example:
+        >>> gan = tfgen.models.DCGAN(image_shape=(8, 8, 1), latent_dim=4, width=4)
+        >>> list(gan.players()), gan.sample(3).shape
+        (['generator', 'discriminator'], TensorShape([3, 8, 8, 1]))
+
     Args:
         image_shape: (H, W, C) with H and W multiples of 2 ** stages.
         width: filters next to the image; they double with every stage.

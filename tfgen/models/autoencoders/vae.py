@@ -39,6 +39,11 @@ LIKELIHOODS = ("bernoulli", "gaussian", "discretized_logistic")
 class VAE(LatentVariableModel):
     """Variational autoencoder with a Gaussian posterior.
 
+    Example:
+        >>> vae = tfgen.models.VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(16,))
+        >>> vae.sample(3).shape, vae.codes(vae.sample(3)).shape
+        (TensorShape([3, 8, 8, 1]), TensorShape([3, 2]))
+
     Args:
         image_shape: (H, W, C); for `network="conv"` H and W are multiples of 4.
         latent_dim: number of latent dimensions.
