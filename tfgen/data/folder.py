@@ -60,7 +60,7 @@ def from_folders(
     """A Source with several images in each example: one folder for each field, with files of the same names.
 
     Example:
-        >>> pairs = tfgen.data.from_folders(image="edges", target="photos", split="train", size=256)
+        pairs = tfgen.data.from_folders(image="edges", target="photos", split="train", size=256)
 
     Files belong to one example if their paths within their folders are equal up to the suffix. A field called "mask" is a
     mask [H, W] (made grey, resized to the nearest pixel); all others are images. Labels are those of the folder `image`.

@@ -32,8 +32,8 @@ def from_tfrecords(
     """A Source of TFRecord files, in the order of the sorted file names and of the records in them.
 
     Example:
-        >>> whole = tfgen.data.from_tfrecords("photos-*.tfrecord", fields=[tfgen.fields.vector("embedding", 16)])
-        >>> part = tfgen.data.from_tfrecords("photos-*.tfrecord", shard=(0, 4))  # opens a quarter of the files
+        whole = tfgen.data.from_tfrecords("photos-*.tfrecord", fields=[tfgen.fields.vector("embedding", 16)])
+        part = tfgen.data.from_tfrecords("photos-*.tfrecord", shard=(0, 4))  # opens a quarter of the files
 
     A record is a tf.Example with feature `image`, optionally `label` (one int64; in all records or in
     none), and further fields. `image` is one encoded image (PNG, JPEG, ...) or a list of H*W*C floats in [0, 1], row by row

@@ -29,7 +29,8 @@ class Source:
     An example is an image, its label if labels are known, and any other fields: more images, clips, masks, vectors.
 
     Example:
-        >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "embedding": vectors})
+        >>> photos = maps = np.zeros([8, 32, 32, 3], "uint8")
+        >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "embedding": np.zeros([8, 16])})
         >>> list(source.fields), source.fields["embedding"].shape
         (['image', 'target', 'embedding'], (16,))
         >>> next(iter(source.batches(4)))["target"].shape
@@ -352,7 +353,10 @@ def from_arrays(
     """A Source of arrays, which are copied.
 
     Example:
-        >>> source = tfgen.data.from_arrays(photos, fields={"target": maps, "mask": masks, "embedding": vectors})
+        >>> images, labels = np.zeros([10, 28, 28, 1], "uint8"), np.arange(10)
+        >>> source = tfgen.data.from_arrays(images, labels, fields={"embedding": np.zeros([10, 16])})
+        >>> source.num_classes, source.image_shape
+        (10, (28, 28, 1))
 
     Args:
       images: uint8 [N, H, W, C] or [N, H, W], or floats in [0, 1] of such a shape. Pixels are held in 8 bits:

@@ -17,6 +17,11 @@ class FeatureNetwork:
     no Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight files
     and averages. The model's config has `get_config` instead, with the recipe and the fingerprint.
 
+    Example:
+        >>> model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Conv2D(4, 3, name="maps")])
+        >>> tfgen.features.FeatureNetwork(model, ["maps"])(np.zeros([2, 8, 8, 1]))["maps"].shape
+        TensorShape([2, 6, 6, 4])
+
     Args:
         network: functional or sequential `keras.Model` with one input [B, H, W, C].
         layers: names of the layers to return, or None: the network's outputs. Later layers are dropped.

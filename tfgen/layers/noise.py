@@ -3,7 +3,7 @@
 Keras' layers draw noise from a state, so a resumed run, or the same batch on two replicas, gets other noise. Here each row
 has a key, and its noise is a function of this key alone, whatever the rest of its batch.
 
-In a network each noise layer has another number, `stream`, and all get the keys with which the network is called. Without
+Each noise layer of a network has a different `stream` number, and all layers get the keys of the network's call. Without
 keys, as in sampling and evaluation, the layers are the identity:
 
     self.noises = [GaussianNoise(0.3, stream=0), Dropout(0.5, stream=1)]

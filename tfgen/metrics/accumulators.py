@@ -22,6 +22,7 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks, finite, generator
 
@@ -32,7 +33,7 @@ class Accumulator:
     def __init__(self, **settings):
         self.settings, self.parts = settings, {}
 
-    def merge(self, other: Accumulator):
+    def merge(self, other: Accumulator) -> Accumulator:
         """Adds the examples of `other`, which is not changed. ValueError if `other` was made with different arguments."""
         if type(other) is not type(self) or other.settings != self.settings:
             raise ValueError(f"only accumulators of one kind and with equal arguments merge; received {self} and {other}")
@@ -40,7 +41,7 @@ class Accumulator:
             part.merge(other.parts[name])
         return self
 
-    def result(self):
+    def result(self) -> object:
         raise NotImplementedError
 
     def __repr__(self):
@@ -61,7 +62,7 @@ class Moments(Accumulator):
         super().__init__()
         self.count, self.mean, self.scatter = 0, None, None
 
-    def update(self, rows, ids=None):
+    def update(self, rows: ArrayLike, ids: ArrayLike | None = None) -> Moments:
         """Adds rows [N, F], N >= 0; `ids` are ignored. One update costs O((N + 1) F^2)."""
         rows = activations(rows, "rows", min_rows=0, cast=False)
         for part in chunks(*rows.shape):
@@ -71,7 +72,7 @@ class Moments(Accumulator):
             self._add(len(block), mean, block.T @ block)
         return self
 
-    def merge(self, other):
+    def merge(self, other: Moments) -> Moments:
         super().merge(other)
         if other.count:
             self._add(other.count, other.mean, other.scatter)
@@ -138,7 +139,7 @@ class Rows(Accumulator):
         self._chunks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # ids, order keys, rows
         self._seen = 0
 
-    def update(self, rows, ids=None):
+    def update(self, rows: ArrayLike, ids: ArrayLike | None = None) -> Rows:
         """Adds rows [N, ...] with ids int [N] >= 0; N = 0 adds nothing."""
         rows, settings = finite(rows, "rows"), self.settings
         if rows.ndim != settings["rank"]:
@@ -156,7 +157,7 @@ class Rows(Accumulator):
             self._shrink()
         return self
 
-    def merge(self, other):
+    def merge(self, other: Rows) -> Rows:
         super().merge(other)
         if self._chunks and other._chunks and self._chunks[0][2].shape[1:] != other._chunks[0][2].shape[1:]:
             shapes = [accumulator._chunks[0][2].shape[1:] for accumulator in (self, other)]

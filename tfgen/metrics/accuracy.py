@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations
 from tfgen.metrics.accumulators import Accumulator, Sums
@@ -20,7 +21,7 @@ class Accuracy(NamedTuple):
     confusion: np.ndarray
 
 
-def conditional_accuracy(logits, labels) -> Accuracy:
+def conditional_accuracy(logits: ArrayLike, labels: ArrayLike) -> Accuracy:
     """Accuracy of a classifier, trained on real images, on conditional samples.
 
     With a classifier trained on samples and tested on real images, the same function gives the classification
@@ -42,7 +43,7 @@ class ConditionalAccuracy(Accumulator):
         super().__init__()
         self.parts = {"sums": Sums()}
 
-    def update(self, logits, labels, ids=None):
+    def update(self, logits: ArrayLike, labels: ArrayLike, ids: ArrayLike | None = None) -> ConditionalAccuracy:
         """Adds logits [N, K] and labels int [N]; `ids` are ignored."""
         logits, labels = activations(logits, "logits", min_rows=0, cast=False), np.asarray(labels)
         if not len(logits) and not len(labels):

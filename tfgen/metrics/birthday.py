@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, centred, chunks, generator, squared_distances
 from tfgen.metrics.accumulators import OneSet
 
 
-def closest_pairs(features, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
+def closest_pairs(features: ArrayLike, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """The `count` closest pairs of different rows of features [N, F].
 
     Returns:
@@ -51,7 +52,7 @@ class ClosestPairs(OneSet):
     function = staticmethod(closest_pairs)
 
 
-def duplicate_rate(features, *, batch_size: int, threshold: float, batches: int = 100, seed: int = 0) -> float:
+def duplicate_rate(features: ArrayLike, *, batch_size: int, threshold: float, batches: int = 100, seed: int = 0) -> float:
     """Share of random batches in which two rows are at most `threshold` apart.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ class Cache:
       report: function that takes a line of text.
     """
 
-    def __init__(self, folder, report: Callable[[str], None] = print):
+    def __init__(self, folder: str | os.PathLike, report: Callable[[str], None] = print):
         self.folder, self.report = Path(folder).expanduser(), report
 
     def path(self, key: dict) -> Path:

@@ -9,6 +9,7 @@ than features and has a bias that grows with (features^2 / images), and a test s
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
+from tfgen.data.source import Source
 from tfgen.features.classifier import FILE, classifier_network, load_classifier, save_classifier
 from tfgen.features.frozen import weights_hash
 from tfgen.metrics._checks import image_batch
@@ -58,7 +61,7 @@ class Classifier:
     def accuracy(self) -> float | None:
         return self.record.get("accuracy")
 
-    def outputs(self, images, *, batch_size: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    def outputs(self, images: ArrayLike, *, batch_size: int = 500) -> tuple[np.ndarray, np.ndarray]:
         """(features float32 [N, F], logits float32 [N, K]) of images float [N, H, W, C] in [0, 1]."""
         images = image_batch(images, "images", shape=self.image_shape)
         parts = [
@@ -67,15 +70,15 @@ class Classifier:
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def features(self, images) -> np.ndarray:
+    def features(self, images: ArrayLike) -> np.ndarray:
         """Penultimate activations float32 [N, F], >= 0 (after a ReLU), with a mean variance of 1 on training images."""
         return self.outputs(images)[0]
 
-    def logits(self, images) -> np.ndarray:
+    def logits(self, images: ArrayLike) -> np.ndarray:
         """Logits float32 [N, K]."""
         return self.outputs(images)[1]
 
-    def evaluate(self, source) -> float:
+    def evaluate(self, source: Source) -> float:
         """Accuracy on the images of a labelled source."""
         correct = total = 0
         for batch in source.batches(500):
@@ -84,12 +87,12 @@ class Classifier:
             total += len(logits)
         return correct / total
 
-    def save(self, directory) -> Path:
+    def save(self, directory: str | os.PathLike) -> Path:
         """Writes weights and record as one file, `FILE` in `directory`, moved in whole; returns its path."""
         return save_classifier(directory, self.network, self.config, self.record)
 
     @classmethod
-    def load(cls, directory) -> Classifier:
+    def load(cls, directory: str | os.PathLike) -> Classifier:
         """Reads what `save` wrote. FileNotFoundError if it is missing, ValueError if its parts disagree."""
         return cls(*load_classifier(directory))
 
@@ -122,11 +125,11 @@ def _normalize_features(network: keras.Model, config: dict[str, Any], images: np
 
 
 def train_classifier(
-    train,
-    test,
+    train: Source,
+    test: Source,
     *,
     seed: int = 0,
-    workdir=None,
+    workdir: str | os.PathLike | None = None,
     feature_width: int = 32,
     dropout: float = 0.4,
     learning_rate: float = 2e-3,

@@ -9,9 +9,10 @@ used.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def confusion_matrix(clusters, labels, num_clusters: int, num_classes: int) -> np.ndarray:
+def confusion_matrix(clusters: ArrayLike, labels: ArrayLike, num_clusters: int, num_classes: int) -> np.ndarray:
     """Number of examples of each class in each cluster: int64 [num_clusters, num_classes].
 
     Args:
@@ -29,7 +30,9 @@ def confusion_matrix(clusters, labels, num_clusters: int, num_classes: int) -> n
     return counts.reshape(num_clusters, num_classes)
 
 
-def hungarian_accuracy(clusters, labels, num_classes: int, *, fit=None) -> float:
+def hungarian_accuracy(
+    clusters: ArrayLike, labels: ArrayLike, num_classes: int, *, fit: tuple[ArrayLike, ArrayLike] | None = None
+) -> float:
     """Accuracy under the best one-to-one matching of clusters to classes.
 
     Args:
@@ -51,7 +54,10 @@ def hungarian_accuracy(clusters, labels, num_classes: int, *, fit=None) -> float
     return _accuracy(assign, clusters, labels, num_classes, num_classes, fit)
 
 
-def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, fit=None) -> float:
+def majority_accuracy(
+    clusters: ArrayLike, labels: ArrayLike, num_clusters: int, num_classes: int, *,
+    fit: tuple[ArrayLike, ArrayLike] | None = None,
+) -> float:  # fmt: skip
     """Accuracy if each cluster is assigned its most frequent class (the lowest one in a tie).
 
     Args:
@@ -75,7 +81,9 @@ def majority_accuracy(clusters, labels, num_clusters: int, num_classes: int, *, 
     return _accuracy(assign, clusters, labels, num_clusters, num_classes, fit)
 
 
-def exemplar_accuracy(probabilities, labels, num_classes: int, *, fit=None) -> float:
+def exemplar_accuracy(
+    probabilities: ArrayLike, labels: ArrayLike, num_classes: int, *, fit: tuple[ArrayLike, ArrayLike] | None = None
+) -> float:
     """Accuracy if each cluster is assigned the class of its most probable example.
 
     The protocol of adversarial autoencoders (Makhzani et al. 2015, arXiv:1511.05644, section 5) and of Gaussian mixture

@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks, same_width
 
 
-def codes_of(model, images, *, batch_size: int = 500) -> np.ndarray:
+def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.ndarray:
     """Codes float32 [N, Z] of images float32 [N, H, W, C] in [0, 1].
 
     Args:
@@ -35,7 +36,7 @@ class Clusters(NamedTuple):
     basis: np.ndarray
     inertia: float
 
-    def assign(self, codes) -> np.ndarray:
+    def assign(self, codes: ArrayLike) -> np.ndarray:
         """The nearest centroid of each code [N, Z]: int64 [N]."""
         codes = activations(codes, "codes")
         same_width(codes, self.centroids, "codes and centroids")
@@ -46,7 +47,9 @@ class Clusters(NamedTuple):
         )
 
 
-def k_means(codes, num_clusters: int, *, seed: int = 0, restarts: int = 10, iterations=300, whiten=True) -> Clusters:
+def k_means(
+    codes: ArrayLike, num_clusters: int, *, seed: int = 0, restarts: int = 10, iterations: int = 300, whiten: bool = True
+) -> Clusters:
     """Clusters of codes [N, Z] by Lloyd's algorithm with k-means++ initialization, the best of `restarts` runs.
 
     `tfgen.metrics.hungarian_accuracy` scores the result of `assign`. Decoded centroids show a prototype of each cluster.
@@ -78,8 +81,8 @@ class FewLabels(NamedTuple):
 
 
 def few_label_accuracy(
-    train_codes, train_labels, test_codes, test_labels, *, per_class: int = 10, draws: int = 10, seed: int = 0,
-    standardize=True,
+    train_codes: ArrayLike, train_labels: ArrayLike, test_codes: ArrayLike, test_labels: ArrayLike, *, per_class: int = 10,
+    draws: int = 10, seed: int = 0, standardize: bool = True,
 ) -> FewLabels:  # fmt: skip
     """Test accuracy of logistic regression (l2 penalty of weight 1) on codes, fitted to a few labelled images per class.
 

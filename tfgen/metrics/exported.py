@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ class ExportedModel:
       binarization: the binarization of its training images, or None. dequantize: whether noise was added to them.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         self.path = path = _version(path)
         file = path / "assets.extra" / "tfgen.json"
         self.metadata = json.loads(file.read_text()) if file.exists() else {}
@@ -40,26 +42,26 @@ class ExportedModel:
         self.weights_hash = sha256(variables if variables.is_dir() else path / "saved_model.pb")
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of its images; ValueError where nothing says so."""
         if "image_shape" not in self.metadata:
             raise ValueError(f"Nothing beside {self.path} says which shape its images have.")
         return tuple(self.metadata["image_shape"])
 
     @property
-    def conditions(self):
+    def conditions(self) -> tuple[Field, ...]:
         """The `tfgen.fields.Field`s that its verbs take beside images or seeds, a tuple."""
         return tuple(Field(**config) for config in self.metadata.get("conditions", ()))
 
-    def inputs(self, name):
+    def inputs(self, name: str) -> set[str]:
         """The names of the inputs of signature `name`."""
         return set(self.signatures[name].structured_input_signature[1])
 
-    def missing(self, name, fields):
+    def missing(self, name: str, fields: Iterable[str]) -> list[str]:
         """The inputs of signature `name`, sorted, that are neither seeds nor the arguments of `fields`, names in batches."""
         return sorted(argument for argument in self.inputs(name) if self._field(argument) not in {*fields, "seeds"})
 
-    def ask(self, name, batch):
+    def ask(self, name: str, batch: dict) -> dict:
         """The outputs, {name: array}, of signature `name` for a batch {field: array}; its `seeds` are int64."""
         given = {argument: batch[self._field(argument)] for argument in self.inputs(name)}
         found = self.signatures[name](**{argument: tf.constant(value) for argument, value in given.items()})
@@ -83,7 +85,7 @@ class SavedModelGenerator(ExportedModel):
 
     batch_norm = "moving"
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         super().__init__(path)
         if "sample" not in self.signatures:
             raise ValueError(f"{self.path} has no signature 'sample'; it has {sorted(self.signatures)}.")
@@ -98,7 +100,7 @@ class SavedModelGenerator(ExportedModel):
         labels_in_turn(self.conditions, 0, 1)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         return tuple(self.metadata["image_shape"]) if "image_shape" in self.metadata else self.images(0, 0, 1).shape[1:]
 
     def images(self, seed: int, first: int, last: int) -> np.ndarray:
@@ -124,7 +126,7 @@ class SavedModelGenerator(ExportedModel):
         return self.signatures["decode"](**inputs)["image"].numpy()
 
 
-def load_exported(path) -> ExportedModel:
+def load_exported(path: str | os.PathLike) -> ExportedModel:
     """The `ExportedModel` at a path; a `SavedModelGenerator` where it makes images."""
     path = _version(path)
     return (SavedModelGenerator if Sampler in capabilities_of(signatures(path)) else ExportedModel)(path)

@@ -19,13 +19,17 @@ network, and distances of its features are not comparable with any published FID
 
 from __future__ import annotations
 
+import os
 import tarfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
+from tfgen.features import FeatureNetwork
 from tfgen.features.inception import inception_v3
 from tfgen.features.preprocessing import RESIZE, SIDE, prepared
 from tfgen.features.vgg import vgg16
@@ -44,7 +48,9 @@ _WHAT = {
 }
 
 
-def inception(weights, *, kind: str = "inception", resize: str = "bilinear_tf1", **files):
+def inception(
+    weights: str | os.PathLike | None, *, kind: str = "inception", resize: str = "bilinear_tf1", **files
+) -> GraphInception | SavedInception | KerasInception:
     """An Inception extractor with weights from a file.
 
     Args:
@@ -101,7 +107,10 @@ class FeatureExtractor(_InBatches):
       description: for protocols.
     """
 
-    def __init__(self, network, layer=None, logits=None, *, kind: str = "feature", description: str = "frozen features"):
+    def __init__(
+        self, network: FeatureNetwork, layer: str | None = None, logits: str | None = None, *, kind: str = "feature",
+        description: str = "frozen features",
+    ):  # fmt: skip
         layer = network.layers[0] if layer is None else layer
         for name in (layer, *([] if logits is None else [logits])):
             if name not in network.layers:
@@ -150,7 +159,7 @@ class GraphInception(_Inception):
       resize: "bilinear_tf1" for FID as published, or "bicubic_antialias" for clean FID.
     """
 
-    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+    def __init__(self, path: str | os.PathLike, digest: str, *, resize: str = "bilinear_tf1"):
         super().__init__(digest, resize, "inception-v3-2015-12-05")
         definition, path = tf.compat.v1.GraphDef(), Path(path)
         try:
@@ -203,7 +212,7 @@ class SavedInception(_Inception):
     "logits" if there is one. A single output is the features; two outputs without names are features and logits.
     """
 
-    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+    def __init__(self, path: str | os.PathLike, digest: str, *, resize: str = "bilinear_tf1"):
         super().__init__(digest, resize, "inception-v3 by path")
         self._function = _saved_function(Path(path))
         features, logits = self._run(np.zeros((1, 8, 8, 3), np.float32))
@@ -263,7 +272,7 @@ class KerasInception(FeatureExtractor):
       digest: sha256 of the file.
     """
 
-    def __init__(self, path, digest: str, *, resize: str = "bilinear_tf1"):
+    def __init__(self, path: str | os.PathLike | None, digest: str, *, resize: str = "bilinear_tf1"):
         network = inception_v3(path, ("avg_pool", "predictions"), resize=resize, quantize=True)
         super().__init__(network, logits="predictions", kind="keras_inception")
         # The file's own, by which numbers were always kept.
@@ -287,7 +296,7 @@ class VGGDistance:
     LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
     WIDTHS = (64, 128, 256, 512, 512)
 
-    def __init__(self, weights, *, channel_weights=None, **files):
+    def __init__(self, weights: str | os.PathLike, *, channel_weights: Sequence[ArrayLike] | None = None, **files):
         path, digest = weights_file(_WHAT["vgg16"], weights, **files)
         self._build(path, channel_weights)
         self.weights_hash = digest
@@ -313,7 +322,7 @@ class VGGDistance:
         spec = tf.TensorSpec([None, None, None, 3], tf.float32)
         self._distance = tf.function(distance, input_signature=[spec, spec])
 
-    def __call__(self, a, b) -> np.ndarray:
+    def __call__(self, a: ArrayLike, b: ArrayLike) -> np.ndarray:
         """float32 [B] of images a, b [B, H, W, 1 or 3] in [0, 1], of at least 32 pixels."""
         a, b = image_batch(a, "a"), image_batch(b, "b")
         if a.shape != b.shape or a.shape[3] not in (1, 3) or min(a.shape[1:3]) < 32:

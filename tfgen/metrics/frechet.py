@@ -11,12 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, generator
 from tfgen.metrics.accumulators import Moments, TwoSets
 
 
-def moments(values) -> tuple[np.ndarray, np.ndarray]:
+def moments(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Mean [F] and covariance [F, F] (divided by N - 1) of activations [N, F], N >= 2, in float64."""
     return _moments(values, "activations").result()
 
@@ -27,7 +28,9 @@ def _moments(values, name: str) -> Moments:
     return Moments().update(activations(values, name, min_rows=2, cast=False))
 
 
-def frechet_distance_from_moments(mean_a, covariance_a, mean_b, covariance_b) -> float:
+def frechet_distance_from_moments(
+    mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLike, covariance_b: ArrayLike
+) -> float:
     """Fréchet distance of two Gaussians; means [F], symmetric covariances [F, F].
 
     Tr (Sa Sb)^(1/2) equals Tr (Sa^(1/2) Sb Sa^(1/2))^(1/2), whose argument is symmetric. Both roots come from
@@ -73,7 +76,7 @@ def _check_counts(a: Moments, b: Moments, force: bool) -> None:
         )
 
 
-def frechet_distance(a, b, *, force: bool = False) -> float:
+def frechet_distance(a: ArrayLike, b: ArrayLike, *, force: bool = False) -> float:
     """Fréchet distance of activations `a` [N, F] and `b` [M, F] (lower is better, 0 for equal moments).
 
     Either may also be a `Moments`, for instance those of a data set, stored earlier.
@@ -116,7 +119,7 @@ class FrechetLimit(NamedTuple):
 
 
 def frechet_distance_infinity(
-    real, fake, *, smallest: int | None = None, points: int = 15, seed: int = 0, force: bool = False
+    real: ArrayLike, fake: ArrayLike, *, smallest: int | None = None, points: int = 15, seed: int = 0, force: bool = False
 ) -> FrechetLimit:
     """FID-infinity: the Fréchet distance without the bias of a finite number of generated images.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.data.source import Source
 from tfgen.metrics.exported import SavedModelGenerator, labels_in_turn
 from tfgen.models.capabilities import Completer, Sampler
 
@@ -19,12 +21,12 @@ class Samples:
     Image i is generated from the serving seed `seed * 2**32 + i`, as in `Sampler.sample`.
     """
 
-    def __init__(self, generator, seed: int):
+    def __init__(self, generator: object, seed: int):
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed must be in [0, 2**31); received {seed}")
         self.generator, self.seed = generator, seed
 
-    def __call__(self, first, last):
+    def __call__(self, first: int, last: int) -> np.ndarray:
         return self.generator.images(self.seed, first, last)
 
     @property
@@ -61,8 +63,9 @@ class RunGenerator:
     capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
 
     def __init__(
-        self, model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None, binarization=None
-    ):
+        self, model: keras.Model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None,
+        binarization: str | None = None,
+    ):  # fmt: skip
         if Sampler not in model.capabilities():
             can = ", ".join(capability.NAME for capability in model.capabilities())
             raise ValueError(f"{type(model).__name__} is no sampler; it is: {can}")
@@ -107,7 +110,7 @@ class RunGenerator:
         return self.model.decode_images(tf.constant(latents, tf.float32), **labels).numpy()
 
 
-def imitated(source, binarization):
+def imitated(source: Source, binarization: str | None) -> Source:
     """A Source of the real images that samples of a model should be compared with.
 
     A model trained on images binarised at a threshold is compared with images binarised in the same way. A model trained

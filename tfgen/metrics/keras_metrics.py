@@ -7,6 +7,8 @@ a protocol (number of images, reference set) that an epoch of training batches d
 For nats and bits per dimension, use `keras.metrics.Mean` of the loss.
 """
 
+from collections.abc import Callable
+
 import keras
 
 
@@ -19,7 +21,7 @@ class KerasConditionalAccuracy(keras.metrics.SparseCategoricalAccuracy):
       name, dtype: as for every Keras metric.
     """
 
-    def __init__(self, classify, *, name="conditional_accuracy", dtype=None):
+    def __init__(self, classify: Callable, *, name: str = "conditional_accuracy", dtype: str | None = None):
         if not callable(classify):
             raise ValueError(f"classify must be a function of images; received {type(classify).__name__}")
         super().__init__(name=name, dtype=dtype)

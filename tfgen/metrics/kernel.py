@@ -8,6 +8,7 @@ examples.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks, same_width
 from tfgen.metrics.accumulators import TwoSets
@@ -35,7 +36,9 @@ def _unbiased_mmd2(a: np.ndarray, b: np.ndarray) -> float:
     return float(_kernel_mean(a) + _kernel_mean(b) - 2.0 * _kernel_mean(a, b))
 
 
-def kernel_distance(a, b, *, subsets: int = 100, subset_size: int | None = None, seed: int = 0) -> Estimate:
+def kernel_distance(
+    a: ArrayLike, b: ArrayLike, *, subsets: int = 100, subset_size: int | None = None, seed: int = 0
+) -> Estimate:
     """KID of activations `a` [N, F] and `b` [M, F]; lower is better.
 
     Args:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import image_batch
 
 
-def sharpness(images) -> float:
+def sharpness(images: ArrayLike) -> float:
     """Variance of the discrete Laplacian (4 neighbours) over the inner pixels of each image, averaged over images.
 
     Blur lowers it and noise raises it: compare samples with the value of real images.

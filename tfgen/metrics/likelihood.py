@@ -11,11 +11,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics.accumulators import Accumulator, Moments
 
 
-def importance_log_prob(log_weights) -> np.ndarray:
+def importance_log_prob(log_weights: ArrayLike) -> np.ndarray:
     """log (1/S) sum_s exp(log_weights[s, n]), in nats: float64 [N] from log-weights [S, N].
 
     A log-weight of -inf is a weight of 0; if all weights of an image are 0, its result is -inf.
@@ -35,7 +36,7 @@ def importance_log_prob(log_weights) -> np.ndarray:
         return safe + np.log(np.exp(log_weights - safe).mean(axis=0))
 
 
-def bits_per_dim(nats, dims: int, *, levels: float = 1, width: float = 1.0):
+def bits_per_dim(nats: ArrayLike, dims: int, *, levels: float = 1, width: float = 1.0) -> np.ndarray | float:
     """Converts nats per image into bits per dimension: nats / (dims ln 2) + log2(levels / width).
 
     Args:
@@ -78,7 +79,7 @@ class Likelihood(Accumulator):
         super().__init__(dims=dims, levels=levels, width=width)
         self.parts = {"nats": Moments()}
 
-    def update(self, log_weights, ids=None):
+    def update(self, log_weights: ArrayLike, ids: ArrayLike | None = None) -> Likelihood:
         """Adds log-likelihoods [N] or log-weights [S, N] of N images, in nats; `ids` are ignored.
 
         ValueError for NaN, and for an image of likelihood 0, which would make the mean infinite.

@@ -9,6 +9,7 @@ is strictly smaller than the radius.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, centred, chunks, same_width, squared_distances
 from tfgen.metrics.accumulators import TwoSets
@@ -22,7 +23,7 @@ def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:
     return radii
 
 
-def prdc(real, fake, k: int = 5) -> dict[str, float]:
+def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
     """{"precision", "recall", "density", "coverage"} of `fake` [M, F] with respect to `real` [N, F].
 
     precision: share of fakes inside some real ball; recall: share of reals inside some fake ball; density:

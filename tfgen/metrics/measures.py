@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tfgen.data.source import Source
 from tfgen.metrics.clustering import hungarian_accuracy
 from tfgen.metrics.codes import few_label_accuracy, k_means
+from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
 from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 
@@ -251,7 +253,7 @@ def check_metrics(names) -> None:
         raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
 
 
-def default_thresholds(capabilities) -> dict:
+def default_thresholds(capabilities: Iterable[type]) -> dict:
     """The `THRESHOLDS` of all capabilities.
 
     A codec is trained on rate and distortion at once: its samples, or its error alone, say nothing of it.
@@ -264,7 +266,9 @@ def default_thresholds(capabilities) -> dict:
     return found
 
 
-def measure_codes(model, train, source, names, *, seed: int = 0) -> tuple[dict[str, float], dict]:
+def measure_codes(
+    model: ExportedModel, train: Source, source: Source, names: Iterable[str], *, seed: int = 0
+) -> tuple[dict[str, float], dict]:
     """What the codes of an encoder tell of the classes, see `tfgen.metrics.codes`: fitted on `train`, measured on `source`.
 
     Args:
@@ -323,7 +327,9 @@ def _at_most(source, limit, seed):
     return source.subset(draw(np.random.default_rng([seed, 5]), source.num_examples, limit))
 
 
-def trivial(model, capability, train, source, *, seed: int = 0) -> dict[str, float]:
+def trivial(
+    model: ExportedModel, capability: type, train: Source, source: Source, *, seed: int = 0
+) -> dict[str, float]:
     """Values of answers that need no model, which a model should be better than, measured on the images of `measure`.
 
     Of a likelihood that of independent pixels; of an encoder and a codec that of the mean training image; of a translator
@@ -345,7 +351,7 @@ def trivial(model, capability, train, source, *, seed: int = 0) -> dict[str, flo
     return {metric: value for metric, value in found.items() if metric in rules.metrics and metric not in dropped}
 
 
-def measure(model, capability, source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
+def measure(model: ExportedModel, capability: type, source: Source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
     """The metrics of one capability on real images.
 
     Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, centred, chunks, image_batch, same_width, squared_distances
 from tfgen.metrics.accumulators import TwoSets
 
 
-def nearest_neighbours(query, reference) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(query: ArrayLike, reference: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Nearest row of `reference` [M, F] for each row of `query` [N, F].
 
     Returns:
@@ -42,7 +43,7 @@ def _shifted(images: np.ndarray, dy: int, dx: int) -> np.ndarray:
     return images[:, rows][:, :, columns]
 
 
-def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def nearest_images(query: ArrayLike, reference: ArrayLike, *, max_shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Nearest image in pixels: as `nearest_neighbours`, for images [N, H, W, C] and [M, H, W, C] in [0, 1].
 
     With `max_shift` s > 0, the query is also shifted by up to s pixels in each direction (border repeated) and
@@ -65,7 +66,7 @@ def nearest_images(query, reference, *, max_shift: int = 0) -> tuple[np.ndarray,
     return best
 
 
-def neighbour_ratio(fake_to_train, test_to_train) -> float | None:
+def neighbour_ratio(fake_to_train: ArrayLike, test_to_train: ArrayLike) -> float | None:
     """Median distance from fakes to the training set, divided by that from test images to the training set.
 
     About 1: samples are as far from the training set as unseen data. Much less than 1: memorised images. None

@@ -13,6 +13,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks, same_width, squared_distances
 
@@ -25,7 +26,7 @@ class ParzenEstimate(NamedTuple):
     sigma: float
 
 
-def parzen_log_likelihood(samples, test, sigma) -> np.ndarray:
+def parzen_log_likelihood(samples: ArrayLike, test: ArrayLike, sigma: float) -> np.ndarray:
     """Log density, in nats, of each row of `test` [M, D] under Gaussians of standard deviation `sigma` at `samples` [N, D].
 
     Memory is bounded: distances are computed for blocks of test rows, and no array [M, N, D] is made.
@@ -39,7 +40,7 @@ def parzen_log_likelihood(samples, test, sigma) -> np.ndarray:
     return _log_likelihoods(samples, test, [sigma], "test")[0]
 
 
-def fit_sigma(samples, validation, grid) -> float:
+def fit_sigma(samples: ArrayLike, validation: ArrayLike, grid: ArrayLike) -> float:
     """The bandwidth in `grid` with the highest mean log-likelihood of `validation` [M, D]; the first one in a tie.
 
     Raises:
@@ -50,7 +51,7 @@ def fit_sigma(samples, validation, grid) -> float:
     return float(grid[int(means.argmax())])
 
 
-def parzen_estimate(samples, validation, test, grid) -> ParzenEstimate:
+def parzen_estimate(samples: ArrayLike, validation: ArrayLike, test: ArrayLike, grid: ArrayLike) -> ParzenEstimate:
     """The published protocol: `fit_sigma` on `validation`, then mean and standard error over `test` (at least 2 rows)."""
     test = activations(test, "test", min_rows=2)
     sigma = fit_sigma(samples, validation, grid)

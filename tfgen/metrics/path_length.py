@@ -10,7 +10,10 @@ are dropped before the mean is taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import finite, generator
 from tfgen.metrics.accumulators import OneSet
@@ -18,7 +21,7 @@ from tfgen.metrics.score import Estimate
 from tfgen.sampling.interpolation import lerp, slerp
 
 
-def trimmed_mean(distances, *, trim: float = 1.0) -> Estimate:
+def trimmed_mean(distances: ArrayLike, *, trim: float = 1.0) -> Estimate:
     """Estimate(mean, std) of distances [N] without those below the `trim`-th or above the (100 - trim)-th percentile.
 
     The percentiles are elements of the data (the lower one rounded down, the upper one rounded up) and are kept.
@@ -40,21 +43,10 @@ class PathLength(OneSet):
 
 
 def path_distances(
-    generate,
-    distance,
-    ids,
-    *,
-    latent_dim: int | None = None,
-    mapping=None,
-    ends=None,
-    space: str = "z",
-    sampling: str = "full",
-    epsilon: float = 1e-4,
-    crop: bool = False,
-    largest: int = 256,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> np.ndarray:
+    generate: Callable, distance: Callable, ids: ArrayLike | None, *, latent_dim: int | None = None,
+    mapping: Callable | None = None, ends: Callable | None = None, space: str = "z", sampling: str = "full",
+    epsilon: float = 1e-4, crop: bool = False, largest: int = 256, batch_size: int = 32, seed: int = 0,
+) -> np.ndarray:  # fmt: skip
     """Perceptual distances divided by eps^2, float64 [N], of the pairs `ids` int [N]. Pair i depends only on (seed, i).
 
     Args:
@@ -124,7 +116,9 @@ def _prepared(images: np.ndarray, count: int, crop: bool, largest: int) -> np.nd
     return images
 
 
-def perceptual_path_length(generate, distance, *, pairs: int = 100_000, trim: float = 1.0, **settings) -> Estimate:
+def perceptual_path_length(
+    generate: Callable, distance: Callable, *, pairs: int = 100_000, trim: float = 1.0, **settings
+) -> Estimate:
     """Perceptual path length: Estimate(mean, std) over `pairs` pairs after trimming; lower is smoother.
 
     Args:

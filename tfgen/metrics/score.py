@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks
 from tfgen.metrics.accumulators import Accumulator, Sums, checked_ids
@@ -23,7 +24,7 @@ class Estimate(NamedTuple):
     std: float
 
 
-def classifier_score(outputs, splits: int = 1, *, from_logits: bool = True) -> Estimate:
+def classifier_score(outputs: ArrayLike, splits: int = 1, *, from_logits: bool = True) -> Estimate:
     """Classifier score of outputs [N, K], between 1 and K; higher is better.
 
     Args:
@@ -63,7 +64,7 @@ class ClassifierScore(Accumulator):
         # as numpy.array_split: the first total % splits parts have one more example
         self._ends = None if total is None else np.cumsum([total // splits + (i < total % splits) for i in range(splits)])
 
-    def update(self, outputs, ids=None):
+    def update(self, outputs: ArrayLike, ids: ArrayLike | None = None) -> ClassifierScore:
         """Adds outputs [N, K]; `ids` int [N], positions in 0 ... total - 1, are required for more than one split."""
         outputs, splits = activations(outputs, "outputs", min_rows=0), self.settings["splits"]
         if not len(outputs):
@@ -110,7 +111,7 @@ def _probabilities(outputs: np.ndarray, from_logits: bool) -> tuple[np.ndarray, 
     return outputs, np.log(np.where(outputs > 0, outputs, 1.0))
 
 
-def class_shares(logits) -> np.ndarray:
+def class_shares(logits: ArrayLike) -> np.ndarray:
     """Share of the examples whose largest output is class k: float64 [K], sums to one. `logits` is [N, K]."""
     return ClassShares().update(activations(logits, "logits", cast=False)).result()
 
@@ -122,7 +123,7 @@ class ClassShares(Accumulator):
         super().__init__()
         self.parts = {"sums": Sums()}
 
-    def update(self, logits, ids=None):
+    def update(self, logits: ArrayLike, ids: ArrayLike | None = None) -> ClassShares:
         """Adds logits [N, K]; `ids` are ignored."""
         logits = activations(logits, "logits", min_rows=0, cast=False)
         if len(logits):
@@ -139,7 +140,7 @@ def presence_threshold(num_classes: int) -> float:
     return min(0.02, 0.2 / num_classes)
 
 
-def count_classes(shares, threshold: float | None = None) -> int:
+def count_classes(shares: ArrayLike, threshold: float | None = None) -> int:
     """Number of classes whose share is above `threshold` (default: `presence_threshold`)."""
     shares = np.asarray(shares, np.float64)
     if shares.ndim != 1 or not len(shares):

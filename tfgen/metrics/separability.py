@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations
 from tfgen.metrics.accumulators import Accumulator, Rows
@@ -24,7 +25,7 @@ class Separability(NamedTuple):
     entropies: np.ndarray
 
 
-def conditional_entropy(joint) -> float:
+def conditional_entropy(joint: ArrayLike) -> float:
     """H(Y|X) in bits from a joint table [X, Y] of counts or probabilities, which is scaled to a sum of 1."""
     joint = activations(joint, "joint")
     if joint.min() < 0 or not joint.sum() > 0:
@@ -35,7 +36,7 @@ def conditional_entropy(joint) -> float:
     return float(max(0.0, -(joint * np.log2(share)).sum()))
 
 
-def linear_separability(latents, logits, *, keep: float = 0.5, seed: int = 0) -> Separability:
+def linear_separability(latents: ArrayLike, logits: ArrayLike, *, keep: float = 0.5, seed: int = 0) -> Separability:
     """Linear separability of A binary attributes in latent space.
 
     Args:
@@ -77,7 +78,7 @@ class LinearSeparability(Accumulator):
         super().__init__(keep=keep, seed=seed)
         self.parts = {"latents": Rows(), "logits": Rows()}
 
-    def update(self, latents, logits, ids=None):
+    def update(self, latents: ArrayLike, logits: ArrayLike, ids: ArrayLike | None = None) -> LinearSeparability:
         """Adds latents [N, Z] and logits [N, A] of the same samples; `ids`: see `tfgen.metrics.accumulators`."""
         if len(latents) != len(logits):
             raise ValueError(f"latents and logits must have as many rows; received {len(latents)} and {len(logits)}")

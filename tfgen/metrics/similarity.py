@@ -12,6 +12,7 @@ of real images.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import chunks, image_batch
 from tfgen.metrics.accumulators import OneSet, Rows
@@ -48,7 +49,7 @@ def _check_scales(shape, scales: int) -> None:
         )
 
 
-def ms_ssim(a, b, *, scales: int = 5) -> np.ndarray:
+def ms_ssim(a: ArrayLike, b: ArrayLike, *, scales: int = 5) -> np.ndarray:
     """Multi-scale structural similarity of images `a` and `b` float [N, H, W, C] in [0, 1], pair by pair: float64 [N].
 
     Args:
@@ -81,7 +82,7 @@ def _ms_ssim(a: np.ndarray, b: np.ndarray, scales: int) -> np.ndarray:
     return product.mean(axis=1)
 
 
-def ms_ssim_diversity(images, *, pairs: int = 100, scales: int = 5, seed: int = 0) -> Estimate:
+def ms_ssim_diversity(images: ArrayLike, *, pairs: int = 100, scales: int = 5, seed: int = 0) -> Estimate:
     """Mean MS-SSIM of `pairs` random pairs of images [N, H, W, C] in [0, 1]; lower is more diverse.
 
     The published protocol is 100 pairs of one class: call it with the images of one class. No image is in two pairs.
@@ -106,7 +107,7 @@ class MultiScaleSimilarity(OneSet):
         super().__init__(pairs=pairs, scales=scales, seed=seed)
         self.parts["rows"] = Rows(4, limit=2 * pairs, seed=seed)
 
-    def update(self, images, ids=None):
+    def update(self, images: ArrayLike, ids: ArrayLike | None = None) -> MultiScaleSimilarity:
         """Adds images [N, H, W, C] in [0, 1]; `ids` determine the pairs."""
         images = np.asarray(images)
         if len(images):

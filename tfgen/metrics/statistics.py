@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics.accumulators import Accumulator, Moments, Rows
 from tfgen.metrics.neighbours import nearest_images
@@ -41,8 +42,9 @@ class Statistics(Accumulator):
     """
 
     def __init__(
-        self, needs, total: int, *, splits: int = 1, n_queries: int | None = None, similarity=(100, 1), seed: int = 0
-    ):
+        self, needs: Sequence[str], total: int, *, splits: int = 1, n_queries: int | None = None,
+        similarity: tuple[int, int] = (100, 1), seed: int = 0,
+    ):  # fmt: skip
         needs = tuple(needs)
         if unknown := sorted(set(needs) - set(PARTS)):
             raise ValueError(f"unknown statistics {', '.join(unknown)}; known are {', '.join(PARTS)}")
@@ -63,7 +65,9 @@ class Statistics(Accumulator):
         count = total if n_queries is None else n_queries
         self._queries = draw(np.random.default_rng([seed, 3]), total, count) if "queries" in needs else np.empty(0, np.int64)
 
-    def update(self, images, ids, features=None, logits=None):
+    def update(
+        self, images: ArrayLike, ids: ArrayLike, features: ArrayLike | None = None, logits: ArrayLike | None = None
+    ) -> Statistics:
         """Adds a batch of images [N, H, W, C] with their ids, and features and logits if they are needed.
 
         A batch with NaN or infinity is counted but not used.
@@ -88,7 +92,7 @@ class Statistics(Accumulator):
                 parts["query_features"].update(features[asked], ids[asked])
         return self
 
-    def merge(self, other):
+    def merge(self, other: Statistics) -> Statistics:
         super().merge(other)
         self.seen, self.bad = self.seen + other.seen, self.bad + other.bad
         return self
@@ -117,16 +121,16 @@ class NearestImages(Accumulator):
     The distances are those of `nearest_images`; only one number per query is kept.
     """
 
-    def __init__(self, queries, max_shift: int = 0):
+    def __init__(self, queries: ArrayLike, max_shift: int = 0):
         super().__init__(queries=len(queries), max_shift=max_shift)
         self._images, self._best = queries, np.full(len(queries), np.inf)
 
-    def update(self, images, ids=None):
+    def update(self, images: ArrayLike, ids: ArrayLike | None = None) -> NearestImages:
         found = nearest_images(self._images, images, max_shift=self.settings["max_shift"])[1]
         self._best = np.minimum(self._best, found)
         return self
 
-    def merge(self, other):
+    def merge(self, other: NearestImages) -> NearestImages:
         super().merge(other)
         self._best = np.minimum(self._best, other._best)
         return self
@@ -157,7 +161,7 @@ class Walk:
         cuts = np.unique(np.linspace(0, batches, min(max(1, number), batches) + 1).astype(int)) * self.batch
         return [(int(a), int(min(b, self.count))) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
 
-    def __call__(self, bounds):
+    def __call__(self, bounds: tuple[int, int]) -> Iterator[dict]:
         first, last = bounds
         for start in range(first, last, self.batch):
             stop = min(start + self.batch, last)
@@ -178,7 +182,7 @@ class InProcess:
     def __init__(self, report: Callable[[str], None] | None = None, every: float = 10.0):
         self.report, self.every = report, every
 
-    def __call__(self, make, walk: Walk, what: str):
+    def __call__(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
         accumulator, started = make(), time.monotonic()
         said = started
         for element in walk((0, walk.count)):

@@ -10,6 +10,7 @@ Some code normalises each patch by itself, which gives other numbers.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import CHUNK_BYTES, chunks, generator, image_batch
 from tfgen.metrics.accumulators import Accumulator, Moments, Rows, checked_ids
@@ -29,7 +30,7 @@ def _blur(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def laplacian_pyramid(images, levels: int) -> list[np.ndarray]:
+def laplacian_pyramid(images: ArrayLike, levels: int) -> list[np.ndarray]:
     """Levels [N, H / 2^i, W / 2^i, C] (rounded up), float64, of images [N, H, W, C].
 
     Level i is image i minus the enlarged image i + 1; the last level is the smallest image (Burt and Adelson 1983).
@@ -104,7 +105,7 @@ def _sliced(a: np.ndarray, b: np.ndarray, directions: int, rng: np.random.Genera
 
 
 def sliced_wasserstein(
-    real, fake, *, smallest: int = 16, patches: int = 128, directions: int = 512, seed: int = 0
+    real: ArrayLike, fake: ArrayLike, *, smallest: int = 16, patches: int = 128, directions: int = 512, seed: int = 0
 ) -> dict[str, float]:
     """Sliced Wasserstein distance of real and fake images, both [N, H, W, C] in [0, 1]; lower is better.
 
@@ -134,7 +135,7 @@ class SlicedWasserstein(Accumulator):
         self.parts = {side: Rows(6) for side in _SIDES}
         self._shape = None
 
-    def update(self, side: str, images, ids=None):
+    def update(self, side: str, images: ArrayLike, ids: ArrayLike | None = None) -> SlicedWasserstein:
         """Adds images [N, H, W, C] in [0, 1] to the side "real" or "fake"; `ids` determine the patches."""
         if side not in _SIDES:
             raise ValueError(f"side must be one of {', '.join(_SIDES)}; received {side!r}")
@@ -148,7 +149,7 @@ class SlicedWasserstein(Accumulator):
         self._shape = images.shape[1:]
         return self
 
-    def merge(self, other):
+    def merge(self, other: SlicedWasserstein) -> SlicedWasserstein:
         if self._shape and getattr(other, "_shape", None) and other._shape != self._shape:
             raise ValueError(f"all images must have the same shape; received {self._shape} and {other._shape}")
         super().merge(other)

@@ -1,4 +1,4 @@
-"""The user's own networks in the places of a model's: how they are given, copied, checked and called."""
+"""The user's own networks in a model: making, copying, checking and calling them."""
 
 import copy
 import importlib
@@ -11,15 +11,15 @@ import tensorflow as tf
 
 
 class GivenNetwork(keras.layers.Layer):
-    """The user's network where a model has a `tfgen.networks.Network`: it is called with a list of inputs.
+    """Wraps the user's network so that it can be called like a `tfgen.networks.Network`: with a list of inputs.
 
     Args:
-        network: the `keras.Model`; it takes one tensor, or a list where there are several inputs.
-        outputs: None: what the network returns is returned; or names of outputs, and they are returned in a dict.
+        network: the `keras.Model`; it takes one tensor, or a list if there are several inputs.
+        outputs: None, or names of the outputs, which are then returned as a dict.
     """
 
     def __init__(self, network: keras.Model, outputs: Sequence[str] | None = None, **kwargs):
-        # Of the network's own dtype: inputs are cast there alone.
+        # With the dtype of the network and no autocast, only the network casts the inputs.
         super().__init__(dtype=network.dtype_policy, autocast=False, **kwargs)
         self.network, self.outputs = network, outputs
 
@@ -35,24 +35,25 @@ def given_network(
     given: keras.Model | dict | str, name: str, inputs: list[tuple], outputs: tuple | dict, *,
     needed: tuple[str, ...] | None = None, **settings,
 ) -> keras.Model:  # fmt: skip
-    """A copy of the network that a model was given for its argument `name`, built and checked.
+    """Makes a copy of a given network with its weights, builds it and checks its shapes.
 
-    It is a copy, with the weights of the given one: two models that were given one network train weights of their own, and
-    the given network stays as it is. What the copy is made of, its Keras config, is what the model's config holds.
+    Two models that are given one network so train separate weights, and the given network does not change. The model's
+    config holds the Keras config of the copy.
 
     Args:
-        given: a `keras.Model` (functional, sequential, or a subclass that Keras can make again from its config); what
-            `serialized` made of one; or the dotted name of a function that returns one, such as
+        given: a `keras.Model` (functional, sequential, or a subclass that Keras can make again from its config); the Keras
+            config of one, see `serialized`; or the dotted name of a function that returns one, such as
             "my_package.my_module.make_encoder", which is called with those of `settings` that it has as arguments.
-        name: of the argument, for messages.
-        inputs: the shapes of its inputs, without the batch.
-        outputs: the shape that it must return, without the batch; or {output: shape} for a network that returns a dict, a
-            list in this order, or the first alone. In a shape None is a side of any length; None for a shape is any.
+        name: the model's argument, for messages.
+        inputs: the shapes of the inputs, without the batch.
+        outputs: the shape of the output, without the batch; or {output: shape} for a network that returns a dict, a list in
+            this order, or only the first output. None in a shape is a side of any length; None as a shape is any shape.
         needed: names of the outputs that it must return; None: all.
         **settings: see `given`.
 
     Raises:
-        ValueError: none of these, other shapes, or losses of its own (regularizers, `add_loss`), which no model minimizes.
+        ValueError: `given` is none of these, the shapes do not fit, or the network has losses of its own (regularizers,
+            `add_loss`), which the model would not minimise.
     """
     if isinstance(given, str):
         given = _made(given, name, settings)
@@ -72,9 +73,10 @@ def given_network(
 
 
 def check_network(network, name, inputs, outputs, needed=None):
-    """Calls the network on zeros, which builds it. Arguments: see `given_network`.
+    """Builds the network by calling it on zeros, and checks its outputs. For the arguments see `given_network`.
 
-    ValueError unless it returns such shapes and has no losses of its own, in training neither.
+    Raises:
+        ValueError: it has other shapes, or losses of its own, in training or not.
     """
     zeros = [tf.zeros([2, *shape]) for shape in inputs]
 
@@ -90,37 +92,37 @@ def check_network(network, name, inputs, outputs, needed=None):
         # Traced and not run: no moving statistic and no seed changes.
         tf.function(call, autograph=False).get_concrete_function(training=True)
     except Exception as error:  # whatever the user's code raises
-        raise ValueError(f"{takes}; the network that was given cannot be called on that: {error}") from error
+        raise ValueError(f"{takes}; calling the given network failed: {error}") from error
     found = named(found, outputs) if isinstance(outputs, dict) else {"": found}
-    # Other outputs than those in `outputs` are nobody's concern.
+    # Further outputs are ignored.
     shapes = {key: tuple(value.shape) if hasattr(value, "shape") else None for key, value in found.items()}
     expected = outputs if isinstance(outputs, dict) else wanted
     fits = all(key in shapes for key in wanted) and all(_fits(shapes[k], expected[k]) for k in shapes if k in expected)
     if not fits:
         received = {key: shape if shape is None else shape[1:] for key, shape in shapes.items()}
-        raise ValueError(f"{takes}; the network that was given returns {_texts(received)}.")
+        raise ValueError(f"{takes}; the given network returns {_texts(received)}.")
     if losses or network.losses:
         raise ValueError(
-            f"{name} has losses of its own (weight or activity regularizers, or add_loss), which "
-            "nothing would minimize: a model's losses are its paper's. Leave them out."
+            f"{name} has losses of its own (weight or activity regularizers, or add_loss), which the model would not "
+            "minimize. Leave them out."
         )
 
 
 def named(found, names):
-    """{name: tensor} of what a network returned: a dict, a list in the order of `names`, or one tensor, the first."""
+    """The outputs of a network as {name: tensor}: of a dict, a list in the order of `names`, or one tensor, the first."""
     if isinstance(found, dict):
         return dict(found)
     return dict(zip(names, found if isinstance(found, (list, tuple)) else [found], strict=False))
 
 
 def serialized(network, name):
-    """The Keras config of a network, as JSON-compatible data, without what it may have been compiled with."""
+    """The Keras config of a network as JSON-compatible data, without its compile settings."""
     try:
         config = keras.saving.serialize_keras_object(network)
         config.pop("compile_config", None)
         return json.loads(json.dumps(config))
     except Exception as error:  # of any get_config
-        raise ValueError(f"{name}: Keras cannot write the config of {network!r}, as saving needs it: {error}") from error
+        raise ValueError(f"{name}: Keras cannot serialize {network!r}, which saving needs: {error}") from error
 
 
 def _from_config(config, name):
@@ -128,7 +130,7 @@ def _from_config(config, name):
         network = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # Keras empties the configs that it reads
     except Exception as error:  # of any from_config
         raise ValueError(
-            f"{name}: Keras cannot make the network again from its config, as loading needs it. Register its classes with "
+            f"{name}: Keras cannot make the network from its config, which loading needs. Register its classes with "
             f"keras.saving.register_keras_serializable, and give them get_config and from_config. {error}"
         ) from error
     if not isinstance(network, keras.Model):

@@ -11,6 +11,12 @@ import tensorflow as tf
 class Player:
     """Networks that one optimiser trains. A VAE has one player; a GAN has two, which minimise different losses.
 
+    Example:
+        >>> network = keras.Sequential([keras.layers.Dense(2)])
+        >>> network.build([None, 3])
+        >>> len(Player(network).variables)
+        2
+
     Attributes:
         networks: a Keras layer or model, or several.
         constraint: None, or a function of the list of trained variables that is called after every update.

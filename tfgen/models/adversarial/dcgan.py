@@ -39,6 +39,11 @@ from tfgen.networks.conv import default_stages
 class DCGAN(AdversarialModel):
     """DCGAN, optionally conditional.
 
+    Example:
+        >>> gan = tfgen.models.DCGAN(image_shape=(8, 8, 1), latent_dim=4, width=4)
+        >>> list(gan.players()), gan.sample(3).shape
+        (['generator', 'discriminator'], TensorShape([3, 8, 8, 1]))
+
     Args:
         image_shape: (H, W, C) with H and W multiples of 2 ** stages.
         width: filters next to the image; they double with every stage.
@@ -46,7 +51,7 @@ class DCGAN(AdversarialModel):
         dense_width: None, or the width of a fully connected hidden layer in both networks (MNIST: 1024).
         num_classes: 0, or the number of classes of a conditional model: one-hot labels are joined to the input of every
             layer.
-        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own take the places of those that
+        **kwargs: see `AdversarialModel`. A `generator` and a `discriminator` of your own replace the networks that
             `width`, `stages` and `dense_width` describe.
     """
 
@@ -79,10 +84,10 @@ class DCGAN(AdversarialModel):
             float32 [B, 16 * number of filters of all convolutions] for a grid of at least 4 x 4.
 
         Raises:
-            ValueError: the discriminator is one of your own, whose convolutions are not known.
+            ValueError: the model has a discriminator of your own, whose convolutions are unknown.
         """
         if not hasattr(self.discriminator, "maps"):
-            raise ValueError("features() are the maps of the built-in discriminator; this model was given another one.")
+            raise ValueError("features() needs the built-in discriminator; this model has a discriminator of your own.")
         raw = 2.0 * self.check_images(images) - 1.0
         pooled = []
         for maps in self.discriminator.maps(raw, None if labels is None else self.one_hot(labels)):

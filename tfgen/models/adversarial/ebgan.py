@@ -143,12 +143,12 @@ class EBGAN(AdversarialModel):
         norm: whether both networks have batch norm; a fully connected generator always has it.
         generator_stddev, discriminator_stddev: deviation of the initial kernels; None: Glorot's uniform initialisation for
             "mlp", .02 for "conv".
-        generator: a network of your own; in its place `depth` and `generator_stddev` mean nothing.
-        discriminator: a network of your own, an autoencoder, of which the energy is made as of the built-in one: images
-            [B, H, W, C] in [-1, 1] -> their reconstructions and, for `pulling_away`, codes [B, any] as a second output, or a
-            dict {"reconstruction", "features"}. In its place `encoder` and `discriminator_stddev` mean nothing; in the place
-            of both networks, `network`, `width` and `norm`.
-        objective: only "ebgan"; an argument because the other models of the family have it.
+        generator: a network of your own; then leave out `depth` and `generator_stddev`.
+        discriminator: an autoencoder of your own, whose energy is computed as for the built-in one: images [B, H, W, C] in
+            [-1, 1] -> their reconstructions and, for `pulling_away`, codes [B, any] as a second output, or a dict
+            {"reconstruction", "features"}. Then leave out `encoder` and `discriminator_stddev`; with both networks also
+            `network`, `width` and `norm`.
+        objective: must be "ebgan"; the other models of the family also have this argument.
         **kwargs: see `AdversarialModel`.
     """
 

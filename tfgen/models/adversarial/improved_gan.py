@@ -49,10 +49,10 @@ from tfgen.training.state import named_variables
 
 @keras.saving.register_keras_serializable("tfgen")
 class ImprovedGAN(Classifier, AdversarialModel):
-    """Improved GAN. Every technique is a switch of its own, off by default.
+    """Improved GAN. Each technique is a separate setting, off by default.
 
-    Batches of a semi-supervised model have the fields `image` and `label`, and `unlabelled`, images of any class; without
-    the last, as from a set all of whose labels are known, `image` serves as both. See `tfgen.data.semi_supervised`.
+    Batches of a semi-supervised model have the fields `image` and `label`, and `unlabelled`, images of any class. If all
+    labels are known, batches need no `unlabelled`: `image` is used for both. See `tfgen.data.semi_supervised`.
 
     Args:
         image_shape: (H, W, C); for "conv" H and W are multiples of 8 and at least 16.
@@ -62,7 +62,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
         noise: standard deviations of the Gaussian noise in the discriminator, (of its input, within). mlp: before each
             layer, in units of [0, 1] at the input; conv: before each group of three layers, the input in [-1, 1].
         dropout: rates, in the same places.
-        num_labels: 0, or K: the discriminator classifies K classes.
+        num_labels: 0, or K, the number of classes that the discriminator predicts.
         unlabelled_weight: w, of the unsupervised loss; 0: the discriminator learns from labels alone.
         feature_matching: None, or "squared" or "absolute" (see `tfgen.losses.feature_matching`): the generator's loss,
             instead of that of `objective`.
@@ -204,7 +204,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
         if self.historical_weight:
             count = tf.convert_to_tensor(self.player_optimizers[name].iterations) + 1
             pairs = zip(getattr(self, f"{name}_history"), getattr(self, name).trainable_variables, strict=True)
-            with tf.control_dependencies([batch["raw"]]):  # a batch that is refused changes nothing
+            with tf.control_dependencies([batch["raw"]]):  # an invalid batch changes nothing
                 for mean, variable in pairs:
                     mean.assign(losses.running_mean(mean, variable, count))
 

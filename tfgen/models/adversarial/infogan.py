@@ -71,7 +71,7 @@ class InfoGAN(Classifier, AdversarialModel):
         noise_dim: number of noise variables.
         latent_dim: None, or the sum of the widths of all of these; another number is an error.
         categorical_weight, continuous_weight: lambda > 0 of each kind of code.
-        code_stddev: deviation of Q's Gaussians; None: Q gives it.
+        code_stddev: standard deviation of Q's Gaussians; None: Q predicts it.
         q_width: units of Q's own hidden layer.
         slope: of the leaky ReLU in D and Q.
         network: "mlp" or "conv", see `tfgen.networks`.
@@ -79,8 +79,8 @@ class InfoGAN(Classifier, AdversarialModel):
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
         **kwargs: see `AdversarialModel`. The model takes no labels: num_classes must be 0. A `generator` and a
-            `discriminator` of your own take the places of those that `width`, `network` and `network_args` describe; the
-            discriminator also returns features [B, any], on which Q is built.
+            `discriminator` of your own replace the networks that `width`, `network` and `network_args` describe. The
+            discriminator also returns features [B, any], from which Q predicts the codes.
     """
 
     own_networks = {("generator", "discriminator"): ("width", "network", "network_args")}
@@ -192,7 +192,7 @@ class InfoGAN(Classifier, AdversarialModel):
 
     @property
     def num_labels(self) -> int:
-        """The number of values of the first categorical code: Q classifies by it, in an order of its own."""
+        """The number of values of the first categorical code, which are the classes of `classify`, in any order."""
         return self.layout.categorical[0] if self.layout.categorical else 0
 
     def class_logits(self, images):

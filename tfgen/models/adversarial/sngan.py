@@ -33,8 +33,8 @@ class SNGAN(FreeNetworkModel):
     """SNGAN. With `num_classes` > 0 its discriminator is the projection discriminator.
 
     A `discriminator` of your own must have spectral norm itself, by the layers of `tfgen.layers` (`SpectralDense`,
-    `SpectralConv2D`, `SpectralConv2DTranspose`, `SpectralEmbedding`) or Keras' wrapper `SpectralNormalization`. Projection,
-    or what else it does with labels, is also its own.
+    `SpectralConv2D`, `SpectralConv2DTranspose`, `SpectralEmbedding`) or Keras' wrapper `SpectralNormalization`. It
+    also defines how labels are used; projection is only in the built-in one.
 
     Args:
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
@@ -65,7 +65,7 @@ class SNGAN(FreeNetworkModel):
 
 
 def _check_spectral(network):
-    """ValueError unless there is spectral norm in the network, and on every layer that has a kernel or embeddings."""
+    """Raises ValueError unless every layer with a kernel or embeddings has spectral norm."""
     layers = network._flatten_layers()
     wrappers = [layer for layer in layers if isinstance(layer, keras.layers.SpectralNormalization)]
     normalized = [*(w.layer for w in wrappers), *(layer for layer in layers if isinstance(layer, SpectralNorm))]

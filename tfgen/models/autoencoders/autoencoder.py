@@ -50,9 +50,8 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         activation: of the hidden layers.
         output_activation: of the decoder: "linear", or "sigmoid", whose gradient vanishes at black and at white.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
-            images [B, H, W, C] in [0, 1] -> codes [B, latent_dim] -> images [B, H, W, C], which are clipped to [0, 1]. In
-            the place of both, `network`, `hidden` and `activation` mean nothing; in that of the decoder,
-            `output_activation`.
+            images [B, H, W, C] in [0, 1] -> codes [B, latent_dim] -> images [B, H, W, C], which are clipped to [0, 1]. With
+            both, leave out `network`, `hidden` and `activation`; with a decoder, `output_activation`.
         **kwargs: see `TrainableModel`.
     """
 

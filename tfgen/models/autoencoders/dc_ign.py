@@ -74,7 +74,8 @@ class DCIGN(AutoencodingModel):
         kl_weight: weight of the KL term in the loss.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
             images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
-            logits [B, H, W, C]. In their places the settings of the built-in ones mean nothing.
+            logits [B, H, W, C]. With a network of your own, leave out the settings of the built-in
+            one.
         seed: int, of the training noise.
     """
 
@@ -154,7 +155,7 @@ class DCIGN(AutoencodingModel):
             return {**batch, "image": tf.identity(batch["image"])}
 
     def active_latents(self, batch: dict) -> tf.Tensor:
-        """float32 [B, latent_dim]: 1 for the latents of what varies in the batch, 0 for the others."""
+        """float32 [B, latent_dim]: 1 for the latents of the factor that varies in the batch, 0 for the others."""
         if self.clamp == "none":
             return tf.ones([tf.shape(batch["image"])[0], self.latent_dim])
         active = fields.label(len(self.factors) + 1, "active").check(batch["active"])
@@ -219,7 +220,7 @@ class DCIGN(AutoencodingModel):
             float32 [B, V, H, W, C] in [0, 1].
 
         Raises:
-            ValueError: no such factor; values of another rank.
+            ValueError: the factor does not exist, or `values` has another rank.
         """
         if factor in self.factors:
             factor = self.factors.index(factor)

@@ -55,9 +55,9 @@ class DFCVAE(AutoencodingModel):
 
     Losses: "loss", "feature_loss" (the sum over l above, without its weight) and "kl".
 
-    Phi is no part of the model: a saved model, its checkpoints and its averages hold how Phi is made and its fingerprint
-    (see `tfgen.features`), and no weight of it. Where Phi cannot be made again, or is no longer the same, a loaded model
-    encodes, decodes and samples as before, and its loss is an error that says what is missing.
+    Phi is not part of the model: the config of a saved model has the recipe and the fingerprint of Phi (see
+    `tfgen.features`), and checkpoints and averages have no weights of it. If Phi cannot be made again, or has changed, a
+    loaded model can still encode, decode and sample; computing its loss raises an error.
 
     Args:
         image_shape: (H, W, C); H and W are multiples of 2**stages.
@@ -72,7 +72,7 @@ class DFCVAE(AutoencodingModel):
         feature_weight: beta.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
             images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
-            images [B, H, W, C]. In the place of both, `width` and `stages` mean nothing.
+            images [B, H, W, C]. With both, leave out `width` and `stages`.
         **kwargs: see `TrainableModel`.
 
     Raises:
@@ -120,7 +120,7 @@ class DFCVAE(AutoencodingModel):
         return list(self.feature_network(images).values())
 
     def feature_loss(self, images: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-        """sum_l |Phi_l(images) - Phi_l(others)|^2 / (2 C_l H_l W_l): float32 [B]. `images` are the target: no gradient."""
+        """sum_l |Phi_l(images) - Phi_l(others)|^2 / (2 C_l H_l W_l): float32 [B]. `images` get no gradient."""
         total = 0.0
         for target, found in zip(self.features(images), self.features(others), strict=True):
             difference = tf.stop_gradient(target) - found

@@ -54,7 +54,7 @@ class DRAW(LatentVariableModel):
         read_size: N of the reading window's N x N filters; None: the encoder reads the whole image at every step.
         write_size: N of the writing window; None: the decoder writes to the whole canvas.
         likelihood: "bernoulli": images must be 0 or 1 (binarise them); or "cross_entropy": values in [0, 1] are
-            probabilities, and the model claims no likelihood.
+            probabilities, and the model is no Likelihood.
         seed: int, of the training noise.
     """
 
@@ -266,7 +266,7 @@ def every_step(layer):
 
 
 def recur(step, inputs, state, shapes):
-    """Runs a recurrence: (last state, outputs of all steps). In a graph it is one loop, whatever the number of steps.
+    """Runs a recurrence: (last state, outputs of all steps). In a graph it is one loop for any number of steps.
 
     Args:
         step: (inputs[t], state) -> (state, outputs).

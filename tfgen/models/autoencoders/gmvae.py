@@ -76,8 +76,7 @@ class GMVAE(LatentVariableModel):
         num_samples: M >= 1, draws of x and w for each image in a training step.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
             images [B, H, W, C] in [0, 1] -> mean and ln variance of x, then of w, [B, 2 latent_dim + 2 style_dim]; x [B,
-            latent_dim] -> logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network` and `hidden`
-            mean nothing.
+            latent_dim] -> logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". With both, leave out `network` and `hidden`.
         seed: int, of the training noise.
     """
 

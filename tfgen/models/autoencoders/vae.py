@@ -39,6 +39,11 @@ LIKELIHOODS = ("bernoulli", "gaussian", "discretized_logistic")
 class VAE(LatentVariableModel):
     """Variational autoencoder with a Gaussian posterior.
 
+    Example:
+        >>> vae = tfgen.models.VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(16,))
+        >>> vae.sample(3).shape, vae.codes(vae.sample(3)).shape
+        (TensorShape([3, 8, 8, 1]), TensorShape([3, 2]))
+
     Args:
         image_shape: (H, W, C); for `network="conv"` H and W are multiples of 4.
         latent_dim: number of latent dimensions.
@@ -52,8 +57,7 @@ class VAE(LatentVariableModel):
         kl_weight: weight of the KL term in the loss; 1 is the bound. Reported bounds always use 1.
         encoder, decoder: None, or networks of your own (see `tfgen.networks.given_network`; copied, with their weights):
             images [B, H, W, C] in [0, 1] -> mean and ln variance of q(z|x), [B, 2 latent_dim]; latents [B, latent_dim] ->
-            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". In the place of both, `network`, `hidden` and `activation`
-            mean nothing.
+            logits [B, H, W, C], or [B, H, W, 2C] for "gaussian". With both, leave out `network`, `hidden` and `activation`.
         seed: int, of the training noise.
     """
 

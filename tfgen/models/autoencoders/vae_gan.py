@@ -66,15 +66,15 @@ class VAEGAN(AutoencodingModel):
         similarity_layer: Dis_l is the output of this convolution of the discriminator, counted from 0, before batch norm and
             ReLU. None: L_sim is of the pixels in [-1, 1], an ordinary VAE's (with `similarity_weight` 1, no more than that).
         similarity_weight: w in [0, 1], of L_sim against the adversarial term in the decoder's loss.
-        fakes: which images the discriminator is told to be fake, of "prior" and "reconstruction".
+        fakes: the fake images in the discriminator's loss, of "prior" and "reconstruction".
         real_weight: r in (0, 1), of the real images in the discriminator's loss.
-        equilibrium: the cost about which the two are balanced.
+        equilibrium: the cost at which decoder and discriminator are balanced.
         margin: positive, or None: both are updated in every step.
         encoder, decoder, discriminator: None, or networks of your own (see `tfgen.networks.given_network`; copied, with
             their weights) for images in [-1, 1]: images [B, H, W, C] -> mean and ln variance of q(z|x), [B, 2 latent_dim];
             latents [B, latent_dim] -> images; images -> logits [B, 1] and Dis_l in any shape [B, ...], as two outputs or a
             dict {"logit", "features"}. With similarity_layer=None it needs no second output; any other value is for the
-            built-in discriminator alone. In their places the widths of the built-in ones mean nothing.
+            built-in discriminator alone. With a network of your own, leave out its widths.
         seed: int, of the training noise.
     """
 
@@ -149,7 +149,7 @@ class VAEGAN(AutoencodingModel):
         return super().posterior(2.0 * images - 1.0, training)
 
     def decode_raw(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The decoder's own output, float32 [B, H, W, C] in [-1, 1]."""
+        """The images of the decoder, float32 [B, H, W, C] in [-1, 1], of latents [B, latent_dim]."""
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
@@ -171,7 +171,7 @@ class VAEGAN(AutoencodingModel):
         return maps, self.head(maps, training=training)
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
-        """Dis_l of images [B, H, W, C] in [0, 1], as trained: float32 [B, F]. Their distance is the learned similarity."""
+        """Dis_l of images [B, H, W, C] in [0, 1]: float32 [B, F]. Distances of these are the learned similarity."""
         return self.discriminate(2.0 * self.check_images(images) - 1.0)[0]
 
     # ---- training
@@ -210,7 +210,7 @@ class VAEGAN(AutoencodingModel):
     def losses_of(
         self, kl: tf.Tensor, similarity: tf.Tensor, real_cost: tf.Tensor, fake_costs: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """{loss name: scalar} of what `terms` gives: one loss for each group, see the head of this file."""
+        """{loss name: scalar} from the results of `terms`: one loss for each player, see the top of this file."""
         w, r, total = self.similarity_weight, self.real_weight, tf.add_n(list(fake_costs.values()))
         fake_cost = total / len(fake_costs)
         return {
@@ -221,7 +221,7 @@ class VAEGAN(AutoencodingModel):
         }  # fmt: skip
 
     def turns(self, real_cost: tf.Tensor, fake_cost: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(whether the decoder, whether the discriminator is updated) at these costs, bool scalars: the balance rule."""
+        """The balance rule: (bool scalar: update the decoder, bool scalar: update the discriminator) at these costs."""
         if self.margin is None:
             return tf.constant(True), tf.constant(True)
         decoder = tf.maximum(real_cost, fake_cost) <= self.equilibrium + self.margin

@@ -33,6 +33,12 @@ from tfgen.models.checks import check_whole
 class PixelCNN(AutoregressiveModel):
     """PixelCNN with residual blocks.
 
+    Example:
+        >>> model = tfgen.models.PixelCNN(image_shape=(4, 4, 1), levels=2, width=4, depth=1, first_kernel_size=3)
+        >>> images = model.sample(2)
+        >>> model.log_prob(images).shape
+        TensorShape([2])
+
     Args:
         image_shape: (H, W, C).
         width: h; the blocks have 2h channels, and h between their convolutions.

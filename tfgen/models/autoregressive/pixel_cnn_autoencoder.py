@@ -46,7 +46,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         image_shape: (H, W, C).
         embedding_dim: m, the size of a code.
         encoder_widths: filters of the encoder's 3x3 convolutions, each of stride 2.
-        encoder: None, or a network of your own in the place of these (see `tfgen.networks.given_network`; copied, with its
+        encoder: None, or a network of your own instead of these (see `tfgen.networks.given_network`; copied, with its
             weights): images [B, H, W, C] in [-1, 1] -> codes [B, embedding_dim]. The decoder has no such argument: its
             layers are causal by construction.
         **kwargs: see `GatedPixelCNN`; without `num_classes`.
@@ -98,7 +98,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
 
     @classmethod
     def fields_of(cls, config):
-        return super().fields_of({**config, "embedding_dim": 0})  # the code is made of the image, or drawn
+        return super().fields_of({**config, "embedding_dim": 0})  # no field: the code is computed from the image, or drawn
 
     def condition(self, labels=None, embedding=None):
         return None if labels is None and embedding is None else super().condition(labels, embedding)
@@ -106,7 +106,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     # ---- log p(x | h)
 
     def _distribution(self, levels, conditions, training=False):
-        """Without an embedding, of the code of the image itself."""
+        """Without an embedding, conditioned on the code of the image itself."""
         if not conditions:
             codes = self._encode(levels, training)
             if training:
@@ -127,7 +127,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         return super().draw_levels(uniforms, condition, *args, **kwargs)
 
     def signatures(self):
-        """Those of the capabilities, but `reconstruct` takes seeds, too: it draws."""
+        """The signatures of the capabilities; `reconstruct` also takes seeds, since it draws images."""
         signatures = super().signatures()
 
         def reconstruct(seeds, image):
