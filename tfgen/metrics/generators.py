@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics.exported import SavedModelGenerator, labels_in_turn
+from tfgen.metrics.exported import Conditions, SavedModelGenerator
 from tfgen.models.capabilities import Sampler
 
 __all__ = ["RunGenerator", "SavedModelGenerator", "Samples", "imitated"]
@@ -32,19 +32,21 @@ class RunGenerator:
     """A model in memory, for instance loaded from a run folder.
 
     Args:
-      model: a `TrainableModel` that is a `Sampler`. Its conditions are classes, each in turn.
+      model: a `TrainableModel` that is a `Sampler`.
       use_ema: use the averaged weights if the model has them. They stay swapped into the model.
       batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. With the last two, an image depends
         on the others, so all images are made at once and kept in memory.
       num: number of images, for "batch" and "standing".
       binarization: the binarization of its training images.
+      real: None, or a `tfgen.data.Source` with the conditions that are no classes, see `SavedModelGenerator`.
     """
 
     capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
 
     def __init__(
-        self, model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None, binarization=None
-    ):
+        self, model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None, binarization=None,
+        real=None,
+    ):  # fmt: skip
         if Sampler not in model.capabilities():
             can = ", ".join(capability.NAME for capability in model.capabilities())
             raise ValueError(f"{type(model).__name__} is no sampler; it is: {can}")
@@ -53,7 +55,7 @@ class RunGenerator:
                 f"batch_norm of {type(model).__name__} must be one of {', '.join(model.batch_norm_modes)}; received "
                 f"{batch_norm!r}"
             )
-        labels_in_turn(model.conditions(), 0, 1)
+        self._given = Conditions(model.conditions(), real)
         self.model, self.batch_norm, self.binarization = model, batch_norm, binarization
         self.image_shape = model.image_shape
         ema = model.ema is not None and use_ema
@@ -70,11 +72,10 @@ class RunGenerator:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
         if self.batch_norm == "moving":
             seeds = tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)
-            labels = labels_in_turn(self.model.conditions(), first, last)
-            return self.model.generate_function(seeds, **labels).numpy()
+            return self.model.generate_function(seeds, **self._given(first, last)).numpy()
         if seed not in self._all:
-            labels = labels_in_turn(self.model.conditions(), 0, self._num)
-            self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **labels).numpy()}
+            given = self._given(0, self._num)
+            self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **given).numpy()}
         return self._all[seed][first:last]
 
 

@@ -19,7 +19,7 @@ HIGHER_IS_BETTER = frozenset(
     ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr")
 )
 
-# Metrics that have no lower bound. Others may have both: a distance to training images that is too small is one of copies.
+# Metrics without a lower bound. Others may have both: too small a distance to training images is one of copies.
 LOWER_IS_BETTER = frozenset(
     ("frechet_classifier_distance", "kernel_distance_mean", "negative_log_likelihood", "negative_elbo", "bits_per_dim",
      "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1")
@@ -54,8 +54,8 @@ def check_thresholds(thresholds):
             for better, against, right in ((HIGHER_IS_BETTER, "upper", "lower"), (LOWER_IS_BETTER, "lower", "upper")):
                 if rule == against and metric in better:
                     raise ValueError(
-                        f"A bound {against!r} of {metric!r} would refuse the better models; received {bound!r}. Its bound is "
-                        f"{right!r}."
+                        f"A bound {against!r} of {metric!r} would refuse the better models; received {bound!r}. Its bound "
+                        f"is {right!r}."
                     )
             if rule in ("upper", "lower") and metric in SHARES and not 0.0 <= bound <= 1.0:
                 raise ValueError(f"{metric!r} is a share in [0, 1]; received the bound {rule!r} {bound!r}.")
