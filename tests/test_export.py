@@ -144,7 +144,9 @@ def png(image):
 def example(**features):
     found = tf.train.Example()
     for name, value in features.items():
-        if isinstance(value, bytes):
+        if isinstance(value, list):
+            found.features.feature[name].bytes_list.value.extend(value)
+        elif isinstance(value, bytes):
             found.features.feature[name].bytes_list.value.append(value)
         else:
             found.features.feature[name].int64_list.value.append(value)
@@ -187,6 +189,32 @@ class Cover(Translator, TrainableModel):
 
     def translate(self, image, mask, kind):
         return {"image": image * mask[..., None] + tf.cast(kind, tf.float32)[:, None, None, None]}
+
+
+class Brighter(Translator, TrainableModel):
+    """The mean of a clip and an image, in two outputs."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def translated_fields(self):
+        return fields.frames((3, *self.image_shape)), fields.image(self.image_shape, "previous")
+
+    def translate(self, frames, previous):
+        return {"frames": (frames + previous[:, None]) / 2.0, "previous": frames[:, -1]}
+
+
+def test_serve_examples_reads_clips(tmp_path):
+    """Lists of files, as records hold them; a clip that is missing is black."""
+    signature = signature_of(Brighter(image_shape=(4, 4, 3)), tmp_path, "serve_examples")
+    clips = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4, 3)) / 255
+    given = [example(frames=[png(frame) for frame in clip], previous=png(clip[0])) for clip in clips]
+    got = signature(examples=tf.constant([*given, b""]))
+    np.testing.assert_allclose(got["frames"][:2], (clips + clips[:, :1]) / 2.0, atol=1e-6)
+    np.testing.assert_allclose(got["previous"], np.concatenate([clips[:, -1], 0 * clips[:1, -1]]), atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="frames"):  # a clip of another length
+        signature(examples=tf.constant([example(frames=[png(clips[0, 0])])]))
 
 
 def test_serve_examples_reads_masks_and_classes(tmp_path):

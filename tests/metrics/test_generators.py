@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics
+from tfgen import data, fields, metrics
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, VAE, GatedPixelCNN, GlimpseClassifier
 
@@ -132,6 +132,48 @@ def test_every_class_in_turn(tmp_path):
     expected = model.sample(5, seed=2, labels=[0, 1, 2, 0, 1]).numpy()
     for generator in (exported, metrics.RunGenerator(model)):
         np.testing.assert_allclose(metrics.Samples(generator, 2)(2, 5), expected[2:], atol=1e-5)
+
+
+class OfEmbeddings(tf.Module):
+    """Images that hold the embedding and the class that they were made of."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds"),
+                                  tf.TensorSpec([None, 2], tf.float32, name="embedding"),
+                                  tf.TensorSpec([None], tf.int32, name="labels")])  # fmt: skip
+    def sample(self, seeds, embedding, labels):
+        parts = [embedding, tf.cast(labels, tf.float32)[:, None] / 4.0, tf.zeros([tf.size(seeds), 1])]
+        return {"image": tf.reshape(tf.concat(parts, axis=1), [-1, 2, 2, 1])}
+
+
+def test_conditions_that_are_no_classes_are_those_of_real_images(tmp_path):
+    embeddings, labels = np.random.default_rng(0).random((5, 2), dtype=np.float32), [0, 1, 2, 3, 3]
+    real = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels, fields={"embedding": embeddings})
+    module, path = OfEmbeddings(), tmp_path / "model"
+    tf.saved_model.save(module, str(path), signatures={"sample": module.sample})
+    (path / "assets.extra").mkdir()
+    conditions = [fields.vector("embedding", 2), fields.label(4)]
+    (path / "assets.extra" / "tfgen.json").write_text(json.dumps({"conditions": [field.config() for field in conditions]}))
+    generator = metrics.SavedModelGenerator(path, real)
+    images = generator.images(3, 0, 12)
+    rows = [int(np.argmin(np.abs(embeddings - image.ravel()[:2]).sum(axis=1))) for image in images]
+    np.testing.assert_allclose(images[:, 0, :, 0], embeddings[rows], atol=1e-6)
+    np.testing.assert_allclose(images[:, 1, 0, 0] * 4, np.array(labels)[rows])  # of the same example
+    assert sorted(rows[:5]) == [0, 1, 2, 3, 4] and rows[5:10] == rows[:5] and rows[10:] == rows[:2]
+    np.testing.assert_array_equal(generator.images(3, 4, 7), images[4:7])
+    with pytest.raises(ValueError, match="such as a label; received the field 'embedding'"):
+        metrics.SavedModelGenerator(path)
+    without = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels)
+    with pytest.raises(ValueError, match="The generator needs the field 'embedding'"):
+        metrics.SavedModelGenerator(path, without)
+
+
+def test_a_model_in_memory_takes_the_conditions_of_real_images():
+    model = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
+    embeddings = np.random.default_rng(0).random((3, 2), dtype=np.float32)
+    real = data.from_arrays(np.zeros((3, 4, 4, 1), np.uint8), fields={"embedding": embeddings})
+    order = np.random.default_rng(0).permutation(3)[[0, 1, 2, 0]]
+    found = metrics.RunGenerator(model, real=real).images(1, 0, 4)
+    np.testing.assert_allclose(found, model.sample(4, seed=1, embedding=embeddings[order]), atol=1e-6)
 
 
 def test_imitated_images():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics
+from tfgen import data, fields, metrics
 from tfgen.metrics import measures
 from tfgen.models.capabilities import Sampler
 from tfgen_pipelines.components.generative_evaluator import evaluate, verdict
@@ -483,3 +483,27 @@ def test_remote_pickles_as_what_opens_it(many):
     assert restored.fingerprint == many[1].fingerprint and len(pickle.dumps(many[1])) < 1000
     with pytest.raises(AttributeError, match="nothing"):
         _ = many[1].nothing
+
+
+class OfEmbeddings(tf.Module):
+    """Images that are what they are asked for: the embedding is the image."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="seeds"),
+                                  tf.TensorSpec([None, 16], tf.float32, name="embedding")])  # fmt: skip
+    def sample(self, seeds, embedding):
+        return {"image": tf.reshape(embedding, [-1, *SHAPE])}
+
+
+def test_samples_are_of_the_conditions_of_the_evaluated_images(run, tmp_path, monkeypatch):
+    """The samples then are the evaluated images, whose distance to themselves is 0."""
+    images = np.random.default_rng(1).random((40, *SHAPE)).astype(np.float32)
+    source = data.from_arrays(images, np.arange(40) % 3, fields={"embedding": images.reshape(40, 16)})
+    meta = {"model": "Test", "image_shape": list(SHAPE), "conditions": [fields.vector("embedding", 16).config()]}
+    monkeypatch.setattr(
+        evaluate, "export_untrained", lambda _, path, seed, wanted: write(OfEmbeddings(), path, wanted, meta)
+    )
+    write(OfEmbeddings(), tmp_path / "a", ["sample"], meta)
+    result = run(tmp_path / "a", train=source, test=source, baseline_dir=tmp_path / "a", thresholds={})
+    distance = result["metrics"]["frechet_classifier_distance"]
+    for column in ("value", "untrained", "baseline"):
+        assert distance[column] == pytest.approx(0.0, abs=1e-3), column

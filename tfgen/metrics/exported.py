@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfgen.fields import Field
+from tfgen.data.source import Source
+from tfgen.fields import Field, check_fields
 from tfgen.files import sha256
 from tfgen.models.capabilities import Completer, Sampler, capabilities_of
 from tfgen.warmup import signatures
@@ -77,7 +78,12 @@ class ExportedModel:
 class SavedModelGenerator(ExportedModel):
     """An `ExportedModel` with the signature `sample`: seeds int64 [B] (and labels int32 [B]) -> image [B, H, W, C].
 
-    Conditions of samples are classes, each in turn; a model that takes other ones, such as an embedding, is refused.
+    Conditions of samples are classes, each in turn. Where a model takes others, such as an embedding, those of real images
+    are given: see `Conditions`.
+
+    Args:
+      path: see `ExportedModel`.
+      real: None, or a `tfgen.data.Source` with the conditions that are no classes.
 
     Attributes:
       batch_norm: "moving": the statistics that exports sample with.
@@ -85,7 +91,7 @@ class SavedModelGenerator(ExportedModel):
 
     batch_norm = "moving"
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, real: Source | None = None):
         super().__init__(path)
         if "sample" not in self.signatures:
             raise ValueError(f"{self.path} has no signature 'sample'; it has {sorted(self.signatures)}.")
@@ -97,7 +103,7 @@ class SavedModelGenerator(ExportedModel):
             )
         if unknown := inputs - {"seeds"} - {field.argument for field in self.conditions}:
             raise ValueError(f"{self.path} takes {', '.join(sorted(unknown))}, and nothing beside it says what that is")
-        labels_in_turn(self.conditions, 0, 1)
+        self._given = Conditions(self.conditions, real)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -106,7 +112,7 @@ class SavedModelGenerator(ExportedModel):
     def images(self, seed: int, first: int, last: int) -> np.ndarray:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
         inputs = {"seeds": np.arange(first, last, dtype=np.int64) + (int(seed) << 32)}
-        inputs |= labels_in_turn(self.conditions, first, last)
+        inputs |= self._given(first, last)
         return self.signatures["sample"](**{k: tf.constant(v) for k, v in inputs.items()})["image"].numpy()
 
     @property
@@ -120,16 +126,16 @@ class SavedModelGenerator(ExportedModel):
         return self.signatures["latents"](seeds=seeds)["latent"].numpy()
 
     def decode(self, latents) -> np.ndarray:
-        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
+        """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         inputs = {"latent": tf.constant(latents, tf.float32)}
-        inputs |= {k: tf.constant(v) for k, v in labels_in_turn(self.conditions, 0, len(latents)).items()}
+        inputs |= {k: tf.constant(v) for k, v in self._given(0, len(latents)).items()}
         return self.signatures["decode"](**inputs)["image"].numpy()
 
 
-def load_exported(path: str | os.PathLike) -> ExportedModel:
-    """The `ExportedModel` at a path; a `SavedModelGenerator` where it makes images."""
+def load_exported(path: str | os.PathLike, real: Source | None = None) -> ExportedModel:
+    """The `ExportedModel` at a path; a `SavedModelGenerator` if it generates images, with `real` as there."""
     path = _version(path)
-    return (SavedModelGenerator if Sampler in capabilities_of(signatures(path)) else ExportedModel)(path)
+    return SavedModelGenerator(path, real) if Sampler in capabilities_of(signatures(path)) else ExportedModel(path)
 
 
 def _version(path):
@@ -141,6 +147,38 @@ def _version(path):
     if not versions:
         raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
     return max(versions, key=lambda p: int(p.name))
+
+
+class Conditions:
+    """A function (first, last) -> {argument: array [last - first, ...]}: the conditions of images first to last - 1.
+
+    Every class in turn if all conditions are classes. Else those of the examples of `real`, in an order of its own, again
+    and again: all conditions of an image are of one example.
+
+    Args:
+      conditions: tuple of `tfgen.fields.Field`.
+      real: a `tfgen.data.Source`, or None.
+
+    Raises:
+      ValueError: a condition that is no class, and no `real`; or `real` lacks a field.
+    """
+
+    def __init__(self, conditions, real=None):
+        self._fields = conditions
+        classes = all(field.dtype == "int32" for field in conditions)
+        self._real = None if classes else real
+        if self._real is None:
+            labels_in_turn(conditions, 0, 1)
+        else:
+            check_fields(conditions, real.fields, "The generator", real.name)
+            self._order = np.random.default_rng(0).permutation(real.num_examples)
+
+    def __call__(self, first, last):
+        if self._real is None:
+            return labels_in_turn(self._fields, first, last)
+        rows = self._real.subset(self._order[np.arange(first, last) % len(self._order)])
+        batch = next(iter(rows.batches(last - first)))
+        return {field.argument: batch[field.name].numpy() for field in self._fields}
 
 
 def labels_in_turn(conditions, first: int, last: int) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data.source import Source
-from tfgen.metrics.exported import SavedModelGenerator, labels_in_turn
+from tfgen.metrics.exported import Conditions, SavedModelGenerator
 from tfgen.models.capabilities import Completer, Sampler
 
 __all__ = ["RunGenerator", "SavedModelGenerator", "Samples", "imitated"]
@@ -52,19 +52,20 @@ class RunGenerator:
     """A model in memory, for instance loaded from a run folder.
 
     Args:
-      model: a `TrainableModel` that is a `Sampler`. Its conditions are classes, each in turn.
+      model: a `TrainableModel` that is a `Sampler`.
       use_ema: use the averaged weights if the model has them. They stay swapped into the model.
       batch_norm: "moving", "batch" or "standing", see `AdversarialModel.sample`. With the last two, an image depends
         on the others, so all images are made at once and kept in memory.
       num: number of images, for "batch" and "standing".
       binarization: the binarization of its training images.
+      real: None, or a `tfgen.data.Source` with the conditions that are no classes, see `SavedModelGenerator`.
     """
 
     capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
 
     def __init__(
         self, model: keras.Model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None,
-        binarization: str | None = None,
+        binarization: str | None = None, real: Source | None = None,
     ):  # fmt: skip
         if Sampler not in model.capabilities():
             can = ", ".join(capability.NAME for capability in model.capabilities())
@@ -74,7 +75,7 @@ class RunGenerator:
                 f"batch_norm of {type(model).__name__} must be one of {', '.join(model.batch_norm_modes)}; received "
                 f"{batch_norm!r}"
             )
-        labels_in_turn(model.conditions(), 0, 1)
+        self._given = Conditions(model.conditions(), real)
         self.model, self.batch_norm, self.binarization = model, batch_norm, binarization
         self.conditions = model.conditions()
         self.has_latents = batch_norm == "moving" and Completer not in model.capabilities()
@@ -93,11 +94,10 @@ class RunGenerator:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""
         if self.batch_norm == "moving":
             seeds = tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)
-            labels = labels_in_turn(self.model.conditions(), first, last)
-            return self.model.generate_function(seeds, **labels).numpy()
+            return self.model.generate_function(seeds, **self._given(first, last)).numpy()
         if seed not in self._all:
-            labels = labels_in_turn(self.model.conditions(), 0, self._num)
-            self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **labels).numpy()}
+            given = self._given(0, self._num)
+            self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **given).numpy()}
         return self._all[seed][first:last]
 
     def latents(self, seed: int, first: int, last: int) -> np.ndarray:
@@ -105,9 +105,8 @@ class RunGenerator:
         return self.model.latents(tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)).numpy()
 
     def decode(self, latents) -> np.ndarray:
-        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
-        labels = labels_in_turn(self.conditions, 0, len(latents))
-        return self.model.decode_images(tf.constant(latents, tf.float32), **labels).numpy()
+        """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
+        return self.model.decode_images(tf.constant(latents, tf.float32), **self._given(0, len(latents))).numpy()
 
 
 def imitated(source: Source, binarization: str | None) -> Source:

@@ -37,12 +37,12 @@ def check_further(names):
         raise ValueError(f"metrics must be some of {', '.join(FURTHER)}; received {', '.join(unknown)}.")
 
 
-def exported(path):
-    """`tfgen.metrics.load_exported` of a folder that `tfgen.export` wrote."""
+def exported(path, real=None):
+    """`tfgen.metrics.load_exported` of a folder that `tfgen.export` wrote; `real` as there."""
     metadata = os.path.join(str(path), "assets.extra", "tfgen.json")
     if not tf.io.gfile.exists(metadata):
         raise FileNotFoundError(f"{metadata} is missing: {path} was not written by tfgen.export.")
-    return load_exported(path)
+    return load_exported(path, real)
 
 
 def samples(generator, num, seed):
@@ -163,7 +163,7 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
 
 def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, further,
               scratch, run):  # fmt: skip
-    model = Remote(functools.partial(exported, str(model_dir)))
+    model = Remote(functools.partial(exported, str(model_dir), test))
     meta, is_sampler = model.metadata, Sampler in model.capabilities
     num = num_samples or min(test.num_examples, MAX_SAMPLES)
     reference_train, reference_test = (reference_images(s, model.binarization) for s in (train, test))
@@ -213,7 +213,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         for capability in anchored:
             wanted |= {capability.SIGNATURE, *MEASURES[capability].signatures}
         export_untrained(meta, path, seed, wanted)
-        untrained = Remote(functools.partial(exported, path))
+        untrained = Remote(functools.partial(exported, path, test))
         anchors["untrained"] = measured(untrained, test, seed, only=[c.NAME for c in anchored])[0]
         if codes:
             anchors["untrained"] |= _codes(untrained, train, test, of_codes, seed)[0]
@@ -284,7 +284,7 @@ def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, kn
     """-> ({metric: value of the last blessed model, measured now}, why a metric is missing)."""
     if path is None:
         return {}, "there is none"
-    baseline = Remote(functools.partial(exported, str(path)))
+    baseline = Remote(functools.partial(exported, str(path), test))
     try:
         theirs = baseline.metadata
     except ValueError as error:  # exported by an earlier tfgen

@@ -36,7 +36,7 @@ _ANCHORS = {
     "relative_to_trivial": ("trivial", "what needs no training"),
 }
 
-# Metrics that have no lower bound. Others may have both: a distance to training images that is too small is one of copies.
+# Metrics without a lower bound. Others may have both: too small a distance to training images is one of copies.
 LOWER_IS_BETTER = frozenset(
     ("frechet_classifier_distance", "kernel_distance_mean", "negative_log_likelihood", "negative_elbo", "bits_per_dim",
      "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1")

@@ -110,24 +110,28 @@ def one_above_another(groups, num, columns=8):
 def serve_examples(signature, request_fields):
     """The signature `serve_examples` of a model: it computes another signature from serialized tf.Examples.
 
-    An example holds the fields of a request by their names in records, images and masks as PNG or JPEG files, and `seed` if
-    the signature takes seeds. A missing value is zero: the seed 0, the class 0, a black image.
+    An example holds the fields of a request by their names in records, images and masks as PNG or JPEG files, clips as lists
+    of them, and `seed` if the signature takes seeds. A missing value is zero: the seed 0, the class 0, a black image.
 
     Args:
         signature: (function, {input: tf.TensorSpec}) of the other signature.
         request_fields: the `tfgen.fields.Field`s that it takes in addition to seeds.
 
     Returns:
-        (function, specs); None if a tf.Example cannot hold the request, as for clips and images of any size.
+        (function, specs); None if an image, or a clip, has a free size.
     """
     function, specs = signature
-    if any(field.encoded and (len(field.shape) != 3 or None in field.shape) for field in request_fields):
+    if any(field.encoded and None in field.shape for field in request_fields):
         return None
 
     def serve_examples(examples):
         features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)} if "seeds" in specs else {}
         for field in request_fields:
-            features[field.name] = tf.io.FixedLenFeature([], tf.string, "") if field.pixels else field.example_feature()
+            files = field.shape[:-3]  # of a clip, its length
+            empty = np.full(files, "", object)
+            features[field.name] = (
+                tf.io.FixedLenFeature(files, tf.string, empty) if field.pixels else field.example_feature()
+            )
         found = tf.io.parse_example(examples, features)
         given = {"seeds": found["seed"]} if "seeds" in specs else {}
         for field in request_fields:
@@ -143,16 +147,23 @@ def serve_examples(signature, request_fields):
 
 
 def _images_of_files(files, shape):
-    """Images float32 [B, H, W, C] in [0, 1] from the bytes of PNG or JPEG files, string [B]; b"" gives a black image."""
+    """Images float32 [B, *shape] in [0, 1] from the bytes of PNG or JPEG files; b"" gives a black image.
+
+    Args:
+        files: string [B], or [B, T] for clips.
+        shape: (H, W, C), or (T, H, W, C) for clips.
+    """
+    picture = shape[-3:]
 
     def read(file):
-        pixels = tf.io.decode_image(file, channels=shape[-1], expand_animations=False)
-        return tf.ensure_shape(tf.cast(pixels, tf.float32) / 255.0, shape)
+        pixels = tf.io.decode_image(file, channels=picture[-1], expand_animations=False)
+        return tf.ensure_shape(tf.cast(pixels, tf.float32) / 255.0, picture)
 
     def one(file):
-        return tf.cond(tf.strings.length(file) > 0, lambda: read(file), lambda: tf.zeros(shape))
+        return tf.cond(tf.strings.length(file) > 0, lambda: read(file), lambda: tf.zeros(picture))
 
-    return tf.map_fn(one, files, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+    found = tf.map_fn(one, tf.reshape(files, [-1]), fn_output_signature=tf.TensorSpec(picture, tf.float32))
+    return tf.reshape(found, [-1, *shape])
 
 
 def condition_specs(model):
