@@ -15,9 +15,8 @@ from tensorflow_serving.config import file_system_storage_path_source_pb2
 
 from tfgen_serving import conformance
 from tfgen_serving.errors import ServingError
-from tfgen_serving.server import main, model_manager
-from tfgen_serving.server.flags import ConfigError
-from tfgen_serving.server.model_manager import Stopped
+from tfgen_serving.server import inference, main, model_manager
+from tfgen_serving.server.flags import ConfigError, Stopped
 from tfgen_serving.server.servable import Servable
 
 
@@ -312,7 +311,7 @@ def test_a_failing_warmup_record_fails_the_load(tmp_path, records, text):
 def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
     write_version(tmp_path / "m", 1)
     write_version(tmp_path / "m", 2, assets_extra=_records(tmp_path, [_predict_log("x")]))
-    warming, go_on, warm_up = threading.Event(), threading.Event(), main.inference.warm_up
+    warming, go_on, warm_up = threading.Event(), threading.Event(), inference.warm_up
 
     def watched(servable):
         if servable.version == 2:
@@ -320,7 +319,7 @@ def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
             go_on.wait(20)
         return warm_up(servable)
 
-    monkeypatch.setattr(main.inference, "warm_up", watched)
+    monkeypatch.setattr(inference, "warm_up", watched)
     (tmp_path / "m" / "2").rename(tmp_path / "2")
     with serve(tmp_path / "m") as server:
         (tmp_path / "2").rename(tmp_path / "m" / "2")
@@ -335,7 +334,10 @@ def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
     [
         ([], "--model_base_path"),
         (["--model_base_path=/x", "--model_config_file=/y"], "--model_base_path"),
-        (["--model_base_path=/x", "--batching_parameters_file=/y"], "--enable_batching"),
+        (["--model_base_path=/x", "--batching_parameters_file=/y"], "file is set without setting server_options.enable_batching"),
+        (["--model_base_path=/x", "--enable_per_model_batching_parameters"], "without --enable_batching"),
+        (["--model_base_path=/x", "--saved_model_tags=serve,"], "--saved_model_tags needs tags"),
+        (["--model_base_path=/x", "--ssl_config_file=/no/such/file"], "cannot read /no/such/file"),
         (["--model_base_path=/x", "--port=9", "--rest_api_port=9"], "same as --port"),
         (["--model_config_file=/no/such/file"], "cannot read /no/such/file"),
     ],
