@@ -7,11 +7,14 @@ import asyncio
 import collections
 import concurrent.futures
 import contextlib
+import fcntl
 import gzip
 import json
 import logging
 import re
 import resource
+import sys
+import termios
 import threading
 import time
 import urllib.parse
@@ -391,17 +394,26 @@ class Protocol(H11Protocol):
 
     def pause_writing(self):
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
+        self._unsent = self._unsent_bytes()
         self._stop_writing_timer()
         self._writing = self.loop.call_later(self.patience, self._check_progress)
 
     def _check_progress(self):
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self._unsent_bytes()
         if unsent >= self._unsent:
             self.transport.abort()
             return
         self._unsent = unsent
         self._writing = self.loop.call_later(self.patience, self._check_progress)
+
+    def _unsent_bytes(self):
+        """Bytes that the client has not received: those here, and those of the socket, which may be megabytes."""
+        size = self.transport.get_write_buffer_size()
+        try:
+            queued = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return size  # the connection is closed
+        return size + int.from_bytes(queued, sys.byteorder)
 
     def resume_writing(self):
         super().resume_writing()
