@@ -38,7 +38,7 @@ class Allowance:
     def reserve(self, count: int) -> None:
         """Takes `count` bytes of the budget until `release`. Raises ServingError (RESOURCE_EXHAUSTED)."""
         if self._budget is not None:
-            self._budget.take(count)
+            self._budget.take(count, self._held)
             self._held += count
 
     def release(self) -> None:

@@ -23,14 +23,14 @@ class MemoryBudget:
     def held(self) -> int:
         return self._held
 
-    def take(self, count: int) -> None:
-        """Adds `count` bytes. Raises ServingError (RESOURCE_EXHAUSTED) if they do not fit."""
+    def take(self, count: int, held: int = 0) -> None:
+        """Adds `count` bytes of a request that has `held`. Raises ServingError (RESOURCE_EXHAUSTED) if they do not fit."""
         with self._lock:
             if self._held + count <= self.size:
                 self._held += count
                 return
-        if count > self.size:
-            why = f"The request needs about {count} bytes of memory; all requests together may take {self.size}"
+        if held + count > self.size:
+            why = f"The request needs about {held + count} bytes of memory; all requests together may take {self.size}"
         else:
             why = "Requests under way take all of the memory that the server has for them; try again later"
         raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, why)

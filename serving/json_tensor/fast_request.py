@@ -26,6 +26,10 @@ _ZERO_WITH_BIG_EXPONENT = re.compile(rb"0[eE]\+?0*[1-9][0-9]{2}")
 _NUMBERS_TO_ZEROS = bytes.maketrans(b"123456789+-.eENaInfity", b"0" * 22)
 _BRACKETS_TO_BLANKS = bytes.maketrans(b"[]", b"  ")
 _NOT_FINITE = re.compile(rb"(?<![^\s,])-?(?:NaN|Inf(?:inity)?)(?![^\s,])")
+_OTHERS = {  # their values, and zeros of the same length; RapidJSON's NaN has no sign
+    text: (math.nan if b"NaN" in text else float(text), b"0".ljust(len(text)))
+    for text in (b"NaN", b"-NaN", b"Inf", b"-Inf", b"Infinity", b"-Infinity")
+}
 _PART_BYTES = 1 << 16  # of a text of numbers that is parsed at once, so that few of them are Python objects at a time
 _TEXT_COPIES = 6  # of a body, at most, while a text of numbers is parsed
 
@@ -177,11 +181,16 @@ def _read_numbers(text: bytes, count: int, dtype: tf.DType, allowance: Allowance
 
 def _read_part(text: bytes, dtype: tf.DType) -> np.ndarray:
     """The numbers of a text, which are separated by commas."""
-    others = {}
+    places, others = [], []
+
+    def zero(match):
+        value, zeros = _OTHERS[match[0]]
+        places.append(match.start())
+        others.append(value)
+        return zeros
+
     if dtype in (tf.float32, tf.float64) and (b"N" in text or b"I" in text):
-        for match in _NOT_FINITE.finditer(text):
-            others[match.start()] = math.nan if b"N" in match[0] else float(match[0])  # RapidJSON's NaN has no sign
-        text = _NOT_FINITE.sub(lambda match: b"0".ljust(len(match[0])), text)
+        text = _NOT_FINITE.sub(zero, text)
     numbers = orjson.loads(b"[%s]" % text)
     if dtype not in (tf.float32, tf.float64):
         return _plain_array(numbers, dtype, text)[0]
@@ -194,7 +203,7 @@ def _read_part(text: bytes, dtype: tf.DType) -> np.ndarray:
         values[uncertain] = doubles([tokens[index] for index in uncertain.tolist()])
     if others:
         commas = np.flatnonzero(np.frombuffer(text, np.uint8) == 0x2C)
-        values[np.searchsorted(commas, list(others))] = list(others.values())
+        values[np.searchsorted(commas, places)] = others
     with np.errstate(over="ignore"):
         return values.astype(dtype.as_numpy_dtype)
 

@@ -52,7 +52,7 @@ class Batcher:
         self.max_size = value("max_batch_size", 1000)
         self.wait = value("batch_timeout_micros", 0) / 1e6
         self.max_queued = value("max_enqueued_batches", 10)
-        threads = value("num_batch_threads", os.cpu_count() or 1)
+        self.num_threads = threads = value("num_batch_threads", os.cpu_count() or 1)
         self.split_large = value("enable_large_batch_splitting", False)
         self.pad_inputs = parameters.pad_variable_length_inputs
         self.sizes = list(parameters.allowed_batch_sizes)

@@ -1,17 +1,25 @@
 """Parses the command line and text-proto files, with the names and defaults of `tensorflow_model_server`."""
 
 import argparse
+import importlib.metadata
 import os
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
+
+from tfgen_serving.server.protos import BatchingParameters, MonitoringConfig, SSLConfig
 
 PLATFORM = "tensorflow"
 PROMETHEUS_PATH = "/monitoring/prometheus/metrics"
+RELOADS = ("any", "same_paths", "off")
 
 
 class ConfigError(ValueError):
     """An invalid flag or configuration file."""
+
+
+class Stopped(Exception):
+    """The server was stopped while it waited."""
 
 
 def parser():
@@ -35,6 +43,13 @@ def parser():
         help="seconds between searches for versions; 0: only at the start (default: %(default)s)")  # fmt: skip
     _add_bool(p, "--enable_batching", False, "merge concurrent requests into one run of the model")
     add("--batching_parameters_file", help="text BatchingParameters; needs --enable_batching")
+    _add_bool(p, "--enable_per_model_batching_parameters", False,
+              "batch only versions that have a file batching_params.pbtxt, by its settings")  # fmt: skip
+    add("--ssl_config_file", help="text SSLConfig; gRPC then uses TLS, and with client_verify asks clients for certificates")
+    _add_bool(p, "--enable_grpc_healthcheck_service", False, "answer Check of grpc.health.v1.Health")
+    add("--saved_model_tags", default="serve", help="tags of the graph to load, with commas between (default: %(default)s)")
+    add("--tensorflow_intra_op_parallelism", type=_natural, default=0, help="threads of one operation; 0: as many as cores")
+    add("--tensorflow_inter_op_parallelism", type=_natural, default=0, help="operations at a time; 0: as many as cores")
     add("--monitoring_config_file", help="text MonitoringConfig; prometheus_config { enable: true } shows metrics")
     add("--max_num_load_retries", type=_natural, default=5, help="retries to load a version (default: %(default)s)")
     add("--load_retry_interval_micros", type=_natural, default=60_000_000, help="between retries (default: %(default)s)")
@@ -46,11 +61,31 @@ def parser():
     add("--rest_api_num_threads", type=_positive, default=threads, help="(default: 4 a core, at least 16)")
     add("--max_request_bytes", type=_positive, default=64 << 20,
         help="(own) size limit of a request, also after decompression (default: 64 MiB)")  # fmt: skip
+    add("--max_request_elements", type=_positive, default=1 << 22,
+        help="(own) limit of values in a JSON body, and of repeated values in a tensor (default: %(default)s)")  # fmt: skip
+    add("--request_memory_bytes", type=_positive_long, default=1 << 30,
+        help="(own) memory for reading all requests together; more are refused (default: 1 GiB)")  # fmt: skip
+    add("--grpc_reload", choices=RELOADS, default="any",
+        help="(own) HandleReloadConfigRequest: accept any models, only models whose base paths are those at the start, or "
+             "refuse all (default: %(default)s)")  # fmt: skip
     add("--rest_api_header_timeout_in_ms", type=_positive, default=10_000,
         help="(own) timeout of headers, and of a client that stops reading (default: %(default)s)")  # fmt: skip
     add("--shutdown_grace_seconds", type=_natural, default=25,
         help="(own) time to finish running requests after SIGTERM (default: %(default)s)")  # fmt: skip
+    p.add_argument("--version", action="version", version=_versions(), help="show versions and exit")
     return p
+
+
+def _versions():
+    """Of tfgen and of the libraries, as far as they are installed."""
+    names = {"tfgen": "tfgen serve", "tensorflow": "TensorFlow Library", "tensorflow-serving-api": "TensorFlow Serving API"}
+    lines = []
+    for package, shown in names.items():
+        try:
+            lines.append(f"{shown}: {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "; ".join(lines)
 
 
 def parse(argv):
@@ -64,7 +99,12 @@ def check(flags):
     if bool(flags.model_base_path) == bool(flags.model_config_file):
         raise ConfigError("give either --model_base_path or --model_config_file")
     if flags.batching_parameters_file and not flags.enable_batching:
-        raise ConfigError("--batching_parameters_file is set without --enable_batching")
+        raise ConfigError("server_options.batching_parameters_file is set without setting server_options.enable_batching to "
+                          "true.")  # fmt: skip
+    if flags.enable_per_model_batching_parameters and not flags.enable_batching:
+        raise ConfigError("--enable_per_model_batching_parameters is set without --enable_batching")
+    if not all(flags.saved_model_tags.split(",")):
+        raise ConfigError(f"--saved_model_tags needs tags with commas between; received {flags.saved_model_tags!r}")
     if flags.rest_api_port and flags.rest_api_port == flags.port:
         raise ConfigError("--rest_api_port cannot be the same as --port")
 
@@ -95,6 +135,18 @@ def batching_parameters(flags):
     if flags.batching_parameters_file:
         read_text_proto(flags.batching_parameters_file, message)
     return message
+
+
+def ssl_config(flags):
+    """`SSLConfig`, or None without TLS."""
+    if not flags.ssl_config_file:
+        return None
+    config = read_text_proto(flags.ssl_config_file, SSLConfig())
+    if not (config.server_key and config.server_cert):
+        raise ConfigError(f"{flags.ssl_config_file} must have server_key and server_cert, the text of two PEM files")
+    if config.client_verify and not config.custom_ca:
+        raise ConfigError(f"{flags.ssl_config_file} sets client_verify, so it must have custom_ca, the text of a PEM file")
+    return config
 
 
 def read_text_proto(path, message):
@@ -134,51 +186,5 @@ def _bounded(low, high, what):
 
 _port = _bounded(0, 65535, "a port from 0 to 65535")
 _natural = _bounded(0, 2**53, "a whole number from 0 on")
+_positive_long = _bounded(1, 2**53, "a positive whole number")
 _positive = _bounded(1, 2**31 - 1, "a positive whole number")
-
-
-def _messages():
-    """Message classes that tensorflow-serving-api lacks, made in a separate descriptor pool.
-
-    Field names are those of session_bundle_config.proto and monitoring_config.proto; only their text form is used.
-    """
-    types = descriptor_pb2.FieldDescriptorProto
-    wrappers = ".google.protobuf."
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tfgen/serving.proto", package="tensorflow.serving", syntax="proto3", dependency=[wrappers_pb2.DESCRIPTOR.name]
-    )
-
-    def message(name, *fields):
-        proto = file.message_type.add(name=name)
-        for number, (field, kind, label) in enumerate(fields, 1):
-            made = proto.field.add(name=field, number=number, label=label)
-            if isinstance(kind, str):
-                made.type, made.type_name = types.TYPE_MESSAGE, kind
-            else:
-                made.type = kind
-
-    one, many = types.LABEL_OPTIONAL, types.LABEL_REPEATED
-    message(
-        "BatchingParameters",
-        ("max_batch_size", wrappers + "Int64Value", one),
-        ("batch_timeout_micros", wrappers + "Int64Value", one),
-        ("max_enqueued_batches", wrappers + "Int64Value", one),
-        ("num_batch_threads", wrappers + "Int64Value", one),
-        ("thread_pool_name", wrappers + "StringValue", one),
-        ("allowed_batch_sizes", types.TYPE_INT64, many),
-        ("pad_variable_length_inputs", types.TYPE_BOOL, one),
-        ("enable_large_batch_splitting", wrappers + "BoolValue", one),
-    )
-    message("PrometheusConfig", ("enable", types.TYPE_BOOL, one), ("path", types.TYPE_STRING, one))
-    message("MonitoringConfig", ("prometheus_config", ".tensorflow.serving.PrometheusConfig", one))
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(file.SerializeToString())
-    if hasattr(message_factory, "GetMessageClass"):
-        make = message_factory.GetMessageClass
-    else:  # protobuf 3
-        make = message_factory.MessageFactory(pool).GetPrototype
-    return [make(pool.FindMessageTypeByName(f"tensorflow.serving.{n}")) for n in ("BatchingParameters", "MonitoringConfig")]
-
-
-BatchingParameters, MonitoringConfig = _messages()

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from tfgen_serving.allowance import UNLIMITED
 from tfgen_serving.errors import ServingError
 from tfgen_serving.server import tensors
 from tfgen_serving.server.servable import DEFAULT_SIGNATURE
@@ -22,7 +23,6 @@ from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_WARMUP_RECORDS = 1000
-MAX_TENSOR_BYTES = 256 << 20
 _INVALID, _PRECONDITION = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION
 
 
@@ -35,7 +35,7 @@ def predict(servable, signature_name, inputs, output_filter=(), timeout=None):
         if alias in inputs:
             value = inputs[alias]
         elif alias in signature.defaults:
-            value = tensors.from_proto(signature.defaults[alias], alias, MAX_TENSOR_BYTES)
+            value = tensors.from_proto(signature.defaults[alias], alias)
         else:
             raise ServingError(_INVALID, f"Signature input {alias} was not found in the request and has no default value.")
         tensor = servable.tensor(info)
@@ -45,10 +45,11 @@ def predict(servable, signature_name, inputs, output_filter=(), timeout=None):
     return dict(zip(aliases, servable.execute(feeds, fetches, timeout), strict=True))
 
 
-def predict_proto(servable, request, response, timeout=None, max_bytes=MAX_TENSOR_BYTES):
+def predict_proto(servable, request, response, timeout=None, allowance=UNLIMITED):
     """Answers a PredictRequest into a PredictResponse."""
     spec = request.model_spec
-    inputs = {name: tensors.from_proto(proto, name, max_bytes) for name, proto in request.inputs.items()}
+    _check_names(_predict_signature(servable, spec.signature_name), request.inputs)  # before any tensor is made
+    inputs = {name: tensors.from_proto(proto, name, allowance) for name, proto in request.inputs.items()}
     outputs = predict(servable, spec.signature_name, inputs, request.output_filter, timeout)
     fill_spec(response.model_spec, servable, spec.signature_name)
     for name, array in outputs.items():
@@ -107,25 +108,25 @@ def _outputs(signature, output_filter):
 # ---- classification and regression over tf.Examples
 
 
-def classify(servable, request, response, timeout=None):
+def classify(servable, request, response, timeout=None, allowance=UNLIMITED):
     """Answers a ClassificationRequest."""
     signature = _example_signature(servable, request.model_spec.signature_name)
     names = _classify_tensors(servable, signature)
-    count, values = _run_examples(servable, names, request.input, timeout)
+    count, values = _run_examples(servable, names, request.input, timeout, allowance)
     _fill_classes(response.result, signature, count, values)
     fill_spec(response.model_spec, servable, request.model_spec.signature_name)
 
 
-def regress(servable, request, response, timeout=None):
+def regress(servable, request, response, timeout=None, allowance=UNLIMITED):
     """Answers a RegressionRequest."""
     signature = _example_signature(servable, request.model_spec.signature_name)
     names = _regress_tensors(servable, signature)
-    count, values = _run_examples(servable, names, request.input, timeout)
+    count, values = _run_examples(servable, names, request.input, timeout, allowance)
     _fill_regressions(response.result, signature, count, values)
     fill_spec(response.model_spec, servable, request.model_spec.signature_name)
 
 
-def multi_inference(servable, request, response, timeout=None):
+def multi_inference(servable, request, response, timeout=None, allowance=UNLIMITED):
     """Answers a MultiInferenceRequest: its tasks share the examples and one run."""
     plans, seen, shared = [], set(), None
     for task in request.tasks:
@@ -151,7 +152,7 @@ def multi_inference(servable, request, response, timeout=None):
         shared = plan[0]
         plans.append((task, signature, fill, plan))
     fetches = sorted({name for *_, (_, outputs) in plans for name in outputs})
-    count, values = _run_examples(servable, (shared, fetches), request.input, timeout)
+    count, values = _run_examples(servable, (shared, fetches), request.input, timeout, allowance)
     for task, signature, fill, _ in plans:
         result = response.results.add()
         fill(result.classification_result if fill is _fill_classes else result.regression_result, signature, count, values)
@@ -190,7 +191,7 @@ def _regress_tensors(servable, signature):
     return servable.tensor(signature.inputs["inputs"]), [servable.tensor(signature.outputs["outputs"]).name]
 
 
-def _run_examples(servable, names, proto, timeout):
+def _run_examples(servable, names, proto, timeout, allowance):
     """Runs the examples of an Input proto: (number of examples, {output tensor: ndarray})."""
     input_tensor, fetches = names
     kind = proto.WhichOneof("kind")
@@ -199,6 +200,7 @@ def _run_examples(servable, names, proto, timeout):
         raise ServingError(_INVALID, "Input is empty.")
     # Concatenated serialized messages are merged when they are parsed: the context's features, then the example's own.
     context = proto.example_list_with_context.context.SerializeToString() if kind == "example_list_with_context" else b""
+    allowance.reserve(len(examples) * len(context) + proto.ByteSize())
     serialized = np.empty(len(examples), object)
     serialized[:] = [context + example.SerializeToString() for example in examples]
     outputs = servable.execute({input_tensor.name: _checked(serialized, "inputs", input_tensor)}, fetches, timeout)
@@ -224,7 +226,7 @@ def _fill_classes(result, signature, count, values):
         for j in range(widths[0]):
             made = classes.add()
             if "classes" in found:
-                made.label = found["classes"][i, j]
+                made.label = found["classes"][i, j].decode("utf-8", "replace")  # protobuf refuses other bytes
             if "scores" in found:
                 made.score = found["scores"][i, j]
 

@@ -16,14 +16,13 @@ import time
 # Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# What imports TensorFlow is imported by `start`, after the flags, files and ports have been checked.
 from tfgen_serving.errors import ServingError  # noqa: E402
+from tfgen_serving.memory_budget import MemoryBudget  # noqa: E402
 from tfgen_serving.server import flags as flags_module  # noqa: E402
-from tfgen_serving.server import grpc_server, inference  # noqa: E402
-from tfgen_serving.server.batching import Batcher  # noqa: E402
-from tfgen_serving.server.flags import ConfigError  # noqa: E402
-from tfgen_serving.server.metrics import Metrics  # noqa: E402
-from tfgen_serving.server.model_manager import ModelManager, Stopped  # noqa: E402
-from tfgen_serving.server.servable import Servable  # noqa: E402
+from tfgen_serving.server import ports  # noqa: E402
+from tfgen_serving.server.flags import ConfigError, Stopped  # noqa: E402
+from tfgen_serving.server.repeated_warning import RepeatedWarning  # noqa: E402
 
 _log = logging.getLogger("tfgen.serving")
 
@@ -67,6 +66,7 @@ class _ConfigPoller:
 
     def __init__(self, flags, manager, current):
         self._flags, self._manager, self._current = flags, manager, current
+        self._refused = RepeatedWarning(first_pause=flags.model_config_file_poll_wait_seconds)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="config", daemon=True)
         self._thread.start()
@@ -76,12 +76,11 @@ class _ConfigPoller:
             try:
                 config = flags_module.model_config(self._flags)
                 if config != self._current:
-                    self._manager.reload(config, stop=self._stop)
+                    self._manager.apply(config)  # without a wait for models, which may not be there
                     self._current = config
-            except Stopped:
-                return
+                self._refused.clear()
             except (ConfigError, ServingError) as error:
-                _log.error("%s is not applied: %s", self._flags.model_config_file, error)
+                self._refused.say(f"{self._flags.model_config_file} is not applied: {error}", topic=str(error))
             except Exception:  # if this thread died, the configuration would never change again
                 _log.exception("Reading %s failed", self._flags.model_config_file)
 
@@ -95,7 +94,7 @@ def start(argv_or_flags, *, stop=None):
 
     Args:
         argv_or_flags: list of command-line words, or a namespace from `flags.parse`.
-        stop: a `threading.Event` that ends the wait for models with `model_manager.Stopped`.
+        stop: a `threading.Event` that ends the wait for models with `flags.Stopped`.
 
     Returns:
         `RunningServer`, its ports open and every configured model available.
@@ -109,45 +108,54 @@ def start(argv_or_flags, *, stop=None):
     config = flags_module.model_config(flags)
     page_path = flags_module.prometheus_path(flags)
     parameters = flags_module.batching_parameters(flags)
+    ssl = flags_module.ssl_config(flags)
+    ports.bind(flags.host, flags.port, "gRPC").close()  # gRPC binds it again when the models are loaded
+    rest_socket = None if flags.rest_api_port is None else ports.bind(flags.host, flags.rest_api_port, "REST")
+    try:
+        return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop)
+    except BaseException:
+        if rest_socket is not None:
+            rest_socket.close()
+        raise
+
+
+def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop):
+    from tfgen_serving.server import grpc_server
+    from tfgen_serving.server.batching import Batcher
+    from tfgen_serving.server.loader import Loader
+    from tfgen_serving.server.metrics import Metrics
+    from tfgen_serving.server.model_manager import ModelManager
+
     metrics, batcher = Metrics(), Batcher(parameters) if parameters is not None else None
-
-    def load(name, version, path):
-        servable = Servable(name, version, path)
-        try:
-            if flags.enable_model_warmup:
-                started = time.monotonic()
-                if count := inference.warm_up(servable):
-                    _log.info("%s %d warmed up with %d requests in %.1f s", name, version, count, time.monotonic() - started)
-        except Exception:
-            servable.close()
-            raise
-        servable.batcher = batcher
-        return servable
-
     manager = ModelManager(
-        load, poll_wait=flags.file_system_poll_wait_seconds, max_load_retries=flags.max_num_load_retries,
+        Loader(flags, batcher), poll_wait=flags.file_system_poll_wait_seconds, max_load_retries=flags.max_num_load_retries,
         retry_interval=flags.load_retry_interval_micros / 1e6,
         allow_labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
     )  # fmt: skip
+    budget = MemoryBudget(flags.request_memory_bytes)
     grpc = rest = None
     try:
         manager.reload(config, stop=stop)
-        grpc, grpc_port = grpc_server.serve(flags.host, flags.port, manager, metrics,
-                                            threads=flags.grpc_max_threads,
-                                            max_request_bytes=flags.max_request_bytes)  # fmt: skip
+        grpc, grpc_port = grpc_server.serve(
+            flags.host, flags.port, manager, metrics, threads=flags.grpc_max_threads,
+            max_request_bytes=flags.max_request_bytes, max_elements=flags.max_request_elements, budget=budget, ssl=ssl,
+            health=flags.enable_grpc_healthcheck_service, reload=flags.grpc_reload,
+        )  # fmt: skip
         _log.info("Running gRPC ModelServer at %s:%d ...", flags.host, grpc_port)
-        if flags.rest_api_port is not None:
+        if rest_socket is not None:
             from tfgen_serving.server import rest_server
 
             app = rest_server.App(
                 rest_server.Handler(manager, metrics), page=metrics.page, page_path=page_path,
                 timeout=flags.rest_api_timeout_in_ms / 1000, max_bytes=flags.max_request_bytes,
-                threads=flags.rest_api_num_threads, cors=flags.rest_api_enable_cors_support,
+                max_elements=flags.max_request_elements, budget=budget, threads=flags.rest_api_num_threads,
+                cors=flags.rest_api_enable_cors_support,
             )  # fmt: skip
-            rest = rest_server.RestServer(flags.host, flags.rest_api_port, app,
-                                          patience=flags.rest_api_header_timeout_in_ms / 1000,
+            rest = rest_server.RestServer(rest_socket, app, patience=flags.rest_api_header_timeout_in_ms / 1000,
                                           grace=flags.shutdown_grace_seconds)  # fmt: skip
             _log.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, rest.port)
+            if ssl is not None:
+                _log.warning("--ssl_config_file is for gRPC; REST is served without TLS")
     except BaseException:
         if grpc is not None:
             grpc.stop(0)

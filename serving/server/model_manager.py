@@ -18,7 +18,8 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfgen_serving.errors import ServingError
-from tfgen_serving.server.flags import PLATFORM
+from tfgen_serving.server.flags import PLATFORM, Stopped
+from tfgen_serving.server.repeated_warning import RepeatedWarning
 from tfgen_serving.server.servable import as_serving_error
 
 State = get_model_status_pb2.ModelVersionStatus
@@ -27,10 +28,6 @@ LOAD_THREADS = 4
 MAX_ENDED = 100  # number of versions in state END that are kept for each model
 _log = logging.getLogger("tfgen.serving")
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
-
-
-class Stopped(Exception):
-    """The server was stopped while it waited."""
 
 
 class _Version:
@@ -52,6 +49,7 @@ class _Model:
         self.scanned = False
         self.versions = {}
         self.ended = collections.OrderedDict()  # number -> status of unloaded versions
+        self.missing = RepeatedWarning()
 
 
 class ModelManager:
@@ -70,8 +68,7 @@ class ModelManager:
         self._allow_labels = allow_labels_for_unavailable
         self._changed = threading.Condition(threading.RLock())
         self._models = {}
-        self._labels = {}
-        self._configured = False
+        self._labels, self._paths = {}, {}
         self._reloading, self._polling = threading.Lock(), threading.Lock()
         self._load_slots = threading.Semaphore(LOAD_THREADS)
         self._stop = threading.Event()
@@ -124,6 +121,10 @@ class ModelManager:
             version.uses += 1
             return version
 
+    def base_path(self, name):
+        """The base path that a model has or last had, None for a name that was never configured."""
+        return self._paths.get(name)
+
     def is_configured(self, name):
         model = self._models.get(name)
         return model is not None and model.config is not None
@@ -144,22 +145,31 @@ class ModelManager:
 
     # ---- configuration
 
-    def reload(self, config, *, timeout=None, stop=None):
-        """Sets a new `ModelServerConfig` and waits until each of its models has an available version. An invalid
-        configuration changes nothing.
+    def reload(self, config, *, timeout=None, stop=None, gone=None):
+        """`apply`, and waits until each of the models has an available version.
 
         Args:
             timeout: seconds to wait; None: no limit.
             stop: an Event that ends the wait with `Stopped`.
+            gone: a function that tells whether nobody waits for the answer; then nothing is applied, and the wait ends.
 
         Raises:
-            ServingError: the configuration is invalid, all versions of a model failed, or the timeout is over.
+            ServingError: the configuration is invalid, all versions of a model failed, the timeout is over (the message
+                says what the base paths hold), or CANCELLED if `gone`.
+        """
+        if gone is not None and gone():
+            raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone")
+        self.wait_available(self.apply(config), timeout=timeout, stop=stop, gone=gone)
+
+    def apply(self, config):
+        """Sets a new `ModelServerConfig`, starts loading and unloading, and returns the names of the models. An invalid
+        configuration changes nothing and raises ServingError.
         """
         with self._reloading:
             kind = config.WhichOneof("config")
             if kind is None:
                 _log.info("Taking no action for empty config.")
-                return
+                return []
             if kind != "model_config_list":
                 raise ServingError(_INVALID, "Only a model_config_list is supported")
             configs = list(config.model_config_list.config)
@@ -172,11 +182,12 @@ class ModelManager:
                 for one in configs:
                     self._models.setdefault(one.name, _Model()).config = one
                 self._labels = labels
+                self._paths.update({one.name: one.base_path for one in configs})
             self.poll()
             if self._poller is None and self._poll_wait:
                 self._poller = threading.Thread(target=self._poll_for_ever, name="poll", daemon=True)
                 self._poller.start()
-        self.wait_available([c.name for c in configs], timeout=timeout, stop=stop)
+        return [one.name for one in configs]
 
     def _checked_labels(self, configs):
         for config in configs:
@@ -193,7 +204,7 @@ class ModelManager:
                     )
         return {config.name: dict(config.version_labels) for config in configs}
 
-    def wait_available(self, names, *, timeout=None, stop=None):
+    def wait_available(self, names, *, timeout=None, stop=None, gone=None):
         """Waits until each model has an available version; for errors see `reload`."""
         end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -208,8 +219,12 @@ class ModelManager:
                     reasons = ", ".join(f"{v} due to error: {v.status[0].name}: {v.status[1]}" for v in failed)
                     raise ServingError(grpc.StatusCode.UNKNOWN,
                                        f"{len(failed)} model(s) did not become available: {{{reasons}}}")  # fmt: skip
+                if gone is not None and gone():
+                    raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone")
                 if end is not None and time.monotonic() >= end:
-                    raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, f"Models not available in time: {waiting}")
+                    missing = " ".join(self._models[name].missing.text or "" for name in waiting).rstrip()
+                    raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED,
+                                       f"Models not available in time: {waiting}. {missing}".rstrip(". "))  # fmt: skip
                 self._changed.wait(0.2)
 
     def _is_available(self, name):
@@ -230,15 +245,22 @@ class ModelManager:
             for name, config in configs.items():
                 try:
                     found = find_versions(config.base_path)
+                    chosen = choose_versions(found, config.model_version_policy)
+                    missing = None if chosen else describe_missing(name, config, found)
                 except (tf.errors.OpError, OSError) as error:
                     # If the file system fails, loaded versions keep serving.
-                    _log.error("Cannot look for versions of %s in %s: %s", name, config.base_path, error)
-                    continue
+                    chosen, missing = None, describe_unreadable(name, config, error)
                 with self._changed:
                     model = self._models[name]
-                    if model.config is config:
+                    if model.config is not config:
+                        continue
+                    if missing:
+                        model.missing.say(missing)
+                    else:
+                        model.missing.clear()
+                    if chosen is not None:
                         model.scanned = True
-                        self._want(name, choose_versions(found, config.model_version_policy))
+                        self._want(name, chosen)
 
     def _poll_for_ever(self):
         while not self._stop.wait(self._poll_wait):
@@ -411,6 +433,45 @@ def find_versions(base_path):
             continue
         found[int(name)] = path, (stat.length, stat.mtime_nsec)
     return found
+
+
+def describe_unreadable(name, config, error):
+    """What to say where the file system cannot list a base path."""
+    if isinstance(error, (tf.errors.NotFoundError, FileNotFoundError)):
+        return (f"Could not find base path {config.base_path} for servable {name}. Expected: a folder whose numbered "
+                "folders are versions of the model.")  # fmt: skip
+    reason = error.message if isinstance(error, tf.errors.OpError) else error
+    return f"Cannot look for versions of servable {name} under base path {config.base_path}: {reason}"
+
+
+def describe_missing(name, config, found):
+    """What to say where a base path holds no version that is to be loaded: what it holds, and what is expected.
+
+    Args:
+        found: versions that are there, as from `find_versions`, but not chosen by the policy.
+    """
+    base = config.base_path.rstrip("/")
+    entries = sorted(entry.rstrip("/") for entry in tf.io.gfile.listdir(base))
+    expected = f"Expected: {base}/1/saved_model.pb, or another number."
+    if found:
+        wanted = ", ".join(map(str, config.model_version_policy.specific.versions))
+        what, expected = f"It has {_listed(map(str, sorted(found)))}", f"The policy asks for {wanted}."
+    elif "saved_model.pb" in entries:
+        what, expected = "It is the folder of one version", f"Expected: the folder around it, {base.rpartition('/')[0]}."
+    elif "config.json" in entries:
+        what, expected = "It is a run folder", f"Export the model: tfgen export --workdir {base} --to FOLDER"
+    elif numbers := [entry for entry in entries if re.fullmatch(r"[0-9]{1,32}", entry)]:
+        what = f"{_listed(numbers)} in it have no saved_model.pb, so they are not complete"
+    elif entries:
+        what = f"It has {_listed(entries)}"
+    else:
+        what = "It is empty"
+    return f"No versions of servable {name} found under base path {config.base_path}. {what}. {expected}"
+
+
+def _listed(names):
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def choose_versions(found, policy):

@@ -4,13 +4,17 @@ Routes, codes and texts follow tensorflow/serving 2.16.1 (http_rest_api_handler.
 """
 
 import asyncio
+import collections
 import concurrent.futures
 import contextlib
+import fcntl
 import gzip
 import json
 import logging
 import re
-import socket
+import resource
+import sys
+import termios
 import threading
 import time
 import urllib.parse
@@ -32,12 +36,15 @@ from tensorflow_serving.apis import (
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tfgen_serving import json_tensor
+from tfgen_serving.allowance import Allowance
 from tfgen_serving.errors import ServingError, http_status
 from tfgen_serving.server import examples_json, grpc_server, inference
 from tfgen_serving.server.flags import ConfigError
-from tfgen_serving.server.servable import DEFAULT_SIGNATURE, as_serving_error
+from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 
 MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS_OF_A_PEER = 900  # the others are a reserve for other addresses
+_PART_BYTES = 1 << 20  # of a packed body that is unpacked at a time
 KEEP_ALIVE_SECONDS = 75
 # Replies of this size in bytes are compressed for clients that accept it. Compressing megabytes takes longer than the model.
 GZIP_BYTES = range(1024, 1 << 20)
@@ -60,22 +67,20 @@ class Handler:
     def __init__(self, manager, metrics):
         self.manager, self.metrics = manager, metrics
 
-    def answer(self, method, path, body, deadline):
+    def answer(self, method, path, body, allowance):
         """The reply to a request: (HTTP status, body).
 
         Args:
             path: percent-encoded, without the query.
-            deadline: a time of `time.monotonic()`.
+            allowance: an `Allowance` with a deadline.
         """
         started, code = time.monotonic(), grpc.StatusCode.OK
         spec, api = model_pb2.ModelSpec(), None
         try:
             api, fill = self._route(method, path, spec)
-            reply = fill(spec, body, deadline)
+            reply = fill(spec, body, allowance)
         except Exception as error:
-            if not isinstance(error, ServingError):
-                _log.exception("%s %s failed", method, path)
-            failure = as_serving_error(error)
+            failure = grpc_server.failure(error, f"{method} {path}")
             code, reply = failure.code, json_tensor.format_error(failure.message)
         if api and self.manager.is_configured(spec.name):
             self.metrics.request(spec.name, api, "REST", code.name, time.monotonic() - started)
@@ -110,7 +115,7 @@ class Handler:
             return what.capitalize(), fills[what]
         raise _malformed(method, path)
 
-    def _predict(self, spec, body, deadline):
+    def _predict(self, spec, body, allowance):
         with contextlib.ExitStack() as stack:
             servable = None
 
@@ -122,31 +127,31 @@ class Handler:
                     raise ServingError(_INVALID, f'Serving signature name: "{name}" not found in signature def')
                 return servable.signatures[name]
 
-            request = json_tensor.parse_predict(body, signature_of)
-            timeout = deadline - time.monotonic()
+            request = json_tensor.parse_predict(body, signature_of, allowance)
+            timeout = allowance.deadline - time.monotonic()
             outputs = inference.predict(servable, request.signature_name, request.inputs, timeout=timeout)
         return json_tensor.format_predict(outputs, request.row)
 
-    def _classify(self, spec, body, deadline):
+    def _classify(self, spec, body, allowance):
         request, reply = classification_pb2.ClassificationRequest(), classification_pb2.ClassificationResponse()
-        request.input.CopyFrom(_examples(spec, body, request.model_spec))
+        request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
         with self.manager.acquire(spec) as servable:
-            inference.classify(servable, request, reply, deadline - time.monotonic())
+            inference.classify(servable, request, reply, allowance.deadline - time.monotonic(), allowance)
         return examples_json.format_classify(reply.result)
 
-    def _regress(self, spec, body, deadline):
+    def _regress(self, spec, body, allowance):
         request, reply = regression_pb2.RegressionRequest(), regression_pb2.RegressionResponse()
-        request.input.CopyFrom(_examples(spec, body, request.model_spec))
+        request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
         with self.manager.acquire(spec) as servable:
-            inference.regress(servable, request, reply, deadline - time.monotonic())
+            inference.regress(servable, request, reply, allowance.deadline - time.monotonic(), allowance)
         return examples_json.format_regress(reply.result)
 
-    def _status(self, spec, body, deadline):
+    def _status(self, spec, body, allowance):
         reply = get_model_status_pb2.GetModelStatusResponse()
         grpc_server.status(self.manager, spec, reply)
         return _json(_as_dict(reply, preserving_proto_field_name=True))
 
-    def _metadata(self, spec, body, deadline):
+    def _metadata(self, spec, body, allowance):
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
         reply = get_model_metadata_pb2.GetModelMetadataResponse()
         grpc_server.metadata(self.manager, request, reply)
@@ -158,9 +163,9 @@ class Handler:
         })  # fmt: skip
 
 
-def _examples(spec, body, target):
+def _examples(spec, body, target, allowance):
     target.CopyFrom(spec)
-    target.signature_name, examples = examples_json.parse_examples(body)
+    target.signature_name, examples = examples_json.parse_examples(body, allowance)
     return examples
 
 
@@ -193,11 +198,14 @@ class App:
         page_path: URL path of the metrics.
         timeout: seconds for a request from its headers to its answer.
         max_bytes: limit for a body, before and after decompression.
+        max_elements: limit for the values in a body.
+        budget: a `MemoryBudget`.
     """
 
-    def __init__(self, handler, *, page, page_path, timeout, max_bytes, threads, cors):
+    def __init__(self, handler, *, page, page_path, timeout, max_bytes, max_elements, budget, threads, cors):
         self.handler, self.page, self.page_path = handler, page, page_path
         self.timeout, self.max_bytes, self.cors = timeout, max_bytes, cors
+        self.max_elements, self.budget = max_elements, budget
         self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="rest")
 
     async def __call__(self, scope, receive, send):
@@ -218,23 +226,35 @@ class App:
         path = request.scope["raw_path"].decode("ascii")
         if self.page_path is not None and path == self.page_path:
             return Response(self.page(), media_type="text/plain", headers={"content-type": "text/plain"})
+        if "transfer-encoding" in request.headers and "content-length" in request.headers:
+            # Two servers that read such a request differently see different requests after it.
+            return self.error(400, "A request must not have both Content-Length and Transfer-Encoding", close=True)
         if not path.lower().startswith("/v1/"):
             return Response("Not Found", 404, media_type="text/plain")
         if request.method == "OPTIONS":
             allowed = re.search("https?://", request.headers.get("origin", "")) is not None
             return Response(status_code=200 if allowed else 400, headers=_CORS if self.cors else None)
+        allowance = Allowance(budget=self.budget, max_elements=self.max_elements, deadline=deadline)
         try:
-            body = await asyncio.wait_for(self.read(request), self.timeout)
-        except asyncio.TimeoutError:
-            return self.error(408, "The request did not arrive in time")
-        except _Refused as refused:
-            return self.error(refused.status, str(refused))
+            body = await asyncio.wait_for(self.read(request, allowance), self.timeout)
+        except BaseException as error:
+            allowance.release()
+            if isinstance(error, asyncio.TimeoutError):
+                return self.error(408, "The request did not arrive in time")
+            if isinstance(error, _Refused):
+                return self.error(error.status, str(error))
+            if isinstance(error, ServingError):
+                return self.error(http_status(error.code), error.message, close=True)
+            raise
         loop = asyncio.get_running_loop()
         packed = len(body) and request.headers.get("content-encoding", "identity").lower().strip()
-        work = loop.run_in_executor(self.pool, self.work, request.method, path, body, packed, deadline)
+        work = self.pool.submit(self.work, request.method, path, body, packed, allowance)
+        # The thread may be at work for longer than this request is waited for.
+        work.add_done_callback(lambda _: allowance.release())
+        del body
         try:
             # The run has this deadline too; here it limits the wait for a thread and operations that cannot be interrupted.
-            status, reply = await asyncio.wait_for(work, deadline - time.monotonic() + 0.25)
+            status, reply = await asyncio.wait_for(asyncio.wrap_future(work), deadline - time.monotonic() + 0.25)
         except asyncio.TimeoutError:
             return self.error(504, f"Not answered within {self.timeout:g} seconds")
         headers = dict(_JSON)
@@ -243,18 +263,21 @@ class App:
             headers |= {"content-encoding": "gzip", "vary": "Accept-Encoding"}
         return Response(reply, status, headers=headers | (_CORS if self.cors else {}))
 
-    def work(self, method, path, body, packed, deadline):
+    def work(self, method, path, body, packed, allowance):
         if packed and packed != "identity":
             try:
-                body = _unpack(body, packed, self.max_bytes)
+                body = _unpack(body, packed, self.max_bytes, allowance)
             except _Refused as refused:
                 return refused.status, json_tensor.format_error(str(refused))
-        return self.handler.answer(method, path, body, deadline)
+            except ServingError as error:
+                return http_status(error.code), json_tensor.format_error(error.message)
+        return self.handler.answer(method, path, body, allowance)
 
-    def error(self, status, message):
-        return Response(json_tensor.format_error(message), status, headers=_JSON | (_CORS if self.cors else {}))
+    def error(self, status, message, *, close=False):
+        headers = _JSON | (_CORS if self.cors else {}) | ({"connection": "close"} if close else {})
+        return Response(json_tensor.format_error(message), status, headers=headers)
 
-    async def read(self, request):
+    async def read(self, request, allowance):
         length = request.headers.get("content-length", "0")
         too_large = _Refused(413, f"The request body is larger than {self.max_bytes} bytes")
         if int(length) > self.max_bytes:  # h11 has checked that it is a number
@@ -265,6 +288,7 @@ class App:
             size += len(chunk)
             if size > self.max_bytes:
                 raise too_large
+            allowance.reserve(len(chunk))
         return b"".join(chunks)
 
 
@@ -274,19 +298,29 @@ class _Refused(Exception):
         self.status = status
 
 
-def _unpack(body, encoding, max_bytes):
+def _unpack(body, encoding, max_bytes, allowance):
     if encoding not in ("gzip", "x-gzip"):
         raise _Refused(415, f"Content-Encoding {encoding} is not supported; gzip is")
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        plain = unpacker.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise _Refused(400, f"The body is not gzip: {error}") from error
-    if len(plain) > max_bytes:
-        raise _Refused(413, f"The unpacked request body is larger than {max_bytes} bytes")
-    if not unpacker.eof:
-        raise _Refused(400, "The gzip body is cut short")
-    return plain
+    unpacker, parts, size, position = zlib.decompressobj(wbits=31), [], 0, 0
+    while not unpacker.eof:
+        allowance.check_time()
+        data = unpacker.unconsumed_tail
+        if not data:
+            data = body[position : position + _PART_BYTES]
+            position += len(data)
+            if not data:
+                raise _Refused(400, "The gzip body is cut short")
+        try:
+            parts.append(unpacker.decompress(data, _PART_BYTES))
+        except zlib.error as error:
+            raise _Refused(400, f"The body is not gzip: {error}") from error
+        size += len(parts[-1])
+        if size > max_bytes:
+            raise _Refused(413, f"The unpacked request body is larger than {max_bytes} bytes")
+        allowance.reserve(2 * len(parts[-1]))  # the parts and the whole
+    if rest := len(unpacker.unused_data) + len(body) - position:
+        raise _Refused(400, f"{rest} bytes follow the end of the gzip body")
+    return b"".join(parts)
 
 
 def _accepts_gzip(header):
@@ -298,17 +332,42 @@ def _accepts_gzip(header):
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with timeouts for clients that send headers slowly or do not read replies."""
+    """uvicorn's HTTP/1.1 with limits for connections, and timeouts for clients that send headers slowly or do not read.
 
-    patience = 10.0  # seconds; set by `serve`
+    Where connections reach a limit, a new one takes the place of one that waits for a request.
+    """
+
+    patience = 10.0  # seconds; set by `RestServer`
+    max_connections, max_of_a_peer = MAX_CONNECTIONS, MAX_CONNECTIONS_OF_A_PEER
 
     def connection_made(self, transport):
         super().connection_made(transport)
-        self._timer = None
-        if len(self.connections) > MAX_CONNECTIONS:
+        self._reading = self._writing = None
+        self._unsent, self._since = 0, self.loop.time()
+        if self._make_room():
+            self._watch()
+        else:
             transport.abort()
-            return
-        self._watch()
+
+    def _make_room(self):
+        """Whether the connections, with this one, are within the limits, after closing at most one."""
+        by_peer = collections.defaultdict(list)
+        for other in self.connections:
+            by_peer[other.client and other.client[0]].append(other)
+        crowd = by_peer[self.client and self.client[0]]
+        if len(crowd) <= self.max_of_a_peer:
+            if len(self.connections) <= self.max_connections:
+                return True
+            crowd = max(by_peer.values(), key=len)
+        waiting = [other for other in crowd if other is not self and other._waits()]
+        if waiting:
+            # First those that have never sent a request.
+            min(waiting, key=lambda other: (other.cycle is not None, other._since)).transport.abort()
+        return bool(waiting)
+
+    def _waits(self):
+        between = self.cycle is None or self.cycle.response_complete
+        return between and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     def data_received(self, data):
         super().data_received(data)
@@ -319,6 +378,7 @@ class Protocol(H11Protocol):
 
     def on_response_complete(self):
         super().on_response_complete()
+        self._since = self.loop.time()
         if self.cycle.more_body or self.conn.trailing_data[0]:
             self._watch()  # answered before the whole request was read, or the next request has begun
 
@@ -334,44 +394,67 @@ class Protocol(H11Protocol):
 
     def pause_writing(self):
         super().pause_writing()
-        self._watch()
+        self._unsent = self._unsent_bytes()
+        self._stop_writing_timer()
+        self._writing = self.loop.call_later(self.patience, self._check_progress)
+
+    def _check_progress(self):
+        unsent = self._unsent_bytes()
+        if unsent >= self._unsent:
+            self.transport.abort()
+            return
+        self._unsent = unsent
+        self._writing = self.loop.call_later(self.patience, self._check_progress)
+
+    def _unsent_bytes(self):
+        """Bytes that the client has not received: those here, and those of the socket, which may be megabytes."""
+        size = self.transport.get_write_buffer_size()
+        try:
+            queued = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        except OSError:
+            return size  # the connection is closed
+        return size + int.from_bytes(queued, sys.byteorder)
 
     def resume_writing(self):
         super().resume_writing()
-        self._unwatch()
+        self._stop_writing_timer()
+
+    def _stop_writing_timer(self):
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
     def connection_lost(self, exc):
         self._unwatch()
+        self._stop_writing_timer()
         super().connection_lost(exc)
 
     def _watch(self):
-        if self._timer is None:  # counted from the first byte, so that slow bytes do not extend it
-            self._timer = self.loop.call_later(self.patience, self.transport.abort)
+        if self._reading is None:  # counted from the first byte, so that slow bytes do not extend it
+            self._reading = self.loop.call_later(self.patience, self.transport.abort)
 
     def _unwatch(self):
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+
+def _open_files():
+    """How many files and sockets this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 class RestServer:
-    """uvicorn in a thread. Raises ConfigError if the port is not available."""
+    """uvicorn in a thread, on a socket that is bound to an address (`ports.bind`)."""
 
-    def __init__(self, host, port, app, *, patience, grace):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # If the protocol is given, asyncio sets TCP_NODELAY; without it every small reply is delayed by 40 ms.
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            raise ConfigError(f"cannot listen on {host}:{port} for REST: {error.strerror}") from error
+    def __init__(self, bound, app, *, patience, grace):
+        self._socket = bound
         self._socket.listen(256)
         self.port = self._socket.getsockname()[1]
         self.app = app
+        settings = {"patience": patience, "max_connections": min(MAX_CONNECTIONS, _open_files() // 2)}
         config = uvicorn.Config(
-            app, http=type("Protocol", (Protocol,), {"patience": patience}), ws="none", lifespan="off", log_config=None,
+            app, http=type("Protocol", (Protocol,), settings), ws="none", lifespan="off", log_config=None,
             access_log=False, server_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=grace,
             h11_max_incomplete_event_size=64 << 10,
         )  # fmt: skip
@@ -381,7 +464,7 @@ class RestServer:
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
-                raise ConfigError(f"the REST server on {host}:{port} did not start")
+                raise ConfigError(f"the REST server on port {self.port} did not start")
             time.sleep(0.005)
 
     def stop(self):

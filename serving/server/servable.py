@@ -29,23 +29,33 @@ class Tensor:
 
 
 class Servable:
-    """A SavedModel (tag `serve`) ready to run. Thread-safe.
+    """A SavedModel ready to run. Thread-safe.
 
     It uses a session and not `tf.saved_model.load`: a run can have a timeout, computes only the requested outputs and has
     TensorFlow Serving's error messages, and `close` frees the memory.
+
+    Args:
+        tags: of the graph to load.
+        intra_op_parallelism, inter_op_parallelism: numbers of TensorFlow's threads, 0 for its default. The first model of a
+            process decides the former.
 
     Raises:
         ServingError: TensorFlow cannot load a model from the folder.
     """
 
-    def __init__(self, name, version, path):
+    def __init__(
+        self, name, version, path, *, tags=(tf.saved_model.SERVING,), intra_op_parallelism=0, inter_op_parallelism=0
+    ):
         self.name, self.version, self.path = name, version, path
-        self.batcher = None
+        self.batcher = self._own_batcher = None
         self.graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=self.graph, config=tf.compat.v1.ConfigProto(allow_soft_placement=True))
+        config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        config.intra_op_parallelism_threads = intra_op_parallelism
+        config.inter_op_parallelism_threads = inter_op_parallelism
+        self._session = tf.compat.v1.Session(graph=self.graph, config=config)
         try:
             with self.graph.as_default():
-                meta = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], os.fspath(path))
+                meta = tf.compat.v1.saved_model.load(self._session, list(tags), os.fspath(path))
             self.graph.finalize()
         except Exception as error:
             self._session.close()
@@ -72,6 +82,10 @@ class Servable:
             except (KeyError, ValueError):
                 return  # e.g. the initialisation operation; a request for it raises
             self._tensors[info.name] = Tensor(info.name, found.dtype.base_dtype, found.shape)
+
+    def use_own_batcher(self, batcher):
+        """Batches requests with a `Batcher` that ends when the servable is closed."""
+        self.batcher = self._own_batcher = batcher
 
     def execute(self, feeds, fetches, timeout=None):
         """`run`, in a batch with other requests if batching is on."""
@@ -100,12 +114,14 @@ class Servable:
             options = tf.compat.v1.RunOptions(timeout_in_ms=max(1, min(int(timeout * 1000), 2**31 - 1)))
         try:
             results = self._session.run(list(fetches), feeds, options=options)
-        except Exception as error:
+        except tf.errors.OpError as error:
             raise as_serving_error(error) from error
         # A scalar comes back as a Python or NumPy scalar.
         return [np.asarray(r, dtype=self._tensors[name].numpy_dtype) for name, r in zip(fetches, results, strict=True)]
 
     def close(self):
+        if self._own_batcher is not None:
+            self._own_batcher.stop()
         self._session.close()
 
 

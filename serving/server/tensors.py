@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
+from tfgen_serving.allowance import UNLIMITED
 from tfgen_serving.errors import ServingError
 
 # DataType -> (field, its number where its wire form is the array's little-endian bytes, else None)
@@ -34,6 +35,7 @@ _FIELDS = {
     },
 }  # fmt: skip
 _NUMPY = {kind: np.dtype(tf.as_dtype(kind).as_numpy_dtype) for kind in _FIELDS}
+_MAX_BYTES = 1 << 40  # a larger shape is an error, whatever is sent
 _LENGTH_DELIMITED, _FIXED = 2, {1: 8, 5: 4}
 
 
@@ -68,16 +70,16 @@ def to_proto(array, proto):
         getattr(proto, field).extend(array.ravel().tolist())
 
 
-def from_proto(proto, name, max_bytes):
+def from_proto(proto, name, allowance=UNLIMITED):
     """Reads a TensorProto to an ndarray; strings become object arrays of bytes. If values are missing, the last one is
     repeated.
 
     Args:
         name: name of the input, for messages.
-        max_bytes: limit for the memory of the array.
+        allowance: what the request may cost; it limits the number and memory of values that are not sent but repeated.
 
     Raises:
-        ServingError: INVALID_ARGUMENT if dtype, shape and values do not agree.
+        ServingError: INVALID_ARGUMENT if dtype, shape and values do not agree, and the errors of the allowance.
     """
     if proto.dtype not in _FIELDS:
         raise _bad(name, f"dtype {dtype_name(proto.dtype)}")
@@ -86,7 +88,8 @@ def from_proto(proto, name, max_bytes):
     if proto.tensor_shape.unknown_rank or any(d < 0 for d in shape):
         raise _bad(name, "the shape must be known")
     count = math.prod(shape)
-    if len(shape) > 32 or count * dtype.itemsize > max_bytes:
+    # NumPy multiplies the sizes without the zeros.
+    if len(shape) > 32 or math.prod(filter(None, shape)) * dtype.itemsize > _MAX_BYTES:
         raise _bad(name, f"shape {shape} is too large")
     if proto.tensor_content:
         if dtype.kind == "O" or len(proto.tensor_content) != count * dtype.itemsize:
@@ -94,6 +97,8 @@ def from_proto(proto, name, max_bytes):
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
     values = _values(proto, dtype)
     if len(values) < count:
+        allowance.check_elements(count)
+        allowance.reserve(2 * count * dtype.itemsize)
         rest = np.zeros(1, dtype) if dtype.kind != "O" else np.array([b""], dtype=object)
         rest = values[-1:] if len(values) else rest
         values = np.concatenate([values, np.broadcast_to(rest, [count - len(values)])])

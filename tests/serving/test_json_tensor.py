@@ -267,8 +267,8 @@ def test_requests_share_a_memory_budget():
         with pytest.raises(ServingError, match="try again later"):
             second.reserve(60)
         second.reserve(40)
-        with pytest.raises(ServingError, match="needs about 101 bytes"):
-            first.reserve(101)
+        with pytest.raises(ServingError, match="needs about 101 bytes of memory; all requests together may take 100"):
+            first.reserve(41)
         first.release()
         second.reserve(60)
     assert budget.held == 0

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import signal
 import threading
 import time
@@ -15,9 +16,8 @@ from tensorflow_serving.config import file_system_storage_path_source_pb2
 
 from tfgen_serving import conformance
 from tfgen_serving.errors import ServingError
-from tfgen_serving.server import main, model_manager
-from tfgen_serving.server.flags import ConfigError
-from tfgen_serving.server.model_manager import Stopped
+from tfgen_serving.server import inference, main, model_manager, repeated_warning
+from tfgen_serving.server.flags import ConfigError, Stopped
 from tfgen_serving.server.servable import Servable
 
 
@@ -265,6 +265,66 @@ def test_the_only_version_goes_with_its_folder_but_not_with_the_base_path(tmp_pa
         assert ask(server)[0] == 404
 
 
+def _run_folder(path):
+    (path / "checkpoints").mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+
+
+def _versions(*names):
+    def make(path):
+        for name in names:
+            (path / name).mkdir(parents=True)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "policy", "found", "expected"),
+    [
+        (lambda path: path.mkdir(), {}, "It is empty", "{base}/1/saved_model.pb"),
+        (lambda path: write_version(path.parent, int(path.name)), {}, "It is the folder of one version",
+         "Expected: the folder around it, {base.parent}."),
+        (_run_folder, {}, "It is a run folder", "tfgen export --workdir {base}"),
+        (_versions("x", "y"), {}, "It has x, y", "{base}/1/saved_model.pb"),
+        (_versions(*"abcdefg"), {}, "It has a, b, c, d, e and 2 more", "{base}/1/saved_model.pb"),
+        (_versions("3", "04"), {}, "04, 3 in it have no saved_model.pb", "{base}/1/saved_model.pb"),
+        (lambda path: write_version(path, 5), {"specific": {"versions": [7]}}, "It has 5", "The policy asks for 7."),
+    ],
+)  # fmt: skip
+def test_a_base_path_without_versions_is_explained(make, policy, found, expected, tmp_path, caplog):
+    base = tmp_path / "9"
+    make(base)
+    manager = model_manager.ModelManager(None, poll_wait=0)
+    with pytest.raises(ServingError, match="Models not available in time") as caught:
+        manager.reload(_config(base, **policy), timeout=0.01)
+    manager.stop()
+    (text,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert text.startswith(f"No versions of servable m found under base path {base}. {found}")
+    assert expected.format(base=base) in text and text.rstrip(".") in caught.value.message
+
+
+def test_a_base_path_that_is_not_there_is_explained(tmp_path, caplog):
+    manager = model_manager.ModelManager(None, poll_wait=0)
+    manager.apply(_config(tmp_path / "typo"))
+    manager.stop()
+    assert f"Could not find base path {tmp_path}/typo for servable m. Expected: a folder" in caplog.text
+
+
+def test_warnings_are_repeated_with_pauses_that_double(monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr(repeated_warning.time, "monotonic", lambda: now[0])
+    warning = repeated_warning.RepeatedWarning()
+    for second in range(3600):
+        now[0] = float(second)
+        warning.say(f"empty at {second}")
+    said = [int(record.getMessage().split()[-1]) for record in caplog.records]
+    assert said[:6] == [0, 1, 3, 7, 15, 31] and set(np.diff(said[9:])) == {300}
+    warning.clear()
+    warning.say("empty again")
+    warning.say("something else", topic="other")
+    assert [record.getMessage() for record in caplog.records][-2:] == ["empty again", "something else"]
+
+
 def test_config_file_is_read_again(tmp_path):
     for name in ("m", "n"):
         write_version(tmp_path / name, 1)
@@ -312,7 +372,7 @@ def test_a_failing_warmup_record_fails_the_load(tmp_path, records, text):
 def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
     write_version(tmp_path / "m", 1)
     write_version(tmp_path / "m", 2, assets_extra=_records(tmp_path, [_predict_log("x")]))
-    warming, go_on, warm_up = threading.Event(), threading.Event(), main.inference.warm_up
+    warming, go_on, warm_up = threading.Event(), threading.Event(), inference.warm_up
 
     def watched(servable):
         if servable.version == 2:
@@ -320,7 +380,7 @@ def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
             go_on.wait(20)
         return warm_up(servable)
 
-    monkeypatch.setattr(main.inference, "warm_up", watched)
+    monkeypatch.setattr(inference, "warm_up", watched)
     (tmp_path / "m" / "2").rename(tmp_path / "2")
     with serve(tmp_path / "m") as server:
         (tmp_path / "2").rename(tmp_path / "m" / "2")
@@ -335,7 +395,10 @@ def test_warmup_runs_before_a_version_is_available(tmp_path, monkeypatch):
     [
         ([], "--model_base_path"),
         (["--model_base_path=/x", "--model_config_file=/y"], "--model_base_path"),
-        (["--model_base_path=/x", "--batching_parameters_file=/y"], "--enable_batching"),
+        (["--model_base_path=/x", "--batching_parameters_file=/y"], "setting server_options.enable_batching to true"),
+        (["--model_base_path=/x", "--enable_per_model_batching_parameters"], "without --enable_batching"),
+        (["--model_base_path=/x", "--saved_model_tags=serve,"], "--saved_model_tags needs tags"),
+        (["--model_base_path=/x", "--ssl_config_file=/no/such/file"], "cannot read /no/such/file"),
         (["--model_base_path=/x", "--port=9", "--rest_api_port=9"], "same as --port"),
         (["--model_config_file=/no/such/file"], "cannot read /no/such/file"),
     ],
