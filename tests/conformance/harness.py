@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.conformance.registry import CASES, Case
+from tests.seeds import set_seed
 from tfgen.models import TrainableModel
 
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.01}}
@@ -42,7 +42,7 @@ def for_cases(capability=None):
 
 def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
     """The case's model, its weights and noise set by `seed`."""
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     model = case.build(seed=seed, **({"dtype": dtype} if dtype else {}))
     model.compile(optimizer, ema_decay=ema_decay, **kwargs)
     return model
@@ -51,7 +51,9 @@ def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
 def train(model, case, steps):
     """`fit` for `steps` steps on one batch, in epochs of two, or of as many as there are in a call of the graph."""
     epoch = max(2, model.steps_per_execution)
-    one = tf.data.Dataset.from_tensors(case.batch()).repeat()
+    options = tf.data.Options()
+    options.autotune.enabled = False  # see `tfgen.data.Source.batches`
+    one = tf.data.Dataset.from_tensors(case.batch()).repeat().with_options(options)
     return model.fit(one, epochs=steps // epoch, steps_per_epoch=epoch, verbose=0)
 
 
