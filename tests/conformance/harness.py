@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tests.conformance.registry import CASES, Case
 from tests.seeds import set_seed
 from tfgen.models import TrainableModel
@@ -34,10 +35,16 @@ class Run:
     checkpoints: str
 
 
-def for_cases(capability=None):
-    """Marks a test to be run for every case, or for those whose models must have a capability."""
+def for_cases(capability=None, quick=None):
+    """Marks a test to be run for every case, or for those whose models must have a capability.
+
+    Args:
+        quick: None, or the names of the only cases that do not wait for `make test-long`.
+    """
     names = [name for name in sorted(CASES) if capability is None or capability in CASES[name].capabilities]
-    return pytest.mark.parametrize("case", names, indirect=True, scope="session")
+    long = [name for name in names if CASES[name].long or quick is not None and name not in quick]
+    cases = [pytest.param(name, marks=[pytest.mark.long] * (name in long)) for name in names]
+    return pytest.mark.parametrize("case", cases, indirect=True, scope="session")
 
 
 def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
@@ -62,6 +69,15 @@ def sgd_run(case, **kwargs):
     model = compiled(case, optimizer=SGD, **kwargs)
     history = train(model, case, 2).history
     return weights(model) | {name: np.array(v) for name, v in history.items()}
+
+
+def resumed(run):
+    """A new model after the checkpoint of the middle of the run was restored into it."""
+    model = compiled(run.case)
+    for variable in model.trainable_variables:  # nothing of its own start may survive
+        variable.assign(tf.zeros_like(variable.value))
+    assert tfgen.training.Checkpoints(model, run.checkpoints).restore() == STEPS // 2
+    return model
 
 
 def weights(model):

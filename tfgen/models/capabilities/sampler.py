@@ -75,7 +75,15 @@ class Sampler(Capability):
         if "_generate" not in vars(self):
             # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
             functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
-            object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
+
+            def generate(seeds, **given):
+                function = functions[tuple(sorted(given))]
+                given = {name: tf.convert_to_tensor(value) for name, value in {"seeds": seeds, **given}.items()}
+                # Traced for a batch of any size at once: a trace takes long.
+                function.get_concrete_function(**{name: free_batch(value) for name, value in given.items()})
+                return function(**given)
+
+            object.__setattr__(self, "_generate", generate)
         return self._generate
 
     def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
@@ -150,6 +158,11 @@ class Sampler(Capability):
             "latents": (latents, seeds_spec()),
             "decode": (decode, {"latent": latent, **conditions}),
         }
+
+
+def free_batch(tensor):
+    """The tf.TensorSpec of a tensor [B, ...] with any B; None for None."""
+    return None if tensor is None else tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
 def encode_png(images):
