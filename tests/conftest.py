@@ -8,13 +8,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import tfgen  # noqa: F401, E402, I001 (before TensorFlow: it sets what TensorFlow reads at import)
-import keras  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+from tests.seeds import set_seed  # noqa: E402
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+tf.random.set_seed(0)
 
 
 def group(nodeid):
@@ -61,7 +63,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(autouse=True)
 def _fresh_keras():
-    keras.utils.set_random_seed(0)
+    set_seed(0)
 
 
 @pytest.fixture(scope="session")

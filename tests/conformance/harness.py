@@ -2,12 +2,13 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tests.conformance.registry import CASES, STAND_INS, Case
+from tests.seeds import set_seed
 from tfgen.models import TrainableModel
 
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.01}}
@@ -34,11 +35,17 @@ class Run:
     checkpoints: str
 
 
-def for_cases(capability=None):
-    """Marks a test to be run for every case, or for those whose models must have a capability."""
+def for_cases(capability=None, quick=None):
+    """Marks a test to be run for every case, or for those whose models must have a capability.
+
+    Args:
+        quick: None, or the names of the only cases that do not wait for `make test-long`.
+    """
     cases = CASES if capability is None or _with(CASES, capability) else STAND_INS
     names = sorted(cases) if capability is None else _with(cases, capability)
-    return pytest.mark.parametrize("case", names, indirect=True, scope="session")
+    long = [name for name in names if cases[name].long or quick is not None and name not in quick]
+    marked = [pytest.param(name, marks=[pytest.mark.long] * (name in long)) for name in names]
+    return pytest.mark.parametrize("case", marked, indirect=True, scope="session")
 
 
 def _with(cases, capability):
@@ -47,7 +54,7 @@ def _with(cases, capability):
 
 def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
     """The case's model, its weights and noise set by `seed`."""
-    keras.utils.set_random_seed(seed)
+    set_seed(seed)
     model = case.build(seed=seed, **({"dtype": dtype} if dtype else {}))
     model.compile(optimizer, ema_decay=ema_decay, **kwargs)
     return model
@@ -56,7 +63,9 @@ def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
 def train(model, case, steps):
     """`fit` for `steps` steps on one batch, in epochs of two, or of as many as there are in a call of the graph."""
     epoch = max(2, model.steps_per_execution)
-    one = tf.data.Dataset.from_tensors(case.batch()).repeat()
+    options = tf.data.Options()
+    options.autotune.enabled = False  # see `tfgen.data.Source.batches`
+    one = tf.data.Dataset.from_tensors(case.batch()).repeat().with_options(options)
     return model.fit(one, epochs=steps // epoch, steps_per_epoch=epoch, verbose=0)
 
 
@@ -65,6 +74,15 @@ def sgd_run(case, **kwargs):
     model = compiled(case, optimizer=SGD, **kwargs)
     history = train(model, case, 2).history
     return weights(model) | {name: np.array(v) for name, v in history.items()}
+
+
+def resumed(run):
+    """A new model after the checkpoint of the middle of the run was restored into it."""
+    model = compiled(run.case)
+    for variable in model.trainable_variables:  # nothing of its own start may survive
+        variable.assign(tf.zeros_like(variable.value))
+    assert tfgen.training.Checkpoints(model, run.checkpoints).restore() == STEPS // 2
+    return model
 
 
 def weights(model):

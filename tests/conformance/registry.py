@@ -50,6 +50,7 @@ class Case:
         binary: whether images must be 0 or 1.
         fixed: {name of an integer field: its value in every row of a batch}; else integers are random.
         without: capabilities of the class that this instance does not have.
+        long: whether its tests run in `make test-long` alone, as those of a larger variant of a model.
     """
 
     model: type
@@ -58,6 +59,7 @@ class Case:
     binary: bool = False
     fixed: dict = dataclasses.field(default_factory=dict)
     without: tuple = ()
+    long: bool = False
 
     @property
     def capabilities(self):
@@ -148,6 +150,7 @@ def example(**features):
 _SMALL = {"image_shape": (8, 8, 1), "latent_dim": 3}
 _DCGAN = {**_SMALL, "width": 4, "stages": 1}
 _PIXELS = {"image_shape": (8, 8, 1), "width": 4, "depth": 1, "head_width": 8, "first_kernel_size": 3}
+_PLUS = {"image_shape": (8, 8, 1), "levels": 5, "width": 4, "resnets": 1, "components": 2, "dropout": 0.1, "num_classes": 3}
 _CONV = {**_SMALL, "width": 4, "network_args": {"stages": 1}}
 # With a seed: then the architecture alone makes the same features again.
 _SEEDED = {"kernel_initializer": keras.initializers.GlorotUniform(seed=0), "name": "conv"}
@@ -239,12 +242,8 @@ CASES = {
         PixelCNNAutoencoder, {**_PIXELS, "levels": 5, "embedding_dim": 3, "encoder_widths": (4,)}, falling="nll",
         without=(Likelihood,),
     ),
-    "pixel-cnn-pp": Case(
-        PixelCNNPP,
-        {"image_shape": (8, 8, 1), "levels": 5, "width": 4, "resnets": 1, "halvings": 1, "components": 2, "dropout": 0.1,
-         "num_classes": 3},
-        falling="nll",
-    ),
+    "pixel-cnn-pp": Case(PixelCNNPP, {**_PLUS, "halvings": 0}, falling="nll"),
+    "pixel-cnn-pp-halved": Case(PixelCNNPP, {**_PLUS, "halvings": 1}, falling="nll", long=True),
     "pixel-rnn-diagonal": Case(PixelRNN, {**_PIXELS, "levels": 5, "num_classes": 3}, falling="nll"),
     "multi-scale-pixel-rnn": Case(
         MultiScalePixelRNN, {**_PIXELS, "levels": 5, "cell": "row", "map_channels": 3}, falling="nll"

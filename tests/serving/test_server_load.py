@@ -147,8 +147,8 @@ def test_a_small_message_that_declares_a_large_tensor_is_refused(server, channel
 def test_tensors_that_no_signature_asks_for_are_not_made(server, channel, monkeypatch):
     """A message may name thousands of inputs, each with a shape of many repeated values."""
     made = []
-    decode = rest_server.inference.tensors.decode
-    monkeypatch.setattr(rest_server.inference.tensors, "decode", lambda *args: made.append(1) or decode(*args))
+    decode = rest_server.inference.tensors.from_proto
+    monkeypatch.setattr(rest_server.inference.tensors, "from_proto", lambda *args: made.append(1) or decode(*args))
     with pytest.raises(grpc.RpcError, match="input size does not match signature: 100!=1"):
         predict(channel, **{f"x{i}": (1, [100_000]) for i in range(100)})
     assert not made

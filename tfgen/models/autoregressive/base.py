@@ -13,6 +13,7 @@ from tfgen.distributions.pixels import CategoricalPixels
 from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Completer, Likelihood, Sampler
+from tfgen.models.capabilities.capability import free_batch
 from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Stepwise, Whole, scan
 
@@ -178,7 +179,10 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         """
         if not hasattr(self, "_draw_levels"):
             object.__setattr__(self, "_draw_levels", tf.function(self._scan, reduce_retracing=True, autograph=False))
-        return self._draw_levels(latents, condition, known, mask, keep_parameters)
+        tensors = [None if t is None else tf.convert_to_tensor(t) for t in (latents, condition, known, mask)]
+        # Traced for a batch of any size at once: a trace takes long.
+        self._draw_levels.get_concrete_function(*(free_batch(t) for t in tensors), keep_parameters)
+        return self._draw_levels(*tensors, keep_parameters)
 
     def _scan(self, latents, condition, known, mask, keep_parameters):
         uniforms = tf.reshape(latents, [tf.shape(latents)[0], *self.image_shape[:2], self.likelihood.num_uniforms])

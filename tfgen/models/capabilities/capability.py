@@ -76,13 +76,25 @@ class Capability:
 
 
 def in_graph(model: keras.Model, method: str) -> Callable:
-    """A method of the model as a graph, which is traced once for each set of keywords and kept by the model."""
+    """A method of the model as a graph, which is traced once for each set of keywords, for batches of any size, and kept."""
     kept = f"_{method}"
     if kept not in vars(model):
         # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
         functions = collections.defaultdict(lambda: tf.function(getattr(model, method), reduce_retracing=True))
-        object.__setattr__(model, kept, lambda *args, **given: functions[tuple(sorted(given))](*args, **given))
+
+        def call(*args, **given):
+            function = functions[tuple(sorted(given))]
+            args, given = tf.nest.map_structure(tf.convert_to_tensor, (args, given))
+            function.get_concrete_function(*map(free_batch, args), **{name: free_batch(t) for name, t in given.items()})
+            return function(*args, **given)
+
+        object.__setattr__(model, kept, call)
     return vars(model)[kept]
+
+
+def free_batch(tensor: tf.Tensor | None) -> tf.TensorSpec | None:
+    """The tf.TensorSpec of a tensor [B, ...] with any B; None for None."""
+    return None if tensor is None else tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
 
 
 def in_rows(images, num):

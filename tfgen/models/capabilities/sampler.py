@@ -82,7 +82,7 @@ class Sampler(Capability):
 
     @property
     def generate_function(self) -> Callable[..., tf.Tensor]:
-        """`generate` as a `tf.function`, traced once for each set of conditions."""
+        """`generate` as a `tf.function`, traced once for each set of conditions and batches of any size."""
         return in_graph(self, "generate")
 
     def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
@@ -158,6 +158,7 @@ class Sampler(Capability):
             "latents": (latents, seeds_spec()),
             "decode": (decode, {"latent": latent, **conditions}),
         }
+
 
 
 def encode_png(images):
