@@ -115,6 +115,29 @@ def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path
     assert status == 2 and "different protocols cannot be compared: n_fake 200 != 400" in error and out == ""
 
 
+@pytest.mark.long
+def test_evaluate_what_the_capabilities_of_a_model_offer(evaluate, tmp_path):
+    """Of a run folder and of its export the same numbers."""
+    assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
+    of_samples, of_model = "path_length,separability,birthday,swd", "likelihood,encoder,k_means,few_labels"
+    contents = []
+    for model in (evaluate.model, tmp_path / "models"):
+        arguments = ("--model", model, "--n_real", "200", "--out", tmp_path / "a.json")
+        status, out, error = evaluate(*arguments, "--metrics", f"{of_samples},{of_model}")
+        assert status == 0, error
+        contents.append(json.loads((tmp_path / "a.json").read_text()))
+        for name in ("path_length ", "linear_separability", "birthday_duplicate_rate", "swd_8", "k_means_accuracy"):
+            assert name in out
+        assert contents[-1]["measures"].keys() == set(of_model.split(","))
+        assert contents[-1]["measures"]["few_labels"]["protocol"]["per_class"] == 10
+    one, two = ({**c["result"]["values"], **{k: v for m in c["measures"].values() for k, v in m["values"].items()}}
+                for c in contents)  # fmt: skip
+    assert one == pytest.approx(two, rel=1e-3)
+    # Those of the model alone need no classifier.
+    status, out, error = evaluate("--model", tmp_path / "models", "--metrics", "encoder", "--no_cache")
+    assert status == 0 and "reconstruction_error" in out and "classifier" not in error
+
+
 def write_images(folder, images, classes=None):
     for i, image in enumerate(np.round(255 * images).astype(np.uint8)):
         path = folder / ("" if classes is None else str(classes[i])) / f"{i:04d}.png"
@@ -178,6 +201,9 @@ def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
         (("--model", "RUN", "--n_fake", "1"), "--n_fake must be at least 2"),
         (("--model", "RUN", "--metrics", "fid", "--n_fake", "20"), "more examples than features"),
         (("--model", "RUN", "--metrics", "ms_ssim"), "at least 11 pixels"),
+        (("--model", "RUN", "--metrics", "codec"), "--metrics codec: the model is no codec; its capabilities: sampler,"),
+        (("--model", "RUN", "--metrics", "likelihood", "--anchor"), "--anchor is for samples, but no metric of samples"),
+        (("--fake", "x", "--data", "digits", "--metrics", "k_means"), "--metrics k_means is of models"),
         (("--model", "RUN", "--metrics", "nearest", "--test_split", "validation"), "need a held-out split"),
         (("--model", ".", "--raw"), "--raw needs a run folder"),
     ],

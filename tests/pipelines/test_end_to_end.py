@@ -64,7 +64,7 @@ def states(outcome):
 
 def test_every_component_ran(first):
     names = ["ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "ClassifierTrainer",
-             *(f"{name}.{SLUG}" for name in ("Trainer", "GenerativeEvaluator", "Judge", "InfraValidator", "Pusher"))]  # fmt: skip
+             *(f"{n}.{SLUG}" for n in ("Trainer", "GenerativeEvaluator", "Judge", "InfraValidator", "Pusher"))]  # fmt: skip
     assert states(first) == dict.fromkeys(names, "complete")
     assert first["anomalies"] == []
     assert all(c["seconds"] >= 0.0 for c in first["components"].values())
@@ -103,7 +103,8 @@ def test_progress_and_report(first, workspace):
         assert text in shown
     page = pathlib.Path(first["report"]).read_text()
     for text in ("Samples", "Real images", "Reconstructions", "Nearest training images", "<svg", "Wall time",
-                 "tensorflow", "Samples during training", " parameters", "tfgen serve --model_name=vae-digits", "Command line"):  # fmt: skip
+                 "tensorflow", "Samples during training", " parameters", "Command line",
+                 "tfgen serve --model_name=vae-digits"):  # fmt: skip
         assert text in page
     assert (workspace.path / "pipeline.log").stat().st_size > 1000
 

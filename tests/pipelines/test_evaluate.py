@@ -483,3 +483,13 @@ def test_remote_pickles_as_what_opens_it(many):
     assert restored.fingerprint == many[1].fingerprint and len(pickle.dumps(many[1])) < 1000
     with pytest.raises(AttributeError, match="nothing"):
         _ = many[1].nothing
+
+
+def test_drawn_reconstructions_are_compared_with_a_drawn_image(run, monkeypatch):
+    """Any image has twice the squared error of the mean."""
+    from tfgen import models
+
+    path = run.export("a", signatures=["encode", "reconstruct"])
+    mean = run(path)["metrics"]["reconstruction_error"]["trivial"]
+    monkeypatch.setitem(models.MODELS, "Test", type("Test", (), {"draws_reconstructions": True}))
+    assert run(path)["metrics"]["reconstruction_error"]["trivial"] == pytest.approx(2.0 * mean)
