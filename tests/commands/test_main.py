@@ -158,8 +158,11 @@ def test_evaluate_two_folders(evaluate, tmp_path):
     assert content["values"]["num_classes"] >= 9 and content["values"]["frechet_classifier_distance"] < 4
     assert "nn_pixel_ratio" not in content["values"] and "nearest is left out" in error
     assert (content["protocol"]["weights"], content["protocol"]["n_fake"]) == ("files", 300)
-    status, out, _ = evaluate(*folders, "--size", "16", "--metrics", "ms_ssim", "--no_cache")
+    (tmp_path / "real" / "0" / "bad.png").write_bytes(b"no image")
+    arguments = ("--size", "16", "--metrics", "ms_ssim", "--no_cache", "--on_error", "skip")
+    status, out, error = evaluate(*folders, *arguments)
     assert status == 0 and "ms_ssim_mean" in out and "resize center_crop to 16x16" in out
+    assert "1 of 701 files skipped, the first: " in error and "bad.png: not a readable image" in error
 
 
 def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
@@ -213,6 +216,18 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
     last = error.strip().splitlines()[-1]
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+def test_train_says_what_was_skipped(tmp_path, monkeypatch, capsys):
+    from tfgen_trainers import train
+
+    write_images(tmp_path / "images", np.full((5, 8, 8, 1), 0.5), list("aabbb"))
+    (tmp_path / "images" / "a" / "bad.png").write_bytes(b"no image")
+    monkeypatch.setattr(train, "train", lambda config, source, workdir: train.TrainResult(tmp_path, 1, None, [], 0.0))
+    arguments = ["train", "--preset", "vae/digits", "--workdir", str(tmp_path / "run"), "--data", str(tmp_path / "images")]
+    assert main(arguments) == 2 and 'on_error="skip" leaves it out' in capsys.readouterr().err
+    assert main([*arguments, "--on_error", "skip"]) == 0
+    assert "1 of 6 files skipped, the first: " in capsys.readouterr().out
 
 
 def test_a_model_that_makes_no_images(tmp_path, capsys):
