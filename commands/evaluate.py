@@ -123,6 +123,7 @@ def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
     from tfgen import metrics
     from tfgen.files import default_cache
+    from tfgen.metrics.evaluate import WITHOUT_FEATURES, check_applies
     from tfgen.models.capabilities import Sampler
 
     _check(args)
@@ -148,9 +149,9 @@ def run(args) -> int:
             f"the generated images are {tuple(generator.image_shape)} (height, width, channels), the images of {train.name} "
             f"{tuple(train.image_shape)}: give --size and --channels to convert files to one shape"
         )
-    count = _count(args, generator, train)
-    from tfgen.metrics.evaluate import WITHOUT_FEATURES
-
+    count, samples = _count(args, generator, train), metrics.Samples(generator, args.seed)
+    for name in names:
+        check_applies(name, samples, train.image_shape)
     extractor = _extractor(args, train, test, folder) if set(names) - WITHOUT_FEATURES else None
     evaluator = metrics.Evaluator(
         train, test, extractor, metrics=names, seed=args.seed, n_real=args.n_real, k=args.k, score_splits=args.splits,
@@ -158,7 +159,7 @@ def run(args) -> int:
         cache=None if folder is None else metrics.Cache(folder / "real", say),
     )  # fmt: skip
     result = evaluator.evaluate(
-        metrics.Samples(generator, args.seed), count, weights=generator.weights, batch_norm=generator.batch_norm,
+        samples, count, weights=generator.weights, batch_norm=generator.batch_norm,
         generator_hash=generator.weights_hash, extra={"binarization": binarization} if binarization else {},
     )  # fmt: skip
     anchor = evaluator.real_anchor(count) if args.anchor else None

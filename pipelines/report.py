@@ -154,25 +154,31 @@ def _comparison(record):
     if len(models) < 2:
         return ""
 
-    def how(model, metric):
-        protocol = model["content"]["protocols"].get(model["content"]["metrics"][metric]["protocol"]) or {}
-        return json.dumps({key: value for key, value in protocol.items() if key not in _WHO}, sort_keys=True)
+    def found(content):
+        """{metric: (value, protocol)}; samples of all models are compared with the images as they are."""
+        kinds = {name: metric for name, metric in content["metrics"].items() if metric["protocol"] != "samples"}
+        values = {name: (m["value"], content["protocols"].get(m["protocol"]) or {}) for name, m in kinds.items()}
+        common = content["common"] or {"values": {}, "protocol": {}}
+        return values | {name: (value, common["protocol"]) for name, value in common["values"].items()}
 
-    rows, alone = [], set()
+    found, rows, alone = {name: found(models[name]["content"]) for name in names}, [], set()
     for metric in METRICS:
         groups = {}
-        for name in names:
-            if metric in models[name]["content"]["metrics"]:
-                groups.setdefault(how(models[name], metric), []).append(name)
+        for name in (name for name in names if metric in found[name]):
+            protocol = {key: value for key, value in found[name][metric][1].items() if key not in _WHO}
+            groups.setdefault(json.dumps(protocol, sort_keys=True), []).append(name)
         for group in groups.values():
             if len(group) < 2:
                 alone.add(METRICS[metric][0])
                 continue
-            values = [models[name]["content"]["metrics"][metric]["value"] if name in group else None for name in names]
+            values = [found[name][metric][0] if name in group else None for name in names]
             title, text = METRICS[metric]
             rows.append([f'{title}<br><span class="soft">{text}</span>', *map(_number, values)])
     table = _table(["Metric", *map(_e, names)], rows, numeric=range(1, len(names) + 1)) if rows else ""
-    text = "Only numbers of one protocol can be compared: of the same images, binarised in the same way, and as many. "
+    text = (
+        "Only numbers of one protocol are compared. Those of samples are taken here against the images as they are, also of "
+        "models that were trained on binarised ones. "
+    )
     if alone:
         text += f"Of one model alone, or of different protocols: {', '.join(sorted(alone))}."
     return f'<section><h2>Comparison of the models</h2>{table}<p class="soft">{text}</p></section>'

@@ -116,6 +116,29 @@ def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path
     assert status == 2 and "different protocols cannot be compared: n_fake 200 != 400" in error and out == ""
 
 
+@pytest.mark.long
+def test_evaluate_what_the_capabilities_of_a_model_offer(evaluate, tmp_path):
+    """Of a run folder and of its export the same numbers."""
+    assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
+    of_samples, of_model = "path_length,separability,birthday,swd", "likelihood,encoder,k_means,few_labels"
+    contents = []
+    for model in (evaluate.model, tmp_path / "models"):
+        arguments = ("--model", model, "--n_real", "200", "--out", tmp_path / "a.json")
+        status, out, error = evaluate(*arguments, "--metrics", f"{of_samples},{of_model}")
+        assert status == 0, error
+        contents.append(json.loads((tmp_path / "a.json").read_text()))
+        for name in ("path_length ", "linear_separability", "birthday_duplicate_rate", "swd_8", "k_means_accuracy"):
+            assert name in out
+        assert contents[-1]["measures"].keys() == set(of_model.split(","))
+        assert contents[-1]["measures"]["few_labels"]["protocol"]["per_class"] == 10
+    one, two = ({**c["result"]["values"], **{k: v for m in c["measures"].values() for k, v in m["values"].items()}}
+                for c in contents)  # fmt: skip
+    assert one == pytest.approx(two, rel=1e-3)
+    # Those of the model alone need no classifier.
+    status, out, error = evaluate("--model", tmp_path / "models", "--metrics", "encoder", "--no_cache")
+    assert status == 0 and "reconstruction_error" in out and "classifier" not in error
+
+
 def write_images(folder, images, classes=None):
     for i, image in enumerate(np.round(255 * images).astype(np.uint8)):
         path = folder / ("" if classes is None else str(classes[i])) / f"{i:04d}.png"
@@ -136,8 +159,11 @@ def test_evaluate_two_folders(evaluate, tmp_path):
     assert content["values"]["num_classes"] >= 9 and content["values"]["frechet_classifier_distance"] < 4
     assert "nn_pixel_ratio" not in content["values"] and "nearest is left out" in error
     assert (content["protocol"]["weights"], content["protocol"]["n_fake"]) == ("files", 300)
-    status, out, _ = evaluate(*folders, "--size", "16", "--metrics", "ms_ssim", "--no_cache")
+    (tmp_path / "real" / "0" / "bad.png").write_bytes(b"no image")
+    arguments = ("--size", "16", "--metrics", "ms_ssim", "--no_cache", "--on_error", "skip")
+    status, out, error = evaluate(*folders, *arguments)
     assert status == 0 and "ms_ssim_mean" in out and "resize center_crop to 16x16" in out
+    assert "1 of 701 files skipped, the first: " in error and "bad.png: not a readable image" in error
 
 
 def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
@@ -179,6 +205,9 @@ def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
         (("--model", "RUN", "--n_fake", "1"), "--n_fake must be at least 2"),
         (("--model", "RUN", "--metrics", "fid", "--n_fake", "20"), "more examples than features"),
         (("--model", "RUN", "--metrics", "ms_ssim"), "at least 11 pixels"),
+        (("--model", "RUN", "--metrics", "codec"), "--metrics codec: the model is no codec; its capabilities: sampler,"),
+        (("--model", "RUN", "--metrics", "likelihood", "--anchor"), "--anchor is for samples, but no metric of samples"),
+        (("--fake", "x", "--data", "digits", "--metrics", "k_means"), "--metrics k_means is of models"),
         (("--model", "RUN", "--metrics", "nearest", "--test_split", "validation"), "need a held-out split"),
         (("--model", ".", "--raw"), "--raw needs a run folder"),
     ],
@@ -188,6 +217,18 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
     last = error.strip().splitlines()[-1]
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+def test_train_says_what_was_skipped(tmp_path, monkeypatch, capsys):
+    from tfgen_trainers import train
+
+    write_images(tmp_path / "images", np.full((5, 8, 8, 1), 0.5), list("aabbb"))
+    (tmp_path / "images" / "a" / "bad.png").write_bytes(b"no image")
+    monkeypatch.setattr(train, "train", lambda config, source, workdir: train.TrainResult(tmp_path, 1, None, [], 0.0))
+    arguments = ["train", "--preset", "vae/digits", "--workdir", str(tmp_path / "run"), "--data", str(tmp_path / "images")]
+    assert main(arguments) == 2 and 'on_error="skip" leaves it out' in capsys.readouterr().err
+    assert main([*arguments, "--on_error", "skip"]) == 0
+    assert "1 of 6 files skipped, the first: " in capsys.readouterr().out
 
 
 def test_a_model_that_makes_no_images(tmp_path, capsys):

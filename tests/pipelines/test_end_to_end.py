@@ -64,7 +64,7 @@ def states(outcome):
 
 def test_every_component_ran(first):
     names = ["ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform", "ClassifierTrainer",
-             f"Trainer.{SLUG}", f"GenerativeEvaluator.{SLUG}", f"InfraValidator.{SLUG}", f"Pusher.{SLUG}"]  # fmt: skip
+             *(f"{n}.{SLUG}" for n in ("Trainer", "GenerativeEvaluator", "Judge", "InfraValidator", "Pusher"))]  # fmt: skip
     assert states(first) == dict.fromkeys(names, "complete")
     assert first["anomalies"] == []
     assert all(c["seconds"] >= 0.0 for c in first["components"].values())
@@ -102,7 +102,9 @@ def test_progress_and_report(first, workspace):
     ):
         assert text in shown
     page = pathlib.Path(first["report"]).read_text()
-    for text in ("Samples", "Reconstructions", "Nearest training images", "<svg", "Wall time", "tensorflow"):
+    for text in ("Samples", "Real images", "Reconstructions", "Nearest training images", "<svg", "Wall time",
+                 "tensorflow", "Samples during training", " parameters", "Command line",
+                 "tfgen serve --model_name=vae-digits"):  # fmt: skip
         assert text in page
     assert (workspace.path / "pipeline.log").stat().st_size > 1000
 
@@ -133,12 +135,12 @@ def refused(second, workspace):
 def test_not_blessed_stops_the_pusher(refused, workspace):
     ran = {name for name, state in states(refused).items() if state == "complete"}
     # and nothing else
-    assert ran == {f"{name}.{SLUG}" for name in ("Trainer", "GenerativeEvaluator", "InfraValidator", "Pusher")}
+    assert ran == {f"{name}.{SLUG}" for name in ("Trainer", "GenerativeEvaluator", "Judge", "InfraValidator", "Pusher")}
     model = refused["models"][PRESET]
     assert not model["blessed"] and model["pushed"] is None and refused["exit_code"] == local.EXIT_NOT_BLESSED
     assert len(workspace.versions()) == 1
-    blessing = pathlib.Path(refused["components"][f"GenerativeEvaluator.{SLUG}"]["outputs"]["blessing"][0]["uri"])
-    assert [p.name for p in blessing.iterdir()] == ["NOT_BLESSED"]
+    blessing = pathlib.Path(refused["components"][f"Judge.{SLUG}"]["outputs"]["blessing"][0]["uri"])
+    assert {p.name for p in blessing.iterdir()} == {"NOT_BLESSED", "verdict.json"}
     assert "NOT BLESSED" in refused["shown"] and "at most -1" in refused["shown"]
 
 
@@ -150,7 +152,7 @@ def test_a_new_model_is_compared_with_the_last_blessed_one(refused, first, works
     assert content["metrics"]["negative_log_likelihood"]["baseline"] == pytest.approx(old, rel=1e-5)
     assert content["metrics"]["negative_log_likelihood"]["value"] < old
     assert outcome["models"][PRESET]["blessed"] and len(workspace.versions()) == 2
-    blessing = outcome["components"][f"GenerativeEvaluator.{SLUG}"]["outputs"]["blessing"][0]["properties"]
+    blessing = outcome["components"][f"Judge.{SLUG}"]["outputs"]["blessing"][0]["properties"]
     assert blessing["blessed"] == 1 and blessing["baseline_model_id"] != blessing["current_model_id"]
 
 
@@ -159,7 +161,7 @@ def test_a_model_that_makes_no_images_goes_the_same_way(first, workspace):
     name, slug = "glimpse-classifier/digits", "glimpse-classifier-digits"
     outcome = workspace.run(presets=(name,), steps=200, thresholds=None)
     ran = {node for node, state in states(outcome).items() if state == "complete"}
-    assert ran == {f"{node}.{slug}" for node in ("Trainer", "GenerativeEvaluator", "InfraValidator", "Pusher")}
+    assert ran == {f"{node}.{slug}" for node in ("Trainer", "GenerativeEvaluator", "Judge", "InfraValidator", "Pusher")}
     model = outcome["models"][name]
     assert model["blessed"] and outcome["exit_code"] == local.EXIT_OK and model["samples"] is None
     accuracy = model["content"]["metrics"]["accuracy"]
@@ -199,6 +201,21 @@ def test_a_failed_component_is_named_with_its_cause(first, workspace, capfd):
     assert len(workspace.versions()) <= 2
 
 
+@pytest.mark.long
+def test_judging_anew_measures_nothing_and_what_is_unjudged_is_pushed_only_if_asked_for(first, workspace):
+    before = workspace.versions()
+    outcome = workspace.run(thresholds={PRESET: {}})
+    ran = {node for node, state in states(outcome).items() if state == "complete"}
+    assert ran == {f"Judge.{SLUG}", f"Pusher.{SLUG}"}
+    assert outcome["models"][PRESET]["outcome"] == "UNJUDGED" and outcome["exit_code"] == local.EXIT_NOT_BLESSED
+    assert workspace.versions() == before and "vae/digits: UNJUDGED" in outcome["shown"]
+    assert "no threshold applies" in outcome["shown"] and "with --push_unjudged" in outcome["shown"]
+    outcome = workspace.run(thresholds={PRESET: {}}, push_unjudged=True)
+    assert {node for node, state in states(outcome).items() if state == "complete"} == ran
+    assert outcome["models"][PRESET]["outcome"] == "UNJUDGED" and outcome["exit_code"] == local.EXIT_OK
+    assert outcome["models"][PRESET]["pushed"] and "UNJUDGED" in pathlib.Path(outcome["report"]).read_text()
+
+
 def test_kill_in_mid_training_then_resume(tmp_path):
     """kill -9 while the trainer runs; imports TFRecords as they are (ImportExampleGen)."""
     records = tmp_path / "records"
@@ -208,7 +225,7 @@ def test_kill_in_mid_training_then_resume(tmp_path):
     workspace = tmp_path / "work"
     arguments = ["--workspace", str(workspace), "--import_base", str(records), "--train_split", "train/*",
                  "--eval_split", "test/*", "--preset", PRESET, "--steps", "3000",
-                 "--thresholds", "{}"]  # fmt: skip
+                 "--thresholds", '{"vae/digits": {"negative_log_likelihood": {"upper": 1000}}}']  # fmt: skip
     child = subprocess.Popen(
         [sys.executable, "-m", "tfgen_pipelines.local", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd=pathlib.Path(local.__file__).parents[1],

@@ -507,3 +507,24 @@ def test_samples_are_of_the_conditions_of_the_evaluated_images(run, tmp_path, mo
     distance = result["metrics"]["frechet_classifier_distance"]
     for column in ("value", "untrained", "baseline"):
         assert distance[column] == pytest.approx(0.0, abs=1e-3), column
+
+
+def test_drawn_reconstructions_are_compared_with_a_drawn_image(run, monkeypatch):
+    """Any image has twice the squared error of the mean."""
+    from tfgen import models
+
+    path = run.export("a", signatures=["encode", "reconstruct"])
+    mean = run(path)["metrics"]["reconstruction_error"]["trivial"]
+    monkeypatch.setitem(models.MODELS, "Test", type("Test", (), {"draws_reconstructions": True}))
+    assert run(path)["metrics"]["reconstruction_error"]["trivial"] == pytest.approx(2.0 * mean)
+
+
+def test_samples_of_models_of_binarised_images_are_compared_with_others_under_one_protocol(run, sources):
+    binarised, grey = (run(run.export(name, binarization=how)) for name, how in (("b", "threshold"), ("g", None)))
+    name = "frechet_classifier_distance"
+    assert binarised["metrics"][name]["value"] != pytest.approx(grey["metrics"][name]["value"])
+    assert binarised["common"]["values"][name] == pytest.approx(grey["common"]["values"][name])
+    assert grey["common"]["values"][name] == grey["metrics"][name]["value"]
+    protocols = [dict(result["common"]["protocol"], generator_hash=None) for result in (binarised, grey)]
+    assert protocols[0] == protocols[1]
+    assert binarised["common"]["protocol"]["data_fingerprint"] == sources[0].fingerprint

@@ -36,8 +36,9 @@ def test_ir(arguments, tmp_path):
     for node in ("ImageExampleGen", "Transform", "ClassifierTrainer"):
         assert node in tasks
     for slug in ("vae-digits", "dcgan-digits"):
-        assert {f"{c}.{slug}" for c in ("Trainer", "GenerativeEvaluator", "Pusher")} <= set(tasks)
-        assert f"GenerativeEvaluator.{slug}" in tasks[f"Pusher.{slug}"]["dependentTasks"]
+        assert {f"{c}.{slug}" for c in ("Trainer", "GenerativeEvaluator", "Judge", "Pusher")} <= set(tasks)
+        assert f"Judge.{slug}" in tasks[f"Pusher.{slug}"]["dependentTasks"]
+        assert f"GenerativeEvaluator.{slug}" in tasks[f"Judge.{slug}"]["dependentTasks"]
     text = json.dumps(spec)
     assert "tfgen_trainers.run_fn.run_fn" in text and "tfgen_pipelines.preprocessing.preprocessing_fn" in text
     assert "gs://bucket/pushed/dcgan-digits" in text

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from tfgen_pipelines import local
@@ -121,3 +122,36 @@ def test_output_of_the_process_goes_to_the_log(tmp_path, capfd):
     assert said.out.splitlines() == ["shown", "after"] and said.err == ""
     text = log.read_text()
     assert "from C++" in text and "shown" in text
+
+
+def test_the_console_says_what_was_skipped_and_why_a_model_is_unjudged(tmp_path, monkeypatch):
+    import io
+
+    import tensorflow as tf
+
+    for split, count in (("train", 8), ("test", 4)):
+        for i in range(count):
+            path = tmp_path / "images" / split / "ab"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(tf.io.encode_png(np.full((8, 8, 1), 20 * i, np.uint8)).numpy() if i != 3 else b"no image")
+    model = {"outcome": "UNJUDGED", "blessed": False, "reasons": ["too few images"], "warnings": ["weak classifier"],
+             "samples": None, "metrics": "metrics.json", "pushed": None}  # fmt: skip
+    given = {}
+
+    def run_pipeline(workspace, data, branches, options, *rest):
+        given.update(data=data, branches=branches, options=options)
+        return {"models": {"vae/digits": model}, "report": "report.html", "exit_code": local.EXIT_NOT_BLESSED}
+
+    monkeypatch.setattr(local, "_run_pipeline", run_pipeline)
+    out, arguments = io.StringIO(), {"data": f"folder:{tmp_path / 'images'}", "presets": ("vae/digits",)}
+    arguments |= {"workspace": tmp_path / "work", "overrides": {"vae/digits": {"batch_size": 2}}, "out": out}
+    with pytest.raises(local.UsageError, match=r'train/b/3.png: .*on_error="skip" leaves it out'):
+        local.run(**arguments)
+    local.run(**arguments, data_options={"on_error": "skip"}, push_unjudged=True, metrics=("swd",))
+    shown = out.getvalue()
+    assert "skipped   2 of 12 files skipped, the first: " in shown and "3.png: not a readable image" in shown
+    for line in ("vae/digits: UNJUDGED", "  reason   too few images", "  warning  weak classifier",
+                 "  pushed   nothing: only blessed models are pushed, and with --push_unjudged"):  # fmt: skip
+        assert line in shown
+    assert given["options"]["push_unjudged"] and given["options"]["metrics"] == ("swd",)
+    assert given["branches"][0]["thresholds"] is None and len(given["data"].statistics["skipped"]) == 2

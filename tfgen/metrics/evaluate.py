@@ -263,7 +263,10 @@ class Evaluator:
         if "fid" in self.metrics:
             values[frechet] = frechet_distance(self.moments, fake["moments"], force=self.force)
         if "fid_infinity" in self.metrics:
-            limit = frechet_distance_infinity(self.moments, features, seed=self.seed, force=self.force)
+            smallest = max(2, count // 10) if self.force else max(count // 10, features.shape[1] + 1)
+            limit = frechet_distance_infinity(
+                self.moments, features, smallest=smallest, seed=self.seed, force=self.force
+            )
             values[f"{frechet}_infinity"] = limit.value
         if "kid" in self.metrics:
             kid = kernel_distance(

@@ -229,7 +229,7 @@ THRESHOLDS = {
     Sampler: {
         "frechet_classifier_distance": {"relative_to_untrained": 0.5, "max_worsening": 1.0},
         "precision": {"relative_to_real": 0.4},
-        "recall": {"relative_to_real": 0.4},
+        "recall": {"relative_to_real": 0.3},
         "num_classes": {"relative_to_real": 0.8},
     },
     Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0, "max_worsening": 0.1}},

@@ -28,6 +28,7 @@ from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
 SHOWN = 160  # samples that the figures show
 FURTHER = (*(name for name in METRICS if name not in DEFAULT), *OF_CODES)  # metrics that are measured if asked for
+COMMON = ("score", "fid", "kid", "prdc")  # by which samples of all models are compared
 LISTS = ("class_shares",)  # for the report
 
 
@@ -75,6 +76,13 @@ def export_untrained(metadata, path, seed, wanted):
     os.makedirs(os.path.dirname(file))
     with open(file, "w") as f:
         json.dump({**metadata, "weights": "raw"}, f)
+
+
+def draws_reconstructions(metadata):
+    """Whether reconstructions are one draw of many, see `Encoder.draws_reconstructions`; `metadata`: tfgen.json."""
+    from tfgen import models
+
+    return getattr(models.MODELS.get(metadata["model"]), "draws_reconstructions", False)
 
 
 def reference_images(source, binarization):
@@ -146,8 +154,9 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
         {"model": tfgen.json, "capabilities": [name], "inapplicable": [name of a capability that cannot be measured on these
         images], "data", "counts": {"training", "evaluation", "generated": images}, "classifier": {"accuracy",
         "error_over_chance", ...} | None, "metrics": {name: {"value", "real", "untrained", "trivial", "baseline", "protocol":
-        name in "protocols"}}, "protocols": {"samples" or the name of a capability: {...}}, "class_shares", "baseline":
-        {"note"}, "notes"}; numbers that are not finite are null.
+        name in "protocols"}}, "common": {"values", "protocol"} of samples against the images as they are, not binarised, by
+        which models can be compared, or None, "protocols": {"samples" or the name of a capability: {...}}, "class_shares",
+        "baseline": {"note"}, "notes"}; numbers that are not finite are null.
 
     Raises:
         ValueError: images of another shape than the model's.
@@ -177,6 +186,8 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     anchors = {"real": {}, "untrained": {}, "trivial": {}}
     for capability in anchored:
         anchors["trivial"] |= trivial(model, capability, train, test, seed=seed)
+    if draws_reconstructions(meta) and "reconstruction_error" in anchors["trivial"]:
+        anchors["trivial"]["reconstruction_error"] *= 2.0  # a draw too: any training image in place of their mean
     codes, of_codes = {}, [name for name in further if name in OF_CODES]
     if of_codes:
         try:
@@ -231,6 +242,9 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         values, protocols["samples"] = _sample_metrics(evaluator, model, num, seed, _numbers(real.values))
         if protocols["samples"] is None:
             notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
+    common = None
+    if values and protocols["samples"]:
+        common = _common(model, values, protocols["samples"], train, test, classifier, num, seed, run)
 
     baseline, baseline_note = _baseline(
         baseline_dir, evaluator, meta, protocols, protocol_of, test, num, seed, anchors["real"]
@@ -258,6 +272,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
             }
             for name, value in {**_numbers(values), **measures, **codes}.items()
         },
+        "common": common,
         "class_shares": values.get("class_shares"),
         "protocols": protocols,
         "baseline": {"note": baseline_note},
@@ -266,6 +281,18 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     content = _finite(content)
     _write(content, output_dir, model, num, reference_train, reference_test, test, seed)
     return content
+
+
+def _common(model, values, protocol, train, test, classifier, num, seed, run):
+    """{"values", "protocol"} of the samples against the images as they are: `values` if the model was trained on these."""
+    if protocol["train_fingerprint"] != train.fingerprint:
+        from tfgen import metrics
+
+        found = metrics.Evaluator(train, test, classifier, metrics=COMMON, seed=seed, run=run).evaluate(
+            Samples(model, seed), num, weights=model.metadata.get("weights", "raw"), generator_hash=model.weights_hash
+        )  # fmt: skip
+        values, protocol = found.values, found.protocol.to_dict()
+    return {"values": _numbers(values), "protocol": {**protocol, "extra": {}}}
 
 
 def _codes(model, train, test, names, seed):
