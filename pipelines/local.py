@@ -47,7 +47,7 @@ def check_workspace(workspace):
         workspace.mkdir(parents=True, exist_ok=True)
         probe = workspace / f".write-test-{os.getpid()}"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"The workspace {workspace} cannot be written: {error}. Choose another one.") from error
 
@@ -61,6 +61,8 @@ def only_run_in(workspace):
             stack.enter_context(locked(workspace / ".lock", busy))
         except BlockingIOError as error:
             raise UsageError(busy) from error
+        for probe in workspace.glob(".write-test-*"):  # of runs that were killed in `check_workspace`
+            probe.unlink(missing_ok=True)
         yield
 
 

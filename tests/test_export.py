@@ -1,6 +1,10 @@
 """What TensorFlow Serving finds in the folder."""
 
 import json
+import os
+import pathlib
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,8 +13,10 @@ import tensorflow as tf
 import tfgen
 from tfgen import fields
 from tfgen.export import export_saved_model, read_metadata
-from tfgen.models import DCGAN, VAE, GlimpseClassifier, TrainableModel
+from tfgen.files import new_version
+from tfgen.models import DCGAN, VAE, FactorizedPrior, GlimpseClassifier, TrainableModel
 from tfgen.models.capabilities import Translator, capabilities_of
+from tfgen.models.compression.codec import Codec as FileCodec
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +74,68 @@ def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
     assert not model.ema.is_swapped
 
 
-def test_saved_model_pb_is_moved_in_last(model, tmp_path, monkeypatch):
-    import shutil
+def test_a_version_appears_by_one_rename_whole(tmp_path, monkeypatch):
+    """What a server sees at the rename is what there is at the end, with the codec of a compression model."""
+    model = FactorizedPrior(image_shape=(16, 16, 1), width=4, latent_channels=4)
+    model.compile()
+    seen, rename = [], pathlib.Path.rename
 
-    moved, move = [], shutil.move
-    monkeypatch.setattr(shutil, "move", lambda a, b: moved.append(b.name) or move(a, b))
-    export_saved_model(model, tmp_path)
-    assert moved[-1] == "saved_model.pb" and "variables" in moved[:-1]
+    def watched(path, target):
+        assert not target.exists()
+        rename(path, target)
+        seen.append({str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()})
+
+    monkeypatch.setattr(pathlib.Path, "rename", watched)
+    path = export_saved_model(model, tmp_path)
+    (files,) = seen
+    assert files == {str(p.relative_to(path)): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    assert {"saved_model.pb", "assets.extra/tfgen.json", "assets.extra/codec.npz"} <= files.keys()
+    assert FileCodec.load(path / "assets.extra/codec.npz").model_id == model.codec().model_id
+    assert path.stat().st_mode & 0o777 == 0o777 & ~umask(), "another user's server may read it"
+
+
+def umask():
+    os.umask(before := os.umask(0))
+    return before
+
+
+def test_what_killed_exports_left_is_removed(model, tmp_path):
+    (tmp_path / ".1-ab12cd34/variables").mkdir(parents=True)
+    (tmp_path / ".1-ab12cd34/variables/half").write_text("")
+    (tmp_path / ".mine").mkdir()
+    assert export_saved_model(model, tmp_path, warmup=False).name == "1"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine", "1"]
+
+
+def test_exports_to_one_folder_wait_for_each_other(tmp_path):
+    """So that none removes the hidden folder of another, and each has a number of its own."""
+    order = []
+
+    def make(name, seconds):
+        with new_version(tmp_path) as (hidden, target):
+            order.append(name)
+            time.sleep(seconds)
+            (hidden / name).touch()
+            order.append(name)
+
+    threads = [threading.Thread(target=make, args=(name, 0.2)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert order in (list("aabb"), list("bbaa"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path):
+    model = VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(8,))
+    model.compile(ema_decay=0.9)
+    shadow = model.ema.shadows[-1]
+    shadow.assign(tf.fill(shadow.shape, float("inf")))
+    with pytest.raises(FloatingPointError, match=r"decoder/out/bias of the player 'model' is not finite \(averaged\)"):
+        export_saved_model(model, tmp_path / "export")
+    assert not (tmp_path / "export").exists() and not model.ema.is_swapped
+    assert export_saved_model(model, tmp_path / "export", use_ema=False, warmup=False).name == "1"
 
 
 def test_no_compiled_function_and_free_batch_everywhere(tmp_path):

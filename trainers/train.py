@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 import time
 import typing
 
@@ -103,7 +104,8 @@ def train(
         `TrainResult`.
 
     Raises:
-        ValueError: unknown preset or override; images that do not fit the model; `workdir` has another run.
+        ValueError: unknown preset or override; images that do not fit the model; a batch with NaN or values out of range;
+            `workdir` has another run.
         BlockingIOError: another process trains in `workdir`.
         OSError: the folder cannot be written.
         TrainingDiverged: a loss, a weight or a sample became NaN or infinite; the message names the step, the player and the
@@ -171,7 +173,12 @@ def _train(config, preset, source, whole, workdir, report):
             ),
             checkpoints,
         ]
-        model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        try:
+            model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+        except tf.errors.InvalidArgumentError as error:  # of the checks of fields
+            at = int(model.step.value.numpy())
+            said = re.search(r"assertion failed: (.*)", error.message) or re.search("(.*)", error.message)
+            raise ValueError(f"The batch of step {at} was refused: {said[1]} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
     return model
 

@@ -17,7 +17,15 @@ from tfgen.models import TrainableModel
 from tfgen.models.capabilities import Encoder
 from tfgen.models.preset import Preset
 from tfgen.training import TrainingDiverged
-from tfgen_trainers.train import TrainConfig, check_fields_fit, check_images_fit, load_run, run_name, train
+from tfgen_trainers.train import (
+    TrainConfig,
+    check_fields_fit,
+    check_images_fit,
+    load_run,
+    only_training_in,
+    run_name,
+    train,
+)  # fmt: skip
 
 TINY = {
     "vae/digits": {"hidden": (8,), "latent_dim": 2, "batch_size": 50, "binarization": "dynamic", "ema_decay": 0.9},
@@ -180,6 +188,76 @@ def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
     with pytest.raises(FloatingPointError, match="ckpt-20"):
         checkpoints.save()
     assert checkpoints.latest == before
+
+
+@pytest.mark.parametrize("rate", [float("inf"), 1e30])
+def test_divergence_with_a_checkpoint_after_every_step(source, tmp_path, rate):
+    """The weights of the first step are already of no use, so there is nothing to save."""
+    bad = config("dcgan/digits", steps=6, log_every=1, checkpoint_every=1, overrides={"learning_rate": rate})
+    with pytest.raises(TrainingDiverged, match=r"of the player '(generator|discriminator)'.*Last good checkpoint: none"):
+        train(bad, source, tmp_path, report=None)
+    assert not list(tmp_path.glob("checkpoints/ckpt-*"))
+
+
+def test_late_divergence_names_the_last_good_checkpoint(source, tmp_path, monkeypatch):
+    """At step 30 weights grow beyond all bounds, but stay finite: that checkpoint, whose samples are NaN, is not saved."""
+    save = tfgen.training.Checkpoints.save
+
+    def grown(self):
+        if int(self.source.step.value.numpy()) == 30:
+            for variable in [*self.source.ema.shadows, *self.source.trainable_variables]:
+                variable.assign(tf.random.normal(variable.shape) * 1e37)
+        return save(self)
+
+    monkeypatch.setattr(tfgen.training.Checkpoints, "save", grown)
+    bad = config(steps=40, log_every=10, checkpoint_every=10, sample_every=1000)
+    with pytest.raises(TrainingDiverged, match=rf"Not saved at step 30: .*Last good checkpoint: {tmp_path}.*ckpt-20\."):
+        train(bad, source, tmp_path, report=None)
+    model, _ = load_run(tmp_path)
+    assert int(model.step.value.numpy()) == 20 and np.isfinite(model.sample(4)).all()
+
+
+def test_nan_in_data_is_named_with_the_step(tmp_path):
+    class Poisoned(tfgen.data.Source):
+        def batches(self, *args, start_step=0, **kwargs):
+            clean = super().batches(*args, start_step=start_step, **kwargs)
+            bad = lambda i, batch: {k: tf.where(i == 12, float("nan"), v) if k == "image" else v for k, v in batch.items()}  # noqa: E731, E501  # fmt: skip
+            return clean.enumerate(start_step).map(bad)
+
+    poisoned = tfgen.data.load("digits")
+    poisoned.__class__ = Poisoned
+    with pytest.raises(ValueError, match=r"batch of step 12 was refused: .*Images must lie in .*Last good .*ckpt-10"):
+        train(config(steps=40, log_every=10, checkpoint_every=10), poisoned, tmp_path, report=None)
+
+
+def test_two_trainings_in_one_workdir(source, tmp_path):
+    with only_training_in(tmp_path), pytest.raises(OSError, match=f"Another training is at work in {tmp_path}"):
+        train(config(), source, tmp_path, report=None)
+    assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+    for name in (".config.json.77.tmp", ".history.jsonl.77.tmp", "samples/.step-00000020.png.77.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with only_training_in(tmp_path):
+        assert sorted(p.name for p in tmp_path.rglob("*")) == [".lock", "samples"], "what killed runs left is gone"
+
+
+def test_a_sample_grid_that_was_lost_is_drawn_after_the_interruption(source, tmp_path, monkeypatch):
+    """Stopped while the picture of a step is written at which a checkpoint is due."""
+    settings = {"steps": 60, "log_every": 10, "checkpoint_every": 20, "sample_every": 20}
+    train(config(**settings), source, tmp_path / "whole", report=None)
+    save_png = tfgen.sampling.save_png
+
+    def stopped(path, *args):
+        if "40" in path.name:
+            raise KeyboardInterrupt
+        return save_png(path, *args)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tfgen.sampling, "save_png", stopped)
+        train(config(**settings), source, tmp_path / "stopped", report=None)
+    train(config(**settings), source, tmp_path / "stopped", report=None)
+    pictures = [{p.name: p.read_bytes() for p in (tmp_path / run / "samples").iterdir()} for run in ("whole", "stopped")]
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 3
 
 
 def test_folder_that_cannot_be_written(source, tmp_path):

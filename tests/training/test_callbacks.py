@@ -52,6 +52,62 @@ def test_history_drops_what_a_killed_run_wrote_beyond_its_checkpoint(model, tmp_
     assert len(lines) == 1 and lines[0].startswith("step 8/8")
 
 
+def test_damaged_lines_of_a_history_are_left_out_alone(model, tmp_path, caplog):
+    path = tmp_path / "history.jsonl"
+    lines = [b'{"step": 2, "loss": 1.0}', b'{"step": 4, "lo', b"\0\0\xff", b"7", b'{"loss": 1.0}', b'{"step": 6, "loss": 3}']
+    path.write_bytes(b"\n".join([*lines, b'{"step": 8,']))
+    assert [line["step"] for line in read_history(path)] == [2, 6]
+    for number in (2, 3, 4, 5):
+        assert f"line {number} is damaged" in caplog.text
+    assert "line 7 is incomplete, as an interrupted run leaves it" in caplog.text
+    model.step.assign(8)
+    History(model, tmp_path, total_steps=8)
+    assert path.read_bytes() == lines[0] + b"\n" + lines[-1] + b"\n"
+
+
+def test_a_history_is_replaced_whole(model, tmp_path, monkeypatch):
+    """A full disk, or a kill, while lines are dropped loses no other line."""
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"step": 4, "loss": 1.0}\n{"step": 8, "loss": 2.0}\n')
+    before = path.read_text()
+    model.step.assign(4)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        History(model, tmp_path, total_steps=8)
+    assert path.read_text() == before
+    inode = path.stat().st_ino
+    model.step.assign(8)
+    History(model, tmp_path, total_steps=8)
+    assert path.stat().st_ino == inode, "a history that is all right is not written again"
+
+
+def test_pictures_are_drawn_at_the_same_steps_after_an_interruption(model, tmp_path):
+    def drawn(folder, *parts):
+        for steps in parts:
+            grid = SampleGrid(model, tmp_path / folder, every_steps=10, num=1)
+            grid.set_params({"epochs": None})
+            grid.on_train_begin()
+            for _ in range(steps // 4):
+                model.step.assign_add(4)
+                grid.on_epoch_end(0)
+        model.step.assign(0)
+        return sorted(p.name for p in (tmp_path / folder).iterdir())
+
+    assert drawn("whole", 48) == drawn("interrupted", 8, 12, 4, 24) == [
+        f"step-{step:08d}.png" for step in (12, 20, 32, 40)
+    ]  # fmt: skip
+
+
+def test_a_picture_of_nan_is_not_drawn(model, tmp_path, caplog):
+    kernel = model.decoder.layers[-2].kernel
+    kernel.assign(tf.fill(kernel.shape, float("nan")))
+    grid = SampleGrid(model, tmp_path / "samples", num=1)
+    grid.set_params({"epochs": 1})
+    grid.on_train_begin()
+    grid.on_epoch_end(0)
+    assert not (tmp_path / "samples").exists() and "No picture of step 0" in caplog.text
+
+
 def test_sample_grid_writes_pictures_in_any_fit(model, tmp_path):
     data = tf.data.Dataset.from_tensors({"image": images()}).repeat()
     grid = SampleGrid(model, tmp_path, every_steps=4, num=4)

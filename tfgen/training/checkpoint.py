@@ -215,7 +215,7 @@ def _read(path):
         names = list(reader.get_variable_to_shape_map())
         file = data
         return {name: reader.get_tensor(name) for name in names}
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except Exception as error:  # the reader raises errors of many classes
         raise _Damaged(f"{file} is damaged ({(str(error) or type(error).__name__).splitlines()[0]})") from error
 
 
