@@ -64,6 +64,7 @@ def export_untrained(metadata, path, seed, wanted):
     """
     from tfgen import models
     from tfgen.export import METADATA, write_saved_model
+    from tfgen.training.state import fixed_networks
 
     name = metadata["model"]
     if name not in models.MODELS:
@@ -71,7 +72,8 @@ def export_untrained(metadata, path, seed, wanted):
     keras.utils.set_random_seed(seed)
     model = models.MODELS[name].from_config(metadata["config"])
     found = {signature: parts for signature, parts in model.signatures().items() if signature in wanted}
-    write_saved_model(types.SimpleNamespace(variables=model.variables, signatures=lambda: found), path)
+    parts = {**fixed_networks(model), "variables": model.variables, "signatures": lambda: found}
+    write_saved_model(types.SimpleNamespace(**parts), path)
     file = os.path.join(path, METADATA)
     os.makedirs(os.path.dirname(file))
     with open(file, "w") as f:
