@@ -92,8 +92,8 @@ def ascend(
         `Ascent`.
 
     Raises:
-        ValueError: an unknown rule; noise without seeds; an objective of another shape, or one that does not depend on the
-            codes.
+        ValueError: an unknown rule; negative steps; noise without seeds; an objective of another shape, or one that does not
+            depend on the codes.
         InvalidArgumentError: at run time, if an objective or a code is not finite.
     """
     if rule not in RULES:
