@@ -28,17 +28,18 @@ demo: setup ## run the whole pipeline for a VAE and a DCGAN on 8x8 digits, from 
 	$(VENV)/bin/tfgen demo $(ARGS)
 
 test: lint ## run lint, then all tests but the long ones, in two processes
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 test-long: setup ## run the tests that are marked as long
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup -m long $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope -m long $(ARGS)
 
 lint: setup ## run ruff and import-linter (which package may import which)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 
-test-serving-real: setup ## send the conformance cases to tensorflow_model_server, which must be on PATH
-	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server $(ARGS)
+test-serving-real: setup ## send the wire cases and golden bodies to tensorflow_model_server, which must be on PATH
+	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server \
+		--cases tests/serving/given/cases.json --golden tests/serving/given/json_golden.jsonl $(ARGS)
 
 test-core-latest: setup-core-latest ## run the library's tests on Python 3.12 with the newest TensorFlow and Keras
 	$(CORE_VENV)/bin/python -m pytest $(TFX_TESTS) $(ARGS)

@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 
+from tfgen import onednn
 from tfgen.files import write_whole
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -124,14 +125,16 @@ def versions():
 
 
 def machine():
-    """Usable cores, processor model and system."""
+    """Usable cores, processor model, system, and whether TensorFlow used oneDNN (None: TensorFlow was not used)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
-    return {"cores": cores, "cpu": model, "system": f"{platform.system()} {platform.machine()}"}
+    # Which kernels ran decides the last digits; of a measurement without TensorFlow there is nothing to tell.
+    kernels = onednn.enabled() if "tensorflow" in sys.modules else None
+    return {"cores": cores, "cpu": model, "system": f"{platform.system()} {platform.machine()}", "onednn": kernels}
 
 
 def module_command(module, argv=None):

@@ -1,14 +1,13 @@
 """`tfgen compress` and `tfgen decompress`: photos to files and back, with the codec of a run or an exported model.
 """
 
-import contextlib
 import io
 import os
 import pathlib
 import re
 
 from tfgen.data.image_files import adapt_image, open_image
-from tfgen.export import METADATA
+from tfgen.export import CODEC
 from tfgen.files import write_whole
 from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
@@ -16,9 +15,7 @@ from tfgen.models.compression.container import Container
 from tfgen.training.callbacks import averaged_weights
 from tfgen_commands.arguments import require
 
-# EXPORTED: the codec file of an exported version, beside its metadata. A run folder has a codec file for each step at which
-# photos were compressed.
-EXPORTED = pathlib.Path(METADATA).with_name("codec.npz")
+# A run folder has a codec file for each step at which photos were compressed.
 OF_RUN = "codec-{step:08d}.npz"
 LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
@@ -89,7 +86,8 @@ def codec_for_writing(path):
         require(model, CodecCapability, path)
         stored = path / OF_RUN.format(step=int(model.step.value.numpy()))
         if not stored.exists():
-            freeze(model, stored)
+            with averaged_weights(model):
+                model.codec().save(stored)
         return Codec.load(stored)
     return Codec.load(_stored(path)[-1])
 
@@ -104,17 +102,11 @@ def codec_for_reading(path, model_id):
     raise ValueError(f"written by model {model_id.hex()}; the models here are {known}")
 
 
-def freeze(model, path, use_ema=True):
-    """Writes the codec of a model's weights, averaged if the model has averages and `use_ema` is set."""
-    with averaged_weights(model) if use_ema else contextlib.nullcontext():
-        model.codec().save(path)
-
-
 def _stored(path):
     """The codec files at `path`, sorted by step or version."""
     if path.is_file():
         return [path]
-    found = [*path.glob("codec-*.npz"), *path.glob(str(EXPORTED)), *path.glob(f"[0-9]*/{EXPORTED}")]
+    found = [*path.glob("codec-*.npz"), *path.glob(CODEC), *path.glob(f"[0-9]*/{CODEC}")]
     if not found:
         raise ValueError(
             f"{path} holds no codec: expected a run folder of a compression preset after its first `tfgen compress`, "

@@ -32,6 +32,13 @@ Metrics (--metrics, separated by commas)
   prdc          precision, recall, density, coverage                              higher is better
   nearest       distance to the nearest training image; ratio far below 1: copies
   ms_ssim       similarity of random pairs of samples                             lower is more diverse
+  swd           sliced Wasserstein distance of patches of pixels                  lower is better
+  birthday      share of batches with near-duplicates, of real images 0.5         lower is more diverse
+  path_length   change of features over a small step in latent space              lower is smoother
+  separability  of the classes by planes in latent space, 1 is perfect            lower is better
+  likelihood, encoder, classifier, codec, translator: what the capability of that name is measured by, on real images
+  k_means       accuracy of clusters of codes, matched to classes                 higher is better
+  few_labels    accuracy of a linear classifier of codes, of 10 labels per class  higher is better
 
 Features (--features)
   classifier       a small classifier, trained on the data set itself and kept in the cache: needs labels, no download
@@ -40,8 +47,8 @@ Features (--features)
   keras-inception  Keras' ImageNet weights from --weights: never comparable with published numbers
 Nothing is downloaded unless --weights is a URL with --sha256 and --allow_download.
 
-A model that generates no images, such as a classifier, is evaluated by its own metrics on the held-out split (accuracy,
-reconstruction error, ...); options for samples are then errors.
+A model that generates no images, such as a classifier, is evaluated by its own capabilities on the held-out split (accuracy,
+reconstruction error, ...); options for samples are then errors. A metric that the model has no capability for is an error.
 
 Numbers compare only under one protocol: as many images, the same features, data, seeds. --compare refuses all else.
 """
@@ -81,7 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resize", help="way of resizing: center_crop, pad, stretch or none")
     add("--on_error", help="unreadable images: raise (default) or skip")
     add = parser.add_argument_group("metrics and features").add_argument
-    add("--metrics", metavar="LIST", help="metrics, separated by commas (default: score,fid,kid,prdc,nearest)")
+    add("--metrics", metavar="LIST",
+        help="separated by commas (default: score,fid,kid,prdc,nearest, or those of the model's capabilities)")  # fmt: skip
     add(
         "--features",
         choices=("classifier", "inception", "keras-inception"),
@@ -118,11 +126,17 @@ def run(args) -> int:
     from tfgen.models.capabilities import Sampler
 
     _check(args)
-    names, earlier = _metrics(args, metrics.METRICS), _earlier(args.compare)
+    names, of_model = _metrics(args, metrics.METRICS)
+    earlier = _earlier(args.compare)
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
-    generator, own_data = _judged(args)
-    if not args.fake and Sampler not in generator.capabilities:
-        return _measure(args, generator, own_data)
+    if of_model and args.fake:
+        raise ValueError(f"--metrics {of_model[0]} is of models; received a folder of images")
+    generator, own_data, model = _evaluated(args, bool(of_model))
+    if not args.fake and (Sampler not in generator.capabilities or not names):
+        if Sampler in generator.capabilities or args.metrics is None:
+            names = ()
+        return _measure(args, model or generator, own_data, names, of_model)
+    measures = _measures(args, model, own_data, of_model) if of_model else {}
     train, test, resize = _real(args, own_data, names)
     if test is None and args.metrics is None:
         say("there is no held-out split: the metric nearest is left out")
@@ -143,17 +157,19 @@ def run(args) -> int:
         force=args.force, resize=resize, run=metrics.InProcess(say),
         cache=None if folder is None else metrics.Cache(folder / "real", say),
     )  # fmt: skip
-    result = evaluator.judge(
+    result = evaluator.evaluate(
         metrics.Samples(generator, args.seed), count, weights=generator.weights, batch_norm=generator.batch_norm,
         generator_hash=generator.weights_hash, extra={"binarization": binarization} if binarization else {},
     )  # fmt: skip
     anchor = evaluator.real_anchor(count) if args.anchor else None
     difference = None if earlier is None else result.difference(earlier)
     print(table(result, anchor, difference))
+    _print_measures(measures)
     if args.out:
-        content = {"judged": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
+        content = {"evaluated": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
         content |= {"anchor": anchor.to_dict()} if anchor else {}
         content |= {"difference": difference} if difference is not None else {}
+        content |= {"measures": measures} if measures else {}
         _write(args.out, content)
     return 0
 
@@ -166,30 +182,53 @@ def _write(path, content):
     write_whole(path, (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def _measure(args, model, own_data) -> int:
-    """The metrics of a model that generates no images, by its capabilities, on the held-out split."""
+def _measure(args, model, own_data, names, of_model) -> int:
+    """Metrics of a model's capabilities but its samples, on the held-out split; by default those of all capabilities."""
+    from tfgen import metrics
+    from tfgen.models.capabilities import Sampler
+
+    can = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
+    of_samples = ("classifier", "weights", "n_fake", "anchor", "compare")
+    if given := [*(["metrics"] if names else []), *(name for name in of_samples if getattr(args, name))]:
+        none = "no metric of samples is asked for" if Sampler in model.capabilities else "the model generates none"
+        raise ValueError(f"--{given[0]} is for samples, but {none}; its capabilities: {can}")
+    if not of_model:
+        of_model = tuple(capability.NAME for capability in model.capabilities if capability in metrics.MEASURES)
+    if not of_model:
+        raise ValueError(f"no capability of the model can be evaluated; its capabilities: {can}")
+    measures = _measures(args, model, own_data, of_model)
+    _print_measures(measures)
+    if args.out:
+        _write(args.out, {"evaluated": args.model or f"{args.preset} {args.checkpoint}", "measures": measures})
+    return 0
+
+
+def _measures(args, model, own_data, names):
+    """{name: {"values", "protocol"}} of capabilities and of codes; ValueError where model or images lack something."""
     from tfgen import data, metrics
 
-    names = ", ".join(capability.NAME for capability in model.capabilities) or "none that is known"
-    of_samples = ("metrics", "classifier", "weights", "n_fake", "anchor", "compare")
-    if given := [name for name in of_samples if getattr(args, name)]:
-        raise ValueError(f"--{given[0]} is for samples, but the model generates none; its capabilities: {names}")
     test = data.load(_spec(args, own_data), args.test_split, **_options(args, *DATA_OPTIONS))
     if model.image_shape != tuple(test.image_shape):
         raise ValueError(f"the model is for images {model.image_shape}, those of {test.name} are {tuple(test.image_shape)}")
-    measured = [capability for capability in model.capabilities if capability in metrics.MEASURES]
-    if not measured:
-        raise ValueError(f"no capability of the model can be evaluated; its capabilities: {names}")
-    content = {}
-    for capability in measured:
-        values, protocol = metrics.measure(model, capability, test, seed=args.seed)
-        content[capability.NAME] = {"values": values, "protocol": protocol}
-        print("\n".join(f"{name:32} {value:>14.6g}" for name, value in values.items()))
-        shown = ", ".join(f"{name} {value}" for name, value in protocol.items() if value is not None)
-        print(f"\nprotocol of {capability.NAME}: {shown}")
-    if args.out:
-        _write(args.out, {"judged": args.model or f"{args.preset} {args.checkpoint}", "measures": content})
-    return 0
+    of_name, found = {capability.NAME: capability for capability in metrics.MEASURES}, {}
+    for name in names:
+        if name in metrics.OF_CODES:
+            train = data.load(_spec(args, own_data), args.split, **_options(args, *DATA_OPTIONS))
+            values, protocol = metrics.measure_codes(model, train, test, [name], seed=args.seed)
+        elif of_name[name] not in model.capabilities:
+            can = ", ".join(capability.NAME for capability in model.capabilities)
+            raise ValueError(f"--metrics {name}: the model is no {name}; its capabilities: {can}")
+        else:
+            values, protocol = metrics.measure(model, of_name[name], test, seed=args.seed)
+        found[name] = {"values": values, "protocol": protocol}
+    return found
+
+
+def _print_measures(measures):
+    for name, found in measures.items():
+        print("\n".join(f"{metric:32} {value:>14.6g}" for metric, value in found["values"].items()))
+        shown = ", ".join(f"{key} {value}" for key, value in found["protocol"].items() if value is not None)
+        print(f"\nprotocol of {name}: {shown}")
 
 
 def table(result, anchor=None, difference=None) -> str:
@@ -218,9 +257,9 @@ def say(line: str) -> None:
 
 
 def _check(args):
-    judged = [name for name in ("model", "preset", "fake") if getattr(args, name)]
-    if len(judged) != 1:
-        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(judged) or 'none'}")
+    given = [name for name in ("model", "preset", "fake") if getattr(args, name)]
+    if len(given) != 1:
+        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(given) or 'none'}")
     if bool(args.preset) != bool(args.checkpoint):
         raise ValueError("--preset (the network) and --checkpoint (its weights) must be given together")
     if args.overrides and not args.preset:
@@ -241,15 +280,18 @@ def _check(args):
         raise ValueError(f"--n_fake must be at least 2; received {args.n_fake}")
 
 
-def _metrics(args, known):
+def _metrics(args, of_samples):
+    """(names of metrics of samples, names of measures of the model)."""
+    from tfgen.metrics import MEASURES, OF_CODES
     from tfgen.metrics.evaluate import DEFAULT
 
     if args.metrics is None:
-        return DEFAULT
+        return DEFAULT, ()
     names = tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip()))
-    if not names or set(names) - set(known):
-        raise ValueError(f"--metrics must be some of {', '.join(known)}; received {args.metrics!r}")
-    return names
+    of_model = (*(capability.NAME for capability in MEASURES), *OF_CODES)
+    if not names or set(names) - {*of_samples, *of_model}:
+        raise ValueError(f"--metrics must be some of {', '.join((*of_samples, *of_model))}; received {args.metrics!r}")
+    return tuple(n for n in names if n in of_samples), tuple(n for n in names if n in of_model)
 
 
 def _earlier(path):
@@ -280,15 +322,16 @@ def _options(args, *names):
     return {name: getattr(args, name) for name in names}
 
 
-def _judged(args):
-    """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None)."""
+def _evaluated(args, exported):
+    """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None; an `ExportedModel` of
+    the same model, where `exported` asks for it)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
         options = _options(args, "size", "channels", "resize", "on_error")
-        return _Folder(data.load(f"folder:{args.fake}", **options)), None
+        return _Folder(data.load(f"folder:{args.fake}", **options)), None, None
     if args.preset:
-        return _from_checkpoint(args)
+        return _from_checkpoint(args, exported)
     path = Path(args.model)
     if not path.exists():
         raise ValueError(f"--model: there is no {path}")
@@ -297,31 +340,35 @@ def _judged(args):
 
         model, record = load_run(path)
         preset = record["run"]["preset"]
-        return _in_memory(args, model, preset["binarization"], preset["dequantize"]), preset["data"]
+        generator, exported = _in_memory(args, model, preset["binarization"], preset["dequantize"], exported)
+        return generator, preset["data"], exported
     if args.batch_norm != "moving":
         raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
     generator = metrics.load_exported(path)
     name = generator.metadata.get("preset")
-    return generator, presets.get(name).data if name in presets.names() else None
+    return generator, presets.get(name).data if name in presets.names() else None, generator
 
 
-def _in_memory(args, model, binarization, dequantize):
-    """A model as a `RunGenerator`, or as an `ExportedModel` if it generates no images."""
+def _in_memory(args, model, binarization, dequantize, exported):
+    """(a `RunGenerator`, or an `ExportedModel` if it generates no images; an `ExportedModel` or None)."""
     from tfgen import metrics
     from tfgen.export import export_saved_model
     from tfgen.models.capabilities import Sampler
 
-    if Sampler in model.capabilities():
-        settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
-        return metrics.RunGenerator(model, **settings, binarization=binarization)
-    with tempfile.TemporaryDirectory() as folder:
-        trained = {"binarization": binarization, "dequantize": dequantize}
-        return metrics.ExportedModel(
-            export_saved_model(model, folder, use_ema=not args.raw, warmup=False, metadata=trained)
-        )
+    is_sampler, found = Sampler in model.capabilities(), None
+    if exported or not is_sampler:
+        with tempfile.TemporaryDirectory() as folder:
+            trained = {"binarization": binarization, "dequantize": dequantize}
+            found = metrics.ExportedModel(
+                export_saved_model(model, folder, use_ema=not args.raw, warmup=False, metadata=trained)
+            )
+    if not is_sampler:
+        return found, found
+    settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
+    return metrics.RunGenerator(model, **settings, binarization=binarization), found
 
 
-def _from_checkpoint(args):
+def _from_checkpoint(args, exported):
     from tfgen.training import Checkpoints
     from tfgen_trainers.train import TrainConfig
 
@@ -332,7 +379,8 @@ def _from_checkpoint(args):
     model = config.model()
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
-    return _in_memory(args, model, preset.binarization, preset.dequantize), preset.data
+    generator, exported = _in_memory(args, model, preset.binarization, preset.dequantize, exported)
+    return generator, preset.data, exported
 
 
 def _spec(args, own_data):
@@ -345,9 +393,12 @@ def _spec(args, own_data):
 def _real(args, own_data, names):
     """(train, test or None, the resize rule or None)."""
     from tfgen import data
+    from tfgen.data.source import skipped_text
 
     spec, options = _spec(args, own_data), _options(args, *DATA_OPTIONS)
     train = data.load(spec, args.split, **options)
+    if train.skipped:
+        say(f"{train.name}: {skipped_text(train.skipped, train.num_examples)}, the first: {': '.join(train.skipped[0])}")
     resize = None
     if args.size is not None:
         resize = f"{args.resize or 'center_crop'} to {train.image_shape[0]}x{train.image_shape[1]}"

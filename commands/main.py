@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 
+from tfgen import onednn
 from tfgen_commands import evaluate
 from tfgen_commands.arguments import assignment, require, size
 
@@ -21,6 +22,7 @@ _APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server
 def main(argv=None):
     """Runs one sub-command and returns the exit status. Wrong input prints one line on stderr and returns 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    onednn.choose(_values(argv, "--preset"), next(iter(_values(argv, "--workdir")), None))
     if argv and argv[0] in _APPLICATIONS:
         # These applications parse their own options, and each needs an extra: [tfx] or [serving].
         return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
@@ -34,9 +36,15 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 2
-    except (RuntimeError, ImportError) as error:  # TrainingDiverged; an extra that is not installed
+    except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
         return 1
+
+
+def _values(argv, option):
+    """All values of an option, before the parser exists: what depends on them must be set before TensorFlow is imported."""
+    found = [after for before, after in zip(argv, argv[1:], strict=False) if before == option]
+    return found + [text.partition("=")[2] for text in argv if text.startswith(f"{option}=")]
 
 
 def _parser():
@@ -121,6 +129,7 @@ def _presets(args):
 
 def _train(args):
     import tfgen
+    from tfgen.data.source import skipped_text
     from tfgen_trainers.train import TrainConfig, train
 
     overrides = dict(assignment(text) for text in args.overrides)
@@ -136,6 +145,8 @@ def _train(args):
     if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)
+    if source.skipped:
+        print(f"{skipped_text(source.skipped, source.num_examples)}, the first: {': '.join(source.skipped[0])}")
     result = train(config, source, args.workdir)
     pictures = result.workdir / "samples"
     drawn = f"; pictures in {pictures}" if pictures.exists() else ""
@@ -162,15 +173,13 @@ def _sample(args):
 
 def _export(args):
     from tfgen.export import export_saved_model
-    from tfgen.models.capabilities import Codec
     from tfgen_trainers.train import export_metadata, load_run
 
     model, record = load_run(args.workdir)
-    path = export_saved_model(model, args.to, version=args.version, use_ema=not args.raw, metadata=export_metadata(record))
-    if Codec in model.capabilities():
-        from tfgen_commands.compress import EXPORTED, freeze
-
-        freeze(model, path / EXPORTED, use_ema=not args.raw)
+    path = export_saved_model(
+        model, args.to, version=args.version, use_ema=not args.raw, class_names=record.get("class_names"),
+        metadata=export_metadata(record),
+    )  # fmt: skip
     print(path)
 
 

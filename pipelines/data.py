@@ -43,7 +43,8 @@ class Data:
     def description(self):
         """The JSON-able dict that `tfgen.data.described` takes, for records of this data set."""
         # The records of ImageExampleGen were written with these options already; images of imported records were not.
-        read = {k: v for k, v in self.options.items() if k in ("size", "channels", "resize")} if self.import_base else {}
+        names = ("size", "channels", "resize", "on_error") if self.import_base else ()
+        read = {name: self.options[name] for name in names if name in self.options}
         return {
             "name": self.spec,
             "image_shape": list(self.image_shape),
@@ -137,5 +138,6 @@ def describe(train, evaluation, limit=10_000):
         "pixel_mean": float(pixels.mean(dtype=np.float64)),
         "pixel_std": float(pixels.std(dtype=np.float64)),
         "pixel_histogram": (histogram / histogram.sum()).tolist(),
-        "skipped": [*train.skipped, *evaluation.skipped],
+        # Two parts of one split have skipped the same files.
+        "skipped": [*train.skipped, *(entry for entry in evaluation.skipped if entry not in train.skipped)],
     }

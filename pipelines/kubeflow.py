@@ -17,7 +17,8 @@ import tfgen
 
 
 def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branches, workdir, push_base_directory,
-                     num_samples=0, evaluation_seed=0, beam_pipeline_args=None, infra_validation="local"):  # fmt: skip
+                     num_samples=0, evaluation_seed=0, beam_pipeline_args=None, infra_validation="local",
+                     push_unjudged=False):  # fmt: skip
     """Writes the compiled pipeline to the file `output`, and returns it as a dict. For other arguments see
     `create_pipeline`.
 
@@ -47,6 +48,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         beam_pipeline_args=beam_pipeline_args,
         baseline_strategy=tfx.dsl.experimental.LatestBlessedModelStrategy,
         infra_validation=infra_validation,
+        push_unjudged=push_unjudged,
     )
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
         config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image),
@@ -75,10 +77,10 @@ def main(argv=None):
     add("--steps", type=int, default=None)
     add("--infra_validation", choices=("local", "none"), default="local",
         help="how a model is served and tested before it is pushed (default: %(default)s)")  # fmt: skip
+    add("--push_unjudged", action="store_true", help="push also models that cannot be judged")
     args = parser.parse_args(argv)
 
     from tfgen_pipelines import data as data_lib
-    from tfgen_pipelines.local import DEMO_THRESHOLDS
     from tfgen_pipelines.pipeline import Branch
 
     for preset in args.presets:
@@ -89,10 +91,11 @@ def main(argv=None):
         pipeline_name=args.pipeline_name,
         pipeline_root=args.pipeline_root,
         data=data_lib.resolve(args.data),
-        branches=[Branch(p, steps=args.steps, thresholds=DEMO_THRESHOLDS.get(p)) for p in args.presets],
+        branches=[Branch(p, steps=args.steps) for p in args.presets],
         workdir=args.workdir,
         push_base_directory=args.push_to,
         infra_validation=args.infra_validation,
+        push_unjudged=args.push_unjudged,
     )
     print(f"wrote {args.output}; submit it with the Kubeflow Pipelines or Vertex AI client")
     return 0

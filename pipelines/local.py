@@ -12,34 +12,25 @@ After an interruption the same call continues: finished components are cached, t
 
 import argparse
 import contextlib
-import fcntl
+import dataclasses
 import json
 import logging
 import os
 import pathlib
 import re
+import shlex
 import sys
 import threading
 import time
 
 import tfgen
 from tfgen.data import check_batch_size
+from tfgen.data.source import skipped_text
+from tfgen.files import locked
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
-# Thresholds of the demo: much better than the untrained generator, and not clearly worse than the last blessed model.
-DEMO_THRESHOLDS = {
-    "vae/digits": {
-        "frechet_classifier_distance": {"relative_to_untrained": 0.2, "max_worsening": 0.5},
-        "negative_log_likelihood": {"upper": 18.5, "max_worsening": 0.05},
-    },
-    "dcgan/digits": {
-        "frechet_classifier_distance": {"relative_to_untrained": 0.1, "max_worsening": 1.0},
-        "classifier_score": {"lower": 7.5},
-        "num_classes": {"lower": 10},
-    },
-}
-DEMO_PRESETS = tuple(DEMO_THRESHOLDS)
+DEMO_PRESETS = ("vae/digits", "dcgan/digits")
 
 
 class UsageError(ValueError):
@@ -64,20 +55,21 @@ def check_workspace(workspace):
 @contextlib.contextmanager
 def only_run_in(workspace):
     """Locks the workspace against a second run; the lock ends with the process, even if it is killed."""
-    with open(workspace / ".lock", "w") as lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = f"Another run is at work in {workspace}. Wait for it, or choose another workspace."
+            stack.enter_context(locked(workspace / ".lock", busy))
         except BlockingIOError as error:
-            raise UsageError(f"Another run is at work in {workspace}. Wait for it, or choose another workspace.") from error
+            raise UsageError(busy) from error
         yield
 
 
-def check_request(presets, overrides, thresholds, steps=None):
+def check_request(presets, overrides, thresholds, steps=None, metrics=()):
     """Raises UsageError for an unknown or repeated preset, an unknown override, steps or a batch size that are not positive,
-    a malformed threshold, or one of no metric. `steps`: int, {preset: int} or None.
+    a malformed threshold, or one of no metric, and metrics that do not exist. `steps`: int, {preset: int} or None.
     """
     from tfgen.metrics.measures import check_metrics
-    from tfgen_pipelines.components.generative_evaluator import verdict
+    from tfgen_pipelines.components.generative_evaluator import evaluate, verdict
     from tfgen_trainers.train import TrainConfig
 
     if not presets:
@@ -85,6 +77,7 @@ def check_request(presets, overrides, thresholds, steps=None):
     if len(set(presets)) != len(presets):
         raise UsageError(f"Each preset can be given once; received {', '.join(presets)}.")
     try:
+        evaluate.check_further(metrics)
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
             TrainConfig(preset, overrides=overrides.get(preset, {}), steps=of_preset).resolve()
@@ -112,6 +105,8 @@ def run(
     eval_split="test",
     import_base=None,
     infra_validation="local",
+    push_unjudged=False,
+    metrics=(),
     out=None,
 ):
     """Runs the whole pipeline and writes the report.
@@ -122,8 +117,8 @@ def run(
         presets: names of `tfgen.presets`.
         steps: None (those of the presets), one int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
-        thresholds: {preset: thresholds}; presets that are not named have none. None: the demo's for its presets, for others
-            the default ones of their capabilities.
+        thresholds: {preset: thresholds}; presets that are not named have the default ones of their capabilities. With
+            {preset: {}} there are none: the model is not judged.
         num_samples: number of images for each evaluation; 0: as many as the eval split has.
         seed: seed of training, classifier and evaluation.
         mixed_precision: bool.
@@ -131,29 +126,30 @@ def run(
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
+        push_unjudged: whether models are pushed whose evaluation decides nothing.
+        metrics: names of metrics that are measured besides, see `FURTHER` of the evaluator; those that fit the model.
         out: text stream for the progress; default sys.stdout.
 
-    Returns: a dict {"report": path, "models": {preset: {"blessed", "pushed", "metrics", "samples", ...}}, "exit_code"}.
+    Returns: a dict {"report": path, "models": {preset: {"outcome", "blessed", "pushed", "metrics", "samples", ...}},
+        "exit_code"}.
 
     Raises: UsageError before anything starts; PipelineFailure if a component failed.
     """
     started = time.monotonic()
     workspace = pathlib.Path(workspace).expanduser().absolute()
     data = f"tfrecord:{import_base}" if import_base else data
-    overrides = overrides or {}
-    if thresholds is None:
-        thresholds = {preset: DEMO_THRESHOLDS.get(preset) for preset in presets}
-    else:
-        thresholds = {preset: {} for preset in presets} | thresholds
+    overrides, thresholds = overrides or {}, thresholds or {}
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
     with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
-        check_request(presets, overrides, thresholds, steps)
+        check_request(presets, overrides, thresholds, steps, metrics)
         resolved = _resolve(data, data_options, train_split, eval_split, import_base)
         console(
             f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
             f"{'x'.join(map(str, resolved.image_shape))}"
         )
+        if skipped := resolved.statistics["skipped"]:
+            console(f"skipped   {skipped_text(skipped, resolved.num_examples)}, the first: {skipped[0][0]}: {skipped[0][1]}")
         for preset in presets:
             _check_fit(tfgen.presets.get(preset).override(overrides.get(preset, {})), resolved)
         console(f"workspace {workspace}")
@@ -166,7 +162,7 @@ def run(
                 "overrides": overrides.get(preset, {}),
                 "seed": seed,
                 "mixed_precision": mixed_precision,
-                "thresholds": thresholds[preset],
+                "thresholds": thresholds.get(preset),
             }
             for preset in presets
         ]
@@ -175,6 +171,8 @@ def run(
             "evaluation_seed": seed,
             "enable_cache": cache,
             "infra_validation": infra_validation,
+            "push_unjudged": push_unjudged,
+            "metrics": metrics,
             "beam_pipeline_args": ["--direct_running_mode=in_memory", "--direct_num_workers=1", *beam_args],
         }
         outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
@@ -262,21 +260,26 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
         progress.close()
     record = runs.read(metadata, branches)
     _add_infra_verdicts(record, branches)
+    record["command"] = shlex.join(sys.orig_argv)
+    record["settings"] = {"data": data.config(), "branches": [dataclasses.asdict(b) for b in branches], **options}
     page = workspace / "report.html"
     report.write(page, record, data)
     record["report"] = str(page)
-    record["exit_code"] = EXIT_OK if all(m["blessed"] for m in record["models"].values()) else EXIT_NOT_BLESSED
+    good = all(m["blessed"] or m["pushed"] for m in record["models"].values())
+    record["exit_code"] = EXIT_OK if good else EXIT_NOT_BLESSED
     return record
 
 
 def _add_infra_verdicts(record, branches):
     """Withdraws the blessing of models that could not be served."""
+    from tfgen_pipelines.components.generative_evaluator.verdict import NOT_BLESSED
+
     for branch in branches:
         node = f"InfraValidator.{branch.slug}"
         for blessing in record["components"].get(node, {}).get("outputs", {}).get("blessing", []):
             if not blessing["properties"].get("blessed"):
                 model = record["models"][branch.preset]
-                model["blessed"] = False
+                model["blessed"], model["outcome"] = False, NOT_BLESSED
                 model["reasons"].append(f"{node}: the server did not load the model or not answer; the log says why")
 
 
@@ -392,9 +395,11 @@ def _first_lines(error, lines=4):
 def _print_outcome(outcome, console):
     for preset, model in outcome["models"].items():
         console("")
-        console(f"{preset}: {'BLESSED' if model['blessed'] else 'NOT BLESSED'}")
+        console(f"{preset}: {model['outcome']}")
         for reason in model["reasons"]:
             console(f"  reason   {reason}")
+        for warning in model["warnings"]:
+            console(f"  warning  {warning}")
         if model["samples"]:
             console(f"  samples  {model['samples']}")
         console(f"  metrics  {model['metrics']}")
@@ -402,7 +407,8 @@ def _print_outcome(outcome, console):
             when = "" if model["pushed_now"] else " (by an earlier run)"
             console(f"  pushed   {model['pushed']}{when}")
         else:
-            console("  pushed   nothing: only blessed models are pushed")
+            unjudged = ", and with --push_unjudged those that nothing could judge" if model["outcome"] == "UNJUDGED" else ""
+            console(f"  pushed   nothing: only blessed models are pushed{unjudged}")
     console("")
     console(f"report     {outcome['report']}")
 
@@ -412,7 +418,7 @@ def build_parser():
         prog="python -m tfgen_pipelines.local",
         description="Trains, evaluates and pushes models of a data set, on this machine.",
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
-        "was started), 3 the pipeline ran but a model was NOT BLESSED and so not pushed.",
+        "was started), 3 the pipeline ran but a model was NOT BLESSED, or UNJUDGED, and so not pushed.",
     )
     add = parser.add_argument
     add(
@@ -435,8 +441,13 @@ def build_parser():
     add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
         help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
-        help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, max_worsening "
-        "(default: the demo's for its presets, else those of the model's capabilities)")  # fmt: skip
+        help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, relative_to_real, "
+        "relative_to_trivial, max_worsening (default: those of the model's capabilities)")  # fmt: skip
+    add("--metrics", default="", metavar="LIST",
+        help="metrics that are measured besides, separated by commas, of the models that they fit: fid_infinity, ms_ssim, "
+        "swd, birthday, path_length, separability, k_means, few_labels")  # fmt: skip
+    add("--push_unjudged", action="store_true",
+        help="push also models that cannot be judged, for instance of too few images or with a weak classifier")  # fmt: skip
     add(
         "--num_samples",
         type=int,
@@ -502,6 +513,8 @@ def main(argv=None):
         eval_split=None if args.eval_split == "-" else args.eval_split,
         import_base=args.import_base,
         infra_validation=args.infra_validation,
+        push_unjudged=args.push_unjudged,
+        metrics=tuple(name.strip() for name in args.metrics.split(",") if name.strip()),
     )
 
 

@@ -1,7 +1,10 @@
 """TFX's LocalDagRunner with reports of progress."""
 
 import datetime
+import pathlib
+import shutil
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import local_dag_runner, runner_utils
@@ -11,7 +14,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 class Runner(local_dag_runner.LocalDagRunner):
     """`LocalDagRunner` of TFX 1.16 with two calls around each component.
 
-    LocalDagRunner only logs its progress, and components change the log level. This is its loop without partial runs.
+    LocalDagRunner only logs its progress, and components change the log level. This is its loop without partial runs. Before
+    it, what killed runs left is closed and removed, so no other run may use the same metadata.
 
     Args:
         progress: object with `start(node_id)` and `finish(node_id, cached)`.
@@ -32,6 +36,8 @@ class Runner(local_dag_runner.LocalDagRunner):
             deployment.metadata_connection_config,
             deployment.metadata_connection_config.WhichOneof("connection_config"),
         )
+        root = pipeline.runtime_spec.pipeline_root.field_value.string_value
+        close_unfinished(metadata.Metadata(connection), pathlib.Path(root))
         for node in (node.pipeline_node for node in pipeline.nodes):  # in topological order
             node_id = node.node_info.id
             component = _Launcher(
@@ -48,6 +54,27 @@ class Runner(local_dag_runner.LocalDagRunner):
             if node.node_info.type.name.endswith("resolver.Resolver") and not execution.output_dict:
                 raise RuntimeError(f"{node_id} could not look up its artifacts; see the log.")
             self._progress.finish(node_id, cached=not component.executed)
+
+
+def close_unfinished(connection, root):
+    """Marks the executions that a killed run left unfinished as failed, and removes the folders of their outputs.
+
+    Args:
+        connection: `tfx.orchestration.metadata.Metadata`, used by no other run.
+        root: `pathlib.Path` of the pipeline's artifacts.
+    """
+    states = metadata_store_pb2.Execution.State
+    with connection as handle:
+        unfinished = [e for e in handle.store.get_executions() if e.last_known_state in (states.NEW, states.RUNNING)]
+        # TFX keeps the outputs of an execution in <root>/<node>/<key>/<id>, and its own files in <root>/<node>/.system.
+        for execution in unfinished:
+            for folder in [*root.glob(f"*/*/{execution.id}"), *root.glob(f"*/.system/*/{execution.id}")]:
+                shutil.rmtree(folder)
+            execution.last_known_state = states.FAILED
+        if unfinished:
+            handle.store.put_executions(unfinished)
+    for folder in root.glob("*/.system/stateful_working_dir/*"):
+        shutil.rmtree(folder)
 
 
 class _Launcher(launcher.Launcher):

@@ -2,21 +2,27 @@
 
 ImageExampleGen | ImportExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator
                 -> Transform -> ClassifierTrainer
-                             -> per preset: Trainer -> GenerativeEvaluator (against the last blessed) -> Pusher
-                                                    -> InfraValidator (can it be served?)             ->
+                             -> per preset: Trainer -> GenerativeEvaluator -> Judge (against the last blessed) -> Pusher
+                                                    -> InfraValidator (can it be served?)                      ->
 """
 
 import dataclasses
+import json
 
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 
-from tfgen_pipelines.code_hash import code_hash
+from tfgen_pipelines.code_hash import code_hash, own_hash
 from tfgen_pipelines.components.classifier_trainer import ClassifierTrainer
 from tfgen_pipelines.components.generative_evaluator.component import GenerativeEvaluator
+from tfgen_pipelines.components.generative_evaluator.judge import Judge
 from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
+from tfgen_pipelines.components.pusher import Pusher
+from tfgen_trainers.train import TrainConfig
+
+PICTURES = 4  # sample grids of a run, for the report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,10 @@ class Branch:
     def slug(self):
         return self.preset.replace("/", "-")
 
+    def resolve(self):
+        """The preset with all overrides, checked."""
+        return TrainConfig(self.preset, overrides=self.overrides, steps=self.steps).resolve()
+
 
 def create_pipeline(
     *,
@@ -58,6 +68,8 @@ def create_pipeline(
     beam_pipeline_args=None,
     baseline_strategy=PreviousBlessedModelStrategy,
     infra_validation="local",
+    push_unjudged=False,
+    metrics=(),
 ):
     """Builds the TFX pipeline.
 
@@ -77,6 +89,8 @@ def create_pipeline(
             orchestrators that support only TFX's own.
         infra_validation: how each model is served and tested before it is pushed: "local" (the compatible server in a
             separate process; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
+        push_unjudged: whether models are pushed whose evaluation decides nothing.
+        metrics: names of metrics that are measured besides, see `GenerativeEvaluator`.
 
     Returns: `tfx.dsl.Pipeline`.
     """
@@ -99,7 +113,8 @@ def create_pipeline(
             ),
         )
     else:
-        example_gen = ImageExampleGen(data.config())
+        reads = code_hash("tfgen.data", "tfgen_pipelines.data", "tfgen_pipelines.components.image_example_gen")
+        example_gen = ImageExampleGen(data.config(), code=reads)
     statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
@@ -107,7 +122,10 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
-        custom_config={"fields": [field.config() for field in data.fields]},
+        custom_config={
+            "fields": [field.config() for field in data.fields],
+            "code": code_hash("tfgen_pipelines.preprocessing", "tfgen.fields"),  # part of the cache key only
+        },
         disable_statistics=True,  # statistics of pixels have no use, and take longer than reading the images
         disable_analyzer_cache=True,
     )
@@ -116,15 +134,14 @@ def create_pipeline(
 
     classifier = None
     if data.num_classes:
-        classifier = ClassifierTrainer(
-            examples, data.description(), seed=evaluation_seed, code=code_hash("tfgen.metrics", "tfgen.data")
-        )
+        code = code_hash("tfgen.metrics", "tfgen.data", "tfgen.features")
+        classifier = ClassifierTrainer(examples, data.description(), seed=evaluation_seed, code=code)
         components.append(classifier)
 
     for branch in branches:
         components += _branch(
             branch, data, example_gen, transform, schema, classifier, workdir, push_base_directory, num_samples,
-            evaluation_seed, baseline_strategy, infra_validation,
+            evaluation_seed, baseline_strategy, infra_validation, push_unjudged, metrics,
         )  # fmt: skip
 
     return tfx.dsl.Pipeline(
@@ -138,9 +155,9 @@ def create_pipeline(
 
 
 def _branch(branch, data, example_gen, transform, schema, classifier, workdir, push_base, num_samples, seed,
-            baseline_strategy, infra_validation):  # fmt: skip
+            baseline_strategy, infra_validation, push_unjudged, metrics):  # fmt: skip
     slug = branch.slug
-    examples = transform.outputs["transformed_examples"]
+    examples, resolved = transform.outputs["transformed_examples"], branch.resolve()
     trainer = tfx.components.Trainer(
         run_fn="tfgen_trainers.run_fn.run_fn",
         examples=examples,
@@ -154,9 +171,12 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
             "workdir": str(workdir),
             "seed": branch.seed,
             "steps": branch.steps,
+            "sample_every": max(100, resolved.steps // PICTURES),
             "mixed_precision": branch.mixed_precision,
             "data": data.description(),
-            "code": code_hash("tfgen", "tfgen_trainers"),
+            # Parts of the cache key: what is trained, and with which code, that of the user included.
+            "resolved": json.dumps(resolved.config(), sort_keys=True),
+            "code": code_hash("tfgen", "tfgen_trainers") + own_hash(resolved),
         },
     ).with_id(f"Trainer.{slug}")
 
@@ -178,21 +198,29 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
         data=data.description(),
         num_samples=num_samples,
         seed=seed,
-        thresholds=branch.thresholds,
+        metrics=metrics,
         code=code_hash("tfgen", "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine"),
     ).with_id(f"GenerativeEvaluator.{slug}")
+    judge = Judge(
+        evaluator.outputs["evaluation"],
+        trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        thresholds=branch.thresholds,
+        push_unjudged=push_unjudged,
+        code=code_hash("tfgen.metrics", "tfgen_pipelines.components.generative_evaluator"),
+    ).with_id(f"Judge.{slug}")
     # Of the examples as they were read: their images are files, which is what `serve_examples` takes.
     validator = infra_validator(
         infra_validation, trainer.outputs["model"], example_gen.outputs["examples"], code=code_hash("tfgen_serving")
     )
     if validator is not None:
         validator = validator.with_id(f"InfraValidator.{slug}")
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=judge.outputs["blessing"],
         infra_blessing=validator.outputs["blessing"] if validator else None,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=f"{str(push_base).rstrip('/')}/{slug}")
         ),
     ).with_id(f"Pusher.{slug}")
-    return [trainer, baseline, evaluator, *([validator] if validator else []), pusher]
+    return [trainer, baseline, evaluator, judge, *([validator] if validator else []), pusher]

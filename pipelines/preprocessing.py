@@ -13,7 +13,7 @@ def preprocessing_fn(inputs, custom_config):
     Args:
         inputs: {feature: tensor [B, ...]}: images, clips and masks as string, the bytes of one file for each image; vectors
             are float32 or int64.
-        custom_config: {"fields": [`tfgen.fields.Field.config()`]}.
+        custom_config: {"fields": [`tfgen.fields.Field.config()`], ...}.
 
     Returns: {"id": string or int64 [B] (if the records have one), field: unchanged string [B] or, of clips, [B, T]; vectors
         [B, *shape]}.

@@ -9,8 +9,11 @@ import html
 import json
 import math
 import os
+import pathlib
 import platform
 import time
+
+from tfgen.data.source import skipped_text
 
 # (title, explanation, whether less is better) of the metrics that are shown first.
 METRICS = {
@@ -33,15 +36,21 @@ METRICS = {
     "bits_over_raw": ("Bits / raw", "share of the bits of uncompressed images, less is better"),
     "psnr": ("PSNR", "dB of images after the code, more is better"),
     "reconstruction_error": ("Reconstruction error", "squared, mean over pixels, less is better"),
+    "k_means_accuracy": ("k-means", "accuracy of clusters of codes that are matched to classes, more is better"),
+    "few_label_accuracy": ("Few labels", "accuracy of a linear classifier of codes, more is better"),
+    "swd": ("Sliced Wasserstein", "distance of patches of pixels, less is better"),
+    "birthday_duplicate_rate": ("Near-duplicates", "share of batches with a pair as near as the nearest of real images"),
+    "path_length": ("Path length", "change of features over a small step in latent space, less is smoother"),
+    "linear_separability": ("Separability", "of the classes in latent space, 1 is perfect"),
     "nn_pixel_ratio": ("Copying", "distance to the nearest training image over that of test images; "
                        "far below 1: copies"),
 }  # fmt: skip
 
 STYLE = """
 :root{--ink:#1c2330;--soft:#5d6778;--line:#dde2ea;--back:#f6f7f9;--card:#fff;--good:#12704a;--goodback:#e2f4eb;
---bad:#a3262a;--badback:#fbe6e6;--accent:#2b5fb8}
+--bad:#a3262a;--badback:#fbe6e6;--open:#7a5a00;--openback:#fdf2d0;--accent:#2b5fb8}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#9aa5b5;--line:#333b48;--back:#12161c;--card:#1a2029;
---good:#63d0a0;--goodback:#143526;--bad:#f08a8a;--badback:#44201f;--accent:#7fa8f0}}
+--good:#63d0a0;--goodback:#143526;--bad:#f08a8a;--badback:#44201f;--open:#e5c15c;--openback:#3d3214;--accent:#7fa8f0}}
 *{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1080px;margin:0 auto;padding:28px 20px 60px}
@@ -50,6 +59,8 @@ p{margin:4px 0}.soft{color:var(--soft)}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:20px 22px;margin:18px 0}
 .badge{display:inline-block;border-radius:20px;padding:2px 12px;font-weight:600;font-size:13px}
 .good{color:var(--good);background:var(--goodback)}.bad{color:var(--bad);background:var(--badback)}
+.open{color:var(--open);background:var(--openback)}
+.warn{border-left:3px solid var(--open);padding-left:10px;margin:8px 0}
 .head{display:flex;gap:12px;align-items:center;flex-wrap:wrap}
 .figures{display:flex;gap:24px;flex-wrap:wrap;align-items:flex-start}figure{margin:8px 0;max-width:100%}
 figcaption{color:var(--soft);font-size:13px;margin-bottom:4px}
@@ -75,7 +86,7 @@ def write(path, record, data):
 
 def render(record, data):
     """The page as a str."""
-    models = "".join(_model(name, model) for name, model in record["models"].items())
+    models = "".join(_model(name, model, data.class_names) for name, model in record["models"].items())
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>tfgen: {_e(", ".join(record["models"]))} on {_e(data.spec)}</title><style>{STYLE}</style></head>
@@ -83,10 +94,11 @@ def render(record, data):
 <h1>tfgen pipeline report</h1>
 <p class="soft">Data <b>{_e(data.spec)}</b>, run {_e(record["run"])}, written {_e(time.strftime("%Y-%m-%d %H:%M:%S %Z"))}</p>
 {_summary(record)}
+{_comparison(record)}
 {models}
 {_data(record, data)}
 {_times(record)}
-{_versions(record)}
+{_how(record)}
 </main></body></html>
 """
 
@@ -105,8 +117,9 @@ def _number(value):
     return f"{value:.4g}"
 
 
-def _badge(blessed):
-    return f'<span class="badge {"good" if blessed else "bad"}">{"BLESSED" if blessed else "NOT BLESSED"}</span>'
+def _badge(outcome):
+    style = {"BLESSED": "good", "UNJUDGED": "open"}.get(outcome, "bad")
+    return f'<span class="badge {style}">{_e(outcome)}</span>'
 
 
 def _table(header, rows, numeric=()):
@@ -127,8 +140,42 @@ def _summary(record):
         first = next((m for m in METRICS if m in model["content"]["metrics"]), None)
         value = f"{METRICS[first][0]} {_number(model['content']['metrics'][first]['value'])}" if first else "&ndash;"
         pushed = f"<code>{_e(model['pushed'])}</code>" if model["pushed"] else "not pushed"
-        rows.append([f'<a href="#{_anchor(name)}">{_e(name)}</a>', _badge(model["blessed"]), value, pushed])
+        rows.append([f'<a href="#{_anchor(name)}">{_e(name)}</a>', _badge(model["outcome"]), value, pushed])
     return f"<section>{_table(['Model', 'Verdict', 'First metric', 'Pushed to'], rows)}</section>"
+
+
+# Entries of a protocol that say who was evaluated, and not how.
+_WHO = ("generator_hash", "weights", "batch_norm")
+
+
+def _comparison(record):
+    """The metrics that at least two models share under one protocol; "" for one model."""
+    models, names = record["models"], list(record["models"])
+    if len(models) < 2:
+        return ""
+
+    def how(model, metric):
+        protocol = model["content"]["protocols"].get(model["content"]["metrics"][metric]["protocol"]) or {}
+        return json.dumps({key: value for key, value in protocol.items() if key not in _WHO}, sort_keys=True)
+
+    rows, alone = [], set()
+    for metric in METRICS:
+        groups = {}
+        for name in names:
+            if metric in models[name]["content"]["metrics"]:
+                groups.setdefault(how(models[name], metric), []).append(name)
+        for group in groups.values():
+            if len(group) < 2:
+                alone.add(METRICS[metric][0])
+                continue
+            values = [models[name]["content"]["metrics"][metric]["value"] if name in group else None for name in names]
+            title, text = METRICS[metric]
+            rows.append([f'{title}<br><span class="soft">{text}</span>', *map(_number, values)])
+    table = _table(["Metric", *map(_e, names)], rows, numeric=range(1, len(names) + 1)) if rows else ""
+    text = "Only numbers of one protocol can be compared: of the same images, binarised in the same way, and as many. "
+    if alone:
+        text += f"Of one model alone, or of different protocols: {', '.join(sorted(alone))}."
+    return f'<section><h2>Comparison of the models</h2>{table}<p class="soft">{text}</p></section>'
 
 
 def _anchor(name):
@@ -147,11 +194,44 @@ def _image(folder, name, caption):
     )
 
 
-def _model(name, model):
+def _spread(items, count):
+    """At most `count` of the items, evenly spread, the last one among them."""
+    return items if len(items) <= count else [items[round((i + 1) * len(items) / count) - 1] for i in range(count)]
+
+
+def _pushed(model, meta):
+    """Where the model was pushed to, and how to serve and open it."""
+    if not model["pushed"]:
+        return "<p>Not pushed.</p>"
+    path = pathlib.Path(model["pushed"])
+    name, folder = path.parent.name, path.parent
+    call, answer = {
+        "sampler": ("seeds=tf.constant([1, 2, 3], tf.int64)", "sample"),
+        "classifier": ("image=images", "classify"),
+        "encoder": ("image=images", "reconstruct"),
+    }.get((meta.get("capabilities") or ["encoder"])[0], ("image=images", "serving_default"))
+    extra = "".join(f", {field['argument']}={field['argument']}" for field in meta.get("conditions") or ())
+    text = f"""# over the protocols of TensorFlow Serving
+tfgen serve --model_name={name} --model_base_path={folder} --port=8500 --rest_api_port=8501
+docker run -p 8500:8500 -p 8501:8501 -v {folder}:/models/{name} -e MODEL_NAME={name} tensorflow/serving:2.16.1
+curl localhost:8501/v1/models/{name}/metadata
+
+# in Python, without tfgen
+model = tf.saved_model.load("{path}")
+outputs = model.signatures["{answer}"]({call}{extra})"""
+    earlier = "" if model["pushed_now"] else " by an earlier run"
+    return (
+        f"<p>Pushed to <code>{_e(path)}</code>{earlier}</p>"
+        f"<details><summary>How to serve and open it</summary><pre>{_e(text)}</pre></details>"
+    )
+
+
+def _model(name, model, class_names=None):
     content = model["content"]
     meta = content["model"]
     figures = (
         _image(model["evaluation"], "samples.png", "Samples")
+        + _image(model["evaluation"], "real.png", "Real images of the evaluation split, as the model was trained on them")
         + _image(model["evaluation"], "reconstructions.png", "Reconstructions: image above, reconstruction below")
         + _image(
             model["evaluation"],
@@ -159,11 +239,10 @@ def _model(name, model):
             "Nearest training images: sample, then its five nearest (L2)",
         )
     )
-    where = (
-        f"<p>Pushed to <code>{_e(model['pushed'])}</code>{'' if model['pushed_now'] else ' by an earlier run'}</p>"
-        if model["pushed"]
-        else "<p>Not pushed.</p>"
-    )
+    pictures = "".join(_image("", path, f"step {step}") for step, path in _spread(model["pictures"], 4))
+    history = f'<details><summary>Samples during training</summary><div class="figures">{pictures}</div></details>'
+    warnings = "".join(f'<p class="warn">{_e(text)}</p>' for text in dict.fromkeys((*model["reasons"], *model["warnings"])))
+    parameters = "" if model["parameters"] is None else f", {model['parameters']:,} parameters"
     facts = ", ".join(
         f"{label} {_e(meta[key])}"
         for key, label in (
@@ -174,11 +253,11 @@ def _model(name, model):
         )
         if meta.get(key) is not None
     )
-    return f"""<section id="{_anchor(name)}"><div class="head"><h2>{_e(name)}</h2>{_badge(model["blessed"])}</div>
-<p class="soft">{_e(meta.get("model", ""))}: {facts}</p>{where}
-<div class="figures">{figures}</div>
-<h3>Loss</h3>{curves(model["history"])}
-<h3>Metrics</h3>{_metrics(content)}{_class_shares(content)}
+    return f"""<section id="{_anchor(name)}"><div class="head"><h2>{_e(name)}</h2>{_badge(model["outcome"])}</div>
+<p class="soft">{_e(meta.get("model", ""))}: {facts}{parameters}</p>{warnings}{_pushed(model, meta)}
+<div class="figures">{figures}</div>{history if pictures else ""}
+<h3>Losses and other quantities during training</h3>{curves(model["history"])}
+<h3>Metrics</h3>{_metrics(content)}{_class_shares(content, class_names)}
 <h3>Verdict</h3>{_verdict(content)}
 <details><summary>Configuration</summary><pre>{_json(meta)}</pre></details>
 </section>"""
@@ -195,6 +274,7 @@ def _metrics(content):
         "This model",
         "Real images",
         "Untrained",
+        "Without a model",
         *(["Last blessed"] if baseline else []),
         "Protocol",
     ]
@@ -206,7 +286,7 @@ def _metrics(content):
         title, text = METRICS.get(name, (_e(name), ""))
         value = "not finite" if metric["value"] is None else _number(metric["value"])
         cells = [f'{title}<br><span class="soft">{text}</span>' if text else title, f"<b>{value}</b>"]
-        cells += [_number(metric["real"]), _number(metric["untrained"])]
+        cells += [_number(metric["real"]), _number(metric["untrained"]), _number(metric.get("trivial"))]
         cells += [_number(metric.get("baseline"))] if baseline else []
         return [*cells, _e(metric["protocol"])]
 
@@ -218,35 +298,43 @@ def _metrics(content):
     if classifier:
         text = (
             f'<p class="soft">Features: {_e(classifier["description"])}, accuracy on the eval split '
-            f"{classifier['accuracy']:.2%}. Real images: the eval split judged as if it were generated, the best that "
-            "can be reached. Untrained: the same network before its first step.</p>"
+            f"{classifier['accuracy']:.2%}. Real images: the eval split measured as if it were generated, the best that "
+            "can be reached.</p>"
         )
-    notes = "".join(f"<p>{_e(note)}</p>" for note in content["notes"])
+    text += (
+        '<p class="soft">Untrained: the same network before its first step. Without a model: what independent pixels, the '
+        "mean image, or a copy of the image would get.</p>"
+    )
     protocols = "".join(
         f"<details><summary>Protocol of the {_e(name)} numbers</summary><pre>{_json(value)}</pre></details>"
         for name, value in content["protocols"].items()
         if value
     )
     rest = f"<details><summary>More numbers</summary>{table(more)}</details>" if more else ""
-    return table(first) + text + notes + rest + protocols
+    return table(first) + text + rest + protocols
 
 
-def _class_shares(content):
+def _class_shares(content, class_names):
     shares = content.get("class_shares")
-    return f"<h3>Classes of the samples</h3>{bars(range(len(shares)), shares, percent=True)}" if shares else ""
+    if not shares:
+        return ""
+    names = class_names if class_names and len(class_names) == len(shares) else range(len(shares))
+    chart = bars(names, shares, percent=True, x="class", y="share of the samples")
+    return f"<h3>Classes of the samples, as the classifier sees them</h3>{chart}"
 
 
 def _verdict(content):
     checks = content["verdict"]["checks"]
-    if not checks:
-        return "<p>No thresholds were set; all metrics are finite.</p>"
+    styles = {True: ("good", "passed"), False: ("bad", "failed"), None: ("open", "undecided")}
     rows = [
         [_e(c["metric"]), _e(c["rule"].replace("_", " ")), _number(c["bound"]),
-         f'<span class="badge {"good" if c["passed"] else "bad"}">{"passed" if c["passed"] else "failed"}</span>',
+         '<span class="badge {}">{}</span>'.format(*styles[c["passed"]]),
          _e(c["reason"])]
         for c in checks
     ]  # fmt: skip
-    return _table(["Metric", "Rule", "Bound", "", "Because"], rows, numeric=(2,))
+    defaults = content["verdict"]["by_default"]
+    text = "The default thresholds of the model's capabilities." if defaults else "Thresholds of the run."
+    return f'<p class="soft">{text}</p>' + _table(["Metric", "Rule", "Bound", "", "Because"], rows, numeric=(2,))
 
 
 def curves(history, width=310, height=150):
@@ -265,7 +353,7 @@ def _finite(value):
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _curve(name, points, width, height, left=52, bottom=22, top=10):
+def _curve(name, points, width, height, left=66, bottom=22, top=10):
     good = [(x, y) for x, y in points if _finite(y)]
     if not good:
         return ""
@@ -298,19 +386,25 @@ def _curve(name, points, width, height, left=52, bottom=22, top=10):
         f'<text x="{left - 6}" y="{top + 8}" text-anchor="end">{_number(high)}</text>'
         f'<text x="{left - 6}" y="{floor}" text-anchor="end">{_number(low)}</text>'
         f'<text x="{left}" y="{height - 6}">{_number(first)}</text>'
+        f'<text x="{(left + width - 8) / 2}" y="{height - 6}" text-anchor="middle">step</text>'
+        f'<text transform="translate(10,{(top + floor) / 2}) rotate(-90)" text-anchor="middle">{_e(name)}</text>'
         f'<text x="{width - 8}" y="{height - 6}" text-anchor="end">{_number(last)}</text>'
         f'<path fill="none" stroke="var(--accent)" stroke-width="1.6" d="{"".join(path)}"/></svg></figure>'
     )
 
 
-def bars(labels, values, *, percent=False, width=420, height=120):
-    """SVG bar chart."""
+def bars(labels, values, *, percent=False, width=420, height=140, x="", y=""):
+    """SVG bar chart; `x` and `y` are the names of the axes."""
+    x_name, y_name = x, y
     labels, values = list(labels), list(values)
     top = max(max(values), 1e-12)
-    slot = (width - 10) / len(values)
-    parts = []
+    slot, height = (width - 10) / len(values), height - 16  # the last line is the name of the axis
+    parts = [
+        f'<text x="{width / 2}" y="{height + 10}" text-anchor="middle">{_e(x_name)}</text>',
+        f'<text x="2" y="10">{_e(y_name)}</text>',
+    ]
     for i, (label, value) in enumerate(zip(labels, values, strict=True)):
-        size = value / top * (height - 40)
+        size = value / top * (height - 54)
         x = 5 + i * slot
         said = f"{value:.1%}" if percent else _number(value)
         parts.append(
@@ -321,6 +415,7 @@ def bars(labels, values, *, percent=False, width=420, height=120):
             parts.append(f'<text x="{x + slot / 2:.1f}" y="{height - 6}" text-anchor="middle">{_e(label)}</text>')
         if len(values) <= 12:
             parts.append(f'<text x="{x + slot / 2:.1f}" y="{height - 24 - size:.1f}" text-anchor="middle">{said}</text>')
+    height += 16
     return f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
 
 
@@ -338,15 +433,16 @@ def _data(record, data):
     charts = ""
     if counts:
         names = data.class_names or range(len(counts[0]))
-        charts += f"<figure><figcaption>Training images per class</figcaption>{bars(names, counts[0])}</figure>"
+        charts += "<figure><figcaption>Training images per class</figcaption>"
+        charts += f"{bars(names, counts[0], x='class', y='images')}</figure>"
     edges = [f"{i / len(histogram):.2g}" for i in range(len(histogram))]
     charts += (
         "<figure><figcaption>Training pixels by value</figcaption>"
-        f"{bars(edges, histogram, percent=True, width=520)}</figure>"
+        f"{bars(edges, histogram, percent=True, width=520, x='value of the pixel, from', y='share of the pixels')}</figure>"
     )
     skipped = "".join(f"<li>{_e(file)}: {_e(reason)}</li>" for file, reason in statistics["skipped"][:100])
     if skipped:
-        text += f"<p>{len(statistics['skipped'])} images could not be used:</p><ul>{skipped}</ul>"
+        text += f'<p class="warn">{_e(skipped_text(statistics["skipped"], data.num_examples))}:</p><ul>{skipped}</ul>'
     return (
         f"<section><h2>Data: {_e(data.spec)}</h2>{text}{_table(['Split', 'Images'], splits, numeric=(1,))}"
         f'<div class="figures">{charts}</div>{_anomalies(record)}</section>'
@@ -373,8 +469,32 @@ def _times(record):
     return f"<section><h2>Wall time</h2>{table}{note}</section>"
 
 
-def _versions(record):
-    versions = {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
-    versions.update(record.get("versions", {}))
+def _how(record):
+    """Command line, settings, machine and versions."""
+    versions = {"python": platform.python_version(), **record.get("versions", {})}
     rows = [[_e(k), _e(v)] for k, v in versions.items()]
-    return f"<section><h2>Versions</h2>{_table(['Package', 'Version'], rows)}</section>"
+    machine = [[_e(k), _e(v)] for k, v in hardware().items()]
+    command = f"<pre>{_e(record['command'])}</pre>" if record.get("command") else ""
+    settings = record.get("settings")
+    settings = f"<details><summary>All settings</summary><pre>{_json(settings)}</pre></details>" if settings else ""
+    return (
+        f"<section><h2>How this was made</h2><h3>Command line</h3>{command}{settings}"
+        f"<h3>Machine</h3>{_table(['', ''], machine)}<h3>Versions</h3>{_table(['Package', 'Version'], rows)}</section>"
+    )
+
+
+def hardware():
+    """{name: value} of this machine, as far as it says so."""
+    import tensorflow as tf
+
+    found = {"platform": platform.platform(), "CPUs": os.cpu_count()}
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        found["CPU"] = lines[0].partition(":")[2].strip() if lines else platform.processor()
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
+    gpus = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    found["GPUs"] = ", ".join(names) or "none"
+    return found

@@ -2,11 +2,14 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+
+from tfgen_pipelines.components.pusher import ALREADY_PUSHED
 
 # The properties that identify how a result was made, for the report.
 PACKAGES = (
@@ -19,6 +22,8 @@ PACKAGES = (
     "tfx",
     "apache-beam",
 )
+
+_VALUE = ".ATTRIBUTES/VARIABLE_VALUE"
 
 _STATES = metadata_store_pb2.Execution.State
 
@@ -105,9 +110,11 @@ def uri(components, node, key):
 def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
-    A model: blessed (bool), reasons (list of str: the failed checks), pushed (folder of the pushed version, or None),
+    A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not), warnings
+    (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
     pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
-    images), model (SavedModel), history (list of dicts), content (of metrics.json).
+    images), pictures ([(step, path of a sample grid)]), parameters (number in the SavedModel), model (SavedModel), history
+    (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """
     store = Store(connection_config)
     run = store.latest_run()
@@ -119,18 +126,22 @@ def read(connection_config, branches):
         evaluation = uri(components, f"GenerativeEvaluator.{branch.slug}", "evaluation")
         with open(os.path.join(evaluation, "metrics.json")) as f:
             content = json.load(f)
+        with open(os.path.join(uri(components, f"Judge.{branch.slug}", "blessing"), "verdict.json")) as f:
+            verdict = content["verdict"] = json.load(f)
         pushed = components[f"Pusher.{branch.slug}"]["outputs"]["pushed_model"][0]["properties"]
         was_pushed = bool(pushed.get("pushed"))
         samples = os.path.join(evaluation, "samples.png")
         models[branch.preset] = {
-            "blessed": content["verdict"]["blessed"],
-            "reasons": [c["reason"] for c in content["verdict"]["checks"] if not c["passed"]],
+            **{name: verdict[name] for name in ("outcome", "blessed", "reasons", "warnings")},
             "pushed": pushed.get("pushed_destination") if was_pushed else None,
-            "pushed_now": was_pushed and components[f"Pusher.{branch.slug}"]["state"] == "complete",
+            "pushed_now": was_pushed and not pushed.get(ALREADY_PUSHED)
+            and components[f"Pusher.{branch.slug}"]["state"] == "complete",
             "evaluation": evaluation,
             "metrics": os.path.join(evaluation, "metrics.json"),
             "samples": samples if os.path.exists(samples) else None,
             "model": uri(components, f"Trainer.{branch.slug}", "model"),
+            "pictures": _pictures(uri(components, f"Trainer.{branch.slug}", "model_run")),
+            "parameters": _parameters(uri(components, f"Trainer.{branch.slug}", "model")),
             "history": _history(uri(components, f"Trainer.{branch.slug}", "model_run")),
             "content": content,
         }
@@ -160,6 +171,23 @@ def _anomalies(folder):
         for feature, info in sorted(anomalies.anomaly_info.items()):
             found.append((path.parent.name.removeprefix("Split-"), feature, info.description))
     return found
+
+
+def _pictures(folder):
+    """[(step, path)] of the sample grids that were drawn during training."""
+    found = sorted(pathlib.Path(folder).glob("samples/step-*.png")) if folder else []
+    return [(int(path.stem.removeprefix("step-")), str(path)) for path in found]
+
+
+def _parameters(folder):
+    """The number of parameters in the SavedModel of a Model artifact."""
+    import tensorflow as tf
+
+    (variables,) = sorted(pathlib.Path(folder).rglob("variables.index"))[:1] or [None]
+    if variables is None:
+        return None
+    shapes = (shape for name, shape in tf.train.list_variables(str(variables.with_suffix(""))) if name.endswith(_VALUE))
+    return sum(math.prod(shape) for shape in shapes if shape)  # without counters
 
 
 def _history(folder):

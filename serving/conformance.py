@@ -10,6 +10,7 @@ fails.
 
 import argparse
 import base64
+import collections
 import contextlib
 import http.client
 import json
@@ -50,6 +51,7 @@ VERSION = 123
 PREDICT = tf.compat.v1.saved_model.signature_constants.PREDICT_METHOD_NAME
 OWN_SERVER = [sys.executable, "-m", "tfgen_serving.server.main"]
 OWN_CASES = pathlib.Path(__file__).with_name("conformance_cases.json")
+MEMORY_GROWTH = 24  # MiB that a server may grow while it answers broken requests
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # ---- fixtures
@@ -527,36 +529,48 @@ def run_cases(cases, command, folder):
 
 def run_golden(lines, command, folder):
     """Sends golden bodies, each to an echo model of its inputs: {line number: None or an error text}."""
-    folder = pathlib.Path(folder)
-    names = {}
-    for line in lines:
-        key = json.dumps(line["inputs"])
-        if key not in names:
-            names[key] = f"echo{len(names)}"
-            (folder / names[key]).mkdir(parents=True)
-            inputs = {n: (tf.as_dtype(types_pb2.DataType.Value(kind)), None) for n, kind in line["inputs"].items()}
-            write_model(
-                folder / names[key] / "1", {"serving_default": (inputs, lambda **t: t), "s": (inputs, lambda **t: t)}
-            )
+    config = golden_config(lines, pathlib.Path(folder))
+    with Server(command, [f"--model_config_file={config}"], wait=300) as server:
+        return check_golden(lines, server.rest_port)
+
+
+def golden_config(lines, folder):
+    """Writes an echo model for each set of inputs in golden lines, and a file for `--model_config_file`: its path."""
+    names = _golden_names(lines)
+    for inputs, name in names.items():
+        (folder / name).mkdir(parents=True)
+        kinds = {n: (tf.as_dtype(types_pb2.DataType.Value(kind)), None) for n, kind in json.loads(inputs).items()}
+        echo = kinds, lambda **tensors: tensors
+        write_model(folder / name / "1", {"serving_default": echo, "s": echo})
     config = folder / "golden.config"
     config.write_text(config_text({name: folder / name for name in names.values()}))
-    outcome = {}
-    with Server(command, [f"--model_config_file={config}"], wait=300) as server:
-        for number, line in enumerate(lines, 1):
-            path = f"/v1/models/{names[json.dumps(line['inputs'])]}:predict"
-            status, _, body = rest(server.rest_port, "POST", path, line["body"].encode())
-            reply = base64.b64decode(line["reply_b64"]) if "reply_b64" in line else line["reply"].encode()
-            outcome[number] = None
-            if status != line["status"]:
-                outcome[number] = f"status {status}, expected {line['status']}: {body[:200]}"
-            elif status == 200:
-                wanted, got = (json.loads(text.decode("utf-8", "surrogateescape")) for text in (reply, body))
-                if {"DT_INT8", "DT_UINT8"} & {*line["inputs"].values()}:
-                    # The JSON code returns 8-bit integers out of range unchanged; a model wraps them. Both are accepted.
-                    wanted, got = _wrapped(wanted), _wrapped(got)
-                outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
-            elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
-                outcome[number] = f"body {body[:200]} is no error object"
+    return config
+
+
+def _golden_names(lines):
+    """{inputs as JSON: name of their echo model}."""
+    kinds = dict.fromkeys(json.dumps(line["inputs"]) for line in lines)
+    return {inputs: f"echo{i}" for i, inputs in enumerate(kinds)}
+
+
+def check_golden(lines, port):
+    """Sends golden bodies to the models of `golden_config`: {line number: None or an error text}."""
+    names, outcome = _golden_names(lines), {}
+    for number, line in enumerate(lines, 1):
+        path = f"/v1/models/{names[json.dumps(line['inputs'])]}:predict"
+        status, _, body = rest(port, "POST", path, line["body"].encode())
+        reply = base64.b64decode(line["reply_b64"]) if "reply_b64" in line else line["reply"].encode()
+        outcome[number] = None
+        if status != line["status"]:
+            outcome[number] = f"status {status}, expected {line['status']}: {body[:200]}"
+        elif status == 200:
+            wanted, got = (json.loads(text.decode("utf-8", "surrogateescape")) for text in (reply, body))
+            if {"DT_INT8", "DT_UINT8"} & {*line["inputs"].values()}:
+                # The JSON code returns 8-bit integers out of range unchanged; a model wraps them. Both are accepted.
+                wanted, got = _wrapped(wanted), _wrapped(got)
+            outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
+        elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
+            outcome[number] = f"body {body[:200]} is no error object"
     return outcome
 
 
@@ -635,8 +649,8 @@ def _mutate(random, data):
     return bytes(data)
 
 
-def _broken_rest(random, port):
-    """Sends one request: None, or the error in the answer, as a text."""
+def _broken_rest(random, port, counts):
+    """Sends one request: None, or the error in the answer, as a text. Counts the status in a `collections.Counter`."""
     model = random.choice(["half_plus_two", "echo", "identity_2d", "two_sigs", "foo"])
     path = random.choice(_PATHS).format(m=model)
     method = random.choice(["POST"] * 8 + ["GET", "PUT", "DELETE"])
@@ -646,6 +660,7 @@ def _broken_rest(random, port):
         status, _, reply = rest(port, method, path, body, headers, timeout=30)
     except (OSError, http.client.HTTPException) as error:
         return f"{method} {path} {body[:200]!r}: {type(error).__name__}: {error}"
+    counts[f"REST {status}"] += 1
     shown = f"{method} {path} {body[:200]!r}: {status} {reply[:200]!r}"
     try:
         value = json.loads(reply.decode("utf-8", "replace"))
@@ -656,7 +671,7 @@ def _broken_rest(random, port):
     return None if status in (200, 400, 404, 413, 501) else shown
 
 
-def _broken_grpc(random, channel):
+def _broken_grpc(random, channel, counts):
     request = predict_pb2.PredictRequest()
     request.model_spec.name = random.choice(["half_plus_two", "echo", "foo"])
     request.model_spec.signature_name = random.choice(["", "f32", "str", "half_in", "nope"])
@@ -686,7 +701,9 @@ def _broken_grpc(random, channel):
     )
     try:
         channel.unary_unary(f"/tensorflow.serving.{service}/{method}")(data, timeout=30)
+        counts["gRPC OK"] += 1
     except grpc.RpcError as error:
+        counts[f"gRPC {error.code().name}"] += 1
         expected = ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
         # gRPC itself refuses bytes that are no message.
         unreadable = error.code().name == "INTERNAL" and re.search("pars|deserializ", error.details())
@@ -695,35 +712,37 @@ def _broken_grpc(random, channel):
     return None
 
 
-def fuzz(count, seed, rest_port, grpc_port):
-    """Sends `count` broken requests, half over each protocol, from `seed`; returns a list of error texts."""
-    random_ = random.Random(seed)
-    wrong = []
+def fuzz(count, seed, rest_port, grpc_port, counts=None):
+    """Sends `count` broken requests, half over each protocol, from `seed`; returns a list of error texts.
+
+    Args:
+        counts: a `collections.Counter` to which the answers are added by protocol and status.
+    """
+    random_, wrong, counts = random.Random(seed), [], collections.Counter() if counts is None else counts
     with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
         for i in range(count):
-            wrong.append(_broken_rest(random_, rest_port) if i % 2 else _broken_grpc(random_, channel))
+            wrong.append(_broken_rest(random_, rest_port, counts) if i % 2 else _broken_grpc(random_, channel, counts))
     if predict_half(rest_port, "half_plus_two") != 3.0:
         wrong.append("half_plus_two does not answer any more")
     return [text for text in wrong if text]
 
 
 def run_fuzz(count, seed, command, folder):
-    """Runs `fuzz` on a server process and compares its memory after a tenth and at the end: {name: None or an error
-    text}.
+    """Runs `fuzz` on a server process of its own.
+
+    Returns:
+        {"requests": count, "answers": {protocol and status: number of them}, "wrong": [error text], "resident_mib": the
+        memory of the server [after a tenth, at the end]}.
     """
     fixtures = build_fixtures(pathlib.Path(folder) / "fixtures")
     config = pathlib.Path(folder) / "models.config"
     config.write_text(config_text(fixtures))
+    answers, wrong, resident = collections.Counter(), [], []
     with Server(command, [f"--model_config_file={config}"]) as server:
-        first = fuzz(count // 10, seed, server.rest_port, server.grpc_port)
-        before = resident_mib(server.process.pid)
-        rest_ = fuzz(count - count // 10, seed + 1, server.rest_port, server.grpc_port)
-        after = resident_mib(server.process.pid)
-    print(f"resident memory: {before:.1f} MiB after {count // 10} broken requests, {after:.1f} MiB after {count}")
-    outcome = {f"broken request {i}": text for i, text in enumerate(first + rest_)}
-    outcome["answered well"] = None
-    outcome["memory"] = _expect(after - before < 24, f"grew from {before:.1f} to {after:.1f} MiB")
-    return outcome
+        for part, its_seed in ((count // 10, seed), (count - count // 10, seed + 1)):
+            wrong += fuzz(part, its_seed, server.rest_port, server.grpc_port, answers)
+            resident.append(resident_mib(server.process.pid))
+    return {"requests": count, "answers": dict(sorted(answers.items())), "wrong": wrong, "resident_mib": resident}
 
 
 def resident_mib(pid):
@@ -771,7 +790,12 @@ def main(argv=None):
             lines = [json.loads(line) for line in pathlib.Path(args.golden).read_text().splitlines()]
             failed += _report("golden", run_golden(lines, command, pathlib.Path(folder) / "golden"))
         if args.fuzz:
-            failed += _report("fuzz", run_fuzz(args.fuzz, args.seed, command, pathlib.Path(folder) / "fuzz"))
+            found = run_fuzz(args.fuzz, args.seed, command, pathlib.Path(folder) / "fuzz")
+            before, after = found["resident_mib"]
+            print(f"resident memory: {before:.1f} MiB after a tenth of the broken requests, {after:.1f} MiB at the end")
+            outcome = {f"broken request {i}": text for i, text in enumerate(found["wrong"])}
+            outcome["memory"] = _expect(after - before < MEMORY_GROWTH, f"grew from {before:.1f} to {after:.1f} MiB")
+            failed += _report("fuzz", outcome)
     return 1 if failed else 0
 
 

@@ -17,26 +17,46 @@ tf.config.set_logical_device_configuration(
 )
 
 
-def pytest_collection_modifyitems(items):
-    """Where the suite runs in several processes, a file runs in one of them; of the conformance suite, a model's tests."""
-    for item in items:
-        case = item.callspec.params.get("case", "") if hasattr(item, "callspec") else ""
-        shared = case and item.path.parent.name == "conformance"  # one model's tests are in several files
-        item.add_marker(pytest.mark.xdist_group(f"{'conformance' if shared else item.nodeid.split('::')[0]}-{case}"))
+def group(nodeid):
+    """Tests of one group share fixtures and run in one process: those of a file; of the conformance suite, of a model."""
+    file, _, test = nodeid.partition("::")
+    folder = file.rpartition("/")[0]
+    parameters = test.partition("[")[2].removesuffix("]")
+    return f"{folder} {parameters}" if folder == "tests/conformance" and parameters else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Groups by hand: with pytest 9.2 the groups of pytest-xdist 3.8, `--dist loadgroup`, fall apart without a word."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Where the time went: seconds of the tests of each folder, of all processes together."""
-    seconds, tests = collections.Counter(), collections.Counter()
+    """Where the time went: seconds of the tests of each folder and of the slowest models, of all processes together."""
+    seconds, tests, models, processes = collections.Counter(), collections.Counter(), collections.Counter(), {}
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
         if hasattr(report, "duration"):
+            name = group(report.nodeid)
             folder = report.nodeid.split("::")[0].rpartition("/")[0]
             seconds[folder] += report.duration
             tests[folder] += report.when == "call"
+            processes.setdefault(name, set()).add(getattr(report, "worker_id", ""))
+            if folder in name.split():
+                models[name] += report.duration
     terminalreporter.section("time per folder")
     for folder, time in seconds.most_common():
         terminalreporter.write_line(f"{time:8.1f} s  {tests[folder]:5d} tests  {folder}")
     terminalreporter.write_line(f"{seconds.total():8.1f} s  {tests.total():5d} tests")
+    for name, time in models.most_common(5):
+        terminalreporter.write_line(f"{time:8.1f} s  {name}")
+    for name in sorted(name for name, found in processes.items() if len(found) > 1):
+        terminalreporter.write_line(f"{name} ran in several processes, which made its fixtures several times.", red=True)
 
 
 @pytest.fixture(autouse=True)

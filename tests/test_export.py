@@ -1,5 +1,7 @@
 """What TensorFlow Serving finds in the folder."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -117,6 +119,22 @@ def test_metadata_of_a_conditional_gan_and_of_a_classifier(tmp_path):
     assert found["gan"]["capabilities"] == ["sampler"] and found["classifier"]["capabilities"] == ["classifier"]
     (label,) = found["gan"]["conditions"]
     assert (label["argument"], label["low"], label["high"]) == ("labels", 0, 3) and found["classifier"]["conditions"] == []
+
+
+def test_class_names_are_on_the_card_and_in_the_metadata(model, tmp_path):
+    gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=3, num_classes=3)
+    gan.compile()
+    path = export_saved_model(gan, tmp_path / "gan", class_names=["ant", "böe"], warmup=False)
+    (text,) = tf.saved_model.load(str(path)).signatures["card"](unused=tf.constant([0]))["card"].numpy()
+    card = json.loads(text)
+    assert card["classes"] == {"count": 3, "names": ["ant", "böe"]} == read_metadata(path)["classes"]
+    labels = {"dtype": "int32", "shape": [None], "low": 0, "high": 2, "names": ["ant", "böe"]}
+    assert card["signatures"]["sample"]["inputs"] == {"seeds": {"dtype": "int64", "shape": [None]}, "labels": labels}
+    with pytest.raises(ValueError, match="at most one for each of the 3 classes; received 4"):
+        export_saved_model(gan, tmp_path / "gan", class_names=list("abcd"))
+    assert [version.name for version in (tmp_path / "gan").iterdir()] == ["1"]
+    path = export_saved_model(model, tmp_path / "vae", class_names=["ant"], warmup=False)
+    assert read_metadata(path)["classes"] is None, "a model that knows no classes"
 
 
 def png(image):

@@ -4,36 +4,41 @@ import contextlib
 import json
 import pathlib
 import platform
-import shutil
-import tempfile
 import time
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 from absl import logging
 
-from tfgen.models.capabilities import Likelihood
-from tfgen.training.state import fixed_networks
+from tfgen import card
+from tfgen.files import new_version
+from tfgen.models.capabilities import Codec, Likelihood
+from tfgen.training.finite import not_finite
+from tfgen.training.state import fixed_networks, named_variables
 from tfgen.warmup import write_warmup
 
 METADATA = "assets.extra/tfgen.json"
+CODEC = "assets.extra/codec.npz"
 
 
 def export_saved_model(
     model: keras.Model, base_dir: str | pathlib.Path, *, version: int | None = None, use_ema: bool = True,
-    metadata: dict | None = None, warmup: bool = True,
+    class_names: Sequence[str] | None = None, metadata: dict | None = None, warmup: bool = True,
 ) -> pathlib.Path:  # fmt: skip
-    """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names.
+    """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names, and `card`, see `tfgen.card`.
 
-    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The version is
-    written to a hidden folder and moved to its place with `saved_model.pb` last, so a server that polls the folder never
-    loads an incomplete version.
+    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. A `Codec` stands
+    in the version as `assets.extra/codec.npz`. The version is written to a hidden folder, which is then renamed, so a server
+    that polls the folder never loads an incomplete version. The next export removes hidden folders of killed ones.
 
     Args:
         model: a `TrainableModel`.
         base_dir: the model's folder; made if missing.
         version: positive int; None: the largest version in `base_dir` plus 1.
         use_ema: export the averaged weights if the model has them.
+        class_names: names of the classes for the card, in the order of their numbers, such as `source.class_names`; left out
+            of a model without classes.
         metadata: dict that is stored with the model's own metadata in `assets.extra/tfgen.json`.
         warmup: write warm-up requests for TensorFlow Serving. Needs the extra [serving]; without it the version has no
             warm-up requests, and a warning is logged.
@@ -42,52 +47,53 @@ def export_saved_model(
         `pathlib.Path` of the version's folder.
 
     Raises:
-        ValueError: the version is not a positive integer.
+        ValueError: the version is not a positive integer; there are more class names than classes.
         FileExistsError: the version exists.
+        FloatingPointError: a weight is not finite; nothing is written.
     """
-    base_dir = pathlib.Path(base_dir)
-    base_dir.mkdir(parents=True, exist_ok=True)
-    if version is None:
-        version = 1 + max((int(p.name) for p in base_dir.iterdir() if p.name.isdigit()), default=0)
-    if int(version) != version or version < 1:
+    if version is not None and (int(version) != version or version < 1):
         raise ValueError(f"version must be a positive integer; received {version!r}.")
-    target = base_dir / str(int(version))
-    if target.exists():
-        raise FileExistsError(f"{target} exists: a version is never overwritten. Choose another one.")
-    ema = model.ema is not None and use_ema
-    hidden = pathlib.Path(tempfile.mkdtemp(prefix=f".{version}-", dir=base_dir))
-    try:
-        with model.ema.swapped() if ema else contextlib.nullcontext():
-            write_saved_model(model, hidden)
-        _write_metadata(hidden / METADATA, model, ema, metadata or {})
-        if warmup:
-            _write_warmup(hidden)
-        target.mkdir()
-        for item in sorted(hidden.iterdir(), key=lambda p: p.name == "saved_model.pb"):  # False sorts first
-            shutil.move(item, target / item.name)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+    ema, content = model.ema is not None and use_ema, card.card(model, class_names)
+    with model.ema.swapped() if ema else contextlib.nullcontext():
+        bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})
+        if bad:
+            raise FloatingPointError(f"Not exported to {base_dir}: {bad}{' (averaged)' if ema else ''}.")
+        with new_version(pathlib.Path(base_dir), None if version is None else int(version)) as (hidden, target):
+            write_saved_model(model, hidden, content)
+            _write_metadata(hidden / METADATA, model, content, ema, metadata or {})
+            if Codec in model.capabilities():
+                model.codec().save(hidden / CODEC)
+            if warmup:
+                _write_warmup(hidden)
     return target
 
 
-def write_saved_model(model: keras.Model, path: str | pathlib.Path) -> None:
-    """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`."""
+def write_saved_model(model: keras.Model, path: str | pathlib.Path, content: dict | None = None) -> None:
+    """`tf.saved_model.save` of the model's signatures with its current weights, to exactly `path`.
+
+    Args:
+        content: the card without signatures, see `tfgen.card.card`; None: no signature `card`.
+    """
     module = tf.Module()
     # Plain variables: a tf.Module cannot track Keras' variables, and the reader should not need Keras.
     fixed = [held.network for held in fixed_networks(model).values() if held.network is not None]
     module.weights = [v.value for network in (model, *fixed) for v in network.variables]
-    concrete = {}
-    for name, (function, specs) in model.signatures().items():
-        # Autograph is on for asserts and loops; jit_compile is off, since a CPU server refuses such functions.
-        traced = tf.function(function, jit_compile=False).get_concrete_function(**_named(specs))
-        _check_outputs(name, traced.structured_outputs)
-        concrete[name] = traced
+    signatures = model.signatures()
+    concrete = {name: _traced(name, *signature) for name, signature in signatures.items()}
+    if content is not None:
+        described = {name: (specs, concrete[name].structured_outputs) for name, (_, specs) in signatures.items()}
+        content = {**content, "signatures": card.signatures_of(model, described, content["classes"])}
+        concrete[card.SIGNATURE] = _traced(card.SIGNATURE, *card.signature_of(content))
     module.functions = list(concrete.values())
     tf.saved_model.save(module, str(path), signatures=concrete)
 
 
-def _named(specs):
-    return {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
+def _traced(name, function, specs):
+    # Autograph is on for asserts and loops; jit_compile is off, since a CPU server refuses such functions.
+    named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
+    traced = tf.function(function, jit_compile=False).get_concrete_function(**named)
+    _check_outputs(name, traced.structured_outputs)
+    return traced
 
 
 def _check_outputs(signature, outputs):
@@ -111,15 +117,11 @@ def _write_warmup(path):
         )
 
 
-def _write_metadata(path, model, ema, extra):
+def _write_metadata(path, model, content, ema, extra):
     path.parent.mkdir(parents=True, exist_ok=True)
     own = {
-        "model": type(model).__name__,
+        **content,
         "config": model.get_config(),
-        "image_shape": list(model.image_shape),
-        "capabilities": [capability.NAME for capability in model.capabilities()],
-        "fields": [field.config() for field in model.batch_fields()],
-        "conditions": [field.config() for field in model.conditions()],
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -1,13 +1,19 @@
-"""Files: written whole or not at all; weights checked by sha256, and downloaded only with permission."""
+"""Files and folders that appear whole or not at all; locks; weights checked by sha256, and downloaded only with permission.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from absl import logging
 
 SCHEMES = ("http://", "https://", "file://")
 
@@ -22,8 +28,100 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporaries(pattern: Path) -> None:
+    """Removes what processes that were killed in `write_whole` left. No other process may write these files.
+
+    Args:
+        pattern: the path of the file; its name may be a glob pattern.
+    """
+    for path in pattern.parent.glob(f".{pattern.name}.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Has the operating system write a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
+    """A context with a lock that one process has at a time. The lock ends with the process, even if it is killed.
+
+    Args:
+        path: a file, which is made if missing, or a folder.
+        busy: message of the error if another process has the lock; None: waits for it.
+
+    Yields:
+        False where the file system has no locks, which is logged; else True.
+
+    Raises:
+        BlockingIOError: another process has the lock.
+        OSError: the file cannot be written.
+    """
+    import fcntl  # not on Windows, where nothing but locks is missing
+
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, busy) from error
+        except OSError as error:
+            logging.warning("%s cannot be locked (%s): nothing stops another process that writes there.", path, error)
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def new_version(base_dir: Path, version: int | None = None, at_least: int = 1) -> Iterator[tuple[Path, Path]]:
+    """A context that makes the folder `<base_dir>/<version>`: whole at its end, by one rename, or not at all.
+
+    One process at a time makes a version in `base_dir`; others wait. Hidden folders of processes that were killed are
+    removed.
+
+    Args:
+        base_dir: made if missing.
+        version: positive int; None: the largest in `base_dir` plus 1, or `at_least` if that is larger.
+
+    Yields:
+        (the hidden folder to write to, the path that it will have).
+
+    Raises:
+        FileExistsError: the version exists.
+    """
+    base_dir.mkdir(parents=True, exist_ok=True)
+    with locked(base_dir) as held:
+        if held:
+            for path in base_dir.iterdir():
+                if re.fullmatch(r"\.\d+-[a-z0-9_]{8}", path.name):
+                    shutil.rmtree(path)
+        if version is None:
+            version = max(at_least, 1 + max((int(p.name) for p in base_dir.iterdir() if p.name.isdigit()), default=0))
+        target = base_dir / str(version)
+        if target.exists():
+            raise FileExistsError(f"{target} exists: a version is never overwritten. Choose another one.")
+        hidden = base_dir / f".{version}-{secrets.token_hex(4)}"
+        try:
+            hidden.mkdir()
+            yield hidden, target
+            for path in (hidden, *hidden.rglob("*")):
+                to_disk(path)
+            hidden.rename(target)
+            to_disk(base_dir)
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def default_cache() -> Path:

@@ -7,6 +7,8 @@ Generator: SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number 
     of it from a key and an integer; the numbers of a row are the steps 0, 1, ... from its key.
 """
 
+import math
+
 import tensorflow as tf
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -44,7 +46,12 @@ def symmetric(keys: tf.Tensor, size: int) -> tf.Tensor:
     return 2.0 * uniform(keys, size) - 1.0
 
 
-DISTRIBUTIONS = {"normal": normal, "uniform": symmetric}
+def unit_uniform(keys: tf.Tensor, size: int) -> tf.Tensor:
+    """float32 [N, size], uniform with mean 0 and variance 1: in (-sqrt 3, sqrt 3)."""
+    return math.sqrt(3.0) * symmetric(keys, size)
+
+
+DISTRIBUTIONS = {"normal": normal, "uniform": symmetric, "unit_uniform": unit_uniform}
 
 
 def _mix(z):

@@ -20,7 +20,8 @@ def run_fn(fn_args):
     Keys of `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
     are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run
     folder in it is named by configuration and data, so an interrupted training continues), `seed`, `steps`,
-    `mixed_precision`, the intervals of `TrainConfig`, and `code` (a hash of the code: changed code starts a new run).
+    `mixed_precision`, the intervals of `TrainConfig`, `code` (a hash of the code: changed code starts a new run), and
+    `resolved` (the preset with all overrides, a part of TFX's cache key alone).
 
     Raises:
         ValueError: an unknown key of custom_config, preset or override; no `preset`.
@@ -28,6 +29,7 @@ def run_fn(fn_args):
     settings = dict(fn_args.custom_config or {})
     root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
     description = settings.pop("data", None)
+    settings.pop("resolved", None)
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if "preset" not in settings or set(settings) - known:
         raise ValueError(
@@ -44,12 +46,16 @@ def run_fn(fn_args):
     # Written beside serving_model_dir and then renamed: TFX expects a complete model there, or none.
     serving.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
-        version = export_saved_model(result.model, folder.path, version=1, metadata=export_metadata(record))
+        version = export_saved_model(
+            result.model, folder.path, version=1, class_names=record.get("class_names"), metadata=export_metadata(record)
+        )
         if serving.exists():
             shutil.rmtree(serving)
         version.replace(serving)
     logs = pathlib.Path(fn_args.model_run_dir)
     shutil.copytree(result.workdir / "tensorboard", logs, dirs_exist_ok=True)
+    if (result.workdir / "samples").exists():
+        shutil.copytree(result.workdir / "samples", logs / "samples", dirs_exist_ok=True)
     (logs / "history.json").write_text(json.dumps(result.history))
 
 

@@ -5,12 +5,13 @@
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
 <workdir>/samples/           pictures during training, see `SampleGrid`
+<workdir>/.lock              locked while a process trains here
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import time
 import typing
@@ -18,10 +19,11 @@ import typing
 import keras
 import tensorflow as tf
 
-from tfgen import presets
+from tfgen import onednn, presets
 from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
+from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 
@@ -102,8 +104,10 @@ def train(
 
     Raises:
         ValueError: unknown preset or override; images that do not fit the model; `workdir` has another run.
+        BlockingIOError: another process trains in `workdir`.
         OSError: the folder cannot be written.
-        TrainingDiverged: a loss became NaN or infinite; the message names the step and the last good checkpoint.
+        TrainingDiverged: a loss, a weight or a sample became NaN or infinite; the message names the step, the player and the
+            last good checkpoint.
     """
     started = time.perf_counter()
     preset = config.resolve()
@@ -113,23 +117,20 @@ def train(
         source = semi_supervised(source, preset.labels_per_class, seed=config.seed)
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
-    open_run(workdir, config, preset, source)
+    with only_training_in(workdir):
+        open_run(workdir, config, preset, source)
+        model = _train(config, preset, source, whole, workdir, report)
+    step = int(model.step.value.numpy())
+    return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
+
+def _train(config, preset, source, whole, workdir, report):
+    """The trained model; for the arguments see `train`. `whole` is the source with all labels."""
     strategy = make_strategy()
     replicas = strategy.num_replicas_in_sync
     for _, size in check_batch_size(preset.batch_size):
         if size % replicas:
             raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
-    with strategy.scope():
-        model = config.model()
-        checkpoints = Checkpoints(model, workdir / "checkpoints", every_steps=config.checkpoint_every)
-        step = checkpoints.restore()
-        if step == 0 and model.initialized_by_data:
-            images = min(INITIAL_IMAGES, whole.num_examples)
-            given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
-            model.initialize(next(iter(whole.batches(images, **given))))
-            if model.ema is not None:
-                model.ema.restart()
 
     def batches_from(step):
         return source.batches(
@@ -137,8 +138,22 @@ def train(
             binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
         )  # fmt: skip
 
-    examples = next(iter(batches_from(0)))
     say = report or (lambda line: None)
+    with strategy.scope():
+        model = config.model()
+        examples = next(iter(batches_from(0)))
+        checkpoints = Checkpoints(
+            model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
+        )
+        step = checkpoints.restore()
+        checkpoints.remove_leftovers()
+        if step == 0 and model.initialized_by_data:
+            images = min(INITIAL_IMAGES, whole.num_examples)
+            given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
+            model.initialize(next(iter(whole.batches(images, **given))))
+            if model.ema is not None:
+                model.ema.restart()
+
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
     while step < preset.steps:
@@ -150,14 +165,38 @@ def train(
         callbacks = [
             StopOnNonFinite(checkpoints),
             history,
-            checkpoints,
+            # Before the checkpoint: what was lost by an interruption is then drawn again.
             SampleGrid(
                 model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
             ),
+            checkpoints,
         ]
         model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         step = int(model.step.value.numpy())
-    return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
+    return model
+
+
+@contextlib.contextmanager
+def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
+    """A context in which no other process trains in `workdir`, which is made; removes what killed ones left half-written.
+
+    Raises:
+        BlockingIOError: another process does.
+        OSError: the folder cannot be written.
+    """
+    busy = f"Another training is at work in {workdir}. Wait for it, or choose another workdir."
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held = stack.enter_context(locked(workdir / ".lock", busy))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise OSError(f"The run folder {workdir} cannot be written: {error}.") from error
+        if held:
+            for pattern in ("config.json", "history.jsonl", "samples/step-*.png"):
+                remove_temporaries(workdir / pattern)
+        yield
 
 
 def make_strategy() -> tf.distribute.MirroredStrategy:
@@ -223,6 +262,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         theirs = json.loads(path.read_text())["run"]
+        onednn.check(json.loads(path.read_text()).get("onednn"), str(workdir))
         different = sorted(_differences(theirs, ours))
         if different:
             raise ValueError(
@@ -230,16 +270,15 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
             )
         return
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         record = {
             "run": ours,
             "data": f"{source.name}, {source.split}",
+            "class_names": source.class_names,
             "config": dataclasses.asdict(config),
             "versions": versions(),
+            "onednn": onednn.enabled(),
         }
-        temporary.write_text(json.dumps(record, indent=2))
-        temporary.replace(path)
+        write_whole(path, json.dumps(record, indent=2).encode())
     except OSError as error:
         raise OSError(f"The run folder {workdir} cannot be written: {error}.") from error
 

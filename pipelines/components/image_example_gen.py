@@ -75,13 +75,14 @@ class ImageExampleGen(QueryBasedExampleGen):
     Args:
         data: dict of `tfgen_pipelines.data.Data.config()`; its fingerprint is part of the cache key, so the data are read
             again only if pixels have changed.
+        code: hash of the code that reads them, a part of the cache key.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, data):
+    def __init__(self, data, *, code=""):
         struct = struct_pb2.Struct()
-        json_format.ParseDict({"data": data}, struct)
+        json_format.ParseDict({"data": data, "code": code}, struct)
         custom = example_gen_pb2.CustomConfig()
         custom.custom_config.Pack(struct)
         splits = [example_gen_pb2.Input.Split(name=name, pattern=name) for name in ("train", "eval")]

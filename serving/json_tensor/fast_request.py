@@ -8,51 +8,66 @@ import math
 import re
 from collections.abc import Callable
 
+import grpc
 import numpy as np
 import orjson
 import tensorflow as tf
 
+from tfgen_serving.allowance import UNLIMITED, Allowance
 from tfgen_serving.errors import ServingError
+from tfgen_serving.json_tensor.numbers import doubles
+from tfgen_serving.json_tensor.parser import VALUE_BYTES, count_elements
 from tfgen_serving.json_tensor.request import INT_RANGES, MAX_RANK, Request, input_dtypes, parse_exact, unescape_base64
 
 # The fast parser is tried for bodies of at least this many bytes; for smaller bodies it saves no time.
 FAST_BODY_BYTES = 2048
 
 _ZERO_WITH_BIG_EXPONENT = re.compile(rb"0[eE]\+?0*[1-9][0-9]{2}")
-_NUMBERS_TO_ZEROS = bytes.maketrans(b"123456789+-.eE", b"00000000000000")
+_NUMBERS_TO_ZEROS = bytes.maketrans(b"123456789+-.eENaInfity", b"0" * 22)
 _BRACKETS_TO_BLANKS = bytes.maketrans(b"[]", b"  ")
+_NOT_FINITE = re.compile(rb"(?<![^\s,])-?(?:NaN|Inf(?:inity)?)(?![^\s,])")
+_PART_BYTES = 1 << 16  # of a text of numbers that is parsed at once, so that few of them are Python objects at a time
+_TEXT_COPIES = 6  # of a body, at most, while a text of numbers is parsed
 
 
-def parse_predict(body: bytes, signature_of: Callable[[str], object]) -> Request:
+def parse_predict(body: bytes, signature_of: Callable[[str], object], allowance: Allowance = UNLIMITED) -> Request:
     """Parses the body of a predict request for the signature that it names.
 
     `signature_of(name)` returns the SignatureDef or raises ServingError; its argument is "serving_default" if the body names
-    none, and it may be called twice. For any `body`, the only exception is ServingError. Integers for 8 and 16 bit inputs
-    are accepted in the range of int32 and wrap. Numbers for float32 inputs beyond its range become infinite.
+    none, and it may be called twice. For any `body`, the only exception is ServingError, also beyond the limits of
+    `allowance`. Integers for 8 and 16 bit inputs are accepted in the range of int32 and wrap. Numbers for float32 inputs
+    beyond its range become infinite.
     """
+    allowance.check_elements(count_elements(body))
     if len(body) >= FAST_BODY_BYTES:
-        request = parse_fast(body, signature_of)
+        request = parse_fast(body, signature_of, allowance)
         if request is not None:
             return request
-    return parse_exact(body, signature_of)
+    return parse_exact(body, signature_of, allowance)
 
 
 class _NotPlain(Exception):
     """The fast parser may differ from the exact parser, which must read this body."""
 
 
-def parse_fast(body: bytes, signature_of) -> Request | None:
+def parse_fast(body: bytes, signature_of, allowance: Allowance = UNLIMITED) -> Request | None:
     """The request that `parse_exact` returns, if the body is plain and valid; None for any other body."""
     if b"\\" in body:  # so that every quotation mark starts or ends a string
         return None
+    start, end = body.find(b"["), body.rfind(b"]") + 1
+    allowance.reserve(_TEXT_COPIES * len(body))
+    shape = _shape_of_numbers(body[start:end])
     try:
-        start, end = body.find(b"["), body.rfind(b"]") + 1
-        shape = _shape_of_numbers(body[start:end])
         if shape is None:
-            return _request(orjson.loads(body), signature_of, body, None)
-        numbers = orjson.loads(b"[%s]" % body[start:end].translate(_BRACKETS_TO_BLANKS))
-        return _request(orjson.loads(body[:start] + b"null" + body[end:]), signature_of, body, (shape, numbers))
-    except (orjson.JSONDecodeError, ServingError, _NotPlain):
+            allowance.reserve(VALUE_BYTES * count_elements(body))
+            return _request(orjson.loads(body), signature_of, body, None, allowance)
+        doc = orjson.loads(body[:start] + b"null" + body[end:])
+        return _request(doc, signature_of, body, (shape, body[start:end]), allowance)
+    except (orjson.JSONDecodeError, _NotPlain):
+        return None
+    except ServingError as error:
+        if error.code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED):
+            raise
         return None
 
 
@@ -84,8 +99,8 @@ def _shape_of_numbers(text: bytes) -> list[int] | None:
     return shape if part == skeleton else None
 
 
-def _request(doc, signature_of, body: bytes, tensor) -> Request:
-    """The request of a body that orjson parsed to `doc`; `tensor`: shape and numbers at the place where `doc` has null."""
+def _request(doc, signature_of, body: bytes, tensor, allowance: Allowance) -> Request:
+    """The request of a body that orjson parsed to `doc`; `tensor`: shape and text at the place where `doc` has null."""
     if type(doc) is not dict or not doc.keys() <= {"signature_name", "instances", "inputs"}:
         raise _NotPlain
     name = doc.pop("signature_name", None)
@@ -114,8 +129,12 @@ def _request(doc, signature_of, body: bytes, tensor) -> Request:
         raise _NotPlain
     inputs = {}
     for key, dtype in dtypes.items():
-        shape, flat = tensor or _flatten(members[key])
-        array, seen = _plain_array(flat, dtype, body)
+        if tensor is not None:
+            shape, text = tensor
+            array, seen = _read_numbers(text, math.prod(shape), dtype, allowance), 0
+        else:
+            shape, flat = _flatten(members[key])
+            array, seen = _plain_array(flat, dtype, body)
         if array.size != math.prod(shape):  # "[]" has the brackets of "[1]"
             raise _NotPlain
         inputs[key] = array.reshape(shape)
@@ -139,12 +158,56 @@ def _flatten(value) -> tuple[list[int], list]:
     return shape, flat
 
 
+def _read_numbers(text: bytes, count: int, dtype: tf.DType, allowance: Allowance) -> np.ndarray:
+    """The numbers [count] of a text that is one array of numbers, nested like a tensor."""
+    allowance.reserve(count * dtype.size)
+    array, done, start = np.empty(count, dtype.as_numpy_dtype), 0, 0
+    text = text.translate(_BRACKETS_TO_BLANKS)
+    while start <= len(text):
+        allowance.check_time()
+        end = text.find(b",", start + _PART_BYTES)
+        end = len(text) if end < 0 else end
+        part = _read_part(text[start:end], dtype)
+        if done + len(part) > count:
+            raise _NotPlain
+        array[done : done + len(part)] = part
+        done, start = done + len(part), end + 1
+    return array[:done]
+
+
+def _read_part(text: bytes, dtype: tf.DType) -> np.ndarray:
+    """The numbers of a text, which are separated by commas."""
+    others = {}
+    if dtype in (tf.float32, tf.float64) and (b"N" in text or b"I" in text):
+        for match in _NOT_FINITE.finditer(text):
+            others[match.start()] = math.nan if b"N" in match[0] else float(match[0])  # RapidJSON's NaN has no sign
+        text = _NOT_FINITE.sub(lambda match: b"0".ljust(len(match[0])), text)
+    numbers = orjson.loads(b"[%s]" % text)
+    if dtype not in (tf.float32, tf.float64):
+        return _plain_array(numbers, dtype, text)[0]
+    if not set(map(type, numbers)) <= {float, int}:
+        raise _NotPlain
+    values = np.array(numbers, np.float64)
+    uncertain = np.flatnonzero(_may_differ(values, text)) if dtype == tf.float32 else np.arange(len(values))
+    if len(uncertain):
+        tokens = text.translate(None, b" \t\n\r").split(b",")
+        values[uncertain] = doubles([tokens[index] for index in uncertain.tolist()])
+    if others:
+        commas = np.flatnonzero(np.frombuffer(text, np.uint8) == 0x2C)
+        values[np.searchsorted(commas, list(others))] = list(others.values())
+    with np.errstate(over="ignore"):
+        return values.astype(dtype.as_numpy_dtype)
+
+
 def _plain_array(flat: list, dtype: tf.DType, body: bytes) -> tuple[np.ndarray, int]:
     """The tensor of leaves from orjson, and the number of strings (including keys) in it."""
     kinds = set(map(type, flat))
     strings = 0
     if dtype == tf.float32 and kinds <= {float, int}:
-        array = _plain_float32(np.array(flat, np.float64), body)
+        array = np.array(flat, np.float64)
+        if _may_differ(array, body).any():
+            raise _NotPlain
+        array = array.astype(np.float32)
     elif dtype in INT_RANGES and kinds == {int}:
         low, high = INT_RANGES[dtype]
         if min(flat) < low or max(flat) > high:
@@ -170,21 +233,17 @@ def _plain_array(flat: list, dtype: tf.DType, body: bytes) -> tuple[np.ndarray, 
     return array, strings
 
 
-def _plain_float32(doubles: np.ndarray, body: bytes) -> np.ndarray:
-    """float32 of numbers from orjson, if RapidJSON's fast arithmetic must give the same float32.
+def _may_differ(doubles: np.ndarray, text: bytes) -> np.ndarray:
+    """bool [n]: where numbers from orjson may give another float32 than with RapidJSON's fast arithmetic.
 
     The two readings of a number differ by at most 6 units in the last place of a double, as long as neither the 20 digits
     of a 64 bit integer nor the smallest doubles are involved. So they round to the same float32 unless a boundary between
-    two float32 values is that near; the 29 bits that rounding drops show this.
+    two float32 values is that near; the 29 bits that rounding drops show this. `text` holds the numbers.
     """
-    size = np.abs(doubles)
-    zero = size == 0
-    if not (size < 2.0**63).all() or ((size < 2.0**-126) & ~zero).any():
-        raise _NotPlain
+    size, zero = np.abs(doubles), doubles == 0
     dropped = doubles.view(np.int64) & (2**29 - 1)
-    if (np.abs(dropped - 2**28) <= 8).any():
-        raise _NotPlain
+    unsure = (size >= 2.0**63) | ((size < 2.0**-126) & ~zero) | (np.abs(dropped - 2**28) <= 8)
     # "0e400" is zero for orjson and too big for RapidJSON
-    if zero.any() and (b"0e" in body or b"0E" in body) and _ZERO_WITH_BIG_EXPONENT.search(body):
-        raise _NotPlain
-    return doubles.astype(np.float32)
+    if zero.any() and (b"0e" in text or b"0E" in text) and _ZERO_WITH_BIG_EXPONENT.search(text):
+        unsure |= zero
+    return unsure

@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
+from tfgen_serving.allowance import UNLIMITED, Allowance
 from tfgen_serving.errors import ServingError
 from tfgen_serving.json_tensor.parser import Object, invalid, parse
 from tfgen_serving.json_tensor.text import quote
@@ -37,9 +38,9 @@ class Request(NamedTuple):
     row: bool
 
 
-def parse_exact(body: bytes, signature_of) -> Request:
+def parse_exact(body: bytes, signature_of, allowance: Allowance = UNLIMITED) -> Request:
     """`parse_predict` for any body."""
-    doc = parse(body)
+    doc = parse(body, allowance)
     if type(doc) is not Object:
         raise invalid(b"JSON Value: %s Is not object" % quote(doc))
     name = read_signature_name(doc)
@@ -56,9 +57,9 @@ def parse_exact(body: bytes, signature_of) -> Request:
             raise invalid(b"JSON Value: %s Expecting 'instances' to be an list/array" % quote(doc))
         if not instances:
             raise invalid(b"JSON Value: %s No values in 'instances' array" % quote(doc))
-        inputs = _read_rows(instances, dtypes)
+        inputs = _read_rows(instances, dtypes, allowance)
     elif b"inputs" in doc:
-        inputs = _read_columns(doc.get(b"inputs"), dtypes)
+        inputs = _read_columns(doc.get(b"inputs"), dtypes, allowance)
     else:
         raise invalid("Missing 'inputs' or 'instances' key")
     return Request(name or "serving_default", inputs, row)
@@ -79,7 +80,7 @@ def input_dtypes(signature, name: str) -> dict[str, tf.DType]:
     return {key: tf.as_dtype(signature.inputs[key].dtype) for key in sorted(signature.inputs)}
 
 
-def _read_columns(value, dtypes: dict[str, tf.DType]) -> dict[str, np.ndarray]:
+def _read_columns(value, dtypes: dict[str, tf.DType], allowance: Allowance) -> dict[str, np.ndarray]:
     if type(value) is not Object or is_base64(value):
         if len(dtypes) > 1:
             raise invalid(
@@ -96,12 +97,12 @@ def _read_columns(value, dtypes: dict[str, tf.DType]) -> dict[str, np.ndarray]:
         if name not in members:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
         shape, values = _shape(members[name]), []
-        _fill(members[name], 0, shape, dtype, values)
+        _fill(members[name], 0, shape, dtype, values, allowance)
         inputs[name] = _array(values, shape, dtype)
     return inputs
 
 
-def _read_rows(instances: list, dtypes: dict[str, tf.DType]) -> dict[str, np.ndarray]:
+def _read_rows(instances: list, dtypes: dict[str, tf.DType], allowance: Allowance) -> dict[str, np.ndarray]:
     if len(dtypes) > 1 and type(instances[0]) is not Object:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required "
@@ -116,7 +117,7 @@ def _read_rows(instances: list, dtypes: dict[str, tf.DType]) -> dict[str, np.nda
             raise invalid(f"JSON object: does not have named input: {name}")
         before = len(values[name])
         shape = _shape(item)
-        _fill(item, 0, shape, dtypes[name], values[name])
+        _fill(item, 0, shape, dtypes[name], values[name], allowance)
         size = len(values[name]) - before
         if shapes.setdefault(name, shape) == shape and sizes.setdefault(name, size) == size:
             return
@@ -125,6 +126,7 @@ def _read_rows(instances: list, dtypes: dict[str, tf.DType]) -> dict[str, np.nda
         raise invalid(f"Expecting shape {_shape_text(shapes[name])} but got: {_shape_text(shape)}")
 
     for index, item in enumerate(instances):
+        allowance.check_time()
         if named and not _is_named(item):
             raise invalid(f"Expecting object but got list at item {index} of input list")
         if not named and _is_named(item):
@@ -195,7 +197,7 @@ def kind_of(value) -> str:
     return str(value) if type(value) is bool else _KINDS[type(value)]
 
 
-def _fill(value, level: int, shape: list[int], dtype: tf.DType, values: list) -> None:
+def _fill(value, level: int, shape: list[int], dtype: tf.DType, values: list, allowance: Allowance) -> None:
     """Checks level, size and type of each leaf of `value` and appends it to `values`."""
     if type(value) is not list:
         if level != len(shape):
@@ -209,8 +211,12 @@ def _fill(value, level: int, shape: list[int], dtype: tf.DType, values: list) ->
         raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
     if len(value) != shape[level]:
         raise invalid(f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}")
+    allowance.check_time()
+    if dtype in (tf.float32, tf.float64) and level + 1 == len(shape) and set(map(type, value)) <= {float, int}:
+        values.extend(map(float, value))
+        return
     for item in value:
-        _fill(item, level + 1, shape, dtype, values)
+        _fill(item, level + 1, shape, dtype, values, allowance)
 
 
 def _leaf(value, dtype: tf.DType):

@@ -4,18 +4,20 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
+from tfgen_serving.allowance import UNLIMITED
 from tfgen_serving.json_tensor import dialect, request, text
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def parse_examples(body):
+def parse_examples(body, allowance=UNLIMITED):
     """Parses to (signature name, Input proto) a body `{"signature_name": ..., "context": {...}, "examples": [{...}, ...]}`.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, for any error.
+        ServingError: INVALID_ARGUMENT for any error in the body, and the errors of the request's allowance.
     """
-    doc = dialect.parse(body)
+    allowance.check_elements(dialect.count_elements(body))
+    doc = dialect.parse(body, allowance)
     if type(doc) is not dialect.Object:
         raise dialect.invalid(b"JSON Value: %s Is not object" % text.quote(doc))
     name = request.read_signature_name(doc)
@@ -36,6 +38,7 @@ def parse_examples(body):
     if not examples:
         raise wrong(b"'examples' value is an empty array")
     for example in examples:
+        allowance.check_time()
         _fill_example(example, target.examples.add())
     return name, made
 
@@ -56,7 +59,7 @@ def _add(value, name, feature):
     if type(value) in (bool, int):
         field, converted = "int64_list", int(value)
         if converted >= 2**63:
-            raise dialect.invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise dialect.invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
     elif type(value) is float:
         # Like the cast in C, values beyond float32 become infinite.
         field, converted = "float_list", value

@@ -116,7 +116,11 @@ class ModelManager:
                 version = next((v for v in ready if v.number == number), None)
             if version is None:
                 wanted = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
-                raise ServingError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")
+                message = f"Servable not found for request: {wanted}"
+                served = sorted(n for n, m in self._models.items() if any(v.servable for v in m.versions.values()))
+                if spec.name not in served:  # upstream leaves this out
+                    message += f". Models served: {', '.join(served) or 'none'}"
+                raise ServingError(grpc.StatusCode.NOT_FOUND, message)
             version.uses += 1
             return version
 

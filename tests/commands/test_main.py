@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import data, metrics
+from tfgen.export import read_metadata
 from tfgen_commands.main import main
 
 
@@ -105,8 +106,8 @@ def test_evaluate_run_folder_saved_model_and_checkpoint_alike(evaluate, tmp_path
 
     assert main(["export", "--workdir", str(evaluate.model), "--to", str(tmp_path / "models")]) == 0
     checkpoint = ("--preset", "vae/digits", "--set", "hidden=(8,)", "--checkpoint", evaluate.model / "checkpoints")
-    for judged in (("--model", tmp_path / "models"), checkpoint):
-        status, out, error = evaluate(*judged, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
+    for given in (("--model", tmp_path / "models"), checkpoint):
+        status, out, error = evaluate(*given, *FAST, "--compare", tmp_path / "a.json", "--out", tmp_path / "b.json")
         assert status == 0 and "difference" in out and "training" not in error
         difference = json.loads((tmp_path / "b.json").read_text())["difference"]
         assert difference == pytest.approx(dict.fromkeys(difference, 0), abs=1e-4)
@@ -195,6 +196,7 @@ def test_a_model_that_makes_no_images(tmp_path, capsys):
     assert main(train) == 0
     assert "pictures" not in capsys.readouterr().out and not (tmp_path / "run/samples").exists()
     assert main(["export", "--workdir", run, "--to", models]) == 0
+    assert read_metadata(f"{models}/1")["classes"] == {"count": 10, "names": list("0123456789")}
     values = []
     for i, model in enumerate((run, models)):
         assert main(["evaluate", "--model", model, "--data", "digits", "--out", str(tmp_path / f"{i}.json")]) == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conformance.registry import CASES, Case
+from tests.conformance.registry import CASES, STAND_INS, Case
 from tfgen.models import TrainableModel
 
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.01}}
@@ -36,8 +36,13 @@ class Run:
 
 def for_cases(capability=None):
     """Marks a test to be run for every case, or for those whose models must have a capability."""
-    names = [name for name in sorted(CASES) if capability is None or capability in CASES[name].capabilities]
+    cases = CASES if capability is None or _with(CASES, capability) else STAND_INS
+    names = sorted(cases) if capability is None else _with(cases, capability)
     return pytest.mark.parametrize("case", names, indirect=True, scope="session")
+
+
+def _with(cases, capability):
+    return [name for name in sorted(cases) if capability in cases[name].capabilities]
 
 
 def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):

@@ -6,6 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.skeletons.frozen_encoder import StyleTransfer
+from tests.skeletons.inversion import Inversion
+from tests.skeletons.networks import conv
+from tests.skeletons.ppgn import PPGN
 from tfgen.models import (
     DCGAN,
     DCIGN,
@@ -256,3 +260,15 @@ CASES = {
         falling="discriminator_loss",
     ),
 }  # fmt: skip
+
+_GENERATOR = keras.Sequential([keras.Input((3,)), keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape((8, 8, 1))])
+_CLASSES = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+
+# Skeletons of papers to come: they are tested where no public model has the capability yet, and by its own tests alone.
+STAND_INS = {
+    "skeleton-inversion": Case(Inversion, {"image_shape": (8, 8, 1), "generator": _GENERATOR}),
+    "skeleton-ppgn": Case(PPGN, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
+    "skeleton-style-transfer": Case(
+        StyleTransfer, {"image_shape": (8, 8, 1), "encoder": conv("encoder", (8, 8, 1), 4)}
+    ),
+}

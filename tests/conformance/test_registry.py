@@ -3,8 +3,9 @@
 import json
 
 import tfgen
-from tests.conformance.registry import CASES
+from tests.conformance.registry import CASES, STAND_INS
 from tfgen.models import MODELS, TrainableModel
+from tfgen.models.capabilities import CAPABILITIES
 
 
 def test_every_public_model_is_registered():
@@ -22,3 +23,7 @@ def test_every_model_has_presets():
     assert {p.model for p in presets} == set(MODELS.values())
     for preset in presets:
         json.dumps(preset.config())
+
+
+def test_every_capability_is_tested():
+    assert {c for case in {**CASES, **STAND_INS}.values() for c in case.capabilities} == set(CAPABILITIES)

@@ -46,7 +46,7 @@ def test_bad_sample_arguments(run):
             model.sample(**bad, **case.conditions(1))
     for num in (1, 3):
         if case.conditions(2):
-            with pytest.raises(ValueError, match=f"one for each of the {num} images"):
+            with pytest.raises(ValueError, match=f"one row for each of the {num} images"):
                 model.sample(num, **case.conditions(2))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tfgen import data, fields
@@ -277,3 +278,35 @@ def test_folders_without_images_of_their_own(tmp_path):
     save(tmp_path / "target" / "1.png")
     with pytest.raises(ValueError, match=r"expected the folders image, and target, mask, .*found \['target'\]"):
         data.load(f"folders:{tmp_path}")
+
+
+def write_damaged(folder, count=12, bad=(2, 5, 9)):
+    """PNG files 00.png ... in two classes; those of `bad` are no images."""
+    for i in range(count):
+        path = folder / "ab"[i % 2] / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = tf.io.encode_png(np.full((4, 4, 1), i, np.uint8)).numpy()
+        path.write_bytes(b"no image" if i in bad else pixels)
+
+
+def test_all_unreadable_files_are_listed_at_once_with_the_option_that_skips_them(tmp_path):
+    write_damaged(tmp_path)
+    with pytest.raises(ValueError, match='3 files cannot be used; on_error="skip" leaves them out:') as error:
+        data.from_folder(tmp_path)
+    assert [name in str(error.value) for name in ("02.png", "05.png", "09.png", "01.png")] == [True] * 3 + [False]
+    write_damaged(tmp_path, bad=range(12))
+    with pytest.raises(ValueError, match="12 files cannot be used"):
+        data.from_folder(tmp_path)
+    write_damaged(tmp_path, count=60, bad=range(55))
+    with pytest.raises(ValueError, match="55 files cannot be used") as error:
+        data.from_folder(tmp_path)
+    assert str(error.value).count("\n") == 51 and str(error.value).endswith("and 5 more")
+
+
+def test_parts_of_a_source_keep_what_was_skipped_classes_and_names(tmp_path):
+    write_damaged(tmp_path)
+    whole = data.from_folder(tmp_path, on_error="skip")
+    assert len(whole) == 9 and len(whole.skipped) == 3
+    for part in (whole.subset([3, 1]), whole.take(2), data.semi_supervised(whole, 1, seed=0), whole.take(5).take(1)):
+        assert part.skipped == whole.skipped and part.class_names == ["a", "b"] and part.num_classes == 2
+        assert part.name == whole.name and part.split == whole.split

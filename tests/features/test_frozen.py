@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgen import features
 from tfgen.features import FeatureNetwork, MissingFeatureNetwork, from_keras
-from tfgen.features.frozen import weights_hash
+from tfgen.features.frozen import fingerprint, weights_hash
 
 layers = keras.layers
 IMAGES = np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32")
@@ -108,6 +108,66 @@ def test_fingerprint_knows_what_a_layer_is_called_on():
 
     prints = {FeatureNetwork(made(first)).fingerprint for first in (True, False)}
     assert len(prints) == 2
+
+
+def sequence(*, built):
+    keras.utils.set_random_seed(7)
+    inputs = [keras.Input((8, 8, 1))] if built else []
+    return keras.Sequential([*inputs, layers.Conv2D(3, 3, name="first"), layers.Flatten(name="flat"), layers.Dense(2)])
+
+
+def inside(inner):
+    x = inputs = keras.Input((8, 8, 1))
+    return keras.Model(inputs, layers.Dense(2, name="last")(layers.Dense(4, name="dense")(inner(x))))
+
+
+@pytest.mark.parametrize(
+    ("made", "names"),
+    [
+        (lambda: sequence(built=True), ("first", "flat")),
+        (lambda: sequence(built=False), ("first", "flat")),
+        (lambda: keras.Sequential([sequence(built=True), layers.Dense(3, name="last")]), ("last",)),
+        (lambda: inside(keras.Sequential([layers.Flatten()], name="inner")), ("inner", "last")),
+        (lambda: inside(network("inner_")), ("dense", "last")),
+    ],
+)
+def test_fingerprint_is_the_same_however_the_network_came_to_be(tmp_path, made, names):
+    """In memory, called often, and loaded from its file: Keras then numbers layers and their calls in other ways."""
+    model = made()
+    model(IMAGES)
+    model.save(tmp_path / "network.keras")
+    first = FeatureNetwork(model, names)
+    model(IMAGES[:1]), model(keras.Input((8, 8, 1)))
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    for other in (model, loaded):
+        again = FeatureNetwork(other, names)
+        assert again.fingerprint == first.fingerprint
+        assert sum(len(layer._inbound_nodes) for layer in again._part.layers) == len(again._part.layers)  # called once each
+        assert fingerprint(other) == fingerprint(model)
+        for a, b in zip(first(IMAGES).values(), again(IMAGES).values(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_fingerprint_of_a_sequence_is_not_of_the_batch_it_was_built_with():
+    models = [sequence(built=False) for _ in range(2)]
+    for model, size in zip(models, (1, 3), strict=True):
+        model(IMAGES[:size])
+    assert fingerprint(models[0]) == fingerprint(models[1])
+
+
+def test_features_of_a_model_inside_another_are_those_of_its_images():
+    inner = network("inner_")
+    model = inside(inner)
+    np.testing.assert_array_equal(FeatureNetwork(model, (inner.name,))(IMAGES)[inner.name], inner(IMAGES, training=False))
+
+
+def test_fingerprint_of_named_inputs():
+    def made(swapped):
+        inputs = {name: keras.Input((4,), name=name) for name in ("a", "b")}
+        a, b = [inputs[name] for name in ("ba" if swapped else "ab")]
+        return keras.Model(inputs, layers.Subtract()([a, b]))
+
+    assert fingerprint(made(False)) == fingerprint(made(False)) != fingerprint(made(True))
 
 
 def test_fingerprint_is_the_same_elsewhere():

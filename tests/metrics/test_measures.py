@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tfgen import data
-from tfgen.metrics import MEASURES, default_thresholds, measure
+from tfgen.metrics import MEASURES, default_thresholds, measure, measure_codes, measures, trivial
 from tfgen.metrics.measures import THRESHOLDS, Inapplicable, Unmeasurable, check_metrics
-from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Sampler, Translator
+from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 
 LABELS = np.array([0, 0, 0, 1, 2] * 26)  # 130: two batches; the most frequent class has a share of 0.6
 
@@ -74,6 +74,11 @@ def test_reconstruction_error(source):
     values, protocol = measure(model, Encoder, source)
     assert values == pytest.approx({"reconstruction_error": (0.01 + 0.09) / 2}, rel=1e-5)
     assert "importance_samples" not in protocol
+
+
+def test_projection_error(source):
+    model = Model(project=lambda batch: {"latent": np.zeros([len(batch["image"]), 2]), "image": batch["image"] + 0.5})
+    assert measure(model, Projector, source)[0] == pytest.approx({"projection_error": 0.25}, rel=1e-5)
 
 
 def test_reconstructions_are_of_a_random_subset_of_many():
@@ -176,3 +181,61 @@ def test_metrics_that_do_not_exist():
     check_metrics(["recall", "accuracy"])
     with pytest.raises(ValueError, match="no metric acuracy, fid; the metrics are accuracy, bits_over_raw, .*recall"):
         check_metrics(["fid", "recall", "acuracy"])
+
+
+def test_independent_pixels(monkeypatch):
+    """A pixel that is always white costs nothing, one that is so half of the time a bit; levels never seen are possible."""
+    pixels = np.zeros((200, 1, 2, 1), np.uint8)
+    pixels[:, 0, 0] = 255
+    pixels[::2, 0, 1] = 255
+    train, model = data.from_arrays(pixels, levels=2), Model()
+    found = trivial(model, Likelihood, train, train.take(100))
+    assert found["bits_per_dim"] == pytest.approx(0.5, abs=0.01)
+    assert found["negative_log_likelihood"] == pytest.approx(math.log(2.0), abs=0.01)
+    black = data.from_arrays(np.zeros((10, 1, 2, 1), np.uint8), levels=2)
+    assert trivial(model, Likelihood, train, black)["bits_per_dim"] == pytest.approx((1 + math.log2(402)) / 2, abs=0.02)
+    model.dequantize = True  # in levels, without their noise, and no nats of a density
+    assert trivial(model, Likelihood, train, train) == {"bits_per_dim": pytest.approx(0.5, abs=0.01)}
+    model.dequantize = False
+    monkeypatch.setattr(measures, "MARGINALS_LIMIT", 3)  # one table of all pixels: three quarters are white
+    expected = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    assert trivial(model, Likelihood, train, train)["bits_per_dim"] == pytest.approx(expected, abs=0.01)
+    monkeypatch.undo()
+    model.binarization = "threshold"
+    grey = data.from_arrays(np.full((50, 1, 2, 1), 200, np.uint8))
+    assert trivial(model, Likelihood, grey, grey)["bits_per_dim"] < 0.05
+
+
+def test_the_mean_image_and_the_copy(source):
+    images = source.images().astype(np.float64)
+    error = ((images.mean(axis=0) - images) ** 2).mean(axis=(1, 2, 3))
+    assert trivial(Model(), Encoder, source, source) == {"reconstruction_error": pytest.approx(error.mean(), rel=1e-5)}
+    assert trivial(Model(), Codec, source, source)["psnr"] == pytest.approx((-10 * np.log10(error)).mean(), rel=1e-3)
+    assert trivial(Model(), Classifier, source, source) == {}
+    near = np.clip(images + 0.05, 0.0, 1.0).astype(np.float32)
+    pairs = data.from_arrays(source.images(), fields={"target": near})
+    copied = np.abs(pairs.values("target") - source.images()).mean()
+    assert trivial(Model(), Translator, pairs, pairs) == {"target_l1": pytest.approx(copied, rel=1e-4)}
+    other = data.from_arrays(source.images(), fields={"target": np.random.default_rng(1).random((130, 2, 2, 1))})
+    target = other.values("target")
+    expected = np.abs(target - target.mean(axis=0)).mean()
+    assert trivial(Model(), Translator, other, other) == {"target_l1": pytest.approx(expected, rel=1e-4)}
+
+
+def test_codes_that_hold_the_class_and_codes_that_do_not(source):
+    class Coder(Model):
+        capabilities = (Encoder,)
+
+    centres = np.float32([[0, 0], [9, 0], [0, 9]])
+    good = Coder(encode=lambda batch: {"latent": centres[batch["label"]] + 0.1 * batch["image"][:, 0, :, 0]})
+    values, protocol = measure_codes(good, source, source, ["k_means", "few_labels"], seed=1)
+    assert values == {"k_means_accuracy": 1.0, "few_label_accuracy": 1.0, "few_label_accuracy_std": 0.0}
+    assert protocol["per_class"] == 10 and protocol["n_train"] == protocol["n_real"] == 130
+    bad = Coder(encode=lambda batch: {"latent": batch["image"][:, 0, :, 0]})
+    values, protocol = measure_codes(bad, source, source, ["few_labels"])
+    assert values["few_label_accuracy"] < 0.6 and values.keys() == {"few_label_accuracy", "few_label_accuracy_std"}
+    with pytest.raises(Inapplicable, match="k_means: the images come without label"):
+        measure_codes(good, source, data.from_arrays(source.images()), ["k_means"])
+    good.capabilities = ()
+    with pytest.raises(Inapplicable, match="k_means: the model is no encoder"):
+        measure_codes(good, source, source, ["k_means"])

@@ -71,7 +71,7 @@ def test_values_must_be_finite_numbers(value):
         Result({"x": value}, protocol())
 
 
-def test_who_is_judged_may_differ():
+def test_the_evaluated_generator_may_differ():
     """Two generators are there to be compared; all else must be equal."""
     a, b = (Result({"x": value}, protocol(generator_hash=digest)) for value, digest in ((6.0, "aa"), (4.0, "bb")))
     assert a.difference(b) == {"x": 2.0}

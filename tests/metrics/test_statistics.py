@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tfgen import data, metrics
+from tfgen.metrics.evaluate import OF_LATENTS
 from tfgen.metrics.statistics import BATCH
 
 SHAPE, FEATURES = (12, 12, 1), 6
-EVERYTHING = tuple(metrics.METRICS)
+EVERYTHING = tuple(name for name in metrics.METRICS if name not in OF_LATENTS)
 
 
 class Extractor:
@@ -139,7 +140,7 @@ def test_bad_images_are_counted_wherever_they_are(sources):
     for run in (None, OnePerOne(50, 0)):
         evaluator = metrics.Evaluator(*sources, Extractor(), run=run)
         with pytest.raises(metrics.NotFinite, match="3 of 520 images hold NaN or infinity"):
-            evaluator.judge(take, 520, weights="raw")
+            evaluator.evaluate(take, 520, weights="raw")
 
 
 def test_shards_that_are_missing_or_come_twice_are_errors():
@@ -160,20 +161,20 @@ def test_real_statistics_are_cached_under_what_they_depend_on(sources, tmp_path)
     said, fake = [], images(300, 4)
     cache = metrics.Cache(tmp_path, said.append)
 
-    def judge(train=sources[0], **settings):
+    def evaluate(train=sources[0], **settings):
         before = Extractor.calls
         result = metrics.Evaluator(train, None, Extractor(), cache=cache, **{"metrics": ["fid", "kid"], **settings})
         return result(fake, weights="raw"), Extractor.calls - before - 300
 
-    first, calls = judge()
+    first, calls = evaluate()
     assert calls == 600
-    again, calls = judge()
+    again, calls = evaluate()
     assert calls == 0 and again == first
     for change in ({"n_real": 500}, {"metrics": ["fid"]}, {"resize": "pad to 12x12"}, {"seed": 1}, {"train": sources[1]}):
-        assert judge(**change)[1] > 0, change
+        assert evaluate(**change)[1] > 0, change
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-7])
-    again, calls = judge()
+    again, calls = evaluate()
     assert calls == 600 and again == first and "damaged" in said[0]
 
 
@@ -218,3 +219,81 @@ def test_progress_is_told(sources):
         "x",
     )
     assert said[0].startswith("x: 256 of 600 images, about") and len(said) == 3
+
+
+class Linear:
+    """A generator of a known linear map: images of latents in [-1, 1] whose features are linear in the latent."""
+
+    conditions, has_latents = (), True
+
+    def __init__(self, width=0.02):
+        self.map = width * np.random.default_rng(7).normal(size=(5, int(np.prod(SHAPE))))
+
+    def latents(self, seed, first, last):
+        rows = [np.random.default_rng([seed, i]).uniform(-1, 1, 5) for i in range(first, last)]
+        return np.array(rows, np.float64)
+
+    def decode(self, latents):
+        return (0.5 + latents @ self.map).reshape(-1, *SHAPE)
+
+    def images(self, seed, first, last):
+        return self.decode(self.latents(seed, first, last)).astype(np.float32)
+
+
+def test_path_length_of_a_linear_generator_is_the_squared_distance_of_its_ends(sources):
+    generator, pairs = Linear(), 40
+    evaluator = metrics.Evaluator(*sources, Extractor(), metrics=["path_length"])
+    found = evaluator.evaluate(metrics.Samples(generator, 3), pairs, weights="raw")
+    features = Extractor().outputs(generator.decode(generator.latents(3, 0, 2 * pairs)))[0]
+    squared = ((features[:pairs] - features[pairs:]) ** 2).sum(axis=1)
+    low, high = np.sort(squared)[[0, -1]]  # one percent of 40 is none
+    assert low < found["path_length"] < high and found["path_length"] == pytest.approx(squared.mean(), rel=1e-6)
+    assert dict(found.protocol.extra)["path_pairs"] == pairs
+    assert "path_length" not in evaluator.real_anchor(pairs).values
+
+
+def test_separability_of_classes_that_planes_of_the_latents_decide(sources):
+    evaluator = metrics.Evaluator(*sources, Extractor(), metrics=["separability"])
+    linear = evaluator.evaluate(metrics.Samples(Linear(), 0), 400, weights="raw")["linear_separability"]
+
+    class Turned(Linear):
+        """The classes depend on whether the product of latents is positive."""
+
+        def decode(self, latents):
+            return super().decode(latents * np.sign(latents[:, :1] * latents[:, 1:2]))
+
+    turned = evaluator.evaluate(metrics.Samples(Turned(), 0), 400, weights="raw")["linear_separability"]
+    assert 1.0 <= linear < 1.5 < turned
+
+
+def test_metrics_of_latents_refuse_images_without_and_conditions(sources):
+    for name in sorted(OF_LATENTS):
+        evaluator = metrics.Evaluator(*sources, Extractor(), metrics=[name])
+        with pytest.raises(ValueError, match=f"{name} needs a generator whose images are a smooth function of latents"):
+            evaluator(images(20, 0), weights="raw")
+    conditional = Linear()
+    conditional.conditions = ("label",)
+    with pytest.raises(ValueError, match="separability needs a generator without conditions"):
+        metrics.Evaluator(*sources, Extractor(), metrics=["separability"]).evaluate(
+            metrics.Samples(conditional, 0), 20, weights="raw"
+        )
+
+
+def test_duplicates_are_more_frequent_among_copies_than_among_real_images(sources):
+    evaluator = metrics.Evaluator(*sources, Extractor(), metrics=["birthday"])
+    real = evaluator.real_anchor()["birthday_duplicate_rate"]
+    copies = evaluator(images(10, 3)[np.arange(300) % 10], weights="raw")["birthday_duplicate_rate"]
+    assert copies == 1.0 and 0.15 <= real <= 0.85
+
+
+def test_sliced_wasserstein_needs_no_classifier_and_equals_the_function(sources):
+    fake = images(50, 3, 0.2)
+    evaluator = metrics.Evaluator(*sources, None, metrics=["swd"], seed=2)
+    far, near = evaluator(fake, weights="raw"), evaluator.real_anchor(50)
+    assert far["swd"] > 2 * near["swd"]
+    chosen = np.sort(np.random.default_rng([2, 7]).choice(600, 50, replace=False))
+    expected = metrics.sliced_wasserstein(sources[0].images()[chosen], fake, smallest=12, seed=2)
+    assert far.values == expected
+    small = data.from_arrays(np.zeros((20, 6, 9, 1), np.uint8))
+    with pytest.raises(ValueError, match=r"swd needs images of at least 7 pixels; received \(6, 9, 1\)"):
+        metrics.Evaluator(small, None, None, metrics=["swd"])(small.images(), weights="raw")

@@ -79,6 +79,16 @@ class Adding(layers.Layer):
         return x
 
 
+@keras.saving.register_keras_serializable("tests")
+class AddingInTraining(layers.Layer):
+    """Adds a loss of its own, in training alone."""
+
+    def call(self, x, training=False):
+        if training:
+            self.add_loss(tf.reduce_mean(x**2))
+        return x
+
+
 def spectral(wrap):
     """A discriminator with spectral norm of tfgen, or by Keras' wrapper."""
     if wrap:
@@ -378,6 +388,9 @@ WRONG = {
                                                   layers.Reshape(SHAPE))), "generator has losses of its own"),
     "add_loss": (lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), Adding(), layers.Dense(64), layers.Reshape(SHAPE))),
                  "decoder has losses of its own"),
+    "add_loss in training": (
+        lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), AddingInTraining(), layers.Dense(64), layers.Reshape(SHAPE))),
+        "decoder has losses of its own"),
     "no spectral norm": (lambda: models.SNGAN(**GAN, discriminator=to_vector(1)),
                          "discriminator: every layer .* spectral norm.*SpectralDense.*Normalization. Without it: dense"),
     "spectral norm in part": (

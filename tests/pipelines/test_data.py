@@ -62,3 +62,19 @@ def test_splits_of_different_shapes(tmp_path):
 def test_unknown_split_name():
     with pytest.raises(ValueError, match="'train' and 'eval'; received 'test'"):
         data_lib.load_split(data_lib.resolve("digits").config(), "test")
+
+
+def test_what_was_skipped_is_counted_once_where_both_splits_come_of_one(folder):
+    (folder / "a" / "000.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r'000.png: .*on_error="skip" leaves it out'):
+        data_lib.resolve(f"folder:{folder}", eval_split=None)
+    data = data_lib.resolve(f"folder:{folder}", {"on_error": "skip"}, eval_split=None)
+    skipped = [file for file, _ in data.statistics["skipped"]]
+    assert data.num_examples == (26, 3) and skipped == [str(folder / "a" / "000.png")]
+    assert all(len(data_lib.load_split(data.config(), name).skipped) == 1 for name in ("train", "eval"))
+    assert data.class_names == ("a", "b")
+
+
+def test_records_are_read_again_with_the_option_that_skips():
+    data = data_lib.Data("x", (4, 4, 1), "f", options={"on_error": "skip", "levels": 2}, import_base="x")
+    assert data.description()["read"] == {"on_error": "skip"}

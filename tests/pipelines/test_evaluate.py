@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from tfgen import data, metrics
 from tfgen.metrics import measures
-from tfgen_pipelines.components.generative_evaluator import evaluate
+from tfgen.models.capabilities import Sampler
+from tfgen_pipelines.components.generative_evaluator import evaluate, verdict
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote, ThroughBeam
 
 SHAPE = (4, 4, 1)
@@ -21,7 +22,7 @@ SHAPE = (4, 4, 1)
 class Classifier:
     """Random features: all that the metrics need."""
 
-    image_shape, description, weights_hash, accuracy = SHAPE, "random-6", "0123", 0.5
+    image_shape, description, weights_hash, accuracy, feature_width = SHAPE, "random-6", "0123", 0.9, 6
 
     def outputs(self, images):
         rng = np.random.default_rng(0)
@@ -64,7 +65,7 @@ class Constant(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
     def log_prob(self, image):
-        return {"log_prob": tf.fill([tf.shape(image)[0]], -11.0)}
+        return {"log_prob": tf.fill([tf.shape(image)[0]], -12.0)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.float32, name="image")])
     def encode(self, image):
@@ -110,6 +111,7 @@ def sources():
 
 @pytest.fixture
 def run(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(verdict, "MIN_IMAGES", 20)
     monkeypatch.setattr(metrics.Classifier, "load", lambda path: Classifier())
     monkeypatch.setattr(evaluate, "export_untrained", lambda meta, path, seed, wanted: write(Constant(), path, wanted, meta))
 
@@ -122,10 +124,13 @@ def run(sources, tmp_path, monkeypatch):
             write(Model(scale, nats), path, signatures or ["sample", *more], meta)
         return path
 
-    def run(model, **kwargs):
+    def run(model, thresholds=None, **kwargs):
         arguments = {"train": sources[0], "test": sources[1], "data_name": "noise", "classifier_dir": "x",
                      "output_dir": str(tmp_path / "out"), **kwargs}  # fmt: skip
-        return evaluate.evaluate(model, **arguments)
+        content = evaluate.evaluate(model, **arguments)
+        assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == content
+        found = verdict.judge_evaluation(content, thresholds)
+        return {**content, "thresholds": found["thresholds"], "verdict": found}
 
     run.export = export
     run.output = tmp_path / "out"
@@ -133,7 +138,7 @@ def run(sources, tmp_path, monkeypatch):
 
 
 def failed(result):
-    return [(check["metric"], check["rule"]) for check in result["verdict"]["checks"] if not check["passed"]]
+    return [(check["metric"], check["rule"]) for check in result["verdict"]["checks"] if check["passed"] is False]
 
 
 def test_numbers_files_and_protocols(run, sources):
@@ -157,9 +162,8 @@ def test_numbers_files_and_protocols(run, sources):
     white = (sources[1].images() >= 0.5).mean()
     error = metric["reconstruction_error"]
     assert (error["value"], error["untrained"]) == pytest.approx((0.25 * white, 1.0)) and error["real"] is None
-    for name in ("samples.png", "neighbours.png", "reconstructions.png"):
+    for name in ("samples.png", "real.png", "neighbours.png", "reconstructions.png"):
         assert (run.output / name).read_bytes().startswith(b"\x89PNG")
-    assert json.loads((run.output / "metrics.json").read_text()) == result
 
 
 def test_deterministic_in_the_seed(run):
@@ -182,7 +186,6 @@ def test_nan_samples_are_not_blessed_and_said_so(run):
     assert "frechet_classifier_distance is nan" in reasons
     assert result["metrics"]["frechet_classifier_distance"]["value"] is None
     assert "NaN or infinity" in result["notes"][0]
-    assert json.loads((run.output / "metrics.json").read_text()) == result
     assert (run.output / "samples.png").exists() and not (run.output / "neighbours.png").exists()
 
 
@@ -190,6 +193,7 @@ def test_nan_likelihood_is_not_blessed(run):
     result = run(run.export("nan", nats=math.nan))
     assert failed(result) == [
         ("negative_log_likelihood", "finite"), ("bits_per_dim", "finite"), ("bits_per_dim", "relative_to_untrained"),
+        ("bits_per_dim", "relative_to_trivial"),
     ]  # fmt: skip
 
 
@@ -284,7 +288,7 @@ def test_a_model_that_makes_no_images(run, tmp_path, labelled):
     metric = result["metrics"]
     assert result["verdict"]["blessed"] and result["capabilities"] == ["classifier"] and result["classifier"] is None
     assert metric["accuracy"] == {
-        "value": pytest.approx(0.9), "real": None, "untrained": pytest.approx(1 / 3), "baseline": None,
+        "value": pytest.approx(0.9), "real": None, "untrained": pytest.approx(1 / 3), "trivial": None, "baseline": None,
         "protocol": "classifier",
     }  # fmt: skip
     assert metric["error_over_chance"]["value"] == pytest.approx(0.1 / (2 / 3))
@@ -303,28 +307,81 @@ def test_thresholds_of_what_was_not_measured_fail(run, tmp_path, labelled):
     result = run(path, train=labelled, test=labelled, thresholds={"frechet_classifier_distance": {"upper": 100}})
     (check,) = result["verdict"]["checks"]
     assert not result["verdict"]["blessed"] and check["rule"] == "measured" and "accuracy" in check["reason"]
-    assert run(path, train=labelled, test=labelled, thresholds={})["verdict"]["checks"] == []
 
 
-def test_nothing_that_can_be_measured(run, tmp_path, sources):
-    unlabelled = data.from_arrays(sources[1].images())
-    with pytest.raises(ValueError, match="Nothing of the model .*classifier. Not measured: classifier: .*without label"):
-        run(classifier(tmp_path, "c", 1.0), train=unlabelled, test=unlabelled)
+def test_what_nothing_can_judge_is_unjudged(run, tmp_path, sources, labelled):
+    """Nothing measured, no thresholds, or none that holds without an earlier model."""
+    unlabelled, path = data.from_arrays(sources[1].images()), classifier(tmp_path, "c", 1.0)
+    cases = {
+        "no metrics": run(path, train=unlabelled, test=unlabelled),
+        "no threshold applies": run(path, train=labelled, test=labelled, thresholds={}),
+        "no threshold was set that bounds the model": run(
+            path, train=labelled, test=labelled, thresholds={"accuracy": {"max_worsening": 0.1}}
+        ),
+    }
+    for reason, result in cases.items():
+        assert result["verdict"]["outcome"] == "UNJUDGED" and not result["verdict"]["blessed"]
+        assert len(result["verdict"]["reasons"]) == 1 and reason in result["verdict"]["reasons"][0]
+    assert "without label" in cases["no metrics"]["verdict"]["warnings"][0]
+
+
+def test_too_few_images_and_weak_classifiers_judge_nothing(run, monkeypatch):
+    """Neither good nor bad samples are judged; what is not finite is known to be bad."""
+    good, bad = run.export("good"), run.export("bad", scale=0.0)
+    assert [run(path)["verdict"]["outcome"] for path in (good, bad)] == ["BLESSED", "NOT BLESSED"]
+    monkeypatch.setattr(Classifier, "accuracy", 0.5)  # of 3 classes: three quarters of the errors of chance
+    for path in (good, run.export("samples", likelihood=False)):
+        verdict_of = run(path)["verdict"]
+        assert verdict_of["outcome"] == "UNJUDGED" and "too weak for a judgement" in verdict_of["reasons"][0]
+        assert "accuracy 0.50" in verdict_of["warnings"][0]
+    assert run(run.export("likelihood", signatures=["log_prob"]))["verdict"]["blessed"], "needs no classifier"
+    monkeypatch.setattr(Classifier, "accuracy", 0.9)
+    monkeypatch.setattr(verdict, "MIN_IMAGES", 41)
+    for path in (good, bad):
+        verdict_of = run(path)["verdict"]
+        assert verdict_of["outcome"] == "UNJUDGED"
+        few = "too few images for a judgement: 40 evaluation images, 40 generated images"
+        assert verdict_of["warnings"][0].startswith(few)
+    assert run(run.export("nan", scale=math.nan))["verdict"]["outcome"] == "NOT BLESSED"
+
+
+def test_fewer_images_than_features_are_not_measured_and_do_not_stop_the_pipeline(run, sources):
+    few = sources[1].take(6)
+    result = run(run.export("a", likelihood=False), train=few, test=few)
+    assert result["metrics"] == {} and result["verdict"]["outcome"] == "UNJUDGED"
+    assert result["notes"] == ["6 images are too few for the metrics of samples, which compare 6 features."]
+
+
+def test_further_metrics_that_fit_the_model(run):
+    """The model has codes of its images, and no latents."""
+    result = run(run.export("a", binarization=None), further=evaluate.FURTHER)
+    assert {"swd_4", "swd"}.isdisjoint(result["metrics"]), "4x4 pixels have no patches of 7x7"
+    assert {"birthday_duplicate_rate", "frechet_classifier_distance_infinity"} <= set(result["metrics"])
+    assert result["metrics"]["few_label_accuracy"]["protocol"] == "codes"
+    assert result["metrics"]["k_means_accuracy"]["untrained"] is not None
+    assert [note for note in result["notes"] if "path_length" in note or "separability" in note or "swd" in note]
 
 
 def test_default_thresholds_are_those_of_the_capabilities(run):
     result = run(run.export("a"))
-    assert result["thresholds"].keys() == {"frechet_classifier_distance", "bits_per_dim", "reconstruction_error"}
+    assert result["thresholds"].keys() == {*measures.THRESHOLDS[Sampler], "bits_per_dim", "reconstruction_error"}
     assert result["verdict"]["blessed"]
+    # Independent black and white pixels, and the squared error of their mean, grey.
+    trivial = {name: result["metrics"][name]["trivial"] for name in ("bits_per_dim", "reconstruction_error", "recall")}
+    assert trivial == {"bits_per_dim": pytest.approx(1.0, abs=0.1), "recall": None,
+                       "reconstruction_error": pytest.approx(0.25, abs=0.03)}  # fmt: skip
     noise = run(run.export("b", scale=0.0))  # black, further from the data than the grey of the untrained one
     assert not noise["verdict"]["blessed"]
 
 
 def test_a_first_likelihood_must_be_better_than_the_untrained_one(run):
-    """The untrained one has 11 nats."""
+    """The untrained one has 12 nats, independent pixels 11."""
     assert run(run.export("good", nats=10.0, signatures=["log_prob"]))["verdict"]["blessed"]
-    bad = run(run.export("bad", nats=12.0, signatures=["log_prob"]))
-    assert failed(bad) == [("bits_per_dim", "relative_to_untrained")]
+    bad = run(run.export("bad", nats=11.5, signatures=["log_prob"]))
+    assert failed(bad) == [("bits_per_dim", "relative_to_trivial")]
+    assert failed(run(run.export("worse", nats=12.5, signatures=["log_prob"]))) == [
+        ("bits_per_dim", "relative_to_untrained"), ("bits_per_dim", "relative_to_trivial"),
+    ]  # fmt: skip
 
 
 def test_default_thresholds_of_what_should_have_been_measured_fail(run, sources):
@@ -343,7 +400,9 @@ def test_default_thresholds_leave_out_what_does_not_apply_and_then_need_another_
     only = {measures.Likelihood: {"bits_per_dim": {"max_worsening": 0.1}}, measures.Sampler: {"recall": {"lower": 0.0}}}
     monkeypatch.setattr(measures, "THRESHOLDS", only)
     result = run(run.export("a"), **arguments)
-    assert failed(result) == [("thresholds", "bound")]
+    assert result["verdict"]["outcome"] == "UNJUDGED"
+    assert "no threshold" not in result["verdict"]["reasons"][0]
+    assert "do not tell the model from an untrained one" in result["verdict"]["reasons"][0]
 
 
 class Unordered(Oracle):
@@ -357,12 +416,12 @@ class Unordered(Oracle):
         return {"probability": tf.tile([[0.5, 0.5]], [tf.shape(image)[0], 1])}
 
 
-def test_classes_found_without_labels_are_not_judged(run, tmp_path):
+def test_classes_found_without_labels_are_not_measured(run, tmp_path):
     meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
             "fields": [{"name": "image", "argument": "image"}]}  # fmt: skip
     write(Unordered(0.0), tmp_path / "u", ["sample", "classify"], meta)
     result = run(tmp_path / "u")
-    assert result["verdict"]["blessed"] and result["thresholds"].keys() == {"frechet_classifier_distance"}
+    assert result["verdict"]["blessed"] and result["thresholds"] == measures.THRESHOLDS[Sampler]
     assert set(result["metrics"]) == set(measures.SAMPLE_METRICS)
     assert result["notes"] == [
         "Not measured: classifier: the model was not trained on labels, so its classes are not those of the data."

@@ -22,13 +22,14 @@ from tfgen_pipelines import local
         ),
         (
             ["--preset", "vae/digits", "--thresholds", '{"vae/digits": {"recal": {"lower": 0.1}}}'],
-            "There is no metric recal; the metrics are accuracy, bits_over_raw, ",
+            "There is no metric recal; the metrics are accuracy, birthday_duplicate_rate, bits_over_raw, ",
         ),
         (
             ["--preset", "vae/digits", "--override", 'vae/digits:augmentation={"crop": 6}',
              "--override", "vae/digits:image_shape=[6, 6, 1]"],
             "The preset 'vae/digits' crops images (8, 8, 1) to (6, 6, 1) for training; the pipeline evaluates whole images",
         ),
+        (["--metrics", "swd,kmeans"], "metrics must be some of fid_infinity, ms_ssim, swd, birthday"),
         (["--preset", "vae/digits", "--steps", "0"], "steps must be a positive integer; received 0"),
         (
             ["--preset", "vae/digits", "--override", "vae/digits:batch_size=2000"],

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from tfgen import fields
 from tfgen.export import export_saved_model
 from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
-from tfgen.models.capabilities import Translator
+from tfgen.models.capabilities import Maximizer, Projector, Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
 from tfgen_serving.server import main as server_main
@@ -44,6 +44,26 @@ class Painter(Translator, TrainableModel):
         return {"image": image + colour[:, None, None]}
 
 
+class Plain(Projector, Maximizer, TrainableModel):
+    """Pictures of one shade: the code of an image is its mean, and the shade of a unit grows with the steps."""
+
+    latent_dim, num_units = 1, 3
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def decode_images(self, latents):
+        return tf.tile(latents[:, None, None], [1, *self.image_shape])
+
+    def invert(self, images):
+        return tf.reduce_mean(images, axis=[1, 2])
+
+    def maximize_rows(self, seeds, unit, steps):
+        shade = tf.cast(100 * unit + steps, tf.float32) / 1000.0
+        return {"image": self.decode_images(shade[:, None]), "activation": shade + tf.cast(seeds, tf.float32)}
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     """{name: (base path, signatures)}: a VAE with two versions, and a model of each kind."""
@@ -54,18 +74,18 @@ def loaded(tmp_path_factory):
     codes = InfoGAN(image_shape=(8, 8, 1), categorical=(3,), continuous=1, noise_dim=2, width=4,
                     network_args={"stages": 2, "dense_width": 8})  # fmt: skip
     draw = DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
-    for model in (vae, gan, pixels, codes, draw):
+    for model in (vae, gan):
         model.compile()
-    export_saved_model(vae, root / "vae", version=3)
+    export_saved_model(vae, root / "vae", version=3, warmup=False)
     for variable in vae.trainable_variables:
         variable.assign(1.5 * tf.convert_to_tensor(variable.value))
-    paths = {"vae": export_saved_model(vae, root / "vae", version=7), "gan": export_saved_model(gan, root / "gan")}
-    paths["codes"] = export_saved_model(codes, root / "codes")
-    paths["pixels"] = export_saved_model(pixels, root / "pixels")
-    paths["draw"] = export_saved_model(draw, root / "draw")
+    paths = {"vae": export_saved_model(vae, root / "vae", version=7, warmup=False)}
+    paths["gan"] = export_saved_model(gan, root / "gan", class_names=["ant", "bee", "cat"], warmup=False)
     classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
     embedded = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
-    for name, model in (("classifier", classifier), ("embedded", embedded), ("painter", Painter(image_shape=(4, 4, 1)))):
+    others = {"codes": codes, "pixels": pixels, "draw": draw, "classifier": classifier, "embedded": embedded}
+    others |= {"painter": Painter(image_shape=(4, 4, 1)), "plain": Plain(image_shape=(4, 4, 1))}
+    for name, model in others.items():
         model.compile()
         paths[name] = export_saved_model(model, root / name, warmup=False)
     return {name: (path.parent, tf.saved_model.load(str(path)).signatures) for name, path in paths.items()}
@@ -178,16 +198,36 @@ def test_classes_and_translations(connect, loaded):
         connect("painter").translate()
 
 
+def test_projections_edits_and_maximised_units(connect):
+    client, images = connect("plain", batch_size=2), np.random.default_rng(0).random((3, 4, 4, 1)).astype("float32")
+    latents, projected = client.project(images)
+    np.testing.assert_allclose(latents, images.mean(axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(projected, np.broadcast_to(latents[:, None, None], images.shape), rtol=1e-6)
+    edited = client.edit(images, direction=np.full([3, 1], 0.25), amount=np.array([0.0, 1.0, -2.0]))
+    np.testing.assert_allclose(edited[:, 0, 0], latents + np.array([[0.0], [0.25], [-0.5]]), atol=1e-6)
+    np.testing.assert_allclose(client.maximize([0, 2], [7, 8], 50)[:, 0, 0, 0], [0.05, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(client.maximize([0, 2], [7, 8], [0, 1])[:, 0, 0, 0], [0.0, 0.201], rtol=1e-6)
+    with pytest.raises(ServingError, match="unit must lie in"):
+        client.maximize([3], [0], 1)
+    with pytest.raises(ServingError, match="steps must lie in"):
+        client.maximize([0], [0], 1001)
+    with pytest.raises(ValueError, match="one row of each for every image"):
+        client.maximize([0, 1], [0], 1)
+
+
 def test_a_model_that_cannot_do_it_says_what_it_can(connect):
     images = np.zeros([1, 8, 8, 1])
     calls = {
         "classify": lambda client: client.classify(images),
         "translate": lambda client: client.translate(images),
+        "project": lambda client: client.project(images),
+        "maximize": lambda client: client.maximize([0], [1], 1),
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
         "sample_codes": lambda client: client.sample([1], codes=[[0.5]]),
     }
     for name, call in calls.items():
-        with pytest.raises(ServingError, match=f"'vae' has no signature '{name}'; it has decode, elbo, encode") as caught:
+        match = f"'vae' has no signature '{name}'; it has card, decode, elbo, encode"
+        with pytest.raises(ServingError, match=match) as caught:
             call(connect("vae"))
         assert caught.value.code is Code.UNIMPLEMENTED
     calls = {
@@ -198,9 +238,9 @@ def test_a_model_that_cannot_do_it_says_what_it_can(connect):
         "latents', 'decode": lambda client: client.interpolate(1, 2),
     }
     for name, call in calls.items():
-        with pytest.raises(ServingError, match=f"has no signature '{name}'; it has classify, serve_examples"):
+        with pytest.raises(ServingError, match=f"has no signature '{name}'; it has card, classify, serve_examples"):
             call(connect("classifier"))
-    assert connect("classifier").signatures() == ["classify", "serve_examples"]
+    assert list(connect("classifier").signatures()) == ["card", "classify", "serve_examples"]
 
 
 def test_any_signature_with_several_outputs(connect, loaded):
@@ -219,6 +259,74 @@ def test_any_signature_with_several_outputs(connect, loaded):
         client.predict("canvases", {"seeds": seeds}, ["canvas", "size"])
     with pytest.raises(ServingError, match="magic"):
         client.predict("magic", {"seeds": seeds}, ["canvas"])
+
+
+REFUSED = {
+    "labels of a model that takes none": (lambda c: c.sample([1], labels=[2]),
+        "signature 'sample' of 'vae', version 7, takes seeds int64 [n]; received labels, seeds"),
+    "a misspelt input": (lambda c: c.predict("sample", {"seed": [1]}, ["image"]), "takes seeds int64 [n]; received seed"),
+    "a misspelt output of one": (lambda c: c.predict("sample", {"seeds": [1]}, ["imag"]), "no output 'imag'; it has image"),
+    "a misspelt output": (lambda c: c.predict("encode", {"image": np.zeros((1, 8, 8, 1))}, ["latent", "mean"]),
+        "no output 'mean'; it has latent, latent_stddev"),
+    "an output twice": (lambda c: c.predict("sample", {"seeds": [1]}, ["image", "image"]), "asked for once"),
+    "another size": (lambda c: c.encode(np.zeros((3, 4, 4, 1))),
+        "image must be float32 [n, 8, 8, 1]; received float32 [3, 4, 4, 1]"),
+    "another rank": (lambda c: c.predict("sample", {"seeds": [[1]]}, ["image"]),
+        "seeds must be int64 [n]; received int64 [1, 1]"),
+    "a fraction": (lambda c: c.predict("sample", {"seeds": [0.5]}, ["image"]),
+        "seeds must be int64 [n]; received float64 [1]"),
+    "text": (lambda c: c.predict("sample", {"seeds": ["1"]}, ["image"]), "seeds must be int64 [n]; received string [1]"),
+    "a number for text": (lambda c: c.predict("serve_examples", {"examples": [1]}, ["image"]),
+        "examples must be string [n]; received int64 [1]"),
+    "too large an integer": (lambda c: c.predict("sample", {"seeds": np.array([2**63], np.uint64)}, ["image"]),
+        "seeds must be int64 [n]; received values that int64 cannot hold"),
+    "too large a float": (lambda c: c.predict("decode", {"latent": [[1e39, 0.0, 0.0]]}, ["image"]),
+        "latent must be float32 [n, 3]; received values that float32 cannot hold"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_requests_that_the_signatures_refuse(name, connect):
+    call, message = REFUSED[name]
+    with pytest.raises(ServingError) as caught:
+        call(connect("vae"))
+    assert caught.value.code is Code.INVALID_ARGUMENT and message in caught.value.message, caught.value
+
+
+def test_arrays_become_those_of_the_signature(connect, loaded):
+    client = connect("vae")
+    signatures = loaded["vae"][1]
+    (image,) = client.predict("decode", {"latent": [[1, 2, 3]]}, ["image"])  # whole numbers
+    np.testing.assert_array_equal(image, signatures["decode"](latent=tf.constant([[1.0, 2.0, 3.0]]))["image"])
+    (image,) = client.predict("decode", {"latent": [[np.nan, 0.0, np.inf]]}, ["image"])
+    assert image.dtype == np.float32 and np.isnan(image).all()
+    (image,) = client.predict("serve_examples", {"examples": [b"", ""]}, ["image"])
+    np.testing.assert_array_equal(image, client.sample([0, 0]))
+    (text,) = client.predict("card", {"unused": [1, 2]}, ["card"])
+    assert text.dtype == object and isinstance(text[0], bytes) and json.loads(text[1]) == client.card()
+    (image,) = connect("gan").predict("sample", {"seeds": np.int8([1]), "labels": np.uint64([2])}, ["image"])
+    np.testing.assert_array_equal(image, connect("gan").sample([1], labels=[2]))
+
+
+def test_signatures_have_shapes_and_classes(connect):
+    found = connect("gan").signatures()
+    labels = {"dtype": "int32", "shape": [None], "low": 0, "high": 2, "names": ["ant", "bee", "cat"]}
+    seeds = {"dtype": "int64", "shape": [None]}
+    image = {"image": {"dtype": "float32", "shape": [None, 8, 8, 3]}}
+    assert found["sample"] == {"inputs": {"labels": labels, "seeds": seeds}, "outputs": image}
+    assert list(found) == ["card", "decode", "latents", "sample", "serve_examples", "serving_default"]
+    assert found["card"]["inputs"] == {"unused": {"dtype": "int32", "shape": [None]}}
+    assert connect("vae", version=3).signatures()["decode"]["inputs"] == {"latent": {"dtype": "float32", "shape": [None, 3]}}
+
+
+def test_cards(connect):
+    card = connect("gan").card()
+    assert (card["model"], card["image_shape"], card["capabilities"]) == ("DCGAN", [8, 8, 3], ["sampler"])
+    assert card["classes"] == {"count": 3, "names": ["ant", "bee", "cat"]}
+    card = connect("codes").card()
+    assert [(code["name"], code["low"], code["high"]) for code in card["codes"]] == [
+        ("category_0", 0, 2), ("continuous_0", -1.0, 1.0)
+    ]  # fmt: skip
 
 
 def test_interpolation(connect, loaded):
@@ -258,6 +366,9 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
+    served = "Latest\\(vea\\). Models served: classifier, codes, draw, embedded, gan, painter, pixels, vae$"
+    with pytest.raises(ServingError, match=served):
+        connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):
         connect("vae").reconstruct(np.full([1, 8, 8, 1], 2.0))
     with pytest.raises(ServingError):
@@ -339,6 +450,9 @@ class Script:
         return np.array([[[[s * 10.0 + self.version]]] for s in seeds], np.float32)
 
 
+SIGNATURE = {"inputs": {"seeds": (9, [-1])}, "outputs": {"image": (1, [-1, 1, 1, 1])}}  # int64 and float32
+
+
 class GrpcStub(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, script):
         self._script = script
@@ -354,6 +468,14 @@ class GrpcStub(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(self, request, context):
         reply = get_model_metadata_pb2.GetModelMetadataResponse()
         reply.model_spec.version.value = self._script.version
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        for kind, tensors in SIGNATURE.items():
+            for name, (dtype, sizes) in tensors.items():
+                info = getattr(signatures.signature_def["sample"], kind)[name]
+                info.dtype = dtype
+                for size in sizes:
+                    info.tensor_shape.dim.add(size=size)
+        reply.metadata["signature_def"].Pack(signatures)
         return reply
 
 
@@ -369,6 +491,21 @@ def grpc_stub(script, port=0):
         server.stop(0).wait(5)
 
 
+def rest_metadata(version):
+    signature = {
+        kind: {
+            name: {
+                "dtype": {1: "DT_FLOAT", 9: "DT_INT64"}[dtype],
+                "tensor_shape": {"dim": [{"size": str(size)} for size in sizes], "unknown_rank": False},
+            }
+            for name, (dtype, sizes) in tensors.items()
+        }
+        for kind, tensors in SIGNATURE.items()
+    }
+    signatures = {"sample": signature, "__saved_model_init_op": {}}
+    return {"model_spec": {"version": str(version)}, "metadata": {"signature_def": {"signature_def": signatures}}}
+
+
 @contextlib.contextmanager
 def rest_stub(script, port=0):
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -381,7 +518,7 @@ def rest_stub(script, port=0):
             self._answer(status, ok if code is Code.OK else {"error": "stub"})
 
         def do_GET(self):
-            self._answer(200, {"model_spec": {"version": str(script.version)}})
+            self._answer(200, rest_metadata(script.version))
 
         def _answer(self, status, body):
             content = json.dumps(body).encode()
@@ -476,15 +613,31 @@ def test_a_server_that_comes_back(stub):
             restart.join()
 
 
-@pytest.mark.parametrize("reply", [b"<html>Bad gateway</html>", b"[1]", b'{"outputs": [[1.0]]}', b'{"predictions": [1]}'])
-def test_replies_that_are_none(reply):
+METADATA = json.dumps(rest_metadata(1)).encode()
+NO_REPLIES = [
+    (b"<html>Bad gateway</html>", METADATA), (b"[1]", METADATA), (b'{"outputs": [[1.0]]}', METADATA),
+    (b'{"predictions": [1]}', METADATA), (b'{"outputs": {"image": [1.0]}}', METADATA),
+    (b'{"outputs": ["a", "b"]}', METADATA),
+    (b'{"outputs": [1.0, 2.0]}', b'{"model_spec": {"version": "1"}}'), (b'{"outputs": [1.0, 2.0]}', b"[1]"),
+    (b'{"outputs": [1.0, 2.0]}', b'{"model_spec": {"version": "1"}, "metadata": {"signature_def": {"signature_def": [1]}}}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reply", "metadata"), NO_REPLIES)
+def test_replies_that_are_none(reply, metadata):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(reply)
+
+        def do_GET(self):
+            self._answer(metadata)
+
+        def _answer(self, content):
             self.send_response(200)
-            self.send_header("Content-Length", str(len(reply)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(reply)
+            self.wfile.write(content)
 
         def log_message(self, *_):
             pass

@@ -22,9 +22,6 @@ class ClipTranslator(Translator, TrainableModel):
         clip = (config["num_frames"], *config["image_shape"])
         return fields.frames(clip), fields.frames(clip, "target")
 
-    def conditions(self):
-        return ()
-
     def run(self, frames, previous):
         """(clip, last frame): the state that a longer clip goes on from."""
         made = []

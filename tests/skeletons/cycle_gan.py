@@ -26,9 +26,6 @@ class CycleGAN(Translator, TrainableModel):
     def fields_of(cls, config):
         return fields.image(config["image_shape"]), fields.image(config["image_shape"], "other")
 
-    def conditions(self):
-        return ()
-
     def players(self):
         return {"generators": Player((self.to_b, self.to_a)), "discriminators": Player((self.of_a, self.of_b), None, False)}
 
@@ -56,9 +53,6 @@ class CycleGAN(Translator, TrainableModel):
         losses = self.step_players({"generators": "generator_loss"}, generators)
         old = {x: self.pooled(x, tf.stop_gradient(fakes[x])) for x in "ab"}
         return losses | self.step_players({"discriminators": "discriminator_loss"}, discriminators)
-
-    def translated_fields(self):
-        return (fields.image(self.image_shape),)
 
     def translate(self, image):
         return {"image": self.to_b(image)}

@@ -29,9 +29,6 @@ class StyleTransfer(Translator, TrainableModel):
     def fields_of(cls, config):
         return fields.image(config["image_shape"]), fields.image(config["image_shape"], "style")
 
-    def conditions(self):
-        return ()
-
     def players(self):
         return {"decoder": Player(self.decoder)}
 
@@ -49,7 +46,10 @@ class StyleTransfer(Translator, TrainableModel):
         return self.step_players({"decoder": "loss"}, losses_fn)
 
     def translated_fields(self):
-        return fields.image(self.image_shape, "content"), fields.image(self.image_shape, "style")
+        strength = fields.Field("alpha", (), low=0.0, high=1.0)
+        return fields.image(self.image_shape), fields.image(self.image_shape, "style"), strength
 
-    def translate(self, content, style):
-        return {"image": self.decoder(self.mixed(content, style))}
+    def translate(self, image, style, alpha=1.0):
+        alpha = tf.reshape(tf.cast(alpha, tf.float32), [-1, 1, 1, 1])
+        content = self.encoder.network(image)
+        return {"image": self.decoder(content + alpha * (self.mixed(image, style) - content))}

@@ -3,18 +3,19 @@
 import keras
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import fields, random
 from tfgen.models import TrainableModel
-from tfgen.models.capabilities import Sampler
+from tfgen.models.capabilities import Maximizer, Sampler
 from tfgen.models.fixed import Fixed
+from tfgen.sampling import ascend
 
 
 @keras.saving.register_keras_serializable("tests")
-class PPGN(Sampler, TrainableModel):
+class PPGN(Sampler, Maximizer, TrainableModel):
     def __init__(self, *, image_shape, generator, classifier, code_dim=3, steps=4, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
         self.generator, self.classifier = Fixed(generator, "generator"), Fixed(classifier, "classifier")
-        self.latent_dim, self.steps = code_dim, steps
+        self.latent_dim, self.steps, self.num_units = code_dim, steps, self.classifier.network.output_shape[-1]
         self.prior = keras.layers.Dense(code_dim, name="prior")  # R(h) of a denoising autoencoder of codes
         self.prior.build((None, code_dim))
         self.built = True
@@ -31,19 +32,29 @@ class PPGN(Sampler, TrainableModel):
 
         return self.step_players({"model": "loss"}, losses_fn)
 
+    def conditions(self):
+        return (fields.label(self.num_units),)
+
     def latents(self, seeds):
         return random.normal(random.key(seeds), self.latent_dim)
 
-    def decode_images(self, latents):
-        return self.generator.network(self.maximize(latents, unit=0))
+    def decode_images(self, latents, labels):
+        return self.generator.network(self.chain(latents, labels, self.steps).codes)
 
-    def maximize(self, latents, unit):
-        """Codes [B, code_dim] that `steps` steps of ascent of a class lead to from `latents`."""
+    def maximize_rows(self, seeds, unit, steps):
+        chain = self.chain(self.latents(seeds), unit, steps, seeds=seeds, noise=1e-3)
+        return {"image": self.generator.network(chain.codes), "activation": chain.objective[:, -1]}
 
-        def step(i, codes):
-            with tf.GradientTape() as tape:
-                tape.watch(codes)
-                found = tf.nn.log_softmax(self.classifier.network(self.generator.network(codes)))[:, unit]
-            return i + 1, codes + 0.1 * (self.prior(codes) - codes) + 0.1 * tape.gradient(found, codes)
+    def chain(self, codes, unit, steps, **noise):
+        def log_probability(codes, step):
+            logits = self.classifier.network(self.generator.network(codes))
+            return tf.gather(tf.nn.log_softmax(logits), unit, batch_dims=1)
 
-        return tf.while_loop(lambda i, _: i < self.steps, step, (0, latents))[1]
+        def towards_prior(codes, step):
+            return 0.1 * (self.prior(codes) - codes)
+
+        def clip(codes, step):
+            return tf.clip_by_value(codes, -3.0, 3.0)
+
+        settings = {"steps": steps, "rate": 0.1, "rule": "normalized", "drift": towards_prior, "after": clip}
+        return ascend(log_probability, codes, **settings, **noise)

@@ -30,7 +30,7 @@ class ProgressiveGAN(AdversarialModel):
         return sum(step >= first for first, _ in PHASES) - 1
 
     def step_kind(self, step):
-        return self.phase(step)
+        return (*super().step_kind(step), self.phase(step))
 
     def begin_phase(self, phase):
         self.reset_optimizers()

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pathlib
+import re
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ from tests.skeletons import (
     cycle_gan,
     fractal_net,
     frozen_encoder,
+    inversion,
     networks,
     ppgn,
     progressive_gan,
@@ -75,17 +78,28 @@ def _classifier():
     return keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3)])
 
 
+def _lazy_penalty():
+    """The model of docs/architecture.md whose penalty belongs to every fourth step."""
+    text = (pathlib.Path(tfgen.__file__).parents[1] / "docs" / "architecture.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "LazyR1" in block]
+    exec(code, found := {"__name__": "architecture"})
+    return found["LazyR1"]
+
+
+_SMALL_GAN = {"latent_dim": 3, "width": 4, "stages": 1}
 SKELETONS = {
     "cycle-gan": Skeleton(cycle_gan.CycleGAN),
     "progressive-gan": Skeleton(
         progressive_gan.ProgressiveGAN,
         batch_size=lambda step: [size for first, size in progressive_gan.PHASES if first <= step][-1],
     ),
-    "ss-gan": Skeleton(ss_gan.SSGAN, lambda: {"latent_dim": 3, "width": 4, "stages": 1}),
+    "ss-gan": Skeleton(ss_gan.SSGAN, lambda: _SMALL_GAN),
+    "lazy-penalty": Skeleton(_lazy_penalty(), lambda: _SMALL_GAN),
     "three-players": Skeleton(three_players.ThreePlayers),
     "frozen-encoder": Skeleton(frozen_encoder.StyleTransfer, lambda: {"encoder": _encoder()}),
     "clips": Skeleton(clips.ClipTranslator),
     "fractal-net": Skeleton(fractal_net.FractalNet, lambda: {"num_classes": 3}),
+    "inversion": Skeleton(inversion.Inversion, lambda: {"generator": _generator()}),
     "ppgn": Skeleton(ppgn.PPGN, lambda: {"generator": _generator(), "classifier": _classifier()}),
 }  # fmt: skip
 
@@ -176,7 +190,7 @@ def test_export_has_the_signatures_of_the_capabilities(case, trained, tmp_path):
             if name == "serve_examples":
                 continue
             inputs = {key: tf.constant(rng.uniform(size=[2, *spec.shape[1:]]), spec.dtype) if spec.dtype.is_floating
-                      else tf.constant([3, 5], spec.dtype) for key, spec in specs.items()}  # fmt: skip
+                      else tf.constant([1, 2], spec.dtype) for key, spec in specs.items()}  # fmt: skip
             expected, got = function(**inputs), loaded[name](**inputs)
             assert got.keys() == expected.keys()
             for key in got:
@@ -205,3 +219,52 @@ def test_fixed_networks_are_in_no_checkpoint_and_no_weight_file(tmp_path):
         tfgen.training.Checkpoints(other, tmp_path / "checkpoints").restore()
     with pytest.raises(ValueError, match="fingerprint"):
         keras.saving.load_model(tmp_path / "model.keras", compile=False)
+
+
+def test_projections_of_generated_images_come_close():
+    """From the code that an untrained predictor starts at, and from that of a generator's own images."""
+    model = SKELETONS["inversion"].build()
+    codes = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    images = model.decode_images(codes)
+    errors = [np.mean((made - images) ** 2, axis=(1, 2, 3)) for made in (model.reconstruct(images),
+                                                                          model.project(images)["image"])]  # fmt: skip
+    assert np.all(errors[1] < 0.01 * errors[0]), errors
+    np.testing.assert_allclose(model.project(images)["latent"], codes, atol=0.1)
+    target = model.decode_images(codes + 0.5 * np.float32([1, 0, -1]))
+    edited = model.edit(images, direction=np.tile(np.float32([2, 0, -2]), [8, 1]), amount=np.full(8, 0.25))["image"]
+    assert np.all(np.mean((edited - target) ** 2, axis=(1, 2, 3)) < 0.01 * np.mean((images - target) ** 2, axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("name, verb", [
+    ("inversion", lambda model: model.project(np.full([2, *SHAPE], 0.5, "float32"))),
+    ("ppgn", lambda model: model.maximize([0, 1], [2, 3])),
+    ("frozen-encoder", lambda model: model.translate(*np.full([2, 2, *SHAPE], 0.5, "float32"))),
+])  # fmt: skip
+def test_fixed_networks_stay_as_they_are(name, verb):
+    model = compiled(SKELETONS[name])
+    fit(model, SKELETONS[name], 0, 2)
+    verb(model)
+    for held in tfgen.training.state.fixed_networks(model).values():
+        assert tfgen.features.frozen.fingerprint(held.network) == held.fingerprint
+
+
+def test_strength_of_a_style():
+    model = SKELETONS["frozen-encoder"].build()
+    image, style = np.random.default_rng(0).random((2, 3, *SHAPE)).astype("float32")
+    half, none, full = (model.translate(image, style, alpha)["image"] for alpha in ([0.5, 0.0, 1.0], [0.0] * 3, [1.0] * 3))
+    for row, whole in ((1, none), (2, full)):
+        np.testing.assert_allclose(half[row], whole[row], atol=1e-6)
+    assert np.abs(half - none)[0].max() > 1e-3 and np.abs(half - full)[0].max() > 1e-3
+    np.testing.assert_allclose(none, model.decoder(model.encoder.network(image)), atol=1e-6)
+    np.testing.assert_allclose(full, model.translate(image, style)["image"], atol=1e-6)
+    shown = tfgen.training.callbacks.grid_of(model, 6, {"image": tf.constant(image), "style": tf.constant(style)})
+    np.testing.assert_allclose(shown[2], full[: shown.shape[1]], atol=1e-6)  # below images and styles
+
+
+def test_a_penalty_of_every_fourth_step_is_counted_four_times():
+    case = SKELETONS["lazy-penalty"]
+    model, raw = compiled(case), 2.0 * case.batch(0, 8)["image"] - 1.0
+    penalty = tfgen.losses.r1_penalty(lambda images: model.logits(images, training=True), tf.constant(raw), None, None)
+    logs = [model.fit(case.batches(step, 1), steps_per_epoch=1, verbose=0).history["r1"][0] for step in range(5)]
+    assert logs[0] == pytest.approx(4.0 * float(penalty), rel=1e-4)
+    assert logs[1:4] == [0.0] * 3 and logs[4] > 0.0

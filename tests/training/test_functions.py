@@ -3,6 +3,7 @@
 import contextlib
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -94,6 +95,52 @@ def test_the_same_graph_serves_a_rate_that_changes():
     model.fit(data(0.5, steps=10), verbose=0)
     assert model.traced == [None]
     assert model.numbers[0] == pytest.approx(2.0 - 0.1 * sum(range(10)), rel=1e-5)
+
+
+# ---- checks of batches
+
+
+@pytest.mark.parametrize("execution", [1, 4])
+def test_xla_refuses_what_a_graph_refuses(execution):
+    """XLA leaves out the checks of the graph that it compiles."""
+    model = Kinds()
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), jit_compile=True, steps_per_execution=execution, ema_decay=0.9)
+    model.fit(data(0.5, steps=4), verbose=0)
+    before = {key: v.numpy() for key, v in model.state().items()}
+    for wrong in (2.0, np.nan):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must lie in"):
+            model.fit(data(wrong, steps=4), verbose=0)
+        for key, v in model.state().items():
+            np.testing.assert_array_equal(v, before[key], err_msg=key)
+    model.fit(data(0.5, steps=4), verbose=0)
+    assert int(model.step.numpy()) == 8 and np.isfinite(model.numbers).all()
+
+
+def test_xla_checks_batches_of_evaluation():
+    class Evaluated(Pair):
+        def evaluation_losses(self, batch):
+            return {"mean": tf.reduce_mean(batch["image"])}
+
+    model = Evaluated()
+    model.compile(jit_compile=True)
+    assert model.evaluate(data(0.25, 0.75, steps=1), verbose=0, return_dict=True) == {"mean": 0.5}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must lie in"):
+        model.evaluate(data(0.25, 2.0, steps=1), verbose=0)
+
+
+@pytest.mark.parametrize("wrong", [(0.5, np.nan), (np.nan, 0.5)])
+def test_several_replicas_begin_no_step_on_a_batch_that_one_refuses(wrong):
+    """An error in a step may end the collectives of the process."""
+    with two_devices().scope():
+        model = Kinds()
+        model.compile(keras.optimizers.SGD(0.01))
+    for steps in range(2):
+        traced = len(model.traced)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must lie in"):
+            model.fit(data(*wrong, steps=2), verbose=0)
+        assert len(model.traced) == traced and int(model.step.numpy()) == steps
+        model.fit(data(0.5, 0.5, steps=1), verbose=0)
+    assert np.isfinite(model.numbers).all()
 
 
 # ---- phases

@@ -146,7 +146,6 @@ def from_tfds(
     reader = Records(
         [(os.fspath(i.filename), i.skip, i.take) for i in instructions],
         image_shape=None,
-        on_error=on_error,
         options=dict(size=size, channels=channels, resize=resize),
         fields=fields,
         image_key=image_key,

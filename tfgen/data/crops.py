@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen.data.folder import image_files
 from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
-from tfgen.data.source import Source
+from tfgen.data.source import Source, unusable
 
 
 def crops(
@@ -44,9 +44,9 @@ def crops(
                 raise ImageError(f"found {image.shape[0]}x{image.shape[1]} pixels, less than a crop of {height}x{width}")
             images.append(image)
         except ImageError as error:
-            if on_error == "raise":
-                raise ValueError(f"{path}: {error}") from error
             skipped.append((path, str(error)))
+    if skipped and on_error == "raise":
+        raise unusable(name, [f"{path}: {reason}" for path, reason in skipped])
     if not images or num < len(images):
         raise ValueError(f"{name}: expected photos, and num at least their number; found {len(images)} and num={num}")
     rng = np.random.default_rng(seed)

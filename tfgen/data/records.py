@@ -80,7 +80,6 @@ def from_tfrecords(
     reader = Records(
         [(f, 0, None) for f in files],
         image_shape=image_shape,
-        on_error=on_error,
         options=dict(size=size, channels=channels, resize=resize),
         fields=fields,
     )
@@ -103,7 +102,7 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
     Args:
       files: list of paths.
       description: a dict from `Source.description`, also after a round trip through JSON. Its optional entry `read`, a dict
-        of size, channels and resize, has the options for reading images.
+        of size, channels, resize and on_error, has the options for reading images.
       split: name of the split.
     """
     read = description.get("read") or {}
@@ -144,7 +143,6 @@ class Records:
     Args:
       files: list of (path, skip, take), the records to use; take=None means all after `skip`.
       image_shape: (H, W, C) or None.
-      on_error: "raise" or "skip".
       options: arguments of adapt_image.
       fields: Fields beside image and label; None: the recognised features of the first record.
       image_key, label_key: names of the features; label_key=None ignores labels.
@@ -152,12 +150,12 @@ class Records:
     """
 
     def __init__(
-        self, files, *, image_shape, on_error, options, fields=None, image_key="image", label_key="label", keys=None
+        self, files, *, image_shape, options, fields=None, image_key="image", label_key="label", keys=None
     ):
         self._image_shape = None if image_shape is None else tuple(int(s) for s in image_shape)
         if self._image_shape is not None and (len(self._image_shape) != 3 or self._image_shape[2] not in (1, 3)):
             raise ValueError(f"image_shape must be (H, W, C) with C 1 or 3; received {image_shape!r}")
-        self._on_error, self._options = on_error, options
+        self._options = options
         self._image_key, self._label_key, self._keys = image_key, label_key, keys or {}
         self._names = [path for path, _, _ in files]
         self._paths = list(self._names)  # paths of the uncompressed files
@@ -186,7 +184,7 @@ class Records:
                         # Around the data: 8 bytes length and 4 checksum before, 4 checksum after.
                         entries.append((record, offset + 12, len(data)))
                     except ImageError as e:
-                        self._fail(f"{path}: record {record}", str(e), e)
+                        self.skipped.append((f"{path}: record {record}", str(e)))
                 offset += len(data) + 16
                 record += 1
         except tf.errors.DataLossError as e:
@@ -195,13 +193,8 @@ class Records:
             damage = damage or f"ends after {record} records, expected {skip + take}"
         if damage:
             reason = f"damaged ({damage}); this record and all that follow in the file cannot be read"
-            self._fail(f"{path}: record {record}", reason, damage)
+            self.skipped.append((f"{path}: record {record}", reason))
         return entries
-
-    def _fail(self, where, reason, cause):
-        if self._on_error == "raise":
-            raise ValueError(f"{where}: {reason}") from (cause if isinstance(cause, Exception) else None)
-        self.skipped.append((where, reason))
 
     def _unpack(self, path, file):
         """Unpacks a file for random access, into a folder that is deleted with this reader."""

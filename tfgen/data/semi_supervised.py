@@ -53,7 +53,7 @@ class SemiSupervisedSource(Source):
     """
 
     def __init__(self, source: Source, indices: np.ndarray):
-        super().__init__(**source._part(), skipped=source.skipped)
+        super().__init__(**source._part())
         self._whole, self.labelled = source, source.subset(indices)
 
     def __repr__(self):

@@ -215,7 +215,7 @@ class Source:
         return self.subset(np.arange(self._count(n)))
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "Source":
-        """The examples at `indices` (in [0, N), in the given order) as a Source with the same classes."""
+        """The examples at `indices` (in [0, N), in the given order) as a Source of the same name, classes and `skipped`."""
         return Source(**self._part(indices))
 
     def _part(self, indices=None):
@@ -244,6 +244,7 @@ class Source:
             "split": self.split,
             "levels": self.levels,
             "class_names": self.class_names,
+            "skipped": self.skipped,
         }
 
     def description(self) -> dict:
@@ -480,16 +481,18 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
         except ImageError as e:
             raise ValueError(f"{reader.where(i, name)}: {e}") from e
 
+    failures = []
     for first in range(n):
         try:
             shapes = {name: read(first, name).shape for name in names}
             break
-        except ValueError:
-            if on_error == "raise":
-                raise
-    if shapes is None:
-        skipped += [(reader.where(i, "image"), "unreadable") for i in range(n)]
+        except ValueError as e:
+            failures.append((first, e))
+    if shapes is None and on_error == "skip":
+        skipped += [(reader.where(i, "image"), _reason(e)) for i, e in failures]
         raise ValueError(f"{attributes['name']} holds no usable image" + _list_skipped(skipped))
+    if shapes is None:
+        raise unusable(attributes["name"], [*(f"{file}: {reason}" for file, reason in skipped), *(e for _, e in failures)])
 
     def encoded(i, name):
         shape = shapes[name] if len(shapes[name]) > 2 else (*shapes[name], 1)  # a mask
@@ -501,9 +504,12 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     arrays = {name: np.empty((n, *shape), np.uint8) if fits else None for name, shape in shapes.items()}
     good = np.ones(n, bool)
     if fits or on_error == "skip":
-        for i, reason in _read_all(read, n, arrays, on_error):
-            good[i] = False
-            skipped.append((reader.where(i, "image"), reason))
+        failures = _read_all(read, n, arrays)
+    if on_error == "raise" and (skipped or failures):
+        raise unusable(attributes["name"], [*(f"{file}: {reason}" for file, reason in skipped), *(e for _, e in failures)])
+    for i, e in failures:
+        good[i] = False
+        skipped.append((reader.where(i, "image"), _reason(e)))
     keep = np.flatnonzero(good)
     if skipped:
         logging.warning(
@@ -531,8 +537,28 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     )  # fmt: skip
 
 
-def _read_all(read, n, arrays, on_error):
-    """Reads 0..n-1 on all cores into `arrays` {name: array or None}. Returns failures as (i, reason)."""
+def _reason(error):
+    return str(error.__cause__ or error)
+
+
+def unusable(name, texts, listed=50):
+    """The ValueError of on_error="raise"; `texts`: one for each example that cannot be used, with file and reason."""
+    texts = [str(text) for text in texts]
+    if len(texts) == 1:
+        return ValueError(f'{texts[0]}; on_error="skip" leaves it out')
+    more = [f"and {len(texts) - listed} more"] if len(texts) > listed else []
+    head = f'{name}: {len(texts)} files cannot be used; on_error="skip" leaves them out:'
+    return ValueError("\n  ".join([head, *texts[:listed], *more]))
+
+
+def skipped_text(skipped, num_examples):
+    """"3 of 403 files skipped": `num_examples` is the number of those that were used, or one for each split."""
+    used = sum(np.atleast_1d(num_examples))
+    return f"{len(skipped)} of {used + len(skipped)} files skipped"
+
+
+def _read_all(read, n, arrays):
+    """Reads 0..n-1 on all cores into `arrays` {name: array or None}. Returns failures as (i, ValueError)."""
     from tqdm import tqdm
 
     def work(begin):
@@ -544,9 +570,7 @@ def _read_all(read, n, arrays, on_error):
                     if array is not None:
                         array[i] = pixels
             except ValueError as e:
-                if on_error == "raise":
-                    raise
-                failures.append((i, str(e.__cause__ or e)))
+                failures.append((i, e))
         return failures
 
     quiet = n <= 20_000 or not sys.stderr.isatty()
@@ -555,13 +579,9 @@ def _read_all(read, n, arrays, on_error):
         tqdm(total=n, desc="reading", unit=" images", disable=quiet, leave=False) as bar,
     ):
         failures = []
-        try:
-            for found in pool.map(work, range(0, n, _CHUNK)):
-                failures += found
-                bar.update(_CHUNK)
-        except ValueError:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for found in pool.map(work, range(0, n, _CHUNK)):
+            failures += found
+            bar.update(_CHUNK)
     return failures
 
 

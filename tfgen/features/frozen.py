@@ -54,7 +54,8 @@ class FeatureNetwork:
             known = [layer.name for layer in network.layers]
             if isinstance(layers, str) or not layers or not set(layers) <= set(known):
                 raise ValueError(f"feature_layers must be some of {known}; received {layers!r}.")
-            outputs = [network.get_layer(name).output for name in layers]
+            tensors = _tensors_of(network)
+            outputs = [tensors[name] for name in layers]
         self.layers = tuple(layers or (output._keras_history.operation.name for output in outputs))
         if len(set(self.layers)) < len(self.layers):
             raise ValueError(f"Each layer can be asked for once, and have one output; received {self.layers}.")
@@ -114,6 +115,24 @@ class MissingFeatureNetwork:
         return self.config
 
 
+def _tensors_of(network):
+    """{layer name: its output in the graph of a functional or sequential network}, of its first call there.
+
+    `layer.output` may be of another graph: a Sequential calls its layers again whenever it is built, so that it would depend
+    on how the network came to be, and a model that is used as a layer has the output of its own graph there.
+    """
+    calls, pending = {}, list(network.outputs)
+    while pending:
+        layer, call, _ = pending.pop()._keras_history
+        of_layer = calls.setdefault(layer.name, {})
+        if call not in of_layer:
+            node = layer._inbound_nodes[call]
+            of_layer[call] = node.output_tensors
+            pending += node.input_tensors
+    first = {name: of_layer[min(of_layer)] for name, of_layer in calls.items()}
+    return {name: tensors[0] if len(tensors) == 1 else tensors for name, tensors in first.items()}
+
+
 def weights_hash(network):
     """sha256 (hex) of dtypes, shapes and bytes of all weights of a `keras.Model`, in layer order."""
     digest = hashlib.sha256()
@@ -131,8 +150,8 @@ def fingerprint(network):
 
 # Entries of a layer's config that do not change the function that the layer computes.
 _WITHOUT_EFFECT = (
-    "name", "module", "registered_name", "build_config", "compile_config", "trainable", "seed", "batch_shape", "momentum",
-    "renorm_momentum",
+    "name", "module", "registered_name", "build_config", "build_input_shape", "compile_config", "trainable", "seed",
+    "batch_shape", "momentum", "renorm_momentum",
 )  # fmt: skip
 _HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
 
@@ -153,7 +172,7 @@ def _architecture(value, names=None):
             elif key in ("inbound_nodes", "input_layers", "output_layers"):
                 item = _nodes(item, names)
                 # One input or output is a single value or a list of one, depending on the version of Keras.
-                kept[key] = [item] if item and isinstance(item[0], int) else item
+                kept[key] = [item] if isinstance(item, list) and item and isinstance(item[0], int) else item
             elif key not in _WITHOUT_EFFECT and not key.endswith(_HOW_WEIGHTS_COME):
                 kept[key] = _architecture(item, names)
         return _without_nothing(kept)

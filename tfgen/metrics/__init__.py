@@ -41,7 +41,7 @@ _MODULES = {
     "extractors": ("FeatureExtractor", "GraphInception", "KerasInception", "SavedInception", "VGGDistance", "inception"),
     "exported": ("ExportedModel", "SavedModelGenerator", "load_exported"),
     "generators": ("RunGenerator", "Samples", "imitated"),
-    "measures": ("MEASURES", "default_thresholds", "measure"),
+    "measures": ("MEASURES", "OF_CODES", "default_thresholds", "measure", "measure_codes", "trivial"),
     "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),
 }
 # fmt: on

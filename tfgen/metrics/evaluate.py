@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from tfgen.data.source import Source
 from tfgen.metrics._checks import image_batch
 from tfgen.metrics.accumulators import Moments
+from tfgen.metrics.birthday import closest_pairs, duplicate_rate
 from tfgen.metrics.cache import Cache
 from tfgen.metrics.frechet import frechet_distance, frechet_distance_infinity
 from tfgen.metrics.kernel import kernel_distance
 from tfgen.metrics.manifold import prdc
 from tfgen.metrics.neighbours import nearest_neighbours, neighbour_ratio
+from tfgen.metrics.path_length import path_distances, trimmed_mean
 from tfgen.metrics.protocol import Protocol, Result
 from tfgen.metrics.score import count_classes
+from tfgen.metrics.separability import linear_separability
 from tfgen.metrics.statistics import InProcess, NearestImages, Statistics, Walk, draw
+from tfgen.metrics.wasserstein import PATCH, sliced_wasserstein
 
 # {metric: (statistics of the real images, statistics of the evaluated images)}, as in `statistics.PARTS`.
 METRICS = {
@@ -27,9 +34,16 @@ METRICS = {
     "prdc": (("rows",), ("rows",)),
     "nearest": ((), ("queries",)),
     "ms_ssim": ((), ("similarity",)),
+    "swd": ((), ("queries",)),
+    "birthday": (("rows",), ("rows",)),
+    "path_length": ((), ()),
+    "separability": ((), ("logits",)),
 }
 DEFAULT = ("score", "fid", "kid", "prdc", "nearest")
-WITHOUT_FEATURES = frozenset(["ms_ssim"])
+WITHOUT_FEATURES = frozenset(["ms_ssim", "swd"])
+OF_LATENTS = frozenset(["path_length", "separability"])  # of generators with latents, and not of other images
+PATH_PAIRS, PATH_STEP = 1000, 1e-3
+BIRTHDAY_BATCHES, BIRTHDAY_SIZE = 50, 500
 
 
 class Drawn:
@@ -71,11 +85,11 @@ class Evaluator:
 
     def __init__(
         self,
-        train,
-        test,
-        classifier,
+        train: Source | None,
+        test: Source | None,
+        classifier: Any,
         *,
-        metrics=DEFAULT,
+        metrics: Sequence[str] = DEFAULT,
         seed: int = 0,
         reference: str = "train",
         n_real: int = 10_000,
@@ -113,8 +127,9 @@ class Evaluator:
                 )
         if classifier is None and (wanting := [m for m in metrics if m not in WITHOUT_FEATURES]):
             raise ValueError(f"the metrics {', '.join(wanting)} need an extractor of features; received None")
-        if "score" in metrics and not getattr(classifier, "num_logits", 1):
-            raise ValueError(f"the metric 'score' needs logits; {classifier.description} has none")
+        for name in {"score", "separability"} & set(metrics):
+            if not getattr(classifier, "num_logits", 1):
+                raise ValueError(f"the metric {name!r} needs logits; {classifier.description} has none")
         if min(n_real, n_nearest, n_nearest_train) < 1:
             counts = n_real, n_nearest, n_nearest_train
             raise ValueError(f"n_real, n_nearest and n_nearest_train must be at least 1; received {counts}")
@@ -138,7 +153,7 @@ class Evaluator:
 
     def _statistics(self, needs, images, count, what, extractor=True, **settings) -> Statistics:
         make = functools.partial(Statistics, tuple(sorted(set(needs))), count, seed=self.seed, **settings)
-        features = any(need != "similarity" for need in needs)
+        features = any(need != "similarity" for need in needs)  # of queries too, if there is a classifier
         return self.run(make, Walk(images, count, self.classifier if features else None), what).check(what)
 
     def _features(self, source, indices) -> np.ndarray:
@@ -185,19 +200,22 @@ class Evaluator:
         pixels = self.run(make, Walk(near, len(near.indices), batch=batch), "nearest training images")
         return pixels, nearest_neighbours(features, self._train_features)[1]
 
-    def __call__(self, fake_images, *, weights: str, batch_norm: str = "moving", extra=()) -> Result:
-        """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `judge`.
+    def __call__(
+        self, fake_images: ArrayLike, *, weights: str, batch_norm: str = "moving", extra: Sequence = ()
+    ) -> Result:
+        """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `evaluate`.
 
         Raises:
           ValueError: a wrong shape, rank, dtype or range, NaN, or too few images for the number of features.
         """
         images = image_batch(fake_images, "fake_images", shape=tuple(self.real.image_shape), min_images=2)
         take = lambda first, last: images[first:last]  # noqa: E731
-        return self.judge(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
+        return self.evaluate(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
 
-    def judge(
-        self, images, count: int, *, weights: str, batch_norm: str = "moving", truncation=None, generator_hash=None, extra=()
-    ) -> Result:
+    def evaluate(
+        self, images: Callable[[int, int], np.ndarray], count: int, *, weights: str, batch_norm: str = "moving",
+        truncation: float | None = None, generator_hash: str | None = None, extra: Sequence = (),
+    ) -> Result:  # fmt: skip
         """Metrics of `count` images, given by a function (first, last) -> float32 [last - first, H, W, C] in [0, 1].
 
         Only one batch of images is kept in memory at a time, plus `n_nearest` images and the pairs of "ms_ssim".
@@ -215,6 +233,15 @@ class Evaluator:
           kid: kernel_distance_mean, kernel_distance_std. prdc: precision, recall, density, coverage.
           nearest: for pixel and feature space nn_*_fake_train, nn_*_test_train (median L2 distances), nn_*_ratio.
           ms_ssim: ms_ssim_mean, ms_ssim_std of 100 random pairs; higher means less diverse.
+          swd: swd and swd_<side> of each level, the sliced Wasserstein distance of at most `n_nearest` images of each set.
+          birthday: birthday_duplicate_rate, the share of random batches in which two images are as near to each other as
+            the two nearest of as many real images, in half of their batches: 0.5 for images as diverse, 1 for duplicates.
+          path_length: path_length, path_length_std: the squared distance of features over the squared size of a small
+            step from one latent towards another, both drawn as those of samples.
+          separability: linear_separability of the classes in latent space, 1 is perfect.
+
+        The last two are of `images` with latents (`Samples.has_latents`), and separability of those without conditions; they
+        are left out of results of real images.
 
         Raises:
           NotFinite (a ValueError): images with NaN or infinity.
@@ -222,7 +249,10 @@ class Evaluator:
         """
         if count < 2:
             raise ValueError(f"at least 2 images are needed; received {count}")
-        needs = {need for metric in self.metrics for need in METRICS[metric][1]}
+        asked = [name for name in self.metrics if weights != "real" or name not in OF_LATENTS]
+        for name in asked:
+            check_applies(name, images, self.real.image_shape)
+        needs = {need for metric in asked for need in METRICS[metric][1]}
         settings = {"splits": self.settings["score_splits"], "n_queries": self.n_nearest}
         extra = dict(extra)
         if "similarity" in needs:
@@ -258,6 +288,20 @@ class Evaluator:
         if "ms_ssim" in self.metrics:
             similarity = fake["similarity"].result()
             values |= {"ms_ssim_mean": similarity.mean, "ms_ssim_std": similarity.std}
+        if "swd" in self.metrics:
+            values |= self._sliced_wasserstein(fake["query_images"].result())
+        if "birthday" in self.metrics:
+            values["birthday_duplicate_rate"] = self._duplicate_rate(features)
+        if "path_length" in asked:
+            length = self._path_length(images, min(count, PATH_PAIRS))
+            values |= {"path_length": length.mean, "path_length_std": length.std}
+            extra |= {"path_pairs": min(count, PATH_PAIRS), "path_step": PATH_STEP}
+        if "separability" in asked:
+            logits = fake["logits"].result()
+            # Each class against all others.
+            others = [np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in range(logits.shape[1])]
+            found = linear_separability(images.latents(0, count), logits - np.stack(others, axis=1), seed=self.seed)
+            values["linear_separability"] = found.score
         if self.force:
             extra["force"] = True
         protocol = Protocol(
@@ -284,6 +328,33 @@ class Evaluator:
         )
         return Result(values, protocol)
 
+    def _sliced_wasserstein(self, fake) -> dict[str, float]:
+        real = draw(np.random.default_rng([self.seed, 7]), self.real.num_examples, len(fake))
+        smallest = min(16, *self.real.image_shape[:2])
+        return sliced_wasserstein(self.real.subset(real).images(), fake[: len(real)], smallest=smallest, seed=self.seed)
+
+    def _duplicate_rate(self, features) -> float:
+        size = min(BIRTHDAY_SIZE, max(2, min(len(features), len(self.rows)) // 2))
+        rng = np.random.default_rng([self.seed, 8])
+        batches = [rng.choice(len(self.rows), size, replace=False) for _ in range(BIRTHDAY_BATCHES)]
+        threshold = float(np.median([closest_pairs(self.rows[rows], 1)[1][0] for rows in batches]))
+        return duplicate_rate(features, batch_size=size, threshold=threshold, batches=BIRTHDAY_BATCHES, seed=self.seed)
+
+    def _path_length(self, samples, pairs):
+        def generate(latents):  # both ends of a step under the same conditions
+            return np.concatenate([samples.decode(part) for part in np.split(latents, 2)])
+
+        def distance(a, b):
+            a, b = (np.asarray(self.classifier.outputs(images)[0], np.float64) for images in (a, b))
+            return ((a - b) ** 2).sum(axis=1)
+
+        ids = np.arange(pairs)
+        ends = np.stack([samples.latents(0, pairs), samples.latents(pairs, 2 * pairs)])
+        distances = path_distances(
+            generate, distance, ids, ends=lambda rows: ends[:, rows], space="w", sampling="end", epsilon=PATH_STEP
+        )
+        return trimmed_mean(distances)
+
     def real_anchor(self, n_fake: int | None = None) -> Result:
         """The best achievable result: metrics of the split that is not the reference, evaluated like generated images.
 
@@ -300,7 +371,21 @@ class Evaluator:
             raise ValueError("the anchor of real images needs the split that is not the reference; it is None")
         count = source.num_examples if n_fake is None else n_fake
         images = Drawn(source, draw(np.random.default_rng([self.seed, 4]), source.num_examples, count))
-        return self.judge(images, len(images.indices), weights="real", batch_norm="none")
+        return self.evaluate(images, len(images.indices), weights="real", batch_norm="none")
+
+
+def check_applies(name, images, image_shape) -> None:
+    """Raises ValueError if the metric `name` cannot be computed of `images` (for instance `Samples`) of this shape."""
+    if name == "ms_ssim":
+        similarity_scales(image_shape)
+    if name == "swd" and min(image_shape[:2]) < PATCH:
+        raise ValueError(f"swd needs images of at least {PATCH} pixels; received {tuple(image_shape)}")
+    if name not in OF_LATENTS:
+        return
+    if not getattr(images, "has_latents", False):
+        raise ValueError(f"{name} needs a generator whose images are a smooth function of latents")
+    if name == "separability" and images.is_conditional:
+        raise ValueError(f"{name} needs a generator without conditions: they decide the classes, and not the latents")
 
 
 def similarity_scales(image_shape) -> int:
@@ -314,15 +399,15 @@ def similarity_scales(image_shape) -> int:
 
 
 def evaluate_samples(
-    fake_images,
+    fake_images: ArrayLike,
     *,
-    test,
-    train,
-    classifier,
+    test: Source,
+    train: Source | None,
+    classifier: Any,
     weights: str,
     seed: int = 0,
     batch_norm: str = "moving",
-    extra=(),
+    extra: Sequence = (),
     **settings,
 ) -> Result:
     """`Evaluator(train, test, classifier, seed=seed, **settings)(fake_images, ...)`; see there.
@@ -335,7 +420,10 @@ def evaluate_samples(
     )
 
 
-def anchors(train, test, classifier, *, n_fake: int | None = None, seed: int = 0, untrained=None, **settings):
+def anchors(
+    train: Source, test: Source, classifier: Any, *, n_fake: int | None = None, seed: int = 0,
+    untrained: ArrayLike | None = None, **settings,
+) -> dict:  # fmt: skip
     """Results of real images and of an untrained generator: the best and the worst that a generator's should be.
 
     Args:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfgen.fields import Field
 from tfgen.files import sha256
-from tfgen.models.capabilities import Sampler, capabilities_of
+from tfgen.models.capabilities import Completer, Sampler, capabilities_of
 from tfgen.warmup import signatures
 
 
@@ -108,6 +108,22 @@ class SavedModelGenerator(ExportedModel):
         inputs = {"seeds": np.arange(first, last, dtype=np.int64) + (int(seed) << 32)}
         inputs |= labels_in_turn(self.conditions, first, last)
         return self.signatures["sample"](**{k: tf.constant(v) for k, v in inputs.items()})["image"].numpy()
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether its images are a smooth function of latents, which `latents` and `decode` compute."""
+        return {"latents", "decode"} <= set(self.signatures) and Completer not in self.capabilities
+
+    def latents(self, seed: int, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, Z], the latents of the images `first` to `last - 1` of `seed`."""
+        seeds = tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)
+        return self.signatures["latents"](seeds=seeds)["latent"].numpy()
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
+        inputs = {"latent": tf.constant(latents, tf.float32)}
+        inputs |= {k: tf.constant(v) for k, v in labels_in_turn(self.conditions, 0, len(latents)).items()}
+        return self.signatures["decode"](**inputs)["image"].numpy()
 
 
 def load_exported(path: str | os.PathLike) -> ExportedModel:

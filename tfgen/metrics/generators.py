@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfgen.data.source import Source
 from tfgen.metrics.exported import SavedModelGenerator, labels_in_turn
-from tfgen.models.capabilities import Sampler
+from tfgen.models.capabilities import Completer, Sampler
 
 __all__ = ["RunGenerator", "SavedModelGenerator", "Samples", "imitated"]
 
@@ -28,6 +28,24 @@ class Samples:
 
     def __call__(self, first: int, last: int) -> np.ndarray:
         return self.generator.images(self.seed, first, last)
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether images are a smooth function of latents, which `latents` and `decode` compute."""
+        return getattr(self.generator, "has_latents", False)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether images depend on more than their latents."""
+        return bool(self.generator.conditions)
+
+    def latents(self, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, Z]: the latents of images first to last - 1."""
+        return self.generator.latents(self.seed, first, last)
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
+        return self.generator.decode(latents)
 
 
 class RunGenerator:
@@ -58,6 +76,8 @@ class RunGenerator:
             )
         labels_in_turn(model.conditions(), 0, 1)
         self.model, self.batch_norm, self.binarization = model, batch_norm, binarization
+        self.conditions = model.conditions()
+        self.has_latents = batch_norm == "moving" and Completer not in model.capabilities()
         self.image_shape = model.image_shape
         ema = model.ema is not None and use_ema
         self.weights = "ema" if ema else "raw"
@@ -79,6 +99,15 @@ class RunGenerator:
             labels = labels_in_turn(self.model.conditions(), 0, self._num)
             self._all = {seed: self.model.sample(self._num, seed=seed, batch_norm=self.batch_norm, **labels).numpy()}
         return self._all[seed][first:last]
+
+    def latents(self, seed: int, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, Z], the latents of the images `first` to `last - 1` of `seed`."""
+        return self.model.latents(tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)).numpy()
+
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
+        labels = labels_in_turn(self.conditions, 0, len(latents))
+        return self.model.decode_images(tf.constant(latents, tf.float32), **labels).numpy()
 
 
 def imitated(source: Source, binarization: str | None) -> Source:

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfgen.data.source import Source
+from tfgen.metrics.clustering import hungarian_accuracy
+from tfgen.metrics.codes import few_label_accuracy, k_means
 from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
-from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Sampler, Translator
+from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 
 BATCH = 100
 
@@ -38,6 +40,8 @@ class Measure:
         the mean over all images.
       fields: further fields that batches must have.
       limit: maximum number of images, a random subset; None: all.
+      trivial: None, or function (iterable of training batches, iterable of evaluated batches, levels) -> {metric: value of
+        an answer that needs no model}.
     """
 
     metrics: tuple
@@ -45,6 +49,7 @@ class Measure:
     make: Callable
     fields: tuple = ()
     limit: int | None = None
+    trivial: Callable | None = None
 
 
 def _likelihood(model, source):
@@ -63,14 +68,17 @@ def _likelihood(model, source):
     return of_batch
 
 
-def _encoder(model, source):
-    """reconstruction_error: squared error of reconstructions, mean over pixels and channels, of images in [0, 1]."""
+def _squared_error(metric, signature):
+    """Squared error of the images that a signature makes of images, mean over pixels and channels, of images in [0, 1]."""
 
-    def of_batch(batch):
-        errors = model.ask("reconstruct", batch)["image"] - batch["image"]
-        return {"reconstruction_error": np.mean(errors**2, axis=(1, 2, 3), dtype=np.float64)}
+    def make(model, source):
+        def of_batch(batch):
+            errors = model.ask(signature, batch)["image"] - batch["image"]
+            return {metric: np.mean(errors**2, axis=(1, 2, 3), dtype=np.float64)}
 
-    return of_batch
+        return of_batch
+
+    return make
 
 
 def _classifier(model, source):
@@ -125,14 +133,78 @@ def _translator(model, source):
     return of_batch
 
 
+def _marginals(train, evaluated, levels):
+    """Nats and bits of pixels that are independent, each with the shares of its levels in the training images; all pixels of
+    a channel have the same shares where the images are too large for a table of each."""
+
+    def places(batch):
+        """Indices [B, pixels and channels] into the table."""
+        shape = batch["image"].shape[1:]
+        place = np.arange(math.prod(shape))
+        if len(place) * levels > MARGINALS_LIMIT:
+            place %= shape[-1]
+        return place * levels + np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
+
+    table = 0
+    for batch in train:
+        found = places(batch)
+        size = levels * (found.shape[1] if found.shape[1] * levels <= MARGINALS_LIMIT else batch["image"].shape[-1])
+        table = table + np.bincount(found.ravel(), minlength=size)
+    table = table.reshape(-1, levels)
+    # No level is impossible.
+    log_share = np.log((table + 1.0 / levels) / (table.sum(axis=1, keepdims=True) + 1.0)).ravel()
+    nats = np.concatenate([-log_share[places(batch)].sum(axis=1) for batch in evaluated])
+    nats, dims = float(nats.mean()), found.shape[1]
+    return {"negative_log_likelihood": nats, "bits_per_dim": nats / (dims * math.log(2.0))}
+
+
+def _mean(batches, field):
+    total, count = 0.0, 0
+    for batch in batches:
+        total, count = total + batch[field].sum(axis=0, dtype=np.float64), count + len(batch[field])
+    return total / count
+
+
+def _mean_image(train, evaluated, levels):
+    """Squared error and PSNR of the mean training image."""
+    mean = _mean(train, "image")
+    rounded = np.round(mean * 255.0) / 255.0
+    squared = lambda batch, made: ((made - batch["image"]) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)  # noqa: E731
+    errors = [(squared(batch, mean), squared(batch, rounded)) for batch in evaluated]
+    errors, in_levels = (np.concatenate(column) for column in zip(*errors, strict=True))
+    return {
+        "reconstruction_error": float(errors.mean()),
+        "psnr": float((-10.0 * np.log10(np.maximum(in_levels, 1e-10))).mean()),
+    }
+
+
+def _copy_or_mean_target(train, evaluated, levels):
+    """L1 of the better of two answers: the image itself, if it has the shape of the target, and the mean target."""
+    mean, errors = _mean(train, "target"), {"mean": [], "copy": []}
+    for batch in evaluated:
+        answers = {"mean": mean, **({"copy": batch["image"]} if batch["image"].shape == batch["target"].shape else {})}
+        for name, made in answers.items():
+            errors[name] += np.abs(made - batch["target"]).reshape(len(batch["image"]), -1).mean(axis=1).tolist()
+    return {"target_l1": min(float(np.mean(found)) for found in errors.values() if found)}
+
+
 MEASURES = {
-    Likelihood: Measure(("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood),
+    Likelihood: Measure(
+        ("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood, trivial=_marginals
+    ),
     # Reconstructions of some models are drawn pixel by pixel.
-    Encoder: Measure(("reconstruction_error",), ("reconstruct",), _encoder, limit=1000),
+    Encoder: Measure(
+        ("reconstruction_error",), ("reconstruct",), _squared_error("reconstruction_error", "reconstruct"), limit=1000,
+        trivial=_mean_image,
+    ),
     Classifier: Measure(("accuracy", "cross_entropy", "error_over_chance"), ("classify",), _classifier, fields=("label",)),
-    Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec),
-    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",)),
+    Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec, trivial=_mean_image),
+    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target),
+    # Hundreds of gradients for each image.
+    Projector: Measure(("projection_error",), ("project",), _squared_error("projection_error", "project"), limit=200),
 }
+MARGINALS_LIMIT = 2**24  # entries of the table of independent pixels
+TRAIN_LIMIT = 10_000  # training images of the answers that need no model
 
 # What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.
 SAMPLE_METRICS = (
@@ -141,26 +213,42 @@ SAMPLE_METRICS = (
     "nn_pixel_ratio", "nn_feature_fake_train", "nn_feature_test_train", "nn_feature_ratio",
 )  # fmt: skip
 
+# What is measured of codes if it is asked for, {name: metrics}.
+OF_CODES = {"k_means": ("k_means_accuracy",), "few_labels": ("few_label_accuracy", "few_label_accuracy_std")}
+PER_CLASS = 10  # labelled images of each class for few_labels
+# Further metrics of samples, which are computed if they are asked for, see `tfgen.metrics.Evaluator.evaluate`.
+FURTHER_METRICS = (
+    "frechet_classifier_distance_infinity", "ms_ssim_mean", "ms_ssim_std", "swd", "birthday_duplicate_rate", "path_length",
+    "path_length_std", "linear_separability",
+)  # fmt: skip
+
 # {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any. Those of each have a
-# bound that holds without an earlier model.
+# bound that holds without an earlier model and that an untrained model fails. No metric of samples stands alone: grey ghosts
+# are nearer to the data than noise is, a constant image may be a precise sample, and so are copies of one class.
 THRESHOLDS = {
     Sampler: {
-        "frechet_classifier_distance": {"relative_to_untrained": 1.0, "max_worsening": 0.5},
+        "frechet_classifier_distance": {"relative_to_untrained": 0.5, "max_worsening": 1.0},
+        "precision": {"relative_to_real": 0.4},
+        "recall": {"relative_to_real": 0.4},
+        "num_classes": {"relative_to_real": 0.8},
     },
-    Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "max_worsening": 0.1}},
-    Encoder: {"reconstruction_error": {"relative_to_untrained": 1.0}},
+    Likelihood: {"bits_per_dim": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0, "max_worsening": 0.1}},
+    Encoder: {"reconstruction_error": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0}},
     Classifier: {"error_over_chance": {"upper": 0.5}, "accuracy": {"max_worsening": 0.1}},
     Codec: {
         "bits_over_raw": {"upper": 1.0, "max_worsening": 0.2},
-        "psnr": {"relative_to_untrained": 1.0, "max_worsening": 0.1},
+        "psnr": {"relative_to_trivial": 1.0, "max_worsening": 0.1},
     },
-    Translator: {"target_l1": {"relative_to_untrained": 1.0, "max_worsening": 0.2}},
+    Translator: {"target_l1": {"relative_to_untrained": 1.0, "relative_to_trivial": 1.0, "max_worsening": 0.2}},
+    # Codes are optimised in the untrained model, too, and may come as close.
+    Projector: {"projection_error": {"relative_to_untrained": 1.05, "max_worsening": 0.2}},
 }
 
 
 def check_metrics(names) -> None:
     """Raises ValueError for a name of no metric that the pipeline's evaluator can compute."""
-    known = {*SAMPLE_METRICS, *(metric for rules in MEASURES.values() for metric in rules.metrics)}
+    known = {*SAMPLE_METRICS, *FURTHER_METRICS, *(metric for metrics in OF_CODES.values() for metric in metrics)}
+    known |= {metric for rules in MEASURES.values() for metric in rules.metrics}
     if unknown := sorted(set(names) - known):
         raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
 
@@ -176,6 +264,91 @@ def default_thresholds(capabilities: Iterable[type]) -> dict:
     for capability in capabilities:
         found |= THRESHOLDS.get(capability, {})
     return found
+
+
+def measure_codes(
+    model: ExportedModel, train: Source, source: Source, names: Iterable[str], *, seed: int = 0
+) -> tuple[dict[str, float], dict]:
+    """What the codes of an encoder tell of the classes, see `tfgen.metrics.codes`: fitted on `train`, measured on `source`.
+
+    Args:
+      model: an `ExportedModel` that is an Encoder.
+      train, source: labelled `tfgen.data.Source`s, of which at most `TRAIN_LIMIT` images are used.
+      names: from `OF_CODES`. "k_means": accuracy of as many clusters as classes, each assigned a class of its own on
+        `train`.
+        "few_labels": accuracy of logistic regression on `PER_CLASS` labelled images of each class.
+      seed: of the subsets, the noise of binarised or dequantised images, the clusters and the draws of labels.
+
+    Returns:
+      ({metric: value}, the protocol as a dict of plain values).
+
+    Raises:
+      Inapplicable: the model has no codes, or the images have no labels.
+    """
+    if Encoder not in model.capabilities or Encoder.SIGNATURE not in model.signatures:
+        raise Inapplicable(f"{', '.join(names)}: the model is no encoder")
+    if not (train.has_labels and source.has_labels):
+        raise Inapplicable(f"{', '.join(names)}: the images come without label")
+    codes, labels = [], []
+    for of in (_at_most(train, TRAIN_LIMIT, seed), _at_most(source, TRAIN_LIMIT, seed)):
+        parts = []
+        for batch in of.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
+            batch = {field: value.numpy() for field, value in batch.items()}
+            if lacking := model.missing(Encoder.SIGNATURE, batch):
+                raise Inapplicable(f"{', '.join(names)}: the images come without {', '.join(lacking)}")
+            first = sum(map(len, parts))
+            batch["seeds"] = np.arange(first, first + len(batch["image"]), dtype=np.int64) + (seed << 32)
+            parts.append(model.ask(Encoder.SIGNATURE, batch)["latent"].reshape(len(batch["image"]), -1))
+        codes.append(np.concatenate(parts))
+        labels.append(of.labels())
+    found, classes = {}, train.num_classes
+    if "k_means" in names:
+        clusters = k_means(codes[0], classes, seed=seed)
+        fitted, assigned = (clusters.assign(rows) for rows in codes)
+        found["k_means_accuracy"] = hungarian_accuracy(assigned, labels[1], classes, fit=(fitted, labels[0]))
+    if "few_labels" in names:
+        counts = np.bincount(labels[0])
+        per_class = int(min(PER_CLASS, counts[counts > 0].min()))
+        few = few_label_accuracy(codes[0], labels[0], codes[1], labels[1], per_class=per_class, seed=seed)
+        found |= {"few_label_accuracy": few.accuracy, "few_label_accuracy_std": few.deviation}
+    protocol = {
+        "data": source.name, "data_fingerprint": source.fingerprint, "train_fingerprint": train.fingerprint,
+        "split": source.split, "n_train": len(codes[0]), "n_real": len(codes[1]), "binarization": model.binarization,
+        "dequantize": model.dequantize, "seed": seed, "weights": model.weights,
+    }  # fmt: skip
+    if "few_labels" in names:
+        protocol["per_class"] = per_class
+    return found, protocol
+
+
+def _at_most(source, limit, seed):
+    if limit is None or source.num_examples <= limit:
+        return source
+    return source.subset(draw(np.random.default_rng([seed, 5]), source.num_examples, limit))
+
+
+def trivial(
+    model: ExportedModel, capability: type, train: Source, source: Source, *, seed: int = 0
+) -> dict[str, float]:
+    """Values of answers that need no model, which a model should be better than, measured on the images of `measure`.
+
+    Of a likelihood that of independent pixels; of an encoder and a codec that of the mean training image; of a translator
+    that of the image itself or of the mean target. {} for other capabilities. Pixels of levels are compared with levels:
+    without the noise that dequantises them, whose bits `measure` takes off.
+    """
+    rules = MEASURES[capability]
+    if rules.trivial is None:
+        return {}
+    levels = 2 if model.binarization else source.levels
+
+    def batches(of):
+        for batch in of.batches(BATCH, binarization=model.binarization, seed=seed):
+            yield {field: value.numpy() for field, value in batch.items()}
+
+    found = rules.trivial(batches(_at_most(train, TRAIN_LIMIT, seed)), batches(_at_most(source, rules.limit, seed)), levels)
+    # Nats of a density are not those of levels.
+    dropped = ("negative_log_likelihood",) if model.dequantize else ()
+    return {metric: value for metric, value in found.items() if metric in rules.metrics and metric not in dropped}
 
 
 def measure(model: ExportedModel, capability: type, source: Source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
@@ -197,9 +370,7 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
     rules, name = MEASURES[capability], capability.NAME
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
         raise Unmeasurable(f"{name}: the model has no signature {', '.join(lacking)}")
-    used = source
-    if rules.limit is not None and source.num_examples > rules.limit:
-        used = source.subset(draw(np.random.default_rng([seed, 5]), source.num_examples, rules.limit))
+    used = _at_most(source, rules.limit, seed)
     sums, count, of_batch = {}, 0, None
     for batch in used.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
         batch = {field: value.numpy() for field, value in batch.items()}

@@ -43,18 +43,31 @@ class PathLength(OneSet):
 
 
 def path_distances(
-    generate: Callable, distance: Callable, ids: ArrayLike | None, *, latent_dim: int, mapping: Callable | None = None,
-    space: str = "z", sampling: str = "full", epsilon: float = 1e-4, crop: bool = False, largest: int = 256,
-    batch_size: int = 32, seed: int = 0,
-) -> np.ndarray:  # fmt: skip
+    generate: Callable,
+    distance: Callable,
+    ids: ArrayLike,
+    *,
+    latent_dim: int | None = None,
+    mapping: Callable | None = None,
+    ends: Callable | None = None,
+    space: str = "z",
+    sampling: str = "full",
+    epsilon: float = 1e-4,
+    crop: bool = False,
+    largest: int = 256,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> np.ndarray:
     """Perceptual distances divided by eps^2, float64 [N], of the pairs `ids` int [N]. Pair i depends only on (seed, i).
 
     Args:
       generate: latents float64 [B, ...] (z, or w if there is a mapping) -> images [B, H, W, C] in [0, 1]. It must be
         a function of the latent only: with fixed noise inputs and moving statistics in batch norm.
       distance: images a, b [B, h, w, C] -> [B], for instance LPIPS, which has units of squared difference.
-      latent_dim: dimension of z.
-      mapping: z float64 [B, latent_dim] -> w [B, ...]; needed for space "w".
+      latent_dim: dimension of z; not used with `ends`.
+      mapping: z float64 [B, latent_dim] -> w [B, ...]; needed for space "w", unless there are `ends`.
+      ends: ids [B] -> the two ends of each path in space "w", [2, B, ...], in place of w of random z: for latents that are
+        not normally distributed.
       space: the space of the path, "z" or "w"; sampling: "full" or "end".
       epsilon: step size. In a small network, float32 images and distances are too coarse for 1e-4: use 1e-3 or float64.
       crop: keep rows 3/8 to 7/8 and columns 1/4 to 3/4, the face in aligned portraits. The released code always does this.
@@ -65,8 +78,11 @@ def path_distances(
     """
     if space not in ("z", "w") or sampling not in ("full", "end"):
         raise ValueError(f"space must be 'z' or 'w' and sampling 'full' or 'end'; received {space!r} and {sampling!r}")
-    if space == "w" and mapping is None:
+    if space == "w" and mapping is None and ends is None:
         raise ValueError("space 'w' needs a mapping from z to w; received None")
+    if latent_dim is None and ends is None:
+        raise ValueError("latent_dim is needed to draw z; received None")
+    latent_dim = latent_dim or 1
     if min(latent_dim, largest, batch_size) < 1 or not epsilon > 0:
         received = latent_dim, largest, batch_size, epsilon
         raise ValueError(f"latent_dim, largest, batch_size must be at least 1 and epsilon above 0; received {received}")
@@ -82,7 +98,10 @@ def path_distances(
             ends = [slerp(z[:, 0], z[:, 1], s[:, None], normalize=True) for s in (t, t + epsilon)]
             latents = np.asarray(mapping(np.concatenate(ends)))
         else:
-            w = np.asarray(mapping(np.concatenate([z[:, 0], z[:, 1]])), np.float64)
+            if ends is None:
+                w = np.asarray(mapping(np.concatenate([z[:, 0], z[:, 1]])), np.float64)
+            else:
+                w = np.concatenate(np.asarray(ends(ids[start : start + count]), np.float64))
             t = t.reshape(-1, *[1] * (w.ndim - 1))
             latents = np.concatenate([lerp(w[:count], w[count:], s) for s in (t, t + epsilon)])
         images = _prepared(np.asarray(generate(latents)), 2 * count, crop, largest)

@@ -18,7 +18,7 @@ from tfgen.metrics.similarity import MultiScaleSimilarity
 # Batches for generators and extractors start at multiples of this for any number of shards: rounding makes a network's
 # float32 outputs depend on the batch size, but the metrics must not depend on the number of shards.
 BATCH = 256
-PARTS = ("moments", "rows", "score", "queries", "similarity")
+PARTS = ("moments", "rows", "logits", "score", "queries", "similarity")
 
 
 class NotFinite(ValueError):
@@ -34,8 +34,9 @@ class Statistics(Accumulator):
     """Statistics of `total` images with ids 0 ... total - 1; `parts` holds those named in `needs`.
 
     Args:
-      needs: names from `PARTS`. "moments": moments of the features; "rows": the features; "score": score of the logits and
-        shares of the classes; "queries": `n_queries` images with their features; "similarity": MS-SSIM of random pairs.
+      needs: names from `PARTS`. "moments": moments of the features; "rows": the features; "logits": the logits; "score":
+        score of the logits and shares of the classes; "queries": `n_queries` images with their features; "similarity":
+        MS-SSIM of random pairs.
       total: number of images.
       splits: splits of the score. n_queries: None: all. similarity: (pairs, scales). seed: seed of the draws.
     """
@@ -53,6 +54,7 @@ class Statistics(Accumulator):
         make = {
             "moments": lambda: {"moments": Moments()},
             "rows": lambda: {"rows": Rows()},
+            "logits": lambda: {"logits": Rows()},
             "score": lambda: {"score": ClassifierScore(splits, total), "shares": ClassShares()},
             "queries": lambda: {"query_images": Rows(4), "query_features": Rows()},
             "similarity": lambda: {"similarity": MultiScaleSimilarity(pairs=similarity[0], scales=similarity[1], seed=seed)},
@@ -76,7 +78,9 @@ class Statistics(Accumulator):
             self.bad += bad
             return self
         parts = self.parts
-        for name, values in (("moments", features), ("rows", features), ("score", logits), ("shares", logits)):
+        for name, values in (
+            ("moments", features), ("rows", features), ("logits", logits), ("score", logits), ("shares", logits),
+        ):  # fmt: skip
             if name in parts:
                 parts[name].update(values, ids)
         if "similarity" in parts:

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfgen import random
+from tfgen import onednn, random
 from tfgen.models.batches import BatchMixin
 from tfgen.models.capabilities import CAPABILITIES
 from tfgen.models.capabilities.capability import serve_examples
@@ -16,7 +16,7 @@ from tfgen.models.evaluation import EvaluationMixin
 from tfgen.models.saving import SavingMixin
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
-from tfgen.training.players import Player, step_players
+from tfgen.training.players import Player, mean_over_replicas, step_players
 from tfgen.training.state import named_variables
 
 
@@ -171,6 +171,10 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
                 )
             optimizer.build(player.variables)
         self._keep_averages(players, ema_decay)
+        # Of each player, see `StopOnNonFinite`. Not through __setattr__: it is no part of the state.
+        noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
+        object.__setattr__(self, "largest_before_bad_step", noted)
+        onednn.hint(any(len(v.shape) == 4 for v in self.trainable_variables))  # kernels of convolutions
 
     def _optimizers(self, given, players):
         def by_player(optimizer):
@@ -306,7 +310,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         losses = {name: tf.cast(loss, tf.float32) for name, loss in losses.items() if name in self.loss_names}
         for name, loss in losses.items():
             self.trackers[name].update_state(loss)
-        finite = tf.reduce_all([tf.math.is_finite(loss) for loss in losses.values()])
+        finite = tf.reduce_all([tf.math.is_finite(mean_over_replicas(loss)) for loss in losses.values()])
         first = tf.logical_and(self.bad_step < 0, tf.logical_not(finite))
         self.bad_step.assign(tf.where(first, tf.convert_to_tensor(self.step), tf.convert_to_tensor(self.bad_step)))
         with tf.control_dependencies([finite]):  # an invalid batch does not count as a step
@@ -319,7 +323,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:
-            self.train_function = make_step_function(self, self.train_step, self._plan)
+            self.train_function = make_step_function(self, self.train_step, self.as_batch, self._plan)
         return self.train_function
 
     def _plan(self, num):

@@ -26,6 +26,21 @@ class BatchMixin:
         """The fields that the methods of this model take in addition to images or seeds, a tuple of `tfgen.fields.Field`."""
         return tuple(field for field in self.batch_fields() if field.name != "image")
 
+    def input_fields(self) -> tuple[fields.Field, ...]:
+        """The `tfgen.fields.Field`s that describe inputs of the signatures, by argument: those of the capabilities.
+
+        A subclass adds those of its own signatures.
+        """
+        found = {field.argument: field for c in self.capabilities() for field in c.request_fields_of(self)}
+        return tuple(found.values())
+
+    def code_fields(self) -> tuple[fields.Field, ...]:
+        """One `tfgen.fields.Field` for each component of the input `codes` of a signature, in their order.
+
+        Of continuous codes `low` and `high` are the bounds in training; other values are allowed.
+        """
+        return ()
+
     def conditions_of(self, batch: dict) -> dict[str, tf.Tensor]:
         """{argument: tensor} of the conditions in a training batch."""
         return {field.argument: batch[field.name] for field in self.conditions()}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from tfgen import fields
 from tfgen.models.capabilities import PREDICTING
@@ -69,7 +70,7 @@ class EvaluationMixin:
         )
 
     def fit(self, *args, **kwargs) -> keras.callbacks.History:
-        """As `keras.Model.fit`; for the data see `TrainableModel`.
+        """As `keras.Model.fit`; for the data see `TrainableModel`. Logs a warning at the end if a loss was not finite.
 
         Raises:
             ValueError: `class_weight` or `sample_weight` is given, or validation data for a model that cannot be evaluated.
@@ -77,7 +78,15 @@ class EvaluationMixin:
         given = self._without_weights(keras.Model.fit, args, kwargs)
         if given.get("validation_data") is not None or given.get("validation_split"):
             self._check_evaluation()
-        return super().fit(*args, **kwargs)
+        before = int(self.bad_step.value.numpy())
+        history = super().fit(*args, **kwargs)
+        bad = int(self.bad_step.value.numpy())
+        if bad != before:
+            logging.warning(
+                "A loss of %s was not finite, first at step %d, and the weights since then are of no use. The callback "
+                "tfgen.training.StopOnNonFinite() stops there and says more.", type(self).__name__, bad
+            )  # fmt: skip
+        return history
 
     def evaluate(self, *args, **kwargs) -> float | list | dict:
         """As `keras.Model.evaluate`; for the numbers see `TrainableModel`. Raises ValueError if `sample_weight` is given."""
@@ -100,5 +109,7 @@ class EvaluationMixin:
 
     def make_test_function(self, force: bool = False) -> Callable:
         if self.test_function is None or force:
-            self.test_function = make_step_function(self, self.test_step)
+            self.test_function = make_step_function(
+                self, self.test_step, lambda batch: self.as_batch(batch, self.evaluation_fields())
+            )
         return self.test_function

@@ -23,7 +23,8 @@ class Fixed:
         fingerprint: sha256, hexadecimal, of its architecture and weights.
 
     Raises:
-        ValueError: none of these, no such file, or a network with another fingerprint than the config says.
+        ValueError: none of these, no such file, a network that has no weights yet, or one with another fingerprint than the
+            config says.
     """
 
     def __init__(self, given: keras.Model | str | os.PathLike | dict, name: str):
@@ -43,6 +44,8 @@ class Fixed:
             given = keras.saving.load_model(self.path, compile=False)
         if not isinstance(given, keras.Model):
             raise ValueError(f"{name} must be a keras.Model or the path of a .keras file; received {given!r}.")
+        if not given.built:
+            raise ValueError(f"{name}: {given.name!r} has no weights yet. Call it once on inputs, then give it.")
         self.network, self.fingerprint = given, fingerprint(given)
         if expected not in (None, self.fingerprint):
             raise ValueError(f"{name}: {self.path} holds a network of fingerprint {self.fingerprint}; expected {expected}.")

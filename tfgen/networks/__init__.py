@@ -50,25 +50,35 @@ def make_networks(
     """(generator, discriminator) of a kind in `NETWORKS`.
 
     Args:
-        kind: a name in `NETWORKS`.
+        kind: a name in `NETWORKS`, or a dict of two, see `kinds_of`.
         generator, discriminator: dicts of settings for one of them; they override those in `shared`. Or the network itself.
         **shared: settings of both: `image_shape`, `width` and other arguments of the networks.
 
     Raises:
         ValueError: the kind is unknown, or its networks do not have a setting.
     """
-    if kind not in NETWORKS:
-        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {kind!r}.")
-    networks = []
-    for cls, (name, values) in zip(
-        NETWORKS[kind], {"generator": generator, "discriminator": discriminator}.items(), strict=True
-    ):
+    networks, given = [], {"generator": generator, "discriminator": discriminator}
+    for i, (name, kind_of_this) in enumerate(kinds_of(kind).items()):
+        values = given[name]
         if isinstance(values, keras.layers.Layer):
             networks.append(values)
             continue
         values = {**shared, **(values or {})}
         try:
-            networks.append(cls(name=name, **values))
+            networks.append(NETWORKS[kind_of_this][i](name=name, **values))
         except TypeError as error:
-            raise ValueError(f"The {kind} {name} cannot be built with the settings {sorted(values)}: {error}") from error
+            settings = sorted(values)
+            raise ValueError(f"The {kind_of_this} {name} cannot be built with the settings {settings}: {error}") from error
     return networks
+
+
+def kinds_of(kind: str | dict) -> dict[str, str]:
+    """{"generator": a name in `NETWORKS`, "discriminator": a name} of one name for both, or of such a dict."""
+    players = ("generator", "discriminator")
+    kinds = kind if isinstance(kind, dict) else dict.fromkeys(players, kind)
+    if set(kinds) != set(players) or not set(kinds.values()) <= set(NETWORKS):
+        raise ValueError(
+            f"network must be one of {', '.join(NETWORKS)}, or a dict of one for the generator and one for the "
+            f"discriminator; received {kind!r}."
+        )
+    return {name: kinds[name] for name in players}

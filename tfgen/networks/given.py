@@ -76,14 +76,21 @@ def check_network(network, name, inputs, outputs, needed=None):
     """Builds the network by calling it on zeros, and checks its outputs. For the arguments see `given_network`.
 
     Raises:
-        ValueError: it has other shapes, or losses of its own.
+        ValueError: it has other shapes, or losses of its own, in training or outside of it.
     """
     zeros = [tf.zeros([2, *shape]) for shape in inputs]
+
+    def call(training):
+        return network(zeros[0] if len(zeros) == 1 else zeros, training=training)
+
     wanted = outputs if isinstance(outputs, dict) else {"": outputs}
     wanted = {key: shape for key, shape in wanted.items() if needed is None or key in needed}
     takes = f"{name} must take {_and(_text(shape) for shape in inputs)} and return {_texts(wanted)}"
     try:
-        found = network(zeros[0] if len(zeros) == 1 else zeros, training=False)
+        found = call(training=False)
+        losses = network.losses
+        # Traced and not run: no moving statistic and no seed changes.
+        tf.function(call, autograph=False).get_concrete_function(training=True)
     except Exception as error:  # whatever the user's code raises
         raise ValueError(f"{takes}; calling the given network failed: {error}") from error
     found = named(found, outputs) if isinstance(outputs, dict) else {"": found}
@@ -94,7 +101,7 @@ def check_network(network, name, inputs, outputs, needed=None):
     if not fits:
         received = {key: shape if shape is None else shape[1:] for key, shape in shapes.items()}
         raise ValueError(f"{takes}; the given network returns {_texts(received)}.")
-    if network.losses:
+    if losses or network.losses:
         raise ValueError(
             f"{name} has losses of its own (weight or activity regularizers, or add_loss), which the model would not "
             "minimize. Leave them out."

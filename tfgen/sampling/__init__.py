@@ -1,4 +1,4 @@
-"""Uses of a trained model: interpolation, arithmetic in latent space, image grids."""
+"""Uses of a trained model: interpolation, arithmetic in latent space, optimisation of codes, image grids."""
 
 from tfgen.sampling.animation import save_animation
 from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighbourhood, vector_arithmetic
@@ -6,6 +6,9 @@ from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
 
 __all__ = [
+    "Ascent",
+    "Step",
+    "ascend",
     "attribute_vector",
     "combine",
     "concept",
@@ -19,3 +22,14 @@ __all__ = [
     "slerp",
     "vector_arithmetic",
 ]
+
+_OF_ASCENT = ("Ascent", "Step", "ascend")
+
+
+def __getattr__(name):
+    # Not imported above: all else here does without TensorFlow, as a client does.
+    if name in _OF_ASCENT:
+        from tfgen.sampling import ascent
+
+        return getattr(ascent, name)
+    raise AttributeError(f"module 'tfgen.sampling' has no attribute {name!r}; it has {', '.join(__all__)}")

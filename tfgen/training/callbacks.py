@@ -1,4 +1,4 @@
-"""Callbacks for `fit`: stop on NaN, record the losses, draw sample grids."""
+"""Callbacks for `fit`: stop when a loss is not finite, record the losses, draw sample grids."""
 
 import contextlib
 import json
@@ -9,19 +9,21 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfgen import sampling
-
-
-class TrainingDiverged(RuntimeError):
-    """A loss became NaN or infinite."""
+from tfgen.files import to_disk, write_whole
+from tfgen.training.finite import TrainingDiverged, not_finite
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `TrainingDiverged`, with the step, at the end of a call in which a loss was not finite.
+    """Raises `TrainingDiverged` at the end of a call in which a loss was not finite.
+
+    The message names the step, the largest weight of each player before it, a variable that is not finite now, and the last
+    good checkpoint.
 
     Args:
-        checkpoints: None, or a `Checkpoints`; the message then names its last good checkpoint.
+        checkpoints: None, or a `Checkpoints`.
     """
 
     def __init__(self, checkpoints: keras.callbacks.Callback | None = None):
@@ -31,12 +33,22 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if logs and not all(np.isfinite(float(v)) for v in logs.values()):
             step = int(self.model.bad_step.value.numpy())
-            good = self.checkpoints.latest if self.checkpoints else None
             losses = ", ".join(f"{name} {float(value):g}" for name, value in logs.items())
+            good = self.checkpoints.last_good() if self.checkpoints else "Last good checkpoint: none."
             raise TrainingDiverged(
-                f"A loss was not finite at step {step} ({losses}). Last good checkpoint: {good or 'none'}. "
+                f"A loss was not finite at step {step} ({losses}). {self._culprit()}{good} "
                 "A smaller learning rate or a penalty usually helps."
             )
+
+    def _culprit(self):
+        """Sentences about weights. The one loss makes all weights of the step NaN, so those before the step matter."""
+        largest = self.model.largest_before_bad_step.numpy()
+        names = list(self.model.players())
+        before = ", ".join(f"{size:.3g} of the player {name!r}" for name, size in zip(names, largest, strict=True))
+        worst = names[int(largest.argmax())]
+        state = {key: v for key, v in self.model.state().items() if key.startswith("weights/")}
+        now = not_finite(self.model, state, worst)
+        return f"Before that step the largest weight was {before}. {f'Now {now}. ' if now else ''}"
 
 
 class History(keras.callbacks.Callback):
@@ -44,7 +56,8 @@ class History(keras.callbacks.Callback):
 
     Args:
         model: the model that is trained (its `step` counts).
-        directory: run folder; lines of an interrupted run after its last checkpoint are dropped.
+        directory: run folder; lines of an interrupted run after its last checkpoint are dropped, and lines that are
+            damaged, with a warning.
         total_steps: number of steps of the run, for the remaining time.
         report: function of a line of text, called once an epoch; None: silent.
     """
@@ -58,7 +71,9 @@ class History(keras.callbacks.Callback):
         self.path = pathlib.Path(directory) / "history.jsonl"
         step = int(model.step.value.numpy())
         kept = [line for line in read_history(self.path) if line["step"] <= step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        content = "".join(json.dumps(line) + "\n" for line in kept).encode()
+        if not self.path.exists() or self.path.read_bytes() != content:
+            write_whole(self.path, content)
         self.writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "tensorboard"))
         self.started, self.first_step = time.perf_counter(), step
 
@@ -70,6 +85,7 @@ class History(keras.callbacks.Callback):
                 tf.summary.scalar(name, value)
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, **logs}) + "\n")
+        to_disk(self.path)
         if self.report:
             rate = (step - self.first_step) / (time.perf_counter() - self.started)
             left = (self.total - step) / rate
@@ -81,14 +97,20 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(path):
-    """The lines of a `history.jsonl` as dicts, without an incomplete last line."""
+    """The lines of a `history.jsonl` as dicts with an int `step`. Others are left out, with a warning that says which."""
     path = pathlib.Path(path)
     lines = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    texts = path.read_text(errors="replace").split("\n") if path.exists() else []
+    for number, text in enumerate(texts, 1):
         try:
-            lines.append(json.loads(line))
+            line = json.loads(text) if text else None
         except json.JSONDecodeError:
-            break
+            line = text
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+        elif line is not None:
+            what = "incomplete, as an interrupted run leaves it" if number == len(texts) else "damaged"
+            logging.warning("%s: line %d is %s, and left out: %.60r", path, number, what, text)
     return lines
 
 
@@ -102,7 +124,8 @@ class SampleGrid(keras.callbacks.Callback):
     Args:
         model: the model; its averaged weights are used if it has them.
         directory: folder of the pictures.
-        every_steps: drawn at the end of the first epoch after so many steps, and at the end of the last one.
+        every_steps: drawn at the end of the first epoch after each multiple of so many steps, and at the end of the last
+            one. In a resumed run these are the same steps as in one that was not interrupted.
         num: approximate largest number of images.
         examples: a batch as in training, for models with images as inputs; None: only samples can be drawn.
         writer: a `tf.summary` writer, or None.
@@ -118,15 +141,18 @@ class SampleGrid(keras.callbacks.Callback):
         self.examples = None if examples is None else model.as_batch(examples)
 
     def on_train_begin(self, logs=None):
-        self.drawn_at = int(self.source.step.value.numpy())
+        self.step = int(self.source.step.value.numpy())
 
     def on_epoch_end(self, epoch, logs=None):
         step = int(self.source.step.value.numpy())
-        if epoch + 1 != self.params.get("epochs") and step - self.drawn_at < self.every_steps:
+        before, self.step = self.step, step
+        if epoch + 1 != self.params.get("epochs") and step // self.every_steps == before // self.every_steps:
             return
-        self.drawn_at = step
         images = grid_of(self.source, self.num, self.examples)
         if images is None:
+            return
+        if not np.isfinite(images).all():
+            logging.warning("No picture of step %d was drawn: the images are not finite.", step)
             return
         rows, columns, *shape = images.shape
         images = images.reshape(rows * columns, *shape)

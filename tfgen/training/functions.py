@@ -3,12 +3,15 @@
 import tensorflow as tf
 
 
-def make_step_function(model, step, plan=None):
+def make_step_function(model, step, check, plan=None):
     """Makes a function (iterator) -> logs that runs `model.steps_per_execution` steps, or fewer at the end of the data.
 
     Args:
         model: a `TrainableModel`.
         step: function of a batch -> {name: scalar}, to be run on each replica; `model.kind` is its kind while it is traced.
+        check: function of a batch -> tensors. `step` itself begins with these checks. They are also called before it where
+            those in the step are not enough: XLA leaves them out, and an error in a step of several replicas may end
+            TensorFlow's collectives for the rest of the process.
         plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; each kind has
             one graph, which is made at its first step. `begin` is None, or is called before the step, outside of the graph.
             None: all steps have the same kind.
@@ -21,6 +24,9 @@ def make_step_function(model, step, plan=None):
             model.kind = kind
             return step(batch)
 
+        def check_on_replica(batch):
+            check(batch)
+
         def one(batch):
             logs = strategy.run(on_replica, args=(batch,))
             # Keras' own reduction fails for scalars with several workers.
@@ -29,9 +35,29 @@ def make_step_function(model, step, plan=None):
         settings = {"jit_compile": model.jit_compile, "autograph": False}
         if model.run_eagerly or strategy.num_replicas_in_sync > 1:  # TensorFlow fails in a loop over several replicas
             one = wrap(one, reduce_retracing=True, **settings)
-            return lambda iterator, num: _repeat(one, iterator, num)
+            if strategy.num_replicas_in_sync == 1 and not model.jit_compile:
+                return lambda iterator, num: _repeat(one, iterator, num)
+
+            def on_replicas(batch):
+                strategy.run(check_on_replica, args=(batch,))
+
+            checks = wrap(on_replicas, reduce_retracing=True, autograph=False)
+
+            def checked(batch):
+                checks(batch)
+                return one(batch)
+
+            return lambda iterator, num: _repeat(checked, iterator, num)
         # Traced with the shapes of the data set: with more unknown sizes the checks could not find a wrong shape.
         one = wrap(one, input_signature=[spec], **settings)
+        if model.jit_compile:
+            compiled = one
+
+            def after_checks(batch):
+                with tf.control_dependencies(tf.nest.flatten(check(batch))):
+                    return compiled(tf.nest.map_structure(tf.identity, batch))
+
+            one = wrap(after_checks, input_signature=[spec], autograph=False)
 
         def many(batch, iterator, num):
             logs = one(batch)

@@ -64,6 +64,7 @@ def step_players(model, player_losses, losses_fn, when=None, variables=None):
         name: tape.gradient(scaled[name], [v.value for v in group], output_gradients=seed)
         for name, group in trained.items()
     }
+    _note_weights(model, players, total)
     turns = {}
     if when is not None:
         turns = when({name: mean_over_replicas(loss) for name, loss in losses.items()})
@@ -74,6 +75,20 @@ def step_players(model, player_losses, losses_fn, when=None, variables=None):
         agreed = _agreed(optimizers[name], gradients[name])
         _update_where(turns.get(name), update, _clipped(optimizers[name], agreed))
     return losses
+
+
+def _note_weights(model, players, total):
+    """Keeps each player's largest weight from before the first update by losses whose sum is not finite."""
+    noted = model.largest_before_bad_step
+
+    def largest():
+        sizes = [[tf.reduce_max(tf.abs(tf.cast(v, tf.float32))) for v in p.variables] for p in players.values()]
+        sizes = tf.stack([tf.reduce_max(of_player) if of_player else 0.0 for of_player in sizes])
+        return tf.where(tf.math.is_finite(sizes), sizes, float("inf"))
+
+    first = tf.logical_and(tf.reduce_all(noted.value == 0.0), tf.logical_not(tf.math.is_finite(total)))
+    # The branch is taken once in a run, so that a step costs no more.
+    noted.assign(tf.cond(first, largest, lambda: tf.convert_to_tensor(noted)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""GenerativeEvaluator: measures a model, compares, and blesses it or not.
+"""GenerativeEvaluator: measures a model, and `Judge`, which compares the numbers with thresholds and blesses it or not.
 
-`verdict` (thresholds), `evaluate` (measuring), `through_beam` (the same in shards) and `figures` need no TFX; `executor`
-and `component` make them a TFX component.
+`evaluate` (measuring), `through_beam` (the same in shards), `figures` and `verdict` (thresholds) need no TFX; `executor`,
+`component` and `judge` make them TFX components. They are two, so that judging anew measures nothing.
 """

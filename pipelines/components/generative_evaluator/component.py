@@ -5,8 +5,8 @@ import json
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
-from tfgen.metrics.measures import check_metrics
-from tfgen_pipelines.components.generative_evaluator import executor, verdict
+from tfgen_pipelines.components.generative_evaluator import executor
+from tfgen_pipelines.components.generative_evaluator.evaluate import check_further
 
 
 class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
@@ -14,7 +14,7 @@ class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
         "data": component_spec.ExecutionParameter(type=str),  # JSON of Data.description()
         "num_samples": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
-        "thresholds": component_spec.ExecutionParameter(type=str),  # JSON
+        "metrics": component_spec.ExecutionParameter(type=str),  # JSON
         "code": component_spec.ExecutionParameter(type=str),  # part of the cache key only
     }
     INPUTS = {
@@ -25,16 +25,14 @@ class GenerativeEvaluatorSpec(component_spec.ComponentSpec):
     }
     OUTPUTS = {
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
     }
 
 
 class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
-    """Measures a model on the eval split by its capabilities, and blesses it or not. Samples are made in shards, on Beam.
+    """Measures a model on the eval split by its capabilities. Samples are made in shards, on Beam.
 
-    Outputs `evaluation` (metrics.json with the protocol of each number, anchors, thresholds and verdict; samples.png and
-    neighbours.png where the model makes images, reconstructions.png where it reconstructs) and `blessing`, which Pusher
-    reads.
+    Outputs `evaluation`: metrics.json with anchors and the protocol of each number; samples.png, real.png and neighbours.png
+    where the model makes images, reconstructions.png where it reconstructs. `Judge` judges it.
 
     Args:
         examples: channel of transformed examples, splits train and eval.
@@ -44,7 +42,7 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
         baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
         num_samples: int; images that are generated; 0: as many as the eval split has.
         seed: int.
-        thresholds: see `verdict`; None: the default ones of the model's capabilities, {}: none.
+        metrics: names of metrics that are measured besides, from `evaluate.FURTHER`.
         code: hash of the code that the result depends on; a change of it makes the component run again.
     """
 
@@ -52,9 +50,8 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
 
     def __init__(self, examples, model, data, *, classifier=None, baseline_model=None,
-                 num_samples=0, seed=0, thresholds=None, code=""):  # fmt: skip
-        verdict.check_thresholds(thresholds or {})
-        check_metrics(thresholds or {})
+                 num_samples=0, seed=0, metrics=(), code=""):  # fmt: skip
+        check_further(metrics)
         if num_samples < 0 or num_samples == 1:
             raise ValueError(f"num_samples must be 0 (as many as the eval split has) or >= 2; received {num_samples}.")
         spec = GenerativeEvaluatorSpec(
@@ -65,9 +62,8 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
             data=json.dumps(data, sort_keys=True),
             num_samples=num_samples,
             seed=seed,
-            thresholds=json.dumps(thresholds, sort_keys=True),
+            metrics=json.dumps(list(metrics)),
             code=code,
             evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
-            blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
         )
         super().__init__(spec=spec)

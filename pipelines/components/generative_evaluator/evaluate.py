@@ -1,9 +1,10 @@
 """Measures an exported model by what it can do, and anchors and the last blessed model with it; writes it all down.
 
+`verdict` judges the numbers: judging anew measures nothing.
+
 Only the SavedModel is used, loaded with plain `tf.saved_model.load`: what is measured is what will be served.
 """
 
-import dataclasses
 import functools
 import json
 import math
@@ -15,17 +16,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen.metrics.evaluate import DEFAULT, METRICS, OF_LATENTS, check_applies
 from tfgen.metrics.exported import load_exported
 from tfgen.metrics.generators import Samples, imitated
-from tfgen.metrics.measures import MEASURES, Inapplicable, Unmeasurable, default_thresholds, measure
-from tfgen.metrics.statistics import BATCH, NotFinite
+from tfgen.metrics.measures import MEASURES, OF_CODES, Inapplicable, Unmeasurable, measure, measure_codes, trivial
+from tfgen.metrics.statistics import BATCH, NotFinite, draw
 from tfgen.models.capabilities import Encoder, Sampler
-from tfgen_pipelines.components.generative_evaluator import figures, verdict
+from tfgen_pipelines.components.generative_evaluator import figures
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
 MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
 SHOWN = 160  # samples that the figures show
-NOT_JUDGED = ("class_shares",)  # lists, for the report
+FURTHER = (*(name for name in METRICS if name not in DEFAULT), *OF_CODES)  # metrics that are measured if asked for
+LISTS = ("class_shares",)  # for the report
+
+
+def check_further(names):
+    """Raises ValueError for names that are not in `FURTHER`."""
+    if unknown := sorted(set(names) - set(FURTHER)):
+        raise ValueError(f"metrics must be some of {', '.join(FURTHER)}; received {', '.join(unknown)}.")
 
 
 def exported(path):
@@ -100,7 +109,7 @@ def _sample_metrics(evaluator, generator, num, seed, known):
     """-> ({metric: value}, protocol dict or None). Images that are not finite have the metrics `known`, all NaN."""
     metadata = generator.metadata
     try:
-        result = evaluator.judge(
+        result = evaluator.evaluate(
             Samples(generator, seed), num, weights=metadata.get("weights", "raw"),
             batch_norm=metadata.get("batch_norm", "moving"), generator_hash=generator.weights_hash,
             extra={"binarization": metadata.get("binarization")},
@@ -111,48 +120,48 @@ def _sample_metrics(evaluator, generator, num, seed, known):
 
 
 def _numbers(values):
-    return {name: float(v) for name, v in values.items() if name not in NOT_JUDGED and isinstance(v, int | float)}
+    return {name: float(v) for name, v in values.items() if name not in LISTS and isinstance(v, int | float)}
 
 
 def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=None, baseline_dir=None,
-             num_samples=0, seed=0, thresholds=None, run=None):  # fmt: skip
-    """Measures the SavedModel in `model_dir` by its capabilities, decides, and writes `output_dir`.
+             num_samples=0, seed=0, further=(), run=None):  # fmt: skip
+    """Measures the SavedModel in `model_dir` by its capabilities, and writes `output_dir`.
 
     Args:
         model_dir: folder with saved_model.pb and assets.extra/tfgen.json.
         train, test: `tfgen.data.Source`s, or `Remote`s of them where `run` goes to other processes.
         data_name: for the report.
-        output_dir: gets metrics.json; samples.png and neighbours.png of a model that makes images; reconstructions.png of
-            one that reconstructs them.
+        output_dir: gets metrics.json; samples.png, real.png and neighbours.png of a model that makes images;
+            reconstructions.png of one that reconstructs them.
         classifier_dir: of `tfgen.metrics.Classifier`; None: samples are not measured.
         baseline_dir: SavedModel of the last blessed model, or None. It is measured here, with the same images,
             features and seeds: numbers of another protocol are never compared.
         num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
         seed: of everything random.
-        thresholds: see `verdict`; None: `tfgen.metrics.default_thresholds` of the model's capabilities, without those whose
-            measure does not apply (`tfgen.metrics.measures.Inapplicable`); the notes name them.
+        further: names of metrics that are measured besides, from `FURTHER`; the notes name those that do not apply.
         run: how the walks over samples and real images are done, e.g. a function scratch folder -> `ThroughBeam`; None: in
             this process.
 
-    Returns: the content of metrics.json:
-        {"model": tfgen.json, "capabilities": [name], "data", "classifier": {...} | None, "metrics": {name: {"value",
-        "real", "untrained", "baseline", "protocol": name in "protocols"}}, "protocols": {"samples" or the name of a
-        capability: {...}}, "class_shares", "thresholds", "verdict": {"blessed", "checks"}, "baseline": {...} | None,
-        "notes"}; numbers that are not finite are null.
+    Returns: the content of metrics.json, which `verdict.judge_evaluation` judges:
+        {"model": tfgen.json, "capabilities": [name], "inapplicable": [name of a capability that cannot be measured on these
+        images], "data", "counts": {"training", "evaluation", "generated": images}, "classifier": {"accuracy",
+        "error_over_chance", ...} | None, "metrics": {name: {"value", "real", "untrained", "trivial", "baseline", "protocol":
+        name in "protocols"}}, "protocols": {"samples" or the name of a capability: {...}}, "class_shares", "baseline":
+        {"note"}, "notes"}; numbers that are not finite are null.
 
     Raises:
-        ValueError: images of another shape than the model's; nothing of the model can be measured on these images.
+        ValueError: images of another shape than the model's.
     """
     scratch = os.path.join(output_dir, ".work")
     os.makedirs(scratch, exist_ok=True)
     try:
         return _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed,
-                         thresholds, scratch, None if run is None else run(scratch))  # fmt: skip
+                         tuple(further), scratch, None if run is None else run(scratch))  # fmt: skip
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, thresholds,
+def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, baseline_dir, num_samples, seed, further,
               scratch, run):  # fmt: skip
     model = Remote(functools.partial(exported, str(model_dir)))
     meta, is_sampler = model.metadata, Sampler in model.capabilities
@@ -165,25 +174,55 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     measures, measure_protocols, notes, inapplicable = measured(model, test, seed)
     protocol_of = {metric: name for name, (_, metrics) in measure_protocols.items() for metric in metrics}
     anchored = [c for c in model.capabilities if c.NAME in measure_protocols]
-    judged_samples = is_sampler and classifier_dir is not None
-    untrained, anchors = None, {"real": {}, "untrained": {}}
-    if judged_samples or anchored:
+    anchors = {"real": {}, "untrained": {}, "trivial": {}}
+    for capability in anchored:
+        anchors["trivial"] |= trivial(model, capability, train, test, seed=seed)
+    codes, of_codes = {}, [name for name in further if name in OF_CODES]
+    if of_codes:
+        try:
+            codes, measure_protocols["codes"] = _codes(model, train, test, of_codes, seed)
+            protocol_of |= dict.fromkeys(codes, "codes")
+        except Inapplicable as error:
+            notes.append(f"Not measured: {error}.")
+    classifier = None
+    if is_sampler and classifier_dir is None:
+        notes.append("The data set has no labels, so there is no classifier and no metric of the samples.")
+        inapplicable.add(Sampler)
+    elif is_sampler:
+        from tfgen import metrics
+
+        classifier = Remote(functools.partial(metrics.Classifier.load, str(classifier_dir)))
+        fewest = min(train.num_examples, test.num_examples, num)
+        if fewest <= classifier.feature_width:
+            notes.append(
+                f"{fewest} images are too few for the metrics of samples, which compare {classifier.feature_width} features."
+            )
+            classifier = None
+    asked = list(DEFAULT)
+    for name in (name for name in further if name in METRICS and classifier is not None):
+        try:
+            check_applies(name, Samples(model, seed), model.image_shape)
+            asked.append(name)
+        except ValueError as error:
+            notes.append(f"Not measured: {error}.")
+    if classifier is not None or anchored:
         path = os.path.join(scratch, "untrained")
-        wanted = {Sampler.SIGNATURE} if judged_samples else set()
+        wanted = {Sampler.SIGNATURE} if classifier is not None else set()
+        wanted |= {"latents", "decode"} if OF_LATENTS & set(asked) else set()
+        wanted |= {Encoder.SIGNATURE} if codes else set()
         for capability in anchored:
             wanted |= {capability.SIGNATURE, *MEASURES[capability].signatures}
         export_untrained(meta, path, seed, wanted)
         untrained = Remote(functools.partial(exported, path))
         anchors["untrained"] = measured(untrained, test, seed, only=[c.NAME for c in anchored])[0]
+        if codes:
+            anchors["untrained"] |= _codes(untrained, train, test, of_codes, seed)[0]
 
     # ---- samples
     values, protocols = {}, {name: protocol for name, (protocol, _) in measure_protocols.items()}
-    evaluator = classifier = None
-    if judged_samples:
-        from tfgen import metrics
-
-        classifier = Remote(functools.partial(metrics.Classifier.load, str(classifier_dir)))
-        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, seed=seed, run=run)
+    evaluator = None
+    if classifier is not None:
+        evaluator = metrics.Evaluator(reference_train, reference_test, classifier, metrics=asked, seed=seed, run=run)
         real = evaluator.real_anchor(num)
         if real.protocol.n_fake != num:
             notes.append(f"The anchor of real images is of {real.protocol.n_fake} images, the generators' of {num}.")
@@ -192,59 +231,53 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
         values, protocols["samples"] = _sample_metrics(evaluator, model, num, seed, _numbers(real.values))
         if protocols["samples"] is None:
             notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
-    elif is_sampler:
-        notes.append("The data set has no labels, so there is no classifier and no metric of the samples.")
-        inapplicable.add(Sampler)
 
-    judged = {**_numbers(values), **measures}
-    if not judged:
-        names = ", ".join(capability.NAME for capability in model.capabilities) or "none"
-        raise ValueError(f"Nothing of the model can be measured; its capabilities: {names}. {' '.join(notes)}")
-    by_default = thresholds is None
-    if by_default:
-        thresholds = default_thresholds([c for c in model.capabilities if c not in inapplicable])
     baseline, baseline_note = _baseline(
         baseline_dir, evaluator, meta, protocols, protocol_of, test, num, seed, anchors["real"]
-    )
-    checks = verdict.judge(
-        judged,
-        thresholds,
-        untrained=_numbers(anchors["untrained"]),
-        baseline=baseline,
-        baseline_note=baseline_note,
-        bound=by_default,
     )
     content = {
         "model": meta,
         "capabilities": [capability.NAME for capability in model.capabilities],
+        "inapplicable": sorted(capability.NAME for capability in inapplicable),
         "data": data_name,
+        "counts": {
+            "training": train.num_examples,
+            "evaluation": test.num_examples,
+            "generated": num if is_sampler and classifier_dir is not None else None,
+        },
         "classifier": None if classifier is None else {
-            "accuracy": classifier.accuracy, "weights_hash": classifier.weights_hash,
-            "description": classifier.description,
+            "accuracy": classifier.accuracy, "error_over_chance": _error_over_chance(classifier.accuracy, test),
+            "weights_hash": classifier.weights_hash, "description": classifier.description,
         },
         "metrics": {
             name: {
                 "value": value,
-                "real": anchors["real"].get(name),
-                "untrained": anchors["untrained"].get(name),
+                **{column: anchors[column].get(name) for column in anchors},
                 "baseline": baseline.get(name),
                 "protocol": protocol_of.get(name, "samples"),
             }
-            for name, value in judged.items()
+            for name, value in {**_numbers(values), **measures, **codes}.items()
         },
         "class_shares": values.get("class_shares"),
         "protocols": protocols,
-        "thresholds": thresholds,
-        "verdict": {
-            "blessed": all(check.passed for check in checks),
-            "checks": [dataclasses.asdict(check) for check in checks],
-        },
         "baseline": {"note": baseline_note},
         "notes": notes,
     }  # fmt: skip
     content = _finite(content)
-    _write(content, output_dir, model, num, reference_train, test, seed)
+    _write(content, output_dir, model, num, reference_train, reference_test, test, seed)
     return content
+
+
+def _codes(model, train, test, names, seed):
+    """({metric: value}, (protocol, names of the metrics))."""
+    values, protocol = measure_codes(model, train, test, names, seed=seed)
+    return values, (protocol, tuple(values))
+
+
+def _error_over_chance(accuracy, source):
+    """The errors of a classifier over those of always saying the most frequent class; 1 where there is one class alone."""
+    wrong_by_chance = 1.0 - np.bincount(source.labels()).max() / source.num_examples
+    return (1.0 - accuracy) / wrong_by_chance if wrong_by_chance else 1.0
 
 
 def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, known):
@@ -272,11 +305,13 @@ def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, kn
     return {name: value for name, value in values.items() if math.isfinite(value)}, "; ".join(notes)
 
 
-def _write(content, output_dir, model, num, reference_train, test, seed):
+def _write(content, output_dir, model, num, reference_train, reference_test, test, seed):
     os.makedirs(output_dir, exist_ok=True)
     if Sampler in model.capabilities:
         shown = samples(model, min(num, SHOWN), seed)
         figures.write_samples(os.path.join(output_dir, "samples.png"), shown)
+        real = draw(np.random.default_rng([seed, 6]), reference_test.num_examples, len(shown))
+        figures.write_samples(os.path.join(output_dir, "real.png"), reference_test.subset(real).images())
         if np.isfinite(shown).all():
             figures.write_neighbours(os.path.join(output_dir, "neighbours.png"), shown, reference_train.images())
     if Encoder.NAME in content["protocols"]:

@@ -2,12 +2,10 @@
 
 import functools
 import json
-import os
 
-from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
 from tfgen_pipelines.components import examples as examples_lib
 from tfgen_pipelines.components.generative_evaluator import evaluate
@@ -18,7 +16,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict, output_dict, exec_properties):
         model = artifact_utils.get_single_instance(input_dict["model"])
         evaluation = artifact_utils.get_single_instance(output_dict["evaluation"])
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         data = json.loads(exec_properties["data"])
         classifier_dir = None
         if input_dict.get("classifier"):
@@ -29,7 +26,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if baseline is not None and baseline.id == model.id:
             baseline = None  # TFX's own strategy finds this very model in an unchanged second run
 
-        result = evaluate.evaluate(
+        evaluate.evaluate(
             path_utils.serving_model_path(model.uri),
             train=Remote(functools.partial(examples_lib.source, input_dict["examples"], "train", data)),
             test=Remote(functools.partial(examples_lib.source, input_dict["examples"], "eval", data)),
@@ -38,21 +35,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             baseline_dir=path_utils.serving_model_path(baseline.uri) if baseline else None,
             num_samples=exec_properties["num_samples"],
             seed=exec_properties["seed"],
-            thresholds=json.loads(exec_properties["thresholds"]),
+            further=json.loads(exec_properties["metrics"]),
             output_dir=evaluation.uri,
             run=functools.partial(ThroughBeam, self._make_beam_pipeline),
-        )
-
-        # The convention of TFX's Evaluator, which Pusher and LatestBlessedModelStrategy read.
-        blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
-        blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-        if baseline is not None:
-            blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri)
-            blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baseline.id)
-        blessed = result["verdict"]["blessed"]
-        name = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
-        io_utils.write_string_file(os.path.join(blessing.uri, name), "")
-        blessing.set_int_custom_property(
-            constants.ARTIFACT_PROPERTY_BLESSED_KEY,
-            constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE,
         )

@@ -40,6 +40,13 @@ def test_the_networks_of_mnist():
                 assert not np.any(v.numpy())
 
 
+def test_the_latents_of_mnist_are_uniform_with_variance_1():
+    latents = presets.get("gan/mnist-paper").build().latents(np.arange(2000)).numpy()
+    assert latents.shape == (2000, 100) and np.abs(latents).max() == pytest.approx(np.sqrt(3), abs=1e-3)
+    assert np.histogram(latents, 4, (-np.sqrt(3), np.sqrt(3)))[0] / latents.size == pytest.approx(np.full(4, 0.25), abs=5e-3)
+    assert latents.var() == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_networks_of_cifar10():
     _, model = build("gan/cifar10-paper")
     assert trainable(model.generator) == 101 * 8000 + 8001 * 8000 + 25 * 80 * 3 + 32 * 32 * 3

@@ -176,6 +176,18 @@ def test_penalty_and_training_keep_updates_in_order():
         assert run() == first
 
 
+def test_each_player_may_have_its_own_kind_of_network():
+    """As published: a fully connected generator against the convolutional critic, whatever its own critic would be."""
+    mixed, conv = build("wgan/lsun-bedrooms-mlp-paper"), build("wgan/lsun-bedrooms-paper")
+    sizes = [100 * 512, 512 * 512, 512 * 512, 512 * 64 * 64 * 3]
+    assert [int(np.prod(v.shape)) for v in mixed.generator.trainable_variables if v.name == "kernel"] == sizes
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in mixed.generator._flatten_layers())
+    shapes = [[tuple(v.shape) for v in model.discriminator.variables] for model in (mixed, conv)]
+    assert shapes[0] == shapes[1] and any(len(shape) == 4 for shape in shapes[0])
+    again = WGAN.from_config(mixed.get_config())
+    assert [tuple(v.shape) for v in again.variables] == [tuple(v.shape) for v in mixed.variables]
+
+
 def test_batch_norm_is_refused_in_the_critic():
     with pytest.raises(ValueError, match="no batch norm"):
         WGANGP(image_shape=(8, 8, 1), width=4, network_args={"stages": 2, "discriminator": {"norm": "batch"}})
@@ -188,6 +200,7 @@ def test_batch_norm_is_refused_in_the_critic():
         (WGAN, {"weight_clip": 0.0}, "weight_clip must be positive"),
         (WGAN, {"discriminator_steps": 0}, "at least 1"),
         (WGANGP, {"network": "transformer"}, "mlp, conv, resnet"),
+        (WGANGP, {"network": {"generator": "mlp"}}, r"one for the discriminator; received \{'generator': 'mlp'\}"),
         (WGANGP, {"network_args": {"heads": 2}}, "heads"),
         (SNGAN, {"objective": "hing"}, "hinge"),
     ],

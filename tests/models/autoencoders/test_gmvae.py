@@ -321,10 +321,10 @@ def test_sweep_has_a_row_for_each_cluster_and_a_column_for_each_style():
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", ["mlp", "conv", "strided"])
 def test_networks_and_likelihoods(network, likelihood):
-    shape = (14, 12, 3)
-    hidden = {"mlp": (8, 6), "conv": (2, 3, 4, 8)}[network]
+    shape = (16, 8, 3) if network == "strided" else (14, 12, 3)
+    hidden = (8, 6) if network == "mlp" else (2, 3, 4, 8)
     model = make(image_shape=shape, network=network, hidden=hidden, likelihood=likelihood, levels=17)
     images = pictures(2, shape)
     assert model.encode(images).event_shape == (2,) and model.encode(images).batch_shape == (2,)
@@ -344,6 +344,20 @@ def test_the_papers_convolutions_on_28_pixels():
     assert maps == [(18, 18, 32), (23, 23, 16), (28, 28, 1)]
 
 
+def test_the_network_of_svhn():
+    """Weights and batch norms as in the authors' code: four convolutions 4x4, the last of them over all of its input."""
+    model = tfgen.presets.get("gmvae/svhn-paper").build()
+    maps = [layer.output.shape[1:] for layer in model.encoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert maps == [(16, 16, 64), (8, 8, 128), (4, 4, 256)]
+    maps = [layer.output.shape[1:] for layer in model.decoder.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
+    assert maps == [(8, 8, 128), (16, 16, 64), (32, 32, 6)]
+    kernels = [16 * 3 * 64, 16 * 64 * 128, 16 * 128 * 256, 16 * 256 * 500]
+    found = [int(np.prod(v.shape)) for v in model.encoder.trainable_variables if v.name == "kernel"]
+    assert found == [*kernels, 500 * 700]
+    norms = [layer for layer in [*model.encoder.layers, *model.decoder.layers] if hasattr(layer, "moving_mean")]
+    assert len(norms) == 8 and {layer.epsilon for layer in norms} == {1e-5}
+
+
 def test_bad_arguments():
     for bad, message in (
         ({"num_clusters": 0}, "num_clusters must be a whole number of at least 1; received 0"),
@@ -353,6 +367,7 @@ def test_bad_arguments():
         ({"network": "rnn"}, "network must be"), ({"network": "conv"}, "of at least 12; received"),
         ({"network": "conv", "image_shape": (13, 12, 1)}, "even height and width"),
         ({"network": "conv", "image_shape": (12, 12, 1)}, "four widths"),
+        ({"network": "strided", "image_shape": (12, 8, 1)}, "multiples of 8; received"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=message):
             make(**bad)

@@ -36,7 +36,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
     Args:
         image_shape: (H, W, C).
         latent_dim: width of the noise z.
-        latent_distribution: "normal" N(0, 1), or "uniform" in [-1, 1).
+        latent_distribution: "normal" N(0, 1), "uniform" in (-1, 1), or "unit_uniform" in (-sqrt 3, sqrt 3).
         num_classes: 0, or the number of classes of a conditional model (batches then need `label`).
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
@@ -85,8 +85,9 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             generator_batch_factor=generator_batch_factor,
         )  # fmt: skip
         check_whole(0, num_classes=num_classes)
-        if latent_distribution not in ("normal", "uniform"):
-            raise ValueError(f"latent_distribution must be 'normal' or 'uniform'; received {latent_distribution!r}.")
+        if latent_distribution not in random.DISTRIBUTIONS:
+            known = ", ".join(random.DISTRIBUTIONS)
+            raise ValueError(f"latent_distribution must be one of {known}; received {latent_distribution!r}.")
         if weight_clip is not None and not weight_clip > 0:
             raise ValueError(f"weight_clip must be positive or None; received {weight_clip!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
@@ -116,11 +117,11 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             None if discriminator is None else GivenNetwork(discriminator, tuple(outputs), name="discriminator"),
         )
 
-    def make_networks(self, kind: str, **settings) -> list[keras.layers.Layer]:
+    def make_networks(self, kind: str | dict, **settings) -> list[keras.layers.Layer]:
         """The user's own networks if given, else those of `tfgen.networks.make_networks`.
 
         Args:
-            kind: a name in `tfgen.networks.NETWORKS`.
+            kind: a name in `tfgen.networks.NETWORKS`, or {"generator": name, "discriminator": name}.
             **settings: as for `tfgen.networks.make_networks`.
 
         Returns:
@@ -173,7 +174,11 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
-        return "both" if self.generator_turn(step) else "discriminator"
+        """("discriminator", "generator"): the players that are updated, the second only if it is the generator's turn.
+
+        A subclass with further kinds of step appends them.
+        """
+        return ("discriminator", "generator") if self.generator_turn(step) else ("discriminator",)
 
     # ---- what a paper changes
 
@@ -211,7 +216,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
             batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
         losses = self.update_discriminator(batch)
-        if self.kind != "discriminator":
+        if self.kind is None or "generator" in self.kind:
             for turn in range(self.generator_steps):
                 losses |= self.update_generator(batch, turn)
         return losses

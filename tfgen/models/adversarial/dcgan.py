@@ -16,13 +16,14 @@ Networks, with side = grid * 2^stages and the discriminator as the mirror image:
     28 px: z -> Dense 1024 -> Dense 7*7*128 -> deconv 64 -> deconv to C                      (the code's MNIST network)
 
 What differs from the paper: each step updates both networks; the code updates one of them per minibatch, in turn, so over as
-many minibatches each network has twice as many updates here; the presets of MNIST and of faces have half of the code's
-minibatches, that is as many updates. Every output is tanh and images enter D in [-1, 1]; the MNIST network of the code has a
-sigmoid and images in [0, 1]. Strided 5x5 convolutions pad by 1 before and 2 behind, in the code by
-2 on each side. Batch norm has an epsilon of 1e-5 (code: 1e-8) and always a gain and a shift (the MNIST code has none). The
-L2 penalty is on kernels alone; the code's is on gains and shifts too. Samples use the moving statistics of batch norm; the
-code uses those of the batch. Labels of fakes are drawn uniformly; the code takes those of the real batch. Under several
-replicas batch norm uses the statistics of the global batch.
+many minibatches each network has twice as many updates here; the presets of MNIST, of faces and of LSUN have half of the
+code's minibatches, that is as many updates. The paper trains on LSUN without some 275,000 near duplicates, which are left in
+here, and the code for it is not public. Every output is tanh and images enter D in [-1, 1]; the MNIST network of the code
+has a sigmoid and images in [0, 1]. Strided 5x5 convolutions pad by 1 before and 2 behind, in the code by 2 on each side.
+Batch norm has an epsilon of 1e-5 (code: 1e-8) and always a gain and a shift (the MNIST code has none). The L2 penalty is on
+kernels alone; the code's is on gains and shifts too. Samples use the moving statistics of batch norm; the code uses those of
+the batch. Labels of fakes are drawn uniformly; the code takes those of the real batch. Under several replicas batch norm
+uses the statistics of the global batch.
 """
 
 from collections.abc import Sequence

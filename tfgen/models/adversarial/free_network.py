@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.networks import kinds_of
 
 
 class FreeNetworkModel(AdversarialModel):
     """An adversarial model whose networks are settings.
 
     Args:
-        network: "mlp", "conv" or "resnet", see `tfgen.networks`.
+        network: "mlp", "conv" or "resnet", see `tfgen.networks`; or {"generator": one, "discriminator": one}.
         width: of both networks.
         network_args: dict of further settings of both networks; `generator` and `discriminator` in it are dicts for one of
             them.
@@ -20,17 +21,19 @@ class FreeNetworkModel(AdversarialModel):
     own_networks = {("generator", "discriminator"): ("network", "width", "network_args")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], network: str = "conv", width: int = 64, network_args: dict | None = None,
+        self, *, image_shape: Sequence[int], network: str | dict = "conv", width: int = 64, network_args: dict | None = None,
         **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        settings, given = self.network_defaults(network), dict(network_args or {})
-        for name in ("generator", "discriminator"):
-            settings[name] = {**settings.get(name, {}), **given.pop(name, {})}
-        if network == "resnet":  # its generator's batch norms take the labels
+        self.network_kinds, given, settings = kinds_of(network), dict(network_args or {}), {}
+        for name, kind in self.network_kinds.items():
+            settings[name] = {**self.network_defaults(kind).get(name, {}), **given.pop(name, {})}
+        if self.network_kinds["generator"] == "resnet":  # its batch norms take the labels
             settings["generator"] = {"num_classes": self.num_classes, **settings["generator"]}
-        self.set_networks(*self.make_networks(network, width=width, **{**settings, **given}))
+        self.set_networks(*self.make_networks(network, width=width, **settings, **given))
 
     def network_defaults(self, network: str) -> dict:
-        """Settings of the networks in the paper, a dict like `network_args`, which overrides them."""
+        """Settings of the paper for networks of the kind `network`: {"generator": dict, "discriminator": dict}, or one of
+        them. `network_args` override them.
+        """
         return {}

@@ -21,13 +21,12 @@ The paper's measure, the log-likelihood of test images under a Parzen window on 
     parzen_estimate(samples, validation[:1000], test, grid=np.logspace(-1, 0, 10))     # nats per image
 
 What differs from the paper and its code: G's update follows D's and draws its own noise; the code updates both at once on
-the same samples. Noise is normal; in the code that of MNIST is uniform with the same variance. D's loss is the sum of its
-two terms; the code has half of it, so the presets halve D's learning rate. Momentum stays at .5; the code raises it to .7
-over 250 epochs. Images lie in [-1, 1] between the networks. A sigmoid output is then the tanh of half its logit, and MNIST's
-D maps its input back to [0, 1] (dropout's 0 is black there), so the functions are those of the code. CIFAR-10 is not
-contrast-normalised, since this cannot be undone for samples. Training sees all 60,000 (50,000) images; the code keeps the
-last 10,000 for validation. The Toronto faces are not public and are left out. Conditional models are an addition: their
-labels of fakes are drawn uniformly.
+the same samples. D's loss is the sum of its two terms; the code has half of it, so the presets halve D's learning rate.
+Momentum stays at .5; the code raises it to .7 over 250 epochs. Images lie in [-1, 1] between the networks. A sigmoid output
+is then the tanh of half its logit, and MNIST's D maps its input back to [0, 1] (dropout's 0 is black there), so the
+functions are those of the code. CIFAR-10 is not contrast-normalised, since this cannot be undone for samples. Training sees
+all 60,000 (50,000) images; the code keeps the last 10,000 for validation. The Toronto faces are not public and are left out.
+Conditional models are an addition: their labels of fakes are drawn uniformly.
 """
 
 import keras
@@ -62,7 +61,7 @@ class GAN(FreeNetworkModel):
 
     @property
     def initialized_by_data(self) -> bool:
-        return self._config["network"] == "maxout" and not isinstance(self.generator, GivenNetwork)
+        return self.network_kinds["generator"] == "maxout" and not isinstance(self.generator, GivenNetwork)
 
     def initialize(self, batch):
         """`init_output_bias` for the published MNIST networks; nothing for others."""

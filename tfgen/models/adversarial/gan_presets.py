@@ -25,7 +25,8 @@ _DIGITS = {"image_shape": (8, 8, 1), "network": "mlp", "width": 256, "latent_dim
 PRESETS = [
     Preset(
         "gan/mnist-paper", GAN,
-        {"image_shape": (28, 28, 1), "network": "maxout", "width": 1200, "network_args": {"discriminator": {"width": 240}}},
+        {"image_shape": (28, 28, 1), "network": "maxout", "width": 1200, "network_args": {"discriminator": {"width": 240}},
+         "latent_distribution": "unit_uniform"},
         data="mnist",
         source="the code's mnist.yaml; it has no last epoch: 250 of 500 updates, as long as its momentum rises",
         batch_size=100, steps=125_000, compile_args=_paper(0.1),

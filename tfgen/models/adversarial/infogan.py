@@ -33,7 +33,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import losses, random
+from tfgen import fields, losses, random
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.code_layout import CodeLayout
@@ -240,6 +240,15 @@ class InfoGAN(Classifier, AdversarialModel):
         """As `Sampler.generate`. `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
         latents = self.latents(tf.cast(seeds, tf.int64))
         return self.decode_images(latents if codes is None else self.layout.set(latents, codes))
+
+    def code_fields(self):
+        categories = [fields.label(size, f"category_{i}") for i, size in enumerate(self.layout.categorical)]
+        numbers = [fields.Field(f"continuous_{i}", (), low=-1.0, high=1.0) for i in range(self.layout.continuous)]
+        return (*categories, *numbers)
+
+    def input_fields(self):
+        names = tuple(field.name for field in self.code_fields())
+        return (*super().input_fields(), fields.Field("codes", (len(names),), names=names))
 
     def signatures(self):
         """The signatures of the family; `sample_codes`, which takes the codes of each row; and `code_posterior`."""

@@ -19,9 +19,8 @@ are clipped after each critic update (algorithm 1); the code clips before. The c
 root of the mean square; Keras adds epsilon under the root, so that of the paper's presets and the default is 1e-16. The
 critic's last 4x4 convolution is a dense layer here (the same function). The generator's first layer is dense with batch norm
 for each unit; the code normalises its output for each channel. Fully connected networks start from Glorot's uniform and
-biases of 0, in the code from uniform(-1, 1) / sqrt(inputs); the code trains its fully connected generator against the
-convolutional critic, the preset against a fully connected one. Samples use the moving statistics of batch norm; the code
-uses those of the batch.
+biases of 0, in the code from uniform(-1, 1) / sqrt(inputs). Samples use the moving statistics of batch norm; the code uses
+those of the batch.
 """
 
 import keras

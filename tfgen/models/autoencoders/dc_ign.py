@@ -241,6 +241,9 @@ class DCIGN(AutoencodingModel):
         """Latents [N, Z] in which latent factor[n] of row n is value[n]."""
         return tf.where(tf.equal(tf.range(self.latent_dim), factor[:, None]), value[:, None], latents)
 
+    def input_fields(self):
+        return (*super().input_fields(), fields.label(self.latent_dim, "factor"), fields.Field("value", ()))
+
     def signatures(self):
         def rerender(image, factor, value):
             known = tf.reduce_all((factor >= 0) & (factor < self.latent_dim))

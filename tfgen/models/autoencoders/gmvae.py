@@ -26,11 +26,11 @@ tightest one for this q. `log_prob` sums z out instead; with one importance samp
 What differs from the paper: variances of the components are softplus + 1e-3; without a bound a component can collapse on few
 images. MNIST is binarised (with grey values as Bernoulli targets there is no likelihood). The network of the components
 starts with means and variances near those of one component: from farther apart, few components take all images at once and
-the rest stay empty. Batch norm has an epsilon of 1e-3 (code: 1e-5).
+the rest stay empty.
 
 The code differs from the paper too. It multiplies the gradient of the last term by .4 (MNIST) and, where that term is above
-its free bits, reverses the sign of the second term's gradient in p(z|x,w). For SVHN it has no free bits, other convolutions,
-a Bernoulli decoder and the extra training images; here SVHN has the network of MNIST and a Gaussian decoder.
+its free bits, reverses the sign of the second term's gradient in p(z|x,w). For SVHN it has no free bits, a Bernoulli decoder
+and the extra training images; here SVHN has free bits and a Gaussian decoder.
 """
 
 import math
@@ -59,14 +59,16 @@ class GMVAE(LatentVariableModel):
     """Gaussian mixture VAE. Its latents are x; its logs have the loss and the three KL terms, in nats per image.
 
     Args:
-        image_shape: (H, W, C); for `network="conv"` H - 10 and W - 10 are even and positive.
+        image_shape: (H, W, C); for `network="conv"` H - 10 and W - 10 are even and positive, for "strided" H and W are
+            multiples of 8.
         num_clusters: K >= 1.
         latent_dim: dimensions of x.
         style_dim: dimensions of w.
-        network: "mlp" (fully connected, batch norm in the encoder alone) or "conv" (the code's for 28 x 28: convolutions
-            6x6, 6x6, 4x4 of stride 2, and a dense layer; mirrored in the decoder; batch norm in both).
-        hidden: widths of the hidden layers of the encoder, mirrored in the decoder; for "conv" three numbers of filters and
-            a width.
+        network: "mlp" (fully connected, batch norm in the encoder alone), "conv" (the code's for MNIST: convolutions
+            6x6, 6x6, 4x4 of stride 2, and a dense layer; mirrored in the decoder; batch norm in both) or "strided" (the
+            code's for SVHN: the same with three convolutions 4x4 of stride 2).
+        hidden: widths of the hidden layers of the encoder, mirrored in the decoder; for "conv" and "strided" three numbers
+            of filters and a width.
         prior_hidden: width of the hidden layer of the network that maps w to the components.
         likelihood: "bernoulli" (images must be 0 or 1: binarise) or "gaussian" (dequantise).
         levels: number of grey levels of the images; the Gaussian's deviation is at least one level.
@@ -100,9 +102,9 @@ class GMVAE(LatentVariableModel):
             )
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
-        build = {"mlp": _mlp, "conv": _conv}.get(network)
+        build = {"mlp": _mlp, "conv": _conv, "strided": _strided}.get(network)
         if build is None:
-            raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
+            raise ValueError(f"network must be 'mlp', 'conv' or 'strided'; received {network!r}.")
         self.num_clusters, self.latent_dim, self.style_dim = num_clusters, latent_dim, style_dim
         self.likelihood, self.levels = likelihood, levels
         self.free_bits, self.num_samples = float(free_bits), num_samples
@@ -299,6 +301,9 @@ class GMVAE(LatentVariableModel):
 
     # ---- export
 
+    def input_fields(self):
+        return (*super().input_fields(), fields.label(self.num_clusters, "clusters"))
+
     def signatures(self):
         """The signatures of the family; `cluster` (probabilities of clusters); `sample_clusters` (of given clusters)."""
         signatures = super().signatures()
@@ -323,7 +328,7 @@ def _diagonal(mean, stddev):
 
 def _normalised(layer, dtype):
     # synchronized: statistics are those of the global batch.
-    norm = BatchNormalization(momentum=0.9, synchronized=True, dtype=dtype, name=f"{layer.name}_norm")
+    norm = BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True, dtype=dtype, name=f"{layer.name}_norm")
     return [layer, norm, layers.ReLU(dtype=dtype)]
 
 
@@ -340,29 +345,45 @@ def _mlp(image_shape, hidden, outputs, out_channels, dtype):
     return _sequential(encoder, outputs, decoder, dtype)
 
 
+_HALVED = {"kernel_size": 4, "strides": 2, "padding": "same"}
+
+
 def _conv(image_shape, hidden, outputs, out_channels, dtype):
     height, width, _ = image_shape
     if min(height, width) < 12 or height % 2 or width % 2:
         raise ValueError(f"network 'conv' needs an even height and width of at least 12; received {image_shape}.")
+    valid = {"kernel_size": 6}
+    grid = ((height - 10) // 2, (width - 10) // 2)
+    return _convolutions([valid, valid, _HALVED], grid, hidden, outputs, out_channels, dtype)
+
+
+def _strided(image_shape, hidden, outputs, out_channels, dtype):
+    height, width, _ = image_shape
+    if height % 8 or width % 8:
+        raise ValueError(f"network 'strided' needs a height and width that are multiples of 8; received {image_shape}.")
+    return _convolutions([_HALVED] * 3, (height // 8, width // 8), hidden, outputs, out_channels, dtype)
+
+
+def _convolutions(steps, grid, hidden, outputs, out_channels, dtype):
+    """Three convolutions with the arguments `steps`, whose last maps have the height and width `grid`, and their mirror."""
     if len(hidden) != 4:
-        raise ValueError(f"network 'conv' takes four widths (three of filters, dense); received hidden={hidden}.")
+        raise ValueError(f"A convolutional network takes four widths (three of filters, dense); received hidden={hidden}.")
     first, second, third, dense = hidden
-    rows, columns = (height - 10) // 2, (width - 10) // 2
-    settings, halved = {"use_bias": False, "dtype": dtype}, {"strides": 2, "padding": "same"}
+    settings = {"use_bias": False, "dtype": dtype}
     encoder = [
-        *_normalised(layers.Conv2D(first, 6, name="conv_0", **settings), dtype),  # [B, H - 5, W - 5, first]
-        *_normalised(layers.Conv2D(second, 6, name="conv_1", **settings), dtype),  # [B, H - 10, W - 10, second]
-        *_normalised(layers.Conv2D(third, 4, name="conv_2", **halved, **settings), dtype),  # [B, rows, columns, third]
+        *_normalised(layers.Conv2D(first, name="conv_0", **steps[0], **settings), dtype),
+        *_normalised(layers.Conv2D(second, name="conv_1", **steps[1], **settings), dtype),
+        *_normalised(layers.Conv2D(third, name="conv_2", **steps[2], **settings), dtype),
         layers.Flatten(dtype=dtype),
         *_normalised(layers.Dense(dense, name="hidden", **settings), dtype),
     ]
     decoder = [
         *_normalised(layers.Dense(dense, name="hidden", **settings), dtype),
-        layers.Dense(rows * columns * third, name="grid", **settings),
-        *_normalised(layers.Reshape((rows, columns, third), dtype=dtype, name="maps"), dtype),
-        *_normalised(layers.Conv2DTranspose(second, 4, name="deconv_0", **halved, **settings), dtype),
-        *_normalised(layers.Conv2DTranspose(first, 6, name="deconv_1", **settings), dtype),
-        layers.Conv2DTranspose(out_channels, 6, dtype=dtype, name="deconv_2"),
+        layers.Dense(grid[0] * grid[1] * third, name="grid", **settings),
+        *_normalised(layers.Reshape((*grid, third), dtype=dtype, name="maps"), dtype),
+        *_normalised(layers.Conv2DTranspose(second, name="deconv_0", **steps[2], **settings), dtype),
+        *_normalised(layers.Conv2DTranspose(first, name="deconv_1", **steps[1], **settings), dtype),
+        layers.Conv2DTranspose(out_channels, dtype=dtype, name="deconv_2", **steps[0]),
     ]
     return _sequential(encoder, outputs, decoder, dtype)
 

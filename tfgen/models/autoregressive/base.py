@@ -33,6 +33,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
 
     loss_names = ("nll", "bits_per_dim")
     exact_likelihood = True
+    sequential = True
 
     def __init__(self, *, image_shape: Sequence[int], levels: int = 256, num_classes: int = 0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)

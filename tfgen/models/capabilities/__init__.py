@@ -8,11 +8,13 @@ from tfgen.models.capabilities.codec import Codec
 from tfgen.models.capabilities.completer import Completer
 from tfgen.models.capabilities.encoder import Encoder
 from tfgen.models.capabilities.likelihood import Likelihood
+from tfgen.models.capabilities.maximizer import Maximizer
+from tfgen.models.capabilities.projector import Projector
 from tfgen.models.capabilities.sampler import Sampler
 from tfgen.models.capabilities.translator import Translator
 
-CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Classifier)
-PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler)  # `predict` uses the first that a model has
+CAPABILITIES = (Sampler, Encoder, Likelihood, Completer, Translator, Codec, Classifier, Projector, Maximizer)
+PREDICTING = (Translator, Classifier, Encoder, Likelihood, Sampler, Projector)  # `predict` uses the first that a model has
 
 
 def capabilities_of(signatures: Iterable[str]) -> tuple[type[Capability], ...]:

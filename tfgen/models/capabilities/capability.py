@@ -1,6 +1,8 @@
 """`Capability`, the base class of all capabilities, and helpers for their signatures and grids."""
 
+import collections
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -71,6 +73,16 @@ class Capability:
             examples: a batch of checked fields, or None.
         """
         return None
+
+
+def in_graph(model: keras.Model, method: str) -> Callable:
+    """A method of the model as a graph, which is traced once for each set of keywords and kept by the model."""
+    kept = f"_{method}"
+    if kept not in vars(model):
+        # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
+        functions = collections.defaultdict(lambda: tf.function(getattr(model, method), reduce_retracing=True))
+        object.__setattr__(model, kept, lambda *args, **given: functions[tuple(sorted(given))](*args, **given))
+    return vars(model)[kept]
 
 
 def in_rows(images, num):

@@ -1,6 +1,5 @@
 """The capability Sampler: generates images from seeds."""
 
-import collections
 from collections.abc import Callable
 
 import keras
@@ -8,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import fields
-from tfgen.models.capabilities.capability import Capability, condition_specs, in_rows, seeds_spec
+from tfgen.models.capabilities.capability import Capability, condition_specs, in_graph, in_rows, seeds_spec
 from tfgen.models.checks import check_whole
 
 
@@ -20,11 +19,13 @@ class Sampler(Capability):
     Attributes:
         batch_norm_modes: the values that the argument `batch_norm` of `sample` can have; if only "moving", there is no such
             argument.
+        sequential: whether an image is made pixel by pixel, which takes long.
     """
 
     NAME = "sampler"
     SIGNATURE = "sample"
     batch_norm_modes = ("moving",)
+    sequential = False
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         """Latent codes float32 [B, latent_dim] of integer seeds [B]; row i is a function of seeds[i] alone."""
@@ -82,11 +83,7 @@ class Sampler(Capability):
     @property
     def generate_function(self) -> Callable[..., tf.Tensor]:
         """`generate` as a `tf.function`, traced once for each set of conditions."""
-        if "_generate" not in vars(self):
-            # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
-            functions = collections.defaultdict(lambda: tf.function(self.generate, reduce_retracing=True))
-            object.__setattr__(self, "_generate", lambda seeds, **given: functions[tuple(sorted(given))](seeds, **given))
-        return self._generate
+        return in_graph(self, "generate")
 
     def conditions_to_show(self, num: int, examples: dict | None = None) -> dict | None:
         """Conditions for a grid of `num` samples: all classes in turn, other conditions from `examples`.

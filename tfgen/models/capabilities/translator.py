@@ -4,26 +4,37 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.fields import Field
 from tfgen.models.capabilities.capability import Capability, one_above_another
 
 
 class Translator(Capability):
-    """A model that maps images or clips to others. A subclass implements `translate` and `translated_fields`."""
+    """A model that maps images or clips to others. A subclass implements `translate` and, if it takes more than one image,
+    `translated_fields`.
+
+    Style transfer is a translation of `image` and `style`, and has no verb of its own: a second name would need a second
+    signature that computes the same.
+    """
 
     NAME = "translator"
     SIGNATURE = "translate"
     NUMBER = "l1"
 
     def translated_fields(self) -> tuple[Field, ...]:
-        """The `tfgen.fields.Field`s that `translate` takes, such as `image`, `content` and `style`, or `frames`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement translated_fields().")
+        """The `tfgen.fields.Field`s that `translate` takes: here `image`; others are `image` and `style`, or `frames`."""
+        return (fields.image(self.image_shape),)
+
+    def conditions(self) -> tuple[Field, ...]:
+        """None: `translate` takes the fields of `translated_fields`, not those of training."""
+        return ()
 
     def translate(self, **given) -> dict[str, tf.Tensor]:
         """Translates images or clips.
 
         Args:
-            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`.
+            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`. An argument with a default, such as
+                the strength of a style, may be missing in the batches of training.
 
         Returns:
             {output name: float32 [B, ...]}; the result is "image" [B, H, W, C] or "frames" [B, T, H, W, C], in [0, 1].
@@ -32,7 +43,7 @@ class Translator(Capability):
 
     def translated_picture(self, batch: dict) -> tf.Tensor:
         """The output "image" or "frames" of `translate`, float32 [B, ...], for a batch of fields."""
-        found = self.translate(**{field.argument: batch[field.name] for field in self.translated_fields()})
+        found = self.translate(**{f.argument: batch[f.name] for f in self.translated_fields() if f.name in batch})
         return found["image"] if "image" in found else found["frames"]
 
     @classmethod
@@ -60,10 +71,11 @@ class Translator(Capability):
         """
         if examples is None:
             return None
-        given = {field.argument: examples[field.name][: max(1, num // 2)] for field in model.translated_fields()}
+        known = [field for field in model.translated_fields() if field.name in examples]
+        given = {field.argument: examples[field.name][: max(1, num // 2)] for field in known}
         outputs = model.translate(**given)
         result = _pictures(outputs["image"] if "image" in outputs else outputs["frames"])
-        shown = [_pictures(given[field.argument]) for field in model.translated_fields() if field.encoded]
+        shown = [_pictures(given[field.argument]) for field in known if field.encoded]
         target = [_pictures(examples["target"])] if "target" in examples else []
         groups = [group for group in (*shown, result, *target) if group.shape[1:] == result.shape[1:]]
         return one_above_another([group[: len(result)] for group in groups], num)

@@ -1,0 +1,64 @@
+"""Checks of the arguments of calls: arrays in the dtypes of requests, or a ValueError."""
+
+import numpy as np
+
+
+def positive(timeout):
+    if not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds; received {timeout!r}.")
+    return float(timeout)
+
+
+def integers(values, name, dtype):
+    array = np.asarray(values)
+    if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must be a list of at least one integer; received {array.dtype} of shape {array.shape}.")
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if int(array.min()) < low or int(array.max()) > high:
+        raise ValueError(
+            f"{name} must fit {np.dtype(dtype)}; received up to {int(array.max())}, down to {int(array.min())}."
+        )
+    return array.astype(dtype)
+
+
+def floats(values, name, axes):
+    array = np.asarray(values)
+    if array.ndim != len(axes) or not array.size or not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} must be float [{', '.join(axes)}]; received {array.dtype} of shape {array.shape}.")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite; received NaN or infinity.")
+    return array
+
+
+def images_of(values):
+    return floats(values, "images", ("n", "H", "W", "C"))
+
+
+def seeds_of(seeds):
+    return {"seeds": integers(seeds, "seeds", np.int64)}
+
+
+def decode_inputs(latents, **conditions):
+    return with_conditions({"latent": floats(latents, "latents", ("n", "Z"))}, **conditions)
+
+
+def with_conditions(inputs, **conditions):
+    """The inputs and conditions, arrays [n, ...]: whole numbers are int32, others float32; None is left out."""
+    inputs = dict(inputs)
+    for name, values in conditions.items():
+        if values is None:
+            continue
+        array = np.asarray(values)
+        if name == "labels" or (array.ndim == 1 and np.issubdtype(array.dtype, np.integer)):
+            inputs[name] = integers(values, name, np.int32)
+        else:
+            inputs[name] = floats(values, name, ("n", *["..."] * (array.ndim - 1)) if array.ndim else ("n",))
+    return same_rows(inputs)
+
+
+def same_rows(inputs):
+    rows = {name: len(value) for name, value in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"There must be one row of each for every image; received {rows}.")
+    return inputs

@@ -1,0 +1,390 @@
+"""The client: calls for what a model can do, with deadlines, retries and one version for all requests of a call."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tfgen_serving.client.arguments import (
+    decode_inputs,
+    floats,
+    images_of,
+    integers,
+    positive,
+    same_rows,
+    seeds_of,
+    with_conditions,
+)  # fmt: skip
+from tfgen_serving.client.grpc_transport import GrpcTransport
+from tfgen_serving.client.rest_transport import RestTransport
+from tfgen_serving.client.signatures import check_outputs, checked_inputs
+from tfgen_serving.codes import StatusCode
+from tfgen_serving.errors import ServingError
+
+if TYPE_CHECKING:
+    import grpc
+
+_VERSION_CHANGES = 3  # attempts of a call whose version is unloaded under it
+_KNOWN_SECONDS = 1.0  # how long the client believes what it heard of a version; servers look for new ones as often
+
+
+class Client:
+    """One model on one server. Thread-safe; close it, or use it as a context manager.
+
+    Every call has a deadline, which includes all its requests and retries. A request is repeated, with growing pauses, only
+    if the server was UNAVAILABLE (not reachable, or the connection broke). Requests only read, so they can be repeated. Any
+    other error is raised at once.
+
+    All requests of one call (many seeds, `interpolate`) are answered by the same version of the model, also while the server
+    changes versions. Each call is checked against the signatures of that version, which the client asks for if it has not
+    done so within a second: names of inputs and outputs, shapes and dtypes. A server ignores inputs that it does not know
+    over REST; the client refuses them over both protocols, with the code INVALID_ARGUMENT.
+
+    Which calls a model answers depends on what it can do; a call that it cannot answer is a ServingError with the code
+    UNIMPLEMENTED that names the signature it would need and those that there are. Conditions are arguments by the names of
+    their fields, with one row for each image: `labels=` int [n], `embedding=` float [n, D], and so on.
+
+    Args:
+        target: "host:port" for gRPC; "http://host:port" or "https://host:port", with or without a path, for REST.
+        model: name of the model on the server.
+        version: int; None: the latest.
+        label: version label such as "stable", instead of a version.
+        timeout: seconds for a call; each call has an argument to change it.
+        retries: how often a request may be repeated; 0: never.
+        batch_size: rows per request; the size up to which the shipped batching.config and warm-up files go.
+        credentials: `grpc.ChannelCredentials` for TLS; None: plain text.
+        headers: {name: value} sent with each request (gRPC: as metadata).
+
+    Raises:
+        ValueError: an argument is wrong.
+        ImportError: a package that the protocol needs is not installed.
+    """
+
+    def __init__(
+        self, target: str, model: str, *, version: int | None = None, label: str | None = None, timeout: float = 30.0,
+        retries: int = 4, batch_size: int = 32, credentials: grpc.ChannelCredentials | None = None,
+        headers: dict[str, str] | None = None,
+    ):  # fmt: skip
+        if not model or not isinstance(model, str):
+            raise ValueError(f"model must be the model's name on the server; received {model!r}.")
+        if version is not None and label is not None:
+            raise ValueError(f"Give a version or a label, not both; received {version!r} and {label!r}.")
+        if retries < 0 or batch_size < 1:
+            raise ValueError(f"retries must be at least 0 and batch_size at least 1; received {retries} and {batch_size}.")
+        self.model, self._choice = model, {"version": version} if label is None else {"label": label}
+        self._timeout, self._retries, self._batch_size = positive(timeout), int(retries), int(batch_size)
+        headers = dict(headers or {})
+        if target.startswith(("http://", "https://")):
+            if credentials is not None:
+                raise ValueError("credentials are for gRPC; REST uses TLS with https://.")
+            self._transport = RestTransport(target, model, headers)
+        elif "://" not in target and target.rpartition(":")[2].isdecimal():
+            self._transport = GrpcTransport(target, model, headers, credentials)
+        else:
+            raise ValueError(f"target must be host:port, http://host:port or https://host:port; received {target!r}.")
+        self._known = (-np.inf, None)  # when the client was told of a version, and what
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # ---- calls
+
+    def sample(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, codes: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
+        """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
+
+        The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
+        categorical ones as whole numbers, then the continuous ones.
+
+        Raises (as every call):
+            ValueError: an argument has the wrong shape or type.
+            ServingError: with `code`, a `grpc.StatusCode` (without grpcio an enum of the same names), and a message.
+        """
+        inputs = with_conditions(seeds_of(seeds), labels=labels, **conditions)
+        if codes is None:
+            return self._call("sample", "image", inputs, timeout)
+        codes = floats(codes, "codes", ("n", "codes"))
+        if len(codes) != len(inputs["seeds"]):
+            raise ValueError(f"One row of codes for each seed is needed; received {len(codes)} for {len(seeds)} seeds.")
+        return self._call("sample_codes", "image", {**inputs, "codes": codes}, timeout)
+
+    def sample_png(
+        self, seeds: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> list[bytes]:
+        """List of PNG files (bytes), one for each seed."""
+        inputs = with_conditions(seeds_of(seeds), labels=labels, **conditions)
+        return list(self._call("serving_default", "image_bytes", inputs, timeout))
+
+    def latents(self, seeds: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
+        """Latent codes float32 [n, Z] of integer seeds [n]."""
+        return self._call("latents", "latent", seeds_of(seeds), timeout)
+
+    def decode(
+        self, latents: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
+        """Images float32 [n, H, W, C] of latent codes float [n, Z]."""
+        return self._call("decode", "image", decode_inputs(latents, labels=labels, **conditions), timeout)
+
+    def encode(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
+        """Codes float32 [n, Z] of images float [n, H, W, C] in [0, 1]: of a VAE, the posterior means."""
+        return self._call("encode", "latent", {"image": images_of(images)}, timeout)
+
+    def reconstruct(self, images: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
+        """Images float32 [n, H, W, C] that the model makes of the codes of images; `seeds` int [n] where it draws them."""
+        inputs = {"image": images_of(images), **({} if seeds is None else seeds_of(seeds))}
+        return self._call("reconstruct", "image", same_rows(inputs), timeout)
+
+    def log_prob(
+        self, images: ArrayLike, labels: ArrayLike | None = None, *, timeout: float | None = None, **conditions
+    ) -> np.ndarray:
+        """log p(image), float32 [n], nats: exact for an autoregressive model, the importance weighted bound for a VAE."""
+        inputs = with_conditions({"image": images_of(images)}, labels=labels, **conditions)
+        return self._call("log_prob", "log_prob", inputs, timeout)
+
+    def classify(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
+        """Probabilities of the classes, float32 [n, classes], of images float [n, H, W, C] in [0, 1]."""
+        return self._call("classify", "probability", {"image": images_of(images)}, timeout)
+
+    def translate(
+        self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
+    ) -> np.ndarray:
+        """Translates pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
+
+        Args:
+            images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
+            output: "image", or "frames" of a model that makes clips.
+            **fields: the other fields that it takes, by name, such as `content=` and `style=`.
+        """
+        inputs = with_conditions({} if images is None else {"image": images_of(images)}, **fields)
+        if not inputs:
+            raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
+        return self._call("translate", output, inputs, timeout)
+
+    def maximize(
+        self, unit: ArrayLike, seeds: ArrayLike, steps: int | ArrayLike, *, timeout: float | None = None
+    ) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1] that excite units of a network.
+
+        Args:
+            unit: int [n], the units.
+            seeds: int [n]; the image of a seed and a unit is always the same for the same version.
+            steps: int, or int [n], of the optimisation; a model has a largest number.
+        """
+        unit = integers(unit, "unit", np.int32)
+        steps = integers(np.broadcast_to(steps, unit.shape) if np.ndim(steps) == 0 else steps, "steps", np.int32)
+        return self._call("maximize", "image", same_rows({**seeds_of(seeds), "unit": unit, "steps": steps}), timeout)
+
+    def project(self, images: ArrayLike, *, timeout: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(codes float32 [n, Z], their images float32 [n, H, W, C]) that come closest to images float [n, H, W, C]."""
+        return tuple(self._predict("project", ["latent", "image"], {"image": images_of(images)}, timeout))
+
+    def edit(self, images: ArrayLike, *, timeout: float | None = None, **fields) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1], projected and changed.
+
+        To change one image in many ways, call `project` once and `decode` with changed codes, where the model has it.
+
+        Args:
+            images: float [n, H, W, C] in [0, 1].
+            **fields: what the model's edits take, by name, one row for each image: mostly `direction=` float [n, Z], of the
+                codes, and `amount=` float [n].
+        """
+        return self._call("edit", "image", with_conditions({"image": images_of(images)}, **fields), timeout)
+
+    def complete(
+        self, images: ArrayLike, mask: ArrayLike, seeds: ArrayLike, labels: ArrayLike | None = None, *,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
+        """Images float32 [n, H, W, C] with new values for unknown pixels (autoregressive models).
+
+        Args:
+            images: float [n, H, W, C] in [0, 1], of the model's levels where they are known.
+            mask: bool [n, H, W], or [H, W] for all of them; true where the image is known.
+            seeds: int [n]; the completion of a seed and an image is always the same for the same version.
+            labels: int [n], for a conditional model.
+        """
+        images, mask = images_of(images), np.asarray(mask)
+        if mask.dtype != bool or mask.shape not in (images.shape[:3], images.shape[1:3]):
+            raise ValueError(
+                f"mask must be bool {list(images.shape[1:3])}, or one for each image; received {mask.dtype} {mask.shape}."
+            )
+        mask = np.broadcast_to(mask, images.shape[:3]).astype(np.float32)
+        inputs = same_rows({**seeds_of(seeds), "image": images, "mask": mask})
+        return self._call("complete", "image", with_conditions(inputs, labels=labels, **conditions), timeout)
+
+    def signatures(self, *, timeout: float | None = None) -> dict[str, dict]:
+        """The signatures of the version that answers now, sorted by name.
+
+        Returns:
+            {name: {"inputs": {name: tensor}, "outputs": {name: tensor}}}; a tensor is {"dtype": name, "shape": sizes}, with
+            None for a size that is free. Inputs with bounds also have "low" and "high", and "names" of the classes or
+            components where the model knows them, if it was exported by tfgen.
+        """
+
+        def work(ask, signatures):
+            described = self._ask_card(ask)["signatures"] if "card" in signatures else {}
+            return {name: described.get(name, signature) for name, signature in sorted(signatures.items())}
+
+        return self._consistently(work, (), timeout, fresh=True)
+
+    def card(self, *, timeout: float | None = None) -> dict:
+        """What the model says of itself: capabilities, shape of its images, classes and their names, codes, fields.
+
+        docs/serving.md describes the dict.
+        """
+        return self._consistently(lambda ask, _: self._ask_card(ask), ("card",), timeout)
+
+    def predict(
+        self, signature: str, inputs: dict[str, ArrayLike], outputs: Sequence[str], *, timeout: float | None = None
+    ) -> list[np.ndarray]:
+        """Any signature of the model: a list of arrays [n, ...], one for each name in `outputs`.
+
+            canvases, boxes = client.predict("canvases", {"seeds": [1, 2, 3]}, ["canvas", "boxes"])  # DRAW
+
+        Args:
+            signature: its name; those of each model are in the README.
+            inputs: {name: array [n, ...]}, one row for each of n >= 1 questions. Whole numbers and floats are converted to
+                the dtypes of the signature; strings are bytes or str.
+            outputs: names, at least one. The arrays have the dtypes of the signature; strings are objects that are bytes.
+        """
+        inputs, outputs = {name: np.asarray(value) for name, value in inputs.items()}, list(outputs)
+        shapes = {name: value.shape for name, value in inputs.items()}
+        rows = {shape[:1] for shape in shapes.values()}
+        if len(rows) != 1 or rows & {(), (0,)}:
+            raise ValueError(f"inputs must be arrays with the same number of rows, at least one; received {shapes}.")
+        if not outputs or not all(isinstance(name, str) for name in outputs):
+            raise ValueError(f"outputs must be a list of names; received {outputs!r}.")
+        return self._predict(signature, outputs, inputs, timeout)
+
+    def interpolate(
+        self, seed_a: int, seed_b: int, steps: int = 9, *, rule: str = "lerp", label: int | None = None,
+        timeout: float | None = None, **conditions,
+    ) -> np.ndarray:  # fmt: skip
+        """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
+
+        Args:
+            rule: "lerp" or "slerp", see `tfgen.sampling`.
+            label: int, the class of all images of a conditional model.
+            **conditions: others, each of one image: `embedding=` float [D].
+        """
+        from tfgen.sampling.interpolation import latent_path
+
+        ends = seeds_of([seed_a, seed_b])
+
+        def work(ask, _):
+            ((a, b),) = ask("latents", ["latent"], ends)
+            path = latent_path(a, b, steps, rule=rule)
+            given = {"labels": label, **conditions}
+            given = {name: [value] * len(path) for name, value in given.items() if value is not None}
+            return ask("decode", ["image"], decode_inputs(path, **given))[0]
+
+        return self._consistently(work, ("latents", "decode"), timeout)
+
+    def served_version(self, *, timeout: float | None = None) -> int:
+        """The version that answers now; ServingError NOT_FOUND if there is none."""
+        return self._served(self._deadline(timeout), fresh=True)[0]
+
+    def wait_until_ready(self, timeout: float | None = None) -> int:
+        """Waits until the model answers, also while the server starts, and returns its version."""
+        deadline = self._deadline(timeout)
+        while True:
+            try:
+                return self._served(deadline, fresh=True)[0]
+            except ServingError as error:
+                if error.code not in (StatusCode.NOT_FOUND, StatusCode.UNAVAILABLE) or deadline - time.monotonic() < 0.2:
+                    raise
+            time.sleep(0.1)
+
+    # ---- requests
+
+    def _deadline(self, timeout):
+        return time.monotonic() + (self._timeout if timeout is None else positive(timeout))
+
+    def _call(self, signature, output, inputs, timeout):
+        return self._predict(signature, [output], inputs, timeout)[0]
+
+    def _predict(self, signature, outputs, inputs, timeout):
+        return self._consistently(lambda ask, _: ask(signature, outputs, inputs), (signature,), timeout)
+
+    def _ask_card(self, ask):
+        ((text,),) = ask("card", ["card"], {"unused": np.zeros(1, np.int32)})
+        return json.loads(text)
+
+    def _consistently(self, work, needed, timeout, fresh=False):
+        """`work(ask, signatures)` with one version of the model behind all its requests.
+
+        Args:
+            needed: names of signatures without which the model cannot do the work.
+            fresh: do not go by what the client was told a moment ago.
+        """
+        deadline = self._deadline(timeout)
+        for attempt in range(_VERSION_CHANGES):
+            _, signatures = served = self._served(deadline, fresh or attempt > 0)
+            missing = [name for name in needed if name not in signatures]
+            if missing:
+                names, there = ", ".join(map(repr, missing)), ", ".join(sorted(signatures))
+                message = f"{self.model!r} has no signature {names}; it has {there}"
+                raise ServingError(StatusCode.UNIMPLEMENTED, message)
+            try:
+                return work(lambda *request, served=served: self._ask(*request, served, deadline), signatures)
+            except ServingError as error:
+                # A newer version may have taken its place: then all requests again.
+                if error.code is not StatusCode.NOT_FOUND or attempt == _VERSION_CHANGES - 1:
+                    raise
+
+    def _ask(self, name, outputs, inputs, served, deadline):
+        version, signatures = served
+        signature, called = signatures[name], f"signature {name!r} of {self.model!r}, version {version},"
+        inputs = checked_inputs(called, signature, inputs)
+        check_outputs(called, signature, outputs)
+        rows, size = len(next(iter(inputs.values()))), self._batch_size
+        chunks = []
+        for i in range(0, rows, size):
+            part = {key: value[i : i + size] for key, value in inputs.items()}
+            chunk = self._retried(
+                lambda left, part=part: self._transport.predict(name, signature, outputs, part, version, left), deadline
+            )
+            for values in chunk:
+                if values.shape[:1] != (min(size, rows - i),):
+                    message = f"{name} answered {min(size, rows - i)} rows with an array of the shape {values.shape}"
+                    raise ServingError(StatusCode.INTERNAL, message)
+            chunks.append(chunk)
+        return [np.concatenate(values) for values in zip(*chunks, strict=True)]
+
+    def _served(self, deadline, fresh):
+        """(version, {name: signature}) of the version that answers."""
+        told, served = self._known
+        if fresh or time.monotonic() - told > _KNOWN_SECONDS:
+            version, found = self._retried(lambda left: self._transport.metadata(self._choice, left), deadline)
+            # Names like __saved_model_init_op are TensorFlow's own.
+            served = version, {name: signature for name, signature in found.items() if not name.startswith("__")}
+            self._known = time.monotonic(), served
+        return served
+
+    def _retried(self, request, deadline):
+        for attempt in range(self._retries + 1):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ServingError(StatusCode.DEADLINE_EXCEEDED, f"No answer from {self._transport.target} in time")
+            try:
+                return request(left)
+            except ServingError as error:
+                # Full jitter, so that clients that lost the same server do not come back all at once.
+                pause = random.uniform(0.0, min(2.0, 0.1 * 2**attempt))
+                late = time.monotonic() + pause >= deadline
+                if error.code is not StatusCode.UNAVAILABLE or attempt == self._retries or late:
+                    raise
+                time.sleep(pause)

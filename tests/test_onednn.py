@@ -1,0 +1,81 @@
+"""The choice of CPU kernels, which TensorFlow reads once; so most of it is seen in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tfgen import onednn, presets
+from tfgen_trainers.train import TrainConfig, train
+
+
+def choice(code, **variables):
+    """The value of the variable after `code` in a new process without TensorFlow."""
+    environment = {name: value for name, value in os.environ.items() if name != onednn.VARIABLE} | variables
+    code = f"import os, sys; sys.modules['tensorflow'] = None; del sys.modules['tensorflow']\n{code}"
+    code += f"\nassert 'tensorflow' not in sys.modules\nprint(os.environ.get({onednn.VARIABLE!r}))"
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.mark.skipif(not onednn.supported(), reason="TensorFlow has oneDNN for x86 CPUs only")
+def test_it_is_chosen_by_the_preset_before_tensorflow_starts(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"onednn": False}))
+    code = (
+        "from tfgen import onednn\nfor presets, workdir in (([], None), (['vae/digits'], None), (['dcgan/digits'], None),"
+        " (['vae/digits', 'dcgan/digits'], None), (['dcgan/digits'], sys.argv[1] if len(sys.argv) > 1 else '.')):\n"
+        "    os.environ.pop(onednn.VARIABLE, None); onednn.choose(presets, workdir); print(os.environ[onednn.VARIABLE])\n"
+    )
+    assert choice(code).split()[:4] == ["1", "0", "1", "1"]
+    assert choice(f"from tfgen import onednn; onednn.choose(['dcgan/digits'], {str(tmp_path)!r})") == "0"
+    assert choice("from tfgen import onednn; onednn.choose(['dcgan/digits'])", **{onednn.VARIABLE: "0"}) == "0"
+
+
+@pytest.mark.skipif(not onednn.supported(), reason="TensorFlow has oneDNN for x86 CPUs only")
+def test_the_command_chooses():
+    code = "from tfgen_commands.main import main\ntry:\n    main(['train', '--preset', {0!r}])\nexcept SystemExit: pass"
+    assert choice(code.format("draw/digits")) == "0"
+    assert choice(code.format("dcgan/digits")) == "1"
+
+
+@pytest.mark.long
+def test_dense_presets_have_no_convolution():
+    for name in presets.names():
+        if name.startswith("dfc-vae/") or (name.endswith("-paper") and not onednn.is_dense(name)):
+            continue  # DFC-VAE's convolutions are in its frozen network; networks of papers are slow to build
+        convolutions = [v.path for v in presets.get(name).build().trainable_variables if len(v.shape) == 4]
+        assert onednn.is_dense(name) == (not convolutions), name
+
+
+def test_patterns_name_presets():
+    for pattern in onednn.DENSE:
+        assert any(onednn.fnmatch.fnmatchcase(name, pattern) for name in presets.names()), pattern
+
+
+def test_a_run_keeps_its_choice(digits, tmp_path):
+    from tfgen import data
+
+    source = data.from_arrays(*digits).subset(range(40))
+    config = TrainConfig("vae/digits", overrides={"hidden": (4,), "batch_size": 10}, steps=2)
+    train(config, source, tmp_path, report=None)
+    path = tmp_path / "config.json"
+    record = json.loads(path.read_text())
+    assert record["onednn"] is onednn.enabled()
+    path.write_text(json.dumps({**record, "onednn": not onednn.enabled()}))
+    with pytest.raises(ValueError, match=f"{onednn.VARIABLE}={int(not onednn.enabled())} before TensorFlow"):
+        train(config, source, tmp_path, report=None)
+
+
+def test_hint_comes_once_where_it_helps(monkeypatch, caplog):
+    monkeypatch.delenv(onednn.VARIABLE, raising=False)
+    monkeypatch.setattr(onednn, "_hinted", False)
+    monkeypatch.setattr(onednn, "enabled", lambda: False)
+    monkeypatch.setattr(onednn, "supported", lambda: True)
+    onednn.hint(False)
+    assert not caplog.records
+    presets.get("dcgan/digits").build()
+    presets.get("dcgan/digits").build()
+    assert [onednn.VARIABLE in record.getMessage() for record in caplog.records] == [True]

@@ -1,0 +1,92 @@
+"""Maximizer: images that excite a unit of a network."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import fields
+from tfgen.models.capabilities.capability import Capability, in_graph, seeds_spec
+
+
+class Maximizer(Capability):
+    """A model that optimises images for a unit of a network: a class, or a neuron of a hidden layer.
+
+    A subclass sets `num_units` and implements `maximize_rows`, mostly by `tfgen.sampling.ascend`. There is no number of it:
+    a large activation of the network that was climbed proves nothing. Its images are measured as samples are.
+
+    Attributes:
+        num_units: how many units there are to choose from.
+        steps: how many steps are made where no number is given.
+        max_steps: the largest number that a request may have.
+    """
+
+    NAME = "maximizer"
+    SIGNATURE = "maximize"
+    num_units = 0
+    steps = 200
+    max_steps = 1000
+
+    def maximize_rows(self, seeds: tf.Tensor, unit: tf.Tensor, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """{"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the unit, ...} of checked arguments.
+
+        A row is a function of its seed, its unit and its number of steps, not of the batch; after 0 steps it is the start.
+
+        Args:
+            seeds: int64 [B].
+            unit: int32 [B].
+            steps: int32 [B].
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement maximize_rows(seeds, unit, steps).")
+
+    def maximize(self, unit: tf.Tensor, seeds: tf.Tensor, steps: int | tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        """Images that excite units.
+
+        Args:
+            unit: int [B] in [0, num_units).
+            seeds: int [B], of the start and of the noise of each image.
+            steps: int, or int [B], at most `max_steps`; None: the model's `steps`.
+
+        Returns:
+            {"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the units}; a model may give more.
+        """
+        unit, seeds = tf.convert_to_tensor(unit), tf.cast(seeds, tf.int64)
+        if unit.shape.rank != 1 or not seeds.shape.is_compatible_with(unit.shape):
+            raise ValueError(f"maximize takes unit [B] and seeds [B]; received {unit.shape} and {seeds.shape}.")
+        steps = tf.broadcast_to(self.steps if steps is None else steps, tf.shape(unit))
+        return in_graph(self, "maximize_rows")(seeds, **self.check_maximize(unit=unit, steps=steps))
+
+    def check_maximize(self, **given) -> dict[str, tf.Tensor]:
+        """The fields of `maximize_fields`, checked."""
+        return {field.argument: field.check(given[field.argument]) for field in self.maximize_fields()}
+
+    def maximize_fields(self) -> tuple[fields.Field, ...]:
+        """The `tfgen.fields.Field`s that `maximize` takes beside seeds."""
+        unit = fields.Field("unit", (), "int32", low=0, high=self.num_units - 1)
+        return unit, fields.Field("steps", (), "int32", low=0, high=self.max_steps)
+
+    @classmethod
+    def offered_by(cls, model: keras.Model) -> bool:
+        return model.num_units > 0
+
+    @classmethod
+    def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
+        """One unit in each row, the same seeds in all rows."""
+        rows = min(model.num_units, math.ceil(math.sqrt(num)))
+        columns = max(1, num // rows)
+        unit = np.repeat(np.arange(rows, dtype=np.int32), columns)
+        images = model.maximize(unit, np.tile(np.arange(columns), rows))["image"]
+        return images.numpy().reshape(rows, columns, *images.shape[1:])
+
+    @classmethod
+    def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:
+        return model.maximize_fields()
+
+    @classmethod
+    def signatures_of(cls, model: keras.Model) -> dict:
+        def maximize(seeds, **given):
+            return model.maximize_rows(seeds, **model.check_maximize(**given))
+
+        specs = {field.argument: field.spec for field in model.maximize_fields()}
+        return {"maximize": (maximize, {**seeds_spec(), **specs})}
