@@ -44,7 +44,7 @@ class Projector(Capability):
         return {"latent": latents, "image": self.decode_images(latents)}
 
     def edit_fields(self) -> tuple[fields.Field, ...]:
-        """The `tfgen.fields.Field`s that `edit` takes in addition to images; by default `direction` [latent_dim] and `amount`.
+        """The `tfgen.fields.Field`s that `edit` takes in addition to images: `direction` [latent_dim], `amount`.
 
         A model with other edits, such as strokes and their mask, returns its own fields and implements `edit_rows`.
         """
