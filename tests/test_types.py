@@ -14,7 +14,6 @@ MODULES = (
     "tfgen.models.compression.container", "tfgen.models.fixed", "tfgen.models.preset", "tfgen.networks", "tfgen.presets",
     "tfgen.random", "tfgen.sampling", "tfgen.training", "tfgen.warmup", "tfgen_trainers.train", "tfgen_serving.client",
 )  # fmt: skip
-NOT_YET = ("tfgen.metrics.evaluate",)
 # All models, their families, mixins and capabilities.
 MODELS = sorted(
     {cls for model in models.MODELS.values() for cls in model.__mro__ if cls.__module__.startswith("tfgen.")},
@@ -74,8 +73,7 @@ def public(module):
         name for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
     ]  # fmt: skip
-    values = [getattr(module, name) for name in names]
-    return [value for value in values if getattr(value, "__module__", None) not in NOT_YET]
+    return [getattr(module, name) for name in names]
 
 
 def untyped(value):

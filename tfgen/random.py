@@ -46,7 +46,7 @@ def symmetric(keys: tf.Tensor, size: int) -> tf.Tensor:
     return 2.0 * uniform(keys, size) - 1.0
 
 
-def unit_uniform(keys, size):
+def unit_uniform(keys: tf.Tensor, size: int) -> tf.Tensor:
     """float32 [N, size], uniform with mean 0 and variance 1: in (-sqrt 3, sqrt 3)."""
     return math.sqrt(3.0) * symmetric(keys, size)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from tfgen.data.source import Source
 from tfgen.metrics._checks import image_batch
 from tfgen.metrics.accumulators import Moments
 from tfgen.metrics.birthday import closest_pairs, duplicate_rate
@@ -82,11 +85,11 @@ class Evaluator:
 
     def __init__(
         self,
-        train,
-        test,
-        classifier,
+        train: Source | None,
+        test: Source | None,
+        classifier: Any,
         *,
-        metrics=DEFAULT,
+        metrics: Sequence[str] = DEFAULT,
         seed: int = 0,
         reference: str = "train",
         n_real: int = 10_000,
@@ -197,7 +200,9 @@ class Evaluator:
         pixels = self.run(make, Walk(near, len(near.indices), batch=batch), "nearest training images")
         return pixels, nearest_neighbours(features, self._train_features)[1]
 
-    def __call__(self, fake_images, *, weights: str, batch_norm: str = "moving", extra=()) -> Result:
+    def __call__(
+        self, fake_images: ArrayLike, *, weights: str, batch_norm: str = "moving", extra: Sequence = ()
+    ) -> Result:
         """Evaluates `fake_images` float [N, H, W, C] in [0, 1]; see `evaluate`.
 
         Raises:
@@ -208,8 +213,9 @@ class Evaluator:
         return self.evaluate(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
 
     def evaluate(
-        self, images, count: int, *, weights: str, batch_norm: str = "moving", truncation=None, generator_hash=None, extra=()
-    ) -> Result:
+        self, images: Callable[[int, int], np.ndarray], count: int, *, weights: str, batch_norm: str = "moving",
+        truncation: float | None = None, generator_hash: str | None = None, extra: Sequence = (),
+    ) -> Result:  # fmt: skip
         """Metrics of `count` images, given by a function (first, last) -> float32 [last - first, H, W, C] in [0, 1].
 
         Only one batch of images is kept in memory at a time, plus `n_nearest` images and the pairs of "ms_ssim".
@@ -396,15 +402,15 @@ def similarity_scales(image_shape) -> int:
 
 
 def evaluate_samples(
-    fake_images,
+    fake_images: ArrayLike,
     *,
-    test,
-    train,
-    classifier,
+    test: Source,
+    train: Source | None,
+    classifier: Any,
     weights: str,
     seed: int = 0,
     batch_norm: str = "moving",
-    extra=(),
+    extra: Sequence = (),
     **settings,
 ) -> Result:
     """`Evaluator(train, test, classifier, seed=seed, **settings)(fake_images, ...)`; see there.
@@ -417,7 +423,10 @@ def evaluate_samples(
     )
 
 
-def anchors(train, test, classifier, *, n_fake: int | None = None, seed: int = 0, untrained=None, **settings):
+def anchors(
+    train: Source, test: Source, classifier: Any, *, n_fake: int | None = None, seed: int = 0,
+    untrained: ArrayLike | None = None, **settings,
+) -> dict:  # fmt: skip
     """Results of real images and of an untrained generator: the best and the worst that a generator's should be.
 
     Args:

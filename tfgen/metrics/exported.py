@@ -125,7 +125,7 @@ class SavedModelGenerator(ExportedModel):
         seeds = tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)
         return self.signatures["latents"](seeds=seeds)["latent"].numpy()
 
-    def decode(self, latents) -> np.ndarray:
+    def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         inputs = {"latent": tf.constant(latents, tf.float32)}
         inputs |= {k: tf.constant(v) for k, v in self._given(0, len(latents)).items()}

@@ -104,7 +104,7 @@ class RunGenerator:
         """float32 [last - first, Z], the latents of the images `first` to `last - 1` of `seed`."""
         return self.model.latents(tf.range(first, last, dtype=tf.int64) + (int(seed) << 32)).numpy()
 
-    def decode(self, latents) -> np.ndarray:
+    def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         return self.model.decode_images(tf.constant(latents, tf.float32), **self._given(0, len(latents))).numpy()
 

@@ -1,4 +1,4 @@
-"""Maximizer: images that excite a unit of a network."""
+"""The capability Maximizer: optimises images for the activation of a unit of a network."""
 
 import math
 
@@ -13,13 +13,14 @@ from tfgen.models.capabilities.capability import Capability, in_graph, seeds_spe
 class Maximizer(Capability):
     """A model that optimises images for a unit of a network: a class, or a neuron of a hidden layer.
 
-    A subclass sets `num_units` and implements `maximize_rows`, mostly by `tfgen.sampling.ascend`. There is no number of it:
-    a large activation of the network that was climbed proves nothing. Its images are measured as samples are.
+    A subclass sets `num_units` and implements `maximize_rows`, usually with `tfgen.sampling.ascend`. The capability has no
+    number, since a large activation of the optimised unit does not show that an image is good. Measure its images like
+    samples.
 
     Attributes:
-        num_units: how many units there are to choose from.
-        steps: how many steps are made where no number is given.
-        max_steps: the largest number that a request may have.
+        num_units: number of units.
+        steps: default number of steps.
+        max_steps: largest number of steps of a request.
     """
 
     NAME = "maximizer"
@@ -31,7 +32,7 @@ class Maximizer(Capability):
     def maximize_rows(self, seeds: tf.Tensor, unit: tf.Tensor, steps: tf.Tensor) -> dict[str, tf.Tensor]:
         """{"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the unit, ...} of checked arguments.
 
-        A row is a function of its seed, its unit and its number of steps, not of the batch; after 0 steps it is the start.
+        A row depends only on its seed, its unit and its number of steps. After 0 steps it is the initial image.
 
         Args:
             seeds: int64 [B].
@@ -41,15 +42,15 @@ class Maximizer(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement maximize_rows(seeds, unit, steps).")
 
     def maximize(self, unit: tf.Tensor, seeds: tf.Tensor, steps: int | tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        """Images that excite units.
+        """Images with large activations of units.
 
         Args:
             unit: int [B] in [0, num_units).
-            seeds: int [B], of the start and of the noise of each image.
+            seeds: int [B], for the initial image and the noise of each row.
             steps: int, or int [B], at most `max_steps`; None: the model's `steps`.
 
         Returns:
-            {"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the units}; a model may give more.
+            {"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the units}; a model may return more.
         """
         unit, seeds = tf.convert_to_tensor(unit), tf.cast(seeds, tf.int64)
         if unit.shape.rank != 1 or not seeds.shape.is_compatible_with(unit.shape):
@@ -62,7 +63,7 @@ class Maximizer(Capability):
         return {field.argument: field.check(given[field.argument]) for field in self.maximize_fields()}
 
     def maximize_fields(self) -> tuple[fields.Field, ...]:
-        """The `tfgen.fields.Field`s that `maximize` takes beside seeds."""
+        """The `tfgen.fields.Field`s that `maximize` takes in addition to seeds."""
         unit = fields.Field("unit", (), "int32", low=0, high=self.num_units - 1)
         return unit, fields.Field("steps", (), "int32", low=0, high=self.max_steps)
 
@@ -72,7 +73,7 @@ class Maximizer(Capability):
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
-        """One unit in each row, the same seeds in all rows."""
+        """A grid with one unit in each row and the same seeds in all rows."""
         rows = min(model.num_units, math.ceil(math.sqrt(num)))
         columns = max(1, num // rows)
         unit = np.repeat(np.arange(rows, dtype=np.int32), columns)

@@ -1,4 +1,4 @@
-"""Projector: the code that a generator would make an image of, and images that are edited through it."""
+"""The capability Projector: finds the codes of images by optimisation, and edits images with them."""
 
 import keras
 import numpy as np
@@ -12,17 +12,17 @@ class Projector(Capability):
     """A model that finds codes of images by optimisation. A subclass sets `latent_dim` and implements `invert` and
     `decode_images`.
 
-    `evaluate` gives no number of it, as hundreds of gradients of each batch are nothing for validation during training;
-    `tfgen.metrics.measure` does. To edit one image in many ways, project it once and decode changed codes.
+    `evaluate` returns no number for it, since a batch needs hundreds of gradients; `tfgen.metrics.measure` does. To edit one
+    image in many ways, project it once and decode changed codes.
     """
 
     NAME = "projector"
     SIGNATURE = "project"
 
     def invert(self, images: tf.Tensor) -> tf.Tensor:
-        """Codes float32 [B, latent_dim] whose images come close to images float32 [B, H, W, C] in [0, 1].
+        """Codes float32 [B, latent_dim] whose images are close to images float32 [B, H, W, C] in [0, 1].
 
-        The code of an image does not depend on the others in the batch. Mostly by `tfgen.sampling.ascend`.
+        The code of an image does not depend on the others in the batch. See `tfgen.sampling.ascend`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement invert(images).")
 
@@ -31,7 +31,7 @@ class Projector(Capability):
         raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
 
     def project(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The generator's images that come closest to images float32 [B, H, W, C] in [0, 1].
+        """The generator's images that are closest to images float32 [B, H, W, C] in [0, 1].
 
         Returns:
             {"latent": float32 [B, latent_dim], "image": float32 [B, H, W, C], its image}.
@@ -44,14 +44,14 @@ class Projector(Capability):
         return {"latent": latents, "image": self.decode_images(latents)}
 
     def edit_fields(self) -> tuple[fields.Field, ...]:
-        """The `tfgen.fields.Field`s that `edit` takes beside images: here `direction` [latent_dim] and `amount`.
+        """The `tfgen.fields.Field`s that `edit` takes in addition to images: `direction` [latent_dim], `amount`.
 
-        A paper with edits of another kind, such as strokes and their mask, names its own and implements `edit_rows`.
+        A model with other edits, such as strokes and their mask, returns its own fields and implements `edit_rows`.
         """
         return fields.vector("direction", self.latent_dim), fields.Field("amount", ())
 
     def edit(self, images: tf.Tensor, **given) -> dict[str, tf.Tensor]:
-        """Images that are projected and changed, by default along a direction of the codes.
+        """Projects images and changes their codes, by default along a direction.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1].
@@ -68,7 +68,7 @@ class Projector(Capability):
         return {"latent": latents, "image": self.decode_images(latents)}
 
     def check_edit(self, **given) -> dict[str, tf.Tensor]:
-        """The fields of `edit_fields`, checked; ValueError for other ones."""
+        """Checks the fields of `edit_fields` and returns them; raises ValueError for other fields."""
         wanted = {field.argument: field for field in self.edit_fields()}
         if wanted.keys() != given.keys():
             raise ValueError(f"edit takes, beside images, {', '.join(wanted)}; received {', '.join(given) or 'none'}.")
