@@ -28,10 +28,10 @@ demo: setup ## run the whole pipeline for a VAE and a DCGAN on 8x8 digits, from 
 	$(VENV)/bin/tfgen demo $(ARGS)
 
 test: lint ## run lint, then all tests but the long ones, in two processes
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-long: setup ## run the tests that are marked as long
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope -m long $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m long $(ARGS)
 
 lint: setup ## run ruff and import-linter (which package may import which)
 	$(VENV)/bin/ruff check .

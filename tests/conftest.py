@@ -66,6 +66,16 @@ def _fresh_keras():
     set_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _untuned_data():
+    """Without TensorFlow 2.16's tuner of data sets, after which `fit` can stand still, see `tfgen.data.batches`."""
+    options, iterate = tf.data.Options(), tf.data.Dataset.__iter__
+    options.autotune.enabled = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.data.Dataset, "__iter__", lambda self: iterate(self.with_options(options)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's 8x8 digits: (images float32 [1797, 8, 8, 1] in [0, 1], labels int32 [1797])."""

@@ -63,9 +63,7 @@ def compiled(case, seed=0, optimizer=ADAM, dtype=None, ema_decay=0.9, **kwargs):
 def train(model, case, steps):
     """`fit` for `steps` steps on one batch, in epochs of two, or of as many as there are in a call of the graph."""
     epoch = max(2, model.steps_per_execution)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # see `tfgen.data.Source.batches`
-    one = tf.data.Dataset.from_tensors(case.batch()).repeat().with_options(options)
+    one = tf.data.Dataset.from_tensors(case.batch()).repeat()
     return model.fit(one, epochs=steps // epoch, steps_per_epoch=epoch, verbose=0)
 
 

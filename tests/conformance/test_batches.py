@@ -18,11 +18,16 @@ def wrong_batches(case):
     name = f"^.*{case.model.__name__}"
     found = {
         "other channels": ({**good, "image": np.repeat(images, 3, axis=-1)}, f"{name} was made for images"),
+        "other size": ({**good, "image": images[:, :-1]}, f"{name} was made for images"),
         "integers": ({**good, "image": (images * 255).astype("uint8")}, "Images must be float.*received dtype uint8"),
         "0 to 255": ({**good, "image": images * 255}, r"Images must lie in \[0, 1\]; received a range of"),
         "0 to 255 in one row": ({**good, "image": outside}, r"Images must lie in \[0, 1\]; received a range of"),
         "NaN": ({**good, "image": spoiled}, r"Images must lie in \[0, 1\]; received a range of"),
     }
+    if case.binary or "levels" in case.args:
+        between = images.copy()
+        between[5] = 0.9 * between[5] + 0.03
+        found["between levels"] = ({**good, "image": between}, "must have the values|must be 0 or 1")
     for field in case.fields:
         left = {key: value for key, value in good.items() if key != field.name}
         found[f"no {field.name}"] = (left, f"{name} needs the field {field.name!r} in its batches.*; received the fields")

@@ -110,12 +110,16 @@ def case(request):
 
 
 @pytest.fixture(scope="module")
-def trained(case):
+def trained(case, tmp_path_factory):
+    """A model after all steps, the kinds of the steps that were traced, and a folder with a checkpoint of the middle."""
     model = compiled(case, steps_per_execution=10)
     traces, step = [], model.train_step
     object.__setattr__(model, "train_step", lambda data: traces.append(model.kind) or step(data))
-    fit(model, case, 0, STEPS)
-    return model, traces
+    fit(model, case, 0, STEPS // 2)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    tfgen.training.Checkpoints(model, folder).save()
+    fit(model, case, STEPS // 2, STEPS // 2)
+    return model, traces, folder
 
 
 def compiled(case, **settings):
@@ -143,21 +147,18 @@ def assert_same(a, b, atol=0.0):
 
 
 def test_one_trace_for_each_kind_of_step(case, trained):
-    model, traces = trained
+    model, traces, _ = trained
     assert sorted(traces, key=str) == sorted({model.step_kind(step) for step in range(STEPS)}, key=str)
     assert model.step.numpy() == STEPS
 
 
-def test_killed_and_resumed_equals_uninterrupted(case, trained, tmp_path):
+def test_killed_and_resumed_equals_uninterrupted(case, trained):
     """Step 10 lies in the middle of the progressive GAN's fade."""
-    first = compiled(case, steps_per_execution=10)
-    fit(first, case, 0, 10)
-    tfgen.training.Checkpoints(first, tmp_path).save()
     second = compiled(case, steps_per_execution=10)
     for variable in second.trainable_variables:
         variable.assign(tf.zeros_like(variable.value))
-    assert tfgen.training.Checkpoints(second, tmp_path).restore() == 10
-    fit(second, case, 10, STEPS - 10)
+    assert tfgen.training.Checkpoints(second, trained[2]).restore() == STEPS // 2
+    fit(second, case, STEPS // 2, STEPS // 2)
     assert_same(values(trained[0]), values(second))
 
 
@@ -179,7 +180,7 @@ def test_config_round_trip(case):
 
 
 def test_export_has_the_signatures_of_the_capabilities(case, trained, tmp_path):
-    model, _ = trained
+    model = trained[0]
     path = tfgen.export.export_saved_model(model, tmp_path, warmup=False)
     loaded = tf.saved_model.load(str(path)).signatures
     found = capabilities_of(loaded)
