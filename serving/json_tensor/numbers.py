@@ -137,12 +137,13 @@ def _one(token: bytes) -> int | float:
 
 def doubles(tokens: list[bytes]) -> np.ndarray:
     """float64 [n] of valid JSON numbers, bit for bit as `number` reads them. Raises ServingError if one is too big."""
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    odd = lengths > _MAX_LENGTH
-    longest = min(int(lengths.max(initial=1)), _MAX_LENGTH)
+    text = np.frombuffer(b",".join([*tokens, b""]), np.uint8)
+    ends = np.flatnonzero(text == 0x2C)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    odd = ends - starts > _MAX_LENGTH
     # One row for each place in a number, one column for each number; zeros follow the shorter ones.
-    places = np.frombuffer(b"".join(token[:longest].ljust(longest, b"\0") for token in tokens), np.uint8)
-    places = np.ascontiguousarray(places.reshape(len(tokens), longest).T)
+    places = starts + np.arange(min((ends - starts).max(initial=1), _MAX_LENGTH))[:, None]
+    places = np.where(places < ends, text[np.minimum(places, len(text) - 1)], np.uint8(0))
     significand = np.zeros(len(tokens), np.uint64)
     value = np.zeros(len(tokens))
     integer_digits, power, digits, exponent = (np.zeros(len(tokens), np.int64) for _ in range(4))

@@ -38,12 +38,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tfgen_serving import json_tensor
 from tfgen_serving.allowance import Allowance
 from tfgen_serving.errors import ServingError, http_status
+from tfgen_serving.json_tensor import dialect
 from tfgen_serving.server import examples_json, grpc_server, inference
 from tfgen_serving.server.flags import ConfigError
 from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 
 MAX_CONNECTIONS = 1000
 MAX_CONNECTIONS_OF_A_PEER = 900  # the others are a reserve for other addresses
+LARGE_BODY_BYTES = 1 << 20
 _PART_BYTES = 1 << 20  # of a packed body that is unpacked at a time
 KEEP_ALIVE_SECONDS = 75
 # Replies of this size in bytes are compressed for clients that accept it. Compressing megabytes takes longer than the model.
@@ -66,6 +68,8 @@ class Handler:
 
     def __init__(self, manager, metrics):
         self.manager, self.metrics = manager, metrics
+        # Parsers take turns at Python's lock, so that several large bodies at once take more memory but no less time.
+        self._large_body = threading.Lock()
 
     def answer(self, method, path, body, allowance):
         """The reply to a request: (HTTP status, body).
@@ -127,21 +131,37 @@ class Handler:
                     raise ServingError(_INVALID, f'Serving signature name: "{name}" not found in signature def')
                 return servable.signatures[name]
 
-            request = json_tensor.parse_predict(body, signature_of, allowance)
+            with self._turn(body, allowance):
+                request = json_tensor.parse_predict(body, signature_of, allowance)
             timeout = allowance.deadline - time.monotonic()
             outputs = inference.predict(servable, request.signature_name, request.inputs, timeout=timeout)
         return json_tensor.format_predict(outputs, request.row)
 
+    @contextlib.contextmanager
+    def _turn(self, body, allowance):
+        """Bodies of LARGE_BODY_BYTES and more are parsed one after the other."""
+        if len(body) < LARGE_BODY_BYTES:
+            yield
+            return
+        if not self._large_body.acquire(timeout=max(0.0, allowance.deadline - time.monotonic())):
+            raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out while other large requests were read")
+        try:
+            yield
+        finally:
+            self._large_body.release()
+
     def _classify(self, spec, body, allowance):
         request, reply = classification_pb2.ClassificationRequest(), classification_pb2.ClassificationResponse()
-        request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
+        with self._turn(body, allowance):
+            request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
         with self.manager.acquire(spec) as servable:
             inference.classify(servable, request, reply, allowance.deadline - time.monotonic(), allowance)
         return examples_json.format_classify(reply.result)
 
     def _regress(self, spec, body, allowance):
         request, reply = regression_pb2.RegressionRequest(), regression_pb2.RegressionResponse()
-        request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
+        with self._turn(body, allowance):
+            request.input.CopyFrom(_examples(spec, body, request.model_spec, allowance))
         with self.manager.acquire(spec) as servable:
             inference.regress(servable, request, reply, allowance.deadline - time.monotonic(), allowance)
         return examples_json.format_regress(reply.result)
@@ -301,7 +321,7 @@ class _Refused(Exception):
 def _unpack(body, encoding, max_bytes, allowance):
     if encoding not in ("gzip", "x-gzip"):
         raise _Refused(415, f"Content-Encoding {encoding} is not supported; gzip is")
-    unpacker, parts, size, position = zlib.decompressobj(wbits=31), [], 0, 0
+    unpacker, parts, size, elements, position = zlib.decompressobj(wbits=31), [], 0, 0, 0
     while not unpacker.eof:
         allowance.check_time()
         data = unpacker.unconsumed_tail
@@ -317,6 +337,8 @@ def _unpack(body, encoding, max_bytes, allowance):
         size += len(parts[-1])
         if size > max_bytes:
             raise _Refused(413, f"The unpacked request body is larger than {max_bytes} bytes")
+        elements += dialect.count_elements(parts[-1])
+        allowance.check_elements(elements)  # few bytes may unpack to millions of elements
         allowance.reserve(2 * len(parts[-1]))  # the parts and the whole
     if rest := len(unpacker.unused_data) + len(body) - position:
         raise _Refused(400, f"{rest} bytes follow the end of the gzip body")
