@@ -10,7 +10,9 @@ import sys
 import sysconfig
 import types
 
-_INSTALLED = tuple({sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")})
+from tfgen.files import sha256
+
+_STDLIB = sysconfig.get_path("stdlib")
 _LIBRARIES = ("tfgen", "keras", "tensorflow", "builtins", "abc", "typing")
 
 
@@ -48,7 +50,7 @@ def own_hash(preset):
     code = _sources({name for name in modules if name.split(".")[0] not in _LIBRARIES})
     if "__main__" in code and code["__main__"] is None:  # a notebook
         code["__main__"] = inspect.getsource(preset.model)
-    files = {text: pathlib.Path(text).read_bytes() for text in _texts(preset.model_args) if _is_file(text)}
+    files = {text: sha256(pathlib.Path(text).expanduser()) for text in _texts(preset.model_args) if _is_file(text)}
     if not code and not files:
         return ""
     digest = hashlib.sha256()
@@ -71,9 +73,13 @@ def _sources(names):
             used = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
             if isinstance(used, str) and used in sys.modules and used.split(".")[0] not in _LIBRARIES:
                 place = getattr(sys.modules[used], "__file__", None) or ""
-                if used.split(".")[0] in roots or (place.endswith(".py") and not place.startswith(_INSTALLED)):
+                if used.split(".")[0] in roots or (place.endswith(".py") and not _is_library(place)):
                     todo.append(used)
     return found
+
+
+def _is_library(place):
+    return place.startswith(_STDLIB) or not {"site-packages", "dist-packages"}.isdisjoint(pathlib.Path(place).parts)
 
 
 def _exists(name):
@@ -92,4 +98,6 @@ def _texts(value):
 
 
 def _is_file(text):
-    return "/" in text and pathlib.Path(text).expanduser().is_file()
+    """Whether a text is the path of a file or of a SavedModel."""
+    path = pathlib.Path(text[:4000]).expanduser()
+    return path.is_file() or (path / "saved_model.pb").is_file()

@@ -83,12 +83,14 @@ def test_the_users_own_model_presets_networks_and_what_they_use_are_hashed(own):
         before = own_hash(network)
 
 
-def test_what_comes_of_tfgen_alone_needs_no_further_hash_and_files_are_hashed(tmp_path):
+def test_what_comes_of_tfgen_alone_needs_no_further_hash_and_files_are_hashed(tmp_path, monkeypatch):
     preset = tfgen.presets.get("vae/digits")
     assert own_hash(preset) == ""
-    file = tmp_path / "network.keras"
-    hashes = set()
-    for content in (b"1", b"2"):
-        file.write_bytes(content)
-        hashes.add(own_hash(preset.override({"encoder": str(file)})))
-    assert len(hashes) == 2
+    monkeypatch.chdir(tmp_path)
+    for name, file in (("network.keras", "network.keras"), (str(tmp_path / "saved"), "saved/saved_model.pb")):
+        hashes = set()
+        for content in (b"1", b"2"):
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).write_bytes(content)
+            hashes.add(own_hash(preset.override({"encoder": name})))
+        assert len(hashes) == 2 and "" not in hashes
