@@ -19,7 +19,11 @@ SCHEMES = ("http://", "https://", "file://")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file atomically: under a temporary name, which is then renamed. Makes the folder."""
+    """Writes a file atomically: under a temporary name, which is then renamed. Makes the folder.
+
+    Raises:
+        OSError: writing failed; the message names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,6 +33,8 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         to_disk(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -83,9 +83,12 @@ class History(keras.callbacks.Callback):
         with self.writer.as_default(step=step):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **logs}) + "\n")
-        to_disk(self.path)
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": step, **logs}) + "\n")
+            to_disk(self.path)
+        except OSError as error:
+            raise OSError(error.errno, f"{self.path} could not be written: {error.strerror}") from error
         if self.report:
             rate = (step - self.first_step) / (time.perf_counter() - self.started)
             left = (self.total - step) / rate
