@@ -27,7 +27,7 @@ class Allowance:
         if self.max_elements is not None and count > self.max_elements:
             raise ServingError(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"The request has about {count} elements; this server takes at most {self.max_elements}",
+                f"The request has {count} or more elements; this server takes at most {self.max_elements}",
             )
 
     def check_time(self) -> None:

@@ -44,7 +44,7 @@ from tfgen_serving.server.flags import ConfigError
 from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 
 MAX_CONNECTIONS = 1000
-MAX_CONNECTIONS_OF_A_PEER = 900  # the others are a reserve for other addresses
+PART_OF_A_PEER = 0.9  # of all connections, for one address; the others are a reserve for other addresses
 LARGE_BODY_BYTES = 1 << 20
 _PART_BYTES = 1 << 20  # of a packed body that is unpacked at a time
 KEEP_ALIVE_SECONDS = 75
@@ -360,7 +360,7 @@ class Protocol(H11Protocol):
     """
 
     patience = 10.0  # seconds; set by `RestServer`
-    max_connections, max_of_a_peer = MAX_CONNECTIONS, MAX_CONNECTIONS_OF_A_PEER
+    max_connections = MAX_CONNECTIONS  # also set by `RestServer`
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -377,7 +377,7 @@ class Protocol(H11Protocol):
         for other in self.connections:
             by_peer[other.client and other.client[0]].append(other)
         crowd = by_peer[self.client and self.client[0]]
-        if len(crowd) <= self.max_of_a_peer:
+        if len(crowd) <= PART_OF_A_PEER * self.max_connections:
             if len(self.connections) <= self.max_connections:
                 return True
             crowd = max(by_peer.values(), key=len)

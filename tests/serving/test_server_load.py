@@ -136,7 +136,7 @@ def test_eight_of_the_largest_bodies_leave_a_server_healthy(process):
 def test_more_elements_than_the_limit_are_refused(server):
     started = time.thread_time()
     status, reply = post(server, gzip.compress(b'{"inputs":[' + b"1," * 1_000_000 + b"1]}"), {"Content-Encoding": "gzip"})
-    assert status == 400 and "1000003 elements; this server takes at most 200000" in reply["error"]
+    assert status == 400 and "or more elements; this server takes at most 200000" in reply["error"]
     assert time.thread_time() - started < 2
     body = b'{"examples": [' + b"{}," * 200_000 + b"{}]}"
     status, _, reply = conformance.rest(server.rest_port, "POST", "/v1/models/m:classify", body)
@@ -156,7 +156,7 @@ def test_requests_that_exceed_the_memory_together_are_refused(base):
 
 
 def test_a_small_message_that_declares_a_large_tensor_is_refused(server, channel):
-    with pytest.raises(grpc.RpcError, match="about 67108864 elements; this server takes at most 200000"):
+    with pytest.raises(grpc.RpcError, match="67108864 or more elements; this server takes at most 200000"):
         predict(channel, x=(1, [1 << 26]))
     assert len(predict(channel, x=(1, [1000])).outputs["y"].float_val) == 1000
 
