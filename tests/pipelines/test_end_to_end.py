@@ -127,6 +127,16 @@ def test_a_second_run_does_nothing(second, first, workspace):
     assert len(workspace.versions()) == 1 and "by an earlier run" in second["shown"]
 
 
+@pytest.mark.long
+def test_judging_anew_measures_nothing_and_what_is_unjudged_is_not_pushed(second, workspace):
+    outcome = workspace.run(thresholds={PRESET: {}})
+    ran = {node for node, state in states(outcome).items() if state == "complete"}
+    assert ran == {f"Judge.{SLUG}", f"Pusher.{SLUG}"}
+    assert outcome["models"][PRESET]["outcome"] == "UNJUDGED" and outcome["exit_code"] == local.EXIT_NOT_BLESSED
+    assert len(workspace.versions()) == 1 and "vae/digits: UNJUDGED" in outcome["shown"]
+    assert "no threshold applies" in outcome["shown"] and "with --push_unjudged" in outcome["shown"]
+
+
 @pytest.fixture(scope="module")
 def refused(second, workspace):
     return workspace.run(thresholds=IMPOSSIBLE, steps=80)
@@ -202,18 +212,12 @@ def test_a_failed_component_is_named_with_its_cause(first, workspace, capfd):
 
 
 @pytest.mark.long
-def test_judging_anew_measures_nothing_and_what_is_unjudged_is_pushed_only_if_asked_for(first, workspace):
-    before = workspace.versions()
-    outcome = workspace.run(thresholds={PRESET: {}})
-    ran = {node for node, state in states(outcome).items() if state == "complete"}
-    assert ran == {f"Judge.{SLUG}", f"Pusher.{SLUG}"}
-    assert outcome["models"][PRESET]["outcome"] == "UNJUDGED" and outcome["exit_code"] == local.EXIT_NOT_BLESSED
-    assert workspace.versions() == before and "vae/digits: UNJUDGED" in outcome["shown"]
-    assert "no threshold applies" in outcome["shown"] and "with --push_unjudged" in outcome["shown"]
+def test_what_is_unjudged_is_pushed_if_asked_for(first, workspace):
     outcome = workspace.run(thresholds={PRESET: {}}, push_unjudged=True)
-    assert {node for node, state in states(outcome).items() if state == "complete"} == ran
-    assert outcome["models"][PRESET]["outcome"] == "UNJUDGED" and outcome["exit_code"] == local.EXIT_OK
-    assert outcome["models"][PRESET]["pushed"] and "UNJUDGED" in pathlib.Path(outcome["report"]).read_text()
+    model = outcome["models"][PRESET]
+    assert model["outcome"] == "UNJUDGED" and not model["blessed"] and outcome["exit_code"] == local.EXIT_OK
+    assert pathlib.Path(model["pushed"]).name in workspace.versions()
+    assert "UNJUDGED" in pathlib.Path(outcome["report"]).read_text()
 
 
 def test_kill_in_mid_training_then_resume(tmp_path):
