@@ -220,6 +220,10 @@ def test_what_is_unjudged_is_pushed_if_asked_for(first, workspace):
     assert "UNJUDGED" in pathlib.Path(outcome["report"]).read_text()
 
 
+def store_state(execution):
+    return type(execution).State.Name(execution.last_known_state)
+
+
 def test_kill_in_mid_training_then_resume(tmp_path):
     """kill -9 while the trainer runs; imports TFRecords as they are (ImportExampleGen)."""
     records = tmp_path / "records"
@@ -252,6 +256,8 @@ def test_kill_in_mid_training_then_resume(tmp_path):
     from tfgen_pipelines import runs
 
     store = runs.Store(metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")))
+    states = {store_state(e) for e in store._store.get_executions()}
+    assert "RUNNING" not in states and "FAILED" in states, "the killed execution is closed"
     components = store.components(store.latest_run())
     assert components["ImportExampleGen"]["state"] == components["Transform"]["state"] == "cached"
     assert components[f"Trainer.{SLUG}"]["state"] == components[f"Pusher.{SLUG}"]["state"] == "complete"
