@@ -34,7 +34,7 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
         to_disk(path.parent)
     except OSError as error:
-        raise OSError(error.errno, f"{path} could not be written: {error.strerror}") from error
+        raise OSError(error.errno, f"{path} could not be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
