@@ -36,7 +36,7 @@ LONGEST_DEADLINE = 30 * 24 * 3600.0  # seconds; a longer timeout means none
 RELOAD_SECONDS = 300.0  # seconds that a reload without a deadline waits for its models
 MAX_WAITING_RELOADS = 8  # more are refused at once
 HEALTH = "grpc.health.v1.Health"
-SERVING, UNKNOWN_SERVICE = 1, grpc.StatusCode.NOT_FOUND
+SERVING = 1  # HealthCheckResponse.ServingStatus
 _log = logging.getLogger("tfgen.serving")
 _INVALID, _DENIED = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED
 RELOAD = "HandleReloadConfigRequest"
@@ -65,7 +65,7 @@ def serve(host, port, manager, metrics, *, threads, max_request_bytes, max_eleme
         ("grpc.http2.max_ping_strikes", 10),
     ]
     reloads = _ReloadPool()
-    server = grpc.server(pool, options=options, maximum_concurrent_rpcs=MAX_CONCURRENT, interceptors=[reloads.interceptor()])
+    server = grpc.server(pool, options=options, maximum_concurrent_rpcs=MAX_CONCURRENT, interceptors=[_ReloadLimit(reloads)])
     service = Service(manager, metrics, budget=budget, max_elements=max_elements, reload=reload)
     for name, methods in SERVICES.items():
         handlers = {
@@ -103,7 +103,7 @@ def _health_check(data, context):
     try:
         service = _parse(HealthCheckRequest, data).service
         if service and service.rpartition(".")[2] not in SERVICES:
-            raise ServingError(UNKNOWN_SERVICE, f"unknown service {service}")
+            raise ServingError(grpc.StatusCode.NOT_FOUND, f"unknown service {service}")
         reply.status = SERVING
     except ServingError as error:
         _refuse(context, error)
@@ -115,7 +115,7 @@ class _ReloadPool(concurrent.futures.ThreadPoolExecutor):
 
     def __init__(self):
         super().__init__(1, thread_name_prefix="reload")
-        self._waiting, self._lock = 0, threading.Lock()
+        self.waiting, self._lock = 0, threading.Lock()
 
     def submit(self, *args, **kwargs):
         self._count(1)
@@ -125,7 +125,7 @@ class _ReloadPool(concurrent.futures.ThreadPoolExecutor):
 
     def _count(self, change):
         with self._lock:
-            self._waiting += change
+            self.waiting += change
 
     def handler(self, method):
         def run(data, context):
@@ -134,21 +134,22 @@ class _ReloadPool(concurrent.futures.ThreadPoolExecutor):
         run.experimental_thread_pool = self  # grpcio runs the method there
         return grpc.unary_unary_rpc_method_handler(run, response_serializer=_serialize)
 
-    def interceptor(self):
-        """Refuses reloads while too many wait, since each is one of MAX_CONCURRENT requests."""
 
-        def refuse(data, context):
-            _refuse(context, ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED,
-                                          f"{MAX_WAITING_RELOADS} reloads are waiting already"))  # fmt: skip
-            return model_management_pb2.ReloadConfigResponse()
+class _ReloadLimit(grpc.ServerInterceptor):
+    """Refuses reloads while too many wait, since each is one of MAX_CONCURRENT requests."""
 
-        class Interceptor(grpc.ServerInterceptor):
-            def intercept_service(_, continuation, details):
-                if details.method.endswith(f"/{RELOAD}") and self._waiting > MAX_WAITING_RELOADS:
-                    return grpc.unary_unary_rpc_method_handler(refuse, response_serializer=_serialize)
-                return continuation(details)
+    def __init__(self, pool):
+        self._pool = pool
 
-        return Interceptor()
+    def intercept_service(self, continuation, details):
+        if details.method.endswith(f"/{RELOAD}") and self._pool.waiting > MAX_WAITING_RELOADS:
+            return grpc.unary_unary_rpc_method_handler(self._refuse, response_serializer=_serialize)
+        return continuation(details)
+
+    def _refuse(self, data, context):
+        why = f"{MAX_WAITING_RELOADS} reloads are waiting already"
+        _refuse(context, ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, why))
+        return model_management_pb2.ReloadConfigResponse()
 
 
 def _serialize(message):

@@ -42,6 +42,7 @@ class RunningServer:
             return
         self._stopped = True
         end = time.monotonic() + grace
+        self.manager.end_waits()  # a reload that waits for a model
         if self._config_poller is not None:
             self._config_poller.stop()
         if self._rest is not None:

@@ -71,7 +71,7 @@ class ModelManager:
         self._labels, self._paths = {}, {}
         self._reloading, self._polling = threading.Lock(), threading.Lock()
         self._load_slots = threading.Semaphore(LOAD_THREADS)
-        self._stop = threading.Event()
+        self._stop, self._waits_end = threading.Event(), threading.Event()
         self._poller = None
 
     # ---- requests
@@ -209,7 +209,7 @@ class ModelManager:
         end = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while True:
-                if self._stop.is_set() or (stop is not None and stop.is_set()):
+                if self._waits_end.is_set() or (stop is not None and stop.is_set()):
                     raise Stopped
                 waiting = [name for name in names if not self._is_available(name)]
                 if not waiting:
@@ -362,8 +362,13 @@ class ModelManager:
             version.state = state
             self._changed.notify_all()
 
+    def end_waits(self):
+        """Ends running and later calls of `wait_available` with `Stopped`."""
+        self._waits_end.set()
+
     def stop(self, timeout=10.0):
         """Unloads everything, after waiting for running requests for up to `timeout` seconds."""
+        self.end_waits()
         self._stop.set()
         end = time.monotonic() + timeout
         with self._changed:

@@ -334,6 +334,17 @@ def test_reloads_that_wait_hold_no_other_request(base, tmp_path):
         assert len(predict(channel, x=(1, [1])).outputs["y"].float_val) == 1
 
 
+def test_a_reload_that_waits_does_not_delay_the_end_of_the_server(base, tmp_path):
+    with start(base) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        reload = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
+        waiting = reload.future(reload_request(tmp_path / "no_such_folder"))
+        until(lambda: server.manager.is_configured("missing"))
+        started = time.monotonic()
+        server.stop(60)
+        assert time.monotonic() - started < 20
+        assert waiting.code() is grpc.StatusCode.UNAVAILABLE
+
+
 @pytest.mark.parametrize("switch", ["off", "same_paths"])
 def test_reloads_can_be_restricted(base, tmp_path, switch):
     with start(base, f"--grpc_reload={switch}") as server:
