@@ -177,6 +177,14 @@ def test_default_thresholds_are_those_of_all_capabilities_and_bound_each():
             assert thresholds.keys() <= set(MEASURES[capability].metrics)
 
 
+@pytest.mark.parametrize("capability", [c for c in THRESHOLDS if c is not Classifier], ids=lambda c: c.NAME)
+def test_an_untrained_model_fails_a_default_threshold_whatever_its_values_are(capability):
+    """That of a classifier is of its errors over those of chance."""
+    rules = [rules for rules in THRESHOLDS[capability].values() if "relative_to_untrained" in rules]
+    higher = "psnr" in THRESHOLDS[capability]
+    assert any(found["relative_to_untrained"] > 1.0 if higher else found["relative_to_untrained"] < 1.0 for found in rules)
+
+
 def test_metrics_that_do_not_exist():
     check_metrics(["recall", "accuracy"])
     with pytest.raises(ValueError, match="no metric acuracy, fid; the metrics are accuracy, .*bits_over_raw, .*recall"):
