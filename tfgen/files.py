@@ -67,14 +67,17 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
         busy: message of the error if another process has the lock; None: waits for it.
 
     Yields:
-        False where the file system has no locks, which is logged; else True.
+        False where the system, or the file system, has no such locks (the latter is logged); else True.
 
     Raises:
         BlockingIOError: another process has the lock.
         OSError: the file cannot be written.
     """
-    import fcntl  # not on Windows, where nothing but locks is missing
-
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     try:
         held = True
