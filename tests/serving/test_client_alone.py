@@ -128,7 +128,7 @@ def test_tensors_are_tensorflows(name):
         np.testing.assert_array_equal(got, value)
         assert got.dtype == value.dtype
     proto = tensor_pb2.TensorProto()
-    server_tensors.encode(array, proto)
+    server_tensors.to_proto(array, proto)
     np.testing.assert_array_equal(tensors.decode(messages.Tensor.FromString(proto.SerializeToString()), "x"), array)
 
 

@@ -205,7 +205,7 @@ def test_errors_of_the_server_are_logged_and_not_shown(server, channel, log, mon
     def broken(*_):
         raise ValueError("setting an array element with a sequence")
 
-    monkeypatch.setattr(rest_server.inference.tensors, "decode", broken)
+    monkeypatch.setattr(rest_server.inference.tensors, "from_proto", broken)
     monkeypatch.setattr(rest_server.json_tensor, "parse_predict", broken)
     with pytest.raises(grpc.RpcError) as caught:
         predict(channel, x=(1, [1]))

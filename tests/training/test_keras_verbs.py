@@ -353,5 +353,5 @@ def test_optimizers_that_were_trained_with_or_are_shared():
     model.fit(np.zeros([8, 8, 8, 1], "float32"), verbose=0)
     model.compile(optimizer)
     assert {name: int(o.iterations) for name, o in model.player_optimizers.items()} == {"generator": 0, "discriminator": 0}
-    with pytest.raises(ValueError, match="one object for several of generator, discriminator"):
+    with pytest.raises(ValueError, match="the same object for several of generator, discriminator"):
         model.compile({"generator": optimizer, "discriminator": optimizer})

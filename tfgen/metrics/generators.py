@@ -39,12 +39,12 @@ class Samples:
         """Whether images depend on more than their latents."""
         return bool(self.generator.conditions)
 
-    def latents(self, first, last):
+    def latents(self, first: int, last: int) -> np.ndarray:
         """float32 [last - first, Z]: the latents of images first to last - 1."""
         return self.generator.latents(self.seed, first, last)
 
-    def decode(self, latents):
-        """Images float32 [B, H, W, C] of latents [B, Z]; conditions are classes, each in turn."""
+    def decode(self, latents: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         return self.generator.decode(latents)
 
 
