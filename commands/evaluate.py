@@ -33,7 +33,7 @@ Metrics (--metrics, separated by commas)
   nearest       distance to the nearest training image; ratio far below 1: copies
   ms_ssim       similarity of random pairs of samples                             lower is more diverse
   swd           sliced Wasserstein distance of patches of pixels                  lower is better
-  birthday      share of batches with near-duplicates, of real images 0.5         lower is more diverse
+  birthday      share of batches with near-duplicates; see the anchor            lower is more diverse
   path_length   change of features over a small step in latent space              lower is smoother
   separability  of the classes by planes in latent space, 1 is perfect            lower is better
   likelihood, encoder, classifier, codec, translator: what the capability of that name is measured by, on real images
