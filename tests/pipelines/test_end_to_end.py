@@ -142,6 +142,7 @@ def refused(second, workspace):
     return workspace.run(thresholds=IMPOSSIBLE, steps=80)
 
 
+@pytest.mark.long
 def test_not_blessed_stops_the_pusher(refused, workspace):
     ran = {name for name, state in states(refused).items() if state == "complete"}
     # and nothing else
@@ -154,6 +155,7 @@ def test_not_blessed_stops_the_pusher(refused, workspace):
     assert "NOT BLESSED" in refused["shown"] and "at most -1" in refused["shown"]
 
 
+@pytest.mark.long
 def test_a_new_model_is_compared_with_the_last_blessed_one(refused, first, workspace):
     outcome = workspace.run(steps=160)
     content = outcome["models"][PRESET]["content"]
@@ -166,6 +168,7 @@ def test_a_new_model_is_compared_with_the_last_blessed_one(refused, first, works
     assert blessing["blessed"] == 1 and blessing["baseline_model_id"] != blessing["current_model_id"]
 
 
+@pytest.mark.long
 def test_a_model_that_makes_no_images_goes_the_same_way(first, workspace):
     """Trained, measured by accuracy, blessed by the default thresholds, served and asked for classes, pushed."""
     name, slug = "glimpse-classifier/digits", "glimpse-classifier-digits"
@@ -224,6 +227,7 @@ def store_state(execution):
     return type(execution).State.Name(execution.last_known_state)
 
 
+@pytest.mark.long
 def test_kill_in_mid_training_then_resume(tmp_path):
     """kill -9 while the trainer runs; imports TFRecords as they are (ImportExampleGen)."""
     records = tmp_path / "records"

@@ -162,6 +162,10 @@ def test_killed_and_resumed_equals_uninterrupted(case, trained):
     assert_same(values(trained[0]), values(second))
 
 
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[pytest.mark.long] * (name != "three-players")) for name in sorted(SKELETONS)],
+    indirect=True, scope="module",
+)  # fmt: skip
 def test_two_replicas_agree_with_one(case, trained):
     reduction = tf.distribute.ReductionToOneDevice()
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction).scope():

@@ -80,6 +80,7 @@ def test_run_folder_and_result(source, tmp_path):
     assert more.step == 60, "but can be trained further"
 
 
+@pytest.mark.long
 def test_dequantised_and_conditional_presets_train(source, tmp_path):
     train(config("dcgan/digits", overrides={"num_classes": 10}, steps=2, log_every=2), source, tmp_path / "a", report=None)
     grey = {"likelihood": "gaussian", "binarization": None, "dequantize": True, "levels": 17}
@@ -190,7 +191,7 @@ def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
     assert checkpoints.latest == before
 
 
-@pytest.mark.parametrize("rate", [float("inf"), 1e30])
+@pytest.mark.parametrize("rate", [pytest.param(float("inf"), marks=pytest.mark.long), 1e30])
 def test_divergence_with_a_checkpoint_after_every_step(source, tmp_path, rate):
     """The weights of the first step are already of no use, so there is nothing to save."""
     bad = config("dcgan/digits", steps=6, log_every=1, checkpoint_every=1, overrides={"learning_rate": rate})

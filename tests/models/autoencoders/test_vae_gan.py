@@ -201,7 +201,7 @@ def test_the_balance_rule(real, fake, decoder, discriminator):
     assert [bool(turn) for turn in build().turns(tf.constant(real), tf.constant(fake))] == [True, True]
 
 
-@pytest.mark.parametrize(("skipped", "replicas"), [("decoder", 1), ("discriminator", 2)])
+@pytest.mark.parametrize(("skipped", "replicas"), [("decoder", 1), pytest.param("discriminator", 2, marks=pytest.mark.long)])
 def test_a_skipped_turn_leaves_weights_and_optimizer_as_they_were(skipped, replicas):
     reduction = tf.distribute.ReductionToOneDevice()
     devices = ["CPU:0", "CPU:1"][:replicas]
