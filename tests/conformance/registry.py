@@ -161,8 +161,8 @@ CASES = {
     "vae-conv-logistic": Case(
         VAE, {**_SMALL, "network": "conv", "hidden": (4, 8, 16), "likelihood": "discretized_logistic", "levels": 17}
     ),
-    "vae-mlp-gaussian": Case(VAE, {**_SMALL, "hidden": (16,), "likelihood": "gaussian", "levels": 17}),
-    "draw": Case(DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2}, binary=True),
+    "vae-mlp-gaussian": Case(VAE, {**_SMALL, "hidden": (16,), "likelihood": "gaussian", "levels": 17}, long=True),
+    "draw": Case(DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2}, binary=True, long=True),
     "draw-attention": Case(
         DRAW, {"image_shape": (8, 8, 1), "glimpses": 2, "hidden": 6, "z_size": 2, "read_size": 3, "write_size": 3},
         binary=True,
@@ -197,7 +197,7 @@ CASES = {
     ),
     "wgan": Case(WGAN, {**_CONV, "thorough_turns": 1, "thorough_every": 2, "thorough_steps": 3, "discriminator_steps": 2},
                  falling="discriminator_loss"),
-    "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss"),
+    "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss", long=True),
     "sngan": Case(SNGAN, {**_CONV, "discriminator_steps": 1}, falling="discriminator_loss"),
     "sngan-projection-resnet": Case(
         SNGAN,
@@ -207,13 +207,13 @@ CASES = {
     "gan-maxout": Case(GAN, {**_SMALL, "width": 16}, falling="discriminator_loss"),
     "gan-conv-maxout": Case(
         GAN, {**_SMALL, "network": "conv_maxout", "width": 8, "num_classes": 3, "objective": "minimax"},
-        falling="discriminator_loss",
+        falling="discriminator_loss", long=True,
     ),
     # Without the pulling-away term, which compares the codes of one replica.
     "ebgan": Case(EBGAN, {**_SMALL, "width": 4, "depth": 1, "encoder": (4, 8)}, falling="discriminator_loss"),
     "ebgan-mlp-squared": Case(
         EBGAN, {**_SMALL, "network": "mlp", "width": 16, "encoder": (16, 8), "energy": "squared", "num_classes": 3},
-        falling="discriminator_loss",
+        falling="discriminator_loss", long=True,
     ),
     "infogan": Case(
         InfoGAN,
@@ -232,7 +232,7 @@ CASES = {
         ImprovedGAN,
         {**_SMALL, "widths": (8,), "generator_widths": (8,), "dropout": (0.1, 0.5), "real_target": 0.9, "reference_size": 3,
          "generator_steps": 2, "num_labels": 3},
-        falling="supervised_loss",
+        falling="supervised_loss", long=True,
     ),
     "pixel-cnn-binary": Case(PixelCNN, {**_PIXELS, "levels": 2}, falling="nll", binary=True),
     "gated-pixel-cnn-classes": Case(

@@ -60,7 +60,8 @@ def pyramid(halvings, channels, weight_norm=False):
 
 @pytest.mark.parametrize(
     "halvings, shape, weight_norm",
-    [(1, (4, 6, 1), False), (1, (6, 4, 3), True), (2, (8, 12, 2), False), (3, (16, 8, 1), True)],
+    [(1, (4, 6, 1), False), (1, (6, 4, 3), True), (2, (8, 12, 2), False),
+     pytest.param(3, (16, 8, 1), True, marks=pytest.mark.long)],
 )
 def test_step_by_step_is_the_whole(halvings, shape, weight_norm):
     keras.utils.set_random_seed(0)

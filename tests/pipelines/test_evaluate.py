@@ -446,6 +446,7 @@ def many():
     return tuple(Remote(functools.partial(open_source, split, count)) for split, count in (("train", 1100), ("test", 700)))
 
 
+@pytest.mark.long
 def test_through_beam_in_any_number_of_shards_equals_one_process(run, many):
     """700 samples are three batches, the training images five: three shards and five, one and one."""
 

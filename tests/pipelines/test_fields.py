@@ -85,6 +85,7 @@ def test_a_model_of_embeddings_trains(tmp_path):
     assert json.loads((run / "config.json").read_text())["run"]["preset"]["augmentation"] == {"shift": 1}
 
 
+@pytest.mark.long
 def test_dc_ign_trains(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (1440, 1024), np.uint8)
     savemat(tmp_path / "COIL20.mat", {"X": pixels, "Y": np.repeat(np.arange(1, 21), 72)[:, None]})

@@ -118,7 +118,7 @@ def test_a_good_model_is_blessed_and_pushed(run, good, monkeypatch):
     assert not children()
 
 
-@pytest.mark.parametrize("broken", ["torn", "stubborn"])
+@pytest.mark.parametrize("broken", [pytest.param("torn", marks=pytest.mark.long), "stubborn"])
 def test_a_broken_model_is_not_blessed_and_not_pushed(run, broken, request, caplog):
     blessing, pushed = run(request.getfixturevalue(broken))
     assert blessing == ["INFRA_NOT_BLESSED"] and not pushed

@@ -242,6 +242,7 @@ def test_two_trainings_in_one_workdir(source, tmp_path):
         assert sorted(p.name for p in tmp_path.rglob("*")) == [".lock", "samples"], "what killed runs left is gone"
 
 
+@pytest.mark.long
 def test_a_sample_grid_that_was_lost_is_drawn_after_the_interruption(source, tmp_path, monkeypatch):
     """Stopped while the picture of a step is written at which a checkpoint is due."""
     settings = {"steps": 60, "log_every": 10, "checkpoint_every": 20, "sample_every": 20}

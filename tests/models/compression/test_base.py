@@ -107,6 +107,7 @@ def test_what_is_quantised_is_what_is_coded_and_decoded(name):
     np.testing.assert_allclose([losses["mse"][0], losses["bits_per_pixel"][0]], [mse, bits[0] / 1024], rtol=1e-4)
 
 
+@pytest.mark.long
 def test_rate_falls_and_error_rises_with_lambda():
     """Two lambdas far apart, on one batch of crops: the ends of a rate-distortion curve."""
     rows, columns = np.mgrid[:16, :16]
