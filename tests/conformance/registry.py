@@ -50,6 +50,7 @@ class Case:
         binary: whether images must be 0 or 1.
         fixed: {name of an integer field: its value in every row of a batch}; else integers are random.
         without: capabilities of the class that this instance does not have.
+        bfloat16: whether it can be trained in bfloat16; else it must be refused.
         long: whether its tests run in `make test-long` alone, as those of a larger variant of a model.
     """
 
@@ -59,6 +60,7 @@ class Case:
     binary: bool = False
     fixed: dict = dataclasses.field(default_factory=dict)
     without: tuple = ()
+    bfloat16: bool = True
     long: bool = False
 
     @property
@@ -250,7 +252,8 @@ CASES = {
     ),
     "factorized-prior": Case(FactorizedPrior, {"image_shape": (8, 8, 1), "width": 4, "distortion_weight": 1e-4}),
     "scale-hyperprior": Case(
-        ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4}
+        ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4},
+        bfloat16=False,
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "dcgan-conditional-wgan-gp": Case(

@@ -57,10 +57,19 @@ class ScaleHyperprior(CompressionModel):
         width: N, channels of all hidden layers and of z.
         latent_channels: M, channels of y; None: as `width`.
         **kwargs: see `CompressionModel`.
+
+    Raises:
+        ValueError: images of at most 32 pixels in bfloat16.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        # TensorFlow 2.16 with oneDNN leaves most of the gradient of a strided filter unset if its input is one bfloat16 pixel.
+        if self.compute_dtype == "bfloat16" and min(self.image_shape[:2]) <= 32:
+            raise ValueError(
+                f"ScaleHyperprior in bfloat16 needs images of more than 32 pixels a side; received image_shape "
+                f"{self.image_shape}. Use larger crops, or float32."
+            )
         channels = self.latent_channels
         settings = {"padding": "same", "dtype": self.dtype_policy}
         # At the start sigma is that of photos: with a smaller one latents would cost hundreds of bits.
