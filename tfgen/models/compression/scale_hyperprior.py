@@ -64,7 +64,7 @@ class ScaleHyperprior(CompressionModel):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        # TensorFlow 2.16 with oneDNN leaves most of the gradient of a strided filter unset if its input is one bfloat16 pixel.
+        # TensorFlow 2.16 with oneDNN leaves gradients of a strided filter unset if its input is a single bfloat16 pixel.
         if self.compute_dtype == "bfloat16" and min(self.image_shape[:2]) <= 32:
             raise ValueError(
                 f"ScaleHyperprior in bfloat16 needs images of more than 32 pixels a side; received image_shape "
