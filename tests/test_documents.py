@@ -53,12 +53,17 @@ def serve(model, name):
     return server.start([*flags, "--allow_version_labels_for_unavailable_models"])
 
 
-@pytest.mark.long
-def test_readme():
+def run_served(page):
+    """`run` while a small DRAW is served as "vae"."""
     draw = tfgen.models.DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
     draw.compile()
     with serve(draw, "vae") as server:
-        names = run("README.md", {"localhost:8500": f"127.0.0.1:{server.grpc_port}"})
+        return run(page, {"localhost:8500": f"127.0.0.1:{server.grpc_port}"})
+
+
+@pytest.mark.long
+def test_readme():
+    names = run_served("README.md")
     assert names["images"].shape == (3, 8, 8, 1)
     assert pathlib.Path("samples.png").exists() and pathlib.Path("vae.keras").exists() and pathlib.Path("draw.gif").exists()
     assert 15 < float(np.mean(names["nats"])) < 25  # the record has 16.8 after more epochs
@@ -66,10 +71,7 @@ def test_readme():
 
 @pytest.mark.long
 def test_serving():
-    draw = tfgen.models.DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
-    draw.compile()
-    with serve(draw, "vae") as server:
-        names = run("docs/serving.md", {"localhost:8500": f"127.0.0.1:{server.grpc_port}"})
+    names = run_served("docs/serving.md")
     assert names["canvas"].shape[0] == 3 and names["path"].shape == (9, 8, 8, 1)
 
 

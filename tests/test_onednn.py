@@ -31,6 +31,8 @@ def test_it_is_chosen_by_the_preset_before_tensorflow_starts(tmp_path):
     )
     assert choice(code).split()[:4] == ["1", "0", "1", "1"]
     assert choice(f"from tfgen import onednn; onednn.choose(['dcgan/digits'], {str(tmp_path)!r})") == "0"
+    (tmp_path / "config.json").write_text("{}")  # of an older version, which did not choose
+    assert choice(f"from tfgen import onednn; onednn.choose(['vae/digits'], {str(tmp_path)!r})") == "None"
     assert choice("from tfgen import onednn; onednn.choose(['dcgan/digits'])", **{onednn.VARIABLE: "0"}) == "0"
 
 

@@ -39,11 +39,12 @@ def choose(presets: Iterable[str] = (), workdir: str | os.PathLike | None = None
         return
     presets = list(presets)
     on = not presets or not all(is_dense(name) for name in presets)
-    if workdir is not None:
+    config = None if workdir is None else pathlib.Path(workdir) / "config.json"
+    if config is not None and config.exists():
         try:
-            on = json.loads((pathlib.Path(workdir) / "config.json").read_text()).get("onednn", on)
-        except (OSError, ValueError, AttributeError):
-            pass  # no run yet; a damaged file is found by the training
+            on = json.loads(config.read_text())["onednn"]
+        except (ValueError, KeyError, TypeError):
+            return  # a run from before this choice existed keeps TensorFlow's own; a damaged file is found by the training
     os.environ[VARIABLE] = "1" if on else "0"
 
 
