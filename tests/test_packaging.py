@@ -219,7 +219,7 @@ sys.exit(script.load()())
         (["--help"], "tfgen", "decompress"),
         (["presets"], "tfgen", "vae/mnist"),
         (["evaluate", "--help"], "tfgen", "Frechet distance"),
-        (["demo", "--help"], "tfx", "--workspace"),
+        pytest.param(["demo", "--help"], "tfx", "--workspace", marks=pytest.mark.long),
         (["serve", "--help"], "tensorflow_serving", "--model_base_path"),
     ],
 )

@@ -231,6 +231,7 @@ def test_train_says_what_was_skipped(tmp_path, monkeypatch, capsys):
     assert "1 of 6 files skipped, the first: " in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_model_that_makes_no_images(tmp_path, capsys):
     run, models = str(tmp_path / "run"), str(tmp_path / "models")
     train = ["train", "--preset", "glimpse-classifier/digits", "--workdir", run, "--steps", "100", "--set", "hidden=16"]

@@ -14,12 +14,10 @@ from tests.conformance.harness import (
     assert_equal,
     compiled,
     for_cases,
-    resumed,
     sgd_run,
     train,
     weights,
 )
-from tests.owned import owned_variables
 from tfgen.models.capabilities import capabilities_of
 
 pytestmark = for_cases()
@@ -101,13 +99,6 @@ def test_loss_falls_on_one_batch(run):
 def test_one_trace_for_each_kind_of_step(run):
     kinds = {run.model.step_kind(step) for step in range(STEPS)}
     assert run.traces == len(kinds), f"train_step was traced {run.traces} times for the kinds {kinds}"
-
-
-def test_resumed_training_equals_uninterrupted(run):
-    second = resumed(run)
-    train(second, run.case, STEPS // 2)
-    assert set(weights(run.model)) == set(weights(second))
-    assert_equal(owned_variables(run.model), owned_variables(second))  # all there is, whatever state() says
 
 
 @pytest.mark.long

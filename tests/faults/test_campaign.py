@@ -12,14 +12,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 needs_tfx = pytest.mark.skipif(importlib.util.find_spec("tfx") is None, reason="tfx is not installed")
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        pytest.param("push", marks=needs_tfx),
-        pytest.param("training", marks=pytest.mark.long),
-        pytest.param("export", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("what", [pytest.param("push", marks=needs_tfx), "training", "export"])
 def test_nothing_is_lost(what, tmp_path):
     command = [sys.executable, "-m", "tests.faults.campaign", what, "--kills", "3", "--models", "1", "--at", "times",
                "--folder", str(tmp_path)]  # fmt: skip

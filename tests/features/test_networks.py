@@ -39,6 +39,7 @@ def test_vgg_input_is_inverted_exactly():
     np.testing.assert_allclose(((found + [103.939, 116.779, 123.68]) / 255.0)[..., ::-1], IMAGES, atol=1e-6)
 
 
+@pytest.mark.long
 def test_inception_has_a_gradient_unless_it_rounds():
     keras.utils.set_random_seed(1)
     images = tf.constant(IMAGES)

@@ -80,6 +80,7 @@ def test_interrupted_save_leaves_the_old_file(classifier, tmp_path, monkeypatch)
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
 
 
+@pytest.mark.long
 def test_training_is_a_function_of_train_and_seed_alone():
     train = tiny()
     keras.utils.set_random_seed(1)

@@ -176,6 +176,7 @@ def test_batches_do_not_matter(graph):
     np.testing.assert_allclose(extractor.outputs(IMAGES)[0], whole, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_keras_inception_is_its_own_kind():
     """Random weights: shapes, preprocessing, label."""
     extractor = metrics.KerasInception(None, "0" * 64)

@@ -187,7 +187,12 @@ def answers(model):
     return {name: np.array(value) for name, value in found.items()}
 
 
-@pytest.fixture(scope="module", params=CASES)
+QUICK = ("vae", "dcgan-conditional", "pixel-cnn-autoencoder")  # one and two networks, and one in a part of the model
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.long] * (name not in QUICK)) for name in CASES]
+)  # fmt: skip
 def trained(request):
     model = compiled(request.param)
     before = values(model)
@@ -243,6 +248,7 @@ assert not any(name.split(".")[0] in ("tfgen", "tests") for name in sys.modules)
 """
 
 
+@pytest.mark.long
 def test_exports_need_no_code_of_the_user(tmp_path):
     expected = {}
     for name in IN_GRAPHS:

@@ -166,6 +166,7 @@ def test_numbers_files_and_protocols(run, sources):
         assert (run.output / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_deterministic_in_the_seed(run):
     model = run.export("a")
     assert run(model, seed=1) == run(model, seed=1)
@@ -224,6 +225,7 @@ def test_a_baseline_of_another_preset_is_no_baseline(run):
     assert "another preset" in result["verdict"]["checks"][0]["reason"]
 
 
+@pytest.mark.long
 def test_fewer_real_images_than_samples_is_noted(run):
     result = run(run.export("a"), num_samples=60)
     assert result["protocols"]["samples"]["n_fake"] == 60
@@ -352,6 +354,7 @@ def test_fewer_images_than_features_are_not_measured_and_do_not_stop_the_pipelin
     assert result["notes"] == ["6 images are too few for the metrics of samples, which compare 6 features."]
 
 
+@pytest.mark.long
 def test_further_metrics_that_fit_the_model(run):
     """The model has codes of its images, and no latents."""
     result = run(run.export("a", binarization=None), further=evaluate.FURTHER)
@@ -470,6 +473,7 @@ def test_through_beam_in_any_number_of_shards_equals_one_process(run, many):
         assert same == protocols and found == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.long
 def test_nan_samples_through_beam(run, many):
     result = run(run.export("nan", scale=math.nan), train=many[0], test=many[1], num_samples=300,
                  run=functools.partial(ThroughBeam, beam.Pipeline, shard=256))  # fmt: skip
@@ -520,6 +524,7 @@ def test_drawn_reconstructions_are_compared_with_a_drawn_image(run, monkeypatch)
     assert run(path)["metrics"]["reconstruction_error"]["trivial"] == pytest.approx(2.0 * mean)
 
 
+@pytest.mark.long
 def test_samples_of_models_of_binarised_images_are_compared_with_others_under_one_protocol(run, sources):
     binarised, grey = (run(run.export(name, binarization=how)) for name, how in (("b", "threshold"), ("g", None)))
     name = "frechet_classifier_distance"

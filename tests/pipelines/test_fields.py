@@ -67,6 +67,7 @@ def losses(run):
     return [value for name, value in line.items() if name not in ("step", "seconds")]
 
 
+@pytest.mark.long
 def test_a_model_of_embeddings_trains(tmp_path):
     digits = tfgen.data.load("digits").take(60)
     embedding = np.eye(10, dtype=np.float32)[digits.labels()]

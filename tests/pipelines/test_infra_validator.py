@@ -187,6 +187,7 @@ def test_the_log_and_the_order_of_calls():
         runner.Stop()
 
 
+@pytest.mark.long
 def test_the_server_ends_with_the_validator(good, tmp_path):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "1").symlink_to(good / "Format-Serving")

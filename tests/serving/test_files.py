@@ -136,6 +136,7 @@ def test_the_page_names_what_is_there():
     assert "was not run during development" in " ".join(page.split())
 
 
+@pytest.mark.long
 def test_the_compatible_server_runs_with_them(commands, tmp_path):
     makers = {
         "vae": lambda: VAE(image_shape=(8, 8, 1), latent_dim=2, hidden=(8,)),

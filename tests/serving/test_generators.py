@@ -79,6 +79,7 @@ def test_images_over_grpc_and_rest_equal_those_in_process(name, tmp_path):
         server.stop(0)
 
 
+@pytest.mark.long
 def test_a_second_push_takes_over_under_sixteen_clients(tmp_path):
     versions = {1: export("dcgan", tmp_path, seed=1)}
     server = serve(tmp_path)

@@ -429,6 +429,7 @@ def test_the_wait_for_models_can_be_stopped(tmp_path):
         start("--model_name=m", f"--model_base_path={tmp_path}", stop=stop)
 
 
+@pytest.mark.long
 def test_sigterm_answers_what_is_under_way(tmp_path):
     heavy = tmp_path / "m" / "1"
     heavy.parent.mkdir()

@@ -104,7 +104,13 @@ SKELETONS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=sorted(SKELETONS))
+# What they ask of the base, the others ask too.
+LONG = ("frozen-encoder", "inversion", "lazy-penalty", "ss-gan")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in sorted(SKELETONS)]
+)  # fmt: skip
 def case(request):
     return SKELETONS[request.param]
 
@@ -266,6 +272,7 @@ def test_strength_of_a_style():
     np.testing.assert_allclose(shown[2], full[: shown.shape[1]], atol=1e-6)  # below images and styles
 
 
+@pytest.mark.long
 def test_a_penalty_of_every_fourth_step_is_counted_four_times():
     case = SKELETONS["lazy-penalty"]
     model, raw = compiled(case), 2.0 * case.batch(0, 8)["image"] - 1.0

@@ -192,6 +192,7 @@ def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [pytest.param(float("inf"), marks=pytest.mark.long), 1e30])
+@pytest.mark.long
 def test_divergence_with_a_checkpoint_after_every_step(source, tmp_path, rate):
     """The weights of the first step are already of no use, so there is nothing to save."""
     bad = config("dcgan/digits", steps=6, log_every=1, checkpoint_every=1, overrides={"learning_rate": rate})
@@ -301,6 +302,7 @@ def test_bad_requests(source, tmp_path, bad, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_augmentation_changes_the_batches_and_is_part_of_the_run(source, tmp_path):
     plain, moved = config(steps=2, log_every=2), config(steps=2, log_every=2, overrides={"augmentation": {"shift": 2}})
     losses = [train(c, source, tmp_path / str(i), report=None).history[-1]["loss"] for i, c in enumerate((plain, moved))]

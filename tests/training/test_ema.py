@@ -31,7 +31,8 @@ def test_ema_is_the_recursion_with_its_warm_up():
     assert {player: int(count) for player, count in ema.counts.items()} == {"one": 200, "two": 1}
 
 
-@pytest.mark.parametrize("again", [*(pytest.param(again, marks=pytest.mark.long) for again in ("compile", "reset")), "load"])
+@pytest.mark.long
+@pytest.mark.parametrize("again", ["compile", "reset", "load"])
 def test_averages_outlast_the_optimizers(tmp_path, again):
     """Where optimisers begin anew, the next step moves the average as the step before did, not by nine tenths."""
 

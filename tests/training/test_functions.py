@@ -40,7 +40,7 @@ def trail(steps):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("execution", [1, 4, 10])
+@pytest.mark.parametrize("execution", [1, 4, pytest.param(10, marks=pytest.mark.long)])
 def test_kinds_alternate_and_each_has_one_trace(execution, replicas):
     with two_devices().scope() if replicas == 2 else contextlib.nullcontext():
         model = Kinds()
@@ -63,7 +63,7 @@ def test_steps_in_a_call_change_no_bit():
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("execution", [1, 3, 10])
+@pytest.mark.parametrize("execution", [1, 3, pytest.param(10, marks=pytest.mark.long)])
 def test_a_data_set_that_ends_within_a_call(execution, replicas):
     """All its batches are trained on, once in each epoch, and the logs are the means of what there was."""
     with two_devices().scope() if replicas == 2 else contextlib.nullcontext():

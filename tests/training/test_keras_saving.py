@@ -216,7 +216,10 @@ def test_a_file_that_numbers_the_variables(trained, tmp_path):
 # ---- training goes on
 
 
-@pytest.mark.parametrize(("name", "ema_decay"), [("vae", 0.9), ("vae", None), ("dcgan", 0.9), ("vae-gan", 0.9)])
+@pytest.mark.parametrize(
+    ("name", "ema_decay"),
+    [("vae", 0.9), ("vae", None), ("dcgan", 0.9), pytest.param("vae-gan", 0.9, marks=pytest.mark.long)],
+)  # fmt: skip
 def test_a_loaded_model_trains_on_as_if_never_saved(name, ema_decay, tmp_path):
     model = compiled(name, ema_decay=ema_decay)
     train(model)
@@ -243,7 +246,7 @@ def test_each_player_keeps_its_optimiser(tmp_path):
     np.testing.assert_allclose(loaded["generator"].learning_rate, 1e-3 * 0.5**0.3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["vae", "dcgan"])
+@pytest.mark.parametrize("name", [pytest.param("vae", marks=pytest.mark.long), "dcgan"])
 def test_backup_and_restore(name, tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

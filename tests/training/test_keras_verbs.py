@@ -282,6 +282,7 @@ def test_predict_of_a_sampler():
 # ---- labels [N, 1], and what means nothing
 
 
+@pytest.mark.long
 def test_labels_of_one_column():
     model, batch = CASES["sngan-projection-resnet"].build(), CASES["sngan-projection-resnet"].batch()
     model.compile({"class_name": "SGD", "config": {"learning_rate": 0.01}})

@@ -225,7 +225,7 @@ class Sloped(Pair):
 
 # The images are 0 and 1: the gradient is (0.5, 2), of norm 2.0616; that of one replica (-1, 0), of the other (2, 4).
 @pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+@pytest.mark.parametrize("dtype", [None, pytest.param("mixed_float16", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "clip, gradient",
     [

@@ -301,6 +301,7 @@ def test_initialize_of_the_convolutional_networks():
     np.testing.assert_allclose([logits.mean(0), logits.std(0)], np.array([[0.0], [0.1]]) * np.ones(3), atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_trainer_initialises_and_gives_labelled_batches(tmp_path):
     source = data.from_arrays(np.round(images(60) * 255).astype("uint8"), np.arange(60) % 10, name="noise")
     overrides = {"widths": (8,), "generator_widths": (8,), "batch_size": 20, "labels_per_class": 2}

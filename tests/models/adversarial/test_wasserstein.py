@@ -74,7 +74,7 @@ def test_schedule_without_thorough_turns():
     assert critic_steps(WGANGP(**MLP, discriminator_steps=3), 9) == [3, 3, 3]
 
 
-@pytest.mark.parametrize("execution", [1, 3, 15])
+@pytest.mark.parametrize("execution", [1, 3, pytest.param(15, marks=pytest.mark.long)])
 def test_fit_follows_the_schedule_however_many_steps_one_call_has(execution):
     keras.utils.set_random_seed(0)
     model = WGAN(**MLP, thorough_turns=2, thorough_every=3, thorough_steps=4, discriminator_steps=2)
@@ -85,6 +85,7 @@ def test_fit_follows_the_schedule_however_many_steps_one_call_has(execution):
     assert updates == {"discriminator": 30, "generator": len(turns(model, 30))} and int(model.step) == 30
 
 
+@pytest.mark.long
 def test_resumed_schedule_goes_on_where_it_was():
     def run(parts):
         keras.utils.set_random_seed(0)

@@ -126,7 +126,7 @@ def test_a_step_moves_the_encoder_of_active_latents_only():
     assert float(losses["loss"]) == pytest.approx(sum(terms), rel=1e-6)
 
 
-@pytest.mark.parametrize("clamp", ["mean", "first"])
+@pytest.mark.parametrize("clamp", ["mean", pytest.param("first", marks=pytest.mark.long)])
 def test_replicas_clamp_to_the_whole_batch(clamp):
     """Two replicas, each with half of a batch, take the step of one that has all of it."""
     data, weights = batch(0), []

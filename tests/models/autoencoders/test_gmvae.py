@@ -206,6 +206,7 @@ def test_the_loss_is_the_bound_but_for_free_bits():
     assert evaluated["loss"] == pytest.approx(-float(tf.reduce_mean(model.elbo(images))), rel=1e-5)
 
 
+@pytest.mark.long
 def test_free_bits_keep_the_clusters_from_merging(digits):
     images = (digits[0][:1400] >= 0.5).astype("float32")
     settings = {"image_shape": (8, 8, 1), "num_clusters": 10, "latent_dim": 10, "style_dim": 6, "hidden": (64,)}

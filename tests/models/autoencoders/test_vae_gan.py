@@ -220,6 +220,7 @@ def test_a_skipped_turn_leaves_weights_and_optimizer_as_they_were(skipped, repli
     assert [history[f"{name}_skipped"][-1] for name in GROUPS[1:]] == [skipped == name for name in GROUPS[1:]]
 
 
+@pytest.mark.long
 def test_replicas_decide_by_their_mean_costs():
     reduction = tf.distribute.ReductionToOneDevice()
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=reduction).scope():

@@ -50,7 +50,18 @@ def build(name, shape, **more):
     return made(model, image_shape=image_shape, levels=levels, scale=scale, **{**args, **more})
 
 
-@pytest.fixture(params=[(name, shape) for name in MODELS for shape in SHAPES], ids="-".join)
+def _long(name, shape):
+    """Whether a variant waits in colour: other cells and conditions are seen in grey, their base model in both."""
+    variants = ("row-lstm", "diagonal-lstm-", "gated-", "pixel-cnn-classes", "pixel-cnn-pp-")
+    return shape == "colour" and name.startswith(variants)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param((name, shape), id=f"{name}-{shape}", marks=[pytest.mark.long] * _long(name, shape))
+        for name in MODELS for shape in SHAPES
+    ]
+)  # fmt: skip
 def model(request):
     return build(*request.param)
 

@@ -24,7 +24,7 @@ def build(scale=0.3, **args):
     return made(PixelCNNPP, scale=scale, **{**TINY, **args})
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(params=["colour-half-classes", pytest.param("grey-quarter", marks=pytest.mark.long)])
 def model(request):
     return build(**SHAPES[request.param])
 

@@ -66,7 +66,9 @@ MULTI = {
 }
 
 
-@pytest.fixture(params=MULTI)
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.long] * (name in ("three scales", "classes"))) for name in MULTI]
+)  # fmt: skip
 def multi(request):
     return MULTI[request.param]()
 
@@ -120,6 +122,7 @@ def test_small_image_is_drawn_by_the_first_network():
     assert np.any(after != before)
 
 
+@pytest.mark.long
 def test_completion_keeps_the_known_at_every_scale():
     model = scales((4, 6, 1), 3)
     known, mask = images(model, 2), lower_half(4, 6)

@@ -164,6 +164,7 @@ for name in ("factorized", "hyperprior"):
 """
 
 
+@pytest.mark.long
 def test_another_process_with_one_thread_and_other_kernels(image, tmp_path):
     large = np.tile(image, (3, 3, 1))
     np.save(tmp_path / "image.npy", large)
