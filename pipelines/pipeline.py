@@ -12,7 +12,6 @@ import json
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 
-from tfgen_pipelines.code_hash import code_hash, own_hash
 from tfgen_pipelines.components.classifier_trainer import ClassifierTrainer
 from tfgen_pipelines.components.generative_evaluator.component import GenerativeEvaluator
 from tfgen_pipelines.components.generative_evaluator.judge import Judge
@@ -20,6 +19,7 @@ from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 from tfgen_pipelines.components.pusher import Pusher
+from tfgen_trainers.code_hash import code_hash, own_hash
 from tfgen_trainers.train import TrainConfig
 
 PICTURES = 4  # sample grids of a run, for the report

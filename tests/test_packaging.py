@@ -231,7 +231,7 @@ def test_the_command_runs_from_a_wheel(argv, needs, shown, installed, tmp_path):
 
 def test_the_cache_keys_are_those_of_the_tree(installed, tmp_path):
     names = [*FOLDERS, "tfgen_pipelines.components.generative_evaluator", "tfgen_pipelines.combine", "tfgen.metrics"]
-    code = f"from tfgen_pipelines.code_hash import code_hash; print([code_hash(name) for name in {names}])"
+    code = f"from tfgen_trainers.code_hash import code_hash; print([code_hash(name) for name in {names}])"
     there, here = outside(tmp_path, installed, "-c", code), run_python(code)
     assert there.returncode == 0, there.stderr
     assert there.stdout == here.stdout and len(set(here.stdout.split())) == len(names)
