@@ -1,6 +1,7 @@
 """The training job: trains a preset on images in a run folder; it can be resumed at any moment.
 
 <workdir>/config.json        model, data and settings; a run with others is refused
+<workdir>/training.json      commit, code, kernels and first steps, see `tfgen_trainers.origin`
 <workdir>/checkpoints/       weights, optimisers, averaged weights, step
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
@@ -27,6 +28,9 @@ from tfgen.fields import check_fields
 from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
+from tfgen_trainers import origin
+from tfgen_trainers.code_hash import files_of, model_modules
+from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
 
 # The number of steps in one call of fit's function: Keras has an overhead for each call.
 STEPS_PER_CALL = 10
@@ -114,9 +118,7 @@ def train(
     started = time.perf_counter()
     preset = config.resolve()
     check_images_fit(preset, source)
-    whole = source
-    if preset.labels_per_class is not None:
-        source = semi_supervised(source, preset.labels_per_class, seed=config.seed)
+    whole, source = source, examples_of(config, source)
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     with only_training_in(workdir):
@@ -128,36 +130,23 @@ def train(
 
 def _train(config, preset, source, whole, workdir, report):
     """The trained model; for the arguments see `train`. `whole` is the source with all labels."""
-    strategy = make_strategy()
-    replicas = strategy.num_replicas_in_sync
-    for _, size in check_batch_size(preset.batch_size):
-        if size % replicas:
-            raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
-
-    def batches_from(step):
-        return source.batches(
-            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
-        )  # fmt: skip
-
     say = report or (lambda line: None)
+    strategy = make_strategy()
     with strategy.scope():
-        model = config.model()
+        model, batches_from = prepared(config, source, strategy.num_replicas_in_sync)
         examples = next(iter(batches_from(0)))
         checkpoints = Checkpoints(
             model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
         )
         step = checkpoints.restore()
         checkpoints.remove_leftovers()
-        if step == 0 and model.initialized_by_data:
-            images = min(INITIAL_IMAGES, whole.num_examples)
-            given = {"shuffle": True, "seed": config.seed, "augmentation": preset.augmentation}
-            model.initialize(next(iter(whole.batches(images, **given))))
-            if model.ema is not None:
-                model.ema.restart()
+        if step == 0:
+            initialize(model, config, whole)
 
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
+    if step < preset.steps:
+        origin.begin(workdir, step, origin_of(config, source))
     while step < preset.steps:
         # Whole intervals first, then the remaining steps as one shorter interval.
         interval = min(config.log_every, preset.steps - step)
@@ -172,6 +161,7 @@ def _train(config, preset, source, whole, workdir, report):
                 model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
             ),
             checkpoints,
+            *([_first_steps_of(model, workdir)] if step < FIRST_STEPS else []),
         ]
         try:
             model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
@@ -181,6 +171,75 @@ def _train(config, preset, source, whole, workdir, report):
             raise ValueError(f"The batch of step {at} was refused: {said[1]} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
     return model
+
+
+def _first_steps_of(model, workdir):
+    content = origin.read(workdir)
+    report = lambda found: origin.write(workdir, {**content, "first_steps": found})  # noqa: E731
+    return FirstSteps(model, content["first_steps"], report=report)
+
+
+def examples_of(config: TrainConfig, source: Source) -> Source:
+    """The examples on which a model is trained: those of `source`, of a few of which alone the labels may be known."""
+    labels = config.resolve().labels_per_class
+    return source if labels is None else semi_supervised(source, labels, seed=config.seed)
+
+
+def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[keras.Model, typing.Callable]:
+    """The compiled model, and a function of a step that returns the endless batches from this step on.
+
+    Under a strategy, call this in its scope.
+
+    Raises:
+        ValueError: a batch size is no multiple of `replicas`.
+    """
+    preset = config.resolve()
+    for _, size in check_batch_size(preset.batch_size):
+        if size % replicas:
+            raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
+
+    def batches_from(step):
+        return source.batches(
+            preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
+            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
+        )  # fmt: skip
+
+    return config.model(), batches_from
+
+
+def initialize(model: keras.Model, config: TrainConfig, source: Source) -> None:
+    """Initialises a model that is `initialized_by_data` with `INITIAL_IMAGES` images of `source`, with all their labels."""
+    if model.initialized_by_data:
+        given = {"shuffle": True, "seed": config.seed, "augmentation": config.resolve().augmentation}
+        model.initialize(next(iter(source.batches(min(INITIAL_IMAGES, source.num_examples), **given))))
+        if model.ema is not None:
+            model.ema.restart()
+
+
+def first_steps(config: TrainConfig, source: Source) -> dict:
+    """Trains the first steps of a run, in no folder, and returns what `FirstSteps` found. For the arguments see `train`."""
+    preset, strategy = config.resolve(), make_strategy()
+    with strategy.scope():
+        model, batches_from = prepared(config, examples_of(config, source), strategy.num_replicas_in_sync)
+        initialize(model, config, source)
+    interval, first = min(config.log_every, preset.steps), FirstSteps(model, stop=True)
+    model.steps_per_execution = STEPS_PER_CALL if interval % STEPS_PER_CALL == 0 else 1
+    epochs = min(preset.steps, FIRST_STEPS + interval - 1) // interval
+    model.fit(batches_from(0), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=[first])
+    return first.found
+
+
+def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict:
+    """The origin of a training by this process, see `tfgen_trainers.origin`.
+
+    Args:
+        loop: dotted name of the module with the loop. Of it and of the schedules only their own code counts.
+    """
+    preset = config.resolve()
+    followed = {*model_modules(preset), *(cls.__module__ for cls in type(source).__mro__ if cls is not object)}
+    found = origin.origin(followed, {loop, "tfgen.training.schedules"})
+    files = files_of(preset)
+    return {**found, "steps": preset.steps, **({"files": files} if files else {})}
 
 
 @contextlib.contextmanager
@@ -201,7 +260,7 @@ def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
         except OSError as error:
             raise OSError(f"The run folder {workdir} cannot be written: {error}.") from error
         if held:
-            for pattern in ("config.json", "history.jsonl", "samples/step-*.png"):
+            for pattern in ("config.json", "history.jsonl", origin.FILE, "samples/step-*.png"):
                 remove_temporaries(workdir / pattern)
         yield
 

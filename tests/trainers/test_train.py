@@ -58,7 +58,7 @@ def test_run_folder_and_result(source, tmp_path):
     assert [line["step"] for line in result.history] == [10, 20, 30, 40, 45]
     assert all(np.isfinite(list(line.values())).all() for line in result.history)
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {".lock", "config.json", "checkpoints", "history.jsonl", "tensorboard", "samples"}
+    assert names == {".lock", "config.json", "training.json", "checkpoints", "history.jsonl", "tensorboard", "samples"}
     assert [p.name for p in sorted((tmp_path / "run" / "samples").iterdir())] == [
         "step-00000020.png", "step-00000040.png", "step-00000045.png"
     ]  # fmt: skip
