@@ -21,10 +21,11 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import module_command, record
+from benchmarks.record import report
 from tfgen_trainers.train import STEPS_PER_CALL, make_strategy
 
 STEPS = {"vae/mnist": 600, "dcgan/mnist": 100}
+GATES = {f"fit_over_bare_{name.partition('/')[0]}": ("<=", 1.05) for name in STEPS}
 WAYS = ("bare", "fit", "fit_by_step", "fit_mirrored", "input")
 
 
@@ -71,6 +72,11 @@ def measure(run, way):
     return clock.seconds if way.startswith("fit") else time.perf_counter() - started
 
 
+def summed(results):
+    """The results for the gates."""
+    return {f"fit_over_bare_{name.partition('/')[0]}": one["over_bare"]["fit"] for name, one in results.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
@@ -92,16 +98,16 @@ def main():
             "over_bare": {way: statistics.median(r[way] / r["bare"] for r in rounds) for way in WAYS[1:]},
         }
         print(name, {way: round(v, 2) for way, v in results[name]["ms_per_step"].items()}, "ms a step")
-        print(name, {way: round(v, 3) for way, v in results[name]["over_bare"].items()}, "of bare; gate for fit: 1.05")
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.fit_overhead"),
-            seed=0,
-            protocol={"steps": STEPS, "rounds": args.rounds, "statistic": "median", "gate": "fit / bare <= 1.05"},
-            seconds=time.perf_counter() - started,
-            results=results,
-        )
+        print(name, {way: round(v, 3) for way, v in results[name]["over_bare"].items()}, "of bare")
+    report(
+        args.out,
+        "benchmarks.fit_overhead",
+        seed=0,
+        protocol={"steps": STEPS, "rounds": args.rounds, "statistic": "median"},
+        seconds=time.perf_counter() - started,
+        results={**summed(results), **results},
+        gates=GATES,
+    )
 
 
 if __name__ == "__main__":

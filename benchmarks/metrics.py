@@ -20,10 +20,10 @@ import time
 
 import numpy as np
 
-from benchmarks.record import module_command, record
+from benchmarks.record import report
 from tfgen import metrics
 
-GATES = {"frechet": {"seconds": 60, "peak_gib": 2}}
+GATES = {"frechet_seconds": ("<=", 60.0), "frechet_peak_gib": ("<=", 2.0)}
 BATCH = 1000
 
 
@@ -119,6 +119,12 @@ def alone(name, args):
     return result
 
 
+def summed(results):
+    """The results for the gates."""
+    frechet = results.get("frechet", {})
+    return {f"frechet_{key}": frechet.get(key) for key in ("seconds", "peak_gib")}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
@@ -135,18 +141,16 @@ def main():
     for name in args.only:
         with context.Pool(1) as pool:
             results[name] = pool.apply(alone, (name, args))
-        for quantity, gate in GATES.get(name, {}).items():
-            print(f"{name} {quantity} {results[name][quantity]:.2f}, gate {gate}")
         print(name, results[name], flush=True)
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.metrics"),
-            seed=0,
-            protocol={**{k: v for k, v in vars(args).items() if k != "out"}, "batch": BATCH, "gates": GATES},
-            seconds=time.perf_counter() - started,
-            results=results,
-        )
+    report(
+        args.out,
+        "benchmarks.metrics",
+        seed=0,
+        protocol={**{k: v for k, v in vars(args).items() if k != "out"}, "batch": BATCH},
+        seconds=time.perf_counter() - started,
+        results={**summed(results), **results},
+        gates=GATES,
+    )
 
 
 if __name__ == "__main__":

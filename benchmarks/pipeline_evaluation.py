@@ -20,9 +20,10 @@ import time
 
 import numpy as np
 
-from benchmarks.record import module_command, record
+from benchmarks.record import report
 
 SHAPE = (28, 28, 1)
+GATES = {"largest_relative_difference": ("<=", 1e-6), "beam_over_in_process": ("<=", 1.5)}
 WAYS = ("beam", "in_process")
 
 
@@ -81,6 +82,11 @@ def run(way, folder, args):
     return {"seconds": seconds, "peak_gib": peak, "values": values}
 
 
+def summed(results):
+    """The results for the gates."""
+    return {"beam_over_in_process": results["beam"]["seconds"] / results["in_process"]["seconds"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
@@ -99,20 +105,19 @@ def main():
                 print(way, json.dumps(found), flush=True)
     pairs = [(results["beam"]["values"][name], value) for name, value in results["in_process"]["values"].items()]
     results["largest_relative_difference"] = max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
-    print("largest relative difference", results["largest_relative_difference"])
-    if args.out:
-        record(
-            args.out,
-            command=module_command("benchmarks.pipeline_evaluation"),
-            seed=0,
-            protocol={
-                **{k: v for k, v in vars(args).items() if k != "out"},
-                "image_shape": SHAPE,
-                "generator": "dcgan/mnist",
-            },
-            seconds=time.perf_counter() - started,
-            results=results,
-        )
+    report(
+        args.out,
+        "benchmarks.pipeline_evaluation",
+        seed=0,
+        protocol={
+            **{k: v for k, v in vars(args).items() if k != "out"},
+            "image_shape": SHAPE,
+            "generator": "dcgan/mnist",
+        },
+        seconds=time.perf_counter() - started,
+        results={**summed(results), **results},
+        gates=GATES,
+    )
 
 
 if __name__ == "__main__":

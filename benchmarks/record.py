@@ -1,27 +1,28 @@
 """Writes the record of a measurement, with the information on how it was obtained.
 
-A record is one JSON object: the run (`command`, `commit`, `seed`, `protocol`), the machine (`versions`, `machine`), the time
-(`date` in UTC, `seconds` of wall clock) and the `results`.
+A record is one JSON object:
+
+    command, seed, protocol, results, gates, passed, seconds, date     the measurement; wall clock, and UTC at its end
+    measured_by     {"commit", "code", "modules", "versions", "machine"} of the process that measured and wrote the record
+    trainings       {name: origin, first steps and settings of a training}, see `training_of`; {} where nothing is trained
+    checked         what `python -m benchmarks.reproduce --check` found since: {"date", "commit", "machine", "trainings"}
+
+`code` is a hash of the modules that did it, see `tfgen_trainers.code_hash`.
 """
 
 import datetime
-import importlib.metadata
 import json
 import operator
 import os
 import pathlib
-import platform
+import re
 import shlex
-import subprocess
 import sys
 
-from tfgen import onednn
 from tfgen.files import write_whole
+from tfgen_trainers.origin import origin, read
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-_PACKAGES = {
-    "tensorflow": "tensorflow", "keras": "keras", "tfp": "tensorflow-probability", "numpy": "numpy",
-}  # fmt: skip
 
 
 def judged(results, gates):
@@ -41,14 +42,19 @@ def judged(results, gates):
             "passed": passed}  # fmt: skip
 
 
-def report(path, module, *, seed, seconds, protocol, results, gates, **extra):
-    """Prints all numbers of `results` with their gates, writes the record and returns it (see `record`).
+def report(path, module, *, seed, seconds, protocol, results, gates, trainings=None, **extra):
+    """Prints all numbers of `results` with their gates, writes the record as JSON, atomically, and returns it as a dict.
 
     Args:
-      path: the JSON file; None: no file.
-      module: the module whose `python -m` repeats the measurement.
+      path: the JSON file, its folder is made if needed; None: nothing is written, and None returned.
+      module: the module whose `python -m` repeats the measurement with this process's arguments.
+      seed: the int from which all random numbers come, or None.
+      seconds: wall clock of the whole measurement, in seconds.
+      protocol: a description of the measurement: a string or a dict.
+      results: dict of name -> number (or anything that JSON holds; NumPy scalars and arrays are converted).
       gates: see `judged`.
-      seed, seconds, protocol, results, **extra: see `record`.
+      trainings: {name: the dict of `training_of`}, of all models that were trained.
+      **extra: additional fields; the name of a standard field raises ValueError.
     """
     verdict = judged(results, gates)
     for name, value in results.items():
@@ -58,92 +64,68 @@ def report(path, module, *, seed, seconds, protocol, results, gates, **extra):
             print(f"{name:44} {value}{gate}")
     if path is None:
         return None
-    return record(
-        path,
-        command=module_command(module),
-        seed=seed,
-        protocol=protocol,
-        seconds=seconds,
-        results=results,
-        **verdict,
-        **extra,
-    )
-
-
-def record(path, *, command, seed, protocol, seconds, results, **extra):
-    """Writes one record as JSON, atomically, and returns it as a dict.
-
-    Args:
-      path: the JSON file; its folder is made if needed.
-      command: the command line that repeats the measurement, a string or a list of words.
-      seed: the int from which all random numbers come, or None.
-      protocol: a description of the measurement: a string or a dict.
-      seconds: wall clock of the whole measurement, in seconds.
-      results: dict of name -> number (or anything that JSON holds; NumPy scalars and arrays are converted).
-      **extra: additional fields; the name of a standard field raises ValueError.
-    """
     fields = {
-        "command": command if isinstance(command, str) else shlex.join(map(str, command)),
+        "command": module_command(module),
         "seed": seed,
         "protocol": protocol,
         "seconds": round(float(seconds), 3),
         "results": results,
-        "commit": commit(),
-        "versions": versions(),
-        "machine": machine(),
+        **verdict,
+        "measured_by": origin([module]),
+        "trainings": trainings or {},
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
     if taken := sorted(fields.keys() & extra.keys()):
-        raise ValueError(f"record() sets {taken} itself; got them as extra fields too")
-    fields |= extra
+        raise ValueError(f"report() sets {taken} itself; got them as extra fields too")
+    return write(path, fields | extra)
+
+
+def write(path, fields):
+    """Writes a record and returns it."""
     write_whole(pathlib.Path(path), (json.dumps(fields, indent=2, default=_plain) + "\n").encode())
     return fields
 
 
-def commit():
-    """{"hash": 40 hex digits, "dirty": whether files other than records and pictures differ from it}; both None outside a
-    git checkout.
+def training_of(workdir, **load):
+    """What a record says of the training in a run folder: {"trained_by", "first_steps", "config", "data", "load"}.
+
+    Args:
+      workdir: a run folder of `tfgen_trainers.train.train`.
+      **load: keyword arguments of `tfgen.data.load`, without `manual_dir`, by which the source can be loaded again to check
+        the first steps; none: it cannot.
     """
-    written = (":(exclude)docs/images", ":(exclude)benchmarks/reproduce/*.json")
-    try:
-        head = _output(["git", "rev-parse", "HEAD"])
-        changed = _output(["git", "status", "--porcelain", "--", ".", *written])
-    except (OSError, subprocess.CalledProcessError):
-        return {"hash": None, "dirty": None}
-    return {"hash": head, "dirty": bool(changed)}
-
-
-def versions():
-    """Versions of Python and of the packages that affect results; None for a package that is not installed."""
-    found = {"python": platform.python_version()}
-    for name, distribution in _PACKAGES.items():
-        try:
-            found[name] = importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def machine():
-    """Usable cores, processor model, system, and whether TensorFlow used oneDNN (None: TensorFlow was not used)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    model = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = lines[0].partition(":")[2].strip() if lines else model
-    # Which kernels ran decides the last digits; of a measurement without TensorFlow there is nothing to tell.
-    kernels = onednn.enabled() if "tensorflow" in sys.modules else None
-    return {"cores": cores, "cpu": model, "system": f"{platform.system()} {platform.machine()}", "onednn": kernels}
+    config = json.loads((pathlib.Path(workdir) / "config.json").read_text())
+    return {**read(workdir), "config": config["config"], "preset": config["run"]["preset"],
+            "data": {"name": config["data"], **config["run"]["data"]}, "load": load or None}  # fmt: skip
 
 
 def module_command(module, argv=None):
-    """The command line of `python -m module` with this process's arguments, for `record(command=...)`."""
-    return shlex.join(["python", "-m", module, *(sys.argv[1:] if argv is None else argv)])
+    """The command line of `python -m module` with this process's arguments, without run folders; paths are relative to the
+    repository.
+    """
+    words, found = list(sys.argv[1:] if argv is None else argv), []
+    while words:
+        word = words.pop(0)
+        if word.partition("=")[0] == "--workdir":  # where a run is does not change it
+            words = words if "=" in word else words[1:]
+        else:  # a path may follow "--name=" or "folder:"
+            found.append(re.sub(r"(^|(?<=[=:]))/.*", lambda path: os.path.relpath(path[0], ROOT), word))
+    return shlex.join(["python", "-m", module, *found])
 
 
-def _output(command):
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+def markdown_table(head, rows):
+    """A table of texts or numbers in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def filled(path, begin, end, text):
+    """The content of a file with `text` between its lines `begin` and `end`; ValueError if it lacks one of them."""
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{path} must have the lines {begin!r} and {end!r}.")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _plain(value):

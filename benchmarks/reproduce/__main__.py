@@ -3,14 +3,20 @@
 python -m benchmarks.reproduce                      lists them
 python -m benchmarks.reproduce sngan_digits         one or several
 python -m benchmarks.reproduce all --manual_dir ~/mnist
+python -m benchmarks.reproduce --status             says which records are fresh, and writes the table in README.md
+python -m benchmarks.reproduce --check vae_digits   trains the first 20 steps with today's code and compares them
 """
 
 import argparse
+import json
+import os
+import pathlib
 import subprocess
 import sys
 
 from benchmarks.reproduce import autoregressive
 from benchmarks.reproduce.adversarial import RUNS
+from tfgen import onednn
 
 # name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
@@ -37,7 +43,13 @@ def main():
     )
     parser.add_argument("names", nargs="*", help=f"all, or any of: {', '.join(COMMANDS)}")
     parser.add_argument("--folder", default="benchmarks/reproduce", help="where the records go")
+    parser.add_argument("--status", action="store_true", help="which records are fresh; writes the table in README.md")
+    parser.add_argument("--check", action="store_true", help="compare the first steps of named records with today's code")
     args, rest = parser.parse_known_args()
+    if args.status:
+        return status()
+    if args.check:
+        return check(args, rest)
     names = list(COMMANDS) if args.names == ["all"] else args.names
     if unknown := sorted(set(names) - set(COMMANDS)):
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(COMMANDS)}")
@@ -47,8 +59,42 @@ def main():
         module, *words = COMMANDS[name]
         print(f"== {name}", flush=True)
         command = [sys.executable, "-m", f"benchmarks.reproduce.{module}", *words, "--out", f"{args.folder}/{name}.json"]
-        if code := subprocess.run([*command, *rest]).returncode:
+        if code := subprocess.run([*command, *rest], env={**_kernels_of(name, rest), **os.environ}).returncode:
             raise SystemExit(code)
+
+
+def _kernels_of(name, rest):
+    """{variable: value} by which runs of a record that are continued keep their CPU kernels; {} if there are none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--workdir", default="runs")
+    workdir = parser.parse_known_args(rest)[0].workdir
+    for path in sorted(pathlib.Path(workdir).glob(f"{name}-*/config.json")):
+        if isinstance(on := json.loads(path.read_text()).get("onednn"), bool):
+            return {onednn.VARIABLE: str(int(on))}
+    return {}
+
+
+def status():
+    from benchmarks.reproduce.status import freshness, readme, records
+
+    found = records()
+    for name, record in found.items():
+        fresh, why = freshness(name, record)
+        missed = [gate for gate, met in (record.get("passed") or {}).items() if met is False]
+        print(f"{name:26} {'fresh' if fresh else 'stale'}: {why}{'; MISSED ' + ', '.join(missed) if missed else ''}")
+    path, text = readme(found)
+    path.write_text(text)
+
+
+def check(args, rest):
+    from benchmarks.reproduce.status import check
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce --check")
+    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
+    options = parser.parse_args(rest)
+    reproduced = [check(f"{args.folder}/{name}.json", options.manual_dir) for name in args.names]
+    if not all(reproduced):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

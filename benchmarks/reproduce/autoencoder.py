@@ -100,5 +100,5 @@ if __name__ == "__main__":
         f"autoencoder_{args.data}", f"autoencoder/{args.data}", measured, GATES[args.data], data=args.data,
         tuning="training: none, settings given in advance; how codes are scaled: by digits' train split (few labels: drawn "
         "from one half of it, scored on the other)",
-        argv=rest, module="benchmarks.reproduce.autoencoder",
+        argv=rest, module="benchmarks.reproduce.autoencoder", zoo="mse",
     )  # fmt: skip

@@ -22,12 +22,17 @@ import numpy as np
 import tensorflow as tf
 
 import tfgen
-from benchmarks.record import ROOT, report
+from benchmarks.record import ROOT, filled, markdown_table, report, training_of
 from benchmarks.reproduce.common import train_seconds_of
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
+from tfgen_trainers.code_hash import model_modules
+from tfgen_trainers.first_steps import FirstSteps
+from tfgen_trainers.origin import origin
 from tfgen_trainers.train import TrainConfig, train
+
+THIS = "benchmarks.reproduce.claims"
 
 SEEDS = (0, 1, 2)
 _FCD, _SCORE, _CLASSES = "frechet_classifier_distance", "classifier_score", "num_classes"
@@ -42,6 +47,8 @@ PRETRAINING, AFTER, LOOK = 200, 200, 50
 def saturating(args):
     """Gradient norms of the generator of gan/digits, first while only D learns, then while both learn."""
     source, curves = tfgen.data.load("digits", "train"), []
+    followed = {*model_modules(tfgen.presets.get("gan/digits")), type(source).__module__}
+    trained_by = {"from_step": 0, **origin(followed, [THIS])}
     for seed in SEEDS:
         for objective in LOSSES:
             curves.append({"seed": seed, "objective": objective, **gradient_norms(objective, source, seed)})
@@ -63,7 +70,7 @@ def saturating(args):
         "steps": AFTER, "norm": "of all weights of G, for the batch of latents that its next update uses",
         "ratio": f"non-saturating / minimax after {LOOK} updates of both networks, median over the seeds",
     }  # fmt: skip
-    return results, protocol, {"ratio": (">=", 10.0)}
+    return results, protocol, {"ratio": (">=", 10.0)}, {"all": {"trained_by": [trained_by], "first_steps": None}}
 
 
 def gradient_norms(objective, source, seed):
@@ -133,21 +140,21 @@ def table_saturating(found):
         f"Non-saturating over minimax, median of the seeds: {results['ratio']:.3g} after {results['step']} steps of both; "
         f"{results['ratio_after_pretraining']:.3g} at the end of D's own training, at the same weights."
     )
-    return f"{table(head, rows)}\n\n{ratios}"
+    return f"{markdown_table(head, rows)}\n\n{ratios}"
 
 
 # ---- Digits, several seeds: clipping and gradient penalty, gradient penalty and spectral normalisation
 
 
 def compare(args, presets, steps=None):
-    """{preset: {"seeds": [results], "median": results}}: trained, or read if the run folder has the run.
+    """({preset: {"seeds": [results], "median": results}}, protocol, trainings). Runs that the run folder has are read.
 
     Samples are drawn with the raw weights of each model; one classifier, of seed 0, is used for all.
     """
     sources = [tfgen.data.load("digits", split) for split in ("train", "test")]
     classifier = train_classifier(*sources, seed=0)
     evaluator = Evaluator(*sources, classifier, seed=0)
-    found, protocol = {}, None
+    found, trainings, protocol = {}, {}, None
     for name in presets:
         seeds = []
         for seed in SEEDS:
@@ -159,6 +166,7 @@ def compare(args, presets, steps=None):
             folder = re.sub(r"\W", "_", name) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
             workdir = pathlib.Path(args.workdir) / folder
             result = train(config, sources[0], workdir)
+            trainings[f"{name}-{seed}"] = training_of(workdir, spec="digits", split="train")
             judged = evaluator(result.model.sample(len(sources[1]), seed=seed).numpy(), weights="raw")
             protocol = judged.protocol.to_dict()
             keep = (_FCD, _SCORE, _CLASSES, "precision", "recall")
@@ -174,22 +182,22 @@ def compare(args, presets, steps=None):
     return found, {
         "presets": configs, "seeds": SEEDS, "metrics": protocol, "test_images": anchor,
         "train_seconds": "from the making of the run folder to its last line: too long where a run was interrupted",
-    }  # fmt: skip
+    }, trainings  # fmt: skip
 
 
 def clipping(args):
     steps = args.steps or tfgen.presets.get("wgan-gp/digits").steps
-    results, protocol = compare(args, ("wgan/digits", "wgan-gp/digits"), steps)
+    results, protocol, trainings = compare(args, ("wgan/digits", "wgan-gp/digits"), steps)
     results["fcd_ratio"] = results["wgan/digits"]["median"][_FCD] / results["wgan-gp/digits"]["median"][_FCD]
-    return results, {**protocol, "steps": steps}, {"fcd_ratio": (">=", 1.0)}
+    return results, {**protocol, "steps": steps}, {"fcd_ratio": (">=", 1.0)}, trainings
 
 
 def spectral(args):
-    results, protocol = compare(args, ("sngan/digits", "wgan-gp/digits"))
+    results, protocol, trainings = compare(args, ("sngan/digits", "wgan-gp/digits"))
     medians = [results[name]["median"] for name in ("sngan/digits", "wgan-gp/digits")]
     results["seconds_ratio"] = medians[0]["train_seconds"] / medians[1]["train_seconds"]
     results["sngan_fcd"] = medians[0][_FCD]
-    return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}
+    return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}, trainings
 
 
 TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
@@ -228,7 +236,8 @@ def table_numbers(found):
         forms = {_FCD: ".2f", _SCORE: ".2f", _CLASSES: "d", "recall": ".2f", "train_seconds": ".0f"}
         texts = [" / ".join(f"{seed[key]:{form}}" for seed in one["seeds"]) for key, form in forms.items()]
         rows.append([f"{TITLES[name]} (`{name}`)", f"{one['median']['steps'] / turns:,.0f}", *texts])
-    return f"{table(head, rows)}\n\nOne number for each of the seeds {', '.join(map(str, found['protocol']['seeds']))}."
+    seeds = ", ".join(map(str, found["protocol"]["seeds"]))
+    return f"{markdown_table(head, rows)}\n\nOne number for each of the seeds {seeds}."
 
 
 # ---- Mixtures of Gaussians: the modes that the generator finds
@@ -287,19 +296,21 @@ def toy_batches(mixture, seed):
 
 
 def toy_points(args, name, which, steps):
-    """Trains a model: points float32 [10,000, 2] of the generator, and the seconds of training."""
+    """Trains a model: points float32 [10,000, 2] of the generator, the seconds of training, and what a record says of it."""
     path = pathlib.Path(args.workdir) / f"claim_gaussians-{name}-{which}-{steps}.npz"
     if not path.exists():
         model, mixture = toy_model(name, steps), MIXTURES[which]
-        model.steps_per_execution = 20
+        model.steps_per_execution, first = 20, FirstSteps(model)
+        training = {"trained_by": [{"from_step": 0, **origin([type(model).__module__], [THIS])}]}
         started = time.perf_counter()
-        model.fit(toy_batches(mixture, seed=0), steps_per_epoch=steps, verbose=0)
+        model.fit(toy_batches(mixture, seed=0), steps_per_epoch=steps, verbose=0, callbacks=[first])
         seconds = time.perf_counter() - started
         points = (2.0 * model.sample(TOY_SAMPLES, seed=0).numpy().reshape(-1, 2) - 1.0) * mixture["scale"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, points=points, seconds=seconds)
+        training = json.dumps({**training, "first_steps": first.found})
+        np.savez(path, points=points, seconds=seconds, training=training)
     with np.load(path) as file:
-        return file["points"], float(file["seconds"])
+        return file["points"], float(file["seconds"]), json.loads(str(file["training"]))
 
 
 def modes(points, mixture):
@@ -311,10 +322,10 @@ def modes(points, mixture):
 
 def gaussians(args):
     steps = {which: args.steps or TOY_STEPS[which] for which in MIXTURES}
-    results = {}
+    results, trainings = {}, {}
     for name in ("wgan-gp", "wgan"):
         for which, mixture in MIXTURES.items():
-            points, seconds = toy_points(args, name, which, steps[which])
+            points, seconds, trainings[f"{name}-{which}"] = toy_points(args, name, which, steps[which])
             results[f"{name}-{which}"] = {**modes(points, mixture), "train_seconds": seconds}
             print(name, which, results[f"{name}-{which}"])
     gates = {}
@@ -328,14 +339,14 @@ def gaussians(args):
                        for name in ("wgan-gp", "wgan") for m in [toy_model(name, steps["25"])]},
         "covered": f"a mode that has at least {shares} of the samples within 3 standard deviations",
     }  # fmt: skip
-    return results, protocol, gates
+    return results, protocol, gates, trainings
 
 
 def draw_gaussians(found, args):
     figure, panels = plt.subplots(2, 2, figsize=(7.2, 7.2), layout="constrained")
     for row, (which, mixture) in zip(panels, MIXTURES.items(), strict=True):
         for axes, (name, label) in zip(row, (("wgan-gp", "gradient penalty"), ("wgan", "clipping")), strict=True):
-            points, _ = toy_points(args, name, which, found["protocol"]["steps"][which])
+            points, _, _ = toy_points(args, name, which, found["protocol"]["steps"][which])
             for center in mixture["centers"]:
                 axes.add_patch(plt.Circle(center, 5 * mixture["stddev"], fill=False, color="C3", linewidth=0.8))
             axes.plot(*points[:2000].T, ".", markersize=2, alpha=0.5)
@@ -353,7 +364,7 @@ def table_gaussians(found):
             name, which = key.rsplit("-", 1)
             label = {"wgan-gp": "gradient penalty", "wgan": "clipping"}[name]
             rows.append([label, f"{one['covered']} of {which}", f"{one['within_3_std']:.1%}", f"{one['train_seconds']:.0f}"])
-    return table(["critic", "modes covered", "samples within 3 std of a mode", "seconds"], rows)
+    return markdown_table(["critic", "modes covered", "samples within 3 std of a mode", "seconds"], rows)
 
 
 # ---- From other records
@@ -377,7 +388,7 @@ def draw_infogan(found, args):
 def table_infogan(found):
     keys = ("hungarian_accuracy", "majority_accuracy", "categorical_information")
     rows = [[seed, *(f"{one[key]:.3f}" for key in keys)] for seed, one in found["results"]["seeds"].items()]
-    return table(["seed", "accuracy, a code for each digit", "accuracy, each code's majority digit", "nats"], rows)
+    return markdown_table(["seed", "accuracy, a code for each digit", "accuracy, each code's majority digit", "nats"], rows)
 
 
 LEARNERS = {"supervised": "labelled images alone", "gan": "feature matching"}
@@ -385,7 +396,7 @@ LEARNERS = {"supervised": "labelled images alone", "gan": "feature matching"}
 
 def draw_feature_matching(found, args):
     figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
-    sizes = list(found["results"])  # "20_labels", ...
+    sizes = [name for name in found["results"] if name.endswith("_labels") and not name.startswith("median")]
     for i, (name, label) in enumerate(LEARNERS.items()):
         errors = [found["results"][size][f"{name}_error_percent"] for size in sizes]
         axes.plot([one["mean"] for one in errors], "-", color=f"C{i}", label=label)
@@ -399,12 +410,13 @@ def draw_feature_matching(found, args):
 
 def table_feature_matching(found):
     rows = []
-    for size, one in found["results"].items():
+    for size in (name for name in found["results"] if name.endswith("_labels") and not name.startswith("median")):
+        one = found["results"][size]
         errors = [" / ".join(f"{e:.1f}" for e in one[f"{name}_error_percent"]["seeds"]) for name in LEARNERS]
         rows.append([size.removesuffix("_labels"), *errors, " / ".join(f"{ratio:.2f}" for ratio in one["error_ratio"])])
     seeds = ", ".join(map(str, found["seed"]))
     head = ["labels", *(f"error [%], {label}" for label in LEARNERS.values()), "ratio"]
-    return f"{table(head, rows)}\n\nOne number for each of the seeds {seeds}; the line of the figure is their mean."
+    return f"{markdown_table(head, rows)}\n\nOne number for each of the seeds {seeds}; the line of the figure is their mean."
 
 
 # name: (measure, draw, table, caption of the figure); `measure` is a function or the record of another module.
@@ -446,21 +458,6 @@ CLAIMS = {
 # ---- Writing figures and tables
 
 
-def table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def fill(path, name, text):
-    """Replaces the text between the markers of `name` in the file."""
-    begin, end = f"<!-- {name}: from its record -->", f"<!-- end of {name} -->"
-    before, found, rest = path.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"{path} must have the lines {begin!r} and {end!r}.")
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("claim", choices=list(CLAIMS))
@@ -473,11 +470,11 @@ def main():
     slug = args.claim.replace("-", "_")
     if callable(measure):
         started = time.perf_counter()
-        results, protocol, gates = measure(args)
+        results, protocol, gates, trainings = measure(args)
         path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
         report(
-            path, "benchmarks.reproduce.claims", seed=protocol.get("seeds", 0), protocol=protocol,
-            seconds=time.perf_counter() - started, results=results, gates=gates,
+            path, THIS, seed=protocol.get("seeds", 0), protocol=protocol,
+            seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
         )  # fmt: skip
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
@@ -490,7 +487,8 @@ def main():
     figure = draw(found, args)
     figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
     plt.close(figure)
-    fill(args.docs / "claims.md", args.claim, f"![{shown}](images/claim_{slug}.png)\n\n{as_table(found)}")
+    path, text = args.docs / "claims.md", f"![{shown}](images/claim_{slug}.png)\n\n{as_table(found)}"
+    path.write_text(filled(path, f"<!-- {args.claim}: from its record -->", f"<!-- end of {args.claim} -->", text))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import pathlib
 import time
@@ -9,9 +10,12 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
+from benchmarks.zoo import keep
 from tfgen.metrics import Evaluator, train_classifier
-from tfgen_trainers.train import TrainConfig, train
+from tfgen_trainers.train import TrainConfig, origin_of, snapshot, train
+
+FCD = "frechet_classifier_distance"
 
 
 def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
@@ -41,7 +45,9 @@ def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
     return parser
 
 
-def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, **overrides):
+def main(
+    name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, zoo=None, **overrides
+):  # fmt: skip
     """Trains `preset`, measures, and writes `<out>`.
 
     With several seeds there is a run for each, and one record. The results are those of the best seed, to which the gates
@@ -56,6 +62,7 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, 
         module: the module of the recorded command; None: `benchmarks.reproduce.<name>`.
         seeds: None: one seed, --seed; or the default of --seeds.
         rank: with several seeds, the name of the result by which they are compared; the highest is best.
+        zoo: the metric by which the model is kept in the zoo, see `benchmarks.zoo`; None: it is not.
         **overrides: settings of the preset.
 
     Returns:
@@ -67,18 +74,20 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, 
     train_source, test_source = (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
     )
-    runs, evaluation_seconds = {}, 0.0  # {seed: (model, results)}
+    runs, trainings, evaluation_seconds = {}, {}, 0.0  # {seed: (model, results)}
     for seed in [args.seed] if seeds is None else seeds:
         config = TrainConfig(preset, overrides, args.steps, seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
         workdir = pathlib.Path(args.workdir) / f"{name}-{seed}"
         result = train(config, train_source, workdir)
+        trainings[f"seed_{seed}"] = training_of(workdir, spec=args.data, split="train")
         started = time.perf_counter()
         results, protocol = measure(result.model, train_source, test_source, seed)
         evaluation_seconds += time.perf_counter() - started
         runs[seed] = result.model, {"train_seconds": train_seconds_of(workdir), "steps": result.step, **results}
     found = {seed: results for seed, (_, results) in runs.items()}
     train_seconds = sum(results["train_seconds"] for results in found.values())
-    model, results = runs[seed if seeds is None else max(seeds, key=lambda seed: found[seed][rank])]
+    best = seed if seeds is None else max(seeds, key=lambda seed: found[seed][rank])
+    model, results = runs[best]
     if seeds is not None:
         numbers = [key for key, value in results.items() if isinstance(value, (int, float))]
         median = {key: float(np.median([one[key] for one in found.values()])) for key in numbers}
@@ -96,10 +105,33 @@ def main(name, preset, measure, gates, *, data, tuning, argv=None, module=None, 
         seconds=train_seconds + evaluation_seconds,
         results=results,
         gates=gates,
+        trainings=trainings,
         evaluation_seconds=round(evaluation_seconds, 1),
         paper=resolved.paper,
     )  # fmt: skip
+    if zoo:
+        keep(args.out, model, zoo, training=trainings[f"seed_{best}"], train=train_source, test=test_source,
+             binarization=resolved.binarization)  # fmt: skip
     return model
+
+
+def training_here(config, source, loop, **load):
+    """What a record says of a training of `config` that does not use `train`, but for its first steps. To be called before
+    the training, of code that may be edited during it.
+
+    Args:
+        loop: dotted name of the module that trains.
+        **load: see `benchmarks.record.training_of`; `validation`: the number of images that `split_validation` takes away.
+    """
+    settings = snapshot(config, config.resolve(), source)
+    return {
+        "trained_by": [{"from_step": 0, **origin_of(config, source, loop)}],
+        "first_steps": None,
+        "config": dataclasses.asdict(config),
+        "preset": settings["preset"],
+        "data": {"name": f"{source.name}, {source.split}", **settings["data"]},
+        "load": load or None,
+    }
 
 
 def train_seconds_of(workdir):

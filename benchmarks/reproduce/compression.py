@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import train_seconds_of
 from tfgen.metrics.similarity import ms_ssim
 from tfgen.models.compression import Codec
@@ -149,7 +149,7 @@ def main(argv=None):
         parser.error(f"--data must hold the photos kodim*.png; found {len(files)} in {args.data}.")
     held_out = files[3::4]
     photos = [np.asarray(Image.open(file).convert("RGB")) for file in held_out]
-    evaluation_seconds, train_seconds, curves, presets = 0.0, 0.0, {}, []
+    evaluation_seconds, train_seconds, curves, presets, trainings = 0.0, 0.0, {}, [], {}
     for name in MODELS:
         curves[name], side = [], tfgen.presets.get(f"{name}/kodak").model_args["image_shape"][0]
         source = tfgen.data.crops([file for file in files if file not in held_out], size=side, num=CROPS, seed=args.seed)
@@ -160,6 +160,7 @@ def main(argv=None):
             )  # fmt: skip
             workdir = pathlib.Path(args.workdir) / f"compression-{name}-{weight}-{args.seed}"
             result = train(config, source, workdir)
+            trainings[f"{name}-{weight}"] = training_of(workdir)
             seconds, started = train_seconds_of(workdir), time.perf_counter()
             train_seconds += seconds
             codec: Codec = codec_for_writing(workdir)
@@ -185,6 +186,7 @@ def main(argv=None):
         seconds=train_seconds + evaluation_seconds,
         results={**results, **curves, "jpeg": jpeg},
         gates=GATES,
+        trainings=trainings,
         train_seconds=round(train_seconds, 1),
     )  # fmt: skip
     draw(args.picture, curves, jpeg)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, train_seconds_of
 from tfgen.sampling import save_png
 from tfgen_trainers.train import TrainConfig, train
@@ -116,7 +116,7 @@ def main(argv=None):
     preset, follows, gates = RUNS[args.data]
     options = {"manual_dir": args.manual_dir} if args.data == "coil20" else {}
     train_source, test_source = (tfgen.data.load(args.data, split, **options) for split in ("train", "test"))
-    started, results, train_seconds, configs = time.perf_counter(), {}, 0.0, {}
+    started, results, train_seconds, configs, trainings = time.perf_counter(), {}, 0.0, {}, {}
     for prefix, overrides in (("", {}), ("entangled_", {"clamp": "none"})):
         config = TrainConfig(
             preset, overrides, steps=args.steps, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
@@ -124,6 +124,7 @@ def main(argv=None):
         workdir = pathlib.Path(args.workdir) / f"dc_ign_{args.data}-{prefix or 'clamped_'}{args.seed}"
         model = train(config, train_source, workdir).model
         train_seconds += train_seconds_of(workdir)
+        trainings[prefix.rstrip("_") or "clamped"] = training_of(workdir, spec=args.data, split="train")
         found = measure(model, train_source, test_source, follows)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
         configs[prefix or "clamped_"] = config.resolve().config()
@@ -143,6 +144,7 @@ def main(argv=None):
         seconds=time.perf_counter() - started,
         results=results,
         gates=gates,
+        trainings=trainings,
         paper="figures only",
     )  # fmt: skip
 

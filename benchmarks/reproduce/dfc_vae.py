@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, in_parts, train_seconds_of
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
@@ -60,7 +60,7 @@ def main():
     path = workdir / f"dfc_vae-features-{args.seed}.keras"
     seen.network.save(path)
 
-    models, results, presets = {}, {}, {}
+    models, results, presets, trainings = {}, {}, {}, {}
     for name, (preset, overrides) in MODELS.items():
         overrides = {**overrides, "feature_network": str(path)} if name == "dfc" else overrides
         config = TrainConfig(
@@ -69,6 +69,7 @@ def main():
         folder = workdir / f"dfc_vae-{name}-{args.seed}"
         models[name], presets[name] = train(config, source, folder).model, config.resolve().config()
         results[f"{name}_train_seconds"] = train_seconds_of(folder)
+        trainings[name] = training_of(folder, spec="fashion_mnist", split="train")
 
     images = np.concatenate([batch["image"] for batch in test.batches(1000)])
     drawn = {name: in_parts(model.reconstruct, images) for name, model in models.items()}
@@ -101,6 +102,7 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
+        trainings=trainings,
         paper="pictures alone",
     )  # fmt: skip
     if args.picture:  # rows: the images, the two VAEs of pixels, the DFC-VAE

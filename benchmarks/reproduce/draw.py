@@ -76,7 +76,7 @@ if __name__ == "__main__":
     name = preset.replace("/", "_").replace("-", "_")
     model = main(
         name, preset, measure, gates, data=data, tuning=tuning, argv=rest,
-        module="benchmarks.reproduce.draw",
+        module="benchmarks.reproduce.draw", zoo="negative_elbo_nats",
     )  # fmt: skip
     if args.picture:
         picture(model, name)

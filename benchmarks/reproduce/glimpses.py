@@ -18,27 +18,30 @@ from tfgen.data import cluttered_canvas
 from tfgen.models import GlimpseClassifier
 from tfgen.models.autoencoders.glimpse_classifier_presets import PAPER
 from tfgen.sampling import save_animation
+from tfgen_trainers.first_steps import FirstSteps
+from tfgen_trainers.origin import origin
 
+THIS, CANVASES = "benchmarks.reproduce.glimpses", "tfgen.data.cluttered"
 PICTURE = "docs/images/glimpses.gif"
 EPOCHS, BATCH, RATE = 20, 100, 1e-3
 GATES = {"test_error": ("<=", 0.0811)}  # of the recurrent attention model with 8 glimpses, table 1
 
 
 def fit(source, *, steps=None, seed=0, verbose=2):
-    """Trains the classifier on canvases of the digits of `source`: (model, losses and accuracies of epochs)."""
+    """Trains the classifier on canvases of the digits of `source`: (model, losses and accuracies of epochs, first steps)."""
     keras.utils.set_random_seed(seed)
     per_epoch = len(source) // BATCH
     steps = steps or EPOCHS * per_epoch
     model = GlimpseClassifier(**PAPER)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps), clipnorm=5.0))
-    history = []
+    first, history = FirstSteps(model), []
     for epoch in range(-(-steps // per_epoch)):
         canvases = cluttered_canvas(source, seed=seed + epoch)
         batches = canvases.batches(BATCH, shuffle=True, drop_remainder=True, seed=seed + epoch)
         left = min(per_epoch, steps - epoch * per_epoch)
-        found = model.fit(batches.take(left), initial_epoch=epoch, epochs=epoch + 1, verbose=verbose).history
-        history.append({name: values[0] for name, values in found.items()})
-    return model, history
+        found = model.fit(batches.take(left), initial_epoch=epoch, epochs=epoch + 1, verbose=verbose, callbacks=[first])
+        history.append({name: values[0] for name, values in found.history.items()})
+    return model, history, first.found
 
 
 def error(model, canvases):
@@ -53,7 +56,8 @@ def main():
     train_source, test_source = (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
     )
-    model, history = fit(train_source, steps=args.steps, seed=args.seed)
+    trained_by = {"from_step": 0, **origin([GlimpseClassifier.__module__, type(train_source).__module__, CANVASES], [THIS])}
+    model, history, first_steps = fit(train_source, steps=args.steps, seed=args.seed)
     train_seconds = time.perf_counter() - started
     canvases = cluttered_canvas(test_source, seed=10_000 + args.seed)  # differs from the seeds of epochs
     results = {
@@ -61,7 +65,7 @@ def main():
         "steps": int(model.optimizer.iterations.numpy()), "epochs": history,
     }  # fmt: skip
     report(
-        args.out, "benchmarks.reproduce.glimpses",
+        args.out, THIS,
         seed=args.seed,
         protocol={
             "model": PAPER, "batch_size": BATCH, "optimizer": f"Adam {RATE}, cosine decay to 0, clipped at norm 5",
@@ -73,6 +77,7 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
+        trainings={"classifier": {"trained_by": [trained_by], "first_steps": first_steps}},
         paper="3.36 % with 8 glimpses, 8.11 % of the recurrent attention model (table 1)",
     )  # fmt: skip
     if args.picture:

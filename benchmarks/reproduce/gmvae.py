@@ -14,8 +14,9 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments
+from benchmarks.zoo import keep
 from tfgen.metrics import exemplar_accuracy, hungarian_accuracy, majority_accuracy
 from tfgen.sampling import save_png
 from tfgen_trainers.train import TrainConfig, train
@@ -68,13 +69,14 @@ def main():
     variants = {"free_bits": {}}
     if "hungarian_gain_of_free_bits" in gates:
         variants["no_free_bits"] = {"free_bits": 0.0}
-    started, models, found = time.perf_counter(), {}, {variant: {} for variant in variants}
+    started, models, trainings, found = time.perf_counter(), {}, {}, {variant: {} for variant in variants}
     for seed in args.seeds:
         for variant, overrides in variants.items():
             config = TrainConfig(
                 f"gmvae/{args.data}", overrides, args.steps, seed, log_every=500, checkpoint_every=5000, sample_every=10_000
             )
             run = train(config, train_source, pathlib.Path(args.workdir) / f"{name}-{variant}-{seed}", report=None)
+            trainings[f"{variant}-{seed}"] = training_of(run.workdir, spec=args.data, split="train")
             results = measure(run.model, train_source, test_source, config.resolve().binarization)
             found[variant][seed] = {"train_seconds": run.seconds, "steps": run.step, **results}
             models[variant, seed] = run.model
@@ -100,8 +102,12 @@ def main():
         seconds=time.perf_counter() - started,
         results={**results, "seeds": found},
         gates=gates,
+        trainings=trainings,
         paper=tfgen.presets.get("gmvae/mnist-16-clusters-1-samples-paper").paper if args.data == "mnist" else None,
     )  # fmt: skip
+    first = f"free_bits-{args.seeds[0]}"
+    keep(args.out or f"benchmarks/reproduce/{name}.json", models["free_bits", args.seeds[0]], "negative_elbo_nats",
+         training=trainings[first], train=train_source, test=test_source, binarization=preset.binarization)  # fmt: skip
     if args.picture:  # a row for each cluster, a column for each style
         best = max(seeds, key=lambda seed: seeds[seed]["elbo_nats"])
         sweep = models["free_bits", best].sweep(10)

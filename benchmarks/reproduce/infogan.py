@@ -63,6 +63,7 @@ if __name__ == "__main__":
     best = main(
         name, preset, measure, {"hungarian_accuracy": (">=", gate)}, data=args.data, tuning="none", argv=rest,
         module="benchmarks.reproduce.infogan", seeds=(0, 1, 2), rank="hungarian_accuracy",
+        zoo="hungarian_accuracy_of_codes",
     )  # fmt: skip
     if args.picture:
         picture(best, f"docs/images/{name}.png")

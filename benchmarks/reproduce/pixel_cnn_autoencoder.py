@@ -15,11 +15,14 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import report
-from benchmarks.reproduce.autoregressive import averaged, bits_per_dim
-from benchmarks.reproduce.common import arguments
+from benchmarks.reproduce.autoregressive import bits_per_dim
+from benchmarks.reproduce.common import arguments, training_here
 from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
-from tfgen_trainers.train import STEPS_PER_CALL, TrainConfig
+from tfgen.training.callbacks import averaged_weights
+from tfgen_trainers.first_steps import FirstSteps
+from tfgen_trainers.origin import origin
+from tfgen_trainers.train import STEPS_PER_CALL, TrainConfig, make_strategy, prepared
 
 LEVELS = 16
 # Sharpness should be near that of the pictures, since noise is sharper. The code should have information: with the code of
@@ -57,19 +60,21 @@ def main():
     sources = (tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test"))
     train, test = (tfgen.data.from_arrays(s.images(), levels=LEVELS, name=s.name, split=s.split) for s in sources)
     overrides = {"levels": LEVELS, "binarization": None, "image_shape": list(train.image_shape)}
-    config = TrainConfig("pixel-cnn-autoencoder/mnist", overrides, args.steps, args.seed)
-    preset, model = config.resolve(), config.model()
-    model.steps_per_execution = STEPS_PER_CALL
-    plain = plain_autoencoder(model)
-    batches = train.batches(preset.batch_size, shuffle=True, repeat=True, seed=args.seed)
+    config = TrainConfig("pixel-cnn-autoencoder/mnist", overrides, args.steps, args.seed, log_every=500)
+    training, preset = training_here(config, train, "benchmarks.reproduce.pixel_cnn_autoencoder"), config.resolve()
+    with make_strategy().scope():
+        model, batches_from = prepared(config, train)
+    model.steps_per_execution, first = STEPS_PER_CALL, FirstSteps(model)
+    plain, batches = plain_autoencoder(model), batches_from(0)
     settings = {"epochs": max(1, args.steps // 500), "steps_per_epoch": min(500, args.steps), "verbose": 2}
-    model.fit(batches, **settings)
+    model.fit(batches, **settings, callbacks=[first])
+    training["first_steps"] = first.found
     trained = time.perf_counter()
     plain.fit(batches.map(lambda batch: (batch["image"], batch["image"])), **settings)
     plain_seconds = time.perf_counter() - trained
 
     pictures = test.images(min(1000, len(test)))
-    with averaged(model):
+    with averaged_weights(model):
         drawn = np.concatenate([model.reconstruct(part, seed=args.seed) for part in np.array_split(pictures, 10)])
         bits = bits_per_dim(model, test.take(len(pictures)))
         given_others = bits_given_other_codes(model, pictures)
@@ -103,6 +108,10 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
+        trainings={
+            "pixel_cnn": training,
+            "plain": {"trained_by": [origin(["benchmarks.reproduce.pixel_cnn_autoencoder"])], "first_steps": None},
+        },
         paper="figure 6: pictures alone",
     )  # fmt: skip
     if args.picture:  # rows: pictures, two draws of the PixelCNN autoencoder, the ordinary one

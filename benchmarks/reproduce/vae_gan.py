@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import tfgen
-from benchmarks.record import report
+from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, in_parts
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.sampling import attribute_vector, save_png
@@ -118,6 +118,7 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
+        trainings={name: training_of(run.workdir, spec=args.data, split="train") for name, run in runs.items()},
         paper="pictures alone",
     )  # fmt: skip
     if args.picture:  # rows: pictures, the VAE's, the VAE/GAN's; samples of both

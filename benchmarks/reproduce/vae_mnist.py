@@ -11,4 +11,5 @@ if __name__ == "__main__":
         gates,
         data="mnist",
         tuning="network and schedule from 6,000-step runs judged on 10,000 held-out training images",
+        zoo="negative_elbo_nats",
     )

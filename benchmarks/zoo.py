@@ -1,0 +1,199 @@
+"""The weights behind the records: `zoo/NAME/` has a trained model of the record NAME, of at most 1 MB.
+
+    config.json          {"class_name", "config"} of the model, for `load`
+    model.weights.h5     its weights; the averaged ones where the training averaged; float16 where that changes little
+    examples.npz         a part of the test split, on which `check` finds the metric again
+    metadata.json        the record, its training, hashes of the files, which weights they are, and `metric`
+
+The metric is one of the record, measured on few examples. Its noise is the standard deviation over `PARTS` parts of the test
+split; float16 is used, and a reloaded model passes, if the metric of the first part changes by less than a tenth of it.
+`zoo/classifier_DATA/classifier.npz` is the classifier by whose features distances are measured.
+"""
+
+import contextlib
+import functools
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+
+import h5py
+import numpy as np
+
+import tfgen
+from benchmarks.record import ROOT
+from tfgen.files import sha256, write_whole
+from tfgen.metrics import Classifier, frechet_distance, hungarian_accuracy, train_classifier
+from tfgen.training.state import named_variables
+
+FOLDER = ROOT / "zoo"
+LIMIT = 1_000_000  # bytes of an entry
+PARTS, EXAMPLES, SAMPLES = 5, 200, 200
+
+
+# ---- Metrics: (model, source of the examples, number of the part, settings) -> number
+
+
+def negative_elbo_nats(model, part, number, settings):
+    (batch,) = part.batches(len(part), binarization=settings["binarization"], seed=0)
+    return -float(np.mean(model.elbo(batch["image"], seed=0)))
+
+
+def bits_per_dim(model, part, number, settings):
+    (batch,) = part.batches(len(part), binarization=settings["binarization"], seed=0)
+    return float(np.mean(model.bits_per_dim(batch["image"], **model.conditions_of(batch))))
+
+
+def mse(model, part, number, settings):
+    images = part.images()
+    return float(np.mean((np.asarray(model.reconstruct(images)) - images) ** 2))
+
+
+def error_percent(model, part, number, settings):
+    return 100.0 * float(np.mean(np.asarray(model.classify(part.images())) != part.labels()))
+
+
+def hungarian_accuracy_of_codes(model, part, number, settings):
+    return hungarian_accuracy(np.asarray(model.classify(part.images())), part.labels(), part.num_classes)
+
+
+def frechet_classifier_distance(model, part, number, settings):
+    classifier = _classifier(settings["classifier"])
+    images = np.asarray(model.sample(SAMPLES, seed=number))
+    return float(frechet_distance(classifier.features(part.images()), classifier.features(images)))
+
+
+@functools.cache
+def _classifier(name):
+    return Classifier.load(FOLDER / name)
+
+
+METRICS = {
+    f.__name__: f
+    for f in (
+        negative_elbo_nats, bits_per_dim, mse, error_percent, hungarian_accuracy_of_codes, frechet_classifier_distance,
+    )
+}  # fmt: skip
+
+
+# ---- Writing and reading
+
+
+def keep(record, model, metric, *, training, train, test, binarization=None, averaged=None):
+    """Writes `zoo/NAME` for the record of that name; prints what was kept, or why it was not.
+
+    Args:
+        record: path of the record; nothing is kept of one outside of benchmarks/reproduce.
+        model: the trained model, with its averages if it has any.
+        metric: name of one of `METRICS`.
+        training: the entry of the record's `trainings` that trained it.
+        averaged: whether the model's weights are averages already; None: they are averaged if it has averages.
+        train, test: the sources of images; their data set has a classifier in the zoo, which is trained if it is missing.
+    """
+    record = pathlib.Path(record)
+    if record.resolve().parent != ROOT / "benchmarks" / "reproduce":
+        return
+    settings, swap = {"name": metric, "binarization": binarization}, averaged is None and model.ema is not None
+    if METRICS[metric] is frechet_classifier_distance:
+        settings["classifier"] = f"classifier_{re.sub(r'[^a-z0-9]+', '_', test.name.split('/')[0])}"
+        train_classifier(train, test, seed=0, workdir=FOLDER / settings["classifier"])
+    size = min(EXAMPLES, len(test) // PARTS)
+    parts = [test.subset(range(number * size, (number + 1) * size)) for number in range(PARTS)]
+    config = {"class_name": type(model).__name__, "config": model.get_config()}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        _write_examples(folder / "examples.npz", parts[0])
+        plain = _made(json.loads((folder / "config.json").read_text()))
+        with model.ema.swapped() if swap else contextlib.nullcontext():
+            trained = named_variables(model)
+            for name, variable in named_variables(plain).items():
+                variable.assign(trained[name])
+        plain.save_weights(folder / "model.weights.h5")
+        values = [METRICS[metric](plain, part, number, settings) for number, part in enumerate(parts)]
+        tolerance = 0.1 * float(np.std(values))
+        whole = (folder / "model.weights.h5").read_bytes()
+        _halve(folder / "model.weights.h5")
+        halved = METRICS[metric](load(folder), parts[0], 0, settings)
+        dtype = "float16" if abs(halved - values[0]) <= tolerance else "float32"
+        if dtype == "float32":
+            (folder / "model.weights.h5").write_bytes(whole)
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        content = {
+            "record": f"benchmarks/reproduce/{record.name}",
+            "weights": "averaged" if swap or averaged else "as trained",
+            "dtype": dtype,
+            "parameters": plain.count_params(),
+            "sha256": {name: sha256(folder / name) for name in files},
+            "metric": {**settings, "value": values[0], "tolerance": tolerance, "value_in_float16": halved},
+            "data": f"{test.name} {test.split}, {size} examples",
+            "training": {key: training.get(key) for key in ("trained_by", "config", "data")},
+        }
+    total = sum(map(len, files.values()))
+    if total > LIMIT:
+        print(f"Not kept in the zoo: {record.stem} has {total:,} bytes, more than {LIMIT:,}.")
+        return
+    files["metadata.json"] = (json.dumps(content, indent=2) + "\n").encode()
+    for name, data in files.items():
+        write_whole(FOLDER / record.stem / name, data)
+    print(f"Kept in the zoo: {record.stem}, {total:,} bytes, {dtype}, {metric} {values[0]:.4g}.")
+
+
+def _write_examples(path, part):
+    images = np.round(part.images() * 255.0).astype(np.uint8)
+    labels = {"labels": part.labels(), "num_classes": part.num_classes} if part.has_labels else {}
+    np.savez_compressed(path, images=images, levels=part.levels, **labels)
+
+
+def _read_examples(path):
+    with np.load(path) as file:
+        levels = int(file["levels"])
+        labels = {"labels": file["labels"], "num_classes": int(file["num_classes"])} if "labels" in file else {}
+        return tfgen.data.from_arrays(file["images"], levels=levels, name=path.parent.name, split="test", **labels)
+
+
+def load(folder):
+    """The model of an entry, not compiled."""
+    folder = pathlib.Path(folder)
+    model = _made(json.loads((folder / "config.json").read_text()))
+    model.load_weights(folder / "model.weights.h5")
+    return model
+
+
+def _made(config):
+    return tfgen.models.MODELS[config["class_name"]].from_config(config["config"])
+
+
+def _halve(path):
+    """Rewrites a file of weights with float16 in place of float32."""
+    with h5py.File(path, "r+") as file:
+        names = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        for name in names:
+            if file[name].dtype == np.float32:
+                values = file[name][()].astype(np.float16)
+                del file[name]
+                file[name] = values
+    with tempfile.TemporaryDirectory() as folder:  # a new file: the old one keeps the room of what was deleted
+        smaller = pathlib.Path(folder) / path.name
+        with h5py.File(path) as old, h5py.File(smaller, "w") as new:
+            for name in old:
+                old.copy(name, new)
+            new.attrs.update(old.attrs)
+        shutil.copy(smaller, path)
+
+
+def check(folder):
+    """(the recorded metric, what a reloaded model has now, the tolerance) of an entry.
+
+    Raises:
+        ValueError: a file is not the one that was written.
+    """
+    folder = pathlib.Path(folder)
+    content = json.loads((folder / "metadata.json").read_text())
+    for name, expected in content["sha256"].items():
+        if (found := sha256(folder / name)) != expected:
+            raise ValueError(f"{folder / name} has the sha256 {found}; its metadata.json has {expected}.")
+    metric, part = content["metric"], _read_examples(folder / "examples.npz")
+    return metric["value"], METRICS[metric["name"]](load(folder), part, 0, metric), metric["tolerance"]

@@ -1,0 +1,86 @@
+"""Which records are fresh: by the code that trained, or by first steps that today's code gives again."""
+
+import json
+
+import pytest
+
+import tfgen
+from benchmarks.record import report, training_of
+from benchmarks.reproduce import status
+from tfgen_trainers.train import TrainConfig, train
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """The record of a short run, as a text."""
+    folder = tmp_path_factory.mktemp("record")
+    config = TrainConfig("vae/digits", {"hidden": (8,), "latent_dim": 2}, steps=20)
+    train(config, tfgen.data.load("digits"), folder / "run", report=None)
+    trainings = {"seed_0": training_of(folder / "run", spec="digits", split="train")}
+    about = {"seed": 0, "seconds": 1.0, "protocol": "p", "results": {"a": 1.0}, "gates": {"a": (">=", 2.0)}}
+    report(folder / "run.json", "benchmarks.reproduce.vae_digits", trainings=trainings, **about)
+    return (folder / "run.json").read_text()
+
+
+def changed(record, **values):
+    """The record, as a dict, whose training has other values."""
+    found = json.loads(record)
+    found["trainings"]["seed_0"] |= values
+    return found
+
+
+def by(record, **values):
+    return changed(record, trained_by=[json.loads(record)["trainings"]["seed_0"]["trained_by"][0] | values])
+
+
+def test_fresh_by_the_code_that_trained(record):
+    assert status.freshness("run", json.loads(record)) == (True, "same code")
+    preset = json.loads(record)["trainings"]["seed_0"]["preset"]
+    for other, why in (
+        (by(record, code="0" * 16), "its first steps are not checked"),
+        (by(record, code=None), "does not say which code trained"),
+        (changed(record, trained_by=[]), "does not say which code trained"),
+        (changed(record, preset={**preset, "batch_size": 7}), "the preset has changed"),
+    ):
+        fresh, said = status.freshness("run", other)
+        assert fresh is False and why in said
+    old = json.loads(record)
+    del old["measured_by"]
+    assert status.freshness("vae_digits", old)[0] is False
+
+
+def test_fresh_by_the_first_steps(record, tmp_path, capsys):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(by(record, code="0" * 16)))
+    assert status.check(path)
+    assert status.freshness("run", json.loads(path.read_text())) == (True, "the first 20 steps are the same")
+    assert "run seed_0: the first 20 steps are the same" in capsys.readouterr().out
+
+    other = by(record, code="0" * 16)
+    other["trainings"]["seed_0"]["first_steps"]["weights"] = "0" * 64
+    path.write_text(json.dumps(other))
+    assert not status.check(path)
+    assert status.freshness("run", json.loads(path.read_text())) == (False, "the first steps differ")
+    other["checked"] = {"trainings": {"seed_0": {"code": "1" * 16, "reproduced": True, "found": ""}}}
+    assert status.freshness("run", other)[0] is False, "what other code reproduced"
+
+
+def test_what_cannot_be_checked(record, tmp_path):
+    path = tmp_path / "run.json"
+    data = json.loads(record)["trainings"]["seed_0"]["data"]
+    for values, why in (
+        ({"load": None}, "cannot be repeated"), ({"first_steps": None}, "cannot be repeated"),
+        ({"data": {**data, "fingerprint": "0"}}, "images are others"),
+    ):  # fmt: skip
+        path.write_text(json.dumps(changed(record, **values)))
+        assert not status.check(path)
+        assert why in json.loads(path.read_text())["checked"]["trainings"]["seed_0"]["found"]
+    path.write_text(json.dumps({"results": {}}))
+    with pytest.raises(ValueError, match="is no record of trainings with first steps"):
+        status.check(path)
+
+
+def test_the_table_shows_state_kernels_and_gates(record):
+    (line,) = status.table({"run": json.loads(record)}).splitlines()[2:]
+    assert line.startswith("| `run` | fresh: same code | ") and "a 1 (>= 2.0: **missed**)" in line
+    assert line.split(" | ")[3] in ("on", "off")
