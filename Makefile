@@ -48,7 +48,7 @@ bench: setup ## measure speed: run benchmarks/*.py and write their records to OU
 	@set -e; for name in $(subst /,.,$(BENCHMARKS)); do \
 		echo "== $$name"; $(PYTHON) -m $$name --out "$(OUT)/$${name##*.}.json" $(ARGS); done
 
-reproduce: setup ## measure quality: long training runs with records in OUT; ARGS names them, e.g. "sngan_digits" or "all"
+reproduce: setup ## measure quality: long training runs with records in OUT; ARGS names them, e.g. "sngan_digits" or "all", or is --status
 	$(PYTHON) -m benchmarks.reproduce --folder "$(OUT)" $(ARGS)
 
 setup: ## make the environment .venv (Python 3.10 and constraints/py310.txt)

@@ -6,6 +6,7 @@ import pytest
 
 import tfgen
 from benchmarks.record import report, training_of
+from benchmarks.reproduce import __main__ as command
 from benchmarks.reproduce import status
 from tfgen_trainers.train import TrainConfig, train
 
@@ -84,3 +85,12 @@ def test_the_table_shows_state_kernels_and_gates(record):
     (line,) = status.table({"run": json.loads(record)}).splitlines()[2:]
     assert line.startswith("| `run` | fresh: same code | ") and "a 1 (>= 2.0: **missed**)" in line
     assert line.split(" | ")[3] in ("on", "off")
+
+
+def test_a_run_that_is_continued_keeps_its_kernels(tmp_path):
+    assert command._kernels_of("run", ["--workdir", str(tmp_path)]) == {}
+    for name, text in (("run-0", "{}"), ("run-1", '{"onednn": false}'), ("other-0", '{"onednn": true}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    assert command._kernels_of("run", ["--seed", "1", "--workdir", str(tmp_path)]) == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+    assert command._kernels_of("other", [f"--workdir={tmp_path}"]) == {"TF_ENABLE_ONEDNN_OPTS": "1"}
