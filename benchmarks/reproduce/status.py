@@ -51,7 +51,7 @@ def _freshness(training, checked):
     parts = training["trained_by"]
     if not parts or None in (part["code"] for part in parts):
         return False, "a run folder does not say which code trained"
-    if "preset" in training and training["preset"] != _preset_today(training):
+    if "preset" in training and _settings(training["preset"]) != _preset_today(training):
         return False, "the preset has changed since"
     today = _today(parts[0]["modules"])
     if {part["code"] for part in parts} == {today}:
@@ -81,8 +81,12 @@ def _preset_today(training):
         resolved = _config(training).resolve().config()
     except ValueError:  # there is no such preset, or setting, any more
         return None
-    resolved.pop("steps")
-    return json.loads(json.dumps(resolved))
+    return _settings(json.loads(json.dumps(resolved)))
+
+
+def _settings(preset):
+    """The values of a preset without texts about it, and without the steps, which a training has of its own."""
+    return {name: value for name, value in preset.items() if name not in ("source", "paper", "steps")}
 
 
 def check(path, manual_dir=None):

@@ -45,6 +45,7 @@ def test_fresh_by_the_code_that_trained(record):
     ):
         fresh, said = status.freshness("run", other)
         assert fresh is False and why in said
+    assert status.freshness("run", changed(record, preset={**preset, "source": "another text"}))[0]
     old = json.loads(record)
     del old["measured_by"]
     assert status.freshness("vae_digits", old)[0] is False
