@@ -51,7 +51,7 @@ def test_fresh_by_the_code_that_trained(record):
     assert status.freshness("vae_digits", old)[0] is False
 
 
-def test_fresh_by_the_first_steps(record, tmp_path, capsys):
+def test_fresh_by_the_first_steps(record, tmp_path, capsys, monkeypatch):
     path = tmp_path / "run.json"
     path.write_text(json.dumps(by(record, code="0" * 16)))
     assert status.check(path)
@@ -59,8 +59,9 @@ def test_fresh_by_the_first_steps(record, tmp_path, capsys):
     assert "run seed_0: the first 20 steps are the same" in capsys.readouterr().out
 
     other = by(record, code="0" * 16)
-    other["trainings"]["seed_0"]["first_steps"]["weights"] = "0" * 64
     path.write_text(json.dumps(other))
+    differing = other["trainings"]["seed_0"]["first_steps"] | {"weights": "0" * 64}
+    monkeypatch.setattr(status, "first_steps", lambda config, source: differing)
     assert not status.check(path)
     assert status.freshness("run", json.loads(path.read_text())) == (False, "the first steps differ")
     other["checked"] = {"trainings": {"seed_0": {"code": "1" * 16, "reproduced": True, "found": ""}}}

@@ -1,5 +1,6 @@
 """A run folder says which code trained it, and what its first steps gave."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -20,9 +21,14 @@ def config(preset="vae/digits", **settings):
     return TrainConfig(preset, overrides, **{"steps": 40, "log_every": 40, "checkpoint_every": 20, **settings})
 
 
-def test_a_run_folder_has_its_origin_and_the_first_steps_can_be_repeated(source, tmp_path):
-    train(config(), source, tmp_path, report=None)
-    found = origin.read(tmp_path)
+@pytest.fixture(scope="module")
+def workdir(source, tmp_path_factory):
+    """The folder of a run of 40 steps."""
+    return train(config(), source, tmp_path_factory.mktemp("run"), report=None).workdir
+
+
+def test_a_run_folder_has_its_origin_and_the_first_steps_can_be_repeated(source, workdir):
+    found = origin.read(workdir)
     (part,) = found["trained_by"]
     assert part["from_step"] == 0 and part["steps"] == 40 and part["commit"] == origin.commit()
     assert part["code"] == origin.modules_hash(**part["modules"])
@@ -32,10 +38,11 @@ def test_a_run_folder_has_its_origin_and_the_first_steps_can_be_repeated(source,
     assert first["losses"][0]["loss"] > 0
 
     assert first_steps(config(), source) == first
-    for other in (config(seed=1), config(overrides={"learning_rate": 1.1e-3})):
-        assert first_steps(other, source)["weights"] != first["weights"]
+    other = first_steps(config(overrides={"learning_rate": 1.001e-3}), source)
+    assert other["weights"] != first["weights"] and other["losses"] != first["losses"]
 
 
+@pytest.mark.long
 def test_the_first_steps_are_those_of_shorter_epochs_and_of_short_runs(source, tmp_path):
     train(config(steps=21, log_every=7), source, tmp_path, report=None)
     first = origin.read(tmp_path)["first_steps"]
@@ -46,8 +53,8 @@ def test_the_first_steps_are_those_of_shorter_epochs_and_of_short_runs(source, t
     assert first["steps"] == 5 and first["weights"] == weights_checksum(whole.model)
 
 
-def test_a_resumed_run_keeps_its_origin_and_lists_other_code(source, tmp_path, monkeypatch):
-    train(config(), source, tmp_path, report=None)
+def test_a_resumed_run_keeps_its_origin_and_lists_other_code(source, workdir, tmp_path, monkeypatch):
+    shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
     before = origin.read(tmp_path)
     train(config(), source, tmp_path, report=None)
     assert origin.read(tmp_path) == before, "a finished run is not of the code that looks at it"
