@@ -55,14 +55,15 @@ def test_the_first_steps_are_those_of_shorter_epochs_and_of_short_runs(source, t
 
 def test_a_resumed_run_keeps_its_origin_and_lists_other_code(source, workdir, tmp_path, monkeypatch):
     shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
-    before = origin.read(tmp_path)
-    train(config(), source, tmp_path, report=None)
+    before, other = origin.read(tmp_path), {"hash": "1" * 40, "dirty": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(origin, "commit", lambda: other)
+        train(config(), source, tmp_path, report=None)
     assert origin.read(tmp_path) == before, "a finished run is not of the code that looks at it"
     train(config(steps=60), source, tmp_path, report=None)
     after = origin.read(tmp_path)
     assert [part["from_step"] for part in after["trained_by"]] == [0, 40], "other steps are another schedule"
     assert after["first_steps"] == before["first_steps"]
-    other = {"hash": "1" * 40, "dirty": False}
     monkeypatch.setattr(origin, "commit", lambda: other)
     train(config(steps=80), source, tmp_path, report=None)
     parts = origin.read(tmp_path)["trained_by"]
