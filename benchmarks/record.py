@@ -5,7 +5,7 @@ A record is one JSON object:
     command, seed, protocol, results, gates, passed, seconds, date     the measurement; wall clock, and UTC at its end
     measured_by     {"commit", "code", "modules", "versions", "machine"} of the process that measured and wrote the record
     trainings       {name: origin, first steps and settings of a training}, see `training_of`; {} where nothing is trained
-    checked         what `python -m benchmarks.reproduce --check` found since: {"date", "commit", "machine", "trainings"}
+    checked         what `python -m benchmarks.reproduce --check` found since, of each training
 
 `code` is a hash of the modules that did it, see `tfgen_trainers.code_hash`.
 """

@@ -91,7 +91,7 @@ def model_modules(preset) -> list[str]:
 def closure(names: Iterable[str], followed: Callable[[str], bool]) -> dict[str, str]:
     """{module: its code, without comments, docstrings and empty lines} of modules and of all that they import.
 
-    Import statements are read, nothing is imported; those in functions count. A name that a package only imports counts as
+    Import statements are read, those in functions too; modules are not imported, only their packages. A name that a package only imports counts as
     an import of the module that has it, so a package that lists all models is not a use of all of them.
 
     Args:
@@ -157,7 +157,7 @@ def _file(name):
 
 def _source(name):
     file = _file(name)
-    return file.read_text() if file else None
+    return file.read_text(encoding="utf-8") if file else None
 
 
 def _root(name):

@@ -86,9 +86,9 @@ def origin(followed: Iterable[str], alone: Iterable[str] = ()) -> dict:
         followed, alone: dotted names, see `modules_hash`; they are kept as `modules`, to compute the hash again later.
     """
     modules = {"followed": sorted(followed), "alone": sorted(alone)}
+    here = machine()  # before the hash, for which packages are imported, perhaps TensorFlow's
     return {
-        "commit": commit(), "code": modules_hash(**modules), "modules": modules, "versions": versions(),
-        "machine": machine(),
+        "commit": commit(), "code": modules_hash(**modules), "modules": modules, "versions": versions(), "machine": here,
     }  # fmt: skip
 
 

@@ -43,7 +43,8 @@ def freshness(name, record):
     if not record["trainings"]:
         same = record["measured_by"]["code"] == _today(record["measured_by"]["modules"])
         return same, "same code" if same else "its code has changed since"
-    reasons = [_freshness(training, _checked(record, name)) for name, training in record["trainings"].items()]
+    checked = record.get("checked", {})
+    reasons = [_freshness(training, checked.get(name)) for name, training in record["trainings"].items()]
     return all(fresh for fresh, _ in reasons), "; ".join(dict.fromkeys(why for _, why in sorted(reasons)))
 
 
@@ -59,10 +60,6 @@ def _freshness(training, checked):
     if checked is None or checked["code"] != today:
         return False, "the code has changed since, and its first steps are not checked"
     return checked["reproduced"], checked["found"]
-
-
-def _checked(record, name):
-    return record.get("checked", {}).get("trainings", {}).get(name)
 
 
 def _today(modules):
@@ -93,28 +90,31 @@ def check(path, manual_dir=None):
     """Trains the first steps of all trainings of a record with today's code, notes in the record what was found, prints it.
 
     Returns:
-        whether all were reproduced. Trainings that cannot be repeated by themselves are not.
+        whether all were reproduced. What cannot be judged here (steps that cannot be repeated by themselves, or differ on
+        another kind of machine) is printed, and the record keeps what was found before.
     """
     record = json.loads(pathlib.Path(path).read_text())
     if not record.get("trainings"):
         raise ValueError(f"{path} is no record of trainings with first steps; make it anew.")
-    found = {}
+    verdicts, found = [], record.setdefault("checked", {})
     for name, training in record["trainings"].items():
         reproduced, what = _check(training, manual_dir)
-        parts = training["trained_by"]
-        found[name] = {"code": _today(parts[0]["modules"]) if parts else None, "reproduced": reproduced, "found": what}
+        verdicts.append(reproduced)
         print(f"{pathlib.Path(path).stem} {name}: {what}", flush=True)
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    record["checked"] = {"date": now, "commit": commit(), "machine": machine(), "trainings": found}
+        if reproduced is not None:
+            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            code = _today(training["trained_by"][0]["modules"])
+            found[name] = {"date": now, "commit": commit(), "machine": machine(), "code": code, "reproduced": reproduced,
+                           "found": what}  # fmt: skip
     write(path, record)
-    return all(one["reproduced"] for one in found.values())
+    return all(verdicts)
 
 
 def _check(training, manual_dir):
-    """(whether the first steps are reproduced, what was found)."""
+    """(whether the first steps are reproduced, None if that cannot be judged; what was found)."""
     before, parts = training["first_steps"], training["trained_by"]
     if before is None or not training.get("load") or not parts or parts[0]["code"] is None:
-        return False, "the first steps cannot be repeated by themselves"
+        return None, "the first steps cannot be repeated by themselves"
     config, load = _config(training), dict(training["load"])
     validation, options = load.pop("validation", None), {"manual_dir": manual_dir} if manual_dir else {}
     source = tfgen.data.load(**load, **options)
@@ -127,7 +127,7 @@ def _check(training, manual_dir):
     if now == before:
         return True, f"the first {before['steps']} steps are the same"
     if not same_kind(parts[0]["machine"], machine()):
-        return False, "the first steps differ, but were checked on another kind of machine"
+        return None, "the first steps differ here, on another kind of machine or with other kernels"
     return False, "the first steps differ"
 
 

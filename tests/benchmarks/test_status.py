@@ -64,20 +64,25 @@ def test_fresh_by_the_first_steps(record, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(status, "first_steps", lambda config, source: differing)
     assert not status.check(path)
     assert status.freshness("run", json.loads(path.read_text())) == (False, "the first steps differ")
-    other["checked"] = {"trainings": {"seed_0": {"code": "1" * 16, "reproduced": True, "found": ""}}}
+    other["checked"] = {"seed_0": {"code": "1" * 16, "reproduced": True, "found": ""}}
     assert status.freshness("run", other)[0] is False, "what other code reproduced"
 
 
-def test_what_cannot_be_checked(record, tmp_path):
+def test_what_cannot_be_checked(record, tmp_path, capsys, monkeypatch):
     path = tmp_path / "run.json"
     data = json.loads(record)["trainings"]["seed_0"]["data"]
-    for values, why in (
-        ({"load": None}, "cannot be repeated"), ({"first_steps": None}, "cannot be repeated"),
-        ({"data": {**data, "fingerprint": "0"}}, "images are others"),
+    part = json.loads(record)["trainings"]["seed_0"]["trained_by"][0]
+    other = {**part, "machine": {**part["machine"], "onednn": not part["machine"]["onednn"]}}
+    monkeypatch.setattr(status, "first_steps", lambda config, source: {})
+    for values, why, judged in (
+        ({"load": None}, "cannot be repeated", False), ({"first_steps": None}, "cannot be repeated", False),
+        ({"trained_by": [other]}, "with other kernels", False),
+        ({"data": {**data, "fingerprint": "0"}}, "images are others", True), ({}, "the first steps differ", True),
     ):  # fmt: skip
         path.write_text(json.dumps(changed(record, **values)))
         assert not status.check(path)
-        assert why in json.loads(path.read_text())["checked"]["trainings"]["seed_0"]["found"]
+        assert why in capsys.readouterr().out
+        assert bool(json.loads(path.read_text())["checked"]) is judged
     path.write_text(json.dumps({"results": {}}))
     with pytest.raises(ValueError, match="is no record of trainings with first steps"):
         status.check(path)
