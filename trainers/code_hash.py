@@ -91,8 +91,8 @@ def model_modules(preset) -> list[str]:
 def closure(names: Iterable[str], followed: Callable[[str], bool]) -> dict[str, str]:
     """{module: its code, without comments, docstrings and empty lines} of modules and of all that they import.
 
-    Import statements are read, those in functions too; modules are not imported, only their packages. A name that a package only imports counts as
-    an import of the module that has it, so a package that lists all models is not a use of all of them.
+    Import statements are read, those in functions too; modules are not imported, only their packages. A name that a package
+    only imports counts as an import of the module that has it, so a package that lists all models is not a use of all.
 
     Args:
         names: dotted names; those without a file in Python are left out.
