@@ -85,7 +85,7 @@ def test_a_cluster_that_no_example_prefers_takes_a_label_all_the_same():
         ([[np.nan, 1.0]], [0], r"finite floats"),
         ([[0.2, 0.8]], [0, 1], "one length; received 1 and 2"),
         ([[0.2, 0.8]], [3], r"labels must lie in \[0, 3\); received values from 3 to 3"),
-        ([[0.2, 0.3, 0.5]], [0], "as many clusters as those of fit; received 3 and 2"),
+        ([[0.2, 0.3, 0.5]], [0], "must have as many clusters as those of fit; received 3 and 2"),
     ],
 )
 def test_wrong_probabilities(probabilities, labels, message):

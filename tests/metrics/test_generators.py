@@ -108,15 +108,15 @@ def test_any_saved_model(tmp_path, vae):
     classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
     pixels = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     cases = [
-        (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, and nothing beside it says"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, which assets.extra/tfgen.json does not declare"),
         (lambda: metrics.RunGenerator(pixels), "such as a label; received the field 'embedding'"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "wrong"), r"must take seeds.*it takes \['z'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "other"), r"no signature 'sample'; it has \['draw'\]"),
-        (lambda: metrics.SavedModelGenerator(tmp_path), "is no SavedModel"),
-        (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is no SavedModel"),
+        (lambda: metrics.SavedModelGenerator(tmp_path), "is not a SavedModel"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is not a SavedModel"),
         (lambda: metrics.RunGenerator(vae, batch_norm="batch"), "of Small must be one of moving; received 'batch'"),
         (lambda: metrics.RunGenerator(vae, batch_norm="best"), "must be one of moving; received 'best'"),
-        (lambda: metrics.RunGenerator(classifier), "GlimpseClassifier is no sampler; it is: classifier"),
+        (lambda: metrics.RunGenerator(classifier), "GlimpseClassifier is not a sampler; its capabilities are: classifier"),
         (lambda: metrics.Samples(generator, -1), "seed must be in"),
     ]
     for call, message in cases:

@@ -95,7 +95,7 @@ def test_patches_reach_every_place_and_no_further():
 
 
 def test_rejects():
-    with pytest.raises(ValueError, match="as many real as fake images; received 8 and 7"):
+    with pytest.raises(ValueError, match="real and fake must hold equally many images; received 8 and 7"):
         metrics.sliced_wasserstein(images(), images(7))
     with pytest.raises(ValueError, match="at least smallest=16 pixels high and wide; received 16x12"):
         metrics.sliced_wasserstein(images(2, 16, 12), images(2, 16, 12))

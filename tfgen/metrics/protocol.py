@@ -11,7 +11,7 @@ from typing import Any
 _WEIGHTS = ("ema", "raw", "real", "files")
 _BATCH_NORM = ("moving", "batch", "standing", "none")
 # Identifies the evaluated model, not the protocol: results of different generators may be compared.
-_WHO = frozenset(["generator_hash"])
+_MODEL_FIELDS = frozenset(["generator_hash"])
 
 
 class ProtocolMismatch(ValueError):
@@ -94,7 +94,7 @@ class Protocol:
         mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
         if unknown := sorted(ignore - set(mine)):
             raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
-        names = [name for name in mine if name not in ignore | _WHO]
+        names = [name for name in mine if name not in ignore | _MODEL_FIELDS]
         return {name: (mine[name], theirs[name]) for name in names if mine[name] != theirs[name]}
 
     def __str__(self):
