@@ -23,6 +23,7 @@ def all_presets() -> dict[str, Preset]:
 
 
 def names() -> list[str]:
+    """The names of all presets, sorted."""
     return sorted(all_presets())
 
 

@@ -160,7 +160,7 @@ def test_when_may_not_name_others():
                 {"left": "left_loss"}, lambda: self.losses(batch), when=lambda losses: {"middle": losses["mean"] > 0.0}
             )  # fmt: skip
 
-    with pytest.raises(ValueError, match=r"decides about the players \['left'\]; it returned \['middle'\]"):
+    with pytest.raises(ValueError, match=r"must return players of \['left'\]; it returned \['middle'\]"):
         fitted(Wrong, 0.5)
 
 

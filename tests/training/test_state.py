@@ -158,7 +158,7 @@ def test_two_variables_of_one_name_are_refused():
             for layer in self.more:
                 layer.build((None, 3))
 
-    with pytest.raises(ValueError, match="Two variables are called 'more/twin/kernel'.*names of their own"):
+    with pytest.raises(ValueError, match="Two variables are called 'more/twin/kernel'.*different names"):
         Twins().state()
 
 

@@ -89,7 +89,7 @@ def load_classifier(directory):
             content = json.loads(str(file["json"]))
             weights = [file[name] for name in sorted(file.files) if name != "json"]
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no classifier ({error}); delete it and train again") from error
+        raise ValueError(f"{path} is damaged or not a classifier ({error}); delete it and train again") from error
     if content.get("format") != _FORMAT:
         raise ValueError(f"{path}: classifier format {content.get('format')!r}, expected {_FORMAT}")
     network = classifier_network(content["config"])
