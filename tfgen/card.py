@@ -38,8 +38,8 @@ def card(model: keras.Model, class_names: Sequence[str] | None = None) -> dict:
 def signatures_of(model: keras.Model, signatures: dict, classes: dict | None = None) -> dict:
     """The entry "signatures" of a card: {signature: {"inputs": {name: ...}, "outputs": {name: ...}}}.
 
-    Each input and output is {"dtype", "shape"}; a free size is null. Inputs that a field describes also have "low", "high" and
-    "names".
+    Each input and output is {"dtype", "shape"}; a free size is null. Inputs that a field describes also have "low", "high"
+    and "names".
 
     Args:
         signatures: {signature: ({input name: tf.TensorSpec}, {output name: tensor})}.

@@ -64,7 +64,7 @@ class Field:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     def takes(self, other: "Field") -> bool:
-        """Whether all values of `other` are values of this field: same name and dtype, compatible shape, integers in range."""
+        """Whether values of `other` are valid for this field: same name and dtype, compatible shape, integers in range."""
         fits = tf.TensorShape(self.shape).is_compatible_with(other.shape)
         inside = self.dtype == "float32" or self.high is None or (other.high is not None and other.high <= self.high)
         return self.name == other.name and self.dtype == other.dtype and fits and inside
@@ -138,7 +138,7 @@ class Field:
         return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
 
     def example_feature(self) -> tf.io.FixedLenFeature:
-        """The tf.io feature that reads the field, which must not be encoded, from a tf.Example; missing values become zeros."""
+        """The tf.io feature that reads a field that is not encoded from a tf.Example; missing values become zeros."""
         dtype = tf.int64 if self.dtype == "int32" else tf.float32
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
 

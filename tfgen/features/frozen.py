@@ -14,8 +14,8 @@ class FeatureNetwork:
     """A network that is not trained and returns the outputs of some of its layers: images -> {layer name: tensor}.
 
     The network is copied: later changes of the given network have no effect. Gradients flow through it to the images. It is
-    not a Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight files
-    and averages. The model's config has the recipe and the fingerprint from `get_config` instead.
+    not a Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight
+    files and averages. The model's config has the recipe and the fingerprint from `get_config` instead.
 
     Example:
         >>> model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Conv2D(4, 3, name="maps")])
@@ -27,8 +27,8 @@ class FeatureNetwork:
         layers: names of the layers to return, or None: the network's outputs. Later layers are dropped.
         preprocess: None or a Keras layer that turns images [B, H, W, C] in [0, 1] into the network's input.
         image_shape: (H, W, C) of the images that it takes; H and W may be None, free. None: the network's input shape.
-        recipe: {"maker": name, "arguments": {...}}, from which `tfgen.features.deserialize` makes an equal network; None: the
-            architecture without weights.
+        recipe: {"maker": name, "arguments": {...}}, from which `tfgen.features.deserialize` makes an equal network; None:
+            the architecture without weights.
 
     Attributes:
         network: the `keras.Model` of images in [0, 1], frozen, with the preprocessing.
@@ -119,8 +119,8 @@ class MissingFeatureNetwork:
 def _tensors_of(network):
     """{layer name: output of its first call} in the graph of a functional or sequential network.
 
-    `layer.output` may belong to another graph: a Sequential calls its layers again whenever it is built, and for a model that
-    is used as a layer it is the output of that model's own graph.
+    `layer.output` may belong to another graph: a Sequential calls its layers again whenever it is built, and for a model
+    that is used as a layer it is the output of that model's own graph.
     """
     calls, pending = {}, list(network.outputs)
     while pending:

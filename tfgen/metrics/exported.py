@@ -107,8 +107,8 @@ class SavedModelGenerator(ExportedModel):
             )
         if unknown := inputs - {"seeds"} - {field.argument for field in self.conditions}:
             raise ValueError(
-                f"{self.path}: the signature 'sample' takes {', '.join(sorted(unknown))}, which assets.extra/tfgen.json does "
-                "not declare as conditions"
+                f"{self.path}: the signature 'sample' takes {', '.join(sorted(unknown))}, which assets.extra/tfgen.json "
+                "does not declare as conditions"
             )
         self._given = Conditions(self.conditions, real)
 
@@ -159,8 +159,8 @@ def _version(path):
 class Conditions:
     """A function (first, last) -> {argument: array [last - first, ...]}: the conditions of images first to last - 1.
 
-    If all conditions are classes, the images get every class in turn. Otherwise each image gets all conditions of one example
-    of `real`, in a fixed random order, which repeats.
+    If all conditions are classes, the images get every class in turn. Otherwise each image gets all conditions of one
+    example of `real`, in a fixed random order, which repeats.
 
     Args:
       conditions: tuple of `tfgen.fields.Field`.

@@ -106,8 +106,8 @@ def _classifier(model, source):
 
 
 def _codec(model, source):
-    """bits_per_pixel under the entropy model; bits_over_raw: these bits over the bits of the uncompressed image; psnr: in dB,
-    of reconstructions rounded to 8 bits, at most 100 for each image."""
+    """bits_per_pixel under the entropy model; bits_over_raw: these bits over the bits of the uncompressed image; psnr in
+    dB, of reconstructions rounded to 8 bits, at most 100 for each image."""
     pixels = math.prod(source.image_shape[:2])
     raw = math.prod(source.image_shape) * math.log2(source.levels)
 
@@ -223,8 +223,9 @@ FURTHER_METRICS = (
 )  # fmt: skip
 
 # The thresholds of a model for which the user sets none: {capability: {metric: {rule: bound}}}. Each capability has a bound
-# that an untrained model fails and that needs no earlier model. Metrics of samples are combined, because bad samples can pass
-# each of them alone: blurred images are nearer to the data than noise, a constant image or copies of one class can be precise.
+# that an untrained model fails and that needs no earlier model. Metrics of samples are combined, because bad samples can
+# pass each of them alone: blurred images are nearer to the data than noise, a constant image or copies of one class can be
+# precise.
 THRESHOLDS = {
     Sampler: {
         "frechet_classifier_distance": {"relative_to_untrained": 0.5, "max_worsening": 1.0},

@@ -56,8 +56,8 @@ class History(keras.callbacks.Callback):
 
     Args:
         model: the model that is trained (its `step` counts).
-        directory: run folder; lines of an interrupted run after its last checkpoint are dropped. Damaged lines are dropped with
-            a warning.
+        directory: run folder; lines of an interrupted run after its last checkpoint are dropped. Damaged lines are dropped
+            with a warning.
         total_steps: number of steps of the run, for the remaining time.
         report: function that takes a line of text, called once an epoch; None: silent.
     """

@@ -137,8 +137,9 @@ class Checkpoints(keras.callbacks.Callback):
         Damaged checkpoints, and those with a missing file, are reported by name and skipped.
 
         Raises:
-            ValueError: there are checkpoints, but none can be read; the checkpoint has another format, or is of another model
-                (the message names variables that are missing, unknown or of another shape), or of other fixed networks.
+            ValueError: there are checkpoints, but none can be read; the checkpoint has another format, or is of another
+                model (the message names variables that are missing, unknown or of another shape), or of other fixed
+                networks.
         """
         problems = []
         for number in range(len(self.recorded), 0, -1):
@@ -167,8 +168,8 @@ class Checkpoints(keras.callbacks.Callback):
         if written != FORMAT:
             hint = "its variables are numbered, not named" if written == 1 else "a newer tfgen wrote it"
             raise ValueError(
-                f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Start a new run, "
-                "or continue with the version of tfgen that wrote it."
+                f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Start a new "
+                "run, or continue with the version of tfgen that wrote it."
             )
         fixed = json.loads(values.get(f"fixed{_SUFFIX}", "{}"))
         for name in sorted({*fixed, *self.fixed}):

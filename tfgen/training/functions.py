@@ -9,8 +9,8 @@ def make_step_function(model, step, check, plan=None):
     Args:
         model: a `TrainableModel`.
         step: function of a batch -> {name: scalar}, to be run on each replica; `model.kind` is its kind while it is traced.
-        check: function of a batch -> tensors. `step` itself begins with these checks. They also run before the step if those in
-            the step are not enough: XLA drops them, and an error in a step of several replicas may stop TensorFlow's
+        check: function of a batch -> tensors. `step` itself begins with these checks. They also run before the step if those
+            in the step are not enough: XLA drops them, and an error in a step of several replicas may stop TensorFlow's
             collectives for the rest of the process.
         plan: function of a number of steps -> a list of (kind, begin) of the next steps. A kind is hashable; each kind has
             one graph, which is made at its first step. `begin` is None, or is called before the step, outside the graph.
@@ -105,7 +105,7 @@ def make_step_function(model, step, check, plan=None):
 
 
 def _of_one_batch(batches):
-    """An iterator over the only batch of `batches`, which `train_on_batch` makes: (values, labels or None, weights or None)."""
+    """An iterator over the one batch that `train_on_batch` makes: (values, labels or None, weights or None)."""
     batch = next(iter(batches))
     while isinstance(batch, tuple) and batch[-1] is None:
         batch = batch[:-1]

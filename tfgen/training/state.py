@@ -13,8 +13,8 @@ def named_variables(layer):
 
     A path is made of attribute names, the explicit names of layers in lists and in Sequential or functional models, and the
     variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list is named by its
-    position, because the number in Keras' name depends on other layers in the process. A variable with several paths gets the
-    first one.
+    position, because the number in Keras' name depends on other layers in the process. A variable with several paths gets
+    the first one.
 
     Raises:
         ValueError: two variables have the same path, or no attribute leads to a variable of the layer.
