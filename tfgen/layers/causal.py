@@ -45,7 +45,7 @@ def causal_mask(above, left, right, kind, inputs, outputs):
 
 
 class _Convolution(keras.layers.Layer):
-    """A kernel [kh, kw, in, out] and a bias. The kernel starts from Glorot's uniform, counting open taps alone."""
+    """A kernel [kh, kw, in, out] and a bias. The kernel starts from Glorot's uniform, which counts only open taps."""
 
     activation = None
 
@@ -74,7 +74,7 @@ class _Convolution(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class CausalConv2D(_Convolution):
-    """Convolution over the rows above and, in its own row, the pixels up to its own: pixel-level to pixel-level.
+    """Convolution over the rows above and, in the current row, the pixels up to the current one: pixel- to pixel-level.
 
     Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
@@ -147,13 +147,14 @@ class WeightNormCausalConv2D(WeightNorm, CausalConv2D):
 
 @keras.saving.register_keras_serializable("tfgen")
 class RowConv2D(_Convolution):
-    """Convolution over its own row and the rows above: row-level to row-level.
+    """Convolution over the current row and the rows above: row-level to row-level.
 
     Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
     Args:
         filters: output channels.
-        kernel_size: (rows, columns); the last row is its own. The number of columns is odd, with its own in the middle.
+        kernel_size: (rows, columns). The last row is the current one; the number of columns is odd, the middle one is the
+            current one.
         strides: 1, or 2 for half the resolution.
     """
 

@@ -4,7 +4,7 @@ s is the discriminator's output without a sigmoid (for `ebgan`: an energy >= 0),
 
     name             D minimises                              G minimises     source
     minimax          E sp(-s(x)) + E sp(s(G))                 -E sp(s(G))     Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
-    non_saturating   the same                                 E sp(-s(G))     there, section 3
+    non_saturating   E sp(-s(x)) + E sp(s(G))                 E sp(-s(G))     the same paper, section 3
     least_squares    (E (s(x) - 1)^2 + E s(G)^2) / 2          E (s(G) - 1)^2 / 2   Mao et al. 2017, arXiv:1611.04076, eq. 9
     wasserstein      E s(G) - E s(x)                          -E s(G)         Arjovsky et al. 2017, arXiv:1701.07875
     hinge            E max(0, 1 - s(x)) + E max(0, 1 + s(G))  -E s(G)         Lim, Ye 2017, arXiv:1705.02894
@@ -26,12 +26,12 @@ _saved = keras.saving.register_keras_serializable("tfgen")
 class Objective:
     """The losses of discriminator and generator.
 
-    A model that has it is saved if both functions are known to Keras: those of this module are; register your own with
-    `keras.saving.register_keras_serializable`. A `functools.partial` of such a function, with keywords that JSON holds, will
-    do.
+    A model with an objective can be saved only if both functions are registered with
+    `keras.saving.register_keras_serializable`, as those of this module are, or are a `functools.partial` of such a function
+    with JSON-able keywords.
 
     Attributes:
-        name: its name in `OBJECTIVES`, or the name that the functions below give it.
+        name: its name in `OBJECTIVES`, or from `ebgan` or `label_smoothing`.
         discriminator: (real logits, fake logits), float of any equal rank -> scalar.
         generator: fake logits -> scalar.
     """
@@ -58,7 +58,7 @@ class Objective:
 
 
 def _known(function, what):
-    """(the function as Keras serialises it, the keywords of a `functools.partial`)."""
+    """(the config of the function in Keras, the keywords of a `functools.partial`)."""
     keywords = {}
     if isinstance(function, functools.partial) and not function.args:
         function, keywords = function.func, function.keywords
@@ -126,7 +126,7 @@ def energy_discriminator(real, fake, margin):
 
 
 def ebgan(margin: float) -> Objective:
-    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 is on the scale of the energies."""
+    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 has the unit of the energies."""
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), energy_generator)
@@ -147,8 +147,8 @@ OBJECTIVES = {
 def label_smoothing(objective: str | Objective = "non_saturating", real_target: float = 0.9) -> Objective:
     """One-sided label smoothing of a logistic objective: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
 
-    The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: with both smoothed, the
-    best discriminator would pull the generator towards its own samples. The generator's loss stays the same.
+    The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: if both were smoothed,
+    the optimal discriminator would pull the generator towards its own samples. The generator's loss stays the same.
 
     Args:
         objective: "minimax" or "non_saturating", as a name or an `Objective`.
@@ -156,11 +156,14 @@ def label_smoothing(objective: str | Objective = "non_saturating", real_target: 
 
     Returns:
         `Objective`, named `<name>_smoothed`.
+
+    Raises:
+        ValueError: another objective, or `real_target` out of range.
     """
     chosen = objective if isinstance(objective, Objective) else OBJECTIVES.get(objective)
     if chosen is None or chosen.discriminator is not logistic_discriminator:
         name = repr(objective) if chosen is None else repr(chosen.name)
-        raise ValueError(f"Labels exist in the objectives minimax and non_saturating only; received {name}.")
+        raise ValueError(f"Label smoothing needs the objective 'minimax' or 'non_saturating'; received {name}.")
     if not 0.0 < real_target <= 1.0:
         raise ValueError(f"real_target must be in (0, 1]; received {real_target!r}.")
     smoothed = functools.partial(logistic_discriminator, real_target=real_target)

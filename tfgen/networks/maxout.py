@@ -89,9 +89,7 @@ class ConvMaxoutDiscriminator(Maxouts):
 
 
 def max_pool(x, size):
-    """Max pooling of stride 2; the last windows may extend over the lower right border: ceil((side - size) / 2) + 1
-    outputs.
-    """
+    """Max pooling of stride 2 to ceil((side - size) / 2) + 1; the last windows may extend over the lower right border."""
     over = [(max(0, -(-(side - size) // 2)) * 2 + size) - side for side in x.shape[1:3]]
     x = tf.pad(x, [[0, 0], [0, over[0]], [0, over[1]], [0, 0]], constant_values=x.dtype.min)
     return tf.nn.max_pool2d(x, size, 2, "VALID")

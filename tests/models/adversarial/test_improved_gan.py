@@ -372,7 +372,7 @@ def test_bad_batches(bad, message):
 
 def test_batches_too_small_for_minibatch_discrimination_and_models_that_do_not_classify():
     model = compiled(**LABELLED, minibatch_kernels=2)
-    with pytest.raises(ValueError, match="2 at least; received 1"):
+    with pytest.raises(ValueError, match="at least 2 examples in a batch; received 1"):
         model.train_step(make_batch(1))
     with pytest.raises(ValueError, match="num_labels=0"):
         ImprovedGAN(**TINY).classify(images(2))
