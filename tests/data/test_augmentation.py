@@ -149,5 +149,5 @@ def test_wrong_settings(settings, message):
 def test_crops_of_fields_of_different_sizes():
     source = data.from_arrays(pixels(), fields={"target": np.zeros((N, 12, 10, 3), np.uint8)})
     assert source.batches(4, augmentation={"flip": True})
-    with pytest.raises(ValueError, match=r"one height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
+    with pytest.raises(ValueError, match=r"the same height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
         source.batches(4, augmentation={"shift": 1})

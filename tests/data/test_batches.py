@@ -306,8 +306,8 @@ def test_each_phase_begins_with_a_new_epoch_and_no_noise_comes_twice():
 @pytest.mark.parametrize(
     ("phases", "message"),
     [
-        ([(1, 4)], r"must be 0 and then increase; received \[1\]"),
-        ([(0, 4), (5, 2), (5, 3)], r"must be 0 and then increase; received \[0, 5, 5\]"),
+        ([(1, 4)], r"must start at 0 and increase; received \[1\]"),
+        ([(0, 4), (5, 2), (5, 3)], r"must start at 0 and increase; received \[0, 5, 5\]"),
         ([(0, 4), (7, 2), (5, 3)], r"received \[0, 7, 5\]"),
         ([(0, 4), (2, 0)], "positive whole number; received 0"),
         ([(0, 4), (2, 14)], "larger than the 13 examples"),

@@ -151,7 +151,7 @@ def test_fields_are_declared_from_arrays():
         ({"target": np.zeros((5, 4, 4, 1), np.uint8)}, "'target' has 5 examples, but there are 6 images"),
         ({"embedding": np.full((6, 2), np.nan)}, r"embedding must be finite.*nan at index \(0, 0\)"),
         ({"target": np.full((6, 4, 4, 1), 1.5)}, "float target must lie in"),
-        ({"label": np.zeros(6)}, "no further field can be called 'label'"),
+        ({"label": np.zeros(6)}, "not image, label or id; received 'label'"),
         ({"name": np.array(["a"] * 6)}, "name must be numbers or booleans"),
         ({"big": np.array([2**31] * 6)}, "big must be whole numbers of 32 bits"),
         ({"codes": (np.zeros(6), fields.label(3, "codes"))}, "codes was declared as int32"),
