@@ -32,7 +32,7 @@ class MemoryBudget:
         if held + count > self.size:
             why = f"The request needs about {held + count} bytes of memory; all requests together may take {self.size}"
         else:
-            why = "Requests under way take all of the memory that the server has for them; try again later"
+            why = "Running requests use all of the memory that the server has for requests; try again later"
         raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
 
     def give_back(self, count: int) -> None:

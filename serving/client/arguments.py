@@ -60,5 +60,5 @@ def with_conditions(inputs, **conditions):
 def same_rows(inputs):
     rows = {name: len(value) for name, value in inputs.items()}
     if len(set(rows.values())) > 1:
-        raise ValueError(f"There must be one row of each for every image; received {rows}.")
+        raise ValueError(f"All arguments must have the same number of rows, one for each image; received {rows}.")
     return inputs

@@ -4,11 +4,11 @@ from tfgen_serving.errors import ServingError
 
 
 class GrpcTransport:
-    """Requests about one model, over gRPC.
+    """Requests to one model, over gRPC.
 
     Args:
         target: "host:port".
-        model: its name.
+        model: name of the model.
         headers: {name: value}, sent as metadata.
         credentials: `grpc.ChannelCredentials`, or None for plain text.
 
@@ -79,7 +79,7 @@ class GrpcTransport:
         reply = self._run(self._metadata, request, seconds)
         packed = {entry.key: entry.value.value for entry in reply.metadata}
         if "signature_def" not in packed:
-            raise ServingError(self._grpc.StatusCode.INTERNAL, f"The metadata of {self.target} names no signatures")
+            raise ServingError(self._grpc.StatusCode.INTERNAL, f"The metadata of {self.target} have no signatures")
         signatures = self._messages.SignatureMap.FromString(packed["signature_def"]).signature_def
         return reply.model_spec.version.value, {
             entry.key: {

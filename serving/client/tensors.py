@@ -22,7 +22,7 @@ _FIELDS = {
 
 
 def encode(array, dtype):
-    """A `Tensor` of an ndarray that has this dtype already; "string": of an object array of bytes."""
+    """A `Tensor` from an ndarray that already has this dtype; for "string", from an object array of bytes."""
     tensor = messages.Tensor(dtype=_NUMBERS[dtype])
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
@@ -35,10 +35,10 @@ def encode(array, dtype):
 
 
 def decode(tensor, name):
-    """The ndarray of a `Tensor`; of strings an object array of bytes. If values are missing, the last one is repeated.
+    """The ndarray of a `Tensor`, an object array of bytes for strings. If values are missing, the last one is repeated.
 
     Raises:
-        ServingError: INTERNAL, where values and shape do not agree; UNIMPLEMENTED, NumPy has not this dtype.
+        ServingError: INTERNAL if values and shape do not agree; UNIMPLEMENTED if NumPy lacks this dtype.
     """
     dtype = DTYPES.get(tensor.dtype, f"type {tensor.dtype}")
     if dtype not in _BYTES and dtype not in _FIELDS and dtype != "string":

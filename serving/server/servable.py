@@ -35,9 +35,9 @@ class Servable:
     TensorFlow Serving's error messages, and `close` frees the memory.
 
     Args:
-        tags: of the graph to load.
-        intra_op_parallelism, inter_op_parallelism: numbers of TensorFlow's threads, 0 for its default. The first model of a
-            process decides the former.
+        tags: tags of the graph to load.
+        intra_op_parallelism, inter_op_parallelism: numbers of TensorFlow's threads, 0 for its default. The first model that
+            a process loads determines intra_op_parallelism for all.
 
     Raises:
         ServingError: TensorFlow cannot load a model from the folder.
