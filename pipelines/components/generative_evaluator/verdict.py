@@ -60,8 +60,8 @@ class Check:
 
 
 def check_thresholds(thresholds):
-    """Raises ValueError for an unknown rule, and for a bound that is not finite, is outside the range of the metric, or would
-    refuse the better models.
+    """Raises ValueError for an unknown rule, and for a bound that is not a finite number, is outside the metric's range, or
+    would refuse the better models.
     """
     for metric, rules in thresholds.items():
         if not isinstance(rules, dict) or not rules:
