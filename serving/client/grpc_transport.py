@@ -61,13 +61,13 @@ class GrpcTransport:
         request = self._messages.PredictRequest(model_spec=self._spec({"version": version}), output_filter=outputs)
         request.model_spec.signature_name = name
         for key, array in inputs.items():
-            request.inputs.add(key=key, value=self._tensors.encode(array, signature["inputs"][key]["dtype"]))
+            request.inputs.add(key=key, value=self._tensors.to_proto(array, signature["inputs"][key]["dtype"]))
         found = {entry.key: entry.value for entry in self._run(self._predict, request, seconds).outputs}
         for output in outputs:
             if output not in found:
                 message = f"The reply has no output {output!r}; it has {sorted(found)}"
                 raise ServingError(self._grpc.StatusCode.INTERNAL, message)
-        return [self._tensors.decode(found[output], output) for output in outputs]
+        return [self._tensors.from_proto(found[output], output) for output in outputs]
 
     def metadata(self, choice, seconds):
         """(version, {signature name: description}) of the version that answers.

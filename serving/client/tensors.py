@@ -21,7 +21,7 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def encode(array, dtype):
+def to_proto(array, dtype):
     """A `Tensor` from an ndarray that already has this dtype; for "string", from an object array of bytes."""
     tensor = messages.Tensor(dtype=_NUMBERS[dtype])
     tensor.tensor_shape.SetInParent()
@@ -34,7 +34,7 @@ def encode(array, dtype):
     return tensor
 
 
-def decode(tensor, name):
+def from_proto(tensor, name):
     """The ndarray of a `Tensor`, an object array of bytes for strings. If values are missing, the last one is repeated.
 
     Raises:

@@ -124,7 +124,7 @@ def test_merge_leaves_the_other_alone(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_examples_are_an_error(case):
-    with pytest.raises(ValueError, match="no (examples|images)|at least 2 examples|must hold .* once"):
+    with pytest.raises(ValueError, match="at least 1 (example|image)|at least 2 examples|must hold .* examples; received"):
         CASES[case][0]().result()
 
 

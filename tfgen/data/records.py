@@ -215,7 +215,7 @@ class Records:
                         chunk = inflate.unused_data
             except zlib.error as e:
                 return plain, e
-        return plain, None if inflate.eof else "the GZIP stream ends early"
+        return plain, None if inflate.eof else "the GZIP data end early"
 
     def _note(self, features, default_id):
         """Keeps label, id and the values of the fields without pixels."""
