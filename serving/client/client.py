@@ -30,7 +30,7 @@ from tfgen_serving.errors import ServingError
 if TYPE_CHECKING:
     import grpc
 
-_VERSION_CHANGES = 3  # attempts of a call whose version is unloaded under it
+_VERSION_CHANGES = 3  # attempts of a call if its version is unloaded meanwhile
 _CACHE_SECONDS = 1.0  # how long the metadata of a version are kept; servers search for new versions at this interval
 
 
@@ -42,9 +42,9 @@ class Client:
     other error is raised at once.
 
     All requests of one call (many seeds, `interpolate`) are answered by the same version of the model, also while the server
-    changes versions. Each call is checked against the signatures of that version, which the client asks for if it has not
-    done so within a second: names of inputs and outputs, shapes and dtypes. A server ignores inputs that it does not know
-    over REST; the client refuses them over both protocols, with the code INVALID_ARGUMENT.
+    changes versions. Each call is checked against the signatures of that version, which the client requests at most once a
+    second: names of inputs and outputs, shapes and dtypes. A server ignores unknown inputs over REST; the client refuses them
+    over both protocols, with the code INVALID_ARGUMENT.
 
     A call needs a signature of the model. If the model lacks it, the call raises a ServingError with the code UNIMPLEMENTED,
     which names the missing signature and those that the model has. Conditions are arguments with the names of their fields

@@ -35,7 +35,7 @@ def causal_mask(above, left, right, kind, inputs, outputs):
     """Mask of a kernel, float32 [above + 1, left + 1 + right, in, out]: 1 for open taps, 0 for closed ones.
 
     Args:
-        kind: "A": at the pixel itself, an output depends on the inputs of earlier groups; "B": also on those of its own.
+        kind: "A": at the pixel itself, an output depends on the inputs of earlier groups; "B": also of its group.
         inputs, outputs: groups of the channels, see `channel_groups`.
     """
     mask = np.zeros([above + 1, left + 1 + right, len(inputs), len(outputs)], np.float32)

@@ -1,7 +1,7 @@
 """Dropout and Gaussian noise as pure functions of keys (see `tfgen.random`): the same step draws the same noise.
 
 Keras' layers draw noise from a state, so a resumed run, or the same batch on two replicas, gets different noise. Here each
-row has a key, and its noise depends on this key alone, not on the other rows.
+row has a key, and its noise depends only on this key, not on the other rows.
 
 Each noise layer of a network has a different `stream` number, and all layers get the keys of the network's call. Without
 keys, as in sampling and evaluation, the layers are the identity:

@@ -1,6 +1,6 @@
 """Evaluation of codes: k-means clusters, and classification with few labels.
 
-Both take codes from `codes_of` or any other features, and both are fitted on the train split alone. Distances between
+Both take codes from `codes_of` or any other features, and both are fitted only on the train split. Distances between
 unscaled codes mean little: a decoder can undo any invertible linear map of the code, so training does not determine the
 scale and correlation of its dimensions. For k-means, codes are therefore whitened (uncorrelated dimensions of variance 1
 on the train split). For a linear classifier, each dimension is only scaled to variance 1: the classifier handles correlated

@@ -153,7 +153,7 @@ class Evaluator:
 
     def _statistics(self, needs, images, count, what, extractor=True, **settings) -> Statistics:
         make = functools.partial(Statistics, tuple(sorted(set(needs))), count, seed=self.seed, **settings)
-        # All statistics but "similarity" use features; without a classifier, "queries" holds images alone.
+        # All statistics but "similarity" use features; without a classifier, "queries" holds only images.
         features = any(need != "similarity" for need in needs)
         return self.run(make, Walk(images, count, self.classifier if features else None), what).check(what)
 

@@ -2,7 +2,7 @@
 
 A network in which pixel (i, j) depends on the rows above i, and on the pixels to the left in row i, has values of two kinds:
 
-    row-level     functions of the rows above alone; a whole row of them is computed at once, when row i begins
+    row-level     functions of only the rows above; a whole row of them is computed at once, when row i begins
     pixel-level   functions of the pixels to the left too; computed for one pixel at a time
 
 The network is written once, with a scope, and runs in two ways. `Whole` computes all positions at once, for training and
