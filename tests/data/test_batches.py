@@ -313,7 +313,7 @@ def test_each_phase_begins_with_a_new_epoch_and_no_noise_comes_twice():
         ([(0, 4), (2, 14)], "larger than the 13 examples"),
         ([], r"list of \(first step, batch size\); received \[\]"),
         ([4, 8], "list of"),
-        ([(0.0, 4)], "must be 0"),
+        ([(0.0, 4)], "must start at 0"),
     ],
     ids=str,
 )

@@ -47,9 +47,9 @@ def test_what_cannot_be_cropped(tmp_path):
         data.crops(tmp_path, size=(32, 8))
     source = data.crops(tmp_path, size=(32, 8), num=5, on_error="skip")
     assert {*values(source)[:, 0, 0, 2]} == {1} and len(source.skipped) == 2
-    with pytest.raises(ValueError, match="found 0 and num=5"):
+    with pytest.raises(ValueError, match="found 0, num=5"):
         data.crops(tmp_path, size=100, num=5, on_error="skip")
-    with pytest.raises(ValueError, match="found 3 and num=2"):
+    with pytest.raises(ValueError, match="found 3, num=2"):
         data.crops(tmp_path, size=8, num=2)
     with pytest.raises(ValueError, match="received None"):
         data.crops(tmp_path, channels=None)

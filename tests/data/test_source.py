@@ -109,7 +109,7 @@ def test_wrong_labels(labels, options, message):
 def test_levels():
     v = np.arange(4).reshape(1, 2, 2)
     np.testing.assert_array_equal(np.round(data.from_arrays(v / 3, levels=4).images() * 3)[0, ..., 0], v[0])
-    with pytest.raises(ValueError, match="pixel value 1 at index .* none of the 4 levels"):
+    with pytest.raises(ValueError, match="pixel value 1 at index .* not one of the 4 levels"):
         data.from_arrays(v.astype(np.uint8), levels=4)
     with pytest.raises(ValueError, match="received 1"):
         data.from_arrays(v / 3, levels=1)
@@ -166,7 +166,7 @@ def test_wrong_fields(given, message):
 
 
 def test_levels_are_those_of_all_images():
-    with pytest.raises(ValueError, match="'target': pixel value 1 .* none of the 2 levels"):
+    with pytest.raises(ValueError, match="'target': pixel value 1 .* not one of the 2 levels"):
         data.from_arrays(np.zeros((1, 2, 2), np.uint8), fields={"target": np.ones((1, 2, 2, 1), np.uint8)}, levels=2)
 
 

@@ -233,7 +233,7 @@ def test_what_an_argument_means(tmp_path):
         (lambda: features.get(3), "received 3"),
         (lambda: features.get(network(), ("third",)), r"some of \[.*'first'.*received \('third',\)"),
         (lambda: features.get(network(), "first"), "some of .*received 'first'"),
-        (lambda: features.get(network(), ("first", "first")), "asked for once"),
+        (lambda: features.get(network(), ("first", "first")), "must be different layers"),
         (lambda: features.get(network(), None, (8, 8, 3)), r"images \(8, 8, 3\); received .* whose input is \(8, 8, 1\)"),
         (lambda: features.get(from_keras(network()), ("first",)), r"has the layers \('logits',\); received .*'first'"),
         (lambda: features.get(keras.Sequential([layers.Flatten()])), "functional or sequential model with one known input"),

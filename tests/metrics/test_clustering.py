@@ -83,7 +83,7 @@ def test_a_cluster_that_no_example_prefers_takes_a_label_all_the_same():
         ([0.2, 0.8], [0, 1], r"finite floats \[N, K\]; received float64 \(2,\)"),
         ([[0, 1], [1, 0]], [0, 1], r"received int64 \(2, 2\)"),
         ([[np.nan, 1.0]], [0], r"finite floats"),
-        ([[0.2, 0.8]], [0, 1], "one length; received 1 and 2"),
+        ([[0.2, 0.8]], [0, 1], "the same length; received 1 and 2"),
         ([[0.2, 0.8]], [3], r"labels must lie in \[0, 3\); received values from 3 to 3"),
         ([[0.2, 0.3, 0.5]], [0], "must have as many clusters as those of fit; received 3 and 2"),
     ],
@@ -98,7 +98,7 @@ def test_wrong_probabilities(probabilities, labels, message):
     [
         ([0, 3], [0, 1], r"clusters must lie in \[0, 3\); received values from 0 to 3"),
         ([0, 1], [-1, 1], r"labels must lie in \[0, 3\); received values from -1 to 1"),
-        ([0, 1], [0], "one length; received 2 and 1"),
+        ([0, 1], [0], "the same length; received 2 and 1"),
         ([], [], r"clusters must be a non-empty vector of integers; received float64 \(0,\)"),
         ([0.0, 1.0], [0, 1], "received float64"),
         ([[0, 1]], [0, 1], r"received int64 \(1, 2\)"),

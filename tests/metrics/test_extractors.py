@@ -252,7 +252,7 @@ def test_vgg_distance():
     np.testing.assert_allclose(distance(a, b)[:1], distance(a[:1], b[:1]), rtol=1e-4)
     grey = a[..., :1]
     np.testing.assert_allclose(distance(grey, grey), 0, atol=1e-6)
-    with pytest.raises(ValueError, match="32 pixels or more"):
+    with pytest.raises(ValueError, match="H and W at least 32"):
         distance(a[:, :16], b[:, :16])
     with pytest.raises(ValueError, match="channel_weights must be five vectors"):
         distance._build(None, [np.ones(3)])

@@ -109,7 +109,7 @@ def test_any_saved_model(tmp_path, vae):
     pixels = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     cases = [
         (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, which .*tfgen.json does not declare"),
-        (lambda: metrics.RunGenerator(pixels), "such as a label; received the field 'embedding'"),
+        (lambda: metrics.RunGenerator(pixels), "has values in turn; received the field 'embedding'"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "wrong"), r"must take seeds.*it takes \['z'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "other"), r"no signature 'sample'; it has \['draw'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path), "is not a SavedModel"),
@@ -160,7 +160,7 @@ def test_conditions_that_are_no_classes_are_those_of_real_images(tmp_path):
     np.testing.assert_allclose(images[:, 1, 0, 0] * 4, np.array(labels)[rows])  # of the same example
     assert sorted(rows[:5]) == [0, 1, 2, 3, 4] and rows[5:10] == rows[:5] and rows[10:] == rows[:2]
     np.testing.assert_array_equal(generator.images(3, 4, 7), images[4:7])
-    with pytest.raises(ValueError, match="such as a label; received the field 'embedding'"):
+    with pytest.raises(ValueError, match="has values in turn; received the field 'embedding'"):
         metrics.SavedModelGenerator(path)
     without = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels)
     with pytest.raises(ValueError, match="The generator needs the field 'embedding'"):

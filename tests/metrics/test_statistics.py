@@ -195,7 +195,7 @@ def test_more_images_than_features_or_force(sources):
         (dict(metrics=[]), "at least one of score"),
         (dict(test=None), "test set is needed by the metric 'nearest'"),
         (dict(test=None, metrics=["fid"], reference="test"), "test set is the reference"),
-        (dict(classifier=None, metrics=["fid", "ms_ssim"]), "metrics fid need an extractor"),
+        (dict(classifier=None, metrics=["fid", "ms_ssim"]), "metrics fid need a feature extractor"),
     ],
 )
 def test_rejects(sources, arguments, message):

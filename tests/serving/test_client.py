@@ -268,7 +268,7 @@ REFUSED = {
     "a misspelt output of one": (lambda c: c.predict("sample", {"seeds": [1]}, ["imag"]), "no output 'imag'; it has image"),
     "a misspelt output": (lambda c: c.predict("encode", {"image": np.zeros((1, 8, 8, 1))}, ["latent", "mean"]),
         "no output 'mean'; it has latent, latent_stddev"),
-    "an output twice": (lambda c: c.predict("sample", {"seeds": [1]}, ["image", "image"]), "asked for once"),
+    "an output twice": (lambda c: c.predict("sample", {"seeds": [1]}, ["image", "image"]), "must be different names"),
     "another size": (lambda c: c.encode(np.zeros((3, 4, 4, 1))),
         "image must be float32 [n, 8, 8, 1]; received float32 [3, 4, 4, 1]"),
     "another rank": (lambda c: c.predict("sample", {"seeds": [[1]]}, ["image"]),

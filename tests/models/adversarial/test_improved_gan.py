@@ -339,7 +339,7 @@ def test_the_trainer_initialises_and_gives_labelled_batches(tmp_path):
         ({"unlabelled_weight": -1.0}, "unlabelled_weight must be at least 0"),
         ({"historical_weight": float("nan")}, "historical_weight must be at least 0"),
         ({"real_target": 1.5}, "real_target must be"),
-        ({"num_labels": 3, "objective": "hinge"}, "minimax and non_saturating only"),
+        ({"num_labels": 3, "objective": "hinge"}, "needs the objective 'minimax' or 'non_saturating'"),
         ({"noise": (0.1,)}, "noise must be two numbers"),
         ({"dropout": (0.1, 1.0)}, "rate must be in"),
         ({"network": "resnet"}, "network must be one of mlp, conv"),
