@@ -87,7 +87,7 @@ def test_colour_changes_contrast_brightness_and_saturation():
 
 
 @pytest.mark.parametrize("settings", [{"flip": True, "shift": 2, "crop": 4}, {"flip": True}], ids=str)
-def test_all_fields_with_pixels_are_moved_alike(settings):
+def test_all_fields_with_pixels_are_moved_in_the_same_way(settings):
     for batch in take(make(), 10, augmentation=settings):
         np.testing.assert_array_equal(batch["target"], batch["image"])
         np.testing.assert_array_equal(batch["mask"], batch["image"][..., 0])

@@ -170,7 +170,7 @@ def test_levels_are_those_of_all_images():
         data.from_arrays(np.zeros((1, 2, 2), np.uint8), fields={"target": np.ones((1, 2, 2, 1), np.uint8)}, levels=2)
 
 
-def test_fingerprint_sees_further_fields_and_is_what_it_was_without():
+def test_fingerprint_depends_on_further_fields_and_does_not_change_without_them():
     # Recorded runs name their data by these.
     assert make().fingerprint == "ba0c28165481e0dd339589759663ef9e7434694ce125e119b1b63c298c6ce744"
     zeros = data.from_arrays(np.zeros((2, 3, 3), np.uint8))

@@ -94,7 +94,7 @@ def test_first_block_and_the_logits_by_hand(path, arrays):
     np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
 
 
-def test_made_again(path):
+def test_made_again_from_its_config(path):
     frozen = efficientnet_lite0(path)
     again = features.deserialize(frozen.get_config())
     assert again.fingerprint == frozen.fingerprint and again.layers == ("pool",)

@@ -109,7 +109,7 @@ def test_shards_batches_and_order_do_not_matter(case, seed):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_merge_leaves_the_other_alone(case):
+def test_merge_does_not_change_the_other(case):
     make, sides, _ = CASES[case]
     first, second = update(make(), sides, slice(0, 40)), update(make(), sides, slice(40, N))
     before = pickle.dumps(second)

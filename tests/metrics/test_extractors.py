@@ -169,7 +169,7 @@ def test_resize_rules_differ_and_grey_is_three_equal_channels(graph):
     np.testing.assert_allclose(published.outputs(constants)[0], clean.outputs(constants)[0], atol=1e-4)
 
 
-def test_batches_do_not_matter(graph):
+def test_results_do_not_depend_on_the_batches(graph):
     extractor = metrics.inception(graph)
     whole = extractor.outputs(IMAGES)[0]
     extractor.batch = 2
@@ -189,7 +189,7 @@ def test_keras_inception_is_its_own_kind():
     assert (low, high) == (-1.0, 1.0)
 
 
-def test_what_is_missing_is_said(tmp_path, graph):
+def test_missing_parts_are_named(tmp_path, graph):
     digest, url = hashlib.sha256(graph.read_bytes()).hexdigest(), graph.as_uri()
     cases = [
         (lambda: metrics.inception(None), "classify_image_graph_def.pb.*needed: give its path"),

@@ -145,7 +145,7 @@ class OfEmbeddings(tf.Module):
         return {"image": tf.reshape(tf.concat(parts, axis=1), [-1, 2, 2, 1])}
 
 
-def test_conditions_that_are_no_classes_are_those_of_real_images(tmp_path):
+def test_conditions_that_are_not_classes_are_those_of_real_images(tmp_path):
     embeddings, labels = np.random.default_rng(0).random((5, 2), dtype=np.float32), [0, 1, 2, 3, 3]
     real = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels, fields={"embedding": embeddings})
     module, path = OfEmbeddings(), tmp_path / "model"

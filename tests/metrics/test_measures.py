@@ -157,7 +157,7 @@ def test_translator_by_its_target(source, monkeypatch):
     assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": expected}, rel=1e-5)
 
 
-def test_what_images_lack_is_said(source):
+def test_missing_fields_are_named(source):
     model = Model(classify=lambda batch: {}, lacks=["embedding"])
     with pytest.raises(Inapplicable, match="classifier: the images have no field embedding"):
         measure(model, Classifier, source)

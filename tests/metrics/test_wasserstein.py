@@ -47,7 +47,7 @@ def test_one_direction_is_the_wasserstein_distance(monkeypatch):
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 4000])
-def test_chunks_do_not_matter(monkeypatch, chunk_bytes):
+def test_results_do_not_depend_on_the_chunks(monkeypatch, chunk_bytes):
     settings = dict(patches=5, directions=7)
     whole = metrics.sliced_wasserstein(images(), images(seed=1) ** 2, **settings)
     for module in (_checks, wasserstein):

@@ -215,7 +215,7 @@ def test_projections_edits_and_maximised_units(connect):
         client.maximize([0, 1], [0], 1)
 
 
-def test_a_model_that_cannot_do_it_says_what_it_can(connect):
+def test_an_unsupported_call_names_the_signatures(connect):
     images = np.zeros([1, 8, 8, 1])
     calls = {
         "classify": lambda client: client.classify(images),
@@ -395,7 +395,7 @@ def test_errors_of_the_server(connect):
         (lambda c: c.predict("sample", {"seeds": [1]}, []), "list of names"),
     ],
 )
-def test_wrong_arguments_never_leave(call, message, unused_port):
+def test_wrong_arguments_are_not_sent(call, message, unused_port):
     with Client(f"127.0.0.1:{unused_port}", "vae") as client, pytest.raises(ValueError, match=message):
         call(client)
 
@@ -624,7 +624,7 @@ NO_REPLIES = [
 
 
 @pytest.mark.parametrize(("reply", "metadata"), NO_REPLIES)
-def test_replies_that_are_none(reply, metadata):
+def test_malformed_replies(reply, metadata):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))

@@ -99,7 +99,7 @@ def test_the_client_needs_no_tensorflow(protocol, absent, loaded, server):
         ("http://127.0.0.1:1", ["httpx"], "REST needs the package httpx (No module named 'httpx')"),
     ],
 )
-def test_what_is_not_installed_is_named(target, absent, message):
+def test_missing_packages_are_named(target, absent, message):
     run = without([*TENSORFLOW, *absent], f"from tfgen_serving.client import Client; Client({target!r}, 'm')")
     assert f"ImportError: {message}" in run.stderr, run.stderr
 

@@ -161,7 +161,7 @@ def test_a_small_message_that_declares_a_large_tensor_is_refused(server, channel
     assert len(predict(channel, x=(1, [1000])).outputs["y"].float_val) == 1000
 
 
-def test_tensors_that_no_signature_asks_for_are_not_made(server, channel, monkeypatch):
+def test_tensors_of_unknown_inputs_are_not_made(server, channel, monkeypatch):
     """A message may name thousands of inputs, each with a shape of many repeated values."""
     made = []
     decode = rest_server.inference.tensors.from_proto

@@ -430,7 +430,7 @@ def test_the_wait_for_models_can_be_stopped(tmp_path):
 
 
 @pytest.mark.long
-def test_sigterm_answers_what_is_under_way(tmp_path):
+def test_sigterm_finishes_running_requests(tmp_path):
     heavy = tmp_path / "m" / "1"
     heavy.parent.mkdir()
     # Seconds of arithmetic that no optimiser can shorten.

@@ -131,7 +131,7 @@ class Reciprocal(TrainableModel):
         return {"loss": tf.reduce_mean(batch["image"]) / self.w}
 
 
-def test_outputs_of_a_model_that_is_no_sampler_are_its_losses(tmp_path):
+def test_outputs_of_a_model_that_is_not_a_sampler_are_its_losses(tmp_path):
     model = Reciprocal(image_shape=(1, 1, 1))
     model.compile()
     checkpoints = Checkpoints(model, tmp_path, examples=images(0.5, 1.0))

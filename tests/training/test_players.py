@@ -153,7 +153,7 @@ def test_players_that_when_does_not_name_always_move():
     assert fitted(Half, 0.25, 0.75).numbers == pytest.approx((left, 3.0), rel=1e-6)
 
 
-def test_when_may_not_name_others():
+def test_when_must_return_known_players():
     class Wrong(Pair):
         def update(self, batch):
             return self.step_players(
