@@ -42,6 +42,7 @@ class Allowance:
             self._held += count
 
     def release(self) -> None:
+        """Gives all bytes of the request back to the budget; a second call does nothing."""
         if self._budget is not None:
             self._budget.give_back(self._held)
             self._held = 0

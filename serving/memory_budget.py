@@ -21,6 +21,7 @@ class MemoryBudget:
 
     @property
     def held(self) -> int:
+        """Bytes that requests hold now."""
         return self._held
 
     def take(self, count: int, held: int = 0) -> None:
@@ -36,5 +37,6 @@ class MemoryBudget:
         raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
 
     def give_back(self, count: int) -> None:
+        """Subtracts `count` bytes that a request took and no longer needs."""
         with self._lock:
             self._held -= count

@@ -98,6 +98,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Closes the connection."""
         self._transport.close()
 
     # ---- calls

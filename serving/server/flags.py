@@ -96,6 +96,7 @@ def parse(argv):
 
 
 def check(flags):
+    """Raises ConfigError for flags that are missing or contradict each other."""
     if bool(flags.model_base_path) == bool(flags.model_config_file):
         raise ConfigError("give either --model_base_path or --model_config_file")
     if flags.batching_parameters_file and not flags.enable_batching:

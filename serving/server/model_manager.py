@@ -126,6 +126,7 @@ class ModelManager:
         return self._paths.get(name)
 
     def is_configured(self, name):
+        """True if the current configuration has the model; a removed model may still be unloading."""
         model = self._models.get(name)
         return model is not None and model.config is not None
 

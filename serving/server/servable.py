@@ -120,6 +120,7 @@ class Servable:
         return [np.asarray(r, dtype=self._tensors[name].numpy_dtype) for name, r in zip(fetches, results, strict=True)]
 
     def close(self):
+        """Stops its batching and frees the session."""
         if self._own_batcher is not None:
             self._own_batcher.stop()
         self._session.close()

@@ -87,6 +87,7 @@ class FactorSource(Source):
 
     @property
     def fields(self) -> dict[str, Field]:
+        """The fields of an example: those of the images, and "active", the index of the group that varies in the batch."""
         return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
 
     def description(self) -> dict:

@@ -61,6 +61,7 @@ class SemiSupervisedSource(Source):
 
     @property
     def fields(self) -> dict[str, fields.Field]:
+        """The fields of an example: those of the labelled images, and "unlabelled", an image."""
         return {**super().fields, "unlabelled": fields.image(self.image_shape, "unlabelled")}
 
     @functools.cached_property

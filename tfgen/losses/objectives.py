@@ -76,26 +76,31 @@ def _mean_softplus(logits):
 
 @_saved
 def minimax_generator(fake):
+    """-E sp(s(G)), a scalar."""
     return -_mean_softplus(fake)
 
 
 @_saved
 def non_saturating_generator(fake):
+    """E sp(-s(G)), a scalar."""
     return _mean_softplus(-fake)
 
 
 @_saved
 def least_squares_generator(fake):
+    """E (s(G) - 1)^2 / 2, a scalar."""
     return 0.5 * tf.reduce_mean(tf.square(fake - 1.0))
 
 
 @_saved
 def wasserstein_generator(fake):
+    """-E s(G), a scalar."""
     return -tf.reduce_mean(fake)
 
 
 @_saved
 def energy_generator(fake):
+    """E e(G), a scalar."""
     return tf.reduce_mean(fake)
 
 
@@ -107,21 +112,25 @@ def logistic_discriminator(real, fake, real_target=1.0):
 
 @_saved
 def least_squares_discriminator(real, fake):
+    """(E (s(x) - 1)^2 + E s(G)^2) / 2, a scalar."""
     return 0.5 * (tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(fake)))
 
 
 @_saved
 def wasserstein_discriminator(real, fake):
+    """E s(G) - E s(x), a scalar."""
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
 
 @_saved
 def hinge_discriminator(real, fake):
+    """E max(0, 1 - s(x)) + E max(0, 1 + s(G)), a scalar."""
     return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + fake))
 
 
 @_saved
 def energy_discriminator(real, fake, margin):
+    """E e(x) + E max(0, margin - e(G)), a scalar."""
     return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.relu(margin - fake))
 
 

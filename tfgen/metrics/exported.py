@@ -114,6 +114,7 @@ class SavedModelGenerator(ExportedModel):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of its images; without metadata, that of one image, which is drawn for it."""
         return tuple(self.metadata["image_shape"]) if "image_shape" in self.metadata else self.images(0, 0, 1).shape[1:]
 
     def images(self, seed: int, first: int, last: int) -> np.ndarray:

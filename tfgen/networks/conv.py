@@ -133,6 +133,7 @@ class ConvDiscriminator(Discriminator):
         return maps
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         x = flatten(self.maps(x, one_hot, training)[-1])
         if self.dense is None:
             return x

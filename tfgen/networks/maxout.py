@@ -51,6 +51,7 @@ class MaxoutDiscriminator(Maxouts):
         self.dropouts = self.make_dropouts(depth + 1)
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         x = flatten(0.5 + 0.5 * x)
         for dropout, dense in zip(self.dropouts, self.dense, strict=False):
             x = self.maxout(dense(join(dropout(x, keys), one_hot)))
@@ -80,6 +81,7 @@ class ConvMaxoutDiscriminator(Maxouts):
         self.dropouts = self.make_dropouts(len(self.convs) + 2)
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         for dropout, conv, pad, pool in zip(self.dropouts, self.convs, self.PADDING, self.POOLS, strict=False):
             x = join(dropout(x, keys), one_hot)
             x = self.maxout(conv(tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]])))
