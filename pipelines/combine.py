@@ -16,7 +16,7 @@ class Combine(beam.CombineFn):
 
     Args:
       make: a function without arguments that returns an empty accumulator; it must be picklable. For `CombineGlobally` of a
-          collection that may be empty use `without_defaults()`: no examples give no result.
+          collection that may be empty use `without_defaults()`, which then returns no result.
     """
 
     def __init__(self, make):

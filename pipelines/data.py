@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-HELD_OUT = 0.1  # the share held out for evaluation where a data set has no test split
+HELD_OUT = 0.1  # the share held out for evaluation if a data set has no test split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,14 +14,14 @@ class Data:
     Attributes:
         spec, options: arguments of `tfgen.data.load`.
         image_shape: (H, W, C).
-        fingerprint: of both splits; a part of the cache keys.
+        fingerprint: fingerprint of both splits; part of the cache keys.
         train_split, eval_split: names of the splits. eval_split None: a share `HELD_OUT` of train_split, chosen by a fixed
             permutation, is the evaluation split.
         import_base: None, or for ImportExampleGen, which copies records, the folder to which the glob patterns `train_split`
             and `eval_split` are relative.
         num_examples: (train, eval).
         fields: the `tfgen.fields.Field`s of the records.
-        groups: those of a `tfgen.data.FactorSource`, else None.
+        groups: groups of a `tfgen.data.FactorSource`, else None.
         statistics: for the report, see `describe`.
     """
 

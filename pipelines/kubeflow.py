@@ -3,7 +3,7 @@
     python -m tfgen_pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
 
 The image must contain tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
-images set it to 1, and TensorFlow Probability then fails beside Keras 3). Components refer to code by dotted paths, so
+images set it to 1, and TensorFlow Probability then fails with Keras 3). Components refer to code by dotted paths, so
 compiling uploads nothing.
 
 Kubeflow supports only TFX's own LatestBlessedModelStrategy, which returns the last blessed model of the whole pipeline. So

@@ -128,8 +128,8 @@ def run(
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
-        push_unjudged: whether models are pushed whose evaluation decides nothing.
-        metrics: names of metrics that are measured besides, see `FURTHER` of the evaluator; those that fit the model.
+        push_unjudged: whether to push models that could not be judged.
+        metrics: names of further metrics, see `FURTHER` of the evaluator; those that do not fit a model are skipped.
         out: text stream for the progress; default sys.stdout.
 
     Returns: a dict {"report": path, "models": {preset: {"outcome", "blessed", "pushed", "metrics", "samples", ...}},
@@ -477,7 +477,7 @@ def _json_dict(text):
 
 
 def parse_overrides(texts):
-    """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is no JSON is taken as a string."""
+    """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is not JSON is a string."""
     result = {}
     for text in texts:
         match = re.fullmatch(r"([^:=]+):([^=]+)=(.*)", text)

@@ -12,10 +12,10 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 
 class Runner(local_dag_runner.LocalDagRunner):
-    """`LocalDagRunner` of TFX 1.16 with two calls around each component.
+    """`LocalDagRunner` of TFX 1.16 with a call before and after each component.
 
     LocalDagRunner only logs its progress, and components change the log level. This is its loop without partial runs. Before
-    it, what killed runs left is closed and removed, so no other run may use the same metadata.
+    the loop, executions of killed runs are closed and their outputs removed, so no other run may use the same metadata.
 
     Args:
         progress: object with `start(node_id)` and `finish(node_id, cached)`.

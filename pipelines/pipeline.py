@@ -83,14 +83,14 @@ def create_pipeline(
         num_samples: int; number of images for each evaluation; 0: as many as the eval split has.
         evaluation_seed: int; seed of the classifier and of the generated images.
         enable_cache: bool.
-        metadata_connection_config: of ML Metadata; None if the orchestrator has its own.
+        metadata_connection_config: connection to ML Metadata; None if the orchestrator has its own.
         beam_pipeline_args: list of str.
         baseline_strategy: resolver strategy for the model to compare with. Use `LatestBlessedModelStrategy` for
             orchestrators that support only TFX's own.
         infra_validation: how each model is served and tested before it is pushed: "local" (the compatible server in a
             separate process; needs the extra [serving]), "docker" (TensorFlow Serving's image), or "none".
-        push_unjudged: whether models are pushed whose evaluation decides nothing.
-        metrics: names of metrics that are measured besides, see `GenerativeEvaluator`.
+        push_unjudged: whether to push models that could not be judged.
+        metrics: names of further metrics, see `GenerativeEvaluator`.
 
     Returns: `tfx.dsl.Pipeline`.
     """
@@ -126,7 +126,7 @@ def create_pipeline(
             "fields": [field.config() for field in data.fields],
             "code": code_hash("tfgen_pipelines.preprocessing", "tfgen.fields"),  # part of the cache key only
         },
-        disable_statistics=True,  # statistics of pixels have no use, and take longer than reading the images
+        disable_statistics=True,  # statistics of pixels are not used, and take longer than reading the images
         disable_analyzer_cache=True,
     )
     examples = transform.outputs["transformed_examples"]
@@ -174,7 +174,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
             "sample_every": max(100, resolved.steps // PICTURES),
             "mixed_precision": branch.mixed_precision,
             "data": data.description(),
-            # Parts of the cache key: what is trained, and with which code, that of the user included.
+            # Parts of the cache key: the resolved preset and the code, including the user's.
             "resolved": json.dumps(resolved.config(), sort_keys=True),
             "code": code_hash("tfgen", "tfgen_trainers") + own_hash(resolved),
         },
@@ -209,7 +209,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
         push_unjudged=push_unjudged,
         code=code_hash("tfgen.metrics", "tfgen_pipelines.components.generative_evaluator"),
     ).with_id(f"Judge.{slug}")
-    # Of the examples as they were read: their images are files, which is what `serve_examples` takes.
+    # With the examples before Transform: their images are files, as `serve_examples` takes them.
     validator = infra_validator(
         infra_validation, trainer.outputs["model"], example_gen.outputs["examples"], code=code_hash("tfgen_serving")
     )

@@ -15,7 +15,7 @@ def preprocessing_fn(inputs, custom_config):
             are float32 or int64.
         custom_config: {"fields": [`tfgen.fields.Field.config()`], ...}.
 
-    Returns: {"id": string or int64 [B] (if the records have one), field: unchanged string [B] or, of clips, [B, T]; vectors
+    Returns: {"id": string or int64 [B] (if the records have one), field: unchanged string [B], for clips [B, T]; vectors
         [B, *shape]}.
 
     Raises:

@@ -15,7 +15,7 @@ import time
 
 from tfgen.data.source import skipped_text
 
-# (title, explanation, whether less is better) of the metrics that are shown first.
+# {metric: (title, explanation)} of the metrics that are shown first.
 METRICS = {
     "negative_log_likelihood": ("NLL", "nats per image (importance weighted bound), less is better"),
     "negative_elbo": ("&minus;ELBO", "nats per image, less is better"),
@@ -144,7 +144,7 @@ def _summary(record):
     return f"<section>{_table(['Model', 'Verdict', 'First metric', 'Pushed to'], rows)}</section>"
 
 
-# Entries of a protocol that say who was evaluated, and not how.
+# Entries of a protocol that identify the evaluated model, not the method.
 _WHO = ("generator_hash", "weights", "batch_norm")
 
 
@@ -490,7 +490,7 @@ def _how(record):
 
 
 def hardware():
-    """{name: value} of this machine, as far as it says so."""
+    """{name: value} of this machine, as far as known."""
     import tensorflow as tf
 
     found = {"platform": platform.platform(), "CPUs": os.cpu_count()}

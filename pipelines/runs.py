@@ -11,7 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from tfgen_pipelines.components.pusher import ALREADY_PUSHED
 
-# The properties that identify how a result was made, for the report.
+# The packages whose versions the report shows.
 PACKAGES = (
     "tfgen",
     "tensorflow",
@@ -110,9 +110,9 @@ def uri(components, node, key):
 def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
-    A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not), warnings
-    (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
-    pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None where the model makes no
+    A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not blessed),
+    warnings (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
+    pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None if the model makes no
     images), pictures ([(step, path of a sample grid)]), parameters (number in the SavedModel), model (SavedModel), history
     (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """

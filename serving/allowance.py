@@ -1,4 +1,4 @@
-"""`Allowance`: what one request may cost."""
+"""`Allowance`: the limits of one request."""
 
 import time
 
@@ -13,7 +13,7 @@ class Allowance:
 
     Args:
         budget: the memory of all requests; None: no limit.
-        max_elements: largest number of values, lists and objects in a JSON body, and of values of a tensor that are not
+        max_elements: maximum number of values, lists and objects in a JSON body, and of values of a tensor that are not
             sent but repeated; None: no limit.
         deadline: a time of `time.monotonic()`; None: no limit.
     """
@@ -42,6 +42,7 @@ class Allowance:
             self._held += count
 
     def release(self) -> None:
+        """Gives all bytes of the request back to the budget; a second call does nothing."""
         if self._budget is not None:
             self._budget.give_back(self._held)
             self._held = 0

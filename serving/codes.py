@@ -1,4 +1,4 @@
-"""`StatusCode`: that of gRPC; without the package grpcio, which HTTP alone does not need, an enum with the same names."""
+"""`StatusCode`: the one of grpcio, or, if that is not installed (REST does not need it), an enum with the same names."""
 
 import enum
 

@@ -2,10 +2,10 @@
 
     python -m tfgen_serving.conformance [--cases cases.json] [--golden json_golden.jsonl] [--server tensorflow_model_server]
 
-A cases file lists requests and expected answers for small models (fixtures), which this module builds; the default is the
-file beside this module. `--server` is the command to test; without it, this package's server is started in a separate
-process. `--fuzz N` sends N broken requests and checks that each gets a well-formed error. The exit status is 1 if anything
-fails.
+A cases file lists requests and expected answers for small models (fixtures), which this module builds; the default is
+conformance_cases.json in this folder. `--server` is the command to test; without it, this package's server is started in a
+separate process. `--fuzz N` sends N broken requests and checks that each gets a well-formed error. The exit status is 1 if
+anything fails.
 """
 
 import argparse
@@ -312,7 +312,7 @@ def check_rest(case, port):
         if not isinstance(message, str) or part not in message:
             return f"error {message!r} does not contain {part!r}"
     if status >= 400 and reply and "error_contains" not in expect and list(json.loads(text)) != ["error"]:
-        return f"body {shown} is no error object"
+        return f"body {shown} is not an error object"
     return CHECKS.get(case["id"], lambda *_: None)(status, headers, text)
 
 
@@ -345,7 +345,7 @@ def check_grpc(case, port, fixtures):
         return f"details {details!r} do not contain {expect['details_contains']!r}"
     check = CHECKS.get(case["id"])
     if check is None and code == "OK":
-        return "this runner does not know how to check the facts of this case"
+        return "this program has no check of the reply of this case"
     return check(reply) if check else None
 
 
@@ -434,9 +434,9 @@ def _refused_start(command, flags, *texts):
         status = server.wait_exit(60)
         log = server.log()
     if not status:
-        return f"exit status {status}, expected another than 0"
+        return f"exit status {status}, expected not 0"
     missing = [text for text in texts if text not in log]
-    return _expect(not missing, f"{missing} not in what it printed: {log[-500:]}")
+    return _expect(not missing, f"{missing} not in its output: {log[-500:]}")
 
 
 def _config_file(poll):
@@ -517,7 +517,7 @@ def run_cases(cases, command, folder):
     for case in cases:
         if case["kind"] == "lifecycle":
             if case["id"] not in LIFECYCLE:
-                outcome[case["id"]] = "this runner does not know the steps of this case"
+                outcome[case["id"]] = "this program has no steps for this case"
                 continue
             (folder / case["id"]).mkdir()
             try:
@@ -570,7 +570,7 @@ def check_golden(lines, port):
                 wanted, got = _wrapped(wanted), _wrapped(got)
             outcome[number] = _expect(equal(wanted, got), f"body {body[:200]}, expected {reply[:200]}")
         elif list(json.loads(body.decode("utf-8", "replace"))) != ["error"]:
-            outcome[number] = f"body {body[:200]} is no error object"
+            outcome[number] = f"body {body[:200]} is not an error object"
     return outcome
 
 
@@ -705,7 +705,7 @@ def _broken_grpc(random, channel, counts):
     except grpc.RpcError as error:
         counts[f"gRPC {error.code().name}"] += 1
         expected = ("INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
-        # gRPC itself refuses bytes that are no message.
+        # gRPC itself refuses bytes that are not a message.
         unreadable = error.code().name == "INTERNAL" and re.search("pars|deserializ", error.details())
         if error.code().name not in expected and not unreadable:
             return f"{method} {data[:200]!r}: {error.code().name} {error.details()}"
@@ -723,12 +723,12 @@ def fuzz(count, seed, rest_port, grpc_port, counts=None):
         for i in range(count):
             wrong.append(_broken_rest(random_, rest_port, counts) if i % 2 else _broken_grpc(random_, channel, counts))
     if predict_half(rest_port, "half_plus_two") != 3.0:
-        wrong.append("half_plus_two does not answer any more")
+        wrong.append("half_plus_two no longer answers")
     return [text for text in wrong if text]
 
 
 def run_fuzz(count, seed, command, folder):
-    """Runs `fuzz` on a server process of its own.
+    """Runs `fuzz` on a new server process.
 
     Returns:
         {"requests": count, "answers": {protocol and status: number of them}, "wrong": [error text], "resident_mib": the

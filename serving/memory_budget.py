@@ -21,6 +21,7 @@ class MemoryBudget:
 
     @property
     def held(self) -> int:
+        """Bytes that requests hold now."""
         return self._held
 
     def take(self, count: int, held: int = 0) -> None:
@@ -32,9 +33,10 @@ class MemoryBudget:
         if held + count > self.size:
             why = f"The request needs about {held + count} bytes of memory; all requests together may take {self.size}"
         else:
-            why = "Requests under way take all of the memory that the server has for them; try again later"
+            why = "Running requests use all of the memory that the server has for requests; try again later"
         raise ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
 
     def give_back(self, count: int) -> None:
+        """Subtracts `count` bytes that a request took and no longer needs."""
         with self._lock:
             self._held -= count

@@ -74,7 +74,7 @@ def test_a_failing_export_leaves_nothing(model, tmp_path, monkeypatch):
     assert not model.ema.is_swapped
 
 
-def test_a_version_appears_by_one_rename_whole(tmp_path, monkeypatch):
+def test_a_version_appears_by_one_rename(tmp_path, monkeypatch):
     """What a server sees at the rename is what there is at the end, with the codec of a compression model."""
     model = FactorizedPrior(image_shape=(16, 16, 1), width=4, latent_channels=4)
     model.compile()
@@ -99,7 +99,7 @@ def umask():
     return before
 
 
-def test_what_killed_exports_left_is_removed(model, tmp_path):
+def test_leftovers_of_killed_exports_are_removed(model, tmp_path):
     (tmp_path / ".1-ab12cd34/variables").mkdir(parents=True)
     (tmp_path / ".1-ab12cd34/variables/half").write_text("")
     (tmp_path / ".mine").mkdir()
@@ -191,7 +191,7 @@ def test_class_names_are_on_the_card_and_in_the_metadata(model, tmp_path):
     assert card["classes"] == {"count": 3, "names": ["ant", "böe"]} == read_metadata(path)["classes"]
     labels = {"dtype": "int32", "shape": [None], "low": 0, "high": 2, "names": ["ant", "böe"]}
     assert card["signatures"]["sample"]["inputs"] == {"seeds": {"dtype": "int64", "shape": [None]}, "labels": labels}
-    with pytest.raises(ValueError, match="at most one for each of the 3 classes; received 4"):
+    with pytest.raises(ValueError, match="at most 3 names, one for each class; received 4"):
         export_saved_model(gan, tmp_path / "gan", class_names=list("abcd"))
     assert [version.name for version in (tmp_path / "gan").iterdir()] == ["1"]
     path = export_saved_model(model, tmp_path / "vae", class_names=["ant"], warmup=False)
@@ -214,7 +214,7 @@ def example(**features):
     return found.SerializeToString()
 
 
-def test_serve_examples_is_what_the_model_can_do_first(model, tmp_path):
+def test_serve_examples_calls_the_first_capability(model, tmp_path):
     vae = tf.saved_model.load(str(export_saved_model(model, tmp_path / "vae", use_ema=False))).signatures
     got = vae["serve_examples"](examples=tf.constant([example(seed=5)]))["image"]
     np.testing.assert_allclose(got, model.generate([5]), atol=1e-6)

@@ -113,7 +113,7 @@ def test_export_without_the_extra(tmp_path, monkeypatch, caplog):
     assert (path / "saved_model.pb").exists() and not (path / warmup.WARMUP_FILE).exists()
 
 
-def test_not_asked_for(tmp_path):
+def test_no_warmup_if_not_requested(tmp_path):
     model = MODELS["dcgan"]()
     model.compile()
     assert not (export_saved_model(model, tmp_path, warmup=False) / warmup.WARMUP_FILE).exists()

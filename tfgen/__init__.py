@@ -1,4 +1,4 @@
-"""tfgen: the canon of generative image models as Keras 3 models.
+"""tfgen: generative image models of published papers as Keras 3 models.
 
     import tfgen
     data = tfgen.data.load("digits")
@@ -7,14 +7,14 @@
     model.fit(data.batches(64, shuffle=True, binarization="dynamic"), epochs=10)
     images = model.sample(16, seed=0)  # float32 [16, 8, 8, 1] in [0, 1]
 
-Sub-packages are imported when they are first used, so that `import tfgen` itself costs next to nothing.
+Sub-packages are imported when they are first used, so that `import tfgen` itself is fast.
 """
 
 import importlib
 import os
 
-# TensorFlow Probability and tensorflow_transform look at this variable when they are imported; without it
-# tensorflow_transform sets it to 1 and TensorFlow Probability then fails to import beside Keras 3.
+# TensorFlow Probability and tensorflow_transform read this variable when they are imported. If it is not set,
+# tensorflow_transform sets it to 1, and the import of TensorFlow Probability then fails with Keras 3.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":

@@ -1,4 +1,4 @@
-"""Cards: what those who call an exported model must know of it, as JSON that they ask of the model itself.
+"""Cards: the description of an exported model for its clients, as JSON that the model itself returns.
 
 Every export has the signature `card`: input `unused` int32 [B], output `card` string [B], the same JSON object in each row.
 docs/serving.md describes the object.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-FORMAT = 1  # of the object; a change that readers must know of increases it
+FORMAT = 1  # version of the object; increased by changes that break readers
 SIGNATURE = "card"
 
 
@@ -38,12 +38,12 @@ def card(model: keras.Model, class_names: Sequence[str] | None = None) -> dict:
 def signatures_of(model: keras.Model, signatures: dict, classes: dict | None = None) -> dict:
     """The entry "signatures" of a card: {signature: {"inputs": {name: ...}, "outputs": {name: ...}}}.
 
-    Each input and output is {"dtype", "shape"}, null where a size is free. Inputs that a field describes also have "low",
-    "high" and "names".
+    Each input and output is {"dtype", "shape"}; a free size is null. Inputs that a field describes also have "low", "high"
+    and "names".
 
     Args:
         signatures: {signature: ({input name: tf.TensorSpec}, {output name: tensor})}.
-        classes: the entry of that name of the card.
+        classes: the entry "classes" of the card.
     """
     fields = {field.argument: field for field in model.input_fields()}
     found = {}
@@ -65,15 +65,15 @@ def signature_of(content: dict) -> tuple:
 
 
 def _classes(model, names):
-    """{"count", "names"} of the classes that a model takes or finds, None where it has none."""
+    """{"count", "names"} of the classes that a model takes or finds, None if it has none."""
     label = next((field for field in model.batch_fields() if field.name == "label"), None)
     if label is None:
-        # Categories that a model has found by itself have an order of its own: no names fit them.
+        # Classes that a model found without labels have an arbitrary order, so no names can be assigned.
         count = getattr(model, "num_labels", 0)
         return {"count": count, "names": None} if count else None
     count = label.high + 1
     if names is not None and len(names) > count:
-        raise ValueError(f"class_names must be at most one for each of the {count} classes; received {len(names)}: {names}.")
+        raise ValueError(f"class_names must have at most {count} names, one for each class; received {len(names)}: {names}.")
     return {"count": count, "names": _listed(names)}
 
 

@@ -28,9 +28,9 @@ def export_saved_model(
 ) -> pathlib.Path:  # fmt: skip
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names, and `card`, see `tfgen.card`.
 
-    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. A `Codec` stands
-    in the version as `assets.extra/codec.npz`. The version is written to a hidden folder, which is then renamed, so a server
-    that polls the folder never loads an incomplete version. The next export removes hidden folders of killed ones.
+    Every input and output has a free batch dimension and is float32, integer or bytes; outputs are named. The tables of a
+    `Codec` are stored in `assets.extra/codec.npz`. The version is written to a hidden folder, which is then renamed, so a
+    server that polls the folder never loads an incomplete version. The next export removes hidden folders of killed exports.
 
     Args:
         model: a `TrainableModel`.
@@ -89,7 +89,8 @@ def write_saved_model(model: keras.Model, path: str | pathlib.Path, content: dic
 
 
 def _traced(name, function, specs):
-    # Autograph is on for asserts and loops; jit_compile is off, since a CPU server refuses such functions.
+    # Autograph is on, since functions may have asserts and loops; jit_compile is off, since CPU servers refuse XLA
+    # functions.
     named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
     traced = tf.function(function, jit_compile=False).get_concrete_function(**named)
     _check_outputs(name, traced.structured_outputs)
@@ -103,7 +104,7 @@ def _check_outputs(signature, outputs):
                 f"Output {name!r} of signature {signature!r} must have a free batch dimension; has {tensor.shape}."
             )
         if tensor.dtype in (tf.float16, tf.bfloat16) or tensor.dtype.is_complex:
-            raise ValueError(f"Output {name!r} of signature {signature!r} is {tensor.dtype.name}, which JSON cannot carry.")
+            raise ValueError(f"Output {name!r} of signature {signature!r} is {tensor.dtype.name}; JSON has no such numbers.")
 
 
 def _write_warmup(path):
@@ -113,7 +114,7 @@ def _write_warmup(path):
         if error.name.split(".")[0] != "tensorflow_serving":
             raise
         logging.warning(
-            "No warm-up requests were written: tensorflow-serving-api is not installed (tfgen[serving] brings it)."
+            "No warm-up requests were written: tensorflow-serving-api is not installed (install tfgen[serving])."
         )
 
 

@@ -18,17 +18,20 @@ class Field:
         ('label', 'labels', 'int32', 9)
 
     Attributes:
-        name: in batches, records and pipelines, such as "label".
-        shape: of one example; None where a size is free.
-        dtype: in a batch, "float32" or "int32".
+        name: name in batches, records and pipelines, such as "label".
+        shape: shape of one example; a free size is None.
+        dtype: dtype in a batch, "float32" or "int32".
         low: the smallest value allowed, or None.
         high: the largest value allowed, or None.
-        argument: the name as a Python argument and on the wire; None: `name`. Only "label" has another one, "labels".
+        argument: name as a Python argument and in requests; None: `name`. Only "label" has another one, "labels".
         encoded: whether the field is an image, stored as the bytes of a PNG or JPEG file. In a batch it is float in [0, 1].
         pixels: whether there is a value for each pixel: images, clips and masks. A Source stores them as uint8, records as
             PNG or JPEG files, and augmentation moves them.
         names: names of the components of a vector, such as attributes, or None.
-        hint: where batches with the field come from; part of the error for a missing field.
+        hint: how to make batches with the field; part of the error for a missing field.
+
+    Raises:
+        ValueError: another dtype, or not one name for each component.
     """
 
     name: str
@@ -57,11 +60,11 @@ class Field:
                 )
 
     def config(self) -> dict:
-        """The Field as a JSON-able dict; `Field(**config)` makes it again."""
+        """The Field as a JSON-able dict, from which `Field(**config)` makes an equal one."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     def takes(self, other: "Field") -> bool:
-        """Whether values of `other` are valid here: same name and dtype, a compatible shape and, of integers, range."""
+        """Whether values of `other` are valid for this field: same name and dtype, compatible shape, integers in range."""
         fits = tf.TensorShape(self.shape).is_compatible_with(other.shape)
         inside = self.dtype == "float32" or self.high is None or (other.high is not None and other.high <= self.high)
         return self.name == other.name and self.dtype == other.dtype and fits and inside
@@ -91,7 +94,7 @@ class Field:
             kind = "integers" if whole else "float"
             wanted = f"{kind} in [{self.low:g}, {self.high:g}]" if self.encoded else f"{kind} {self._wanted()}"
             raise ValueError(f"{_called(what)} must be {wanted}; received dtype {values.dtype.name}{hint}.")
-        if values.shape.rank is None:  # as in a graph that has seen labels [B] and [B, 1]
+        if values.shape.rank is None:  # for instance in a graph that was traced with labels [B] and [B, 1]
             values = tf.ensure_shape(values, self.spec.shape) if self.shape else tf.reshape(values, [tf.shape(values)[0]])
         if not self.shape and values.shape.rank == 2 and values.shape[1] == 1:
             values = values[:, 0]
@@ -122,37 +125,36 @@ class Field:
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"
 
     def in_turn(self, first: int, last: int) -> np.ndarray:
-        """Values `first` to `last - 1` of all values of the field in turn, int32 [last - first], such as every class.
+        """Every value from `low` to `high` in turn, again and again: elements `first` to `last - 1`, int32 [last - first].
 
         Raises:
-            ValueError: the field is no whole number with a smallest and a largest value.
+            ValueError: the field is not a scalar integer with `low` and `high`.
         """
         if self.dtype != "int32" or self.shape or self.low is None or self.high is None:
             raise ValueError(
-                f"Values in turn are of a whole number with bounds, such as a label; received the field {self.name!r}, "
-                f"{self.dtype} {self._wanted()}."
+                f"Only a scalar integer with low and high, such as a label, has values in turn; received the field "
+                f"{self.name!r}, {self.dtype} {self._wanted()}."
             )
         return (self.low + np.arange(first, last) % (self.high - self.low + 1)).astype(np.int32)
 
     def example_feature(self) -> tf.io.FixedLenFeature:
-        """The tf.io feature that reads the field from a tf.Example; a missing value is read as zeros. Not for encoded
-        fields.
-        """
+        """The tf.io feature that reads a field that is not encoded from a tf.Example; missing values become zeros."""
         dtype = tf.int64 if self.dtype == "int32" else tf.float32
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
 
 
 def checked(tensor: tf.Tensor, condition: tf.Tensor, *message) -> tf.Tensor:
-    """`tensor` after a check of `condition`; raises InvalidArgumentError with `message` at run time if it is false. Use the
-    result and not `tensor` itself: an operation on `tensor` may run before the check, and fail with another error or update
-    the weights.
+    """`tensor` after a check of `condition`; raises InvalidArgumentError with `message` at run time if it is false.
+
+    Use the result and not `tensor` itself: an operation on `tensor` may run before the check, and fail with another error or
+    update the weights.
     """
     with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
         return tf.identity(tensor)
 
 
 def image(shape: Sequence[int | None], name: str = "image") -> Field:
-    """An image float32 [H, W, C] in [0, 1]; a height or width of None is free."""
+    """An image float32 [H, W, C] in [0, 1]; None is a free height or width."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
 
 
@@ -205,5 +207,5 @@ def check_fields(needed: Sequence[Field], given: dict[str, Field], owner: str, s
 
 
 def _called(what):
-    """Images begin a sentence; the name of an argument stays as it is written."""
+    """The beginning of a sentence; names of arguments are not capitalised."""
     return "Images" if what == "images" else what

@@ -1,5 +1,4 @@
-"""Files and folders that appear whole or not at all; locks; weights checked by sha256, and downloaded only with permission.
-"""
+"""Atomic writes of files and folders; locks; files of weights, checked by sha256 and downloaded only with permission."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def remove_temporaries(pattern: Path) -> None:
-    """Removes what processes that were killed in `write_whole` left. No other process may write these files.
+    """Removes the temporary files of processes that were killed in `write_whole`. No other process may write these files.
 
     Args:
         pattern: the path of the file; its name may be a glob pattern.
@@ -50,7 +49,7 @@ def remove_temporaries(pattern: Path) -> None:
 
 
 def to_disk(path: Path) -> None:
-    """Has the operating system write a file, or the names in a folder, to the disk."""
+    """Flushes a file, or the names in a folder, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,17 +59,17 @@ def to_disk(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
-    """A context with a lock that one process has at a time. The lock ends with the process, even if it is killed.
+    """A context with a lock that one process at a time can hold. The lock ends with the process, even if it is killed.
 
     Args:
         path: a file, which is made if missing, or a folder.
         busy: message of the error if another process has the lock; None: waits for it.
 
     Yields:
-        False where the system, or the file system, has no such locks (the latter is logged); else True.
+        False if the operating system or the file system (then with a warning) has no such locks; else True.
 
     Raises:
-        BlockingIOError: another process has the lock.
+        BlockingIOError: another process has the lock, and `busy` is given.
         OSError: the file cannot be written.
     """
     try:
@@ -86,7 +85,7 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
         except BlockingIOError as error:
             raise BlockingIOError(error.errno, busy) from error
         except OSError as error:
-            logging.warning("%s cannot be locked (%s): nothing stops another process that writes there.", path, error)
+            logging.warning("%s cannot be locked (%s): other processes can write to it at the same time.", path, error)
             held = False
         yield held
     finally:
@@ -95,7 +94,7 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def new_version(base_dir: Path, version: int | None = None, at_least: int = 1) -> Iterator[tuple[Path, Path]]:
-    """A context that makes the folder `<base_dir>/<version>`: whole at its end, by one rename, or not at all.
+    """A context that makes the folder `<base_dir>/<version>` atomically, by one rename at its end.
 
     One process at a time makes a version in `base_dir`; others wait. Hidden folders of processes that were killed are
     removed.
@@ -105,7 +104,7 @@ def new_version(base_dir: Path, version: int | None = None, at_least: int = 1) -
         version: positive int; None: the largest in `base_dir` plus 1, or `at_least` if that is larger.
 
     Yields:
-        (the hidden folder to write to, the path that it will have).
+        (the hidden folder to write to, the path to which it will be renamed).
 
     Raises:
         FileExistsError: the version exists.
@@ -164,6 +163,8 @@ def weights_file(
       given: path or URL; None raises a ValueError that names `what`.
       sha256_expected: 64 hex digits, or None: a local file is not checked.
       allow_download: whether a URL may be downloaded; the file is kept in `cache` under its sha256.
+      cache: folder; None: `default_cache`.
+      report: function that takes a line of text, called before a download.
 
     Raises:
       ValueError: nothing is given, the file does not exist or has another sha256, or a URL comes without allow_download or
@@ -201,7 +202,7 @@ def _fetched(what, url, expected, allow_download, cache, report) -> Path:
         with urllib.request.urlopen(url, timeout=60) as response, open(temporary, "wb") as file:
             shutil.copyfileobj(response, file)
         if (found := sha256(temporary)) != expected:
-            raise ValueError(f"{what}: what {url} gave has the sha256 {found}, expected {expected}; it was not kept")
+            raise ValueError(f"{what}: the file at {url} has the sha256 {found}, expected {expected}; it was not kept")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Whether TensorFlow uses the oneDNN kernels on the CPU: chosen before TensorFlow starts.
+"""Chooses, before TensorFlow is imported, whether it uses the oneDNN kernels on the CPU.
 
-TensorFlow 2.16 to 2.21 switches them on by itself only on CPUs with AVX512-VNNI, AMX or newer, and reads
+By default TensorFlow 2.16 to 2.21 uses them only on CPUs with AVX512-VNNI, AMX or newer. It reads
 `TF_ENABLE_ONEDNN_OPTS` once, when it is imported. Convolutional networks train up to 2.2 times faster with them, dense and
 recurrent ones up to 1.3 times faster without. A value that the user has set is never changed. Importing this module does not
 import TensorFlow.
@@ -29,7 +29,7 @@ _hinted = False
 
 
 def choose(presets: Iterable[str] = (), workdir: str | os.PathLike | None = None) -> None:
-    """Sets the variable for this process and those that it starts; no effect once TensorFlow is imported.
+    """Sets the variable for this process and its child processes; no effect once TensorFlow is imported.
 
     Args:
         presets: names of the presets to be trained; with none, and with any convolutional one, oneDNN is switched on.
@@ -44,7 +44,7 @@ def choose(presets: Iterable[str] = (), workdir: str | os.PathLike | None = None
         try:
             on = json.loads(config.read_text())["onednn"]
         except (ValueError, KeyError, TypeError):
-            return  # a run from before this choice existed keeps TensorFlow's own; a damaged file is found by the training
+            return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
     os.environ[VARIABLE] = "1" if on else "0"
 
 
@@ -66,17 +66,21 @@ def enabled() -> bool:
 
 
 def check(before: bool | None, workdir: str) -> None:
-    """Raises ValueError if the run in `workdir` began with the other choice; None: it does not say."""
+    """Raises ValueError if the run in `workdir` was started with oneDNN in the other state.
+
+    Args:
+        before: whether the run was started with oneDNN; None: unknown, no error.
+    """
     if before not in (None, enabled()) and supported():
         words = ("on", "off") if before else ("off", "on")
         raise ValueError(
             f"The run in {workdir} was trained with oneDNN {words[0]}, and this process has it {words[1]}, so its numbers "
-            f"would be rounded in another way. Set {VARIABLE}={int(before)} before TensorFlow is imported."
+            f"would be rounded differently. Set {VARIABLE}={int(before)} before TensorFlow is imported."
         )
 
 
 def hint(convolutional: bool) -> None:
-    """Logs, once in a process, that oneDNN would help, if it is off because nobody chose."""
+    """Logs, once in a process, that oneDNN would speed up a convolutional model, if it is off by default."""
     global _hinted
     if _hinted or not convolutional or VARIABLE in os.environ or not supported() or enabled():
         return

@@ -1,7 +1,7 @@
 """All presets by name: `tfgen.presets.get("vae/mnist")`.
 
-The presets of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESETS` in `<paper>_presets.py` beside it.
-A preset is a starting point: every value in it can be overridden by name (`Preset.override`).
+The presets of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESETS` in `<paper>_presets.py` in the same
+folder. A preset is a starting point: every value in it can be overridden by name (`Preset.override`).
 """
 
 import difflib
@@ -23,6 +23,7 @@ def all_presets() -> dict[str, Preset]:
 
 
 def names() -> list[str]:
+    """The names of all presets, sorted."""
     return sorted(all_presets())
 
 

@@ -21,10 +21,10 @@ def run_fn(fn_args):
     are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run
     folder in it is named by configuration and data, so an interrupted training continues), `seed`, `steps`,
     `mixed_precision`, the intervals of `TrainConfig`, `code` (a hash of the code: changed code starts a new run), and
-    `resolved` (the preset with all overrides, a part of TFX's cache key alone).
+    `resolved` (the preset with all overrides; only part of TFX's cache key).
 
     Raises:
-        ValueError: an unknown key of custom_config, preset or override; no `preset`.
+        ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`.
     """
     settings = dict(fn_args.custom_config or {})
     root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
@@ -43,7 +43,7 @@ def run_fn(fn_args):
 
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)
-    # Written beside serving_model_dir and then renamed: TFX expects a complete model there, or none.
+    # Written to a sibling of serving_model_dir and then renamed: TFX expects a complete model there, or none.
     serving.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_Folder(tempfile.mkdtemp(dir=serving.parent))) as folder:
         version = export_saved_model(

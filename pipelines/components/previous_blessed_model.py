@@ -16,7 +16,7 @@ class PreviousBlessedModelStrategy(LatestBlessedModelStrategy):
     def resolve_artifacts(self, store, input_dict):
         current = {artifact.id for artifact in input_dict["current"]}
         others = [m for m in input_dict["model"] if m.id not in current]
-        # A model that was pushed although nothing could judge it is no standard for others.
+        # A model that was pushed without a judgement is not a baseline for others.
         blessings = [b for b in input_dict["model_blessing"] if b.get_string_custom_property(OUTCOME) != UNJUDGED]
         resolved = super().resolve_artifacts(store, {"model": others, "model_blessing": blessings})
         return {**resolved, "current": input_dict["current"]}

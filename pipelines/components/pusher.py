@@ -1,4 +1,4 @@
-"""Pusher: copies a blessed model to the folder that servers load from, whole or not at all."""
+"""Pusher: copies a blessed model atomically to the folder that servers load from."""
 
 import pathlib
 import time
@@ -16,11 +16,11 @@ ALREADY_PUSHED = "already_pushed"  # property of the pushed model: an earlier ex
 
 
 class Executor(tfx_executor.Executor):
-    """TFX's executor of its Pusher, with another way to copy.
+    """The executor of TFX's Pusher, with an atomic copy.
 
-    TFX's own copies straight into the serving folder: if it is killed, or the disk is full, half a version stays there, and
-    a repeated push makes a second version of the same model. Here a version is copied aside and renamed, and a model whose
-    files are those of the newest version is not pushed again. A push that fails has pushed nothing.
+    TFX copies directly into the serving folder: if it is killed, or the disk is full, an incomplete version stays there, and
+    a repeated push makes a second version of the same model. Here a version is copied to a hidden folder and renamed, and a
+    model whose files are those of the newest version is not pushed again. A failed push changes nothing.
     """
 
     def Do(self, input_dict, output_dict, exec_properties):
@@ -36,7 +36,7 @@ class Executor(tfx_executor.Executor):
             return
         model = self.GetModelPath(input_dict)
         try:
-            io_utils.copy_dir(model, pushed.uri)  # TFX's archive of what was pushed; first, since the push is to come last
+            io_utils.copy_dir(model, pushed.uri)  # TFX's archive of pushed models; before the push, which must be last
             version, already = push(pathlib.Path(model), pathlib.Path(base))
         except OSError as error:
             raise OSError(f"Nothing was pushed to {base}: {error}") from error
@@ -53,8 +53,8 @@ class Pusher(TfxPusher):
 def push(model: pathlib.Path, base: pathlib.Path) -> tuple[pathlib.Path, bool]:
     """Copies the SavedModel in the folder `model` to `<base>/<version>`, which appears by one rename.
 
-    The version is the time in seconds, or the newest in `base` plus 1 if that is larger. What pushes that were killed left
-    in `base` is removed.
+    The version is the time in seconds, or the newest in `base` plus 1 if that is larger. Hidden folders of killed pushes in
+    `base` are removed.
 
     Returns:
         (the folder of the version, whether the newest version in `base` had the same files, so that nothing was copied).

@@ -7,10 +7,10 @@
     with Client("http://localhost:8501", "vae-digits") as client:  # REST
         pngs = client.sample_png([1, 2, 3])
 
-gRPC carries images as raw numbers and is the faster one; over REST prefer `sample_png`. TensorFlow is not needed: both take
-NumPy, gRPC takes grpcio and protobuf besides, and REST httpx.
+gRPC sends images as raw numbers and is faster; over REST prefer `sample_png`. TensorFlow is not needed: both protocols need
+NumPy, gRPC also grpcio and protobuf, REST also httpx.
 
-The client is a part of the application `serving`, and not of the library `tfgen`, which knows no server and imports neither
+The client is a part of the application `serving`, and not of the library `tfgen`, which has no server and imports neither
 grpc nor httpx.
 """
 

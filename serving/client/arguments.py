@@ -4,12 +4,14 @@ import numpy as np
 
 
 def positive(timeout):
+    """The timeout as float, in seconds."""
     if not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds; received {timeout!r}.")
     return float(timeout)
 
 
 def integers(values, name, dtype):
+    """[n] of `dtype`; ValueError names the argument `name`."""
     array = np.asarray(values)
     if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"{name} must be a list of at least one integer; received {array.dtype} of shape {array.shape}.")
@@ -22,6 +24,7 @@ def integers(values, name, dtype):
 
 
 def floats(values, name, axes):
+    """float32 with the axes named in `axes`, finite; ValueError names the argument `name`."""
     array = np.asarray(values)
     if array.ndim != len(axes) or not array.size or not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"{name} must be float [{', '.join(axes)}]; received {array.dtype} of shape {array.shape}.")
@@ -58,7 +61,8 @@ def with_conditions(inputs, **conditions):
 
 
 def same_rows(inputs):
+    """The inputs; ValueError if their first axes differ."""
     rows = {name: len(value) for name, value in inputs.items()}
     if len(set(rows.values())) > 1:
-        raise ValueError(f"There must be one row of each for every image; received {rows}.")
+        raise ValueError(f"All arguments must have the same number of rows, one for each image; received {rows}.")
     return inputs

@@ -1,4 +1,4 @@
-"""The client: calls for what a model can do, with deadlines, retries and one version for all requests of a call."""
+"""The client: methods for the signatures of a model, with deadlines, retries and one version for all requests of a call."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tfgen_serving.errors import ServingError
 if TYPE_CHECKING:
     import grpc
 
-_VERSION_CHANGES = 3  # attempts of a call whose version is unloaded under it
-_KNOWN_SECONDS = 1.0  # how long the client believes what it heard of a version; servers look for new ones as often
+_VERSION_CHANGES = 3  # attempts of a call if its version is unloaded meanwhile
+_CACHE_SECONDS = 1.0  # how long the metadata of a version are kept; servers search for new versions at this interval
 
 
 class Client:
@@ -42,13 +42,14 @@ class Client:
     other error is raised at once.
 
     All requests of one call (many seeds, `interpolate`) are answered by the same version of the model, also while the server
-    changes versions. Each call is checked against the signatures of that version, which the client asks for if it has not
-    done so within a second: names of inputs and outputs, shapes and dtypes. A server ignores inputs that it does not know
-    over REST; the client refuses them over both protocols, with the code INVALID_ARGUMENT.
+    changes versions. Each call is checked against the signatures of that version, which the client requests at most once a
+    second: names of inputs and outputs, shapes and dtypes. A server ignores unknown inputs over REST; the client refuses
+        them
+    over both protocols, with the code INVALID_ARGUMENT.
 
-    Which calls a model answers depends on what it can do; a call that it cannot answer is a ServingError with the code
-    UNIMPLEMENTED that names the signature it would need and those that there are. Conditions are arguments by the names of
-    their fields, with one row for each image: `labels=` int [n], `embedding=` float [n, D], and so on.
+    A call needs a signature of the model. If the model lacks it, the call raises a ServingError with the code UNIMPLEMENTED,
+    which names the missing signature and those that the model has. Conditions are arguments with the names of their fields
+    and one row for each image: `labels=` int [n], `embedding=` float [n, D], and so on.
 
     Args:
         target: "host:port" for gRPC; "http://host:port" or "https://host:port", with or without a path, for REST.
@@ -57,7 +58,7 @@ class Client:
         label: version label such as "stable", instead of a version.
         timeout: seconds for a call; each call has an argument to change it.
         retries: how often a request may be repeated; 0: never.
-        batch_size: rows per request; the size up to which the shipped batching.config and warm-up files go.
+        batch_size: rows per request. The default is the largest size in the shipped batching.config and in warm-up files.
         credentials: `grpc.ChannelCredentials` for TLS; None: plain text.
         headers: {name: value} sent with each request (gRPC: as metadata).
 
@@ -88,7 +89,7 @@ class Client:
             self._transport = GrpcTransport(target, model, headers, credentials)
         else:
             raise ValueError(f"target must be host:port, http://host:port or https://host:port; received {target!r}.")
-        self._known = (-np.inf, None)  # when the client was told of a version, and what
+        self._cached = (-np.inf, None)  # (time of the request, result of `_served`)
 
     def __enter__(self):
         return self
@@ -97,6 +98,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Closes the connection."""
         self._transport.close()
 
     # ---- calls
@@ -119,7 +121,7 @@ class Client:
             return self._call("sample", "image", inputs, timeout)
         codes = floats(codes, "codes", ("n", "codes"))
         if len(codes) != len(inputs["seeds"]):
-            raise ValueError(f"One row of codes for each seed is needed; received {len(codes)} for {len(seeds)} seeds.")
+            raise ValueError(f"codes must have one row for each seed; received {len(codes)} for {len(seeds)} seeds.")
         return self._call("sample_codes", "image", {**inputs, "codes": codes}, timeout)
 
     def sample_png(
@@ -144,7 +146,7 @@ class Client:
         return self._call("encode", "latent", {"image": images_of(images)}, timeout)
 
     def reconstruct(self, images: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
-        """Images float32 [n, H, W, C] that the model makes of the codes of images; `seeds` int [n] where it draws them."""
+        """Reconstructions float32 [n, H, W, C] of images float [n, H, W, C]; `seeds` int [n] if the model draws them."""
         inputs = {"image": images_of(images), **({} if seeds is None else seeds_of(seeds))}
         return self._call("reconstruct", "image", same_rows(inputs), timeout)
 
@@ -166,8 +168,8 @@ class Client:
 
         Args:
             images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
-            output: "image", or "frames" of a model that makes clips.
-            **fields: the other fields that it takes, by name, such as `content=` and `style=`.
+            output: "image", or "frames" for a model that makes clips.
+            **fields: the other fields that the model takes, by name, such as `content=` and `style=`.
         """
         inputs = with_conditions({} if images is None else {"image": images_of(images)}, **fields)
         if not inputs:
@@ -182,7 +184,7 @@ class Client:
         Args:
             unit: int [n], the units.
             seeds: int [n]; the image of a seed and a unit is always the same for the same version.
-            steps: int, or int [n], of the optimisation; a model has a largest number.
+            steps: number of optimisation steps, int or int [n], up to the model's maximum.
         """
         unit = integers(unit, "unit", np.int32)
         steps = integers(np.broadcast_to(steps, unit.shape) if np.ndim(steps) == 0 else steps, "steps", np.int32)
@@ -195,12 +197,12 @@ class Client:
     def edit(self, images: ArrayLike, *, timeout: float | None = None, **fields) -> np.ndarray:
         """Images float32 [n, H, W, C] in [0, 1], projected and changed.
 
-        To change one image in many ways, call `project` once and `decode` with changed codes, where the model has it.
+        To change one image in many ways, call `project` once, and `decode` with changed codes (if the model has `decode`).
 
         Args:
             images: float [n, H, W, C] in [0, 1].
-            **fields: what the model's edits take, by name, one row for each image: mostly `direction=` float [n, Z], of the
-                codes, and `amount=` float [n].
+            **fields: the fields of the model's edits, by name, one row for each image: mostly `direction=` float [n, Z], of
+                the codes, and `amount=` float [n].
         """
         return self._call("edit", "image", with_conditions({"image": images_of(images)}, **fields), timeout)
 
@@ -230,35 +232,35 @@ class Client:
 
         Returns:
             {name: {"inputs": {name: tensor}, "outputs": {name: tensor}}}; a tensor is {"dtype": name, "shape": sizes}, with
-            None for a size that is free. Inputs with bounds also have "low" and "high", and "names" of the classes or
-            components where the model knows them, if it was exported by tfgen.
+            None for a free size. If tfgen exported the model, inputs with bounds also have "low" and "high", and "names" of
+            the classes or components if the model has them.
         """
 
-        def work(ask, signatures):
-            described = self._ask_card(ask)["signatures"] if "card" in signatures else {}
+        def work(send, signatures):
+            described = self._request_card(send)["signatures"] if "card" in signatures else {}
             return {name: described.get(name, signature) for name, signature in sorted(signatures.items())}
 
         return self._consistently(work, (), timeout, fresh=True)
 
     def card(self, *, timeout: float | None = None) -> dict:
-        """What the model says of itself: capabilities, shape of its images, classes and their names, codes, fields.
+        """The card of the model: capabilities, shape of its images, classes and their names, codes, fields.
 
         docs/serving.md describes the dict.
         """
-        return self._consistently(lambda ask, _: self._ask_card(ask), ("card",), timeout)
+        return self._consistently(lambda send, _: self._request_card(send), ("card",), timeout)
 
     def predict(
         self, signature: str, inputs: dict[str, ArrayLike], outputs: Sequence[str], *, timeout: float | None = None
     ) -> list[np.ndarray]:
-        """Any signature of the model: a list of arrays [n, ...], one for each name in `outputs`.
+        """Calls any signature of the model and returns a list of arrays [n, ...], one for each name in `outputs`.
 
             canvases, boxes = client.predict("canvases", {"seeds": [1, 2, 3]}, ["canvas", "boxes"])  # DRAW
 
         Args:
-            signature: its name; those of each model are in the README.
-            inputs: {name: array [n, ...]}, one row for each of n >= 1 questions. Whole numbers and floats are converted to
-                the dtypes of the signature; strings are bytes or str.
-            outputs: names, at least one. The arrays have the dtypes of the signature; strings are objects that are bytes.
+            signature: its name; the README lists the signatures of each model.
+            inputs: {name: array [n, ...]} with n >= 1 rows. Whole numbers and floats are converted to the dtypes of the
+                signature; strings are bytes or str.
+            outputs: names, at least one. The arrays have the dtypes of the signature; strings are object arrays of bytes.
         """
         inputs, outputs = {name: np.asarray(value) for name, value in inputs.items()}, list(outputs)
         shapes = {name: value.shape for name, value in inputs.items()}
@@ -273,23 +275,23 @@ class Client:
         self, seed_a: int, seed_b: int, steps: int = 9, *, rule: str = "lerp", label: int | None = None,
         timeout: float | None = None, **conditions,
     ) -> np.ndarray:  # fmt: skip
-        """Images float32 [steps, H, W, C] on the way from the image of one seed to that of another, both included.
+        """Images float32 [steps, H, W, C] of a path between the latents of two seeds, ends included.
 
         Args:
             rule: "lerp" or "slerp", see `tfgen.sampling`.
             label: int, the class of all images of a conditional model.
-            **conditions: others, each of one image: `embedding=` float [D].
+            **conditions: other conditions, each for one image: `embedding=` float [D].
         """
         from tfgen.sampling.interpolation import latent_path
 
         ends = seeds_of([seed_a, seed_b])
 
-        def work(ask, _):
-            ((a, b),) = ask("latents", ["latent"], ends)
+        def work(send, _):
+            ((a, b),) = send("latents", ["latent"], ends)
             path = latent_path(a, b, steps, rule=rule)
             given = {"labels": label, **conditions}
             given = {name: [value] * len(path) for name, value in given.items() if value is not None}
-            return ask("decode", ["image"], decode_inputs(path, **given))[0]
+            return send("decode", ["image"], decode_inputs(path, **given))[0]
 
         return self._consistently(work, ("latents", "decode"), timeout)
 
@@ -317,35 +319,36 @@ class Client:
         return self._predict(signature, [output], inputs, timeout)[0]
 
     def _predict(self, signature, outputs, inputs, timeout):
-        return self._consistently(lambda ask, _: ask(signature, outputs, inputs), (signature,), timeout)
+        return self._consistently(lambda send, _: send(signature, outputs, inputs), (signature,), timeout)
 
-    def _ask_card(self, ask):
-        ((text,),) = ask("card", ["card"], {"unused": np.zeros(1, np.int32)})
+    def _request_card(self, send):
+        ((text,),) = send("card", ["card"], {"unused": np.zeros(1, np.int32)})
         return json.loads(text)
 
     def _consistently(self, work, needed, timeout, fresh=False):
-        """`work(ask, signatures)` with one version of the model behind all its requests.
+        """The result of `work(send, signatures)`, with the same version of the model for all requests by `send`.
 
         Args:
-            needed: names of signatures without which the model cannot do the work.
-            fresh: do not go by what the client was told a moment ago.
+            work: a function; send(signature, outputs, inputs) returns the outputs, signatures is {name: signature}.
+            needed: names of the signatures that `work` uses.
+            fresh: whether to ignore cached metadata of the version.
         """
         deadline = self._deadline(timeout)
         for attempt in range(_VERSION_CHANGES):
             _, signatures = served = self._served(deadline, fresh or attempt > 0)
             missing = [name for name in needed if name not in signatures]
             if missing:
-                names, there = ", ".join(map(repr, missing)), ", ".join(sorted(signatures))
-                message = f"{self.model!r} has no signature {names}; it has {there}"
+                names, found = ", ".join(map(repr, missing)), ", ".join(sorted(signatures))
+                message = f"{self.model!r} has no signature {names}; it has {found}"
                 raise ServingError(StatusCode.UNIMPLEMENTED, message)
             try:
-                return work(lambda *request, served=served: self._ask(*request, served, deadline), signatures)
+                return work(lambda *request, served=served: self._send(*request, served, deadline), signatures)
             except ServingError as error:
-                # A newer version may have taken its place: then all requests again.
+                # A newer version may have replaced it: then all requests are repeated.
                 if error.code is not StatusCode.NOT_FOUND or attempt == _VERSION_CHANGES - 1:
                     raise
 
-    def _ask(self, name, outputs, inputs, served, deadline):
+    def _send(self, name, outputs, inputs, served, deadline):
         version, signatures = served
         signature, called = signatures[name], f"signature {name!r} of {self.model!r}, version {version},"
         inputs = checked_inputs(called, signature, inputs)
@@ -366,12 +369,12 @@ class Client:
 
     def _served(self, deadline, fresh):
         """(version, {name: signature}) of the version that answers."""
-        told, served = self._known
-        if fresh or time.monotonic() - told > _KNOWN_SECONDS:
+        requested, served = self._cached
+        if fresh or time.monotonic() - requested > _CACHE_SECONDS:
             version, found = self._retried(lambda left: self._transport.metadata(self._choice, left), deadline)
             # Names like __saved_model_init_op are TensorFlow's own.
             served = version, {name: signature for name, signature in found.items() if not name.startswith("__")}
-            self._known = time.monotonic(), served
+            self._cached = time.monotonic(), served
         return served
 
     def _retried(self, request, deadline):

@@ -4,11 +4,11 @@ from tfgen_serving.errors import ServingError
 
 
 class GrpcTransport:
-    """Requests about one model, over gRPC.
+    """Requests to one model, over gRPC.
 
     Args:
         target: "host:port".
-        model: its name.
+        model: name of the model.
         headers: {name: value}, sent as metadata.
         credentials: `grpc.ChannelCredentials`, or None for plain text.
 
@@ -61,13 +61,13 @@ class GrpcTransport:
         request = self._messages.PredictRequest(model_spec=self._spec({"version": version}), output_filter=outputs)
         request.model_spec.signature_name = name
         for key, array in inputs.items():
-            request.inputs.add(key=key, value=self._tensors.encode(array, signature["inputs"][key]["dtype"]))
+            request.inputs.add(key=key, value=self._tensors.to_proto(array, signature["inputs"][key]["dtype"]))
         found = {entry.key: entry.value for entry in self._run(self._predict, request, seconds).outputs}
         for output in outputs:
             if output not in found:
                 message = f"The reply has no output {output!r}; it has {sorted(found)}"
                 raise ServingError(self._grpc.StatusCode.INTERNAL, message)
-        return [self._tensors.decode(found[output], output) for output in outputs]
+        return [self._tensors.from_proto(found[output], output) for output in outputs]
 
     def metadata(self, choice, seconds):
         """(version, {signature name: description}) of the version that answers.
@@ -79,7 +79,7 @@ class GrpcTransport:
         reply = self._run(self._metadata, request, seconds)
         packed = {entry.key: entry.value.value for entry in reply.metadata}
         if "signature_def" not in packed:
-            raise ServingError(self._grpc.StatusCode.INTERNAL, f"The metadata of {self.target} names no signatures")
+            raise ServingError(self._grpc.StatusCode.INTERNAL, f"The metadata of {self.target} have no signatures")
         signatures = self._messages.SignatureMap.FromString(packed["signature_def"]).signature_def
         return reply.model_spec.version.value, {
             entry.key: {

@@ -1,8 +1,8 @@
 """The messages of TensorFlow Serving that the client sends and reads, without the packages that define them.
 
-Bytes on the wire depend on the numbers and kinds of the fields alone (tensorflow/serving 2.16.1: predict.proto, model.proto,
-get_model_metadata.proto; TensorFlow: tensor.proto, meta_graph.proto). A map is a list of entries with a key and a value. The
-classes are in a pool of their own, so they may stand beside TensorFlow's.
+Serialized messages depend only on the numbers and kinds of the fields (tensorflow/serving 2.16.1: predict.proto,
+model.proto, get_model_metadata.proto; TensorFlow: tensor.proto, meta_graph.proto). A map is a list of entries with a key and
+a value. The classes are in a separate pool, so they do not conflict with TensorFlow's.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

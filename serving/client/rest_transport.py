@@ -17,15 +17,15 @@ _CODES = {
     500: StatusCode.INTERNAL, 501: StatusCode.UNIMPLEMENTED, 502: StatusCode.UNAVAILABLE, 503: StatusCode.UNAVAILABLE,
     504: StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
-_DTYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}  # of others the name in small letters
+_DTYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}  # others: the name in lower case
 
 
 class RestTransport:
-    """Requests about one model, over HTTP. The methods are those of `GrpcTransport`.
+    """Requests to one model, over HTTP. The methods are those of `GrpcTransport`.
 
     Args:
         target: "http://host:port" or "https://host:port", with or without a path.
-        model: its name.
+        model: name of the model.
         headers: {name: value}.
 
     Raises:
@@ -42,7 +42,7 @@ class RestTransport:
             ) from error
         self._httpx, self.target = httpx, target.rstrip("/")
         self._url = f"{self.target}/v1/models/{urllib.parse.quote(model, safe='')}"
-        # No proxy from the environment: a model server is a neighbour. Redirects are not followed.
+        # Proxies from the environment are ignored: they are meant for the internet. Redirects are not followed.
         self._client = httpx.Client(headers={"Content-Type": "application/json", **headers}, trust_env=False)
 
     def close(self):
@@ -54,7 +54,7 @@ class RestTransport:
         if "outputs" not in reply:
             raise ServingError(StatusCode.INTERNAL, f"The reply has no 'outputs'; it has {sorted(reply)}")
         found = reply["outputs"]
-        if len(signature["outputs"]) == 1:  # which comes without its name
+        if len(signature["outputs"]) == 1:  # a single output has no name in the reply
             found = dict.fromkeys(signature["outputs"], found)
         try:
             return [_array(found[output], signature["outputs"][output]["dtype"]) for output in outputs]
@@ -71,7 +71,7 @@ class RestTransport:
                 for name, signature in found["metadata"]["signature_def"]["signature_def"].items()
             }  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ServingError(StatusCode.INTERNAL, f"The metadata of {self.target} names no signatures") from error
+            raise ServingError(StatusCode.INTERNAL, f"The metadata of {self.target} have no signatures") from error
 
     def _path(self, choice):
         if choice.get("version") is not None:
@@ -80,10 +80,10 @@ class RestTransport:
             return f"{self._url}/labels/{urllib.parse.quote(choice['label'], safe='')}"
         return self._url
 
-    def _run(self, verb, url, seconds, body=None):
+    def _run(self, method, url, seconds, body=None):
         end = time.monotonic() + seconds
         try:
-            with self._client.stream(verb, url, content=body, timeout=seconds) as reply:
+            with self._client.stream(method, url, content=body, timeout=seconds) as reply:
                 content = bytearray()
                 for chunk in reply.iter_bytes():
                     content += chunk
@@ -101,7 +101,8 @@ class RestTransport:
         except ValueError:
             parsed = None
         if not isinstance(parsed, dict):
-            raise ServingError(StatusCode.INTERNAL, f"The reply of {self.target} is no JSON object: {_error_text(content)}")
+            message = f"The reply of {self.target} is not a JSON object: {_error_text(content)}"
+            raise ServingError(StatusCode.INTERNAL, message)
         return parsed
 
 
@@ -137,7 +138,7 @@ def _json_bytes(value):
     finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for array in value["inputs"].values()
                  if isinstance(array, np.ndarray))  # fmt: skip
     try:
-        import orjson  # 10 times as fast on images, and half as long: it writes float32 with the digits that it needs
+        import orjson  # 10 times as fast on images, and half as long: float32 is written with the fewest digits
     except ImportError:
         orjson = None
     if orjson is None or not finite:  # orjson writes null for NaN

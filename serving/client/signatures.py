@@ -1,7 +1,7 @@
-"""Signatures as the client knows them, and the check of a request against them.
+"""The check of a request against the signatures of a model.
 
-A signature is {"inputs": {name: tensor}, "outputs": {name: tensor}}, and a tensor {"dtype": name, "shape": sizes}, with None
-for a size that is free, and for the whole shape where the rank is.
+A signature is {"inputs": {name: tensor}, "outputs": {name: tensor}}, and a tensor {"dtype": name, "shape": sizes}. A free
+size is None; the shape is None if the rank is free.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from tfgen_serving.errors import ServingError
 
 
 def checked_inputs(name, signature, inputs):
-    """The arrays of a request in the dtypes of the signature: strings as objects that are bytes.
+    """The arrays of a request in the dtypes of the signature; strings are object arrays of bytes.
 
     Args:
-        name: of the signature and its model, for messages.
+        name: name of the signature and its model, for messages.
         inputs: {input name: ndarray}.
 
     Raises:
@@ -38,13 +38,13 @@ def checked_inputs(name, signature, inputs):
 
 
 def check_outputs(name, signature, outputs):
-    """ServingError INVALID_ARGUMENT where the signature has not all of these outputs, or a name stands twice."""
+    """Raises ServingError (INVALID_ARGUMENT) if the signature lacks one of these outputs, or a name is repeated."""
     there = signature["outputs"]
     unknown = [output for output in outputs if output not in there]
     if unknown:
         raise _refusal(f"{name} has no output {', '.join(map(repr, unknown))}; it has {', '.join(sorted(there))}")
     if len(set(outputs)) < len(outputs):
-        raise _refusal(f"Each output can be asked for once; received {', '.join(outputs)}")
+        raise _refusal(f"outputs must be different names; received {', '.join(outputs)}")
 
 
 def described(tensor):
@@ -84,7 +84,7 @@ def _castable(array, dtype):
 
 
 def _cast(array, dtype):
-    """The array in a dtype of its kind or above, None where that cannot hold a value."""
+    """The array in a dtype of its kind or a wider kind; None if that cannot hold a value."""
     if dtype == "string":
         found = np.empty(array.shape, object)
         found.ravel()[:] = [value.encode() if isinstance(value, str) else bytes(value) for value in array.ravel().tolist()]

@@ -21,8 +21,8 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def encode(array, dtype):
-    """A `Tensor` of an ndarray that has this dtype already; "string": of an object array of bytes."""
+def to_proto(array, dtype):
+    """A `Tensor` from an ndarray that already has this dtype; for "string", from an object array of bytes."""
     tensor = messages.Tensor(dtype=_NUMBERS[dtype])
     tensor.tensor_shape.SetInParent()
     for size in array.shape:
@@ -34,11 +34,11 @@ def encode(array, dtype):
     return tensor
 
 
-def decode(tensor, name):
-    """The ndarray of a `Tensor`; of strings an object array of bytes. If values are missing, the last one is repeated.
+def from_proto(tensor, name):
+    """The ndarray of a `Tensor`, an object array of bytes for strings. If values are missing, the last one is repeated.
 
     Raises:
-        ServingError: INTERNAL, where values and shape do not agree; UNIMPLEMENTED, NumPy has not this dtype.
+        ServingError: INTERNAL if values and shape do not agree; UNIMPLEMENTED if NumPy lacks this dtype.
     """
     dtype = DTYPES.get(tensor.dtype, f"type {tensor.dtype}")
     if dtype not in _BYTES and dtype not in _FIELDS and dtype != "string":

@@ -149,7 +149,7 @@ def doubles(tokens: list[bytes]) -> np.ndarray:
     integer_digits, power, digits, exponent = (np.zeros(len(tokens), np.int64) for _ in range(4))
     negative, small, fraction, after_e, rounded = (np.zeros(len(tokens), bool) for _ in range(5))
     for place in places:
-        digit_value = place - np.uint8(48)  # wraps, so that what is no digit is 10 or larger
+        digit_value = place - np.uint8(48)  # wraps, so that all characters but digits become 10 or larger
         digit = digit_value < 10
         if not digit.all():
             minus = place == 0x2D

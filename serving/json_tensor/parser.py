@@ -17,7 +17,7 @@ from tfgen_serving.json_tensor.parse_errors import invalid, parse_error
 # TensorFlow has no tensors of more than 254 dimensions. RapidJSON recurses without a limit, so a deeper text crashes it;
 # here it is a parse error.
 MAX_DEPTH = 260
-CHECK_BYTES = 16384  # the time is looked at once for so many
+CHECK_BYTES = 16384  # bytes between two checks of the time
 VALUE_BYTES = 192  # memory of a parsed value, at most, with its place in a list or an object
 
 _SPACE = re.compile(rb"[ \t\n\r]*")

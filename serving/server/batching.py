@@ -105,7 +105,7 @@ class Batcher:
     def _enqueue(self, servable, feeds, fetches, timeout):
         rows = len(next(iter(feeds.values())))
         task = _Task(feeds, rows, timeout)
-        # Requests of different shapes are never in one batch, so none can make another's batch fail.
+        # Requests of different shapes are never in one batch, so that one cannot make the batch of another fail.
         shapes = tuple(
             (name, value.ndim if self.pad_inputs else value.shape[1:], value.dtype) for name, value in sorted(feeds.items())
         )
@@ -176,7 +176,7 @@ class Batcher:
             if len(tasks) == 1:
                 tasks[0].future.set_exception(error)
                 return
-            for task in tasks:  # one request causes the error: run each alone, for its own answer
+            for task in tasks:  # one request may cause the error: each runs alone and gets its own answer
                 self._run(servable, fetches, [task])
             return
         for task, piece in zip(tasks, pieces, strict=True):

@@ -11,7 +11,7 @@ _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
 def parse_examples(body, allowance=UNLIMITED):
-    """Parses to (signature name, Input proto) a body `{"signature_name": ..., "context": {...}, "examples": [{...}, ...]}`.
+    """(signature name, Input proto) of a body `{"signature_name": ..., "context": {...}, "examples": [{...}, ...]}`.
 
     Raises:
         ServingError: INVALID_ARGUMENT for any error in the body, and the errors of the request's allowance.

@@ -29,7 +29,7 @@ def parser():
     p = argparse.ArgumentParser(
         prog="tfgen serve", allow_abbrev=False,
         description="Serves SavedModels over TensorFlow Serving's gRPC and REST protocols.",
-        epilog="Flags have the names of tensorflow_model_server; it does not have those marked (own).",
+        epilog="Flags have the names of tensorflow_model_server, which does not have the flags marked (own).",
     )  # fmt: skip
     add = p.add_argument
     add("--host", default="127.0.0.1", help="(own) address to listen on; 0.0.0.0 for all (default: %(default)s)")
@@ -38,7 +38,7 @@ def parser():
     add("--model_name", default="default", help="name of the one model of --model_base_path (default: %(default)s)")
     add("--model_base_path", help="folder whose numbered folders are versions of the model")
     add("--model_config_file", help="text ModelServerConfig with any number of models")
-    add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: only one")
+    add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: read once")
     add("--file_system_poll_wait_seconds", type=_natural, default=1,
         help="seconds between searches for versions; 0: only at the start (default: %(default)s)")  # fmt: skip
     _add_bool(p, "--enable_batching", False, "merge concurrent requests into one run of the model")
@@ -64,10 +64,10 @@ def parser():
     add("--max_request_elements", type=_positive, default=1 << 22,
         help="(own) limit of values in a JSON body, and of repeated values in a tensor (default: %(default)s)")  # fmt: skip
     add("--request_memory_bytes", type=_positive_long, default=1 << 30,
-        help="(own) memory for reading all requests together; more are refused (default: 1 GiB)")  # fmt: skip
+        help="(own) memory for reading all requests together; further ones are refused (default: 1 GiB)")  # fmt: skip
     add("--grpc_reload", choices=RELOADS, default="any",
-        help="(own) HandleReloadConfigRequest: accept any models, only models whose base paths are those at the start, or "
-             "refuse all (default: %(default)s)")  # fmt: skip
+        help="(own) HandleReloadConfigRequest: accept any models, accept only models whose base paths were configured at "
+             "the start, or refuse all (default: %(default)s)")  # fmt: skip
     add("--rest_api_header_timeout_in_ms", type=_positive, default=10_000,
         help="(own) timeout of headers, and of a client that stops reading (default: %(default)s)")  # fmt: skip
     add("--shutdown_grace_seconds", type=_natural, default=25,
@@ -77,7 +77,7 @@ def parser():
 
 
 def _versions():
-    """Of tfgen and of the libraries, as far as they are installed."""
+    """The versions of tfgen and of the libraries that are installed, as text."""
     names = {"tfgen": "tfgen serve", "tensorflow": "TensorFlow Library", "tensorflow-serving-api": "TensorFlow Serving API"}
     lines = []
     for package, shown in names.items():
@@ -96,6 +96,7 @@ def parse(argv):
 
 
 def check(flags):
+    """Raises ConfigError for flags that are missing or contradict each other."""
     if bool(flags.model_base_path) == bool(flags.model_config_file):
         raise ConfigError("give either --model_base_path or --model_config_file")
     if flags.batching_parameters_file and not flags.enable_batching:
@@ -185,6 +186,6 @@ def _bounded(low, high, what):
 
 
 _port = _bounded(0, 65535, "a port from 0 to 65535")
-_natural = _bounded(0, 2**53, "a whole number from 0 on")
+_natural = _bounded(0, 2**53, "a whole number >= 0")
 _positive_long = _bounded(1, 2**53, "a positive whole number")
 _positive = _bounded(1, 2**31 - 1, "a positive whole number")

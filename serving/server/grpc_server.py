@@ -50,9 +50,9 @@ def serve(host, port, manager, metrics, *, threads, max_request_bytes, max_eleme
     """Starts a gRPC server: (server, port). ConfigError if the port is not available.
 
     Args:
-        max_elements, budget: of the `Allowance` of a request.
+        max_elements, budget: arguments of the `Allowance` of a request.
         ssl: `SSLConfig` or None.
-        health: whether the service grpc.health.v1.Health is there.
+        health: whether to offer the service grpc.health.v1.Health.
         reload: what HandleReloadConfigRequest accepts, one of `flags.RELOADS`.
     """
     # Threads wait inside TensorFlow or in a queue most of the time, so there are more threads than cores.
@@ -111,7 +111,7 @@ def _health_check(data, context):
 
 
 class _ReloadPool(concurrent.futures.ThreadPoolExecutor):
-    """The one thread of reloads: they wait for models, which must not keep a thread from other requests."""
+    """The only thread of reloads. They wait for models, and must not occupy the threads of other requests meanwhile."""
 
     def __init__(self):
         super().__init__(1, thread_name_prefix="reload")
@@ -169,7 +169,7 @@ def _parse(request_class, data):
 
 
 def failure(error, what):
-    """The `ServingError` for the client after any exception. What no client can cause is logged with its traceback."""
+    """The `ServingError` for the client after any exception. Errors of the server itself are logged with a traceback."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, Stopped):
@@ -304,7 +304,7 @@ class Service:
         for model in models.config:
             if self.manager.base_path(model.name) != model.base_path:
                 raise ServingError(_DENIED, f"This server reloads its own models only (--grpc_reload=same_paths); model "
-                                   f"{model.name} at {model.base_path} is none of them")  # fmt: skip
+                                   f"{model.name} at {model.base_path} is not one of them")  # fmt: skip
 
 
 def metadata(manager, request, reply):

@@ -1,4 +1,4 @@
-"""`Loader`: loads versions as the flags say."""
+"""`Loader`: loads versions by the settings of the flags."""
 
 import logging
 import os

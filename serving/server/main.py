@@ -16,7 +16,7 @@ import time
 # Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# What imports TensorFlow is imported by `start`, after the flags, files and ports have been checked.
+# Modules that import TensorFlow are imported by `start`, after the flags, files and ports have been checked.
 from tfgen_serving.errors import ServingError  # noqa: E402
 from tfgen_serving.memory_budget import MemoryBudget  # noqa: E402
 from tfgen_serving.server import flags as flags_module  # noqa: E402
@@ -77,11 +77,11 @@ class _ConfigPoller:
             try:
                 config = flags_module.model_config(self._flags)
                 if config != self._current:
-                    self._manager.apply(config)  # without a wait for models, which may not be there
+                    self._manager.apply(config)  # does not wait for models, which may not exist yet
                     self._current = config
                 self._refused.clear()
             except (ConfigError, ServingError) as error:
-                self._refused.say(f"{self._flags.model_config_file} is not applied: {error}", topic=str(error))
+                self._refused.log(f"{self._flags.model_config_file} is not applied: {error}", topic=str(error))
             except Exception:  # if this thread died, the configuration would never change again
                 _log.exception("Reading %s failed", self._flags.model_config_file)
 

@@ -20,11 +20,13 @@ class Metrics:
         self._histograms = {}
 
     def count(self, name, **labels):
+        """Adds 1 to the counter `name` with these labels."""
         key = name, tuple(labels.items())
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def observe(self, name, micros, **labels):
+        """Adds one duration, in microseconds, to the histogram `name` with these labels."""
         key = name, tuple(labels.items())
         with self._lock:
             buckets, total = self._histograms.get(key) or ([0] * (len(BOUNDS) + 1), 0.0)

@@ -126,6 +126,7 @@ class ModelManager:
         return self._paths.get(name)
 
     def is_configured(self, name):
+        """True if the current configuration has the model; a removed model may still be unloading."""
         model = self._models.get(name)
         return model is not None and model.config is not None
 
@@ -151,11 +152,11 @@ class ModelManager:
         Args:
             timeout: seconds to wait; None: no limit.
             stop: an Event that ends the wait with `Stopped`.
-            gone: a function that tells whether nobody waits for the answer; then nothing is applied, and the wait ends.
+            gone: a function that returns whether the client has gone; then nothing is applied, and the wait ends.
 
         Raises:
             ServingError: the configuration is invalid, all versions of a model failed, the timeout is over (the message
-                says what the base paths hold), or CANCELLED if `gone`.
+                has the contents of the base paths), or CANCELLED if `gone`.
         """
         if gone is not None and gone():
             raise ServingError(grpc.StatusCode.CANCELLED, "The client is gone")
@@ -255,7 +256,7 @@ class ModelManager:
                     if model.config is not config:
                         continue
                     if missing:
-                        model.missing.say(missing)
+                        model.missing.log(missing)
                     else:
                         model.missing.clear()
                     if chosen is not None:
@@ -441,7 +442,7 @@ def find_versions(base_path):
 
 
 def describe_unreadable(name, config, error):
-    """What to say where the file system cannot list a base path."""
+    """The message for a base path that the file system cannot list."""
     if isinstance(error, (tf.errors.NotFoundError, FileNotFoundError)):
         return (f"Could not find base path {config.base_path} for servable {name}. Expected: a folder whose numbered "
                 "folders are versions of the model.")  # fmt: skip
@@ -450,10 +451,10 @@ def describe_unreadable(name, config, error):
 
 
 def describe_missing(name, config, found):
-    """What to say where a base path holds no version that is to be loaded: what it holds, and what is expected.
+    """The message for a base path without a version to load: its contents, and what is expected.
 
     Args:
-        found: versions that are there, as from `find_versions`, but not chosen by the policy.
+        found: the versions in it that the policy does not choose, as from `find_versions`.
     """
     base = config.base_path.rstrip("/")
     entries = sorted(entry.rstrip("/") for entry in tf.io.gfile.listdir(base))

@@ -1,4 +1,4 @@
-"""`RepeatedWarning`: a warning that is true for a long time."""
+"""`RepeatedWarning`: a warning about a condition that lasts."""
 
 import logging
 import time
@@ -8,14 +8,14 @@ _log = logging.getLogger("tfgen.serving")
 
 
 class RepeatedWarning:
-    """Logs a warning that is raised again and again: at once, and then after pauses that double, up to five minutes."""
+    """Logs a warning that recurs: at once, and then after pauses that double, up to five minutes."""
 
     def __init__(self, first_pause=1.0):
         self.text = None
         self._first_pause, self._pause, self._due, self._topic = first_pause, first_pause, 0.0, None
 
-    def say(self, text, topic=""):
-        """Logs `text`, unless it is in a pause. Another topic is logged at once; another text on the topic is not."""
+    def log(self, text, topic=""):
+        """Logs `text`, except during a pause. A new topic is logged at once; a new text on the same topic is not."""
         now, self.text = time.monotonic(), text
         if topic != self._topic:
             self._topic, self._pause = topic, self._first_pause
@@ -27,5 +27,5 @@ class RepeatedWarning:
         _log.warning("%s", text)
 
     def clear(self):
-        """The warning is no longer true."""
+        """Ends the pause: the condition no longer holds."""
         self.text = self._topic = None

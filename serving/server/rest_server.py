@@ -44,9 +44,9 @@ from tfgen_serving.server.flags import ConfigError
 from tfgen_serving.server.servable import DEFAULT_SIGNATURE
 
 MAX_CONNECTIONS = 1000
-PART_OF_A_PEER = 0.9  # of all connections, for one address; the others are a reserve for other addresses
+PEER_SHARE = 0.9  # of all connections that one address may have; the others are a reserve for other addresses
 LARGE_BODY_BYTES = 1 << 20
-_PART_BYTES = 1 << 20  # of a packed body that is unpacked at a time
+_PART_BYTES = 1 << 20  # of a gzip body that are unpacked at a time
 KEEP_ALIVE_SECONDS = 75
 # Replies of this size in bytes are compressed for clients that accept it. Compressing megabytes takes longer than the model.
 GZIP_BYTES = range(1024, 1 << 20)
@@ -68,7 +68,7 @@ class Handler:
 
     def __init__(self, manager, metrics):
         self.manager, self.metrics = manager, metrics
-        # Parsers take turns at Python's lock, so that several large bodies at once take more memory but no less time.
+        # Parsing holds Python's lock, so parsing several large bodies at once takes more memory and no less time.
         self._large_body = threading.Lock()
 
     def answer(self, method, path, body, allowance):
@@ -220,6 +220,8 @@ class App:
         max_bytes: limit for a body, before and after decompression.
         max_elements: limit for the values in a body.
         budget: a `MemoryBudget`.
+        threads: number of threads that compute replies.
+        cors: whether replies have CORS headers.
     """
 
     def __init__(self, handler, *, page, page_path, timeout, max_bytes, max_elements, budget, threads, cors):
@@ -269,7 +271,7 @@ class App:
         loop = asyncio.get_running_loop()
         packed = len(body) and request.headers.get("content-encoding", "identity").lower().strip()
         work = self.pool.submit(self.work, request.method, path, body, packed, allowance)
-        # The thread may be at work for longer than this request is waited for.
+        # The thread may run for longer than the wait below.
         work.add_done_callback(lambda _: allowance.release())
         del body
         try:
@@ -329,7 +331,7 @@ def _unpack(body, encoding, max_bytes, allowance):
             data = body[position : position + _PART_BYTES]
             position += len(data)
             if not data:
-                raise _Refused(400, "The gzip body is cut short")
+                raise _Refused(400, "The gzip body is incomplete")
         try:
             parts.append(unpacker.decompress(data, _PART_BYTES))
         except zlib.error as error:
@@ -356,7 +358,7 @@ def _accepts_gzip(header):
 class Protocol(H11Protocol):
     """uvicorn's HTTP/1.1 with limits for connections, and timeouts for clients that send headers slowly or do not read.
 
-    Where connections reach a limit, a new one takes the place of one that waits for a request.
+    If the connections reach a limit, a new one replaces one that waits for a request.
     """
 
     patience = 10.0  # seconds; set by `RestServer`
@@ -377,7 +379,7 @@ class Protocol(H11Protocol):
         for other in self.connections:
             by_peer[other.client and other.client[0]].append(other)
         crowd = by_peer[self.client and self.client[0]]
-        if len(crowd) <= PART_OF_A_PEER * self.max_connections:
+        if len(crowd) <= PEER_SHARE * self.max_connections:
             if len(self.connections) <= self.max_connections:
                 return True
             crowd = max(by_peer.values(), key=len)

@@ -35,9 +35,9 @@ class Servable:
     TensorFlow Serving's error messages, and `close` frees the memory.
 
     Args:
-        tags: of the graph to load.
-        intra_op_parallelism, inter_op_parallelism: numbers of TensorFlow's threads, 0 for its default. The first model of a
-            process decides the former.
+        tags: tags of the graph to load.
+        intra_op_parallelism, inter_op_parallelism: numbers of TensorFlow's threads, 0 for its default. The first model that
+            a process loads determines intra_op_parallelism for all.
 
     Raises:
         ServingError: TensorFlow cannot load a model from the folder.
@@ -120,6 +120,7 @@ class Servable:
         return [np.asarray(r, dtype=self._tensors[name].numpy_dtype) for name, r in zip(fetches, results, strict=True)]
 
     def close(self):
+        """Stops its batching and frees the session."""
         if self._own_batcher is not None:
             self._own_batcher.stop()
         self._session.close()

@@ -35,7 +35,7 @@ _FIELDS = {
     },
 }  # fmt: skip
 _NUMPY = {kind: np.dtype(tf.as_dtype(kind).as_numpy_dtype) for kind in _FIELDS}
-_MAX_BYTES = 1 << 40  # a larger shape is an error, whatever is sent
+_MAX_BYTES = 1 << 40  # a larger shape is an error, for any number of values sent
 _LENGTH_DELIMITED, _FIXED = 2, {1: 8, 5: 4}
 
 
@@ -53,7 +53,7 @@ def to_proto(array, proto):
     """
     kind = types_pb2.DT_STRING if array.dtype.kind == "O" else tf.as_dtype(array.dtype).as_datatype_enum
     if kind not in _FIELDS:
-        raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"A tensor of type {dtype_name(kind)} cannot be answered")
+        raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"A tensor of type {dtype_name(kind)} has no TensorProto field")
     proto.dtype = kind
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
@@ -71,12 +71,13 @@ def to_proto(array, proto):
 
 
 def from_proto(proto, name, allowance=UNLIMITED):
-    """Reads a TensorProto to an ndarray; strings become object arrays of bytes. If values are missing, the last one is
-    repeated.
+    """Reads a TensorProto to an ndarray; strings become object arrays of bytes.
+
+    If values are missing, the last one is repeated.
 
     Args:
         name: name of the input, for messages.
-        allowance: what the request may cost; it limits the number and memory of values that are not sent but repeated.
+        allowance: the limits of the request, for the number and memory of values that are not sent but repeated.
 
     Raises:
         ServingError: INVALID_ARGUMENT if dtype, shape and values do not agree, and the errors of the allowance.
@@ -122,7 +123,7 @@ def _values(proto, dtype):
 
 
 def _packed(data, number):
-    """The bytes of one packed field of a serialized message, b"" where it is absent."""
+    """The bytes of one packed field of a serialized message, b"" if it is absent."""
     position = 0
     while position < len(data):
         key, position = _read_varint(data, position)

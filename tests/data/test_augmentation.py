@@ -87,7 +87,7 @@ def test_colour_changes_contrast_brightness_and_saturation():
 
 
 @pytest.mark.parametrize("settings", [{"flip": True, "shift": 2, "crop": 4}, {"flip": True}], ids=str)
-def test_all_fields_with_pixels_are_moved_alike(settings):
+def test_all_fields_with_pixels_are_moved_in_the_same_way(settings):
     for batch in take(make(), 10, augmentation=settings):
         np.testing.assert_array_equal(batch["target"], batch["image"])
         np.testing.assert_array_equal(batch["mask"], batch["image"][..., 0])
@@ -149,5 +149,5 @@ def test_wrong_settings(settings, message):
 def test_crops_of_fields_of_different_sizes():
     source = data.from_arrays(pixels(), fields={"target": np.zeros((N, 12, 10, 3), np.uint8)})
     assert source.batches(4, augmentation={"flip": True})
-    with pytest.raises(ValueError, match=r"one height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
+    with pytest.raises(ValueError, match=r"the same height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
         source.batches(4, augmentation={"shift": 1})

@@ -144,7 +144,7 @@ def test_dynamic_binarization_is_bernoulli_and_fresh():
     assert abs(np.mean(first[1:, :, 2] != first[:-1, :, 2]) - 0.5) < 0.02  # and so do neighbours
 
 
-def test_fixed_binarization_belongs_to_the_image_not_to_the_place():
+def test_fixed_binarization_depends_on_the_image_not_on_the_position():
     source = data.from_arrays(np.full((N, 6, 6, 1), 128, np.uint8), np.arange(N))
     seen = {}
     for batch in collect(source.batches(4, shuffle=True, repeat=True, binarization="fixed", seed=4), 12):
@@ -262,7 +262,7 @@ def test_every_field_stays_with_its_image(fields_source):
 
 
 @pytest.mark.parametrize("mode", [MODES[0], *MODES[2:]], ids=str)
-def test_fields_resume_and_have_noise_of_their_own(fields_source, mode):
+def test_fields_resume_and_have_their_own_noise(fields_source, mode):
     options = dict(shuffle=True, repeat=True, seed=3, **mode)
     whole = collect(fields_source.batches(4, **options), 8)
     assert_same(collect(fields_source.batches(4, start_step=5, **options), 3), whole[5:])
@@ -306,14 +306,14 @@ def test_each_phase_begins_with_a_new_epoch_and_no_noise_comes_twice():
 @pytest.mark.parametrize(
     ("phases", "message"),
     [
-        ([(1, 4)], r"must be 0 and then increase; received \[1\]"),
-        ([(0, 4), (5, 2), (5, 3)], r"must be 0 and then increase; received \[0, 5, 5\]"),
+        ([(1, 4)], r"must start at 0 and increase; received \[1\]"),
+        ([(0, 4), (5, 2), (5, 3)], r"must start at 0 and increase; received \[0, 5, 5\]"),
         ([(0, 4), (7, 2), (5, 3)], r"received \[0, 7, 5\]"),
         ([(0, 4), (2, 0)], "positive whole number; received 0"),
         ([(0, 4), (2, 14)], "larger than the 13 examples"),
         ([], r"list of \(first step, batch size\); received \[\]"),
         ([4, 8], "list of"),
-        ([(0.0, 4)], "must be 0"),
+        ([(0.0, 4)], "must start at 0"),
     ],
     ids=str,
 )

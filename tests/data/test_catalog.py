@@ -210,7 +210,7 @@ def test_load_of_folders_and_records(tmp_path, monkeypatch):
     data.load(folder).write_tfrecords(tmp_path / "train.tfrecord")
     assert data.load(f"tfrecord:{tmp_path}/train.tfrecord").num_examples == 1
     assert data.load(f"tfrecord:{tmp_path}/{{split}}.tfrecord", "train").split == "train"
-    with pytest.raises(ValueError, match="all training data; received split='test'"):
+    with pytest.raises(ValueError, match="all of them are training data; received split='test'"):
         data.load(f"tfrecord:{tmp_path}/train.tfrecord", "test")
 
 

@@ -30,7 +30,7 @@ def test_without_distractors_only_the_digit(source):
     assert len(places) > 15
 
 
-def test_distractors_come_beside_the_digit(source):
+def test_distractors_are_added_to_the_digit(source):
     plain, cluttered = (cluttered_canvas(source, size=24, num_distractors=n, distractor_size=4) for n in (0, 5))
     assert all(holds(canvas, image) for canvas, image in zip(cluttered.images(), source.images(), strict=True))
     more = cluttered.images().sum() - plain.images().sum()

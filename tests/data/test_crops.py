@@ -41,15 +41,15 @@ def test_crops_are_a_function_of_their_arguments(tmp_path):
     assert data.load(f"crops:{tmp_path}", "test", size=8, num=20, channels=1).image_shape == (8, 8, 1)
 
 
-def test_what_cannot_be_cropped(tmp_path):
+def test_photos_that_cannot_be_cropped(tmp_path):
     photos(tmp_path)
     with pytest.raises(ValueError, match=r"0.png: found 20x30 pixels, less than a crop of 32x8"):
         data.crops(tmp_path, size=(32, 8))
     source = data.crops(tmp_path, size=(32, 8), num=5, on_error="skip")
     assert {*values(source)[:, 0, 0, 2]} == {1} and len(source.skipped) == 2
-    with pytest.raises(ValueError, match="found 0 and num=5"):
+    with pytest.raises(ValueError, match="found 0, num=5"):
         data.crops(tmp_path, size=100, num=5, on_error="skip")
-    with pytest.raises(ValueError, match="found 3 and num=2"):
+    with pytest.raises(ValueError, match="found 3, num=2"):
         data.crops(tmp_path, size=8, num=2)
     with pytest.raises(ValueError, match="received None"):
         data.crops(tmp_path, channels=None)

@@ -16,7 +16,7 @@ def pixels(shape, n=5):
     return np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)
 
 
-def test_lazy_pixels_read_what_is_asked_for_and_no_more():
+def test_lazy_pixels_read_only_the_requested_examples():
     stored, asked = pixels((3, 4, 1)), []
 
     def from_file(i):
@@ -31,7 +31,7 @@ def test_lazy_pixels_read_what_is_asked_for_and_no_more():
     np.testing.assert_array_equal(part.read(np.array([0])), stored[[0]])
 
 
-def test_files_are_png_where_there_are_none():
+def test_files_are_png_if_there_are_no_original_files():
     for shape in ((3, 4, 1), (3, 4, 3), (3, 4), (2, 3, 4, 1)):
         stored = pixels(shape)
         files = Pixels(stored).files(1)
@@ -41,7 +41,7 @@ def test_files_are_png_where_there_are_none():
             np.testing.assert_array_equal(pixels_of(file), image[..., 0] if image.shape[-1] == 1 else image)
 
 
-def test_files_they_came_from_stay_with_their_examples():
+def test_original_files_stay_with_their_examples():
     stored = pixels((3, 4, 1))
     origin = {0: [b"zero"], 2: [b"two"], 4: None}
     made = Pixels(stored[[4, 0, 2]], encoded=origin.get, indices=np.array([4, 0, 2])).select(np.array([2, 0]))

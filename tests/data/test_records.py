@@ -221,7 +221,7 @@ def test_fields_and_ids_round_trip(tmp_path, monkeypatch, limit, declared):
     assert data.from_tfrecords(str(tmp_path / "x*"), fields=[]).fingerprint == make().fingerprint
 
 
-def test_what_records_hold(tmp_path):
+def test_contents_of_records(tmp_path):
     (path,) = with_fields().write_tfrecords(tmp_path / "x")
     record = next(iter(tf.data.TFRecordDataset(path).as_numpy_iterator()))
     features = tf.train.Example.FromString(record).features.feature
@@ -292,7 +292,7 @@ def jpeg(path, value=90, size=(5, 4), **options):
 
 
 @pytest.mark.parametrize("limit", [source_module.MEMORY_LIMIT, 10], ids=["memory", "lazy"])
-def test_files_that_need_no_change_stay_the_bytes_that_they_were(tmp_path, monkeypatch, limit):
+def test_files_that_need_no_change_keep_their_bytes(tmp_path, monkeypatch, limit):
     monkeypatch.setattr(source_module, "MEMORY_LIMIT", limit)
     (tmp_path / "in").mkdir()
     kept = {"a.jpg": jpeg(tmp_path / "in" / "a.jpg"), "b.jpg": jpeg(tmp_path / "in" / "b.jpg", 50)}

@@ -88,7 +88,7 @@ def test_splits_are_full_grids_of_different_shapes(test_split):
     np.testing.assert_array_equal(images[row], drawn)
 
 
-def test_images_stay_what_they_are(test_split):
+def test_golden_images(test_split):
     images = test_split.images()[::288]
     assert images.mean() * 255 == pytest.approx(26.2238, abs=0.01)
     assert np.round(images[3, 8:28:4, 16, 0] * 255).tolist() == pytest.approx([109, 97, 82, 65, 65], abs=1)

@@ -109,7 +109,7 @@ def test_wrong_labels(labels, options, message):
 def test_levels():
     v = np.arange(4).reshape(1, 2, 2)
     np.testing.assert_array_equal(np.round(data.from_arrays(v / 3, levels=4).images() * 3)[0, ..., 0], v[0])
-    with pytest.raises(ValueError, match="pixel value 1 at index .* none of the 4 levels"):
+    with pytest.raises(ValueError, match="pixel value 1 at index .* not one of the 4 levels"):
         data.from_arrays(v.astype(np.uint8), levels=4)
     with pytest.raises(ValueError, match="received 1"):
         data.from_arrays(v / 3, levels=1)
@@ -151,7 +151,7 @@ def test_fields_are_declared_from_arrays():
         ({"target": np.zeros((5, 4, 4, 1), np.uint8)}, "'target' has 5 examples, but there are 6 images"),
         ({"embedding": np.full((6, 2), np.nan)}, r"embedding must be finite.*nan at index \(0, 0\)"),
         ({"target": np.full((6, 4, 4, 1), 1.5)}, "float target must lie in"),
-        ({"label": np.zeros(6)}, "no further field can be called 'label'"),
+        ({"label": np.zeros(6)}, "not image, label or id; received 'label'"),
         ({"name": np.array(["a"] * 6)}, "name must be numbers or booleans"),
         ({"big": np.array([2**31] * 6)}, "big must be whole numbers of 32 bits"),
         ({"codes": (np.zeros(6), fields.label(3, "codes"))}, "codes was declared as int32"),
@@ -166,11 +166,11 @@ def test_wrong_fields(given, message):
 
 
 def test_levels_are_those_of_all_images():
-    with pytest.raises(ValueError, match="'target': pixel value 1 .* none of the 2 levels"):
+    with pytest.raises(ValueError, match="'target': pixel value 1 .* not one of the 2 levels"):
         data.from_arrays(np.zeros((1, 2, 2), np.uint8), fields={"target": np.ones((1, 2, 2, 1), np.uint8)}, levels=2)
 
 
-def test_fingerprint_sees_further_fields_and_is_what_it_was_without():
+def test_fingerprint_depends_on_further_fields_and_does_not_change_without_them():
     # Recorded runs name their data by these.
     assert make().fingerprint == "ba0c28165481e0dd339589759663ef9e7434694ce125e119b1b63c298c6ce744"
     zeros = data.from_arrays(np.zeros((2, 3, 3), np.uint8))

@@ -83,7 +83,7 @@ def test_equal_components_are_one():
     np.testing.assert_allclose(found, one.log_prob([[5.0, 0.2, -3.0]], LEVELS[:, None]), rtol=1e-5, atol=1e-5)
 
 
-def test_two_levels_and_no_opinion_are_one_bit():
+def test_two_levels_of_equal_probability_are_one_bit():
     likelihood = LogisticMixturePixels(2, 3, 4)
     found = likelihood.distribution(tf.zeros([2, 5, 4, likelihood.num_parameters])).log_prob(tf.ones([2, 5, 4, 3]))
     np.testing.assert_allclose(found, [-60 * math.log(2)] * 2, rtol=1e-6)

@@ -63,7 +63,7 @@ def test_nothing_learns_but_gradients_pass():
     assert len(model.variables) == 2  # none of them is the features'
 
 
-def test_the_given_network_and_the_features_go_their_own_ways():
+def test_later_changes_of_the_given_network_have_no_effect():
     model = network()
     frozen = FeatureNetwork(model, ("first",))
     before = frozen(IMAGES)["first"].numpy()
@@ -96,7 +96,7 @@ def test_fingerprint_is_of_function_and_weights_and_not_of_names():
     assert len({own, *(other.fingerprint for other in others)}) == 1 + len(others)
 
 
-def test_fingerprint_knows_what_a_layer_is_called_on():
+def test_fingerprint_depends_on_the_inputs_of_a_layer():
     """The same layers and weights: x + 2 f(x) or 2 (x + f(x))."""
 
     def made(first):
@@ -131,7 +131,7 @@ def inside(inner):
         (lambda: inside(network("inner_")), ("dense", "last")),
     ],
 )
-def test_fingerprint_is_the_same_however_the_network_came_to_be(tmp_path, made, names):
+def test_fingerprint_does_not_depend_on_how_the_network_was_made(tmp_path, made, names):
     """In memory, called often, and loaded from its file: Keras then numbers layers and their calls in other ways."""
     model = made()
     model(IMAGES)
@@ -233,7 +233,7 @@ def test_what_an_argument_means(tmp_path):
         (lambda: features.get(3), "received 3"),
         (lambda: features.get(network(), ("third",)), r"some of \[.*'first'.*received \('third',\)"),
         (lambda: features.get(network(), "first"), "some of .*received 'first'"),
-        (lambda: features.get(network(), ("first", "first")), "asked for once"),
+        (lambda: features.get(network(), ("first", "first")), "must be different layers"),
         (lambda: features.get(network(), None, (8, 8, 3)), r"images \(8, 8, 3\); received .* whose input is \(8, 8, 1\)"),
         (lambda: features.get(from_keras(network()), ("first",)), r"has the layers \('logits',\); received .*'first'"),
         (lambda: features.get(keras.Sequential([layers.Flatten()])), "functional or sequential model with one known input"),

@@ -60,7 +60,7 @@ def test_random_weights_are_not_made_again():
     assert isinstance(features.deserialize(frozen.get_config()), features.MissingFeatureNetwork)
 
 
-def test_weights_that_cannot_be_had(tmp_path, monkeypatch):
+def test_weights_that_cannot_be_loaded(tmp_path, monkeypatch):
     (tmp_path / "weights.h5").write_text("no weights")
     for maker, file in ((vgg19, "vgg19_weights.*notop.h5"), (inception_v3, "inception_v3_weights_tf_dim.*kernels.h5")):
         with pytest.raises(ValueError, match=f"weights.h5 does not hold the weights of .*{file}"):

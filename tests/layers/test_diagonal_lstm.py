@@ -42,7 +42,7 @@ def test_equals_a_loop_over_pixels():
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_one_layer_sees_all_that_comes_before_and_nothing_else():
+def test_one_layer_depends_on_exactly_the_earlier_pixels():
     """By the gradients of all 20 pixels, one copy of the image for each."""
     layer, x = built(DiagonalBiLSTM(2), 1), tf.constant(np.repeat(inputs(1, 4, 5, 1), 20, axis=0))
     with tf.GradientTape() as tape:

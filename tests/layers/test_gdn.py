@@ -59,7 +59,7 @@ def test_start_and_bounds():
     assert np.all(layer.gamma.numpy() >= 0) and np.isfinite(layer(maps(1e3))).all()
 
 
-def test_lower_bound_lets_pass_what_raises():
+def test_lower_bound_passes_gradients_that_raise_the_value():
     x = tf.constant([-1.0, -1.0, 1.0, 1.0])
     with tf.GradientTape() as tape:
         tape.watch(x)

@@ -42,5 +42,5 @@ def test_config_and_bad_arguments():
     for pieces in (0, -1, 1.5):
         with pytest.raises(ValueError, match="whole number of at least 1"):
             Maxout(pieces)
-    with pytest.raises(ValueError, match="of 2 pieces.*received 5"):
+    with pytest.raises(ValueError, match="multiple of pieces=2; received 5"):
         Maxout(2)(tf.ones([1, 5]))

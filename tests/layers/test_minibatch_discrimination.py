@@ -72,7 +72,7 @@ def test_initialisation_from_data():
 
 def test_too_small_batches_and_wrong_shapes():
     layer = MinibatchDiscrimination(2, 2)
-    with pytest.raises(ValueError, match="needs 2"):
+    with pytest.raises(ValueError, match="needs at least 2 examples"):
         layer(features(1))
     with pytest.raises(ValueError, match="needs features"):
         MinibatchDiscrimination(2, 2)(tf.ones([2, 3, 3]))

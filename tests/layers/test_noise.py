@@ -18,7 +18,7 @@ def test_dropout_keeps_the_mean_and_only_ever_drops_or_scales():
     np.testing.assert_array_equal(dropout(x, KEYS, 0.0), x)
 
 
-def test_gaussian_noise_has_the_moments_that_it_says():
+def test_gaussian_noise_has_the_right_moments():
     x = tf.fill([64, 2000], 5.0)
     added = (gaussian_noise(x, KEYS, 0.3) - x).numpy() / 0.3
     assert added.mean() == pytest.approx(0.0, abs=4 / np.sqrt(added.size))
@@ -40,7 +40,7 @@ def test_a_row_is_a_function_of_its_key(layer):
 
 
 @pytest.mark.parametrize("make", [lambda i: Dropout(0.5, stream=i), lambda i: GaussianNoise(1.0, stream=i)])
-def test_streams_are_unlike(make):
+def test_streams_are_independent(make):
     x = tf.ones([64, 200])
     a, b = ((make(i)(x, KEYS) - x).numpy().ravel() for i in range(2))
     assert abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(a.size)
@@ -53,7 +53,7 @@ def test_without_keys_nothing_happens(layer):
     np.testing.assert_array_equal(layer(x, None), x)
 
 
-def test_gradient_passes_where_the_value_did():
+def test_gradient_passes_to_the_largest_values():
     x = tf.ones([64, 10])
     with tf.GradientTape() as tape:
         tape.watch(x)

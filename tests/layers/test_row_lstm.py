@@ -89,9 +89,9 @@ def test_bad_arguments(args):
 
 
 def test_bad_conditions():
-    with pytest.raises(ValueError, match="A condition is needed"):
+    with pytest.raises(ValueError, match="A condition must be given if and only if"):
         built(RowLSTM(2), 1)(inputs(1, 3, 4, 1), inputs(1, 3))
-    with pytest.raises(ValueError, match="A condition is needed"):
+    with pytest.raises(ValueError, match="A condition must be given if and only if"):
         built(RowLSTM(2, condition_channels=3), 1)(inputs(1, 3, 4, 1))
     with pytest.raises(ValueError, match="at least 3 channels"):
         built(RowLSTM(2, groups=3), 3)

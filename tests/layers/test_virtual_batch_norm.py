@@ -11,7 +11,7 @@ def rows(*shape, seed=0):
 
 
 @pytest.mark.parametrize("shape", [(6, 3), (6, 4, 5, 3)])
-def test_on_its_reference_alone_it_is_batch_norm(shape):
+def test_with_only_the_reference_it_is_batch_norm(shape):
     virtual, batch = VirtualBatchNorm(epsilon=1e-3), keras.layers.BatchNormalization(epsilon=1e-3)
     x = rows(*shape)
     batch(x), virtual(x, num_reference=6)
@@ -23,7 +23,7 @@ def test_on_its_reference_alone_it_is_batch_norm(shape):
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 5, 3)])
-def test_a_row_depends_on_the_reference_and_itself_alone(shape):
+def test_a_row_depends_only_on_the_reference_and_itself(shape):
     layer, reference, x = VirtualBatchNorm(), rows(4, *shape), rows(3, *shape, seed=1)
     together = layer(tf.concat([reference, x], 0), num_reference=4)
     np.testing.assert_allclose(together[:4], layer(reference, num_reference=4), atol=1e-6)

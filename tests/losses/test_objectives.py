@@ -213,7 +213,7 @@ def test_smallest_smoothed_real_term_is_the_entropy_of_the_target():
 
 @pytest.mark.parametrize("objective", ["hinge", "unknown", losses.OBJECTIVES["wasserstein"]])
 def test_label_smoothing_needs_labels(objective):
-    with pytest.raises(ValueError, match="minimax and non_saturating only; received"):
+    with pytest.raises(ValueError, match="needs the objective 'minimax' or 'non_saturating'; received"):
         losses.label_smoothing(objective)
 
 

@@ -58,7 +58,7 @@ def test_gradient_penalty_is_safe_where_the_norm_is_zero():
     ("penalty", "alpha", "where"),
     [("gradient_penalty", 1.0, 1), ("gradient_penalty", 0.0, 2), ("r1", 0.5, 1), ("r2", 0.5, 2), ("drift", 0.5, 1)],
 )
-def test_where_each_penalty_looks(penalty, alpha, where):
+def test_each_penalty_is_computed_at_its_points(penalty, alpha, where):
     seen = []
     losses.PENALTIES[penalty](
         lambda x: seen.append(x) or tf.reduce_sum(x, [1, 2, 3]), images(1), images(2), tf.fill([NUM], alpha)

@@ -17,7 +17,7 @@ def test_against_scikit_learn():
     np.testing.assert_allclose(result.per_class, recall_score(labels, found, average=None))
 
 
-def test_a_class_that_was_not_asked_for():
+def test_a_class_without_samples():
     result = metrics.conditional_accuracy(np.eye(3)[[0, 2, 2]], [0, 0, 2])
     assert result.accuracy == pytest.approx(2 / 3)
     np.testing.assert_array_equal(result.per_class, [0.5, np.nan, 1.0])

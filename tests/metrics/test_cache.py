@@ -53,7 +53,7 @@ def test_hit_and_miss(cache):
         lambda content: b"not json\n" + content,
     ],
 )
-def test_a_damaged_file_is_computed_again_and_said_so(cache, damage):
+def test_a_damaged_file_is_reported_and_computed_again(cache, damage):
     cache.get(KEY, make)
     path = cache.path(KEY)
     path.write_bytes(damage(path.read_bytes()))

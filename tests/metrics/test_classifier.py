@@ -54,7 +54,7 @@ def test_load_names_what_is_wrong(classifier, tmp_path):
     whole = path.read_bytes()
     for content in (b"", whole[:1000], whole[:-100], b"text"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="damaged or no classifier"):
+        with pytest.raises(ValueError, match="damaged or not a classifier"):
             metrics.Classifier.load(tmp_path)
     path.write_bytes(whole)
     with np.load(path) as file:

@@ -13,7 +13,7 @@ def test_confusion_matrix():
     np.testing.assert_array_equal(counts, [[0, 2], [0, 0], [2, 1]])
 
 
-def test_permuted_labels_are_no_error():
+def test_permuted_labels_count_as_correct():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 200)
     clusters = rng.permutation(10)[labels]
@@ -58,7 +58,7 @@ def test_fitted_on_one_split_and_scored_on_another():
     assert metrics.hungarian_accuracy([0, 0, 1], [1, 1, 0], 2, fit=fit) == 1.0
 
 
-def test_surest_example_names_its_cluster():
+def test_most_probable_example_labels_its_cluster():
     # Cluster 0's surest example is of class 1 though most of it is of class 0; clusters 1 and 2 share a class.
     probabilities = np.array([[0.6, 0.3, 0.1], [0.7, 0.2, 0.1], [0.9, 0.0, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
     labels = [0, 0, 1, 2, 2]
@@ -70,7 +70,7 @@ def test_surest_example_names_its_cluster():
     assert metrics.exemplar_accuracy(probabilities[:, order], labels, 3) == pytest.approx(3 / 5)
 
 
-def test_a_cluster_that_no_example_prefers_takes_a_label_all_the_same():
+def test_a_cluster_that_no_example_prefers_still_gets_a_label():
     probabilities, labels = np.array([[0.9, 0.1], [0.6, 0.4]]), [0, 1]
     assert metrics.exemplar_accuracy(probabilities, labels, 2) == 0.5
     assert metrics.exemplar_accuracy(probabilities[:, ::-1], labels, 2) == 0.5
@@ -83,9 +83,9 @@ def test_a_cluster_that_no_example_prefers_takes_a_label_all_the_same():
         ([0.2, 0.8], [0, 1], r"finite floats \[N, K\]; received float64 \(2,\)"),
         ([[0, 1], [1, 0]], [0, 1], r"received int64 \(2, 2\)"),
         ([[np.nan, 1.0]], [0], r"finite floats"),
-        ([[0.2, 0.8]], [0, 1], "one length; received 1 and 2"),
+        ([[0.2, 0.8]], [0, 1], "the same length; received 1 and 2"),
         ([[0.2, 0.8]], [3], r"labels must lie in \[0, 3\); received values from 3 to 3"),
-        ([[0.2, 0.3, 0.5]], [0], "as many clusters as those of fit; received 3 and 2"),
+        ([[0.2, 0.3, 0.5]], [0], "must have as many clusters as those of fit; received 3 and 2"),
     ],
 )
 def test_wrong_probabilities(probabilities, labels, message):
@@ -98,7 +98,7 @@ def test_wrong_probabilities(probabilities, labels, message):
     [
         ([0, 3], [0, 1], r"clusters must lie in \[0, 3\); received values from 0 to 3"),
         ([0, 1], [-1, 1], r"labels must lie in \[0, 3\); received values from -1 to 1"),
-        ([0, 1], [0], "one length; received 2 and 1"),
+        ([0, 1], [0], "the same length; received 2 and 1"),
         ([], [], r"clusters must be a non-empty vector of integers; received float64 \(0,\)"),
         ([0.0, 1.0], [0, 1], "received float64"),
         ([[0, 1]], [0, 1], r"received int64 \(1, 2\)"),

@@ -17,7 +17,7 @@ def blobs(count=300, classes=3, seed=0):
     return codes, labels
 
 
-def test_clusters_of_classes_that_lie_apart():
+def test_clusters_of_separated_classes():
     codes, labels = blobs()
     found = metrics.k_means(codes, 3)
     assert metrics.hungarian_accuracy(found.assign(codes), labels, 3) == 1.0
@@ -54,7 +54,7 @@ def test_more_starts_are_never_worse_and_a_constant_number_is_harmless():
     assert many <= one and np.isfinite(many)
 
 
-def test_few_labels_suffice_where_classes_lie_apart():
+def test_few_labels_suffice_for_separated_classes():
     (train, train_labels), (test, test_labels) = blobs(), blobs(200, seed=1)
     found = metrics.few_label_accuracy(train, train_labels, test, test_labels, per_class=5, draws=12)
     assert found.accuracy > 0.95 and found.draws.shape == (12,)

@@ -30,13 +30,13 @@ def test_the_real_anchor_is_good_and_noise_is_bad(evaluator, noise):
     assert sum(bad["class_shares"]) == pytest.approx(1)
 
 
-def test_memorised_images_are_seen(evaluator, sources):
+def test_memorised_images_are_detected(evaluator, sources):
     copied = evaluator(sources[0].images(N), weights="ema")
     assert copied["nn_pixel_fake_train"] == 0 and copied["nn_pixel_ratio"] == 0
     assert copied["nn_feature_ratio"] < 1e-3
 
 
-def test_protocol_says_how(evaluator, sources, classifier, noise):
+def test_protocol_records_the_settings(evaluator, sources, classifier, noise):
     train, test = sources
     protocol = evaluator(noise, weights="ema", extra={"truncation": 0.5}).protocol
     assert (protocol.split, protocol.n_real, protocol.n_fake) == ("train", 1400, N)

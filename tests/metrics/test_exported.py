@@ -18,7 +18,7 @@ def pixels(tmp_path_factory):
     return model, ExportedModel(path)
 
 
-def test_what_stands_beside_it(pixels):
+def test_metadata_of_an_export(pixels):
     _, exported = pixels
     assert exported.capabilities == (Sampler, Likelihood, Completer)
     assert exported.image_shape == (4, 4, 1) and exported.weights == "raw"
@@ -26,7 +26,7 @@ def test_what_stands_beside_it(pixels):
     assert [(field.name, field.high) for field in exported.conditions] == [("label", 2)]
 
 
-def test_it_is_asked_by_the_names_of_fields(pixels):
+def test_signatures_are_called_with_the_names_of_fields(pixels):
     model, exported = pixels
     images = np.random.default_rng(0).integers(0, 4, (2, 4, 4, 1)).astype("float32") / 3.0
     batch = {"image": images, "label": np.int32([2, 0]), "more": np.zeros(2)}
@@ -47,9 +47,9 @@ def test_no_sampler(tmp_path):
     np.testing.assert_allclose(probability, tf.nn.softmax(model.class_logits(images)), rtol=1e-5)
 
 
-def test_a_saved_model_of_others_says_no_shape(tmp_path):
+def test_the_image_shape_of_a_foreign_saved_model_is_unknown(tmp_path):
     module = tf.Module()
     module.f = tf.function(lambda image: {"probability": image}, input_signature=[tf.TensorSpec([None, 2], name="image")])
     tf.saved_model.save(module, str(tmp_path / "m"), signatures={"classify": module.f})
-    with pytest.raises(ValueError, match="says which shape its images have"):
+    with pytest.raises(ValueError, match="image shape of .* is unknown: .*tfgen.json is missing"):
         _ = ExportedModel(tmp_path / "m").image_shape

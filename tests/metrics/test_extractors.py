@@ -169,7 +169,7 @@ def test_resize_rules_differ_and_grey_is_three_equal_channels(graph):
     np.testing.assert_allclose(published.outputs(constants)[0], clean.outputs(constants)[0], atol=1e-4)
 
 
-def test_batches_do_not_matter(graph):
+def test_results_do_not_depend_on_the_batches(graph):
     extractor = metrics.inception(graph)
     whole = extractor.outputs(IMAGES)[0]
     extractor.batch = 2
@@ -189,7 +189,7 @@ def test_keras_inception_is_its_own_kind():
     assert (low, high) == (-1.0, 1.0)
 
 
-def test_what_is_missing_is_said(tmp_path, graph):
+def test_missing_parts_are_named(tmp_path, graph):
     digest, url = hashlib.sha256(graph.read_bytes()).hexdigest(), graph.as_uri()
     cases = [
         (lambda: metrics.inception(None), "classify_image_graph_def.pb.*needed: give its path"),
@@ -207,7 +207,7 @@ def test_what_is_missing_is_said(tmp_path, graph):
         with pytest.raises(ValueError, match=message):
             call()
     (tmp_path / "text.pb").write_text("this is no graph")
-    with pytest.raises(ValueError, match="no frozen TensorFlow graph"):
+    with pytest.raises(ValueError, match="not a frozen TensorFlow graph"):
         metrics.inception(tmp_path / "text.pb")
     (tmp_path / "other.pb").write_bytes(tf.Graph().as_graph_def().SerializeToString())
     with pytest.raises(ValueError, match="has no Mul and no pool_3"):
@@ -222,7 +222,7 @@ def test_a_download_is_checked_and_kept(tmp_path, graph):
     options = dict(allow_download=True, cache=tmp_path / "cache", report=said.append)
     extractor = metrics.inception(graph.as_uri(), sha256_expected=digest, **options)
     assert extractor.weights_hash == digest and "downloading" in said[0]
-    with pytest.raises(ValueError, match="gave has the sha256 .*it was not kept"):
+    with pytest.raises(ValueError, match="the file at .* has the sha256 .*it was not kept"):
         metrics.inception(graph.as_uri(), sha256_expected="1" * 64, **options)
     assert not list((tmp_path / "cache/weights" / ("1" * 64)).iterdir())
     graph.rename(tmp_path / "away")  # the copy is enough, without permission
@@ -252,7 +252,7 @@ def test_vgg_distance():
     np.testing.assert_allclose(distance(a, b)[:1], distance(a[:1], b[:1]), rtol=1e-4)
     grey = a[..., :1]
     np.testing.assert_allclose(distance(grey, grey), 0, atol=1e-6)
-    with pytest.raises(ValueError, match="32 pixels or more"):
+    with pytest.raises(ValueError, match="H and W at least 32"):
         distance(a[:, :16], b[:, :16])
     with pytest.raises(ValueError, match="channel_weights must be five vectors"):
         distance._build(None, [np.ones(3)])

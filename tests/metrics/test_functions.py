@@ -46,7 +46,7 @@ def test_classifier_score_rejects_splits(splits):
         metrics.classifier_score(P, splits)
 
 
-def test_classifier_score_rejects_what_is_no_distribution():
+def test_classifier_score_rejects_rows_that_are_not_distributions():
     with pytest.raises(ValueError, match="rows that sum to 1"):
         metrics.classifier_score(2 * P, from_logits=False)
 

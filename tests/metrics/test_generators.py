@@ -108,15 +108,15 @@ def test_any_saved_model(tmp_path, vae):
     classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
     pixels = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     cases = [
-        (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, and nothing beside it says"),
-        (lambda: metrics.RunGenerator(pixels), "such as a label; received the field 'embedding'"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "labels"), "takes labels, which .*tfgen.json does not declare"),
+        (lambda: metrics.RunGenerator(pixels), "has values in turn; received the field 'embedding'"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "wrong"), r"must take seeds.*it takes \['z'\]"),
         (lambda: metrics.SavedModelGenerator(tmp_path / "other"), r"no signature 'sample'; it has \['draw'\]"),
-        (lambda: metrics.SavedModelGenerator(tmp_path), "is no SavedModel"),
-        (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is no SavedModel"),
+        (lambda: metrics.SavedModelGenerator(tmp_path), "is not a SavedModel"),
+        (lambda: metrics.SavedModelGenerator(tmp_path / "nowhere"), "is not a SavedModel"),
         (lambda: metrics.RunGenerator(vae, batch_norm="batch"), "of Small must be one of moving; received 'batch'"),
         (lambda: metrics.RunGenerator(vae, batch_norm="best"), "must be one of moving; received 'best'"),
-        (lambda: metrics.RunGenerator(classifier), "GlimpseClassifier is no sampler; it is: classifier"),
+        (lambda: metrics.RunGenerator(classifier), "GlimpseClassifier is not a sampler; its capabilities are: classifier"),
         (lambda: metrics.Samples(generator, -1), "seed must be in"),
     ]
     for call, message in cases:
@@ -145,7 +145,7 @@ class OfEmbeddings(tf.Module):
         return {"image": tf.reshape(tf.concat(parts, axis=1), [-1, 2, 2, 1])}
 
 
-def test_conditions_that_are_no_classes_are_those_of_real_images(tmp_path):
+def test_conditions_that_are_not_classes_are_those_of_real_images(tmp_path):
     embeddings, labels = np.random.default_rng(0).random((5, 2), dtype=np.float32), [0, 1, 2, 3, 3]
     real = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels, fields={"embedding": embeddings})
     module, path = OfEmbeddings(), tmp_path / "model"
@@ -160,7 +160,7 @@ def test_conditions_that_are_no_classes_are_those_of_real_images(tmp_path):
     np.testing.assert_allclose(images[:, 1, 0, 0] * 4, np.array(labels)[rows])  # of the same example
     assert sorted(rows[:5]) == [0, 1, 2, 3, 4] and rows[5:10] == rows[:5] and rows[10:] == rows[:2]
     np.testing.assert_array_equal(generator.images(3, 4, 7), images[4:7])
-    with pytest.raises(ValueError, match="such as a label; received the field 'embedding'"):
+    with pytest.raises(ValueError, match="has values in turn; received the field 'embedding'"):
         metrics.SavedModelGenerator(path)
     without = data.from_arrays(np.zeros((5, 2, 2, 1), np.uint8), labels)
     with pytest.raises(ValueError, match="The generator needs the field 'embedding'"):

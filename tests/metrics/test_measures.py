@@ -113,7 +113,7 @@ def test_classifier(source, right):
 
 def test_classifier_of_one_class_and_of_too_few(source):
     model = Model(classify=lambda batch: {"probability": np.ones([len(batch["image"]), 1], np.float32)})
-    with pytest.raises(Unmeasurable, match="classifier: the model knows 1 classes; the images have the label 2") as error:
+    with pytest.raises(Unmeasurable, match="classifier: the model has 1 classes; the images have the label 2") as error:
         measure(model, Classifier, source)
     assert not isinstance(error.value, Inapplicable), "its accuracy is wanted"
     one = data.from_arrays(source.images(), np.zeros(130, int))
@@ -148,7 +148,7 @@ def test_codec(source):
 
 def test_translator_by_its_target(source, monkeypatch):
     model = Model(translate=lambda batch: {"image": batch["image"]})
-    with pytest.raises(Inapplicable, match="translator: the images come without target"):
+    with pytest.raises(Inapplicable, match="translator: the images have no field target"):
         measure(model, Translator, source)
     batches = source.batches
     tensor = types.SimpleNamespace(numpy=lambda: np.ones([1, 4, 2, 1], np.float32))
@@ -157,12 +157,12 @@ def test_translator_by_its_target(source, monkeypatch):
     assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": expected}, rel=1e-5)
 
 
-def test_what_images_lack_is_said(source):
+def test_missing_fields_are_named(source):
     model = Model(classify=lambda batch: {}, lacks=["embedding"])
-    with pytest.raises(Inapplicable, match="classifier: the images come without embedding"):
+    with pytest.raises(Inapplicable, match="classifier: the images have no field embedding"):
         measure(model, Classifier, source)
     unlabelled = data.from_arrays(source.images())
-    with pytest.raises(Inapplicable, match="classifier: the images come without label"):
+    with pytest.raises(Inapplicable, match="classifier: the images have no field label"):
         measure(Model(classify=lambda batch: {}), Classifier, unlabelled)
 
 
@@ -242,8 +242,8 @@ def test_codes_that_hold_the_class_and_codes_that_do_not(source):
     bad = Coder(encode=lambda batch: {"latent": batch["image"][:, 0, :, 0]})
     values, protocol = measure_codes(bad, source, source, ["few_labels"])
     assert values["few_label_accuracy"] < 0.6 and values.keys() == {"few_label_accuracy", "few_label_accuracy_std"}
-    with pytest.raises(Inapplicable, match="k_means: the images come without label"):
+    with pytest.raises(Inapplicable, match="k_means: the images have no field label"):
         measure_codes(good, source, data.from_arrays(source.images()), ["k_means"])
     good.capabilities = ()
-    with pytest.raises(Inapplicable, match="k_means: the model is no encoder"):
+    with pytest.raises(Inapplicable, match="k_means: the model is not an encoder"):
         measure_codes(good, source, source, ["k_means"])

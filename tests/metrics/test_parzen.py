@@ -38,7 +38,7 @@ def test_a_density():
     assert density.sum() * (grid[1, 0] - grid[0, 0]) == pytest.approx(1.0, abs=1e-9)
 
 
-def test_blocks_do_not_matter(monkeypatch):
+def test_results_do_not_depend_on_the_blocks(monkeypatch):
     samples, test = normal(0, 100, 3), normal(1, 37, 3)
     whole = metrics.parzen_log_likelihood(samples, test, 0.2)
     monkeypatch.setattr(_checks, "CHUNK_BYTES", 8 * 100 * 5)  # 5 test rows at a time

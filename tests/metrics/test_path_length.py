@@ -153,7 +153,7 @@ def test_rejects():
     for settings, message in (
         ({"space": "x"}, "space must be 'z' or 'w'.*received 'x'"),
         ({"sampling": "half"}, "received 'z' and 'half'"),
-        ({"space": "w"}, "space 'w' needs a mapping"),
+        ({"space": "w"}, "space 'w' needs mapping"),
         ({"epsilon": 0.0}, "epsilon above 0"),
         ({"generate": lambda z: z}, r"images \[4, H, W, C\]; received shape \(4, 6\)"),
         ({"distance": lambda a, b: np.zeros(3)}, r"2 finite numbers; received shape \(3,\)"),

@@ -71,12 +71,12 @@ def test_an_attribute_that_all_share_is_perfect():
 
 def test_rejects():
     latents = np.zeros((6, 2))
-    with pytest.raises(ValueError, match="as many rows; received 6 and 5"):
+    with pytest.raises(ValueError, match="equally many rows; received 6 and 5"):
         metrics.linear_separability(latents, np.zeros((5, 1)))
     for keep in (0.0, 1.1, 0.2):
         with pytest.raises(ValueError, match=f"keep must be in .*received {keep} of 6"):
             metrics.linear_separability(latents, np.zeros((6, 1)), keep=keep)
-    with pytest.raises(ValueError, match="as many rows"):
+    with pytest.raises(ValueError, match="equally many rows"):
         metrics.LinearSeparability().update(latents, np.zeros((5, 1)))
     for joint in ([[-1, 2], [0, 0]], [[0, 0], [0, 0]]):
         with pytest.raises(ValueError, match="joint must hold numbers >= 0"):

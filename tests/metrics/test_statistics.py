@@ -147,11 +147,11 @@ def test_shards_that_are_missing_or_come_twice_are_errors():
     walk = metrics.Walk(lambda a, b: images(b - a, 0), 100, Extractor())
     make = functools.partial(metrics.Statistics, ("rows",), 100)
     (element,) = walk((0, 100))
-    with pytest.raises(ValueError, match="statistics of 100 images; received 0"):
+    with pytest.raises(ValueError, match="the statistics need total=100 images; received 0"):
         make().result()
-    with pytest.raises(ValueError, match="statistics of 100 images; received 200"):
+    with pytest.raises(ValueError, match="the statistics need total=100 images; received 200"):
         make().update(**element).merge(make().update(**element)).result()
-    with pytest.raises(ValueError, match="only accumulators of one kind and with equal arguments"):
+    with pytest.raises(ValueError, match="only accumulators of the same class and with equal arguments"):
         make().merge(metrics.Statistics(("rows",), 99))
     with pytest.raises(ValueError, match="unknown statistics means"):
         metrics.Statistics(("means",), 3)
@@ -191,11 +191,11 @@ def test_more_images_than_features_or_force(sources):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(metrics=["fdi"]), "unknown metric.*fdi; there are score, fid"),
+        (dict(metrics=["fdi"]), "unknown metric.*fdi; the metrics are score, fid"),
         (dict(metrics=[]), "at least one of score"),
         (dict(test=None), "test set is needed by the metric 'nearest'"),
         (dict(test=None, metrics=["fid"], reference="test"), "test set is the reference"),
-        (dict(classifier=None, metrics=["fid", "ms_ssim"]), "metrics fid need an extractor"),
+        (dict(classifier=None, metrics=["fid", "ms_ssim"]), "metrics fid need a feature extractor"),
     ],
 )
 def test_rejects(sources, arguments, message):

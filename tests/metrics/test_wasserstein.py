@@ -47,7 +47,7 @@ def test_one_direction_is_the_wasserstein_distance(monkeypatch):
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 4000])
-def test_chunks_do_not_matter(monkeypatch, chunk_bytes):
+def test_results_do_not_depend_on_the_chunks(monkeypatch, chunk_bytes):
     settings = dict(patches=5, directions=7)
     whole = metrics.sliced_wasserstein(images(), images(seed=1) ** 2, **settings)
     for module in (_checks, wasserstein):
@@ -95,7 +95,7 @@ def test_patches_reach_every_place_and_no_further():
 
 
 def test_rejects():
-    with pytest.raises(ValueError, match="as many real as fake images; received 8 and 7"):
+    with pytest.raises(ValueError, match="real and fake must hold equally many images; received 8 and 7"):
         metrics.sliced_wasserstein(images(), images(7))
     with pytest.raises(ValueError, match="at least smallest=16 pixels high and wide; received 16x12"):
         metrics.sliced_wasserstein(images(2, 16, 12), images(2, 16, 12))

@@ -388,15 +388,15 @@ WRONG = {
                                                 analysis=chain((16, 16, 1), down(4), down(3))),
                  r"analysis must take \[B, 32, 32, 1\] and return \[B, 2, 2, 3\]"),
     "weight regularizer": (lambda: vae(encoder=chain(SHAPE, layers.Flatten(), layers.Dense(8, kernel_regularizer="l2"))),
-                           "encoder has losses of its own.*would not minimize"),
+                           "encoder has its own losses.*would not minimize"),
     "activity regularizer": (
         lambda: models.GAN(**GAN, generator=chain((LATENTS,), layers.Dense(64, activity_regularizer="l1"),
-                                                  layers.Reshape(SHAPE))), "generator has losses of its own"),
+                                                  layers.Reshape(SHAPE))), "generator has its own losses"),
     "add_loss": (lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), Adding(), layers.Dense(64), layers.Reshape(SHAPE))),
-                 "decoder has losses of its own"),
+                 "decoder has its own losses"),
     "add_loss in training": (
         lambda: models.VAEGAN(**GAN, decoder=chain((LATENTS,), AddingInTraining(), layers.Dense(64), layers.Reshape(SHAPE))),
-        "decoder has losses of its own"),
+        "decoder has its own losses"),
     "no spectral norm": (lambda: models.SNGAN(**GAN, discriminator=to_vector(1)),
                          "discriminator: every layer .* spectral norm.*SpectralDense.*Normalization. Without it: dense"),
     "spectral norm in part": (

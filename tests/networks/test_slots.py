@@ -119,7 +119,7 @@ class Tenfold(keras.layers.Layer):
         (*DISCRIMINATORS["resnet"], [(4, 4), (2, 2), (2, 2), (2, 2)]),
     ],
 )
-def test_attention_stands_where_it_is_asked_for(cls, arguments, sizes):
+def test_attention_is_used_at_the_requested_sizes(cls, arguments, sizes):
     """Called for each size once; the layer that it gives changes the output, None does not."""
     asked, wanted = [], sizes[-1]
 

@@ -64,7 +64,7 @@ def test_unknown_split_name():
         data_lib.load_split(data_lib.resolve("digits").config(), "test")
 
 
-def test_what_was_skipped_is_counted_once_where_both_splits_come_of_one(folder):
+def test_skipped_files_are_counted_once_if_both_splits_are_parts_of_one(folder):
     (folder / "a" / "000.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r'000.png: .*on_error="skip" leaves it out'):
         data_lib.resolve(f"folder:{folder}", eval_split=None)

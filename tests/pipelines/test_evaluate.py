@@ -434,7 +434,7 @@ def test_classes_found_without_labels_are_not_measured(run, tmp_path):
     write(Unordered(0.0), tmp_path / "few", ["sample", "classify"], meta)
     result = run(tmp_path / "few")
     assert failed(result) == [("error_over_chance", "measured"), ("accuracy", "measured")]
-    assert result["notes"] == ["Not measured: classifier: the model knows 2 classes; the images have the label 2."]
+    assert result["notes"] == ["Not measured: classifier: the model has 2 classes; the images have the label 2."]
 
 
 def open_source(split, count):

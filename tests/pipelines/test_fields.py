@@ -107,7 +107,7 @@ def write_photos(root, n=14, size=(8, 8)):
     return {path.name: path.read_bytes() for path in root.iterdir()}
 
 
-def test_photos_stay_the_bytes_that_they_were_up_to_the_trainer(tmp_path):
+def test_photos_keep_their_bytes_up_to_the_trainer(tmp_path):
     files = write_photos(tmp_path / "photos")
     data = data_lib.resolve(f"folder:{tmp_path / 'photos'}", {"size": 8}, eval_split=None)
     records = [*example_gen(data, "train"), *example_gen(data, "eval")]
@@ -126,7 +126,7 @@ def test_photos_stay_the_bytes_that_they_were_up_to_the_trainer(tmp_path):
     np.testing.assert_array_equal(read.images(), folder.images()[[order[name] for name in read.ids]])
 
 
-def test_a_shard_reads_its_own_files_alone(tmp_path):
+def test_a_shard_reads_only_its_own_files(tmp_path):
     write_photos(tmp_path / "photos" / "train")
     write_photos(tmp_path / "photos" / "test")
     data = data_lib.resolve(f"folder:{tmp_path / 'photos'}", {"size": 8})

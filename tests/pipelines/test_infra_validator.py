@@ -157,7 +157,7 @@ def test_a_server_that_dies():
         validate(code, 60)
 
 
-def test_a_server_that_never_gets_ready():
+def test_a_server_that_does_not_become_ready():
     with pytest.raises(error_types.DeadlineExceeded):
         validate("import time; time.sleep(60)", 1)
 

@@ -24,7 +24,7 @@ def inputs():
     }  # fmt: skip
 
 
-def test_images_stay_the_bytes_that_they_were():
+def test_images_keep_their_bytes():
     out = tf.function(lambda given: preprocessing_fn(given, config(*FIELDS)))(inputs())
     assert out.keys() == {"id", "image", "frames", "embedding", "label", "factors"}
     assert out["image"].numpy().tolist() == [b"not even", b"an image"] and out["id"].numpy().tolist() == [b"one", b"two"]

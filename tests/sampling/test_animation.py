@@ -26,7 +26,7 @@ def red(image):
     return (image[..., 0] > 180) & (image[..., 1] < 90) & (image[..., 2] < 90)
 
 
-def test_a_frame_for_each_step_and_one_to_look_at(tmp_path):
+def test_a_frame_for_each_step_and_a_last_one_that_stays(tmp_path):
     path = save_animation(tmp_path / "new" / "a.gif", canvases(), columns=2, scale=3, milliseconds=50, hold=900)
     durations, images = frames(path)
     assert durations == [50, 50, 900 + 50] or durations == [50, 50, 50, 900]  # equal frames may be joined

@@ -49,7 +49,7 @@ def test_normalized_steps_and_what_comes_after_them():
     np.testing.assert_allclose(shrunk, [[0.9405, 0.0, 3.96, 19.8]], atol=1e-5)
 
 
-def test_normalized_steps_of_images_are_as_large_as_the_rate_and_nothing_stays_where_it_is():
+def test_normalized_steps_of_images_have_the_size_of_the_rate_or_0():
     start = tf.constant(np.random.default_rng(0).normal(size=(3, 4, 4, 2)), tf.float32)
     found = ascend(lambda x, _: tf.reduce_sum(x**3, axis=[1, 2, 3]), start, steps=1, rate=0.1, rule="normalized")
     np.testing.assert_allclose(np.abs(found.codes - start).mean(axis=(1, 2, 3)), 0.1, rtol=1e-3)
@@ -120,7 +120,7 @@ def graph(request, network):
     return tf.function(lambda seeds, steps: chain(network, seeds, steps, request.param), input_signature=specs)
 
 
-def test_a_row_depends_on_its_own_seed_alone(graph):
+def test_a_row_depends_only_on_its_seed(graph):
     seeds, order = tf.constant([5, 2**40, -1, 7, 8], tf.int64), [3, 0, 4]
     whole, part = graph(seeds, [20] * 5), graph(tf.gather(seeds, order), [20] * 3)
     np.testing.assert_allclose(part.codes, tf.gather(whole.codes, order), atol=1e-5)
@@ -166,7 +166,7 @@ def test_errors():
         ascend(lambda x, _: tf.ones([3]), start, steps=1, rate=0.1)
 
 
-def test_what_is_not_finite_is_refused():
+def test_values_that_are_not_finite_are_refused():
     def log(codes, step):
         return tf.math.log(codes[:, 0])  # NaN below 0
 

@@ -69,14 +69,14 @@ def pixels_to_the_left(x, scope):
     return scope.pixels(lambda: tf.concat([window[:, :, :-2], window[:, :, 1:-1]], axis=-1))
 
 
-def test_pixels_before_begin_anew_in_each_row():
+def test_pixels_before_are_zero_at_the_start_of_each_row():
     x = image()
     expected = np.concatenate([left(x, 2), left(x, 1)], axis=-1)
     np.testing.assert_array_equal(pixels_to_the_left(tf.constant(x), Whole()), expected)
     np.testing.assert_array_equal(stepwise(pixels_to_the_left, x), expected)
 
 
-def test_nothing_before_is_the_thing_itself():
+def test_windows_of_size_0_are_the_value_itself():
     def network(x, scope):
         assert scope.pixels_before(x, 0, 2) is x
         above = scope.below(x, 2)
@@ -176,7 +176,7 @@ def test_channels_one_after_the_other_see_those_before():
         np.testing.assert_allclose(found[..., channel, :], seen, rtol=1e-5)
 
 
-def test_what_is_remembered_is_of_the_complete_pixel():
+def test_stored_values_are_those_of_the_complete_pixel():
     """Also with several channels: neither the empty pixel nor the half drawn one is left behind."""
     x = image(3)
 

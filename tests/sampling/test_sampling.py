@@ -83,7 +83,7 @@ def test_interpolate_gives_nine_images_from_one_seed_to_the_other(rule):
     np.testing.assert_allclose(images[:, -1], model.decode_images(model.latents([4, 5, 6])), rtol=1e-6)
     # a pair does not depend on the others
     np.testing.assert_array_equal(images[1:2], sampling.interpolate(model, [2], [5], rule=rule))
-    with pytest.raises(ValueError, match="got 2 and 1"):
+    with pytest.raises(ValueError, match="received 2 and 1"):
         sampling.interpolate(model, [1, 2], [3])
 
 

@@ -154,7 +154,7 @@ def test_autoregressive_calls(connect, loaded):
     np.testing.assert_array_equal(got[:, mask], images[:, mask])
     with pytest.raises(ValueError, match=r"mask must be bool \[6, 5\]"):
         client.complete(images, mask.T, seeds, labels)
-    with pytest.raises(ValueError, match="one row of each for every image; received"):
+    with pytest.raises(ValueError, match="the same number of rows, one for each image; received"):
         client.complete(images, mask, [1], labels)
 
 
@@ -163,7 +163,7 @@ def test_codes_of_each_row(connect, loaded):
     codes = np.array([[0, 0.5], [2, -1.0]], "float32")
     expected = signatures["sample_codes"](seeds=tf.constant([3, 4], tf.int64), codes=tf.constant(codes))["image"]
     np.testing.assert_array_equal(client.sample([3, 4], codes=codes), expected)
-    with pytest.raises(ValueError, match="One row of codes for each seed"):
+    with pytest.raises(ValueError, match="codes must have one row for each seed"):
         client.sample([3], codes=codes)
     with pytest.raises(ServingError, match="categorical code 0 must be whole"):
         client.sample([3, 4], codes=codes + 0.5)
@@ -181,7 +181,7 @@ def test_conditions_by_the_names_of_their_fields(connect, loaded):
     np.testing.assert_array_equal(client.complete(images, mask, [1, 2], embedding=embedding), images)
     path = client.interpolate(3, 4, steps=3, embedding=embedding[0])
     np.testing.assert_allclose(path[0], client.sample([3], embedding=embedding[:1])[0], atol=1e-6)
-    with pytest.raises(ValueError, match="one row of each for every image; received .*'embedding': 1"):
+    with pytest.raises(ValueError, match="the same number of rows, one for each image; received .*'embedding': 1"):
         client.sample([3, 4], embedding=embedding[:1])
     with pytest.raises(ServingError, match="embedding"):
         client.sample([3, 4])
@@ -211,11 +211,11 @@ def test_projections_edits_and_maximised_units(connect):
         client.maximize([3], [0], 1)
     with pytest.raises(ServingError, match="steps must lie in"):
         client.maximize([0], [0], 1001)
-    with pytest.raises(ValueError, match="one row of each for every image"):
+    with pytest.raises(ValueError, match="the same number of rows, one for each image"):
         client.maximize([0, 1], [0], 1)
 
 
-def test_a_model_that_cannot_do_it_says_what_it_can(connect):
+def test_an_unsupported_call_names_the_signatures(connect):
     images = np.zeros([1, 8, 8, 1])
     calls = {
         "classify": lambda client: client.classify(images),
@@ -268,7 +268,7 @@ REFUSED = {
     "a misspelt output of one": (lambda c: c.predict("sample", {"seeds": [1]}, ["imag"]), "no output 'imag'; it has image"),
     "a misspelt output": (lambda c: c.predict("encode", {"image": np.zeros((1, 8, 8, 1))}, ["latent", "mean"]),
         "no output 'mean'; it has latent, latent_stddev"),
-    "an output twice": (lambda c: c.predict("sample", {"seeds": [1]}, ["image", "image"]), "asked for once"),
+    "an output twice": (lambda c: c.predict("sample", {"seeds": [1]}, ["image", "image"]), "must be different names"),
     "another size": (lambda c: c.encode(np.zeros((3, 4, 4, 1))),
         "image must be float32 [n, 8, 8, 1]; received float32 [3, 4, 4, 1]"),
     "another rank": (lambda c: c.predict("sample", {"seeds": [[1]]}, ["image"]),
@@ -382,7 +382,7 @@ def test_errors_of_the_server(connect):
         (lambda c: c.sample([0.5]), "float64"),
         (lambda c: c.sample(3), "list of"),
         (lambda c: c.sample([2**63]), "int64"),
-        (lambda c: c.sample([1, 2], labels=[1]), "one row of each for every image; received .*'labels': 1"),
+        (lambda c: c.sample([1, 2], labels=[1]), "the same number of rows, one for each image; received .*'labels': 1"),
         (lambda c: c.reconstruct(np.zeros([1, 8, 8, 1], "uint8")), "images must be float"),
         (lambda c: c.reconstruct(np.zeros([8, 8, 1])), r"\(8, 8, 1\)"),
         (lambda c: c.encode(np.full([1, 8, 8, 1], np.nan)), "finite"),
@@ -395,7 +395,7 @@ def test_errors_of_the_server(connect):
         (lambda c: c.predict("sample", {"seeds": [1]}, []), "list of names"),
     ],
 )
-def test_wrong_arguments_never_leave(call, message, unused_port):
+def test_wrong_arguments_are_not_sent(call, message, unused_port):
     with Client(f"127.0.0.1:{unused_port}", "vae") as client, pytest.raises(ValueError, match=message):
         call(client)
 
@@ -624,7 +624,7 @@ NO_REPLIES = [
 
 
 @pytest.mark.parametrize(("reply", "metadata"), NO_REPLIES)
-def test_replies_that_are_none(reply, metadata):
+def test_malformed_replies(reply, metadata):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))

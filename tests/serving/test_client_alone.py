@@ -99,7 +99,7 @@ def test_the_client_needs_no_tensorflow(protocol, absent, loaded, server):
         ("http://127.0.0.1:1", ["httpx"], "REST needs the package httpx (No module named 'httpx')"),
     ],
 )
-def test_what_is_not_installed_is_named(target, absent, message):
+def test_missing_packages_are_named(target, absent, message):
     run = without([*TENSORFLOW, *absent], f"from tfgen_serving.client import Client; Client({target!r}, 'm')")
     assert f"ImportError: {message}" in run.stderr, run.stderr
 
@@ -118,38 +118,38 @@ def test_tensors_are_tensorflows(name):
     array = ARRAYS[name]
     dtype = "string" if array.dtype == object else array.dtype.name
     assert tensors.DTYPES[tf.as_dtype(dtype).as_datatype_enum] == dtype
-    sent = tensor_pb2.TensorProto.FromString(tensors.encode(array, dtype).SerializeToString())
+    sent = tensor_pb2.TensorProto.FromString(tensors.to_proto(array, dtype).SerializeToString())
     np.testing.assert_array_equal(tf.make_ndarray(sent), array)
     assert sent.dtype == tf.as_dtype(dtype).as_datatype_enum
     # The two forms of a reply: raw bytes, and a field for each dtype.
     for value in (array, array[:1]):
         proto = tf.make_tensor_proto(value, tf.as_dtype(dtype))
-        got = tensors.decode(messages.Tensor.FromString(proto.SerializeToString()), "x")
+        got = tensors.from_proto(messages.Tensor.FromString(proto.SerializeToString()), "x")
         np.testing.assert_array_equal(got, value)
         assert got.dtype == value.dtype
     proto = tensor_pb2.TensorProto()
     server_tensors.to_proto(array, proto)
-    np.testing.assert_array_equal(tensors.decode(messages.Tensor.FromString(proto.SerializeToString()), "x"), array)
+    np.testing.assert_array_equal(tensors.from_proto(messages.Tensor.FromString(proto.SerializeToString()), "x"), array)
 
 
 def test_missing_values_repeat_the_last():
     proto = tf.make_tensor_proto([1.0])
     proto.tensor_shape.dim[0].size = 3
     proto.float_val.append(2.0)
-    assert tensors.decode(messages.Tensor.FromString(proto.SerializeToString()), "x").tolist() == [1.0, 2.0, 2.0]
+    assert tensors.from_proto(messages.Tensor.FromString(proto.SerializeToString()), "x").tolist() == [1.0, 2.0, 2.0]
     for change in (lambda p: p.ClearField("float_val"), lambda p: setattr(p.tensor_shape.dim[0], "size", 1)):
         wrong = tensor_pb2.TensorProto.FromString(proto.SerializeToString())
         change(wrong)
         with pytest.raises(ServingError, match="'x' has [02] values for the shape"):
-            tensors.decode(messages.Tensor.FromString(wrong.SerializeToString()), "x")
+            tensors.from_proto(messages.Tensor.FromString(wrong.SerializeToString()), "x")
     with pytest.raises(ServingError, match="bfloat16, which the client cannot read"):
-        tensors.decode(messages.Tensor(dtype=14), "x")
+        tensors.from_proto(messages.Tensor(dtype=14), "x")
 
 
 def test_messages_are_tensorflow_servings():
     request = messages.PredictRequest(model_spec=messages.ModelSpec(name="m"), output_filter=["a", "b"])
     request.model_spec.version.value, request.model_spec.signature_name = 7, "s"
-    request.inputs.add(key="x", value=tensors.encode(np.float32([1.0]), "float32"))
+    request.inputs.add(key="x", value=tensors.to_proto(np.float32([1.0]), "float32"))
     read = predict_pb2.PredictRequest.FromString(request.SerializeToString())
     spec = read.model_spec
     assert (spec.name, spec.version.value, spec.signature_name, list(read.output_filter)) == ("m", 7, "s", ["a", "b"])

@@ -186,7 +186,7 @@ def test_fast_reading_gives_the_exact_arrays():
         "[1}",
     ],
 )
-def test_fast_reading_leaves_what_is_not_plain(value):
+def test_fast_reading_leaves_bodies_that_are_not_plain(value):
     assert check_fast(b'{"inputs": {"x": [[0.5, 0.5], [0.5, %s]]}}' % value.encode(), signature(x="float32")) is None
 
 

@@ -100,14 +100,14 @@ def test_an_error_stays_with_its_request(make):
     assert [a.message for a in answers[1::2]] == ["negative: -1.0", "negative: -2.0"]
 
 
-def test_requests_of_other_shapes_do_not_meet(make):
+def test_requests_of_different_shapes_are_in_different_batches(make):
     servable = Recorder()
     wide = {"x": np.ones([1, 2], np.float32)}
     assert together(make("num_batch_threads { value: 1 }"), servable, [rows(1), wide, rows(3)]) == [[2], [[2, 2]], [6]]
     assert servable.sizes == [1, 2, 1]
 
 
-def test_variable_lengths_are_padded_with_the_first_element_where_asked(make):
+def test_variable_lengths_are_padded_with_the_first_element_if_enabled(make):
     servable = Recorder()
     batcher = make("num_batch_threads { value: 1 } pad_variable_length_inputs: true")
     requests = [{"x": np.array([[1, 2, 3]], np.float32)}, {"x": np.array([[4]], np.float32)}]
@@ -129,7 +129,7 @@ def test_what_cannot_be_batched(make, feeds, text):
         batcher.execute(Recorder(), {k: np.asarray(v) for k, v in feeds.items()}, ["y"])
 
 
-def test_large_requests_are_split_where_asked(make):
+def test_large_requests_are_split_if_enabled(make):
     servable = Recorder()
     batcher = make("max_batch_size { value: 8 } enable_large_batch_splitting { value: true }")
     assert batcher.execute(servable, rows(*range(19)), ["y"])[0].tolist() == [2 * i for i in range(19)]
@@ -154,7 +154,7 @@ def test_a_full_queue_and_a_deadline(make):
     assert servable.sizes == [1]  # the one that had given up was never run
 
 
-def test_the_wait_for_company_ends(make):
+def test_the_wait_for_other_requests_ends(make):
     batcher = make("batch_timeout_micros { value: 50000 }")
     started = time.monotonic()
     assert batcher.execute(Recorder(), rows(1), ["y"])[0].tolist() == [2]
@@ -173,7 +173,7 @@ def test_parameters_that_cannot_be_used(text):
         batching.Batcher(parameters(text))
 
 
-def test_a_batching_server_answers_as_one_without(tmp_path):
+def test_a_batching_server_gives_the_same_answers(tmp_path):
     weights = np.random.default_rng(0).normal(size=[8, 3]).astype(np.float32)
     model = {
         "serving_default": (

@@ -157,7 +157,7 @@ def test_a_slow_model_ends_with_the_timeout(server):
 
 
 @pytest.mark.parametrize("data", [b"\x00\x01\x02\r\n\r\n", b"GET /\r\n\r\n"])
-def test_what_is_not_http_is_refused(server, data):
+def test_requests_that_are_not_http_are_refused(server, data):
     with connect(server, data) as connection:
         reply = b"".join(iter(lambda: connection.recv(65536), b""))
     assert reply.startswith(b"HTTP/1.1 400") and b'"error"' in reply

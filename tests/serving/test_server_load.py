@@ -161,7 +161,7 @@ def test_a_small_message_that_declares_a_large_tensor_is_refused(server, channel
     assert len(predict(channel, x=(1, [1000])).outputs["y"].float_val) == 1000
 
 
-def test_tensors_that_no_signature_asks_for_are_not_made(server, channel, monkeypatch):
+def test_tensors_of_unknown_inputs_are_not_made(server, channel, monkeypatch):
     """A message may name thousands of inputs, each with a shape of many repeated values."""
     made = []
     decode = rest_server.inference.tensors.from_proto
@@ -236,7 +236,7 @@ def test_data_after_the_gzip_member_is_an_error(server):
         status, reply = post(server, packed + rest, {"Content-Encoding": "gzip"})
         assert status == 400 and f"{len(rest)} bytes follow the end of the gzip body" in reply["error"]
     status, reply = post(server, packed[:-1], {"Content-Encoding": "gzip"})
-    assert status == 400 and "cut short" in reply["error"]
+    assert status == 400 and "is incomplete" in reply["error"]
 
 
 # ---- connections

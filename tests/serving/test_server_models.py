@@ -316,12 +316,12 @@ def test_warnings_are_repeated_with_pauses_that_double(monkeypatch, caplog):
     warning = repeated_warning.RepeatedWarning()
     for second in range(3600):
         now[0] = float(second)
-        warning.say(f"empty at {second}")
+        warning.log(f"empty at {second}")
     said = [int(record.getMessage().split()[-1]) for record in caplog.records]
     assert said[:6] == [0, 1, 3, 7, 15, 31] and set(np.diff(said[9:])) == {300}
     warning.clear()
-    warning.say("empty again")
-    warning.say("something else", topic="other")
+    warning.log("empty again")
+    warning.log("something else", topic="other")
     assert [record.getMessage() for record in caplog.records][-2:] == ["empty again", "something else"]
 
 
@@ -430,7 +430,7 @@ def test_the_wait_for_models_can_be_stopped(tmp_path):
 
 
 @pytest.mark.long
-def test_sigterm_answers_what_is_under_way(tmp_path):
+def test_sigterm_finishes_running_requests(tmp_path):
     heavy = tmp_path / "m" / "1"
     heavy.parent.mkdir()
     # Seconds of arithmetic that no optimiser can shorten.

@@ -92,7 +92,7 @@ def test_nesting_without_end_is_refused(server, body):
     assert status == 400 and "JSON Parse error" in reply["error"]
 
 
-def test_a_name_that_is_no_text_is_no_model(server):
+def test_a_name_that_is_not_text_is_not_a_model(server):
     assert post(server, "%00%ff:predict", {"inputs": 1})[0] == 404
 
 

@@ -44,7 +44,7 @@ def test_full_disk_while_checkpointing_keeps_the_last_one(tmp_path):
 def test_a_checkpoint_of_another_model_names_what_differs(tmp_path):
     small, large = (tfgen.presets.get("vae/digits").override({"hidden": (n,)}).build() for n in (4, 8))
     tfgen.training.Checkpoints(small, tmp_path).save()
-    with pytest.raises(ValueError, match=r"another model.*\(64, 8\) here and \[64, 4\] there"):
+    with pytest.raises(ValueError, match=r"another model.*has shape \(64, 4\) in it; the model needs shape \(64, 8\)"):
         tfgen.training.Checkpoints(large, tmp_path).restore()
 
 
@@ -96,13 +96,13 @@ def flip(path):
 
 @pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("damage", [cut, flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
-def test_a_damaged_newest_checkpoint_is_passed_over_with_its_name(damage, suffix, tmp_path):
+def test_a_damaged_newest_checkpoint_is_skipped_and_named(damage, suffix, tmp_path):
     model, said = saved(tmp_path, 10, 20), []
     damage(tmp_path / f"ckpt-20.{suffix}")
     checkpoints = tfgen.training.Checkpoints(model, tmp_path, report=said.append)
     assert checkpoints.restore() == 10 and mean(model) == pytest.approx(0.1)
     (line,) = said
-    assert f"ckpt-20.{suffix} is " in line and line.endswith(f"went back to {tmp_path / 'ckpt-10'}")
+    assert f"ckpt-20.{suffix} is " in line and line.endswith(f"restored {tmp_path / 'ckpt-10'} instead")
     assert checkpoints.latest == str(tmp_path / "ckpt-10")
     model.step.assign(15)
     checkpoints.save()
@@ -110,7 +110,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_its_name(damage, suffix
     assert tfgen.training.Checkpoints(model, tmp_path, report=said.append).restore() == 15 and len(said) == 1
 
 
-def test_no_checkpoint_that_can_be_read_is_no_new_start(tmp_path):
+def test_unreadable_checkpoints_are_an_error(tmp_path):
     model = saved(tmp_path, 10, 20)
     for path in tmp_path.glob("*.data*"):
         cut(path)
@@ -119,7 +119,7 @@ def test_no_checkpoint_that_can_be_read_is_no_new_start(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b""), cut])
-def test_checkpoints_without_their_index_are_no_new_start(damage, tmp_path):
+def test_checkpoints_without_their_index_are_an_error(damage, tmp_path):
     model = saved(tmp_path, 10, 20)
     damage(tmp_path / "checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint is (missing|damaged), but there are the checkpoints ckpt-10, ckpt-20"):
@@ -147,7 +147,7 @@ def test_a_first_checkpoint_that_was_interrupted_is_a_new_start(tmp_path, monkey
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint", "ckpt-5.data-00000-of-00001", "ckpt-5.index"]
 
 
-def test_what_interrupted_saves_left_is_removed(tmp_path):
+def test_leftovers_of_interrupted_saves_are_removed(tmp_path):
     model = saved(tmp_path, 10, 20)
     for name in ("checkpoint.tmp0123", ".checkpoint.77.tmp", "ckpt-30.data-00000-of-00001", "ckpt-30.index",
                  "ckpt-5.index", "ckpt-20.data-00000-of-00001.tempstate123"):  # fmt: skip

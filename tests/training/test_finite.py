@@ -102,7 +102,7 @@ def test_a_checkpoint_needs_finite_samples(tmp_path):
     model.w.assign(1e30)
     assert not_finite(model, model.state()) is None
     model.step.assign(4)
-    with pytest.raises(TrainingDiverged, match=r"Not saved at step 4: .*not the outputs\. Last good checkpoint: .*ckpt-3\."):
+    with pytest.raises(TrainingDiverged, match=r"Not saved at step 4: .*outputs are not\. Last good checkpoint: .*ckpt-3\."):
         checkpoints.save()
     assert sorted(p.name for p in tmp_path.glob("*.index")) == ["ckpt-3.index"]
     assert Checkpoints(model, tmp_path).restore() == 3 and float(model.w.numpy()) == 1.0
@@ -131,7 +131,7 @@ class Reciprocal(TrainableModel):
         return {"loss": tf.reduce_mean(batch["image"]) / self.w}
 
 
-def test_outputs_of_a_model_that_is_no_sampler_are_its_losses(tmp_path):
+def test_outputs_of_a_model_that_is_not_a_sampler_are_its_losses(tmp_path):
     model = Reciprocal(image_shape=(1, 1, 1))
     model.compile()
     checkpoints = Checkpoints(model, tmp_path, examples=images(0.5, 1.0))

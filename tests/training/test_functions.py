@@ -179,7 +179,7 @@ def test_a_phase_begins_exactly_at_its_first_step(execution):
     assert model.begun == [(1, 4), (2, 8), (3, 12)]
 
 
-def test_phases_in_a_call_change_no_bit_and_optimisers_begin_anew():
+def test_phases_in_a_call_change_no_bit_and_reset_optimisers():
     ends = []
     for execution in (1, 10):
         model = phased(execution)

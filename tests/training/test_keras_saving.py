@@ -220,7 +220,7 @@ def test_a_file_that_numbers_the_variables(trained, tmp_path):
     ("name", "ema_decay"),
     [("vae", 0.9), ("vae", None), ("dcgan", 0.9), pytest.param("vae-gan", 0.9, marks=pytest.mark.long)],
 )  # fmt: skip
-def test_a_loaded_model_trains_on_as_if_never_saved(name, ema_decay, tmp_path):
+def test_a_loaded_model_continues_as_if_it_had_not_been_saved(name, ema_decay, tmp_path):
     model = compiled(name, ema_decay=ema_decay)
     train(model)
     model.save(tmp_path / "model.keras")

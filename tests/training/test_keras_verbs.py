@@ -250,7 +250,7 @@ def test_draw_of_grey_images_claims_no_likelihood():
 # ---- predict
 
 
-def test_predict_does_what_the_model_can(name, model, batch):
+def test_predict_depends_on_the_capabilities(name, model, batch):
     images, conditions = tf.constant(batch["image"]), model.conditions_of(batch)
     if name in ("glimpse-classifier", "improved-gan-semi-supervised", "infogan"):
         data, expected = batch["image"], tf.nn.softmax(model.class_logits(images))

@@ -153,14 +153,14 @@ def test_players_that_when_does_not_name_always_move():
     assert fitted(Half, 0.25, 0.75).numbers == pytest.approx((left, 3.0), rel=1e-6)
 
 
-def test_when_may_not_name_others():
+def test_when_must_return_known_players():
     class Wrong(Pair):
         def update(self, batch):
             return self.step_players(
                 {"left": "left_loss"}, lambda: self.losses(batch), when=lambda losses: {"middle": losses["mean"] > 0.0}
             )  # fmt: skip
 
-    with pytest.raises(ValueError, match=r"decides about the players \['left'\]; it returned \['middle'\]"):
+    with pytest.raises(ValueError, match=r"must return players of \['left'\]; it returned \['middle'\]"):
         fitted(Wrong, 0.5)
 
 

@@ -1,5 +1,4 @@
-"""Data: a `Source` of named fields, from arrays, TensorFlow Datasets, folders or TFRecords, and its `tf.data` batches.
-"""
+"""Data: a `Source` of named fields, from arrays, TensorFlow Datasets, folders or TFRecords, and its `tf.data` batches."""
 
 from tfgen.data.augmentation import augmented_shape, check_augmentation
 from tfgen.data.batches import check_batch_size

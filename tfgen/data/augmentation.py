@@ -1,10 +1,10 @@
-"""Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, place in the data).
+"""Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, position in the data).
 
     {"flip": True, "shift": 2, "crop": 32, "colour": 0.1}
 
 - flip: True mirrors half of the images, left to right.
 - shift: pixels, n: moves an image by -n to n pixels up or down, and left or right; the border is repeated to fill the gap.
-- crop: a size, n or (height, width): cuts out a window of that size; its place is drawn uniformly.
+- crop: a size, n or (height, width): cuts out a window of that size; its position is drawn uniformly.
 - colour: a in (0, 1]: multiplies the contrast and (of colour images) the saturation of each image by factors between 1 - a
   and 1 + a, adds a number in [-a, a] to all values, and clips them to [0, 1].
 
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfgen import random
 
-_FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # streams
+_FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # numbers of the random streams
 SETTINGS = ("flip", "shift", "crop", "colour")
 
 
@@ -40,17 +40,17 @@ def check_augmentation(augmentation: dict | None) -> dict:
     found = {}
     for name, value in augmentation.items():
         if name == "flip":
-            right, wanted = isinstance(value, bool), "True or False"
+            valid, wanted = isinstance(value, bool), "True or False"
         elif name == "shift":
-            right, wanted = _whole(value) and value >= 0, "a whole number of pixels >= 0"
+            valid, wanted = _whole(value) and value >= 0, "a whole number of pixels >= 0"
         elif name == "crop":
             value = (value, value) if _whole(value) else value
-            right = isinstance(value, (tuple, list)) and len(value) == 2 and all(_whole(n) and n > 0 for n in value)
-            value, wanted = tuple(value) if right else value, "a positive whole number or (height, width)"
+            valid = isinstance(value, (tuple, list)) and len(value) == 2 and all(_whole(n) and n > 0 for n in value)
+            value, wanted = tuple(value) if valid else value, "a positive whole number or (height, width)"
         else:
-            right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+            valid = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
             wanted = "a number in [0, 1]"
-        if not right:
+        if not valid:
             raise ValueError(f"{name} of augmentation must be {wanted}; received {value!r}.")
         if value:
             found[name] = value
@@ -58,7 +58,7 @@ def check_augmentation(augmentation: dict | None) -> dict:
 
 
 def augmented_shape(shape: Sequence[int], augmentation: dict | None) -> tuple[int, ...]:
-    """The shape (H, W, C) of images [H, W, C] of a Source in batches with this augmentation."""
+    """The shape (H, W, C) in batches with this augmentation of images of shape `shape`, (H, W, C), of a Source."""
     return (*check_augmentation(augmentation).get("crop", shape[:2]), *shape[2:])
 
 
@@ -85,7 +85,7 @@ class Augmentation:
         sizes = {k: f.shape[-3:-1] if f.encoded else f.shape for k, f in self._fields.items()}
         if len(set(sizes.values())) > 1 and self.settings.keys() & {"shift", "crop"}:
             raise ValueError(
-                f"Augmentation by shift or crop needs fields of one height and width; those of {name} are {sizes}."
+                f"Augmentation by shift or crop needs fields of the same height and width; those of {name} are {sizes}."
             )
         crop = self.settings.get("crop")
         if crop and any(c > n for c, n in zip(crop, sizes["image"], strict=True)):
@@ -119,7 +119,7 @@ class Augmentation:
         return moved
 
     def colour(self, name, pixels, values, keys):
-        """Changes the colours of `values`, float32 in [0, 1], which are the uint8 `pixels` [B, ...] of the field `name`."""
+        """Changes the colours of `values`, the `pixels` uint8 [B, ...] of the field `name` as float32 in [0, 1]."""
         if "colour" not in self.settings or not self._fields[name].encoded:
             return values
         draws = np.float32(self.settings["colour"]) * random.symmetric(random.fold(keys, _COLOUR), 3)  # [B, 3]

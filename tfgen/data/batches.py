@@ -1,14 +1,14 @@
 """The input pipeline: batch number t as a pure function of (source, arguments, t).
 
 Nothing here keeps state between steps. So an iteration that starts at step t returns the same bits as an uninterrupted one
-from step t on, and it skips no batches to get there. Three things make that possible:
+from step t on, and does not compute the batches before t. Three things make that possible:
 
 - the order of an epoch is a stateless shuffle keyed by (seed, epoch), and a batch is a slice of it;
 - images are stored with random access, so a batch reads only its own images;
 - noise and augmentation come from `tfgen.random`: those of example i depend on (seed, stream, i) and not on the rest of the
   batch.
 
-Where the batch size changes with the step, each phase begins with a new epoch.
+If the batch size changes with the step, each phase begins with a new epoch.
 """
 
 import os
@@ -21,7 +21,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.data.augmentation import Augmentation
 
-_DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # streams: independent noise for the same seed
+_DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # random streams: independent noise for the same seed
 BINARIZATIONS = (None, "threshold", "fixed", "dynamic")
 
 
@@ -29,7 +29,7 @@ def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[
     """The phases of a batch size as [(first step, examples in a batch)]; `batch_size` is a number or such a list.
 
     Raises:
-      ValueError: a batch size is no positive whole number; the first steps of the phases do not begin at 0 or do not
+      ValueError: a batch size is not a positive whole number; the first steps of the phases do not begin at 0 or do not
         increase.
     """
     if isinstance(batch_size, (list, tuple)):
@@ -39,7 +39,7 @@ def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[
             )
         firsts = [first for first, _ in batch_size]
         if not all(_is_whole(first) for first in firsts) or firsts[0] != 0 or np.any(np.diff(firsts) <= 0):
-            raise ValueError(f"The first steps of the phases of batch_size must be 0 and then increase; received {firsts}")
+            raise ValueError(f"The first steps of the phases of batch_size must start at 0 and increase; received {firsts}")
         phases = list(batch_size)
     else:
         phases = [(0, batch_size)]
@@ -74,7 +74,7 @@ def make_batches(
         drop_remainder = repeat
     phases = check_batch_size(batch_size)
     if len(phases) > 1 and not repeat:
-        raise ValueError(f"batch_size={batch_size!r} changes with the step: that needs repeat=True")
+        raise ValueError(f"batch_size={batch_size!r} changes with the step, which needs repeat=True")
     if int(start_step) != start_step or start_step < 0:
         raise ValueError(f"start_step must be a whole number >= 0; received {start_step!r}")
     if int(seed) != seed or not -(2**63) <= seed < 2**63:
@@ -102,7 +102,7 @@ def make_batches(
             f"start_step={start_step} is beyond the {steps_per_epoch(phases[0][1])} steps of one epoch (repeat=False)"
         )
 
-    # Captured, not embedded: TensorFlow's graph optimiser may turn a division by a constant into a
+    # Captured by the graph, not a constant in it: TensorFlow's graph optimiser may turn a division by a constant into a
     # multiplication by its reciprocal, which differs from the division in Source.images in the last bit.
     with tf.init_scope(), tf.device("CPU:0"):
         full_scale = tf.constant(255.0)
@@ -156,7 +156,7 @@ def make_batches(
             dataset = part if dataset is None else dataset.concatenate(part)
         if last is not None:  # a phase begins with a new epoch
             epoch += -(-(last - first) // steps_per_epoch(size))
-    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # where all batches have the same size
+    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # None: batches differ in size
 
     def noise_bits(name, stream, places, count):  # uint64 [B, count]
         key = random.fold(random.key(seed), stream)
@@ -203,10 +203,10 @@ def make_batches(
     dataset = dataset.map(fetch, num_parallel_calls=os.cpu_count(), deterministic=True)
     dataset = dataset.prefetch(2)
     options = tf.data.Options()
-    # TensorFlow 2.16's tuner of these two numbers can miss that its iterator ends: `fit` then stands still for as long as it
-    # ran, at most a minute.
+    # TensorFlow 2.16's autotuning of the map and of the prefetch can miss the end of the iterator: `fit` then waits for as
+    # long as it ran, at most a minute.
     options.autotune.enabled = False
-    # The graph has no files to shard by; under several workers each worker takes its part of every batch.
+    # The graph has no files to shard by; with several workers, each worker takes its part of every batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options)
 

@@ -1,5 +1,4 @@
-"""Data sets by name: `load` for every kind, and `from_tfds` for TensorFlow Datasets, by default without download.
-"""
+"""Data sets by name: `load` for every kind, and `from_tfds` for TensorFlow Datasets, by default without download."""
 
 import contextlib
 import difflib
@@ -35,7 +34,7 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or "emnist/letters";
         "folder:/path"; "folders:/path", whose sub-folders `image`, `target`, `mask`, ... hold files of the same names (see
         `tfgen.data.from_folders`); "crops:/path", random crops of photos (see `tfgen.data.crops`); "tfrecord:/glob", in
-        which "{split}" stands for the split; or the path of an existing folder. Where a folder has the name of a
+        which "{split}" stands for the split; or the path of an existing folder. If a folder has the name of a
         tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
       in_memory: False reads images from files when they are needed, see `from_folder`.
@@ -58,15 +57,15 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     if kind == "tfrecord":
         if "{split}" not in rest and split != "train":
             raise ValueError(
-                f"{spec!r} names the same files for every split, so it is all training data; received "
-                f"split={split!r}. Put {{split}} where the file names tell the splits apart"
+                f"{spec!r} names the same files for every split, so all of them are training data; received "
+                f"split={split!r}. Put {{split}} into the pattern for the part of the file names that is the split"
             )
         options = _checked(options, from_tfrecords, spec)
         return from_tfrecords(rest.replace("{split}", split), split=split, **options, **of_files)
     if spec == "digits" and "data_dir" not in options:
         _checked(options, _digits, spec)
         return _digits(split)
-    if spec == "binarized_mnist":  # TFDS's has no labels either, stores 1 as grey value 1 of 255, and is not offline
+    if spec == "binarized_mnist":  # TFDS's version stores 1 as grey value 1 of 255, and must be downloaded
         return binarized_mnist(split, **_checked(options, binarized_mnist, spec))
     if spec == "coil20":
         return coil20(split, **_checked(options, coil20, spec))
@@ -133,7 +132,7 @@ def from_tfds(
     if builder.info.file_format.value != "tfrecord":
         raise ValueError(
             f"{name!r} in {data_dir} is prepared as {builder.info.file_format.value}, expected tfrecord: "
-            "pass another data_dir to prepare it anew"
+            "pass another data_dir to prepare it again"
         )
     splits = sorted(builder.info.splits)
     try:
@@ -181,8 +180,7 @@ def _prepare(builder, data_dir, manual_dir, download):
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
-    # TFDS announces downloads on stdout, which is for the program's results; offline there are no downloads
-    # true.
+    # TFDS announces downloads on stdout, which is for the program's results. Offline there are none: the text is dropped.
     logging.info("preparing %s in %s from manual_dir=%s", builder.info.full_name, data_dir, manual_dir)
     printed = contextlib.redirect_stdout(sys.stderr if download else io.StringIO())
     network = contextlib.nullcontext() if download else _offline(builder, data_dir, manual_dir)
@@ -195,7 +193,7 @@ def _prepare(builder, data_dir, manual_dir, download):
 
 @contextlib.contextmanager
 def _offline(builder, data_dir, manual_dir):
-    """While active, TFDS's download manager raises instead of going to the network.
+    """A context in which TFDS's download manager raises ValueError instead of using the network.
 
     TFDS has no option for that. It still uses files in manual_dir and files that it downloaded before.
     """
@@ -243,7 +241,7 @@ def _feature_keys(builder):
 
 
 def _further_fields(builder):
-    """(the Fields beside image and label, {field: its features in a record}) of a TFDS builder; see `from_tfds`."""
+    """(the Fields other than image and label, {field: its features in a record}) of a TFDS builder; see `from_tfds`."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features

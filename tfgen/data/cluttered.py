@@ -33,8 +33,8 @@ def cluttered_canvas(
     height, width, _ = source.image_shape
     if num_distractors < 0 or not 1 <= distractor_size <= min(height, width):
         raise ValueError(
-            f"expected num_distractors >= 0 and distractor_size in [1, {min(height, width)}], which an image of "
-            f"{source!r} holds; received {num_distractors} and {distractor_size}"
+            f"expected num_distractors >= 0 and distractor_size in [1, {min(height, width)}], the smaller side of the "
+            f"images of {source!r}; received {num_distractors} and {distractor_size}"
         )
     images, canvases, rng = _begin(source, size, seed)
     n, part = len(images), distractor_size
@@ -80,7 +80,7 @@ def _begin(source, size, seed, num=None):
     height, width, channels = source.image_shape
     if size < max(height, width) or seed < 0:
         raise ValueError(
-            f"expected a canvas of size >= {max(height, width)}, which holds an image of {source!r}, and seed >= 0; "
+            f"expected size >= {max(height, width)}, the larger side of the images of {source!r}, and seed >= 0; "
             f"received size={size} and seed={seed}"
         )
     images = np.rint(source.images() * (source.levels - 1)).astype(np.uint8)

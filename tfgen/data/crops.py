@@ -14,7 +14,7 @@ def crops(
     photos: str | os.PathLike | Sequence[str | os.PathLike], *, split: str | None = None, size: int | tuple[int, int] = 128,
     num: int = 10_000, seed: int = 0, channels: int = 3, on_error: str = "raise",
 ) -> Source:  # fmt: skip
-    """A Source of random crops. All photos give the same number of crops, or one more; places are drawn uniformly.
+    """A Source of random crops, equally many (or one more) of each photo; their positions are drawn uniformly.
 
     Args:
       photos: a folder (see `tfgen.data.from_folder`; class folders are allowed and their names ignored), or a list of image
@@ -48,7 +48,7 @@ def crops(
     if skipped and on_error == "raise":
         raise unusable(name, [f"{path}: {reason}" for path, reason in skipped])
     if not images or num < len(images):
-        raise ValueError(f"{name}: expected photos, and num at least their number; found {len(images)} and num={num}")
+        raise ValueError(f"{name}: expected 1 usable photo or more, and num >= their number; found {len(images)}, num={num}")
     rng = np.random.default_rng(seed)
     found = np.empty((num, height, width, channels), np.uint8)
     for k, crop in enumerate(found):

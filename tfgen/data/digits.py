@@ -15,8 +15,8 @@ def digits_arrays(split):
     """(uint8 [N, 8, 8, 1], int64 [N]) of split "train" (1,400) or "test" (397).
 
     Level v of 0..16 is stored as round(255 * v / 16), so v >= 8 means x >= 0.5 for x = stored / 255.
-    The splits are the first 1,400 and the last 397 of RandomState(0).permutation(1797) (a generator of its
-    own, whose sequence NumPy guarantees).
+    The splits are the first 1,400 and the last 397 of RandomState(0).permutation(1797), a sequence that NumPy
+    guarantees.
     """
     from sklearn.datasets import load_digits
 

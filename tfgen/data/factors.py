@@ -19,7 +19,7 @@ from tfgen.data.source import Source
 from tfgen.fields import Field
 
 INTRINSIC_RATIO = 10  # batches in which the intrinsic factors vary, for one batch of each other factor
-_GROUP, _FIXED, _ORDER = 1, 2, 3  # streams
+_GROUP, _FIXED, _ORDER = 1, 2, 3  # numbers of the random streams
 
 
 class FactorSource(Source):
@@ -38,7 +38,7 @@ class FactorSource(Source):
         self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
         labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
     ):  # fmt: skip
-        """`images`: uint8 [N, H, W, C], taken over without a copy; `fields`, `attributes`: of Source.
+        """`images`: uint8 [N, H, W, C], not copied; `fields`, `attributes`: further arguments of `Source`.
 
         Raises:
           ValueError: a combination of values is missing or occurs twice; a group is not a factor.
@@ -87,6 +87,7 @@ class FactorSource(Source):
 
     @property
     def fields(self) -> dict[str, Field]:
+        """The fields of an example: those of the images, and "active", the index of the group that varies in the batch."""
         return {**super().fields, "active": Field("active", (), "int32", low=0, high=len(self.groups))}
 
     def description(self) -> dict:
@@ -119,7 +120,7 @@ class FactorSource(Source):
 
         `active`, int32 [B], has the same number in all rows: k if factor `groups[k]` varies, `len(groups)` if all intrinsic
         factors vary. The group, and the constant values of the other factors, are drawn from (seed, step). The values of the
-        group come in random order, each equally often (up to one, where `batch_size` is no multiple of their number). An
+        group come in random order, each equally often (or once more, if `batch_size` is not a multiple of their number). An
         epoch has as many batches as N images fill, but does not contain each image once. The batch of a step is a pure
         function of the source, the arguments and the step. Without `shuffle` the images come in stored order, without
         `active`.
@@ -127,7 +128,7 @@ class FactorSource(Source):
         Args:
           batch_size: as in `Source.batches`, at least 2 with `shuffle`.
           shuffle, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be False.
-          ratio: the relative frequencies of the groups and, last, of the intrinsic batches; by default 1 of each group, 10.
+          ratio: relative frequencies of the groups and, last, of the intrinsic factors; default: 1 for each group, then 10.
 
         Raises:
           ValueError: as in `Source.batches`; `ratio` has the wrong length or a negative number; a group of positive ratio
@@ -135,10 +136,10 @@ class FactorSource(Source):
         """
         if not shuffle:
             if ratio is not None:
-                raise ValueError(f"ratio={ratio!r} chooses the groups that vary: it needs shuffle=True")
+                raise ValueError(f"ratio={ratio!r} needs shuffle=True: without it, no group of factors is chosen")
             return super().batches(batch_size, seed=seed, **options)
         if options.pop("drop_remainder", True) is False:
-            raise ValueError("Batches in which one group varies are of equal size: drop_remainder must be True")
+            raise ValueError("drop_remainder must be True with shuffle, since all batches have equal size; received False")
         if min(size for _, size in check_batch_size(batch_size)) < 2:
             raise ValueError(f"batch_size must be at least 2, so that a group can vary; received {batch_size!r}")
         names, sizes = (*self.groups, "the intrinsic factors"), self._grid.shape
@@ -147,9 +148,9 @@ class FactorSource(Source):
             raise ValueError(f"ratio must be {len(names)} numbers >= 0, for {', '.join(names)}; received {ratio.tolist()}")
         for name, size, weight in zip(names, sizes, ratio, strict=True):
             if size == 1 and weight:
-                raise ValueError(f"{self!r} has one value of {name}, which cannot vary: set its place in ratio to 0")
+                raise ValueError(f"{self!r} has only one value of {name}, which cannot vary: set its entry in ratio to 0")
 
-        # Captured and not embedded as constants: see `make_batches`.
+        # Captured by the graph, not constants in it: see `make_batches`.
         with tf.init_scope(), tf.device("CPU:0"):
             grid = tf.constant(self._grid.ravel(), tf.int64)
             bounds = tf.constant(np.cumsum(ratio / ratio.sum())[:-1], tf.float32)

@@ -17,7 +17,7 @@ def from_folder(
 ) -> Source:  # fmt: skip
     """A Source of the images in a folder, ordered by path.
 
-    Files with the suffixes of `SUFFIXES`, in any case, are images; other files and hidden ones are ignored,
+    Files with a suffix in `SUFFIXES`, in lower or upper case, are images; other files and hidden ones are ignored,
     symbolic links are followed. Images directly in the folder have no labels. Sub-folders (searched to any
     depth) are classes, numbered in the order of their names; with split folders the classes are the union over all splits,
     so a number means the same class in each split. See `tfgen.data.image_files` for the rules by which images are read. The
@@ -36,8 +36,8 @@ def from_folder(
         image that cannot be used raises only then (with on_error="skip" all are checked now).
 
     Raises:
-      ValueError: the folder or split does not exist or has no images; images lie beside class folders; an image cannot be
-        read or has another size or number of channels (the message names the file).
+      ValueError: the folder or split does not exist or has no images; there are both images and class folders; an image
+        cannot be read or has another size or number of channels (the message names the file).
     """
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
@@ -68,7 +68,7 @@ def from_folders(
     Args:
       image: the folder of the images.
       **paired: the folders of the other fields, such as target= and mask=.
-      split, size, channels, resize, on_error, levels, in_memory: see `from_folder`; they hold for all fields.
+      split, size, channels, resize, on_error, levels, in_memory: see `from_folder`; they apply to all fields.
 
     Raises:
       ValueError: see `from_folder`; an image has no counterpart in a folder, or several (the message names it).
@@ -81,7 +81,7 @@ def from_folders(
         for file in files:
             stem = os.path.splitext(_path_in(roots[name], file))[0]
             if stem in found[name]:
-                raise ValueError(f"{found[name][stem]} and {file} both could be the {name} of {stem!r}")
+                raise ValueError(f"expected one {name} of {stem!r}; found {found[name][stem]} and {file}")
             found[name][stem] = file
         if name == "image":
             labels, class_names = classes
@@ -105,7 +105,7 @@ def from_folders(
 
 
 def image_folders(path):
-    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError where none is called `image`."""
+    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError if none is called `image`."""
     root = os.path.abspath(os.path.expanduser(os.fspath(path)))
     names = _folders(root)
     if "image" not in names:
@@ -147,7 +147,7 @@ def _find(path, split):
     by_class = [(k, f) for k, c in enumerate(class_names) for f in _walk(os.path.join(folder, c), set())]
     if flat and by_class:
         raise ValueError(
-            f"{folder} has images beside class folders: expected either; found {len(flat)} images such as "
+            f"{folder} has both images and class folders: expected one of them; found {len(flat)} images such as "
             f"{flat[0]} and {len(by_class)} in folders such as {by_class[0][1]}"
         )
     if not flat and not by_class:

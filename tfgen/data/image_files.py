@@ -1,4 +1,4 @@
-"""Reads image files as uint8 arrays by one explicit set of rules, with Pillow.
+"""Reads image files as uint8 arrays with Pillow, by explicit rules.
 
 The rules:
 
@@ -8,8 +8,7 @@ The rules:
 - Alpha is composited over white; a fully opaque alpha changes nothing.
 - 16-bit grey is scaled to 8 bits (value / 257, rounded). Of 16-bit colour Pillow keeps the high byte.
   32-bit integer and float images are refused, since their range is not defined.
-- Resizing is bicubic with antialiasing, on the 8-bit image; an image that has the wanted size is left
-  untouched.
+- Resizing is bicubic with antialiasing, on the 8-bit image; an image of the wanted size does not change.
 """
 
 import io
@@ -24,7 +23,7 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyErr
 
 
 class ImageError(ValueError):
-    """One image or record cannot be used. The message says what was found; the caller adds the file name."""
+    """An image or record cannot be used. The message has what was found; the caller adds the file name."""
 
 
 def check_options(size, channels, resize, on_error):
@@ -44,7 +43,7 @@ def check_options(size, channels, resize, on_error):
 
 
 def open_image(data):
-    """Reads encoded bytes or a path into a Pillow image of mode L or RGB; ImageError if it cannot."""
+    """Reads encoded bytes or a path into a Pillow image of mode L or RGB. Raises ImageError if that fails."""
     from PIL import Image, ImageOps
 
     try:
@@ -80,14 +79,14 @@ def plain_file(data, shape):
 
 
 def adapt_image(image, *, size=None, channels=None, resize="center_crop", nearest=False):
-    """Brings a Pillow image (mode L or RGB) to the wanted size and channels.
+    """Converts a Pillow image (mode L or RGB) to an array of the wanted size and channels.
 
     Args:
       image: the image.
       size: None (keep) or (H, W).
       channels: 1, 3, or None to keep grey as 1 and colour as 3.
-      resize: how an image of another size is brought to `size`. "center_crop" scales the image to cover it and cuts the
-        centre out, "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none" refuses.
+      resize: the rule for an image of another size. "center_crop" scales the image to cover `size` and cuts out the centre,
+        "pad" scales it to fit inside and fills with black, "stretch" ignores the aspect ratio, "none" raises ImageError.
       nearest: resize by the nearest pixel instead of bicubic interpolation, as for masks.
 
     Returns:

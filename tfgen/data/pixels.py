@@ -31,8 +31,7 @@ class Pixels:
         return out
 
     def files(self, place):
-        """The images of an example as bytes of PNG or JPEG files: the original files if there are any, else new ones.
-        """
+        """The images of an example as bytes of PNG or JPEG files: the original files if there are any, else new PNGs."""
         found = self._encoded(self._indices[place]) if self._encoded else None
         if found is not None:
             return found

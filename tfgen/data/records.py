@@ -38,7 +38,7 @@ def from_tfrecords(
     A record is a tf.Example with feature `image`, optionally `label` (one int64; in all records or in
     none), and further fields. `image` is one encoded image (PNG, JPEG, ...) or a list of H*W*C floats in [0, 1], row by row
     with the channel last. Floats must be whole multiples of 1/255 (within 1e-6), because pixels are held in 8
-    bits: other values mean that the records were normalised differently, so they are refused.
+    bits: other values raise an error, since they mean that the records were normalised differently.
     `id`, a text or an int64, identifies the record (see `Source.ids`); the default is `<file name>__<record number>`.
 
     Args:
@@ -51,8 +51,8 @@ def from_tfrecords(
         opened. Give num_classes, since a part may lack some classes.
       image_shape: (H, W, C) of the stored images. Needed for float lists; for encoded images it is checked if
         given.
-      size, channels, resize, on_error, levels, in_memory: as in `from_folder`; size and resize hold for all fields. After a
-        damaged record the rest of its file cannot be read: with on_error="skip" this loss is one entry of `Source.skipped`.
+      size, channels, resize, on_error, levels, in_memory: as in `from_folder`; size and resize apply to all fields. After a
+        damaged record the rest of its file cannot be read: with on_error="skip", `Source.skipped` gets one entry for it.
       split: name of the split.
       num_classes, class_names: as in `from_arrays`.
 
@@ -104,6 +104,9 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
       description: a dict from `Source.description`, also after a round trip through JSON. Its optional entry `read`, a dict
         of size, channels, resize and on_error, has the options for reading images.
       split: name of the split.
+
+    Raises:
+      ValueError: as `from_tfrecords`, or the images have another shape than the description.
     """
     read = description.get("read") or {}
     source = from_tfrecords(
@@ -117,7 +120,7 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
         **read,
     )
     if source.image_shape != tuple(description["image_shape"]):
-        raise ValueError(f"{source!r}: expected images {description['image_shape']}")
+        raise ValueError(f"{source!r} has images {source.image_shape}, expected {tuple(description['image_shape'])}")
     source.name = description["name"]  # for protocols: the name of the data set, not the folder of this run
     if description.get("groups") is not None:
         from tfgen.data.factors import FactorSource
@@ -127,7 +130,7 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
 
 
 def check_shard(shard):
-    """Checks a pair (index, count) and returns it as ints; ValueError if it is no such pair."""
+    """Returns the pair (index, count) as ints; ValueError if it is not such a pair with 0 <= index < count."""
     try:
         index, count = shard
         if int(index) == index and int(count) == count and 0 <= index < count:
@@ -144,9 +147,9 @@ class Records:
       files: list of (path, skip, take), the records to use; take=None means all after `skip`.
       image_shape: (H, W, C) or None.
       options: arguments of adapt_image.
-      fields: Fields beside image and label; None: the recognised features of the first record.
+      fields: Fields other than image and label; None: the recognised features of the first record.
       image_key, label_key: names of the features; label_key=None ignores labels.
-      keys: {field: names of the features that are its components}, for fields that are not one feature of the same name.
+      keys: {field: names of the features that are its components}, for fields that consist of several features.
     """
 
     def __init__(
@@ -189,7 +192,7 @@ class Records:
                 record += 1
         except tf.errors.DataLossError as e:
             damage = damage or e
-        if take is not None and record < skip + take:  # TFDS knows how many records there must be
+        if take is not None and record < skip + take:  # TFDS stores the number of records of a file
             damage = damage or f"ends after {record} records, expected {skip + take}"
         if damage:
             reason = f"damaged ({damage}); this record and all that follow in the file cannot be read"
@@ -200,19 +203,19 @@ class Records:
         """Unpacks a file for random access, into a folder that is deleted with this reader."""
         self._unpacked = self._unpacked or tempfile.TemporaryDirectory(prefix="tfgen-records-")
         plain = os.path.join(self._unpacked.name, str(file))
-        # Not the gzip module: where the data are damaged it drops what it has unpacked before.
+        # Not the gzip module, which would lose the records before the damage.
         inflate = zlib.decompressobj(wbits=31)
         with open(path, "rb") as packed, open(plain, "wb") as out:
             try:
                 while chunk := packed.read(1 << 14):
                     while chunk:
-                        if inflate.eof:  # a GZIP file may be several, one after the other
+                        if inflate.eof:  # a GZIP file may consist of several members
                             inflate = zlib.decompressobj(wbits=31)
                         out.write(inflate.decompress(chunk))
                         chunk = inflate.unused_data
             except zlib.error as e:
                 return plain, e
-        return plain, None if inflate.eof else "the GZIP stream ends early"
+        return plain, None if inflate.eof else "the GZIP data end early"
 
     def _note(self, features, default_id):
         """Keeps label, id and the values of the fields without pixels."""

@@ -19,8 +19,8 @@ def semi_supervised(source: Source, labels_per_class: int, seed: int = 0) -> "Se
     Args:
       source: a Source with labels.
       labels_per_class: number of labelled images of each class, at least 1.
-      seed: decides which images: the first of each class in an order drawn from `seed`. So a larger number of labels
-        contains the images of a smaller number.
+      seed: determines the images: the first ones of each class in an order drawn from `seed`. So the images of a smaller
+        number of labels are among those of a larger number.
 
     Returns:
       A `SemiSupervisedSource`.
@@ -61,6 +61,7 @@ class SemiSupervisedSource(Source):
 
     @property
     def fields(self) -> dict[str, fields.Field]:
+        """The fields of an example: those of the labelled images, and "unlabelled", an image."""
         return {**super().fields, "unlabelled": fields.image(self.image_shape, "unlabelled")}
 
     @functools.cached_property
@@ -71,7 +72,7 @@ class SemiSupervisedSource(Source):
     def batches(
         self, batch_size: int | Sequence[tuple[int, int]], *, seed: int = 0, repeat: bool = False, **options
     ) -> tf.data.Dataset:
-        """A tf.data.Dataset of {"image": labelled images, "label": theirs, "unlabelled": images of the whole set}.
+        """A tf.data.Dataset of {"image": labelled images, "label": their labels, "unlabelled": images of the whole set}.
 
         Other fields are those of the labelled images. Each field has `batch_size` rows. An epoch is one pass over the whole
         set; the labelled images are repeated in it, each equally often in the long run. If there are fewer labelled images
@@ -85,13 +86,13 @@ class SemiSupervisedSource(Source):
           ValueError: as in `Source.batches`; drop_remainder is False.
         """
         if options.pop("drop_remainder", True) is False:
-            raise ValueError("Batches of labelled and unlabelled images are of equal size: drop_remainder must be True")
+            raise ValueError("drop_remainder must be True, since all batches have equal size; received False")
         unlabelled = self._whole.batches(batch_size, seed=seed, repeat=repeat, drop_remainder=True, **options)
         n, sizes = len(self.labelled), [size for _, size in check_batch_size(batch_size)]
-        # A whole number of batches.
+        # Repeated so often that the labelled images fill a whole number of batches.
         times = math.lcm(*(1 if n >= size else size // math.gcd(n, size) for size in sizes))
         tiled = self.labelled.subset(np.tile(np.arange(n), times))
-        # A different seed: otherwise both orders would be the same if every image has a label.
+        # A different seed: otherwise both orders would be equal if every image had a label.
         labelled = tiled.batches(batch_size, seed=seed ^ 1, repeat=True, **options)
 
         def join(labelled, unlabelled):

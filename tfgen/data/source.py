@@ -37,8 +37,8 @@ class Source:
         TensorShape([4, 32, 32, 3])
 
     Attributes:
-      name: the origin of the images, for people and protocols.
-      split: "train", "test", ..., or another name that was given to the function that made it.
+      name: the origin of the images, for messages and protocols.
+      split: "train", "test", ..., or another name that was given to the function that made the Source.
       num_examples: N.
       image_shape: (H, W, C) with C 1 or 3.
       num_classes: number of classes, None without labels.
@@ -59,6 +59,9 @@ class Source:
 
         `fields`: {name: (Field, Pixels or array [N, ...])} of the other fields; arrays have the field's dtype, or uint8 if
         it has pixels. `ids`: N different texts; None: the positions 0, 1, ...
+
+        Raises:
+          ValueError: no images, or values that do not fit the number of images, the levels or the fields.
         """
         if not 2 <= levels <= 256:
             raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
@@ -76,7 +79,10 @@ class Source:
         self._columns = {"image": images}
         for key, (field, column) in (fields or {}).items():
             if key in ("image", "label", "id") or key != field.name:
-                raise ValueError(f"{name}: no further field can be called {key!r} (declared as {field.name!r})")
+                raise ValueError(
+                    f"{name}: the keys of fields must be the fields' names, and not image, label or id; received {key!r} "
+                    f"for the field {field.name!r}"
+                )
             if column.shape[0] != n:
                 raise ValueError(f"{name}: {key!r} has {column.shape[0]} examples, but there are {n} images")
             self.stored_fields[key], self._columns[key] = field, column
@@ -107,7 +113,7 @@ class Source:
 
     @property
     def fields(self) -> dict[str, declared.Field]:
-        """{name: `tfgen.fields.Field`} of its batches, "image" first; of shuffled batches where shuffling adds fields."""
+        """{name: `tfgen.fields.Field`} of its batches, "image" first, with the fields that only shuffled batches have."""
         return dict(self.stored_fields)
 
     @property
@@ -117,9 +123,10 @@ class Source:
 
     @property
     def ids(self) -> np.ndarray:
-        """Texts [N] that identify the examples; they do not depend on subset, shard or order. In records it is the feature
-        `id` (see `from_tfrecords`); in folders it is the path of the image in the folder; else it is the position of the
-        example in the whole set.
+        """Texts [N] that identify the examples; they do not depend on subset, shard or order.
+
+        They are the feature `id` of records (see `from_tfrecords`), the paths of the images in a folder, or else the
+        positions of the examples in the whole set.
         """
         return np.array([str(i) for i in range(self.num_examples)], object) if self._ids is None else self._ids.copy()
 
@@ -180,7 +187,7 @@ class Source:
           shuffle: whether each epoch has its own permutation of all images, from (seed, epoch); else stored order.
           repeat: True: endless, epoch after epoch (no batch spans two epochs). False: one epoch; with `shuffle` each new
             iteration over the dataset is the next epoch, in a new order and with new noise.
-          seed: of the order and the noise; any 64-bit integer.
+          seed: seed of the order and the noise; any 64-bit integer.
           start_step: global step of the first batch.
           drop_remainder: whether to leave out the last, smaller batch of each epoch; default: the value of `repeat`.
           binarization: None, or how pixels of all images and clips become 0 or 1. "threshold": x >= threshold. "fixed":
@@ -295,7 +302,7 @@ class Source:
         return paths
 
     def check_ids(self) -> None:
-        """ValueError where two examples have the same id."""
+        """Raises ValueError if two examples have the same id."""
         ids = self.ids
         if len(set(ids)) < len(ids):
             seen = {}
@@ -455,7 +462,7 @@ def _feature(kind, values):
 
 
 def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
-    """Makes a Source of a reader: reads all files in parallel if the pixels fit in memory, else each when it is needed.
+    """Makes a Source from a reader: reads all files in parallel if the pixels fit in memory, else each when it is needed.
 
     Args:
       reader: an object with
@@ -542,7 +549,7 @@ def _reason(error):
 
 
 def unusable(name, texts, listed=50):
-    """The ValueError of on_error="raise"; `texts`: one for each example that cannot be used, with file and reason."""
+    """The ValueError of on_error="raise"; `texts`: file and reason of each example that cannot be used."""
     texts = [str(text) for text in texts]
     if len(texts) == 1:
         return ValueError(f'{texts[0]}; on_error="skip" leaves it out')
@@ -552,7 +559,7 @@ def unusable(name, texts, listed=50):
 
 
 def skipped_text(skipped, num_examples):
-    """"3 of 403 files skipped": `num_examples` is the number of those that were used, or one for each split."""
+    """"3 of 403 files skipped"; `num_examples`: the number of examples that were used, or a list of one for each split."""
     used = sum(np.atleast_1d(num_examples))
     return f"{len(skipped)} of {used + len(skipped)} files skipped"
 
@@ -620,7 +627,7 @@ def _check_levels(images, levels, name):
     if len(bad):
         place = tuple(int(k) for k in bad[0])
         raise ValueError(
-            f"{name}: pixel value {images[place]} at index {place} is none of the {levels} levels "
+            f"{name}: pixel value {images[place]} at index {place} is not one of the {levels} levels "
             f"round(255 * v / {levels - 1})"
         )
 

@@ -25,15 +25,18 @@ def _constant(value):
 
 @keras.saving.register_keras_serializable("tfgen")
 class DeepFactorized(keras.layers.Layer):
-    """The density of a latent plus uniform noise in (-1/2, 1/2), one for each channel, in float32.
+    """The density of a latent plus uniform noise in (-1/2, 1/2), for each channel, in float32.
 
     `layer(v)` is `layer.log_prob(v)`. It has weights, so it is a layer and not a TensorFlow Probability distribution.
 
     Args:
         channels: C.
-        widths: of the hidden layers of the network.
-        init_scale: a number, or one for each channel. At the start the density is about logistic with this scale, but for
-            random biases: about .46 of the mass lie within +- init_scale and .9 within three times as much.
+        widths: widths of the hidden layers of the network.
+        init_scale: a number, or one for each channel. At the start the density is about logistic with this scale, except
+            for random biases: about .46 of the mass lies within +- init_scale, .9 within three times as much.
+
+    Raises:
+        ValueError: a number that is not positive, or another number of scales than channels.
     """
 
     def __init__(self, channels: int, widths: Sequence[int] = (3, 3, 3), init_scale: float | np.ndarray = 10.0, **kwargs):
@@ -91,7 +94,7 @@ class DeepFactorized(keras.layers.Layer):
         return x
 
     def quantile(self, logits: tf.Tensor) -> tf.Tensor:
-        """v within +- 4096 with logit c(v) = logits, float32 [..., C]; found by bisection."""
+        """v in [-4096, 4096] with logit c(v) = logits, float32 [..., C]; found by bisection."""
         low, high = tf.fill(tf.shape(logits), -_REACH), tf.fill(tf.shape(logits), _REACH)
 
         def halve(low, high):

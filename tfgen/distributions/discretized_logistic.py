@@ -43,6 +43,9 @@ class DiscretizedLogistic(FixedEvent):
         loc: float tensor, in the units of x.
         log_scale: float tensor, broadcast against `loc`.
         levels: int >= 2.
+
+    Raises:
+        ValueError: `levels` below 2.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from tfgen.distributions.log1mexp import log1mexp
 
 tfd = tfp.distributions
 
-_WIDE = 512.0  # scales above it: the box is so narrow beside the normal that a difference of cumulatives loses its digits
+_WIDE = 512.0  # above this scale the box is so narrow, compared with the normal, that a difference of cumulatives is inexact
 
 
 def logistic_mass(lower, upper):
@@ -29,16 +29,16 @@ def logistic_mass(lower, upper):
     Args:
         lower, upper: float tensors, lower < upper.
     """
-    # A difference below the spacing of float32 is rounding alone, and may be 0.
+    # A difference below the spacing of float32 is only rounding, and may be 0.
     spacing = 2.0**-24 * tf.stop_gradient(tf.maximum(tf.abs(lower), tf.abs(upper)))
     difference = tf.maximum(upper - lower, tf.maximum(spacing, 1e-30))
     return -tf.nn.softplus(-upper) - tf.nn.softplus(lower) + log1mexp(difference)
 
 
 def normal_log_cdf(x):
-    """ln of the standard normal's cumulative of a float32 tensor.
+    """ln of the standard normal's cumulative at a float32 tensor.
 
-    The gradients of the one of TensorFlow Probability are NaN below -1e6.
+    The gradients of TensorFlow Probability's function are NaN below -1e6.
     """
     far = x < -1e5
     near, tail = tf.where(far, 0.0, x), tf.where(far, x, -1e5)
@@ -63,7 +63,7 @@ class NoisyNormal(FixedEvent):
         return {"scale": tfp.util.ParameterProperties()}
 
     def _log_prob(self, value):
-        # By symmetry in the lower tail, where the cumulatives are small and their logarithms exact.
+        # The density is symmetric; in the lower tail the cumulatives are small and their logarithms exact.
         value = -tf.abs(value)
         wide = self.scale > _WIDE
         scale = tf.where(wide, 1.0, self.scale)

@@ -52,6 +52,6 @@ class CategoricalPixels:
             drawn = tf.cast(uniform > tf.sigmoid(-parameters[:, channel]), tf.float32)
         else:
             logits = parameters[:, channel * self.levels : (channel + 1) * self.levels]
-            below = tf.cumsum(tf.nn.softmax(logits), axis=-1)[:, :-1]  # P(x <= level), but for the last
+            below = tf.cumsum(tf.nn.softmax(logits), axis=-1)[:, :-1]  # P(x <= level), without the last level
             drawn = tf.reduce_sum(tf.cast(uniform[:, None] > below, tf.float32), axis=-1)
         return tf.where(tf.range(self.channels) == channel, drawn[:, None], pixel)

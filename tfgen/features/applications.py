@@ -17,10 +17,10 @@ def application(cls, weights, file, **settings):
     try:
         return getattr(keras.applications, cls)(weights=weights and str(weights), **settings)
     except Exception as error:  # Keras and h5py raise many exceptions, and no specific one for a failed download
-        name, said = cls.lower(), f"{type(error).__name__}: {error}"
+        name, cause = cls.lower(), f"{type(error).__name__}: {error}"
         if weights != "imagenet":
-            raise ValueError(f"{weights} does not hold the weights of {name}, {file} of Keras ({said})") from error
+            raise ValueError(f"{weights} does not hold the weights of {name}, {file} of Keras ({cause})") from error
         raise ValueError(
-            f"{name} needs the ImageNet weights {file} of keras.applications, which could not be loaded ({said}). Put it "
-            "into ~/.keras/models, give the path of it as weights, or choose another feature network."
+            f"{name} needs the ImageNet weights {file} of keras.applications, which could not be loaded ({cause}). Put the "
+            "file into ~/.keras/models, give its path as weights, or choose another feature network."
         ) from error

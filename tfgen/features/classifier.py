@@ -23,7 +23,7 @@ def classifier_network(config):
     Stages of conv 3x3, batch norm, ReLU and 2x2 max pool until the smaller side is below 8, then one more conv and two dense
     layers. Images with a side of 128 pixels or more are first reduced by average pooling to less than 128. Every layer is
     float32 under any global dtype policy. Every initializer and dropout has its own seed, so the global random state is
-    neither read nor changed and the result is a function of `seed` alone. The maps after the convolutions are the layers
+    neither read nor changed and the result depends only on `seed`. The maps after the convolutions are the layers
     "relu_0", "relu_1", ...
 
     Args:
@@ -89,7 +89,7 @@ def load_classifier(directory):
             content = json.loads(str(file["json"]))
             weights = [file[name] for name in sorted(file.files) if name != "json"]
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no classifier ({error}); delete it and train again") from error
+        raise ValueError(f"{path} is damaged or not a classifier ({error}); delete it and train again") from error
     if content.get("format") != _FORMAT:
         raise ValueError(f"{path}: classifier format {content.get('format')!r}, expected {_FORMAT}")
     network = classifier_network(content["config"])

@@ -90,7 +90,7 @@ def _set_weights(network, file):
         with np.load(file) as arrays:
             left = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"EfficientNet-Lite0 needs the .npz of its weights; {file} is none ({error}).") from error
+        raise ValueError(f"EfficientNet-Lite0 needs the .npz of its weights; {file} cannot be read ({error}).") from error
     try:
         for layer in network.layers:
             if layer.weights:

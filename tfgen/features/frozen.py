@@ -14,8 +14,8 @@ class FeatureNetwork:
     """A network that is not trained and returns the outputs of some of its layers: images -> {layer name: tensor}.
 
     The network is copied: later changes of the given network have no effect. Gradients flow through it to the images. It is
-    no Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight files
-    and averages. The model's config has `get_config` instead, with the recipe and the fingerprint.
+    not a Keras layer, so a model that uses it does not own its variables: they are not in the model's checkpoints, weight
+    files and averages. The model's config has the recipe and the fingerprint from `get_config` instead.
 
     Example:
         >>> model = keras.Sequential([keras.Input([8, 8, 1]), keras.layers.Conv2D(4, 3, name="maps")])
@@ -26,19 +26,19 @@ class FeatureNetwork:
         network: functional or sequential `keras.Model` with one input [B, H, W, C].
         layers: names of the layers to return, or None: the network's outputs. Later layers are dropped.
         preprocess: None or a Keras layer that turns images [B, H, W, C] in [0, 1] into the network's input.
-        image_shape: (H, W, C) of the images that it takes, where H or W of None is free; None: the network's input shape.
-        recipe: {"maker": name, "arguments": {...}} from which `tfgen.features.deserialize` makes it again; None: the
-            architecture without weights.
+        image_shape: (H, W, C) of the images that it takes; H and W may be None, free. None: the network's input shape.
+        recipe: {"maker": name, "arguments": {...}}, from which `tfgen.features.deserialize` makes an equal network; None:
+            the architecture without weights.
 
     Attributes:
         network: the `keras.Model` of images in [0, 1], frozen, with the preprocessing.
         layers: tuple of names, in the order of the outputs.
-        image_shape: see above.
+        image_shape: as the argument.
         fingerprint: sha256 (hex) of the architecture up to the layers, the choice of layers and all weights. It identifies
             the network in protocols, run records and checkpoints. It does not depend on the names of layers.
 
     Raises:
-        ValueError: the network has no known input, or a layer does not exist.
+        ValueError: the network has no known input, or a layer does not exist, is repeated or has several outputs.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class FeatureNetwork:
             outputs = [tensors[name] for name in layers]
         self.layers = tuple(layers or (output._keras_history.operation.name for output in outputs))
         if len(set(self.layers)) < len(self.layers):
-            raise ValueError(f"Each layer can be asked for once, and have one output; received {self.layers}.")
+            raise ValueError(f"feature_layers must be different layers with one output each; received {self.layers}.")
         part = keras.Model(network.inputs[0], outputs, name="features")
         # A new model that ends at the layers and shares no variable with the given network.
         copied = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(part))
@@ -95,12 +95,13 @@ class FeatureNetwork:
 
 
 class MissingFeatureNetwork:
-    """Placeholder for a feature network that could not be made again. A model that was saved with the network can do
-    everything but compute its loss.
+    """Placeholder for a feature network that could not be made from its config. A call raises ValueError.
+
+    A model that was saved with the network can do everything except compute its loss.
 
     Args:
         config: a dict from `FeatureNetwork.get_config`.
-        reason: a sentence that says why, for the error that a call raises.
+        reason: the cause, a sentence for the error.
     """
 
     network = None
@@ -116,10 +117,10 @@ class MissingFeatureNetwork:
 
 
 def _tensors_of(network):
-    """{layer name: its output in the graph of a functional or sequential network}, of its first call there.
+    """{layer name: output of its first call} in the graph of a functional or sequential network.
 
-    `layer.output` may be of another graph: a Sequential calls its layers again whenever it is built, so that it would depend
-    on how the network came to be, and a model that is used as a layer has the output of its own graph there.
+    `layer.output` may belong to another graph: a Sequential calls its layers again whenever it is built, and for a model
+    that is used as a layer it is the output of that model's own graph.
     """
     calls, pending = {}, list(network.outputs)
     while pending:
@@ -153,12 +154,13 @@ _WITHOUT_EFFECT = (
     "name", "module", "registered_name", "build_config", "build_input_shape", "compile_config", "trainable", "seed",
     "batch_shape", "momentum", "renorm_momentum",
 )  # fmt: skip
-_HOW_WEIGHTS_COME = ("_initializer", "_regularizer", "_constraint")
+_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 
 
 def _architecture(value, names=None):
-    """A Keras config without entries that have no effect; layers are numbers. Entries None and False, which versions of
-    Keras add, are dropped.
+    """A Keras config without entries that have no effect, and with numbers instead of the names of layers.
+
+    Entries that are None or False are dropped, because new versions of Keras add such entries.
     """
     if isinstance(value, (list, tuple)):
         return [_architecture(item, names) for item in value]
@@ -173,9 +175,9 @@ def _architecture(value, names=None):
                 item = _nodes(item, names)
                 # One input or output is a single value or a list of one, depending on the version of Keras.
                 kept[key] = [item] if isinstance(item, list) and item and isinstance(item[0], int) else item
-            elif key not in _WITHOUT_EFFECT and not key.endswith(_HOW_WEIGHTS_COME):
+            elif key not in _WITHOUT_EFFECT and not key.endswith(_OF_TRAINING):
                 kept[key] = _architecture(item, names)
-        return _without_nothing(kept)
+        return _without_empty(kept)
     return value
 
 
@@ -184,9 +186,9 @@ def _nodes(value, names):
     if isinstance(value, (list, tuple)):
         return [_nodes(item, names) for item in value]
     if isinstance(value, dict):
-        return _without_nothing({key: _nodes(item, names) for key, item in value.items() if key not in ("dtype", "shape")})
+        return _without_empty({key: _nodes(item, names) for key, item in value.items() if key not in ("dtype", "shape")})
     return names.get(value, value) if isinstance(value, str) else value
 
 
-def _without_nothing(config):
+def _without_empty(config):
     return {key: item for key, item in config.items() if item is not None and item is not False}

@@ -35,7 +35,7 @@ def causal_mask(above, left, right, kind, inputs, outputs):
     """Mask of a kernel, float32 [above + 1, left + 1 + right, in, out]: 1 for open taps, 0 for closed ones.
 
     Args:
-        kind: "A": at the pixel itself, an output depends on the inputs of earlier groups; "B": also on those of its own.
+        kind: "A": at the pixel itself, an output depends on the inputs of earlier groups; "B": also of its group.
         inputs, outputs: groups of the channels, see `channel_groups`.
     """
     mask = np.zeros([above + 1, left + 1 + right, len(inputs), len(outputs)], np.float32)
@@ -45,7 +45,7 @@ def causal_mask(above, left, right, kind, inputs, outputs):
 
 
 class _Convolution(keras.layers.Layer):
-    """A kernel [kh, kw, in, out] and a bias. The kernel starts from Glorot's uniform, counting open taps alone."""
+    """A kernel [kh, kw, in, out] and a bias. The kernel starts from Glorot's uniform, which counts only open taps."""
 
     activation = None
 
@@ -74,7 +74,7 @@ class _Convolution(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgen")
 class CausalConv2D(_Convolution):
-    """Convolution over the rows above and, in its own row, the pixels up to its own: pixel-level to pixel-level.
+    """Convolution over the rows above and, in the current row, the pixels up to the current one: pixel- to pixel-level.
 
     Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
@@ -147,13 +147,14 @@ class WeightNormCausalConv2D(WeightNorm, CausalConv2D):
 
 @keras.saving.register_keras_serializable("tfgen")
 class RowConv2D(_Convolution):
-    """Convolution over its own row and the rows above: row-level to row-level.
+    """Convolution over the current row and the rows above: row-level to row-level.
 
     Called with x [B, H, W, C] and a scope; without a scope x is the whole image.
 
     Args:
         filters: output channels.
-        kernel_size: (rows, columns); the last row is its own. The number of columns is odd, with its own in the middle.
+        kernel_size: (rows, columns). The last row is the current one; the number of columns is odd, the middle one is the
+            current one.
         strides: 1, or 2 for half the resolution.
     """
 

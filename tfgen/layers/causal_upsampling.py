@@ -5,8 +5,8 @@ Salimans, Karpathy, Chen, Kingma, "PixelCNN++", ICLR 2017, arXiv:1701.05517, sec
     y[2i + a, 2j + b] = w[a, b] x[i, j] + bias                                                        pixel-level
     y[2i + a, 2j] = w[a, 1] x[i, j] + bias,   y[2i + a, 2j + 1] = w[a, 2] x[i, j] + w[a, 0] x[i, j + 1] + bias    row-level
 
-No value moves up, or, at pixel level, to the left. So a causal input gives a causal output, if a value of the input depends
-on the pixels before the upper left one of its four pixels alone, as behind strided convolutions.
+No value moves up, or, at pixel level, to the left. So the output is causal if each value of the input depends only on pixels
+before the upper left one of its four output pixels, as it does after strided causal convolutions.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""Diagonal BiLSTM: two LSTMs along the diagonals of an image, from both upper corners; together they see all pixels before.
+"""Diagonal BiLSTM: two LSTMs along the diagonals of an image, from both upper corners; together they see all earlier pixels.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.2. With
 the pixels to the left, in row i, and above, in row i - 1, of a pixel:
@@ -43,7 +43,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
         self.filters, self.groups, self.condition_channels = int(filters), int(groups), int(condition_channels)
         gates, dtype = 4 * self.filters, self.dtype_policy
         self.rightward_input = CausalConv2D(gates, above=0, left=0, groups=groups, blocks=4, dtype=dtype, name="rightward")
-        # Its inputs are rows above alone, so it needs no mask.
+        # Its inputs are only rows above, so it needs no mask.
         self.leftward_input = RowConv2D(gates, (1, 1), dtype=dtype, name="leftward")
         self.rightward_condition = condition_layer(self, gates, "rightward_condition")
         self.leftward_condition = condition_layer(self, gates, "leftward_condition")
@@ -74,7 +74,7 @@ class DiagonalBiLSTM(keras.layers.Layer):
         gates = skew(tf.concat([rightward, tf.reverse(leftward, [2])], axis=-1))
         batch, (height, columns) = tf.shape(x)[0], gates.shape[1:3]
         gates = tf.transpose(tf.reshape(gates, [batch, height, columns, 2, 4 * n]), [2, 3, 1, 0, 4])
-        gates = tf.reshape(gates, [columns, 2, height * batch, 4 * n])  # a column, for each direction, rows by rows
+        gates = tf.reshape(gates, [columns, 2, height * batch, 4 * n])  # for each column and direction, row by row
         kernel, (h, c) = tf.convert_to_tensor(self.state_kernel), tf.unstack(tf.convert_to_tensor(self.initial)[:, :, None])
         first_columns = tf.repeat(tf.range(height), batch)[:, None]
 

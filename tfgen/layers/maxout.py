@@ -17,7 +17,7 @@ class Maxout(keras.layers.Layer):
         pieces: k >= 1; with 1 the layer is the identity.
 
     Raises:
-        ValueError: `pieces` below 1, or a number of channels that is no multiple of it.
+        ValueError: `pieces` below 1, or a number of channels that is not a multiple of it.
     """
 
     def __init__(self, pieces: int, **kwargs):
@@ -29,7 +29,7 @@ class Maxout(keras.layers.Layer):
     def call(self, inputs):
         channels = inputs.shape[-1]
         if channels % self.pieces:
-            raise ValueError(f"Maxout of {self.pieces} pieces needs channels in multiples of it; received {channels}.")
+            raise ValueError(f"The number of channels must be a multiple of pieces={self.pieces}; received {channels}.")
         shape = tf.concat([tf.shape(inputs)[:-1], [channels // self.pieces, self.pieces]], axis=0)
         outputs = tf.reduce_max(tf.reshape(inputs, shape), axis=-1)
         return tf.ensure_shape(outputs, self.compute_output_shape(inputs.shape))

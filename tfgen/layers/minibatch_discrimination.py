@@ -20,7 +20,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
     """Appends to features [N, F] the closeness of each row to the other rows: [N, F + num_kernels].
 
     Real and fake images must come in separate batches. In distributed training the other rows are those of the same replica.
-    `tfgen.layers.data_dependent_init` sets the scale and the bias by one batch, as in the authors' code.
+    `tfgen.layers.data_dependent_init` sets the scale and the bias from one batch, as in the authors' code.
 
     Args:
         num_kernels: B.
@@ -66,7 +66,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         return (*input_shape[:-1], input_shape[-1] + self.num_kernels)
 
     def initialize_from(self, inputs: tf.Tensor) -> None:
-        """Sets `log_scale` and `bias` by this batch: nearest neighbours at mean distance 2, appended features of mean 0."""
+        """Sets `log_scale` and `bias` so that on this batch nearest neighbours have mean distance 2 and features mean 0."""
         distances = _distances(self._project(inputs))
         others = distances + tf.where(tf.eye(tf.shape(distances)[0], dtype=tf.bool), float("inf"), 0.0)[..., None]
         half = tf.maximum(0.5 * tf.reduce_mean(tf.reduce_min(others, axis=1), axis=0), 1e-6)  # [B]
@@ -108,5 +108,5 @@ def _distances(projected):  # [N, B, C] -> [N, N, B]
         with tf.control_dependencies([tf.debugging.assert_greater(tf.shape(projected)[0], 1, message)]):
             projected = tf.identity(projected)  # waits for the check
     elif size < 2:
-        raise ValueError(f"Minibatch discrimination compares the examples of a batch: it needs 2 at least; received {size}.")
+        raise ValueError(f"Minibatch discrimination needs at least 2 examples in a batch; received {size}.")
     return tf.reduce_sum(tf.abs(projected[:, None] - projected[None]), axis=-1)

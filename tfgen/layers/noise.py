@@ -1,7 +1,7 @@
 """Dropout and Gaussian noise as pure functions of keys (see `tfgen.random`): the same step draws the same noise.
 
-Keras' layers draw noise from a state, so a resumed run, or the same batch on two replicas, gets other noise. Here each row
-has a key, and its noise is a function of this key alone, whatever the rest of its batch.
+Keras' layers draw noise from a state, so a resumed run, or the same batch on two replicas, gets different noise. Here each
+row has a key, and its noise depends only on this key, not on the other rows.
 
 Each noise layer of a network has a different `stream` number, and all layers get the keys of the network's call. Without
 keys, as in sampling and evaluation, the layers are the identity:
@@ -10,8 +10,8 @@ keys, as in sampling and evaluation, the layers are the identity:
     ...
     x = self.noises[0](x, keys)         # keys: uint64 [B] or None
 
-In the adversarial family a `Discriminator` with `noisy` = True is called with `keys` in training. The training loop draws
-them from (seed, step, row), other keys for each pass: `AdversarialModel.discriminator_noise` returns them for
+In the adversarial family a `Discriminator` with `noisy` = True is called with `keys` in training. The training loop computes
+them from (seed, step, row), with different keys for each pass: `AdversarialModel.discriminator_noise` returns them for
 `discriminate`.
 """
 
@@ -44,7 +44,7 @@ class _Noise(keras.layers.Layer):
     """A layer that is the identity without keys.
 
     Args:
-        stream: int, another one for each layer with the same keys; the noise is a function of it.
+        stream: int, different for all layers that get the same keys; the noise is a function of key and stream.
     """
 
     def __init__(self, amount, *, stream, **kwargs):

@@ -1,4 +1,4 @@
-"""Row LSTM: a convolutional LSTM that goes over the rows of an image, all pixels of a row at once.
+"""Row LSTM: a convolutional LSTM that processes an image row by row, all pixels of a row at once.
 
 van den Oord, Kalchbrenner, Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, arXiv:1601.06759, section 3.1,
 equation 3. The equations, with K^is and K^ss convolutions along the row:
@@ -27,8 +27,8 @@ class RowLSTM(keras.layers.Layer):
 
     Args:
         filters: channels of h.
-        kernel_size: odd; columns of both convolutions. In its own row a pixel depends on itself (mask B) and those to the
-            left.
+        kernel_size: odd; columns of both convolutions. In the current row, a pixel depends on itself (mask B) and on pixels
+            to the left.
         groups: colour channels, see `tfgen.layers.causal.channel_groups`.
         condition_channels: 0, or D: the condition is then a map [B, H, W, D] or a vector [B, D]; a 1x1 convolution of it is
             added to the gates.
@@ -82,7 +82,7 @@ class RowLSTM(keras.layers.Layer):
 
 
 def lstm(gates, c):
-    """(h, c) of the next step, [..., n] each, of the gates o, f, i, g before their nonlinearities, [..., 4n], and of c."""
+    """(h, c) of the next step, [..., n] each, from the gates o, f, i, g before their nonlinearities, [..., 4n], and c."""
     o, f, i, g = tf.split(gates, 4, axis=-1)
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
     return tf.sigmoid(o) * tf.tanh(c), c
@@ -111,7 +111,7 @@ def unroll(step, inputs, h, c):
 
 
 def condition_layer(owner, filters, name):
-    """The 1x1 convolution, built, of an LSTM layer's condition; None for a layer without one."""
+    """The 1x1 convolution, built, of an LSTM layer's condition; None for a layer without a condition."""
     if not owner.condition_channels:
         return None
     layer = RowConv2D(filters, (1, 1), use_bias=False, dtype=owner.dtype_policy, name=name)
@@ -120,17 +120,17 @@ def condition_layer(owner, filters, name):
 
 
 def of_condition(layer, condition, scope, above=False):
-    """The part of the gates from a condition, a map [B, H, W, D], a vector [B, D] or None: row-level, or 0.
+    """The term of the gates from a condition, a map [B, H, W, D], a vector [B, D] or None: row-level, or 0.
 
     Args:
         above: in `Stepwise`: whether the gates are those of the row above.
 
     Raises:
-        ValueError: a condition for a layer without, or none for one with.
+        ValueError: a condition is missing, or given to a layer with condition_channels = 0.
     """
     if (layer is None) != (condition is None):
         raise ValueError(
-            f"A condition is needed where condition_channels is not 0, and only there; received {condition} for {layer}."
+            f"A condition must be given if and only if condition_channels is not 0; received {condition} for {layer}."
         )
     if layer is None:
         return 0.0

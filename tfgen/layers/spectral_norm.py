@@ -34,7 +34,7 @@ class SpectralNorm(Reparameterized):
         )  # fmt: skip
 
     def reparameterize(self, weight):
-        # |W u| equals v^T W u, and its derivative equals v u^T, that with v held fixed. So v is not computed.
+        # |W u| equals v^T W u, and its derivative v u^T equals the derivative with v held fixed. So v is not computed.
         squared = tf.reduce_sum(tf.square(self._forward(weight)))
         return weight * tf.math.rsqrt(tf.maximum(squared, _EPSILON**2))
 
@@ -99,5 +99,5 @@ def _normalize(vector):
 
 
 def _random_direction(shape, dtype=None):
-    # The seed is fixed, so that runs are reproducible; any direction independent of the kernel serves.
+    # The seed is fixed, so that runs are reproducible; any direction that is independent of the kernel works.
     return _normalize(keras.random.normal(shape, dtype=dtype, seed=0))

@@ -12,8 +12,8 @@ import tensorflow as tf
 class VirtualBatchNorm(keras.layers.Layer):
     """Batch norm in which a row depends on the reference rows and itself, and on no other row.
 
-    The same reference rows pass through the network in front of every batch. They are normalised with their mean m_r and
-    mean square q_r. Row i behind them, with mean m_i and mean square q_i over the positions of a map, is normalised with
+    The same reference rows are put before every batch. They are normalised with their mean m_r and mean square q_r. Row i
+    of the batch, with mean m_i and mean square q_i over the positions of a map, is normalised with
 
         (N m_r + m_i) / (N + 1)  and  (N q_r + q_i) / (N + 1)      for N = num_reference.
 
@@ -55,7 +55,7 @@ class VirtualBatchNorm(keras.layers.Layer):
             with tf.control_dependencies([tf.debugging.assert_less_equal(num_reference, tf.shape(inputs)[0], message)]):
                 inputs = tf.identity(inputs)  # waits for the check
         elif inputs.shape[0] < num_reference:
-            raise ValueError(f"There must be num_reference = {num_reference} rows at least; received {inputs.shape[0]}.")
+            raise ValueError(f"There must be at least num_reference = {num_reference} rows; received {inputs.shape[0]}.")
         x = tf.cast(inputs, tf.float32)
         positions = list(range(1, x.shape.rank - 1))
         reference, others = x[:num_reference], x[num_reference:]

@@ -53,14 +53,14 @@ class WeightNorm(Reparameterized):
         return scale * weight_norm(weight, [i for i in range(rank) if i != output])
 
     def initialize_from(self, inputs):
-        """Sets `scale` and `bias` by the pre-activations of this batch, see `data_dependent_init`."""
+        """Sets `scale` and `bias` from the pre-activations of this batch, see `data_dependent_init`."""
         activation, self.activation = self.activation, None
         try:
             outputs = tf.cast(type(self).call(self, inputs), tf.float32)
         finally:
             self.activation = activation
         mean, variance = tf.nn.moments(outputs, axes=list(range(outputs.shape.rank - 1)))
-        # The scale of a unit that is constant on the batch, e.g. behind dead units, is kept.
+        # The scale of a unit that is constant on the batch, e.g. after dead units, is kept.
         gain = tf.where(variance > 1e-12, self.init_stdv * tf.math.rsqrt(tf.maximum(variance, 1e-12)), 1.0)
         self.scale.assign(gain * tf.convert_to_tensor(self.scale))
         if self.use_bias:
@@ -89,8 +89,8 @@ def weight_norm(weight, axes):
     return weight * tf.math.rsqrt(1e-6 + tf.reduce_sum(tf.square(weight), axis=axes, keepdims=True))
 
 
-def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tensor, **kwargs) -> None:
-    """Initialises the layers of a built network by one batch, each layer after the layers before it.
+def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tensor, **kwargs) -> object:
+    """Initialises the layers of a built network from one batch, each layer after the layers before it.
 
     It initialises all layers with `initialize_from(inputs)`: those with weight norm, and `MinibatchDiscrimination`. A layer
     is initialised at its first call in the pass; a layer that is not called stays as it is. Call it once, before training.
@@ -108,13 +108,13 @@ def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tenso
         ValueError: the network has no layer with `initialize_from`.
     """
     if not tf.executing_eagerly():
-        raise RuntimeError("data_dependent_init changes weights once, so it must be called outside of tf.function.")
+        raise RuntimeError("data_dependent_init changes weights once, so it must be called outside a tf.function.")
     layers = [layer for layer in network._flatten_layers() if hasattr(layer, "initialize_from")]
     if not layers:
         raise ValueError(f"{network.name!r} has no layer with initialize_from; received {type(network).__name__}.")
     try:
         for layer in layers:
-            # In the instance's dict: the class's `call`, which may not change weights, stays as it is.
+            # Only the `call` of this instance is replaced: that of the class must not change weights.
             vars(layer)["call"] = functools.partial(_initialize_and_call, layer)
         return network(inputs, **kwargs)
     finally:

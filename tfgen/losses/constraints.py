@@ -10,11 +10,14 @@ def clip_weights(variables: Iterable[keras.Variable | tf.Variable], limit: float
     """Assigns to each variable its values clipped to [-limit, limit]: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
 
     The paper clips all parameters of the critic after its update. The released code clips before the update, so its weights
-    may be outside by one step.
+    may exceed the limit by one step.
 
     Args:
         variables: `keras.Variable`s or `tf.Variable`s; under a distribution strategy, each replica clips its own copy.
         limit: positive and finite, 0.01 in the paper.
+
+    Raises:
+        ValueError: `limit` is not positive and finite.
     """
     if not 0.0 < limit < float("inf"):
         raise ValueError(f"limit must be positive and finite; received {limit!r}.")

@@ -12,7 +12,7 @@ def feature_matching(real_features: tf.Tensor, fake_features: tf.Tensor, norm: s
 
         mean_k |E f_k(x) - E f_k(G(z))|^p,  p = 2 ("squared", their MNIST code) or 1 ("absolute", CIFAR-10 and SVHN)
 
-    It is a loss of the generator: use its gradient for the generator's variables alone.
+    It is a loss of the generator: use only its gradient with respect to the generator's variables.
 
     Args:
         real_features: float [B, ...], the outputs of a discriminator layer for real images.
@@ -26,5 +26,5 @@ def feature_matching(real_features: tf.Tensor, fake_features: tf.Tensor, norm: s
         raise ValueError(f"norm must be one of {', '.join(sorted(_NORMS))}; received {norm!r}.")
     real, fake = at_least_float32(real_features), at_least_float32(fake_features)
     if real.shape.rank == 0 or not real.shape[1:].is_compatible_with(fake.shape[1:]):
-        raise ValueError(f"Real and fake features must agree beyond the batch; received {real.shape} and {fake.shape}.")
+        raise ValueError(f"real_features and fake_features must differ only in B; received {real.shape} and {fake.shape}.")
     return tf.reduce_mean(_NORMS[norm](tf.reduce_mean(real, axis=0) - tf.reduce_mean(fake, axis=0)))

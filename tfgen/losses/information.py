@@ -3,7 +3,7 @@
     L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c)),  in nats
 
 Generator and Q minimise their loss minus lambda L_I. For a code of several parts, log Q and H(c) are sums over the parts.
-The entropies are constants: they do not change gradients, but without them L_I is no bound.
+The entropies are constants: they do not change gradients, but without them L_I is not a bound.
 """
 
 import math

@@ -4,7 +4,7 @@ s is the discriminator's output without a sigmoid (for `ebgan`: an energy >= 0),
 
     name             D minimises                              G minimises     source
     minimax          E sp(-s(x)) + E sp(s(G))                 -E sp(s(G))     Goodfellow et al. 2014, arXiv:1406.2661, eq. 1
-    non_saturating   the same                                 E sp(-s(G))     there, section 3
+    non_saturating   E sp(-s(x)) + E sp(s(G))                 E sp(-s(G))     the same paper, section 3
     least_squares    (E (s(x) - 1)^2 + E s(G)^2) / 2          E (s(G) - 1)^2 / 2   Mao et al. 2017, arXiv:1611.04076, eq. 9
     wasserstein      E s(G) - E s(x)                          -E s(G)         Arjovsky et al. 2017, arXiv:1701.07875
     hinge            E max(0, 1 - s(x)) + E max(0, 1 + s(G))  -E s(G)         Lim, Ye 2017, arXiv:1705.02894
@@ -26,12 +26,12 @@ _saved = keras.saving.register_keras_serializable("tfgen")
 class Objective:
     """The losses of discriminator and generator.
 
-    A model that has it is saved if both functions are known to Keras: those of this module are; register your own with
-    `keras.saving.register_keras_serializable`. A `functools.partial` of such a function, with keywords that JSON holds, will
-    do.
+    A model with an objective can be saved only if both functions are registered with
+    `keras.saving.register_keras_serializable`, as those of this module are, or are a `functools.partial` of such a function
+    with JSON-able keywords.
 
     Attributes:
-        name: its name in `OBJECTIVES`, or the name that the functions below give it.
+        name: its name in `OBJECTIVES`, or from `ebgan` or `label_smoothing`.
         discriminator: (real logits, fake logits), float of any equal rank -> scalar.
         generator: fake logits -> scalar.
     """
@@ -58,7 +58,7 @@ class Objective:
 
 
 def _known(function, what):
-    """(the function as Keras serialises it, the keywords of a `functools.partial`)."""
+    """(the config of the function in Keras, the keywords of a `functools.partial`)."""
     keywords = {}
     if isinstance(function, functools.partial) and not function.args:
         function, keywords = function.func, function.keywords
@@ -76,26 +76,31 @@ def _mean_softplus(logits):
 
 @_saved
 def minimax_generator(fake):
+    """-E sp(s(G)), a scalar."""
     return -_mean_softplus(fake)
 
 
 @_saved
 def non_saturating_generator(fake):
+    """E sp(-s(G)), a scalar."""
     return _mean_softplus(-fake)
 
 
 @_saved
 def least_squares_generator(fake):
+    """E (s(G) - 1)^2 / 2, a scalar."""
     return 0.5 * tf.reduce_mean(tf.square(fake - 1.0))
 
 
 @_saved
 def wasserstein_generator(fake):
+    """-E s(G), a scalar."""
     return -tf.reduce_mean(fake)
 
 
 @_saved
 def energy_generator(fake):
+    """E e(G), a scalar."""
     return tf.reduce_mean(fake)
 
 
@@ -107,26 +112,30 @@ def logistic_discriminator(real, fake, real_target=1.0):
 
 @_saved
 def least_squares_discriminator(real, fake):
+    """(E (s(x) - 1)^2 + E s(G)^2) / 2, a scalar."""
     return 0.5 * (tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(fake)))
 
 
 @_saved
 def wasserstein_discriminator(real, fake):
+    """E s(G) - E s(x), a scalar."""
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
 
 @_saved
 def hinge_discriminator(real, fake):
+    """E max(0, 1 - s(x)) + E max(0, 1 + s(G)), a scalar."""
     return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + fake))
 
 
 @_saved
 def energy_discriminator(real, fake, margin):
+    """E e(x) + E max(0, margin - e(G)), a scalar."""
     return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.relu(margin - fake))
 
 
 def ebgan(margin: float) -> Objective:
-    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 is on the scale of the energies."""
+    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 has the unit of the energies."""
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), energy_generator)
@@ -147,8 +156,8 @@ OBJECTIVES = {
 def label_smoothing(objective: str | Objective = "non_saturating", real_target: float = 0.9) -> Objective:
     """One-sided label smoothing of a logistic objective: Salimans et al. 2016, arXiv:1606.03498, section 3.4.
 
-    The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: with both smoothed, the
-    best discriminator would pull the generator towards its own samples. The generator's loss stays the same.
+    The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: if both were smoothed,
+    the optimal discriminator would pull the generator towards its own samples. The generator's loss stays the same.
 
     Args:
         objective: "minimax" or "non_saturating", as a name or an `Objective`.
@@ -156,11 +165,14 @@ def label_smoothing(objective: str | Objective = "non_saturating", real_target: 
 
     Returns:
         `Objective`, named `<name>_smoothed`.
+
+    Raises:
+        ValueError: another objective, or `real_target` out of range.
     """
     chosen = objective if isinstance(objective, Objective) else OBJECTIVES.get(objective)
     if chosen is None or chosen.discriminator is not logistic_discriminator:
         name = repr(objective) if chosen is None else repr(chosen.name)
-        raise ValueError(f"Labels exist in the objectives minimax and non_saturating only; received {name}.")
+        raise ValueError(f"Label smoothing needs the objective 'minimax' or 'non_saturating'; received {name}.")
     if not 0.0 < real_target <= 1.0:
         raise ValueError(f"real_target must be in (0, 1]; received {real_target!r}.")
     smoothed = functools.partial(logistic_discriminator, real_target=real_target)

@@ -26,7 +26,7 @@ def gradient_penalty(
 ) -> tf.Tensor:
     """E (||d s(y) / d y||_2 - target)^2 at y = alpha x + (1 - alpha) G(z): WGAN-GP, arXiv:1704.00028, eq. 3.
 
-    There is one norm for each example, over all axes. Where the gradient is 0 the norm's derivative is taken as 0, not NaN.
+    There is one norm for each example, over all axes. For a gradient of 0 the derivative of the norm is set to 0, not NaN.
 
     Raises:
         ValueError: `real` and `fake` differ in shape, or `alpha` is not [B]; without the check they would broadcast.
@@ -53,7 +53,7 @@ def r2_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: 
 
 
 def drift_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """E s(x)^2 at real images. It keeps a critic near zero: its loss does not depend on an added constant.
+    """E s(x)^2 at real images. It keeps a critic near zero, whose loss would not change with an added constant.
 
     Karras et al. 2018, arXiv:1710.10196, appendix A.1 (weight 0.001 there). It costs one more forward pass.
     """

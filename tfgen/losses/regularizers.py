@@ -1,6 +1,6 @@
 """Regularisers: scalars of a network's weights or codes, added to that network's loss.
 
-Those in `REGULARIZERS` are functions of trainable variables alone. The caller leaves out variables that are not to be
+Those in `REGULARIZERS` are functions of trainable variables only. The caller leaves out variables that should not be
 regularised, e.g. embeddings.
 """
 
@@ -28,9 +28,9 @@ def l2_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
 def orthogonal_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
     """Sum over kernels of ||W W^T * (1 - I)||_F^2: Brock et al. 2019, arXiv:1809.11096, eq. 3, with beta = 1.
 
-    W is [outputs, rest]: the last axis of a kernel is that of the outputs. (In a transposed convolution of Keras it is the
-    last but one, so there W's rows are the inputs.) Only products of different filters count; the norms of filters are free.
-    The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
+    W is [outputs, rest], where the outputs are the last axis of a kernel. (In Keras' transposed convolution the last axis is
+    that of the inputs, so there the rows of W are the inputs.) Only products of different filters count; the norms of
+    filters are free. The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
     """
     sums = []
     for kernel in _kernels(variables):
@@ -43,7 +43,7 @@ def orthogonal_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
 def pulling_away(codes: tf.Tensor) -> tf.Tensor:
     """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the pulling-away term of EBGAN.
 
-    Zhao et al. 2017, arXiv:1609.03126, section 2.4. It is a part of the generator's loss alone.
+    Zhao et al. 2017, arXiv:1609.03126, section 2.4. It is part of the generator's loss only.
 
     Args:
         codes: [N, ...], N >= 2: the encoder's codes of generated images. A code of zeros has cosine 0 with all others.
@@ -52,13 +52,13 @@ def pulling_away(codes: tf.Tensor) -> tf.Tensor:
         scalar in [0, 1]: 0 for orthogonal codes, 1 for parallel (or opposite) ones. It does not depend on their scale.
 
     Raises:
-        ValueError: fewer than two rows, or no axis but that of the batch.
+        ValueError: fewer than two rows, or only the batch axis.
     """
     codes = at_least_float32(codes)
     if codes.shape.rank < 2 or (codes.shape[0] is not None and codes.shape[0] < 2):
         raise ValueError(f"codes must be [N, ...] with N of at least 2; received shape {codes.shape}.")
     num = tf.shape(codes)[0]
-    # Where the batch size is not static. What follows waits for the check.
+    # For a batch size that is not static. The operations below wait for the check.
     with tf.control_dependencies([tf.debugging.assert_greater(num, 1, "pulling_away needs at least 2 codes.")]):
         codes = tf.identity(codes)
     directions = tf.math.l2_normalize(tf.reshape(codes, [num, -1]), axis=1)
@@ -96,7 +96,7 @@ def running_mean(mean: tf.Tensor, value: tf.Tensor, count: int | tf.Tensor) -> t
     At t = 1 the result is `value` for any finite `mean`.
     """
     if isinstance(count, int) and count < 1:
-        raise ValueError(f"count is the number of values so far, with this one: at least 1; received {count!r}.")
+        raise ValueError(f"count, the number of values including this one, must be at least 1; received {count!r}.")
     mean, value = tf.convert_to_tensor(mean), tf.convert_to_tensor(value)
     return mean + (value - mean) / tf.cast(count, mean.dtype)
 

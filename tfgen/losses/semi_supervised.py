@@ -1,6 +1,6 @@
 """A classifier of K classes as a discriminator: Salimans et al. 2016, arXiv:1606.03498, section 5.
 
-The softmax of K + 1 logits l (the last one for "fake") depends on their differences alone, so l_{K+1} = 0. With
+The softmax of K + 1 logits l (the last one for "fake") depends only on their differences, so l_{K+1} = 0. With
 Z = logsumexp(l_1 .. l_K) the probability that an example is real is sigmoid(Z): Z is the logit in the objectives.
 """
 

@@ -2,8 +2,8 @@
 
 The functions use NumPy in float64 and import nothing heavy. Each has an accumulator (see `accumulators`) that computes
 the same number from examples in shards: update, merge, result. `Classifier` (Keras) is the default feature extractor: a
-small network trained on the data set itself. `evaluate_samples` computes all metrics of samples at once; `measure`, what
-there is to know of an exported model's other capabilities.
+small network trained on the data set itself. `evaluate_samples` computes all metrics of samples at once; `measure` computes
+the metrics of the other capabilities of an exported model.
 """
 
 import importlib
@@ -45,14 +45,14 @@ _MODULES = {
     "evaluate": ("METRICS", "Evaluator", "anchors", "evaluate_samples"),
 }
 # fmt: on
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = sorted(_HOME)
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name):
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'tfgen.metrics' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(f"tfgen.metrics.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(f"tfgen.metrics.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -36,7 +36,9 @@ class Accumulator:
     def merge(self, other: Accumulator) -> Accumulator:
         """Adds the examples of `other`, which is not changed. ValueError if `other` was made with different arguments."""
         if type(other) is not type(self) or other.settings != self.settings:
-            raise ValueError(f"only accumulators of one kind and with equal arguments merge; received {self} and {other}")
+            raise ValueError(
+                f"only accumulators of the same class and with equal arguments can be merged; received {self} and {other}"
+            )
         for name, part in self.parts.items():
             part.merge(other.parts[name])
         return self
@@ -120,7 +122,7 @@ class Sums(Accumulator):
     def result(self) -> dict[str, np.ndarray]:
         """The totals. ValueError before the first example."""
         if not self.totals:
-            raise ValueError("there is no result of no examples; update() has not received any")
+            raise ValueError("result() needs at least 1 example; update() has received none")
         return dict(self.totals)
 
 
@@ -169,7 +171,7 @@ class Rows(Accumulator):
 
     def _sorted(self):
         if not self._chunks:
-            raise ValueError("there is no result of no examples; update() has not received any")
+            raise ValueError("result() needs at least 1 example; update() has received none")
         ids, keys, rows = (np.concatenate(column) for column in zip(*self._chunks, strict=True))
         order = np.lexsort((ids, keys))[: self.settings["limit"]]
         return ids[order], keys[order], rows[order]
@@ -190,8 +192,8 @@ class Rows(Accumulator):
         unique, counts = np.unique(ids, return_counts=True)
         if len(unique) < len(ids):
             raise ValueError(
-                f"every example must come once; id {unique[counts > 1][0]} came {counts.max()} times. "
-                "Give each shard its own ids, and take each shard once"
+                f"each id must occur once; id {unique[counts > 1][0]} occurs {counts.max()} times. "
+                "Give each shard its own ids, and merge each shard once"
             )
         return rows
 

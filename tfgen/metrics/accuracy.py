@@ -60,6 +60,6 @@ class ConditionalAccuracy(Accumulator):
     def result(self) -> Accuracy:
         """The accuracy; ValueError without examples."""
         confusion = self.parts["sums"].result()["confusion"]
-        asked, right = confusion.sum(axis=1), np.diag(confusion)
-        per_class = np.divide(right, asked, out=np.full(len(asked), np.nan), where=asked > 0)
-        return Accuracy(float(right.sum() / asked.sum()), per_class, confusion)
+        total, correct = confusion.sum(axis=1), np.diag(confusion)
+        per_class = np.divide(correct, total, out=np.full(len(total), np.nan), where=total > 0)
+        return Accuracy(float(correct.sum() / total.sum()), per_class, confusion)

@@ -59,6 +59,9 @@ def duplicate_rate(features: ArrayLike, *, batch_size: int, threshold: float, ba
       features: [N, F]; batch_size: rows in a batch, 2 to N, drawn without replacement.
       threshold: Euclidean distance >= 0 up to which two rows count as near-duplicates.
       batches: number of batches, drawn with `seed`.
+
+    Raises:
+      ValueError: not finite, wrong rank, fewer than 2 rows, or an argument out of range.
     """
     features = activations(features, "features", min_rows=2)
     if not 2 <= batch_size <= len(features):
@@ -71,7 +74,7 @@ def duplicate_rate(features: ArrayLike, *, batch_size: int, threshold: float, ba
 
 
 def support_size(batch_size: float) -> float:
-    """Support size for which half of the batches of this size hold a duplicate: s^2 / (2 ln 2)."""
+    """Support size for which half of the batches of s = `batch_size` >= 2 samples hold a duplicate: s^2 / (2 ln 2)."""
     if batch_size < 2:
         raise ValueError(f"batch_size must be at least 2; received {batch_size}")
     return batch_size**2 / (2.0 * math.log(2.0))

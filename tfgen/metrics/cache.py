@@ -54,9 +54,9 @@ class Cache:
         header, _, content = path.read_bytes().partition(b"\n")
         header = json.loads(header)
         if header["format"] != _FORMAT or header["key"] != json.loads(_text(key)):
-            raise ValueError("it is of another format or key")
+            raise ValueError("it has another format or key")
         if hashlib.sha256(content).hexdigest() != header["sha256"]:
-            raise ValueError("its checksum does not hold")
+            raise ValueError("its checksum does not match")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 

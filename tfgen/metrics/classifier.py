@@ -50,7 +50,7 @@ class Classifier:
         self.feature_width = int(config["feature_width"])
         self.description = f"classifier-cnn-{self.feature_width}"
         self.weights_hash = weights_hash(network)
-        # one trace for every batch size; XLA is slower than the plain graph on CPUs
+        # one graph for all batch sizes; XLA is slower than the plain graph on CPUs
         self._function = tf.function(
             lambda images: network(images, training=False),
             input_signature=[tf.TensorSpec((None, *self.image_shape), tf.float32)],
@@ -88,7 +88,7 @@ class Classifier:
         return correct / total
 
     def save(self, directory: str | os.PathLike) -> Path:
-        """Writes weights and record as one file, `FILE` in `directory`, moved in whole; returns its path."""
+        """Writes weights and record atomically as one file, `FILE` in `directory`; returns its path."""
         return save_classifier(directory, self.network, self.config, self.record)
 
     @classmethod
@@ -215,7 +215,7 @@ def train_classifier(
         return dataset.map(lambda batch: (batch["image"], batch["label"]))
 
     network = classifier_network(config)
-    # the same layers with the logits alone, which is what the loss is on
+    # the same layers with one output, because the loss uses only the logits
     model = keras.Model(network.inputs, network.outputs[1])
     schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps_per_epoch)
     model.compile(

@@ -20,12 +20,12 @@ def confusion_matrix(clusters: ArrayLike, labels: ArrayLike, num_clusters: int, 
       labels: integers [N] in [0, num_classes).
 
     Raises:
-      ValueError: not integers, not vectors of one length, empty, or out of range.
+      ValueError: not integers, not vectors of the same length, empty, or out of range.
     """
     clusters = _indices(clusters, "clusters", num_clusters, "num_clusters")
     labels = _indices(labels, "labels", num_classes, "num_classes")
     if len(clusters) != len(labels):
-        raise ValueError(f"clusters and labels must be of one length; received {len(clusters)} and {len(labels)}")
+        raise ValueError(f"clusters and labels must have the same length; received {len(clusters)} and {len(labels)}")
     counts = np.bincount(clusters * num_classes + labels, minlength=num_clusters * num_classes)
     return counts.reshape(num_clusters, num_classes)
 
@@ -107,7 +107,7 @@ def exemplar_accuracy(
     fit_probabilities, fit_labels = (probabilities, labels) if fit is None else _soft(*fit, num_classes)
     if fit_probabilities.shape[1] != probabilities.shape[1]:
         raise ValueError(
-            f"probabilities must be of as many clusters as those of fit; received {probabilities.shape[1]} and "
+            f"probabilities must have as many clusters as those of fit; received {probabilities.shape[1]} and "
             f"{fit_probabilities.shape[1]}"
         )
     classes = fit_labels[fit_probabilities.argmax(axis=0)]
@@ -120,7 +120,7 @@ def _soft(probabilities, labels, num_classes):
         raise ValueError(f"probabilities must be finite floats [N, K]; received {array.dtype} {array.shape}")
     labels = _indices(labels, "labels", num_classes, "num_classes")
     if len(array) != len(labels):
-        raise ValueError(f"probabilities and labels must be of one length; received {len(array)} and {len(labels)}")
+        raise ValueError(f"probabilities and labels must have the same length; received {len(array)} and {len(labels)}")
     return array, labels
 
 

@@ -1,11 +1,11 @@
 """Evaluation of codes: k-means clusters, and classification with few labels.
 
-Both take codes from `codes_of` or any other features, and both are fitted on the train split alone. Distances between
+Both take codes from `codes_of` or any other features, and both are fitted only on the train split. Distances between
 unscaled codes mean little: a decoder can undo any invertible linear map of the code, so training does not determine the
 scale and correlation of its dimensions. For k-means, codes are therefore whitened (uncorrelated dimensions of variance 1
-on the train split). A linear classifier handles correlated dimensions by itself, and whitening would amplify directions
-with little information; there each dimension is only scaled to variance 1. Use pixels without scaling: they share one
-scale, and pixels at the border hardly vary.
+on the train split). For a linear classifier, each dimension is only scaled to variance 1: the classifier handles correlated
+dimensions itself, and whitening would amplify directions with little information. Use pixels without scaling: they share
+one scale, and pixels at the border hardly vary.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.n
 
     Args:
       model: an `Encoder` (see `tfgen.models.capabilities`).
+      batch_size: number of images that are encoded at once.
     """
     starts = range(0, len(images), batch_size)
     return np.concatenate([np.asarray(model.codes(images[i : i + batch_size]), np.float32) for i in starts])
@@ -59,6 +60,9 @@ def k_means(
       seed: seed of the initializations.
       iterations: maximum number of iterations of each run.
       whiten: whether to whiten the codes, see the module docstring.
+
+    Raises:
+      ValueError: not finite, wrong rank, fewer codes than clusters, or an argument below 1.
     """
     from sklearn.cluster import KMeans
 

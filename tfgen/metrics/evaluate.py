@@ -25,7 +25,7 @@ from tfgen.metrics.separability import linear_separability
 from tfgen.metrics.statistics import InProcess, NearestImages, Statistics, Walk, draw
 from tfgen.metrics.wasserstein import PATCH, sliced_wasserstein
 
-# {metric: (statistics of the real images, statistics of the evaluated images)}, as in `statistics.PARTS`.
+# {metric: (statistics of the real images, statistics of the evaluated images)}, with names from `statistics.PARTS`.
 METRICS = {
     "score": ((), ("score",)),
     "fid": (("moments",), ("moments",)),
@@ -41,7 +41,7 @@ METRICS = {
 }
 DEFAULT = ("score", "fid", "kid", "prdc", "nearest")
 WITHOUT_FEATURES = frozenset(["ms_ssim", "swd"])
-OF_LATENTS = frozenset(["path_length", "separability"])  # of generators with latents, and not of other images
+OF_LATENTS = frozenset(["path_length", "separability"])  # need a generator with latents
 PATH_PAIRS, PATH_STEP = 1000, 1e-3
 BIRTHDAY_BATCHES, BIRTHDAY_SIZE = 50, 500
 
@@ -77,7 +77,7 @@ class Evaluator:
       n_nearest: maximum number of evaluated images, and of test images, whose nearest training image is searched.
       n_nearest_train: maximum number of training images in that search (a random subset).
       max_shift: shifts tried in the search in pixel space, see `nearest_images`.
-      force: whether to compute Fréchet distances even of fewer images than features.
+      force: whether to compute Fréchet distances also of fewer images than features.
       resize: the rule by which the sources' images were resized, for the protocol.
       run: runs walks over images: `InProcess()` (default) or a callable with the same signature.
       cache: a `Cache` for the statistics of the reference, or None.
@@ -107,7 +107,7 @@ class Evaluator:
     ):
         metrics = tuple(metrics)
         if unknown := sorted(set(metrics) - set(METRICS)):
-            raise ValueError(f"unknown metric(s) {', '.join(unknown)}; there are {', '.join(METRICS)}")
+            raise ValueError(f"unknown metric(s) {', '.join(unknown)}; the metrics are {', '.join(METRICS)}")
         if not metrics:
             raise ValueError(f"metrics must name at least one of {', '.join(METRICS)}; received none")
         if reference not in ("train", "test"):
@@ -125,8 +125,8 @@ class Evaluator:
                     f"the {name} set {source.name!r} has images {tuple(source.image_shape)}; the classifier "
                     f"expects {tuple(shape)}"
                 )
-        if classifier is None and (wanting := [m for m in metrics if m not in WITHOUT_FEATURES]):
-            raise ValueError(f"the metrics {', '.join(wanting)} need an extractor of features; received None")
+        if classifier is None and (with_features := [m for m in metrics if m not in WITHOUT_FEATURES]):
+            raise ValueError(f"the metrics {', '.join(with_features)} need a feature extractor; received None")
         for name in {"score", "separability"} & set(metrics):
             if not getattr(classifier, "num_logits", 1):
                 raise ValueError(f"the metric {name!r} needs logits; {classifier.description} has none")
@@ -137,23 +137,24 @@ class Evaluator:
         self.kid_subset_size, self.n_nearest, self.n_nearest_train = kid_subset_size, n_nearest, n_nearest_train
         self.run = InProcess() if run is None else run
         # one random generator per purpose, so that changing one number does not change the other subsets
-        streams = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
-        indices = draw(streams[0], self.real.num_examples, n_real)
+        rngs = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
+        indices = draw(rngs[0], self.real.num_examples, n_real)
         self.n_real = len(indices)
         self.moments, self.rows = self._real_side(indices, cache)
         if "nearest" not in metrics:
             return
-        train_indices = draw(streams[1], train.num_examples, n_nearest_train)
+        train_indices = draw(rngs[1], train.num_examples, n_nearest_train)
         self._nearest_train = Drawn(train, train_indices)
         same = reference == "train" and np.array_equal(indices, train_indices)
         self._train_features = self.rows if same and self.rows is not None else self._features(train, train_indices)
-        queries = Drawn(test, draw(streams[2], test.num_examples, n_nearest))
+        queries = Drawn(test, draw(rngs[2], test.num_examples, n_nearest))
         found = self._statistics(["queries"], queries, len(queries.indices), "test images", n_queries=None)
         self.test_distances = self._to_train(found)
 
     def _statistics(self, needs, images, count, what, extractor=True, **settings) -> Statistics:
         make = functools.partial(Statistics, tuple(sorted(set(needs))), count, seed=self.seed, **settings)
-        features = any(need != "similarity" for need in needs)  # of queries too, if there is a classifier
+        # All statistics but "similarity" use features; without a classifier, "queries" holds only images.
+        features = any(need != "similarity" for need in needs)
         return self.run(make, Walk(images, count, self.classifier if features else None), what).check(what)
 
     def _features(self, source, indices) -> np.ndarray:
@@ -234,14 +235,15 @@ class Evaluator:
           nearest: for pixel and feature space nn_*_fake_train, nn_*_test_train (median L2 distances), nn_*_ratio.
           ms_ssim: ms_ssim_mean, ms_ssim_std of 100 random pairs; higher means less diverse.
           swd: swd and swd_<side> of each level, the sliced Wasserstein distance of at most `n_nearest` images of each set.
-          birthday: birthday_duplicate_rate, the share of random batches in which two images are as near to each other as
-            the two nearest of as many real images, in half of their batches: 0.5 for images as diverse, 1 for duplicates.
+          birthday: birthday_duplicate_rate, the share of random batches of samples whose closest pair is at most as far
+            apart as the closest pair of a batch of real images (median over batches of the same size): about 0.5 for
+            samples as diverse as real images, 1 for many duplicates.
           path_length: path_length, path_length_std: the squared distance of features over the squared size of a small
-            step from one latent towards another, both drawn as those of samples.
+            step from one latent towards another; both are drawn like the latents of samples.
           separability: linear_separability of the classes in latent space, 1 is perfect.
 
-        The last two are of `images` with latents (`Samples.has_latents`), and separability of those without conditions; they
-        are left out of results of real images.
+        The last two need `images` with latents (`Samples.has_latents`), and separability also needs a generator without
+        conditions. Results of real images do not have them.
 
         Raises:
           NotFinite (a ValueError): images with NaN or infinity.
@@ -249,10 +251,10 @@ class Evaluator:
         """
         if count < 2:
             raise ValueError(f"at least 2 images are needed; received {count}")
-        asked = [name for name in self.metrics if weights != "real" or name not in OF_LATENTS]
-        for name in asked:
+        metrics = [name for name in self.metrics if weights != "real" or name not in OF_LATENTS]
+        for name in metrics:
             check_applies(name, images, self.real.image_shape)
-        needs = {need for metric in asked for need in METRICS[metric][1]}
+        needs = {need for metric in metrics for need in METRICS[metric][1]}
         settings = {"splits": self.settings["score_splits"], "n_queries": self.n_nearest}
         extra = dict(extra)
         if "similarity" in needs:
@@ -295,13 +297,13 @@ class Evaluator:
             values |= self._sliced_wasserstein(fake["query_images"].result())
         if "birthday" in self.metrics:
             values["birthday_duplicate_rate"] = self._duplicate_rate(features)
-        if "path_length" in asked:
+        if "path_length" in metrics:
             length = self._path_length(images, min(count, PATH_PAIRS))
             values |= {"path_length": length.mean, "path_length_std": length.std}
             extra |= {"path_pairs": min(count, PATH_PAIRS), "path_step": PATH_STEP}
-        if "separability" in asked:
+        if "separability" in metrics:
             logits = fake["logits"].result()
-            # Each class against all others.
+            # Log-odds of each class against all others.
             others = [np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in range(logits.shape[1])]
             found = linear_separability(images.latents(0, count), logits - np.stack(others, axis=1), seed=self.seed)
             values["linear_separability"] = found.score
@@ -378,7 +380,7 @@ class Evaluator:
 
 
 def check_applies(name, images, image_shape) -> None:
-    """Raises ValueError if the metric `name` cannot be computed of `images` (for instance `Samples`) of this shape."""
+    """Raises ValueError if the metric `name` cannot be computed for `images` (for instance `Samples`) of this shape."""
     if name == "ms_ssim":
         similarity_scales(image_shape)
     if name == "swd" and min(image_shape[:2]) < PATCH:
@@ -388,7 +390,7 @@ def check_applies(name, images, image_shape) -> None:
     if not getattr(images, "has_latents", False):
         raise ValueError(f"{name} needs a generator whose images are a smooth function of latents")
     if name == "separability" and images.is_conditional:
-        raise ValueError(f"{name} needs a generator without conditions: they decide the classes, and not the latents")
+        raise ValueError(f"{name} needs a generator without conditions: conditions, and not latents, determine the classes")
 
 
 def similarity_scales(image_shape) -> int:
@@ -427,7 +429,7 @@ def anchors(
     train: Source, test: Source, classifier: Any, *, n_fake: int | None = None, seed: int = 0,
     untrained: ArrayLike | None = None, **settings,
 ) -> dict:  # fmt: skip
-    """Results of real images and of an untrained generator: the best and the worst that a generator's should be.
+    """Results of real images and of an untrained generator, to compare a generator's result with.
 
     Args:
       n_fake: number of real images to evaluate; use the number of the generator's samples (fewer if the split has fewer).

@@ -1,4 +1,4 @@
-"""A SavedModel as the metrics see it: its signatures, the capabilities that they show, and what stands beside it."""
+"""A SavedModel for the metrics: its signatures, its capabilities and the metadata that `tfgen.export` stored with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from tfgen.warmup import signatures
 
 
 class ExportedModel:
-    """A SavedModel, loaded with plain `tf.saved_model.load`: what is measured is what will be served.
+    """A SavedModel, loaded with plain `tf.saved_model.load`, so that the metrics measure the model that is served.
 
     Args:
       path: the folder of the SavedModel, or a folder of numbered versions (the latest is used).
 
     Attributes:
-      path: the folder of the SavedModel. metadata: the dict that `tfgen.export` stores beside it, or {}.
-      signatures: {name: function}. capabilities: tuple of classes of `tfgen.models.capabilities`, told from their names.
+      path: the folder of the SavedModel.
+      metadata: the dict in `assets.extra/tfgen.json`, which `tfgen.export` writes, or {}.
+      signatures: {name: function}.
+      capabilities: tuple of classes of `tfgen.models.capabilities`, derived from the names of the signatures.
       weights: "ema" or "raw". weights_hash: sha256 of its variables.
       binarization: the binarization of its training images, or None. dequantize: whether noise was added to them.
     """
@@ -44,14 +46,16 @@ class ExportedModel:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of its images; ValueError where nothing says so."""
+        """(H, W, C) of its images; ValueError if the metadata lack it."""
         if "image_shape" not in self.metadata:
-            raise ValueError(f"Nothing beside {self.path} says which shape its images have.")
+            raise ValueError(
+                f"The image shape of {self.path} is unknown: assets.extra/tfgen.json is missing or has no 'image_shape'."
+            )
         return tuple(self.metadata["image_shape"])
 
     @property
     def conditions(self) -> tuple[Field, ...]:
-        """The `tfgen.fields.Field`s that its verbs take beside images or seeds, a tuple."""
+        """The `tfgen.fields.Field`s that its signatures take in addition to images or seeds."""
         return tuple(Field(**config) for config in self.metadata.get("conditions", ()))
 
     def inputs(self, name: str) -> set[str]:
@@ -59,17 +63,17 @@ class ExportedModel:
         return set(self.signatures[name].structured_input_signature[1])
 
     def missing(self, name: str, fields: Iterable[str]) -> list[str]:
-        """The inputs of signature `name`, sorted, that are neither seeds nor the arguments of `fields`, names in batches."""
+        """The inputs of signature `name`, sorted, for which neither seeds nor `fields` (names in batches) have a value."""
         return sorted(argument for argument in self.inputs(name) if self._field(argument) not in {*fields, "seeds"})
 
     def ask(self, name: str, batch: dict) -> dict:
-        """The outputs, {name: array}, of signature `name` for a batch {field: array}; its `seeds` are int64."""
+        """Calls signature `name` with a batch {field: array}, seeds int64 [B], and returns the outputs {name: array}."""
         given = {argument: batch[self._field(argument)] for argument in self.inputs(name)}
         found = self.signatures[name](**{argument: tf.constant(value) for argument, value in given.items()})
         return {output: value.numpy() for output, value in found.items()}
 
     def _field(self, argument):
-        """The name, in batches, of an argument."""
+        """The name in batches of an input of a signature."""
         declared = (*self.metadata.get("fields", ()), *self.metadata.get("conditions", ()))
         names = {field["argument"]: field["name"] for field in declared}
         return names.get(argument, "label" if argument == "labels" else argument)
@@ -78,15 +82,15 @@ class ExportedModel:
 class SavedModelGenerator(ExportedModel):
     """An `ExportedModel` with the signature `sample`: seeds int64 [B] (and labels int32 [B]) -> image [B, H, W, C].
 
-    Conditions of samples are classes, each in turn. Where a model takes others, such as an embedding, those of real images
-    are given: see `Conditions`.
+    Samples get every class in turn. A model with other conditions, such as an embedding, gets the conditions of real images:
+    see `Conditions`.
 
     Args:
       path: see `ExportedModel`.
-      real: None, or a `tfgen.data.Source` with the conditions that are no classes.
+      real: None, or a `tfgen.data.Source` with the conditions that are not classes.
 
     Attributes:
-      batch_norm: "moving": the statistics that exports sample with.
+      batch_norm: "moving": exported models sample with the moving statistics.
     """
 
     batch_norm = "moving"
@@ -98,15 +102,19 @@ class SavedModelGenerator(ExportedModel):
         inputs, outputs = self.inputs("sample"), set(self.signatures["sample"].structured_outputs)
         if "seeds" not in inputs or "image" not in outputs:
             raise ValueError(
-                f"{self.path}: the signature 'sample' must take seeds (and conditions) and give image; it takes "
-                f"{sorted(inputs)} and gives {sorted(outputs)}"
+                f"{self.path}: the signature 'sample' must take seeds (and conditions) and return image; it takes "
+                f"{sorted(inputs)} and returns {sorted(outputs)}"
             )
         if unknown := inputs - {"seeds"} - {field.argument for field in self.conditions}:
-            raise ValueError(f"{self.path} takes {', '.join(sorted(unknown))}, and nothing beside it says what that is")
+            raise ValueError(
+                f"{self.path}: the signature 'sample' takes {', '.join(sorted(unknown))}, which assets.extra/tfgen.json "
+                "does not declare as conditions"
+            )
         self._given = Conditions(self.conditions, real)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of its images; without metadata, that of one image, which is drawn for it."""
         return tuple(self.metadata["image_shape"]) if "image_shape" in self.metadata else self.images(0, 0, 1).shape[1:]
 
     def images(self, seed: int, first: int, last: int) -> np.ndarray:
@@ -133,7 +141,7 @@ class SavedModelGenerator(ExportedModel):
 
 
 def load_exported(path: str | os.PathLike, real: Source | None = None) -> ExportedModel:
-    """The `ExportedModel` at a path; a `SavedModelGenerator` if it generates images, with `real` as there."""
+    """The `ExportedModel` at `path`; a `SavedModelGenerator` if it generates images (for `real` see there)."""
     path = _version(path)
     return SavedModelGenerator(path, real) if Sampler in capabilities_of(signatures(path)) else ExportedModel(path)
 
@@ -145,22 +153,22 @@ def _version(path):
         return path
     versions = [p for p in path.iterdir() if p.name.isdigit() and (p / "saved_model.pb").exists()] if path.is_dir() else []
     if not versions:
-        raise ValueError(f"{path} is no SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: neither it nor a numbered folder in it has a saved_model.pb")
     return max(versions, key=lambda p: int(p.name))
 
 
 class Conditions:
     """A function (first, last) -> {argument: array [last - first, ...]}: the conditions of images first to last - 1.
 
-    Every class in turn if all conditions are classes. Else those of the examples of `real`, in an order of its own, again
-    and again: all conditions of an image are of one example.
+    If all conditions are classes, the images get every class in turn. Otherwise each image gets all conditions of one
+    example of `real`, in a fixed random order, which repeats.
 
     Args:
       conditions: tuple of `tfgen.fields.Field`.
       real: a `tfgen.data.Source`, or None.
 
     Raises:
-      ValueError: a condition that is no class, and no `real`; or `real` lacks a field.
+      ValueError: a condition is not a class and `real` is None, or `real` lacks a field.
     """
 
     def __init__(self, conditions, real=None):
@@ -185,6 +193,6 @@ def labels_in_turn(conditions, first: int, last: int) -> dict[str, np.ndarray]:
     """{argument: int32 [last - first]} for images first to last - 1: every class in turn.
 
     Raises:
-      ValueError: a condition that is no class.
+      ValueError: a condition is not a class.
     """
     return {field.argument: field.in_turn(first, last) for field in conditions}

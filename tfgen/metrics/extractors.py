@@ -7,8 +7,8 @@ An extractor is any object with
     kind          "classifier", "inception", "keras_inception", "feature" ...; it names the Fréchet distance
     num_logits    number of logits, 0 for none
     outputs(images float32 [N, H, W, C] in [0, 1]) -> (features [N, F], logits [N, K] or None)
-The classifier trained on the data set itself (`Classifier`) is one, needs no file and is the default. Any `FeatureNetwork`
-of `tfgen.features`, such as EfficientNet-Lite0 or a user's own network, are one as `FeatureExtractor`.
+The default extractor is `Classifier`, which is trained on the data set itself and needs no file. `FeatureExtractor` makes an
+extractor of any `FeatureNetwork` of `tfgen.features`, such as EfficientNet-Lite0 or a user's own network.
 
 Published FID numbers use one network, the Inception of 2015-12-05 with 1,008 outputs, stored as a frozen TensorFlow
 graph. The features are the layer pool_3 (2,048 wide); the logits of the inception score are pool_3 times the softmax
@@ -74,7 +74,7 @@ def inception(
 
 
 class _InBatches:
-    """What all share: images in batches, grey as three equal channels where any size is taken."""
+    """Base class: splits images into batches. Extractors for images of any size get grey images as three equal channels."""
 
     image_shape, num_logits, batch = None, 0, 64
 
@@ -103,8 +103,11 @@ class FeatureExtractor(_InBatches):
       network: `FeatureNetwork`.
       layer: name of the layer whose output is the features, averaged over pixels if of rank 4; None: the first.
       logits: name of the layer of the logits, or None.
-      kind: names the Fréchet distance: its numbers are comparable with none of another kind or `weights_hash`.
-      description: for protocols.
+      kind: part of the name of the Fréchet distance; distances of different kinds or `weights_hash` cannot be compared.
+      description: name of the network for protocols.
+
+    Raises:
+      ValueError: the network lacks a layer, or the features have neither rank 2 nor rank 4.
     """
 
     def __init__(
@@ -139,7 +142,7 @@ class FeatureExtractor(_InBatches):
 
 
 class _Inception(_InBatches):
-    """What the networks of the published FID share."""
+    """Base class of the networks of the published FID."""
 
     kind = "inception"
 
@@ -167,7 +170,7 @@ class GraphInception(_Inception):
                 warnings.simplefilter("error")  # protobuf only warns about bytes that it cannot read
                 definition.ParseFromString(_graph_bytes(path))
         except Exception as error:  # the exceptions depend on the implementation of protobuf
-            raise ValueError(f"{path} is no frozen TensorFlow graph ({type(error).__name__}: {error})") from error
+            raise ValueError(f"{path} is not a frozen TensorFlow graph ({type(error).__name__}: {error})") from error
         names = {node.name for node in definition.node}
         if missing := sorted({"Mul", "pool_3"} - names):
             raise ValueError(f"{path} is not the Inception graph of 2015-12-05: it has no {' and no '.join(missing)}")
@@ -235,7 +238,7 @@ def _saved_function(path: Path):
         network = keras.saving.load_model(path, compile=False)
         return lambda images: _named_outputs(network(images, training=False), path)
     if not (path / "saved_model.pb").exists():
-        raise ValueError(f"{path} is no SavedModel: it has no saved_model.pb")
+        raise ValueError(f"{path} is not a SavedModel: it has no saved_model.pb")
     loaded = tf.saved_model.load(str(path))
     if "serving_default" not in loaded.signatures:
         raise ValueError(f"{path} has no signature serving_default; it has {sorted(loaded.signatures)}")
@@ -270,12 +273,13 @@ class KerasInception(FeatureExtractor):
     Args:
       path: the .h5 file of weights, with the top; None: random weights, for tests.
       digest: sha256 of the file.
+      resize: see `GraphInception`.
     """
 
     def __init__(self, path: str | os.PathLike | None, digest: str, *, resize: str = "bilinear_tf1"):
         network = inception_v3(path, ("avg_pool", "predictions"), resize=resize, quantize=True)
         super().__init__(network, logits="predictions", kind="keras_inception")
-        # The file's own, by which numbers were always kept.
+        # The hash of the file replaces the network's fingerprint, so that stored protocols stay valid.
         self.weights_hash = digest
         self.description = f"keras-imagenet-inception-v3 (not comparable with published FID), {resize} to {SIDE}x{SIDE}"
 
@@ -291,6 +295,9 @@ class VGGDistance:
       weights: path or URL of the .h5 file of keras.applications, without the top.
       channel_weights: five float arrays [C], C = 64, 128, 256, 512, 512; None: 1 / C, the mean over channels.
       **files: arguments of `weights_file`: sha256_expected, allow_download, cache, report.
+
+    Raises:
+      ValueError: as `inception` for the file, or channel weights of other shapes.
     """
 
     LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
@@ -327,7 +334,7 @@ class VGGDistance:
         a, b = image_batch(a, "a"), image_batch(b, "b")
         if a.shape != b.shape or a.shape[3] not in (1, 3) or min(a.shape[1:3]) < 32:
             raise ValueError(
-                f"a and b must be [B, H, W, 1 or 3] of one shape, 32 pixels or more; received {a.shape}, {b.shape}"
+                f"a and b must have equal shapes [B, H, W, 1 or 3], H and W at least 32; received {a.shape} and {b.shape}"
             )
         if a.shape[3] == 1:
             a, b = a.repeat(3, axis=3), b.repeat(3, axis=3)

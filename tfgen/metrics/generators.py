@@ -58,10 +58,13 @@ class RunGenerator:
         on the others, so all images are made at once and kept in memory.
       num: number of images, for "batch" and "standing".
       binarization: the binarization of its training images.
-      real: None, or a `tfgen.data.Source` with the conditions that are no classes, see `SavedModelGenerator`.
+      real: None, or a `tfgen.data.Source` with the conditions that are not classes, see `SavedModelGenerator`.
+
+    Raises:
+      ValueError: the model is not a sampler, it does not have this batch norm mode, or conditions are missing.
     """
 
-    capabilities = (Sampler,)  # as of an `ExportedModel`; nothing else is asked of it
+    capabilities = (Sampler,)  # the only capability that is used, under the name of `ExportedModel.capabilities`
 
     def __init__(
         self, model: keras.Model, *, use_ema: bool = True, batch_norm: str = "moving", num: int | None = None,
@@ -69,7 +72,7 @@ class RunGenerator:
     ):  # fmt: skip
         if Sampler not in model.capabilities():
             can = ", ".join(capability.NAME for capability in model.capabilities())
-            raise ValueError(f"{type(model).__name__} is no sampler; it is: {can}")
+            raise ValueError(f"{type(model).__name__} is not a sampler; its capabilities are: {can}")
         if batch_norm not in model.batch_norm_modes:
             raise ValueError(
                 f"batch_norm of {type(model).__name__} must be one of {', '.join(model.batch_norm_modes)}; received "

@@ -48,6 +48,9 @@ def bits_per_dim(nats: ArrayLike, dims: int, *, levels: float = 1, width: float 
 
     Returns:
       float for a scalar, else a float64 array of the shape of `nats`.
+
+    Raises:
+      ValueError: `dims` below 1, `levels` or `width` not positive, or NaN or infinity in `nats`.
     """
     if dims < 1:
         raise ValueError(f"dims must be at least 1 (H * W * C); received {dims}")
@@ -97,7 +100,7 @@ class Likelihood(Accumulator):
         """The mean with its standard error; ValueError without images."""
         moments = self.parts["nats"]
         if not moments.count:
-            raise ValueError("there is no result of no images; update() has not received any")
+            raise ValueError("result() needs at least 1 image; update() has received none")
         nats = float(moments.mean[0])
         error = float(np.sqrt(moments.result()[1][0, 0] / moments.count)) if moments.count > 1 else None
         return LikelihoodResult(nats, error, bits_per_dim(nats, **self.settings))

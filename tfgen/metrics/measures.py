@@ -1,6 +1,6 @@
-"""What is measured of an exported model on real images, one measure for each capability, and when it counts as good.
+"""Metrics of an exported model on real images, one `Measure` for each capability, and the default thresholds.
 
-The samples of a `Sampler` are measured by `tfgen.metrics.Evaluator`.
+`tfgen.metrics.Evaluator` measures the samples of a `Sampler`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ BATCH = 100
 
 
 class Unmeasurable(ValueError):
-    """The model fails what a measure asks of it; the message says how."""
+    """The model cannot be measured; the message gives the reason."""
 
 
 class Inapplicable(Unmeasurable):
-    """The measure does not apply: the images lack what it compares with, or the model has not learned that."""
+    """The measure does not apply: the images lack a field, or the model was not trained for this."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Measure:
 
     Attributes:
       metrics: the names of its numbers.
-      signatures: those that are asked.
+      signatures: the names of the signatures that it calls.
       make: function (model, source) -> a function of a batch {field: array [B, ...]} -> {metric: float [B]}. A metric is
         the mean over all images.
       fields: further fields that batches must have.
       limit: maximum number of images, a random subset; None: all.
       trivial: None, or function (iterable of training batches, iterable of evaluated batches, levels) -> {metric: value of
-        an answer that needs no model}.
+        a baseline that needs no model}.
     """
 
     metrics: tuple
@@ -54,7 +54,7 @@ class Measure:
 
 def _likelihood(model, source):
     """negative_log_likelihood and, where there is a signature `elbo`, negative_elbo: nats per image; bits_per_dim."""
-    # A density of dequantised images becomes the probability of their levels by the width of one level.
+    # The probability of a level is the density of dequantised images times the width of the level, 1 / levels.
     log_levels = math.log2(source.levels) if model.dequantize else 0.0
 
     def of_batch(batch):
@@ -69,7 +69,7 @@ def _likelihood(model, source):
 
 
 def _squared_error(metric, signature):
-    """Squared error of the images that a signature makes of images, mean over pixels and channels, of images in [0, 1]."""
+    """Squared difference between images in [0, 1] and the output of `signature` for them, mean over pixels and channels."""
 
     def make(model, source):
         def of_batch(batch):
@@ -82,10 +82,10 @@ def _squared_error(metric, signature):
 
 
 def _classifier(model, source):
-    """accuracy; cross_entropy in nats; error_over_chance: the share of errors over that of who always says the most frequent
-    class, 0 of a perfect classifier, 1 of one that has learned nothing. It is left out where there is one class alone.
+    """accuracy; cross_entropy in nats; error_over_chance: the error rate over that of always predicting the most frequent
+    class, 0 for a perfect classifier, 1 for one that has learned nothing. It is left out if there is only one class.
 
-    Classes that a model has found without labels are in an order of its own: it is not measured against labels.
+    A model that found its classes without labels has them in an arbitrary order, so it is not compared with labels.
     """
     if "label" not in {field["name"] for field in model.metadata.get("fields", ())}:
         raise Inapplicable("classifier: the model was not trained on labels, so its classes are not those of the data")
@@ -95,7 +95,7 @@ def _classifier(model, source):
         probability, label = model.ask("classify", batch)["probability"], batch["label"]
         if label.max() >= probability.shape[1]:
             raise Unmeasurable(
-                f"classifier: the model knows {probability.shape[1]} classes; the images have the label {label.max()}"
+                f"classifier: the model has {probability.shape[1]} classes; the images have the label {label.max()}"
             )
         right = probability.argmax(axis=1) == label
         nats = -np.log(np.maximum(probability[np.arange(len(label)), label], np.finfo(np.float32).tiny))
@@ -106,8 +106,8 @@ def _classifier(model, source):
 
 
 def _codec(model, source):
-    """bits_per_pixel under the entropy model; bits_over_raw: the share of the bits of uncompressed images; psnr in dB, the
-    mean over images rounded to 8 bits, at most 100 of each."""
+    """bits_per_pixel under the entropy model; bits_over_raw: these bits over the bits of the uncompressed image; psnr in
+    dB, of reconstructions rounded to 8 bits, at most 100 for each image."""
     pixels = math.prod(source.image_shape[:2])
     raw = math.prod(source.image_shape) * math.log2(source.levels)
 
@@ -134,8 +134,8 @@ def _translator(model, source):
 
 
 def _marginals(train, evaluated, levels):
-    """Nats and bits of pixels that are independent, each with the shares of its levels in the training images; all pixels of
-    a channel have the same shares where the images are too large for a table of each."""
+    """Likelihood under independent pixels, each with the distribution of its levels in the training images. All pixels of a
+    channel share one distribution if a table for each pixel would exceed `MARGINALS_LIMIT`."""
 
     def places(batch):
         """Indices [B, pixels and channels] into the table."""
@@ -151,7 +151,7 @@ def _marginals(train, evaluated, levels):
         size = levels * (found.shape[1] if found.shape[1] * levels <= MARGINALS_LIMIT else batch["image"].shape[-1])
         table = table + np.bincount(found.ravel(), minlength=size)
     table = table.reshape(-1, levels)
-    # No level is impossible.
+    # Additive smoothing: no level has probability 0.
     log_share = np.log((table + 1.0 / levels) / (table.sum(axis=1, keepdims=True) + 1.0)).ravel()
     nats = np.concatenate([-log_share[places(batch)].sum(axis=1) for batch in evaluated])
     nats, dims = float(nats.mean()), found.shape[1]
@@ -179,7 +179,7 @@ def _mean_image(train, evaluated, levels):
 
 
 def _copy_or_mean_target(train, evaluated, levels):
-    """L1 of the better of two answers: the image itself, if it has the shape of the target, and the mean target."""
+    """L1 of the better of two baselines: the image itself, if it has the shape of the target, and the mean target."""
     mean, errors = _mean(train, "target"), {"mean": [], "copy": []}
     for batch in evaluated:
         answers = {"mean": mean, **({"copy": batch["image"]} if batch["image"].shape == batch["target"].shape else {})}
@@ -192,7 +192,7 @@ MEASURES = {
     Likelihood: Measure(
         ("negative_log_likelihood", "bits_per_dim", "negative_elbo"), ("log_prob",), _likelihood, trivial=_marginals
     ),
-    # Reconstructions of some models are drawn pixel by pixel.
+    # Some models reconstruct pixel by pixel, which is slow.
     Encoder: Measure(
         ("reconstruction_error",), ("reconstruct",), _squared_error("reconstruction_error", "reconstruct"), limit=1000,
         trivial=_mean_image,
@@ -200,31 +200,32 @@ MEASURES = {
     Classifier: Measure(("accuracy", "cross_entropy", "error_over_chance"), ("classify",), _classifier, fields=("label",)),
     Codec: Measure(("bits_per_pixel", "bits_over_raw", "psnr"), ("bits", "reconstruct"), _codec, trivial=_mean_image),
     Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target),
-    # Hundreds of gradients for each image.
+    # A projection computes hundreds of gradients for each image.
     Projector: Measure(("projection_error",), ("project",), _squared_error("projection_error", "project"), limit=200),
 }
 MARGINALS_LIMIT = 2**24  # entries of the table of independent pixels
-TRAIN_LIMIT = 10_000  # training images of the answers that need no model
+TRAIN_LIMIT = 10_000  # number of images for trivial values and for codes
 
-# What the pipeline's evaluator computes of samples, by `tfgen.metrics.Evaluator` with a `Classifier`.
+# The metrics of samples that the pipeline's evaluator always computes, by `tfgen.metrics.Evaluator` with a `Classifier`.
 SAMPLE_METRICS = (
     "classifier_score", "classifier_score_std", "num_classes", "frechet_classifier_distance", "kernel_distance_mean",
     "kernel_distance_std", "precision", "recall", "density", "coverage", "nn_pixel_fake_train", "nn_pixel_test_train",
     "nn_pixel_ratio", "nn_feature_fake_train", "nn_feature_test_train", "nn_feature_ratio",
 )  # fmt: skip
 
-# What is measured of codes if it is asked for, {name: metrics}.
+# Metrics of codes, computed only on request: {name: metrics}.
 OF_CODES = {"k_means": ("k_means_accuracy",), "few_labels": ("few_label_accuracy", "few_label_accuracy_std")}
 PER_CLASS = 10  # labelled images of each class for few_labels
-# Further metrics of samples, which are computed if they are asked for, see `tfgen.metrics.Evaluator.evaluate`.
+# Further metrics of samples, computed only on request, see `tfgen.metrics.Evaluator.evaluate`.
 FURTHER_METRICS = (
     "frechet_classifier_distance_infinity", "ms_ssim_mean", "ms_ssim_std", "swd", "birthday_duplicate_rate", "path_length",
     "path_length_std", "linear_separability",
 )  # fmt: skip
 
-# {capability: thresholds}, as the pipeline's evaluator takes them, of a model for which nobody set any. Those of each have a
-# bound that holds without an earlier model and that an untrained model fails. No metric of samples stands alone: grey ghosts
-# are nearer to the data than noise is, a constant image may be a precise sample, and so are copies of one class.
+# The thresholds of a model for which the user sets none: {capability: {metric: {rule: bound}}}. Each capability has a bound
+# that an untrained model fails and that needs no earlier model. Metrics of samples are combined, because bad samples can
+# pass each of them alone: blurred images are nearer to the data than noise, a constant image or copies of one class can be
+# precise.
 THRESHOLDS = {
     Sampler: {
         "frechet_classifier_distance": {"relative_to_untrained": 0.5, "max_worsening": 1.0},
@@ -245,7 +246,7 @@ THRESHOLDS = {
 
 
 def check_metrics(names) -> None:
-    """Raises ValueError for a name of no metric that the pipeline's evaluator can compute."""
+    """Raises ValueError if the pipeline's evaluator has no metric of one of these names."""
     known = {*SAMPLE_METRICS, *FURTHER_METRICS, *(metric for metrics in OF_CODES.values() for metric in metrics)}
     known |= {metric for rules in MEASURES.values() for metric in rules.metrics}
     if unknown := sorted(set(names) - known):
@@ -255,7 +256,8 @@ def check_metrics(names) -> None:
 def default_thresholds(capabilities: Iterable[type]) -> dict:
     """The `THRESHOLDS` of all capabilities.
 
-    A codec is trained on rate and distortion at once: its samples, or its error alone, say nothing of it.
+    A codec gets only those of `Codec`: it is trained on rate and distortion together, so neither its samples nor its error
+    alone show its quality.
     """
     if Codec in capabilities:
         capabilities = (Codec,)
@@ -268,15 +270,14 @@ def default_thresholds(capabilities: Iterable[type]) -> dict:
 def measure_codes(
     model: ExportedModel, train: Source, source: Source, names: Iterable[str], *, seed: int = 0
 ) -> tuple[dict[str, float], dict]:
-    """What the codes of an encoder tell of the classes, see `tfgen.metrics.codes`: fitted on `train`, measured on `source`.
+    """Metrics of how well codes show the classes (see `tfgen.metrics.codes`), fitted on `train`, measured on `source`.
 
     Args:
       model: an `ExportedModel` that is an Encoder.
       train, source: labelled `tfgen.data.Source`s, of which at most `TRAIN_LIMIT` images are used.
-      names: from `OF_CODES`. "k_means": accuracy of as many clusters as classes, each assigned a class of its own on
-        `train`.
-        "few_labels": accuracy of logistic regression on `PER_CLASS` labelled images of each class.
-      seed: of the subsets, the noise of binarised or dequantised images, the clusters and the draws of labels.
+      names: from `OF_CODES`. "k_means": accuracy of as many clusters as classes, matched one to one with the classes on
+        `train`. "few_labels": accuracy of logistic regression on `PER_CLASS` labelled images of each class.
+      seed: seed of the subsets, the noise of binarised or dequantised images, the clusters and the draws of labels.
 
     Returns:
       ({metric: value}, the protocol as a dict of plain values).
@@ -285,16 +286,16 @@ def measure_codes(
       Inapplicable: the model has no codes, or the images have no labels.
     """
     if Encoder not in model.capabilities or Encoder.SIGNATURE not in model.signatures:
-        raise Inapplicable(f"{', '.join(names)}: the model is no encoder")
+        raise Inapplicable(f"{', '.join(names)}: the model is not an encoder")
     if not (train.has_labels and source.has_labels):
-        raise Inapplicable(f"{', '.join(names)}: the images come without label")
+        raise Inapplicable(f"{', '.join(names)}: the images have no field label")
     codes, labels = [], []
     for of in (_at_most(train, TRAIN_LIMIT, seed), _at_most(source, TRAIN_LIMIT, seed)):
         parts = []
         for batch in of.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
             batch = {field: value.numpy() for field, value in batch.items()}
             if lacking := model.missing(Encoder.SIGNATURE, batch):
-                raise Inapplicable(f"{', '.join(names)}: the images come without {', '.join(lacking)}")
+                raise Inapplicable(f"{', '.join(names)}: the images have no field {', '.join(lacking)}")
             first = sum(map(len, parts))
             batch["seeds"] = np.arange(first, first + len(batch["image"]), dtype=np.int64) + (seed << 32)
             parts.append(model.ask(Encoder.SIGNATURE, batch)["latent"].reshape(len(batch["image"]), -1))
@@ -329,11 +330,18 @@ def _at_most(source, limit, seed):
 def trivial(
     model: ExportedModel, capability: type, train: Source, source: Source, *, seed: int = 0
 ) -> dict[str, float]:
-    """Values of answers that need no model, which a model should be better than, measured on the images of `measure`.
+    """Values of baselines that need no model, on the same images as `measure`; a model should be better than these.
 
-    Of a likelihood that of independent pixels; of an encoder and a codec that of the mean training image; of a translator
-    that of the image itself or of the mean target. {} for other capabilities. Pixels of levels are compared with levels:
-    without the noise that dequantises them, whose bits `measure` takes off.
+    The baseline of a likelihood is independent pixels; of an encoder and a codec, the mean training image; of a translator,
+    the image itself or the mean target. The images are not dequantised, because `bits_per_dim` of `measure` is that of the
+    levels.
+
+    Args:
+      model, capability, source, seed: as for `measure`.
+      train: a `tfgen.data.Source`, of which at most `TRAIN_LIMIT` images are used.
+
+    Returns:
+      {metric: value}; {} for other capabilities.
     """
     rules = MEASURES[capability]
     if rules.trivial is None:
@@ -345,7 +353,7 @@ def trivial(
             yield {field: value.numpy() for field, value in batch.items()}
 
     found = rules.trivial(batches(_at_most(train, TRAIN_LIMIT, seed)), batches(_at_most(source, rules.limit, seed)), levels)
-    # Nats of a density are not those of levels.
+    # The nats of a density cannot be compared with the nats of levels.
     dropped = ("negative_log_likelihood",) if model.dequantize else ()
     return {metric: value for metric, value in found.items() if metric in rules.metrics and metric not in dropped}
 
@@ -357,14 +365,14 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
       model: an `ExportedModel` that has the capability.
       capability: a key of `MEASURES`.
       source: a `tfgen.data.Source`; its images are binarised or dequantised as those of training were.
-      seed: of that noise, of the subset, and of what the model draws.
+      seed: seed of this noise, of the subset and of the model's random numbers.
 
     Returns:
       ({metric: mean over the images}, the protocol of these numbers as a dict of plain values).
 
     Raises:
       Inapplicable: batches of `source` lack a field, or a classifier was not trained on labels.
-      Unmeasurable: the model has not all signatures that are asked, or knows fewer classes than the images have.
+      Unmeasurable: the model lacks a signature, or it has fewer classes than the images.
     """
     rules, name = MEASURES[capability], capability.NAME
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
@@ -377,7 +385,7 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
             lacking = {field for field in rules.fields if field not in batch}
             lacking |= {field for signature in rules.signatures for field in model.missing(signature, batch)}
             if lacking:
-                raise Inapplicable(f"{name}: the images come without {', '.join(sorted(lacking))}")
+                raise Inapplicable(f"{name}: the images have no field {', '.join(sorted(lacking))}")
             of_batch = rules.make(model, used)
         size = len(batch["image"])
         batch["seeds"] = np.arange(count, count + size, dtype=np.int64) + (seed << 32)

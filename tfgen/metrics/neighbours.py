@@ -15,6 +15,9 @@ def nearest_neighbours(query: ArrayLike, reference: ArrayLike) -> tuple[np.ndarr
     Returns:
       (indices int64 [N], Euclidean distances float64 [N]). The search runs over chunks of queries. The
       returned distances are computed from differences, so that an exact copy gives exactly 0.
+
+    Raises:
+      ValueError: not finite, wrong rank, no rows, or different F.
     """
     query, reference = activations(query, "query"), activations(reference, "reference")
     same_width(query, reference, "query and reference")
@@ -76,6 +79,6 @@ def neighbour_ratio(fake_to_train: ArrayLike, test_to_train: ArrayLike) -> float
     for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):
         values = np.asarray(values, np.float64)
         if values.ndim != 1 or not values.size or not np.isfinite(values).all() or values.min() < 0:
-            raise ValueError(f"{name} must be a non-empty vector of finite distances >= 0; shape {values.shape}")
+            raise ValueError(f"{name} must be a non-empty vector of finite distances >= 0; received shape {values.shape}")
         medians.append(float(np.median(values)))
     return medians[0] / medians[1] if medians[1] > 0 else None

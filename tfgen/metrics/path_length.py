@@ -54,9 +54,9 @@ def path_distances(
         a function of the latent only: with fixed noise inputs and moving statistics in batch norm.
       distance: images a, b [B, h, w, C] -> [B], for instance LPIPS, which has units of squared difference.
       latent_dim: dimension of z; not used with `ends`.
-      mapping: z float64 [B, latent_dim] -> w [B, ...]; needed for space "w", unless there are `ends`.
-      ends: ids [B] -> the two ends of each path in space "w", [2, B, ...], in place of w of random z: for latents that are
-        not normally distributed.
+      mapping: z float64 [B, latent_dim] -> w [B, ...]; needed for space "w", unless `ends` is given.
+      ends: ids [B] -> the two ends of each path in space "w", [2, B, ...], instead of the mapping of random z: for latents
+        that are not normally distributed.
       space: the space of the path, "z" or "w"; sampling: "full" or "end".
       epsilon: step size. In a small network, float32 images and distances are too coarse for 1e-4: use 1e-3 or float64.
       crop: keep rows 3/8 to 7/8 and columns 1/4 to 3/4, the face in aligned portraits. The released code always does this.
@@ -68,9 +68,9 @@ def path_distances(
     if space not in ("z", "w") or sampling not in ("full", "end"):
         raise ValueError(f"space must be 'z' or 'w' and sampling 'full' or 'end'; received {space!r} and {sampling!r}")
     if space == "w" and mapping is None and ends is None:
-        raise ValueError("space 'w' needs a mapping from z to w; received None")
+        raise ValueError("space 'w' needs mapping (from z to w) or ends; received None for both")
     if latent_dim is None and ends is None:
-        raise ValueError("latent_dim is needed to draw z; received None")
+        raise ValueError("latent_dim is needed to draw z, unless ends is given; received None for both")
     latent_dim = latent_dim or 1
     if min(latent_dim, largest, batch_size) < 1 or not epsilon > 0:
         received = latent_dim, largest, batch_size, epsilon
@@ -96,14 +96,14 @@ def path_distances(
         images = _prepared(np.asarray(generate(latents)), 2 * count, crop, largest)
         values = np.asarray(distance(images[:count], images[count:]), np.float64)
         if values.shape != (count,) or not np.isfinite(values).all():
-            raise ValueError(f"distance must give {count} finite numbers; received shape {values.shape}: {values}")
+            raise ValueError(f"distance must return {count} finite numbers; received shape {values.shape}: {values}")
         parts.append(values / epsilon**2)
     return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _prepared(images: np.ndarray, count: int, crop: bool, largest: int) -> np.ndarray:
     if images.ndim != 4 or len(images) != count:
-        raise ValueError(f"generate must give images [{count}, H, W, C]; received shape {images.shape}")
+        raise ValueError(f"generate must return images [{count}, H, W, C]; received shape {images.shape}")
     if crop:
         height, width = images.shape[1] // 8, images.shape[2] // 8
         if not (height and width):

@@ -11,7 +11,7 @@ from typing import Any
 _WEIGHTS = ("ema", "raw", "real", "files")
 _BATCH_NORM = ("moving", "batch", "standing", "none")
 # Identifies the evaluated model, not the protocol: results of different generators may be compared.
-_WHO = frozenset(["generator_hash"])
+_MODEL_FIELDS = frozenset(["generator_hash"])
 
 
 class ProtocolMismatch(ValueError):
@@ -84,6 +84,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Protocol:
+        """The protocol of the dict of `to_dict`; ValueError for an unknown field."""
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown protocol field(s) {', '.join(unknown)}; known are {', '.join(sorted(known))}")
@@ -94,7 +95,7 @@ class Protocol:
         mine, theirs, ignore = self.to_dict(), other.to_dict(), set(ignore)
         if unknown := sorted(ignore - set(mine)):
             raise ValueError(f"cannot ignore unknown protocol field(s) {', '.join(unknown)}")
-        names = [name for name in mine if name not in ignore | _WHO]
+        names = [name for name in mine if name not in ignore | _MODEL_FIELDS]
         return {name: (mine[name], theirs[name]) for name in names if mine[name] != theirs[name]}
 
     def __str__(self):
@@ -151,17 +152,21 @@ class Result:
         return None if mine is None or not theirs else mine / theirs
 
     def to_dict(self) -> dict[str, Any]:
+        """{"values": {metric: number}, "protocol": the dict of the protocol}."""
         return {"values": dict(self.values), "protocol": self.protocol.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Result:
+        """The result of the dict of `to_dict`; ValueError if it has other keys."""
         if set(content) != {"values", "protocol"}:
             raise ValueError(f"a result holds 'values' and 'protocol'; received {sorted(content)}")
         return cls(dict(content["values"]), Protocol.from_dict(content["protocol"]))
 
     def to_json(self) -> str:
+        """`to_dict` as JSON text; ValueError if a value is NaN or infinite."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Result:
+        """The result of the text of `to_json`; ValueError if the text is not that."""
         return cls.from_dict(json.loads(text))

@@ -55,7 +55,7 @@ class ClassifierScore(Accumulator):
     def __init__(self, splits: int = 1, total: int | None = None, *, from_logits: bool = True):
         if splits > 1 and total is None:
             raise ValueError(
-                f"total must be given for more than one split, to know where they end; received splits={splits}"
+                f"total must be given for more than one split, since it determines their ends; received splits={splits}"
             )
         if splits < 1 or (total is not None and splits > total):
             raise ValueError(f"splits must be between 1 and the number of rows {total}; received {splits}")
@@ -73,7 +73,7 @@ class ClassifierScore(Accumulator):
             split = np.zeros(len(outputs), np.int64)
         else:
             if ids is None:
-                raise ValueError("ids must be given for more than one split: they say which split a row belongs to")
+                raise ValueError("ids must be given for more than one split, since they determine the split of a row")
             split = np.searchsorted(self._ends, checked_ids(ids, len(outputs)), side="right")
             if split.max() >= splits:
                 raise ValueError(f"ids must be below total={self.settings['total']}; received {np.max(ids)}")
@@ -88,7 +88,7 @@ class ClassifierScore(Accumulator):
         count = sums["count"]
         if self._ends is not None and (count != np.diff(self._ends, prepend=0)).any():
             expected, received = np.diff(self._ends, prepend=0).tolist(), count.astype(int).tolist()
-            raise ValueError(f"the splits must hold {expected} examples each once; received {received}")
+            raise ValueError(f"the splits must hold {expected} examples; received {received}")
         marginal = sums["p"] / count[:, None]
         # a marginal of 0 contributes 0 with any finite logarithm
         entropy = -(marginal * np.log(np.where(marginal > 0, marginal, 1.0))).sum(axis=1)

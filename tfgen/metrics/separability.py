@@ -52,7 +52,7 @@ def linear_separability(latents: ArrayLike, logits: ArrayLike, *, keep: float = 
     """
     latents, logits = activations(latents, "latents"), activations(logits, "logits")
     if len(latents) != len(logits):
-        raise ValueError(f"latents and logits must have as many rows; received {len(latents)} and {len(logits)}")
+        raise ValueError(f"latents and logits must have equally many rows; received {len(latents)} and {len(logits)}")
     if not 0 < keep <= 1 or int(keep * len(latents)) < 2:
         raise ValueError(f"keep must be in (0, 1] and leave 2 samples or more; received {keep} of {len(latents)} samples")
     entropies = np.array([_entropy(latents, column, keep, seed) for column in logits.T])
@@ -81,7 +81,7 @@ class LinearSeparability(Accumulator):
     def update(self, latents: ArrayLike, logits: ArrayLike, ids: ArrayLike | None = None) -> LinearSeparability:
         """Adds latents [N, Z] and logits [N, A] of the same samples; `ids`: see `tfgen.metrics.accumulators`."""
         if len(latents) != len(logits):
-            raise ValueError(f"latents and logits must have as many rows; received {len(latents)} and {len(logits)}")
+            raise ValueError(f"latents and logits must have equally many rows; received {len(latents)} and {len(logits)}")
         self.parts["latents"].update(latents, ids)
         self.parts["logits"].update(logits, ids)
         return self

@@ -59,7 +59,7 @@ def ms_ssim(a: ArrayLike, b: ArrayLike, *, scales: int = 5) -> np.ndarray:
     a = image_batch(a, "a")
     b = image_batch(b, "b", shape=a.shape[1:])
     if len(a) != len(b):
-        raise ValueError(f"a and b must hold as many images; received {len(a)} and {len(b)}")
+        raise ValueError(f"a and b must hold equally many images; received {len(a)} and {len(b)}")
     _check_scales(a.shape[1:3], scales)
     return np.concatenate([_ms_ssim(a[rows], b[rows], scales) for rows in chunks(len(a), a[0].size)])
 

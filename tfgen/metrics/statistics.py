@@ -86,10 +86,10 @@ class Statistics(Accumulator):
         if "similarity" in parts:
             parts["similarity"].update(images, ids)
         if "query_images" in parts:
-            asked = np.isin(ids, self._queries)
-            parts["query_images"].update(np.asarray(images)[asked], ids[asked])
+            queries = np.isin(ids, self._queries)
+            parts["query_images"].update(np.asarray(images)[queries], ids[queries])
             if features is not None:
-                parts["query_features"].update(features[asked], ids[asked])
+                parts["query_features"].update(features[queries], ids[queries])
         return self
 
     def merge(self, other: Statistics) -> Statistics:
@@ -100,7 +100,7 @@ class Statistics(Accumulator):
     def result(self) -> Statistics:
         """Returns self; ValueError if the number of images is not `total`. See `check` for NaN and infinity."""
         if self.seen != self.settings["total"]:
-            raise ValueError(f"statistics of {self.settings['total']} images; received {self.seen}")
+            raise ValueError(f"the statistics need total={self.settings['total']} images; received {self.seen}")
         return self
 
     def check(self, name: str) -> Statistics:
@@ -184,12 +184,12 @@ class InProcess:
 
     def __call__(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
         accumulator, started = make(), time.monotonic()
-        said = started
+        reported = started
         for element in walk((0, walk.count)):
             accumulator.update(**element)
             now, done = time.monotonic(), int(element["ids"][-1]) + 1
-            if self.report and now - said >= self.every:
+            if self.report and now - reported >= self.every:
                 left = (walk.count - done) * (now - started) / done
                 self.report(f"{what}: {done} of {walk.count} images, about {left:.0f} s to go")
-                said = now
+                reported = now
         return accumulator.result()

@@ -159,7 +159,7 @@ class SlicedWasserstein(Accumulator):
     def result(self) -> dict[str, float]:
         real, fake = (self.parts[side].result() for side in _SIDES)
         if len(real) != len(fake):
-            raise ValueError(f"there must be as many real as fake images; received {len(real)} and {len(fake)}")
+            raise ValueError(f"real and fake must hold equally many images; received {len(real)} and {len(fake)}")
         values = {}
         for level, size in enumerate(_sizes(*self._shape[:2], self.settings["smallest"])):
             a, b = (rows[:, level].reshape(-1, PATCH, PATCH, rows.shape[-1]) for rows in (real, fake))

@@ -50,8 +50,8 @@ def make_networks(
     """(generator, discriminator) of a kind in `NETWORKS`.
 
     Args:
-        kind: a name in `NETWORKS`, or a dict of two, see `kinds_of`.
-        generator, discriminator: dicts of settings for one of them; they override those in `shared`. Or the network itself.
+        kind: a name in `NETWORKS`, or a dict of two names, see `kinds_of`.
+        generator, discriminator: dict of settings for this network, which override those in `shared`, or the network itself.
         **shared: settings of both: `image_shape`, `width` and other arguments of the networks.
 
     Raises:
@@ -73,7 +73,7 @@ def make_networks(
 
 
 def kinds_of(kind: str | dict) -> dict[str, str]:
-    """{"generator": a name in `NETWORKS`, "discriminator": a name} of one name for both, or of such a dict."""
+    """{"generator": a name in `NETWORKS`, "discriminator": a name} from one name for both, or from such a dict."""
     players = ("generator", "discriminator")
     kinds = kind if isinstance(kind, dict) else dict.fromkeys(players, kind)
     if set(kinds) != set(players) or not set(kinds.values()) <= set(NETWORKS):

@@ -34,7 +34,7 @@ OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lam
 
 
 class Network(layers.Layer):
-    """Inputs are [latent or image] or [latent or image, one-hot labels].
+    """Base class. Inputs are [latent or image] or [latent or image, one-hot labels].
 
     Every layer inside has an explicit name, which does not depend on other layers in the process. Checkpoints use these
     names.
@@ -53,12 +53,15 @@ class Network(layers.Layer):
         self.weights_like = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
 
     def make_dense(self, units: int, **kwargs) -> keras.layers.Layer:
+        """A dense layer of this network's `convolution`; `kwargs` as for `keras.layers.Dense`."""
         return self.convolution.dense(units, **{**self.weights_like, **kwargs})
 
     def make_conv(self, filters: int, kernel_size: int | Sequence[int], **kwargs) -> keras.layers.Layer:
+        """A convolution, padded to the same size by default; `kwargs` as for `keras.layers.Conv2D`."""
         return self.convolution.conv(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def make_conv_transpose(self, filters: int, kernel_size: int | Sequence[int], **kwargs) -> keras.layers.Layer:
+        """A transposed convolution, padded like `make_conv`; `kwargs` as for `keras.layers.Conv2DTranspose`."""
         return self.convolution.conv_transpose(filters, kernel_size, **{"padding": "same", **self.weights_like, **kwargs})
 
     def build(self, input_shape):
@@ -79,6 +82,9 @@ class Discriminator(Network):
         logit_bias: whether the last layer has a bias.
         feature_layers: layers between the features and the logit, e.g. minibatch discrimination.
         **kwargs: see `Network`.
+
+    Raises:
+        ValueError: `conditioning` is unknown.
     """
 
     noisy = False
@@ -108,6 +114,7 @@ class Discriminator(Network):
         return {"logit": logit, "features": features}
 
     def class_vectors(self, one_hot: tf.Tensor, width: int) -> tf.Tensor:
+        """V_y of the projection, [B, width], for one-hot labels [B, K]; the first call makes the embedding V."""
         if self.embedding is None:
             self.embedding = self.convolution.embedding(
                 one_hot.shape[-1], width, embeddings_initializer="glorot_uniform", dtype=self.dtype_policy, name="embedding"

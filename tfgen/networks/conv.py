@@ -29,8 +29,8 @@ def per_layer(value, count, what):
 class ConvGenerator(Network):
     """z [B, Z] -> Dense layers -> a small grid -> transposed convolutions -> images [B, H, W, C].
 
-    `norm` and ReLU follow every layer but the last. If a side is no multiple of the strides, outputs that are too large are
-    cropped (28 from 4 x 4: 8 -> 7, 14, 28).
+    `norm` and ReLU follow every layer but the last. If a side is not a multiple of the strides, outputs that are too large
+    are cropped (28 from 4 x 4: 8 -> 7, 14, 28).
 
     Args:
         width: filters of the last hidden layer; their number doubles with each layer towards the grid.
@@ -39,7 +39,7 @@ class ConvGenerator(Network):
         strides: one number or one for each layer.
         kernel_size: one number or one for each layer.
         dense_width: None, or the width of a fully connected layer before the grid.
-        norm: "batch", "instance", None or a function, see `make_norm`; a fully connected layer can have no "instance".
+        norm: "batch", "instance", None or a function, see `make_norm`; fully connected layers cannot use "instance".
         attention: None or a function, see `make_attentions`; applied after norm and activation of all maps but the image.
         use_bias: whether the layers have biases, including the last one.
         output: "tanh" or "linear".
@@ -133,6 +133,7 @@ class ConvDiscriminator(Discriminator):
         return maps
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         x = flatten(self.maps(x, one_hot, training)[-1])
         if self.dense is None:
             return x

@@ -1,4 +1,4 @@
-"""The user's own networks in a model: making, copying, checking and calling them."""
+"""Networks of the user in a model: making, copying, checking and calling them."""
 
 import copy
 import importlib
@@ -37,22 +37,22 @@ def given_network(
 ) -> keras.Model:  # fmt: skip
     """Makes a copy of a given network with its weights, builds it and checks its shapes.
 
-    Two models that are given one network so train separate weights, and the given network does not change. The model's
+    So two models that get the same network train separate weights, and the given network does not change. The model's
     config holds the Keras config of the copy.
 
     Args:
         given: a `keras.Model` (functional, sequential, or a subclass that Keras can make again from its config); the Keras
             config of one, see `serialized`; or the dotted name of a function that returns one, such as
-            "my_package.my_module.make_encoder", which is called with those of `settings` that it has as arguments.
+            "my_package.my_module.make_encoder". The function is called with the `settings` that are among its arguments.
         name: the model's argument, for messages.
         inputs: the shapes of the inputs, without the batch.
         outputs: the shape of the output, without the batch; or {output: shape} for a network that returns a dict, a list in
-            this order, or only the first output. None in a shape is a side of any length; None as a shape is any shape.
-        needed: names of the outputs that it must return; None: all.
+            this order, or only the first output. None in a shape is any length; None as a shape is any shape.
+        needed: names of the outputs that the network must return; None: all.
         **settings: see `given`.
 
     Raises:
-        ValueError: `given` is none of these, the shapes do not fit, or the network has losses of its own (regularizers,
+        ValueError: `given` is none of these, the shapes do not fit, or the network itself has losses (regularizers,
             `add_loss`), which the model would not minimise.
     """
     if isinstance(given, str):
@@ -76,7 +76,7 @@ def check_network(network, name, inputs, outputs, needed=None):
     """Builds the network by calling it on zeros, and checks its outputs. For the arguments see `given_network`.
 
     Raises:
-        ValueError: it has other shapes, or losses of its own, in training or not.
+        ValueError: it has other shapes, or losses, in training or not.
     """
     zeros = [tf.zeros([2, *shape]) for shape in inputs]
 
@@ -103,13 +103,13 @@ def check_network(network, name, inputs, outputs, needed=None):
         raise ValueError(f"{takes}; the given network returns {_texts(received)}.")
     if losses or network.losses:
         raise ValueError(
-            f"{name} has losses of its own (weight or activity regularizers, or add_loss), which the model would not "
-            "minimize. Leave them out."
+            f"{name} has its own losses (weight or activity regularizers, or add_loss), which the model would not "
+            "minimize. Remove them."
         )
 
 
 def named(found, names):
-    """The outputs of a network as {name: tensor}: of a dict, a list in the order of `names`, or one tensor, the first."""
+    """The outputs of a network as {name: tensor}, from a dict, a list in the order of `names`, or one tensor, the first."""
     if isinstance(found, dict):
         return dict(found)
     return dict(zip(names, found if isinstance(found, (list, tuple)) else [found], strict=False))
@@ -146,24 +146,24 @@ def _made(path, name, settings):
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{name} as text is the dotted name of a function that makes the network, such as 'my_package.my_module."
-            f"make_{name}'; received {path!r}, which is not found: {error}"
+            f"make_{name}'; received {path!r}, which was not found: {error}"
         ) from error
     required = {p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     if required - set(settings):
         raise ValueError(
-            f"{name}: {path} needs the arguments {sorted(required - set(settings))}; it is called with those of "
-            f"{', '.join(settings)} that it has."
+            f"{name}: {path} needs the arguments {sorted(required - set(settings))}; only {', '.join(settings)} can be "
+            "passed to it."
         )
-    whole = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
     names = {p.name for p in parameters}
-    network = maker(**{key: value for key, value in settings.items() if whole or key in names})
+    network = maker(**{key: value for key, value in settings.items() if takes_all or key in names})
     if not isinstance(network, keras.Model):
         raise ValueError(f"{name}: {path} must return a keras.Model; it returned {network!r}.")
     return network
 
 
 def _fits(found, wanted):
-    """Whether a shape with the batch is one of the shapes without it."""
+    """Whether `found`, a shape with the batch, fits `wanted`, a shape without it."""
     if found is None or len(found) < 1 or found[0] != 2:  # the batch of `check_network`
         return False
     if wanted is None:

@@ -51,6 +51,7 @@ class MaxoutDiscriminator(Maxouts):
         self.dropouts = self.make_dropouts(depth + 1)
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         x = flatten(0.5 + 0.5 * x)
         for dropout, dense in zip(self.dropouts, self.dense, strict=False):
             x = self.maxout(dense(join(dropout(x, keys), one_hot)))
@@ -80,6 +81,7 @@ class ConvMaxoutDiscriminator(Maxouts):
         self.dropouts = self.make_dropouts(len(self.convs) + 2)
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool, keys: tf.Tensor | None = None) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         for dropout, conv, pad, pool in zip(self.dropouts, self.convs, self.PADDING, self.POOLS, strict=False):
             x = join(dropout(x, keys), one_hot)
             x = self.maxout(conv(tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]])))
@@ -89,9 +91,7 @@ class ConvMaxoutDiscriminator(Maxouts):
 
 
 def max_pool(x, size):
-    """Max pooling of stride 2; the last windows may extend over the lower right border: ceil((side - size) / 2) + 1
-    outputs.
-    """
+    """Max pooling of stride 2 to ceil((side - size) / 2) + 1; the last windows may extend over the lower right border."""
     over = [(max(0, -(-(side - size) // 2)) * 2 + size) - side for side in x.shape[1:3]]
     x = tf.pad(x, [[0, 0], [0, over[0]], [0, over[1]], [0, 0]], constant_values=x.dtype.min)
     return tf.nn.max_pool2d(x, size, 2, "VALID")

@@ -57,6 +57,7 @@ class MLPDiscriminator(Discriminator):
         self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(depth)]
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         x = tf.reshape(x, [-1, self.size])
         for dense, norm in zip(self.dense, self.norms, strict=True):
             x = tf.nn.leaky_relu(normalize(norm, dense(join(x, one_hot)), training), self.slope)

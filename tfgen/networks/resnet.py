@@ -143,6 +143,7 @@ class ResNetDiscriminator(Discriminator):
         self.attentions = make_attentions(attention, sizes, self.dtype_policy)
 
     def features(self, x: tf.Tensor, one_hot: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """The features [B, F] of images [B, H, W, C] in [-1, 1]; one_hot: labels [B, K], or None."""
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             x = attend(attention, block(x))
         return self.pooling(tf.nn.relu(x), axis=[1, 2])

@@ -53,8 +53,8 @@ def convolution_of(setting):
 
 
 def batch_norm(dtype, name, **kwargs):
-    # momentum .9: with Keras' .99 the moving statistics lag behind in short runs. synchronized: statistics are of the global
-    # batch, with any number of replicas.
+    # momentum .9: with Keras' .99 the moving statistics lag behind in short runs. synchronized: the statistics are those of
+    # the global batch, with any number of replicas.
     settings = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": normal(0.02, mean=1.0)}
     return BatchNormalization(**{**settings, **kwargs}, synchronized=True, dtype=dtype, name=name)
 

@@ -27,7 +27,7 @@ _OF_ASCENT = ("Ascent", "Step", "ascend")
 
 
 def __getattr__(name):
-    # Not imported above: all else here does without TensorFlow, as a client does.
+    # Not imported above: it needs TensorFlow, and the other modules, which the client uses, do not.
     if name in _OF_ASCENT:
         from tfgen.sampling import ascent
 

@@ -1,18 +1,18 @@
 """Optimisation of codes, or of pixels, over fixed networks: activation maximisation, inversion, Langevin-like chains.
 
-One loop for all of them. At step t = 0, 1, ... a row moves along
+All of them use one loop. At step t = 0, 1, ... a row moves along
 
     d = d objective / d code + drift + noise * N(0, 1)
     code <- after(code + rate * rule(d))
 
-with `rate`, `noise` and the randomness functions of t. To minimise, negate the objective. For L-BFGS there is
-`tfp.optimizer.lbfgs_minimize`, a loop of its own whose rows are independent as well.
+with `rate`, `noise` and the random numbers functions of t. To minimise, negate the objective. For L-BFGS use
+`tfp.optimizer.lbfgs_minimize`, whose rows are independent as well.
 
 References:
     [1]: Nguyen, Dosovitskiy, Yosinski, Brox, Clune, "Synthesizing the preferred inputs for neurons in neural networks via
         deep generator networks", NeurIPS 2016: a rate that falls, a code that is clipped after each step.
-    [2]: Nguyen, Clune, Bengio, Dosovitskiy, Yosinski, "Plug & Play Generative Networks", CVPR 2017: the drift of a prior and
-        noise besides; steps of a fixed mean size.
+    [2]: Nguyen, Clune, Bengio, Dosovitskiy, Yosinski, "Plug & Play Generative Networks", CVPR 2017: in addition, the drift
+        of a prior and noise; steps of a fixed mean size.
     [3]: Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020, appendix D: inversion by Adam.
 """
 
@@ -31,7 +31,7 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 class Step(NamedTuple):
-    """One step of `ascend`, as its functions see it.
+    """One step of `ascend`, an argument of the functions that it calls.
 
     Attributes:
         index: int32 [B], the number of the step, from 0. A row that has made all its steps keeps its last number.
@@ -43,11 +43,11 @@ class Step(NamedTuple):
 
 
 class Ascent(NamedTuple):
-    """What `ascend` returns.
+    """The result of `ascend`.
 
     Attributes:
         codes: float32 [B, ...], after the last step.
-        objective: float32 [B, steps + 1], of the code before each step, and of the last one.
+        objective: float32 [B, steps + 1], the objective before each step, and after the last one.
         path: float32 [B, steps + 1, ...], these codes; None unless recorded.
     """
 
@@ -64,9 +64,9 @@ def ascend(
 ) -> Ascent:  # fmt: skip
     """Moves codes so that an objective grows, in one traced loop.
 
-    A row is a function of its start, its seed and its number of steps, and not of the other rows: gradients are of the sum
-    of the objectives, and the networks must treat rows one by one (batch norm with moving statistics). No weight changes.
-    Several variables of a row, such as a code and noise maps, are concatenated.
+    A row depends on its start, its seed and its number of steps, and not on the other rows: the gradient is that of the sum
+    of the objectives, so the networks must treat rows independently (batch norm with moving statistics). No weight changes.
+    Several variables of a row, such as a code and noise maps, must be concatenated.
 
     Example:
         >>> found = tfgen.sampling.ascend(lambda x, step: -(x[:, 0] - 3.0) ** 2, tf.zeros([2, 1]), steps=50, rate=0.1)
@@ -74,18 +74,19 @@ def ascend(
         [3.0, 3.0]
 
     Args:
-        objective: function (codes [B, ...], `Step`) -> [B]. What is random in it, such as the jitter of an image, is drawn
+        objective: function (codes [B, ...], `Step`) -> [B]. It must draw random numbers, such as the jitter of an image,
             from the keys of the step.
         start: float32 [B, ...].
         steps: int, or int [B].
         rate: size of the steps: a number, or a function of the `Step` -> scalar or [B].
         rule: "plain": the direction d itself. "normalized": d over the mean of |d| of its row, so that the mean size of a
-            step is the rate; a direction of zeros stays. "adam": Adam with the decays 0.9 and 0.999.
+            step is the rate; a direction of zeros stays 0. "adam": Adam with the decays 0.9 and 0.999.
         drift: None, or function (codes, `Step`) -> [B, ...] that is added to the gradient, such as the direction of a prior.
-        noise: None, or the standard deviation of normal noise that is added to it: a number, or a function of the `Step`.
+        noise: None, or the standard deviation of normal noise that is added to the gradient: a number, or a function of the
+            `Step`.
         after: None, or function (codes, `Step`) -> codes [B, ...] after each step, such as a clip to the range of codes, or
             a decay.
-        seeds: None, or int [B], of the randomness of each row.
+        seeds: None, or int [B], the seed of the random numbers of each row.
         record: whether to keep the codes of all steps.
 
     Returns:
@@ -135,7 +136,7 @@ def ascend(
             found += tf.cast(drift(codes, step), tf.float32)
         if noise is not None:
             size = tf.size(codes) // tf.maximum(rows, 1)
-            drawn = random.normal(random.fold(step.keys, -1), size)  # -1: apart from what an objective draws
+            drawn = random.normal(random.fold(step.keys, -1), size)  # -1: other numbers than those of the objective
             found += of_rows(noise, step) * tf.reshape(drawn, tf.shape(codes))
         return value, found
 
@@ -163,7 +164,7 @@ def ascend(
         path = path.write(index, codes).stack()
         return codes, values, tf.transpose(path, [1, 0, *range(2, rank + 1)])
 
-    # Eagerly, Python would run every step.
+    # A graph: in eager mode Python would run every step, which is slow.
     return Ascent(*(tf.function(loop, autograph=False)() if tf.executing_eagerly() else loop()))
 
 
@@ -178,7 +179,7 @@ def _normalized(direction, slots, index):
 
 def _adam(direction, slots, index):
     first, second = (b * m + (1.0 - b) * g for b, m, g in zip(_BETAS, slots, (direction, direction**2), strict=True))
-    # Over the bias of averages that begin with zeros.
+    # Corrects the bias of averages that start at 0.
     mean, square = (m / (1.0 - b ** (index + 1.0)) for b, m in zip(_BETAS, (first, second), strict=True))
     return mean / (tf.sqrt(square) + _EPSILON), (first, second)
 
@@ -187,10 +188,10 @@ _RULES = dict(zip(RULES, (_plain, _normalized, _adam), strict=True))
 
 
 def _finite(codes, values, rows, last):
-    """`codes`, checked; the message has the first step at which an objective was not finite, or the last one."""
+    """`codes` after a check; its message has the first step at which an objective was not finite, or the last step."""
     good = tf.math.is_finite(values)  # [B, steps + 1]
     whole = tf.reduce_all(tf.math.is_finite(tf.reshape(codes, [rows, -1])), axis=1) & tf.reduce_all(good, axis=1)
-    # The number of objectives up to the first that is not finite; where all are, one more than there are steps.
+    # The number of objectives before the first that is not finite; if all are finite, steps + 1.
     first = tf.reduce_min(tf.reduce_sum(tf.math.cumprod(tf.cast(good, tf.int32), axis=1), axis=1))
     message = "Codes or objectives are NaN or infinite (is the rate too large?); the number of rows, and the first step:"
     lost = rows - tf.reduce_sum(tf.cast(whole, tf.int32))

@@ -2,7 +2,7 @@
 
 A network in which pixel (i, j) depends on the rows above i, and on the pixels to the left in row i, has values of two kinds:
 
-    row-level     functions of the rows above alone; a whole row of them is computed at once, when row i begins
+    row-level     functions of only the rows above; a whole row of them is computed at once, when row i begins
     pixel-level   functions of the pixels to the left too; computed for one pixel at a time
 
 The network is written once, with a scope, and runs in two ways. `Whole` computes all positions at once, for training and
@@ -18,7 +18,7 @@ method of the scope, and is called in every pass:
     left = scope.pixels_before(x, 1, channels)                       # pixel-level x with its left neighbour
     z = scope.pixels(lambda: y + convolve_row(left))
 
-The work for a pixel does not depend on the size of the image; the stored values grow with the length of a row alone. See
+The work for a pixel does not depend on the size of the image; the stored values grow only with the length of a row. See
 Ramachandran et al. 2017, "Fast Generation for Convolutional Autoregressive Models", arXiv:1704.06001; for the two kinds van
 den Oord et al. 2016, arXiv:1606.05328.
 
@@ -246,7 +246,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
 
     Args:
         network: (x, scope) -> parameters of the pixels' distributions, float [B, rows, columns, P], pixel-level. They may
-            depend on the rows above and the pixels to the left alone, and with several passes also on the earlier channels
+            depend only on the rows above and the pixels to the left, and with several passes also on the earlier channels
             of the pixel itself.
         choose: (parameters float32 [B, P], pixel [B, C], channel, row, column) -> pixel with the values of `channel` set
             (with one pass: of all channels).
@@ -262,7 +262,7 @@ def scan(network, choose, *, batch, shape, passes, prepare, dtype="float32", kee
         The images, float32 [B, H, W, C]; with `keep_parameters` a pair: images and parameters float32 [B, H, W, P].
 
     Raises:
-        ValueError: sides that are no multiples of 2 to the number of the network's halvings.
+        ValueError: a side is not a multiple of 2^n, where n is how often the network halves its input.
     """
     height, width, channels = shape
     scope = Stepwise(batch, width, dtype)

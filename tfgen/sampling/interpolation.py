@@ -93,7 +93,9 @@ def interpolate(
     """
     seeds_a, seeds_b = (np.asarray(seeds, np.int64).reshape(-1) for seeds in (seeds_a, seeds_b))
     if len(seeds_a) != len(seeds_b) or not len(seeds_a):
-        raise ValueError(f"expected as many seeds a as seeds b, at least one; got {len(seeds_a)} and {len(seeds_b)}")
+        raise ValueError(
+            f"seeds_a and seeds_b must hold equally many integers, at least one; received {len(seeds_a)} and {len(seeds_b)}"
+        )
     z = latent_path(np.asarray(model.latents(seeds_a)), np.asarray(model.latents(seeds_b)), steps, rule=rule)
     images = np.asarray(model.decode_images(z.reshape(-1, z.shape[-1]).astype(np.float32)), np.float32)
     return images.reshape(len(seeds_a), steps, *images.shape[1:])

@@ -41,7 +41,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
             )
 
     def _culprit(self):
-        """Sentences about weights. The one loss makes all weights of the step NaN, so those before the step matter."""
+        """Sentences about the weights, also before the step: a loss that is not finite makes all weights of the step NaN."""
         largest = self.model.largest_before_bad_step.numpy()
         names = list(self.model.players())
         before = ", ".join(f"{size:.3g} of the player {name!r}" for name, size in zip(names, largest, strict=True))
@@ -56,10 +56,10 @@ class History(keras.callbacks.Callback):
 
     Args:
         model: the model that is trained (its `step` counts).
-        directory: run folder; lines of an interrupted run after its last checkpoint are dropped, and lines that are
-            damaged, with a warning.
+        directory: run folder; lines of an interrupted run after its last checkpoint are dropped. Damaged lines are dropped
+            with a warning.
         total_steps: number of steps of the run, for the remaining time.
-        report: function of a line of text, called once an epoch; None: silent.
+        report: function that takes a line of text, called once an epoch; None: silent.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class History(keras.callbacks.Callback):
 
 
 def read_history(path):
-    """The lines of a `history.jsonl` as dicts with an int `step`. Others are left out, with a warning that says which."""
+    """The lines of a `history.jsonl` as dicts with an int `step`. Other lines are ignored; a warning has their numbers."""
     path = pathlib.Path(path)
     lines = []
     texts = path.read_text(errors="replace").split("\n") if path.exists() else []
@@ -113,7 +113,7 @@ def read_history(path):
             lines.append(line)
         elif line is not None:
             what = "incomplete, as an interrupted run leaves it" if number == len(texts) else "damaged"
-            logging.warning("%s: line %d is %s, and left out: %.60r", path, number, what, text)
+            logging.warning("%s: line %d is %s and is ignored: %.60r", path, number, what, text)
     return lines
 
 
@@ -127,9 +127,9 @@ class SampleGrid(keras.callbacks.Callback):
     Args:
         model: the model; its averaged weights are used if it has them.
         directory: folder of the pictures.
-        every_steps: drawn at the end of the first epoch after each multiple of so many steps, and at the end of the last
-            one. In a resumed run these are the same steps as in one that was not interrupted.
-        num: approximate largest number of images.
+        every_steps: a picture is drawn at the end of the first epoch after each multiple of this number of steps, and of the
+            last epoch. A resumed run draws at the same steps as an uninterrupted one.
+        num: approximate maximum number of images.
         examples: a batch as in training, for models with images as inputs; None: only samples can be drawn.
         writer: a `tf.summary` writer, or None.
     """
@@ -167,8 +167,9 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 def grid_of(model, num, examples=None):
-    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one, with its averaged weights if
-    there are any; None if no capability has a grid. For the arguments see `Capability.grid_of`.
+    """The grid [rows, columns, H, W, C] in [0, 1] of the model's first capability that has one; None if none has.
+
+    The model's averaged weights are used if it has them. For the arguments see `Capability.grid_of`.
     """
     with averaged_weights(model):
         grids = (capability.grid_of(model, num, examples) for capability in model.capabilities())

@@ -28,16 +28,17 @@ class Checkpoints(keras.callbacks.Callback):
     functions of (seed, step), so nothing else is needed.
 
     The index file `checkpoint` records the checkpoints. It is replaced, by one rename, when the files of a new checkpoint
-    are complete and on the disk; files that it does not record are what an interrupted process left, and are removed at the
-    next `save`. A folder belongs to one process that saves.
+    are complete and on the disk. The next `save` removes files that it does not record, which an interrupted process left.
+    Only one process may save to a folder.
 
     Args:
         model: a compiled `TrainableModel`.
         directory: folder of the checkpoints; made if missing.
-        every_steps: `fit` saves at the end of the first epoch after so many steps, and at the end of the last one.
+        every_steps: `fit` saves at the end of the first epoch after this number of steps, and at the end of the last one.
         keep: number of the newest checkpoints to keep.
-        examples: a batch as in training; a checkpoint is only saved if the losses of it are finite. None: if samples are.
-        report: function of a line of text, called if a damaged checkpoint is passed over; None: a warning is logged.
+        examples: a batch as in training. A checkpoint is saved only if the losses of this batch are finite; None: only if
+            samples are finite.
+        report: function that takes a line of text, called if a damaged checkpoint is skipped; None: a warning is logged.
 
     Raises:
         ValueError: there are checkpoints in the folder, but no readable index.
@@ -76,7 +77,7 @@ class Checkpoints(keras.callbacks.Callback):
             return names
         raise ValueError(
             f"{index} is {'damaged' if index.exists() else 'missing'}, but there are the checkpoints {', '.join(there)}. "
-            "Training would begin anew at step 0. Bring the file back, or delete the checkpoints, or, to go on from "
+            "Training would start again at step 0. Restore the file, or delete the checkpoints, or, to continue from "
             f'{there[-1]}, write the lines model_checkpoint_path: "{there[-1]}" and all_model_checkpoint_paths: '
             f'"{there[-1]}" to it.'
         )
@@ -86,7 +87,7 @@ class Checkpoints(keras.callbacks.Callback):
 
         Raises:
             OSError: writing failed (full disk, read-only folder); the message names the last good checkpoint.
-            TrainingDiverged: a variable, or a loss or a sample by the weights, is not finite; nothing is written.
+            TrainingDiverged: a variable, a loss or a sample is not finite; nothing is written.
         """
         if self.source.ema is not None:
             self.source.ema.check_not_swapped("A checkpoint")
@@ -94,7 +95,7 @@ class Checkpoints(keras.callbacks.Callback):
         bad = not_finite(self.source, self.variables)
         if not bad:
             with averaged_weights(self.source):
-                bad = None if outputs_finite(self.source, self.examples) else "the weights are finite, but not the outputs"
+                bad = None if outputs_finite(self.source, self.examples) else "the weights are finite, the outputs are not"
         if bad:
             raise TrainingDiverged(f"Not saved at step {step}: {bad}. {self.last_good()}")
         name = f"ckpt-{step}"
@@ -133,11 +134,12 @@ class Checkpoints(keras.callbacks.Callback):
     def restore(self) -> int:
         """Restores the newest checkpoint that can be read and returns its step, or 0 if there is no checkpoint.
 
-        Checkpoints that are damaged, or of which a file is missing, are reported by name and passed over.
+        Damaged checkpoints, and those with a missing file, are reported by name and skipped.
 
         Raises:
-            ValueError: no checkpoint of several can be read; the checkpoint has another format, or is of another model
-                (names what is missing, unknown or has another shape), or of other fixed networks.
+            ValueError: there are checkpoints, but none can be read; the checkpoint has another format, or is of another
+                model (the message names variables that are missing, unknown or of another shape), or of other fixed
+                networks.
         """
         problems = []
         for number in range(len(self.recorded), 0, -1):
@@ -151,11 +153,13 @@ class Checkpoints(keras.callbacks.Callback):
             for key, variable in self.variables.items():
                 variable.assign(values[_name(key)])
             for problem in problems:
-                self.report(f"{problem}: went back to {path}")
+                self.report(f"{problem}: restored {path} instead")
             del self.recorded[number:]
             return int(self.source.step.value.numpy())
         if problems:
-            raise ValueError(f"No checkpoint in {self.directory} can be read: {'; '.join(problems)}. Train anew elsewhere.")
+            raise ValueError(
+                f"No checkpoint in {self.directory} can be read: {'; '.join(problems)}. Start a new run in another folder."
+            )
         return 0
 
     def _check(self, path, values):
@@ -164,8 +168,8 @@ class Checkpoints(keras.callbacks.Callback):
         if written != FORMAT:
             hint = "its variables are numbered, not named" if written == 1 else "a newer tfgen wrote it"
             raise ValueError(
-                f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Train anew, or "
-                "go on with the tfgen that wrote it."
+                f"Checkpoint {path} has the format {written} ({hint}); this tfgen reads the format {FORMAT}. Start a new "
+                "run, or continue with the version of tfgen that wrote it."
             )
         fixed = json.loads(values.get(f"fixed{_SUFFIX}", "{}"))
         for name in sorted({*fixed, *self.fixed}):
@@ -177,16 +181,16 @@ class Checkpoints(keras.callbacks.Callback):
         escaped = {_name(key): v for key, v in self.variables.items()}
         for name, variable in escaped.items():
             if name not in values or np.shape(values[name]) != tuple(variable.shape):
-                key, there = _key(name), list(np.shape(values[name])) if name in values else "does not exist"
+                found = f"has shape {tuple(np.shape(values[name]))}" if name in values else "does not exist"
                 raise ValueError(
-                    f"Checkpoint {path} is of another model: {key} ({variable.path}) has shape "
-                    f"{tuple(variable.shape)} here and {there} there."
+                    f"Checkpoint {path} is of another model: {_key(name)} ({variable.path}) {found} in it; the model needs "
+                    f"shape {tuple(variable.shape)}."
                 )
         unknown = sorted(_key(name) for name in values if name.startswith(_PREFIX) and name not in escaped)
         if unknown:
             raise ValueError(
-                f"Checkpoint {path} is of another model: it has {', '.join(unknown[:3])} and {len(unknown)} such values in "
-                "all, which this model has not (was it compiled with ema_decay then?)."
+                f"Checkpoint {path} is of another model: {len(unknown)} of its values are unknown to this model, such as "
+                f"{', '.join(unknown[:3])} (was the saved model compiled with ema_decay?)."
             )
 
     def on_train_begin(self, logs=None):

@@ -13,15 +13,18 @@ class EMA:
 
     d = min(decay, (1 + t) / (10 + t)), where t is the number of earlier updates of the variables, so that the first weights
     do not dominate in a short run. The variables come in groups, one for each player of a model (see
-    `tfgen.training.Player`), each with a count of its own: that of an optimiser begins anew with the optimiser.
+    `tfgen.training.Player`), each with its own count of updates.
 
     Args:
         groups: {player: {path: float `keras.Variable`}}.
         decay: in [0, 1), or None: the shadows are kept but not updated, as in a model that was loaded and not compiled.
-            ProGAN's half-life form: 0.5 ** (batch_size / images until half the weight is gone).
+            ProGAN states a half-life in images instead: decay = 0.5 ** (batch_size / half-life).
 
     Attributes:
-        shadows: list of `keras.Variable`, of the same order as `variables`.
+        shadows: list of `keras.Variable`, in the order of `variables`.
+
+    Raises:
+        ValueError: `decay` is not in [0, 1).
     """
 
     def __init__(self, groups: dict[str, dict[str, keras.Variable]], decay: float | None):
@@ -54,7 +57,7 @@ class EMA:
         self._restart = True
 
     def settle(self) -> None:
-        """Does the work that `restart` deferred. Does nothing inside of a graph, where weights have no values."""
+        """Does the work that `restart` deferred. Does nothing inside a graph, where weights have no values."""
         if self._restart and not tf.inside_function():
             self._restart = False
             for shadow, variable in zip(self._shadows, self.variables, strict=True):
@@ -115,7 +118,7 @@ class EMA:
         self.is_swapped = not self.is_swapped
 
     def check_not_swapped(self, what: str) -> None:
-        """RuntimeError while the averaged weights are in the model: `what` needs the weights that are trained."""
+        """Raises RuntimeError, which begins with `what`, while the averaged weights are in the model."""
         if self.is_swapped:
             raise RuntimeError(
                 f"{what} needs the trained weights, but the averaged weights are in the model: leave `model.ema.swapped()` "

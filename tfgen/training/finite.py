@@ -1,10 +1,10 @@
-"""Whether weights and outputs are finite, and whose they are if not."""
+"""Checks that weights and outputs are finite, and finds the player of a variable that is not."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-_SHOWN = 4  # images that are made to see whether they are finite
+_NUM = 4  # number of images in a check of the outputs
 
 
 class TrainingDiverged(FloatingPointError):
@@ -12,11 +12,11 @@ class TrainingDiverged(FloatingPointError):
 
 
 def not_finite(model: keras.Model, state: dict[str, keras.Variable], player: str | None = None) -> str | None:
-    """Says which variable is not finite, and of which player; None if all are finite.
+    """A text that names a variable that is not finite, and its player; None if all are finite.
 
     Args:
         state: a part of `TrainableModel.state`.
-        player: the one whose variables are looked at first, or None.
+        player: name of the player whose variables are checked first, or None.
     """
     owners = {key: _player_in(key, model) or player_of(model, variable) for key, variable in state.items()}
     for key in sorted(state, key=lambda key: player is not None and owners[key] != player):  # stable
@@ -28,7 +28,7 @@ def not_finite(model: keras.Model, state: dict[str, keras.Variable], player: str
 
 
 def player_of(model: keras.Model, variable: keras.Variable) -> str | None:
-    """The name of the player whose networks hold the variable; None if no player's do."""
+    """The name of the player whose networks hold the variable, or None."""
     for name, player in model.players().items():
         if any(variable is v for network in player.networks for v in network.variables):
             return name
@@ -45,23 +45,22 @@ def _player_in(key, model):
 
 
 def outputs_finite(model: keras.Model, examples: dict | None) -> bool:
-    """Whether a few outputs of the model are finite, by its averaged weights if it has them.
+    """Whether a few outputs of the model are finite: its evaluation losses of some of `examples`, and some samples.
 
-    These are its losses of some of `examples`, where it has such losses without training, and some samples. Of a
-    `Sampler.sequential` the losses must do: sampling takes long, and draws finite pixels from any parameters.
+    Models with `Sampler.sequential` make no samples: sampling them is slow, and their pixels are finite with any parameters.
 
     Args:
-        examples: a batch of checked fields; None: samples alone can be made, of a model that is sampled without conditions.
+        examples: a batch of checked fields; None: only samples are made, if the model needs no conditions.
     """
     from tfgen.models.capabilities import Sampler  # not at the top: models import this package
 
     values = []
     if examples is not None:
-        some = {name: value[:_SHOWN] for name, value in examples.items()}
+        some = {name: value[:_NUM] for name, value in examples.items()}
         values += model.evaluation_losses(some).values()
     if Sampler in model.capabilities() and not model.sequential:
-        conditions = model.conditions_to_show(_SHOWN, examples)
+        conditions = model.conditions_to_show(_NUM, examples)
         if conditions is not None:
             conditions = {name: tf.convert_to_tensor(value) for name, value in conditions.items()}
-            values.append(model.generate(tf.range(_SHOWN, dtype=tf.int64), **conditions))
+            values.append(model.generate(tf.range(_NUM, dtype=tf.int64), **conditions))
     return all(np.isfinite(value).all() for value in values)

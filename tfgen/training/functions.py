@@ -9,11 +9,11 @@ def make_step_function(model, step, check, plan=None):
     Args:
         model: a `TrainableModel`.
         step: function of a batch -> {name: scalar}, to be run on each replica; `model.kind` is its kind while it is traced.
-        check: function of a batch -> tensors. `step` itself begins with these checks. They are also called before it where
-            those in the step are not enough: XLA leaves them out, and an error in a step of several replicas may end
-            TensorFlow's collectives for the rest of the process.
-        plan: function of the number of steps -> a list of (kind, begin) of the next ones. A kind is hashable; each kind has
-            one graph, which is made at its first step. `begin` is None, or is called before the step, outside of the graph.
+        check: function of a batch -> tensors. `step` itself begins with these checks. They also run before the step if those
+            in the step are not enough: XLA drops them, and an error in a step of several replicas may stop TensorFlow's
+            collectives for the rest of the process.
+        plan: function of a number of steps -> a list of (kind, begin) of the next steps. A kind is hashable; each kind has
+            one graph, which is made at its first step. `begin` is None, or is called before the step, outside the graph.
             None: all steps have the same kind.
     """
     strategy, graphs = model.distribute_strategy, {}
@@ -48,7 +48,7 @@ def make_step_function(model, step, check, plan=None):
                 return one(batch)
 
             return lambda iterator, num: _repeat(checked, iterator, num)
-        # Traced with the shapes of the data set: with more unknown sizes the checks could not find a wrong shape.
+        # Traced with the shapes of the data set: with relaxed shapes, the checks could not find a wrong one.
         one = wrap(one, input_signature=[spec], **settings)
         if model.jit_compile:
             compiled = one
@@ -73,7 +73,7 @@ def make_step_function(model, step, check, plan=None):
 
         many = wrap(many, reduce_retracing=True, autograph=False)
 
-        # The first batch is read outside of the graph: at the end of the data, a graph that reads it would still run
+        # The first batch is read outside the graph: at the end of the data, a graph that reads it would still run
         # operations that do not depend on it, such as the counters of optimisers.
         def some(iterator, num):
             batch = next(iterator)
@@ -105,7 +105,7 @@ def make_step_function(model, step, check, plan=None):
 
 
 def _of_one_batch(batches):
-    """The iterator of the one batch that `train_on_batch` gives: (values, labels or None, weights or None)."""
+    """An iterator over the one batch that `train_on_batch` makes: (values, labels or None, weights or None)."""
     batch = next(iter(batches))
     while isinstance(batch, tuple) and batch[-1] is None:
         batch = batch[:-1]

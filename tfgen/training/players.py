@@ -69,7 +69,7 @@ def step_players(model, player_losses, losses_fn, when=None, variables=None):
     if when is not None:
         turns = when({name: mean_over_replicas(loss) for name, loss in losses.items()})
         if not turns.keys() <= player_losses.keys():
-            raise ValueError(f"when() decides about the players {sorted(player_losses)}; it returned {sorted(turns)}.")
+            raise ValueError(f"when() must return players of {sorted(player_losses)}; it returned {sorted(turns)}.")
     for name, group in trained.items():
         update = _Update(model, name, players[name], group)
         agreed = _agreed(optimizers[name], gradients[name])
@@ -78,7 +78,7 @@ def step_players(model, player_losses, losses_fn, when=None, variables=None):
 
 
 def _note_weights(model, players, total):
-    """Keeps each player's largest weight from before the first update by losses whose sum is not finite."""
+    """Stores the largest weight of each player before the first update whose losses have a sum that is not finite."""
     noted = model.largest_before_bad_step
 
     def largest():
@@ -87,7 +87,7 @@ def _note_weights(model, players, total):
         return tf.where(tf.math.is_finite(sizes), sizes, float("inf"))
 
     first = tf.logical_and(tf.reduce_all(noted.value == 0.0), tf.logical_not(tf.math.is_finite(total)))
-    # The branch is taken once in a run, so that a step costs no more.
+    # The branch is taken once in a run, so that other steps do not become slower.
     noted.assign(tf.cond(first, largest, lambda: tf.convert_to_tensor(noted)))
 
 
@@ -102,15 +102,15 @@ class _Update:
 
     def __call__(self, gradients):
         optimizer, ema = self.model.player_optimizers[self.name], self.model.ema
-        # Counters must also wait for the gradients: an invalid batch has none. All wait for one operation: an edge from each
-        # gradient to each operation of the optimiser would make most of the graph.
+        # Counters must also wait for the gradients: an invalid batch has none. All operations wait for one group, because an
+        # edge from each gradient to each operation of the optimiser would be most of the graph.
         with tf.control_dependencies([tf.group(*[g for g in gradients if g is not None])]):
             before = tf.identity(optimizer.iterations) if _skips(optimizer) else None
             optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
             if self.player.constraint is not None:
                 self.player.constraint(self.variables)
             if ema is not None:
-                # Gradients may have been only accumulated, or dropped because of overflow.
+                # The optimiser may have only accumulated the gradients, or dropped them because of overflow.
                 ema.update(self.name, None if before is None else tf.not_equal(optimizer.iterations, before))
 
 
@@ -137,9 +137,7 @@ def _update_where(turn, update, gradients):
 
 
 def _agreed(optimizer, gradients):
-    """The gradients, not finite on all replicas if those of any replica overflowed by loss scaling, so that all skip the
-    update.
-    """
+    """The gradients; NaN on all replicas if those of one replica overflowed by loss scaling, so that all skip the update."""
     if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return gradients
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradients if g is not None])
@@ -148,24 +146,24 @@ def _agreed(optimizer, gradients):
 
 
 def _clipped(optimizer, gradients):
-    """With several replicas, each one's share of the global gradient, clipped as the optimiser says.
+    """With several replicas: the share of each replica in the global gradient, clipped by the optimiser's settings.
 
     Keras clips the gradient of each replica before it sums them, so the update would depend on how a batch is divided. It
-    clips these shares again, without effect: each is within the bound by a factor of the number of replicas.
+    clips these shares again, without effect: each is at most the bound divided by the number of replicas.
     """
     clips, context = getattr(optimizer, "inner_optimizer", optimizer), tf.distribute.get_replica_context()
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas == 1 or not (clips.clipnorm or clips.global_clipnorm or clips.clipvalue):
         return gradients
     found = [tf.convert_to_tensor(g) for g in gradients if g is not None]
-    scale = optimizer.scale_loss(tf.constant(1.0))  # the bound is of gradients without loss scaling
+    scale = optimizer.scale_loss(tf.constant(1.0))  # the bound applies to gradients without loss scaling
     summed = [g / tf.cast(scale, g.dtype) for g in context.all_reduce(tf.distribute.ReduceOp.SUM, found)]
     clipped = iter(clips._clip_gradients(summed))
     return [None if g is None else next(clipped) * tf.cast(scale / replicas, g.dtype) for g in gradients]
 
 
 def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a tensor over the replicas of a step; the tensor itself with one replica or outside of a step."""
+    """The mean of a tensor over the replicas of a step; the tensor itself with one replica or outside a step."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

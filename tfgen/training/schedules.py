@@ -11,7 +11,10 @@ class HeldDecay(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         initial_learning_rate: r.
         decay_steps: the step at which the rate is 0.
-        held: in [0, 1).
+        held: fraction of the steps with a constant rate, in [0, 1).
+
+    Raises:
+        ValueError: `held` is not in [0, 1).
     """
 
     def __init__(self, initial_learning_rate, decay_steps, held):

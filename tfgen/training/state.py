@@ -13,8 +13,8 @@ def named_variables(layer):
 
     A path is made of attribute names, the explicit names of layers in lists and in Sequential or functional models, and the
     variable's own name, such as "decoder/hidden_0/kernel". A layer without an explicit name in such a list is named by its
-    position: the number in Keras' name depends on other layers in the process. A variable with several paths has the first
-        one.
+    position, because the number in Keras' name depends on other layers in the process. A variable with several paths gets
+    the first one.
 
     Raises:
         ValueError: two variables have the same path, or no attribute leads to a variable of the layer.
@@ -25,7 +25,7 @@ def named_variables(layer):
     metrics = {id(v) for metric in getattr(layer, "metrics", ()) for v in metric.variables}
     lost = [v.path for v in layer.variables if id(v) not in reached | metrics]
     if lost:
-        raise ValueError(f"No attribute of {layer.name!r} leads to its variables {lost}: hold their layers in attributes.")
+        raise ValueError(f"No attribute of {layer.name!r} leads to its variables {lost}: assign their layers to attributes.")
     return found
 
 
@@ -67,7 +67,7 @@ def _visit(layer, path, found, seen):
         if id(variable) not in taken:
             key = f"{path}{variable.name}"
             if key in found:
-                raise ValueError(f"Two variables are called {key!r}; give their layers, or them, names of their own.")
+                raise ValueError(f"Two variables are called {key!r}; give the variables or their layers different names.")
             found[key] = variable
             taken.add(id(variable))
     for i, generator in enumerate(layer._seed_generators):

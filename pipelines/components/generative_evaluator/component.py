@@ -32,18 +32,18 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     """Measures a model on the eval split by its capabilities. Samples are made in shards, on Beam.
 
     Outputs `evaluation`: metrics.json with anchors and the protocol of each number; samples.png, real.png and neighbours.png
-    where the model makes images, reconstructions.png where it reconstructs. `Judge` judges it.
+    if the model makes images, reconstructions.png if it reconstructs. `Judge` compares the numbers with thresholds.
 
     Args:
         examples: channel of transformed examples, splits train and eval.
         model: channel of the Trainer's model: a SavedModel of `tfgen.export`.
         data: dict, `tfgen_pipelines.data.Data.description()`.
         classifier: channel of the ClassifierTrainer's model; without it samples are not measured.
-        baseline_model: channel of the last blessed model. It is measured anew under the same protocol.
+        baseline_model: channel of the last blessed model. It is measured again, under the same protocol.
         num_samples: int; images that are generated; 0: as many as the eval split has.
         seed: int.
-        metrics: names of metrics that are measured besides, from `evaluate.FURTHER`.
-        code: hash of the code that the result depends on; a change of it makes the component run again.
+        metrics: names of further metrics, from `evaluate.FURTHER`.
+        code: hash of the code that the result depends on; the component runs again when it changes.
     """
 
     SPEC_CLASS = GenerativeEvaluatorSpec

@@ -1,8 +1,8 @@
-"""Measures an exported model by what it can do, and anchors and the last blessed model with it; writes it all down.
+"""Measures an exported model by its capabilities, together with anchors and the last blessed model, and writes the results.
 
-`verdict` judges the numbers: judging anew measures nothing.
+`verdict` compares the numbers with thresholds, without measuring.
 
-Only the SavedModel is used, loaded with plain `tf.saved_model.load`: what is measured is what will be served.
+Only the SavedModel is used, loaded with plain `tf.saved_model.load`, so the served model is measured.
 """
 
 import functools
@@ -25,10 +25,10 @@ from tfgen.models.capabilities import Encoder, Sampler
 from tfgen_pipelines.components.generative_evaluator import figures
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
-MAX_SAMPLES = 5000  # default of num_samples, where the eval split has more images
+MAX_SAMPLES = 5000  # default of num_samples if the eval split has more images
 SHOWN = 160  # samples that the figures show
-FURTHER = (*(name for name in METRICS if name not in DEFAULT), *OF_CODES)  # metrics that are measured if asked for
-COMMON = ("score", "fid", "kid", "prdc")  # by which samples of all models are compared
+FURTHER = (*(name for name in METRICS if name not in DEFAULT), *OF_CODES)  # metrics that are measured on request
+COMMON = ("score", "fid", "kid", "prdc")  # compare the samples of different models
 LISTS = ("class_shares",)  # for the report
 
 
@@ -39,7 +39,7 @@ def check_further(names):
 
 
 def exported(path, real=None):
-    """`tfgen.metrics.load_exported` of a folder that `tfgen.export` wrote; `real` as there."""
+    """`tfgen.metrics.load_exported` of a folder that `tfgen.export` wrote; for `real` see there."""
     metadata = os.path.join(str(path), "assets.extra", "tfgen.json")
     if not tf.io.gfile.exists(metadata):
         raise FileNotFoundError(f"{metadata} is missing: {path} was not written by tfgen.export.")
@@ -52,15 +52,15 @@ def samples(generator, num, seed):
 
 
 def export_untrained(metadata, path, seed, wanted):
-    """Writes a model of the same configuration before its first training step: the worst anchor.
+    """Writes a model of the same configuration before its first training step: the anchor for the worst values.
 
-    As a SavedModel, so that all workers ask the same weights, a function of `seed`.
+    It is a SavedModel, so that all workers use the same weights, a function of `seed`.
 
     Args:
         metadata: `tfgen.json` of the trained model.
         path: folder to write.
         seed: int.
-        wanted: names of the signatures that it needs.
+        wanted: names of the signatures to export.
     """
     from tfgen import models
     from tfgen.export import METADATA, write_saved_model
@@ -81,23 +81,25 @@ def export_untrained(metadata, path, seed, wanted):
 
 
 def draws_reconstructions(metadata):
-    """Whether reconstructions are one draw of many, see `Encoder.draws_reconstructions`; `metadata`: tfgen.json."""
+    """Whether reconstructions are random draws, see `Encoder.draws_reconstructions`; `metadata`: tfgen.json."""
     from tfgen import models
 
     return getattr(models.MODELS.get(metadata["model"]), "draws_reconstructions", False)
 
 
 def reference_images(source, binarization):
-    """`tfgen.metrics.imitated` of a source, itself opened by each process where the images are not the source's own."""
+    """`tfgen.metrics.imitated` of a source; if the images are not those of the source, each process computes them."""
     return source if binarization != "threshold" else Remote(functools.partial(imitated, source, binarization))
 
 
 def measured(model, source, seed, only=None):
-    """Of all capabilities but the samples':
-    ({metric: value}, {capability name: (protocol, its metrics)}, notes, capabilities whose measure is `Inapplicable`).
+    """Measures all capabilities except the samples of a `Sampler`.
 
     Args:
-        only: the names of the capabilities that are measured; None: all.
+        only: the names of the capabilities to measure; None: all.
+
+    Returns:
+        ({metric: value}, {capability name: (protocol, its metrics)}, notes, capabilities whose measure is `Inapplicable`).
     """
     values, protocols, notes, inapplicable = {}, {}, [], set()
     for capability in model.capabilities:
@@ -116,7 +118,7 @@ def measured(model, source, seed, only=None):
 
 
 def _sample_metrics(evaluator, generator, num, seed, known):
-    """-> ({metric: value}, protocol dict or None). Images that are not finite have the metrics `known`, all NaN."""
+    """({metric: value}, protocol dict). If images are not finite: (the metrics `known`, all NaN; None)."""
     metadata = generator.metadata
     try:
         result = evaluator.evaluate(
@@ -139,25 +141,25 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
 
     Args:
         model_dir: folder with saved_model.pb and assets.extra/tfgen.json.
-        train, test: `tfgen.data.Source`s, or `Remote`s of them where `run` goes to other processes.
+        train, test: `tfgen.data.Source`s, or `Remote`s of them if `run` uses other processes.
         data_name: for the report.
         output_dir: gets metrics.json; samples.png, real.png and neighbours.png of a model that makes images;
-            reconstructions.png of one that reconstructs them.
-        classifier_dir: of `tfgen.metrics.Classifier`; None: samples are not measured.
+            reconstructions.png of a model that reconstructs them.
+        classifier_dir: folder of a `tfgen.metrics.Classifier`; None: samples are not measured.
         baseline_dir: SavedModel of the last blessed model, or None. It is measured here, with the same images,
             features and seeds: numbers of another protocol are never compared.
         num_samples: images to generate; 0: as many as the eval split has, at most MAX_SAMPLES.
-        seed: of everything random.
-        further: names of metrics that are measured besides, from `FURTHER`; the notes name those that do not apply.
-        run: how the walks over samples and real images are done, e.g. a function scratch folder -> `ThroughBeam`; None: in
-            this process.
+        seed: seed of all random numbers.
+        further: names of further metrics, from `FURTHER`; the notes name those that do not apply.
+        run: function of the scratch folder that returns the runner of walks over samples and real images, e.g.
+            `ThroughBeam`; None: they run in this process.
 
     Returns: the content of metrics.json, which `verdict.judge_evaluation` judges:
         {"model": tfgen.json, "capabilities": [name], "inapplicable": [name of a capability that cannot be measured on these
         images], "data", "counts": {"training", "evaluation", "generated": images}, "classifier": {"accuracy",
         "error_over_chance", ...} | None, "metrics": {name: {"value", "real", "untrained", "trivial", "baseline", "protocol":
-        name in "protocols"}}, "common": {"values", "protocol"} of samples against the images as they are, not binarised, by
-        which models can be compared, or None, "protocols": {"samples" or the name of a capability: {...}}, "class_shares",
+        name in "protocols"}}, "common": {"values", "protocol"} of samples against the original images, not binarised, to
+        compare models with, or None, "protocols": {"samples" or the name of a capability: {...}}, "class_shares",
         "baseline": {"note"}, "notes"}; numbers that are not finite are null.
 
     Raises:
@@ -181,7 +183,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     if model.image_shape != tuple(test.image_shape):
         raise ValueError(f"The model is for images {model.image_shape}, the data set has {tuple(test.image_shape)}.")
 
-    # ---- capabilities but the samples'
+    # ---- all capabilities except the samples of a Sampler
     measures, measure_protocols, notes, inapplicable = measured(model, test, seed)
     protocol_of = {metric: name for name, (_, metrics) in measure_protocols.items() for metric in metrics}
     anchored = [c for c in model.capabilities if c.NAME in measure_protocols]
@@ -189,7 +191,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
     for capability in anchored:
         anchors["trivial"] |= trivial(model, capability, train, test, seed=seed)
     if draws_reconstructions(meta) and "reconstruction_error" in anchors["trivial"]:
-        anchors["trivial"]["reconstruction_error"] *= 2.0  # a draw too: any training image in place of their mean
+        anchors["trivial"]["reconstruction_error"] *= 2.0  # also a draw: a random training image, not their mean
     codes, of_codes = {}, [name for name in further if name in OF_CODES]
     if of_codes:
         try:
@@ -286,7 +288,7 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
 
 
 def _common(model, values, protocol, train, test, classifier, num, seed, run):
-    """{"values", "protocol"} of the samples against the images as they are: `values` if the model was trained on these."""
+    """{"values", "protocol"} of the samples against the original images: `values` if the model was trained on these."""
     if protocol["train_fingerprint"] != train.fingerprint:
         from tfgen import metrics
 
@@ -304,13 +306,13 @@ def _codes(model, train, test, names, seed):
 
 
 def _error_over_chance(accuracy, source):
-    """The errors of a classifier over those of always saying the most frequent class; 1 where there is one class alone."""
+    """The errors of a classifier over those of always predicting the most frequent class; 1 if there is only one class."""
     wrong_by_chance = 1.0 - np.bincount(source.labels()).max() / source.num_examples
     return (1.0 - accuracy) / wrong_by_chance if wrong_by_chance else 1.0
 
 
 def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, known):
-    """-> ({metric: value of the last blessed model, measured now}, why a metric is missing)."""
+    """({metric: value of the last blessed model, measured now}, why a metric is missing)."""
     if path is None:
         return {}, "there is none"
     baseline = Remote(functools.partial(exported, str(path), test))
@@ -351,13 +353,13 @@ def _write(content, output_dir, model, num, reference_train, reference_test, tes
         figures.write_reconstructions(
             os.path.join(output_dir, "reconstructions.png"), batch["image"], model.ask("reconstruct", batch)["image"]
         )
-    # Last: where metrics.json is, everything is.
+    # Written last: if metrics.json exists, all files do.
     with open(os.path.join(output_dir, "metrics.json"), "w") as f:
         json.dump(content, f, indent=1, sort_keys=True, allow_nan=False)
 
 
 def _finite(value):
-    """JSON has no NaN: null stands for it; the verdict's reasons say what it was."""
+    """Replaces NaN and infinity, which JSON does not have, by null."""
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

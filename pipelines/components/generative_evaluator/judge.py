@@ -60,13 +60,13 @@ class Judge(base_component.BaseComponent):
     """Judges the evaluation of a model, see `verdict`. It measures nothing.
 
     Outputs `blessing`, which Pusher reads: verdict.json, the content of `verdict.judge_evaluation`, and its outcome as the
-    custom property `outcome`. A model that is not judged is not to be pushed, unless `push_unjudged` says so.
+    custom property `outcome`. A model that could not be judged is pushed only if `push_unjudged` is true.
 
     Args:
         evaluation: channel of the GenerativeEvaluator's output; model, baseline_model: channels of its inputs.
         thresholds: see `verdict`; None: the default ones of the model's capabilities, {}: none.
         push_unjudged: whether a model that cannot be judged may be pushed.
-        code: hash of the code that the result depends on; a change of it makes the component run again.
+        code: hash of the code that the result depends on; the component runs again when it changes.
     """
 
     SPEC_CLASS = JudgeSpec

@@ -1,4 +1,4 @@
-"""The metrics' walks over images as Beam pipelines: shards of places in, one merged accumulator out."""
+"""Runs the metrics' walks over images as Beam pipelines: from shards of positions to one merged accumulator."""
 
 import functools
 import os
@@ -10,11 +10,11 @@ from apache_beam.utils import shared
 
 from tfgen_pipelines.combine import Combine
 
-SHARD = 1024  # images; of whole batches, so that no image passes a network in another batch than in one process
+SHARD = 1024  # images; a multiple of the batch size, so that the batches are the same as in one process
 
 
 class Remote:
-    """An object that every process opens for itself: what is pickled is the function that opens it.
+    """A proxy of an object that every process opens itself: only the function that opens it is pickled.
 
     Attributes and methods are those of the object; it is opened once in a process, when the first of them is used.
     """
@@ -23,7 +23,7 @@ class Remote:
         self._open, self._handle, self._object = open_object, handle or shared.Shared(), None
 
     def __getattr__(self, name):
-        if name.startswith("_"):  # what copying and pickling look for; also ends a recursion on half-made objects
+        if name.startswith("_"):  # copy and pickle look these up, also before __init__, which would recurse
             raise AttributeError(name)
         if self._object is None:
             self._object = self._handle.acquire(self._open)
@@ -34,11 +34,11 @@ class Remote:
 
 
 class ThroughBeam:
-    """Runs walks as `tfgen.metrics.InProcess` does, to the same numbers, each in a Beam pipeline of its own.
+    """Runs walks like `tfgen.metrics.InProcess`, with the same results, each in its own Beam pipeline.
 
     Args:
         make_pipeline: function without arguments -> `beam.Pipeline`.
-        scratch: folder that this process and the workers see; results pass through it.
+        scratch: folder that this process and the workers can access, for results.
         shard: images of a shard.
     """
 
@@ -47,7 +47,7 @@ class ThroughBeam:
 
     def __call__(self, make, walk, what):
         path = os.path.join(self.scratch, uuid.uuid4().hex)
-        # Through a file: Beam compresses what it pickles, many times over, and query images are megabytes.
+        # In a file: Beam compresses pickled objects many times, and the query images of `make` are megabytes.
         _keep(f"{path}.make", make)
         make = functools.partial(_made, f"{path}.make")
         with self.make_pipeline() as pipeline:

@@ -2,14 +2,14 @@
 
 Thresholds are a JSON-able dict {metric: rules}, with the rules
     upper, lower: bounds of the value itself;
-    relative_to_untrained: the value over that of the untrained model, at most this; at least, where more is better. Where
-        the latter is negative, 1 plus the change as a share of its size;
+    relative_to_untrained: bound of the ratio of the value to that of the untrained model: the largest ratio, or the smallest
+        for metrics where higher is better. The ratio is 1 + (value - anchor) / |anchor|, also for negative values;
     relative_to_real: the same with the value of real images;
-    relative_to_trivial: the same with the value of what needs no training, see `tfgen.metrics.measures.trivial`;
+    relative_to_trivial: the same with the value of a baseline without training, see `tfgen.metrics.measures.trivial`;
     max_worsening: how much worse than the last blessed model, as a share of that model's value (0.1: 10 %).
 
-A model is BLESSED if it has passed all checks, NOT BLESSED if it failed one, and UNJUDGED if the measurement decides
-nothing. Every metric that is not finite, whether it has a threshold or not, is a failed check. So is a threshold of a metric
+A model is BLESSED if it passed all checks, NOT BLESSED if it failed one, and UNJUDGED if the measurements do not suffice for
+a decision. Every metric that is not finite, with or without a threshold, is a failed check. So is a threshold of a metric
 that should have been measured and was not.
 """
 
@@ -19,12 +19,12 @@ import math
 RULES = ("upper", "lower", "relative_to_untrained", "relative_to_real", "relative_to_trivial", "max_worsening")
 BLESSED, NOT_BLESSED, UNJUDGED = "BLESSED", "NOT BLESSED", "UNJUDGED"
 
-# The evidence that a judgement needs: images of each set, and the errors of the classifier whose features are used, over
-# those of always saying the most frequent class.
+# The minimum for a judgement: images of each set, and the errors of the classifier whose features are used, over those of
+# always predicting the most frequent class.
 MIN_IMAGES = 100
 MAX_ERROR_OVER_CHANCE = 0.5
 
-# Metrics where more is better; of all others less is better.
+# Metrics where higher is better; for all others lower is better.
 HIGHER_IS_BETTER = frozenset(
     ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr", "k_means_accuracy",
      "few_label_accuracy")
@@ -36,7 +36,7 @@ _ANCHORS = {
     "relative_to_trivial": ("trivial", "what needs no training"),
 }
 
-# Metrics without a lower bound. Others may have both: too small a distance to training images is one of copies.
+# Metrics that cannot have a lower bound. Others may have both: a small distance to training images may mean copies.
 LOWER_IS_BETTER = frozenset(
     ("frechet_classifier_distance", "kernel_distance_mean", "negative_log_likelihood", "negative_elbo", "bits_per_dim",
      "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1")
@@ -46,9 +46,9 @@ SHARES = frozenset(("accuracy", "precision", "recall", "coverage"))
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One rule applied: `value` is what was compared with `bound`; None where the rule could not be applied.
+    """One applied rule: `value` was compared with `bound`, and is None if the rule could not be applied.
 
-    `passed` is None where that decides nothing.
+    `passed` is None if the check is undecided.
     """
 
     metric: str
@@ -60,8 +60,8 @@ class Check:
 
 
 def check_thresholds(thresholds):
-    """Raises ValueError for an unknown rule, a bound that is no finite number or beyond what the metric can be, and a bound
-    that would refuse the better models.
+    """Raises ValueError for an unknown rule, and for a bound that is not a finite number, is outside the metric's range, or
+    would refuse the better models.
     """
     for metric, rules in thresholds.items():
         if not isinstance(rules, dict) or not rules:
@@ -82,16 +82,16 @@ def check_thresholds(thresholds):
 
 
 def judge_evaluation(content, thresholds=None):
-    """Judges what `evaluate.evaluate` has measured.
+    """Judges the results of `evaluate.evaluate`.
 
     Args:
-        content: that of metrics.json.
+        content: the content of metrics.json.
         thresholds: None: `tfgen.metrics.default_thresholds` of the model's capabilities, without those whose measure does
             not apply.
 
     Returns: {"outcome": BLESSED, NOT_BLESSED or UNJUDGED, "blessed": whether it is BLESSED, "checks": [Check as dict],
         "reasons": [why it is not BLESSED], "warnings": [what makes the numbers uncertain], "thresholds", "by_default":
-        whether nobody has set them}.
+        whether these are the default ones}.
     """
     from tfgen.metrics.measures import default_thresholds
     from tfgen.models.capabilities import CAPABILITIES
@@ -123,7 +123,7 @@ def judge_evaluation(content, thresholds=None):
 
 
 def evidence(content):
-    """{"images" or "classifier": why the numbers of metrics.json say little}; empty where they can be judged."""
+    """{"images" or "classifier": why the numbers of metrics.json cannot be judged}; {} if they can."""
     found, counts, classifier = {}, content["counts"], content["classifier"]
     few = {name: count for name, count in counts.items() if count is not None and count < MIN_IMAGES}
     if few:
@@ -139,7 +139,7 @@ def evidence(content):
 
 
 def doubts(content):
-    """{metric: why its value decides nothing}, of the metrics of a content and those of samples."""
+    """{metric: why its value cannot be judged}, of the metrics of a content and those of samples."""
     from tfgen.metrics.measures import SAMPLE_METRICS
 
     found, why = {}, evidence(content)
@@ -162,12 +162,12 @@ def judge(values, thresholds, *, untrained=None, real=None, trivial=None, baseli
 
     Args:
         values: {metric: float}.
-        untrained, real, trivial, baseline: the same metrics of the untrained model, of real images, of what needs no
-            training, and of the last blessed model, measured under the same protocol; None where there is none.
+        untrained, real, trivial, baseline: the same metrics of the untrained model, of real images, of a baseline without
+            training, and of the last blessed model, measured under the same protocol; None if there is none.
         baseline_note: why there is no baseline, for the reasons.
-        by_default: whether nobody has set the thresholds. Then one must have been passed that the untrained model fails: a
-            threshold that everything passes is no judgement.
-        doubts: {metric: why its value decides nothing}.
+        by_default: whether these are the default thresholds. Then the untrained model must fail one of them; otherwise the
+            model is UNJUDGED, because thresholds that everything passes show nothing.
+        doubts: {metric: why its value cannot be judged}.
 
     Returns: list of Check, at least one. See `outcome`.
     """

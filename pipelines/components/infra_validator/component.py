@@ -16,13 +16,13 @@ class LocalInfraValidator(base_component.BaseComponent):
 
     Requests, client, deadlines, retries and the InfraBlessing are TFX's. The model passes when the server has loaded and
     warmed it up (so each signature has answered each batch size) and has answered requests made of `examples`.
-    It has the spec of TFX's component but is no subclass of it: the compiler for Kubeflow refuses subclasses.
+    It has the spec of TFX's component but is not a subclass of it: the compiler for Kubeflow refuses subclasses.
 
     Args:
-        model: channel of a SavedModel with the signature `serve_examples`: exports of tfgen answer it by what the model can
-            do first, seeds by images, images by classes or codes.
+        model: channel of a SavedModel with the signature `serve_examples`. Exports of tfgen answer it with the model's first
+            capability: images for seeds, classes or codes for images.
         examples: channel of tf.Examples whose images are PNG or JPEG files.
-        code: hash of the server's code, a part of the cache key; it takes the place of the image's tag in TFX's spec.
+        code: hash of the server's code, a part of the cache key; it is stored as the tag of the image in TFX's spec.
         split_name, num_examples: the split and number of examples for requests.
         num_tries, max_seconds: number of attempts, and seconds for each.
     """

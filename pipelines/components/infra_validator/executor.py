@@ -45,7 +45,7 @@ class LocalServerRunner(base_runner.BaseModelServerRunner):
     def Start(self):
         assert self._process is None, "A runner starts one server."
         self._log = tempfile.TemporaryFile()
-        # On the CPU: the process that trained may hold all of the accelerator's memory, and this is no test of speed.
+        # On the CPU: the process that trained may hold all memory of the accelerator, and speed is not tested.
         # The process imports the same package as this one, installed or not.
         root = str(pathlib.Path(__file__).resolve().parents[3])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

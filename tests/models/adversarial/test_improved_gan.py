@@ -339,7 +339,7 @@ def test_the_trainer_initialises_and_gives_labelled_batches(tmp_path):
         ({"unlabelled_weight": -1.0}, "unlabelled_weight must be at least 0"),
         ({"historical_weight": float("nan")}, "historical_weight must be at least 0"),
         ({"real_target": 1.5}, "real_target must be"),
-        ({"num_labels": 3, "objective": "hinge"}, "minimax and non_saturating only"),
+        ({"num_labels": 3, "objective": "hinge"}, "needs the objective 'minimax' or 'non_saturating'"),
         ({"noise": (0.1,)}, "noise must be two numbers"),
         ({"dropout": (0.1, 1.0)}, "rate must be in"),
         ({"network": "resnet"}, "network must be one of mlp, conv"),
@@ -372,7 +372,7 @@ def test_bad_batches(bad, message):
 
 def test_batches_too_small_for_minibatch_discrimination_and_models_that_do_not_classify():
     model = compiled(**LABELLED, minibatch_kernels=2)
-    with pytest.raises(ValueError, match="2 at least; received 1"):
+    with pytest.raises(ValueError, match="at least 2 examples in a batch; received 1"):
         model.train_step(make_batch(1))
     with pytest.raises(ValueError, match="num_labels=0"):
         ImprovedGAN(**TINY).classify(images(2))
