@@ -14,6 +14,7 @@ from tfgen.models.capabilities.capability import serve_examples
 from tfgen.models.config import ConfigMixin
 from tfgen.models.evaluation import EvaluationMixin
 from tfgen.models.saving import SavingMixin
+from tfgen.settings import ImageShape, Seed
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
 from tfgen.training.players import Player, mean_over_replicas, step_players
@@ -67,12 +68,9 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     kind = None  # the kind, see `step_kind`, of the step that is being traced
     initialized_by_data = False  # whether `initialize` sets weights
 
-    def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
+    def __init__(self, *, image_shape: ImageShape, seed: Seed = 0, **kwargs):
         super().__init__(**kwargs)
-        shape = tuple(int(n) for n in image_shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(f"image_shape must be (height, width, channels), all positive; received {image_shape!r}.")
-        self.image_shape = shape
+        self.image_shape = tuple(int(n) for n in image_shape)
         self.seed = int(seed)
         self.ema = None
         self.player_optimizers = {}

@@ -4,6 +4,8 @@ Convolution, normalisation and attention are settings of each network: see `tfge
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
 """
 
+from typing import Literal
+
 import keras
 
 from tfgen.networks.common import Discriminator, Network
@@ -17,6 +19,7 @@ from tfgen.networks.slots import CONVOLUTIONS, Convolution
 __all__ = [
     "CONVOLUTIONS",
     "NETWORKS",
+    "NetworkKind",
     "ConvDiscriminator",
     "ConvGenerator",
     "ConvMaxoutDiscriminator",
@@ -41,6 +44,9 @@ NETWORKS = {
     "maxout": (MLPGenerator, MaxoutDiscriminator),
     "conv_maxout": (DeconvGenerator, ConvMaxoutDiscriminator),
 }
+
+
+NetworkKind = Literal[tuple(NETWORKS)]
 
 
 def make_networks(

@@ -1,13 +1,26 @@
 """Base classes of all networks: building, and the use of labels."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import tensorflow as tf
 
 from tfgen.networks.slots import Convolution, convolution_of
+from tfgen.settings import Rule
 
 layers = keras.layers
+
+
+def _is_activation(name):
+    try:
+        keras.activations.get(name)
+    except ValueError:
+        return False
+    return True
+
+
+Activation = Annotated[str, Rule("that names an activation of Keras", _is_activation)]
 
 
 def join(x, one_hot):

@@ -35,6 +35,7 @@ and the extra training images; here SVHN has free bits and a Gaussian decoder.
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ import tensorflow_probability as tfp
 from tfgen import fields, random
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.checks import check_whole
+from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
 from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
@@ -84,27 +85,20 @@ class GMVAE(LatentVariableModel):
     own_networks = {("encoder", "decoder"): ("network", "hidden")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], num_clusters: int = 10, latent_dim: int = 200, style_dim: int = 150,
-        network: str = "mlp", hidden: Sequence[int] = (500, 500), prior_hidden: int = 500, likelihood: str = "bernoulli",
-        levels: int = 256, free_bits: float = 0.5, num_samples: int = 1, encoder: keras.Model | dict | str | None = None,
-        decoder: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
+        self, *, image_shape: ImageShape, num_clusters: PositiveInt = 10, latent_dim: PositiveInt = 200,
+        style_dim: PositiveInt = 150, network: Literal["mlp", "conv", "strided"] = "mlp",
+        hidden: Sequence[PositiveInt] = (500, 500), prior_hidden: PositiveInt = 500,
+        likelihood: Literal[LIKELIHOODS] = "bernoulli", levels: TwoOrMore = 256,
+        free_bits: NonNegativeFloat = 0.5, num_samples: PositiveInt = 1, encoder: keras.Model | dict | str | None = None,
+        decoder: keras.Model | dict | str | None = None, seed: Seed = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        check_whole(
-            num_clusters=num_clusters, latent_dim=latent_dim, style_dim=style_dim, hidden=hidden, prior_hidden=prior_hidden,
-            num_samples=num_samples,
-        )  # fmt: skip
-        check_whole(2, levels=levels)
-        if not 0.0 <= free_bits <= math.log(num_clusters):
+        if not free_bits <= math.log(num_clusters):
             raise ValueError(
                 f"free_bits must lie in [0, ln num_clusters = {math.log(num_clusters):.4f}], as the z-term does; "
                 f"received {free_bits!r}."
             )
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
-        build = {"mlp": _mlp, "conv": _conv, "strided": _strided}.get(network)
-        if build is None:
-            raise ValueError(f"network must be 'mlp', 'conv' or 'strided'; received {network!r}.")
+        build = {"mlp": _mlp, "conv": _conv, "strided": _strided}[network]
         self.num_clusters, self.latent_dim, self.style_dim = num_clusters, latent_dim, style_dim
         self.likelihood, self.levels = likelihood, levels
         self.free_bits, self.num_samples = float(free_bits), num_samples
