@@ -65,7 +65,8 @@ MAX_SIDE = 8192
 MAX_CLASSES = 2**20
 
 PositiveInt = Annotated[int, at_least(1)]
-Classes = Annotated[int, within(0, MAX_CLASSES)]
+Classes = Annotated[int, within(0, MAX_CLASSES)]  # 0: without labels
+SomeClasses = Annotated[int, within(1, MAX_CLASSES)]
 NaturalInt = Annotated[int, at_least(0)]
 TwoOrMore = Annotated[int, at_least(2)]
 Levels = Annotated[int, within(2, 256)]  # of 8-bit pixels
@@ -121,13 +122,26 @@ def check_values(hints: Mapping[str, object], values: Mapping[str, object], owne
 
 @functools.cache
 def hints_of(function: Callable) -> dict[str, object]:
-    """{parameter: type hint} of a function, a class with a constructor, or a dataclass; {} if a hint cannot be resolved."""
-    if inspect.isclass(function) and not dataclasses.is_dataclass(function):
-        function = function.__init__
+    """{parameter: type hint} of a function, a dataclass, or the constructor of a class and those that it passes **kwargs to.
+
+    A hint of a class goes before those of its bases. Hints that cannot be resolved are left out.
+    """
+    if not inspect.isclass(function) or dataclasses.is_dataclass(function):
+        return _resolved(function)
+    found = {}
+    for constructor in (vars(base)["__init__"] for base in function.__mro__ if "__init__" in vars(base)):
+        found = {**_resolved(constructor), **found}
+        if all(p.kind is not p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values()):
+            break
+    return found
+
+
+def _resolved(function):
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        hints = typing.get_type_hints(function, include_extras=True)
     except NameError:  # as of names that are imported for type checkers alone
         return {}
+    return {name: hint for name, hint in hints.items() if name != "return"}
 
 
 def fits(hint: object, value: object) -> bool:
@@ -169,7 +183,7 @@ def is_sequence(value: object) -> bool:
     return hasattr(kind, "__len__") and hasattr(kind, "__getitem__") and not isinstance(value, (str, bytes, Mapping))
 
 
-_NAMES = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("a text", "texts"),
+_NAMES = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("a string", "strings"),
           bool: ("True or False", "True or False"), dict: ("a dict", "dicts"), types.NoneType: ("None", "None")}  # fmt: skip
 
 
@@ -192,7 +206,8 @@ def wanted(hint: object, many: bool = False) -> str:
         return _NAMES[origin or hint][many]
     if collections.abc.Callable in (hint, origin):
         return "a function"
-    return f"a {(origin or hint).__name__}"
+    kind = origin or hint
+    return f"a {kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
 def shown(value: object) -> str:

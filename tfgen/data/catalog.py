@@ -49,6 +49,8 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     spec = os.fspath(spec)
     options = {k: v for k, v in options.items() if v is not None}
     kind, _, rest = spec.partition(":")
+    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # an empty path is the current folder
+        raise ValueError(f"data must be {kind}:PATH; received {spec!r}")
     of_files = {} if in_memory is None else {"in_memory": in_memory}
     if kind == "folder":
         return from_folder(rest, split=split, **_checked(options, from_folder, spec), **of_files)

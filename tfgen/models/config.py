@@ -63,36 +63,26 @@ class ConfigMixin:
     def config_parameters(cls) -> dict[str, inspect.Parameter]:
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it passes on as **kwargs."""
         found = {}
-        for constructor in cls._constructors():
-            for name, parameter in _keyword_only(constructor).items():
-                found.setdefault(name, parameter)
+        for base in cls.__mro__:
+            if not issubclass(base, ConfigMixin) or "__init__" not in base.__dict__:
+                continue
+            parameters = inspect.signature(base.__init__).parameters.values()
+            for parameter in parameters:
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    found.setdefault(parameter.name, parameter)
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
         return found
 
     @classmethod
     def setting_types(cls) -> dict[str, object]:
-        """{name: type hint} of the constructor's arguments, of the most derived class that has one; see `tfgen.settings`."""
-        found = dict(_OF_KERAS)
-        for constructor in reversed(cls._constructors()):
-            hints = settings.hints_of(constructor)
-            found |= {name: hints[name] for name in _keyword_only(constructor) if name in hints}
-        return found
+        """{name: type hint} of the constructor's arguments, see `tfgen.settings`."""
+        return {**settings.hints_of(cls), **_OF_KERAS}
 
     @classmethod
     def check_settings(cls, given: dict) -> None:
         """Raises ValueError if a constructor argument {name: value} is not of its declared type and range."""
         settings.check_values(cls.setting_types(), given)
-
-    @classmethod
-    def _constructors(cls):
-        """The constructors of the class and of its bases up to one that takes no **kwargs, the most derived one first."""
-        found = []
-        for base in cls.__mro__:
-            if not issubclass(base, ConfigMixin) or "__init__" not in base.__dict__:
-                continue
-            found.append(base.__init__)
-            if all(p.kind is not p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
-                break
-        return found
 
     def get_config(self) -> dict:
         """The constructor arguments as JSON-able values; Keras serialises objects (layers, an `Objective`, ...)."""
@@ -177,11 +167,6 @@ class ConfigMixin:
                 network = built_in
                 network.build((None, *wanted[name][1]))
             setattr(self, name, network)
-
-
-def _keyword_only(constructor):
-    parameters = inspect.signature(constructor).parameters.values()
-    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _check_dtype(cls, dtype):

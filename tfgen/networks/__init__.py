@@ -73,8 +73,8 @@ def make_networks(
         try:
             networks.append(NETWORKS[kind_of_this][i](name=name, **values))
         except TypeError as error:
-            settings = sorted(values)
-            raise ValueError(f"The {kind_of_this} {name} cannot be built with the settings {settings}: {error}") from error
+            names = sorted(values)
+            raise ValueError(f"The {kind_of_this} {name} cannot be built with the settings {names}: {error}") from error
     return networks
 
 

@@ -33,7 +33,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import fields, losses, random
+from tfgen import fields, losses, random, settings
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.models.adversarial.code_layout import CodeLayout
@@ -41,7 +41,7 @@ from tfgen.models.capabilities import Classifier
 from tfgen.networks import NetworkKind
 from tfgen.networks.common import Network, layers
 from tfgen.networks.slots import batch_norm
-from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, TwoOrMore
+from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Seed, TwoOrMore
 
 MIN_STDDEV = 0.1  # least deviation of a learned Q(c|x); that of a code is .577
 
@@ -205,7 +205,9 @@ class InfoGAN(Classifier, AdversarialModel):
         self.layout.check_code(code, categorical=True)
         return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
 
-    def traversal(self, code: int, values: Sequence[float] | None = None, *, rows: int = 10, seed: int = 0) -> tf.Tensor:
+    def traversal(
+        self, code: int, values: Sequence[float] | None = None, *, rows: PositiveInt = 10, seed: Seed = 0
+    ) -> tf.Tensor:  # fmt: skip
         """Rows of images: along a row one code changes and the rest of the latent vector stays (figure 2).
 
         Args:
@@ -218,11 +220,10 @@ class InfoGAN(Classifier, AdversarialModel):
             float32 [rows, number of values, H, W, C] in [0, 1].
 
         Raises:
-            ValueError: no such code, values out of range, rows or seed too small.
+            ValueError: no such code; values, rows or seed out of range.
         """
         self.layout.check_code(code)
-        if not isinstance(rows, int) or rows < 1 or not 0 <= seed < 2**31:
-            raise ValueError(f"rows must be at least 1 and seed in [0, 2**31); received {rows!r} and {seed!r}.")
+        settings.check(InfoGAN.traversal, rows=rows, seed=seed)
         if values is None:
             sizes = self.layout.categorical
             values = np.arange(sizes[code]) if code < len(sizes) else np.linspace(-2.0, 2.0, 10)

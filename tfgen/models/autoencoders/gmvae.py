@@ -42,10 +42,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import fields, random
+from tfgen import fields, random, settings
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
+from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
 from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
@@ -234,18 +234,17 @@ class GMVAE(LatentVariableModel):
 
     # ---- clusters
 
-    def cluster_probabilities(self, images: tf.Tensor, *, num_samples: int = 0, seed: int = 0) -> tf.Tensor:
+    def cluster_probabilities(self, images: tf.Tensor, *, num_samples: NaturalInt = 0, seed: Seed = 0) -> tf.Tensor:
         """q(z|y) = E[p(z|x,w)] over q(x|y) q(w|y), of images float32 [B, H, W, C] in [0, 1].
 
         Args:
             num_samples: draws of x and w for the expectation; 0: p(z|x,w) at the means of q(x|y) and q(w|y).
-            seed: int; the draws are a function of (seed, row).
+            seed: int in [0, 2**31); the draws are a function of (seed, row).
 
         Returns:
             float32 [B, K]; rows sum to 1.
         """
-        if num_samples < 0:
-            raise ValueError(f"num_samples must not be negative; received {num_samples}.")
+        settings.check(GMVAE.cluster_probabilities, num_samples=num_samples, seed=seed)
         images = self.check_images(images)
         draws, rows = max(1, num_samples), tf.shape(images)[0]
         noise = tf.reshape(self.evaluation_noise(draws * rows, seed), [draws, rows, self.noise_dim])

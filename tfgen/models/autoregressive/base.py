@@ -214,7 +214,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
             mask: bool [H, W] or [B, H, W], true for known pixels.
             num: number of completions of each image.
-            seed: int; completion k is a function of (seed, k) and of its image.
+            seed: int in [0, 2**31); completion k is a function of (seed, k) and of its image.
             **conditions: e.g. `labels` int [B], for a conditional model.
 
         Returns:
@@ -239,7 +239,8 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         seeds = tf.tile(tf.range(num, dtype=tf.int64) + (seed << 32), [batch])
         known = tf.repeat(known, num, axis=0)
         mask = tf.repeat(tf.broadcast_to(mask, [batch, *mask.shape[-2:]]), num, axis=0)
-        conditions = {name: tf.repeat(tf.convert_to_tensor(value), num, axis=0) for name, value in conditions.items()}
+        conditions = self.check_conditions(batch, conditions)
+        conditions = {name: tf.repeat(value, num, axis=0) for name, value in conditions.items()}
         images = self.complete_rows(seeds, known, mask, **conditions)
         return images if single else tf.reshape(images, [batch, num, *self.image_shape])
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Classifier
-from tfgen.settings import ImageShape, PositiveInt
+from tfgen.settings import ImageShape, SomeClasses
 
 
 class ClassifierModel(Classifier, TrainableModel):
@@ -21,7 +21,7 @@ class ClassifierModel(Classifier, TrainableModel):
 
     loss_names = ("loss", "accuracy")
 
-    def __init__(self, *, image_shape: ImageShape, num_classes: PositiveInt, **kwargs):
+    def __init__(self, *, image_shape: ImageShape, num_classes: SomeClasses, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
         self.num_classes = num_classes
 
