@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tfgen.settings import PositiveInt, Seed, Sha256, Text, TwoOrMore
-from tfgen_trainers.arguments import DATA_OPTIONS, add_data_options, option, overrides
+from tfgen_trainers.arguments import DATA_OPTIONS, OutputFile, OutputFolder, add_data_options, option, overrides
 
 SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="classifier",
         help="network of the features (default: classifier)",
     )
-    add("--classifier", type=option(Text), metavar="DIR",
+    add("--classifier", type=option(OutputFolder), metavar="DIR",
         help="folder of a trained classifier; if it has none, one is trained and saved there")  # fmt: skip
     add("--weights", type=option(Text), metavar="FILE", help="path or URL of the weights of inception or keras-inception")
     add("--sha256", type=option(Sha256), help="expected sha256 of --weights; needed for a URL")
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="compute fid even of fewer images than features")
     add(
         "--cache",
-        type=option(Text),
+        type=option(OutputFolder),
         metavar="DIR",
         help="cache of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
     )
@@ -115,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--anchor", action="store_true", help="also evaluate held-out real images: the best value to expect")
     add("--compare", type=option(Text), metavar="FILE",
         help="JSON of an earlier --out with the same protocol; prints the differences")  # fmt: skip
-    add("--out", type=option(Text), metavar="FILE", help="JSON file to write with all results")
+    add("--out", type=option(OutputFile), metavar="FILE", help="JSON file to write with all results")
     parser.set_defaults(run=run)
 
 

@@ -5,12 +5,13 @@ import os
 import re
 import sys
 import warnings
+from typing import Annotated
 
 from tfgen import onednn, settings
-from tfgen.settings import PositiveInt, Seed, Text
+from tfgen.settings import PositiveInt, Seed, Text, within
 from tfgen_commands import evaluate, extras
 from tfgen_commands.arguments import require
-from tfgen_trainers.arguments import DATA_OPTIONS, Parser, add_data_options, option, overrides
+from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, OutputPng, Parser, add_data_options, option, overrides
 
 # Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,6 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
+# The most images of a grid: all are in memory, of 256 x 256 pixels in colour 7.9 GB.
+MAX_GRID = 10_000
 _APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server.main"}
 
 
@@ -70,7 +73,7 @@ def _parser():
     )  # fmt: skip
     command.add_argument("--preset", type=option(Text), required=True,
                          help="a name that `tfgen presets` lists, e.g. vae/mnist")  # fmt: skip
-    command.add_argument("--workdir", type=option(Text), required=True,
+    command.add_argument("--workdir", type=option(OutputFolder), required=True,
                          help="run folder: checkpoints, losses, TensorBoard, sample grids")  # fmt: skip
     command.add_argument(
         "--data", type=option(Text),
@@ -90,14 +93,15 @@ def _parser():
 
     command = commands.add_parser("sample", help="draw a grid of samples from a run folder")
     command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
-    command.add_argument("--out", type=option(Text), required=True, help="PNG file to write")
-    command.add_argument("--num", type=option(PositiveInt), default=64, help="number of images (default: 64)")
+    command.add_argument("--out", type=option(OutputPng), required=True, help="PNG file to write")
+    command.add_argument("--num", type=option(Annotated[int, within(1, MAX_GRID)]), default=64,
+                         help=f"number of images, at most {MAX_GRID} (default: 64)")  # fmt: skip
     command.add_argument("--seed", type=option(Seed), default=0, help="the same seed draws the same images (default: 0)")
     command.set_defaults(run=_sample)
 
     command = commands.add_parser("export", help="write a run's model as a SavedModel for TensorFlow Serving")
     command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
-    command.add_argument("--to", type=option(Text), required=True,
+    command.add_argument("--to", type=option(OutputFolder), required=True,
                          help="the model's folder; the version is a numbered folder in it")  # fmt: skip
     command.add_argument("--version", type=option(PositiveInt),
                          help="version number (default: the largest in the folder plus 1)")  # fmt: skip

@@ -70,6 +70,7 @@ SomeClasses = Annotated[int, within(1, MAX_CLASSES)]
 NaturalInt = Annotated[int, at_least(0)]
 TwoOrMore = Annotated[int, at_least(2)]
 Levels = Annotated[int, within(2, 256)]  # of 8-bit pixels
+Count = Annotated[int, within(1, 1000)]  # of what is made one by one, such as layers
 OddInt = Annotated[int, Rule(">= 1 that is odd", lambda value: value >= 1 and value % 2 == 1)]
 PositiveFloat = Annotated[float, above(0)]
 NonNegativeFloat = Annotated[float, at_least(0)]

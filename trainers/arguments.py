@@ -5,10 +5,37 @@ The types are those of `tfgen.settings`, as of the parameters that the options a
 
 import argparse
 import ast
+import pathlib
 import re
+from typing import Annotated
 
 from tfgen import settings
-from tfgen.settings import Channels, OnError, Resize, Text
+from tfgen.settings import Channels, OnError, Resize, Rule, Text
+
+
+def can_hold(path):
+    """Whether a path is a folder, or can be made as one: the nearest part of it that exists is a folder."""
+    try:
+        return next(part for part in (path, *path.parents) if part.exists()).is_dir()
+    except OSError:  # as of a name that is too long
+        return False
+
+
+def _can_be_written(path):
+    return not path.is_dir() and can_hold(path.parent)
+
+
+def _paths(text, *rules):
+    rules = [Rule("", lambda path, holds=holds: holds(pathlib.Path(path).expanduser())) for holds in rules]
+    return Annotated[(Text, *rules, text)]
+
+
+# Paths are checked before anything is loaded or computed.
+OutputFile = _paths("the path of a file to write, in a folder", _can_be_written)
+OutputPng = _paths(
+    "the path of a .png file to write, in a folder", _can_be_written, lambda path: path.suffix.lower() == ".png"
+)  # fmt: skip
+OutputFolder = _paths("the path of a folder, or of one that can be made", can_hold)
 
 DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")
 

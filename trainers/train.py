@@ -82,7 +82,14 @@ class TrainConfig:
         """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
-        return self.resolve().build(seed=self.seed, **dtype)
+        try:
+            return self.resolve().build(seed=self.seed, **dtype)
+        except (tf.errors.ResourceExhaustedError, MemoryError, OverflowError) as error:
+            said = str(error).splitlines()[:1]
+            raise ValueError(
+                f"The model of {self.preset} with the settings {settings.shown(self.overrides)} does not fit in memory: "
+                f"{' '.join(said)}"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +148,12 @@ def _train(config, preset, source, whole, workdir, report):
     strategy = make_strategy()
     with strategy.scope():
         model, batches_from = prepared(config, source, strategy.num_replicas_in_sync)
-        open_run(workdir, config, preset, source)  # after the constructor, which refuses settings that do not fit together
         examples = next(iter(batches_from(0)))
+        try:
+            model.as_batch(examples)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"The images do not fit the settings of {preset.name}: {_said(error)}") from error
+        open_run(workdir, config, preset, source)  # when all that can be refused before the first step was not
         checkpoints = Checkpoints(
             model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
         )
@@ -175,8 +186,7 @@ def _train(config, preset, source, whole, workdir, report):
             model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         except tf.errors.InvalidArgumentError as error:  # of the checks of fields
             at = int(model.step.value.numpy())
-            said = re.search(r"assertion failed: (.*)", error.message) or re.search("(.*)", error.message)
-            raise ValueError(f"The batch of step {at} was refused: {said[1]} {checkpoints.last_good()}") from error
+            raise ValueError(f"The batch of step {at} was refused: {_said(error)} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
     return model
 
@@ -248,6 +258,15 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     found = origin.origin(followed, {loop, "tfgen.training.schedules"})
     files = files_of(preset)
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
+
+
+def _said(error):
+    """What a failed check of a batch said, in a graph or outside."""
+    inside = re.search(r"assertion failed: (.*)", error.message)
+    outside = re.search(r"Summarized data: b['\"](.*)['\"]((?:\n.*)*)", error.message)
+    if outside:
+        return " ".join((outside[1] + outside[2]).split())
+    return inside[1] if inside else error.message.partition("\n")[0]
 
 
 @contextlib.contextmanager

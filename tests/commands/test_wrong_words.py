@@ -27,6 +27,7 @@ NO_INTEGER = ("1.5", "1e3", "abc", "", " ", "None", "True", "nan", "inf", "0x10"
 NOT_POSITIVE = ("0", "-1", "-5", *NO_INTEGER)
 SEEDS = ("-1", "2147483648", "1099511627776", *NO_INTEGER)
 SIZES = ("0", "-5", "8x", "x8", "8x8x8", "axb", "1.5", "", "0x8", "8x0", "100000", "8193x8", "8x99999999999", "8 8")
+UNDER_A_FILE = ("/dev/null/x", "/dev/null/x/y", "z" * 300 + "/x")
 BLANK = ("", " ", "\t", "a\0b")
 
 
@@ -50,11 +51,14 @@ OPTIONS = [
     *lines(TRAIN, ("--on_error",), ("ignore", "Skip", "")),
     *lines(TRAIN, ("--set",), ("latent_dim", "=3", "", "latent_dim:3")),
     *lines(TRAIN, ("--preset", "--workdir", "--data", "--split", "--manual_dir", "--data_dir"), BLANK),
-    *lines(SAMPLE, ("--num",), NOT_POSITIVE),
+    *lines(TRAIN, ("--workdir",), UNDER_A_FILE),
+    *lines(SAMPLE, ("--num",), ("10001", "1000000000", *NOT_POSITIVE)),
     *lines(SAMPLE, ("--seed",), SEEDS),
     *lines(SAMPLE, ("--workdir", "--out"), BLANK),
+    *lines(SAMPLE, ("--out",), ("x.jpg", "x", ".", "/", "/dev/null/x.png", "y" * 300 + ".png")),
     *lines(EXPORT, ("--version",), (*NOT_POSITIVE, "9223372036854775808", "v1", "latest")),
     *lines(EXPORT, ("--workdir", "--to"), BLANK),
+    *lines(EXPORT, ("--to",), UNDER_A_FILE),
     *lines(COMPRESS, ("--out", "--model"), BLANK),
     *lines(DECOMPRESS, ("--out", "--model"), BLANK),
     *lines(EVALUATE, ("--n_fake", "--n_real"), ("1", *NOT_POSITIVE)),
@@ -65,6 +69,8 @@ OPTIONS = [
     *lines(EVALUATE, ("--resize", "--on_error", "--features", "--batch_norm", "--inception_resize"), ("wrong", "")),
     *lines(EVALUATE, ("--sha256",), ("0" * 63, "g" * 64, "")),
     *lines(EVALUATE, ("--model", "--data", "--split", "--test_split", "--metrics", "--cache", "--compare", "--out"), BLANK),
+    *lines(EVALUATE, ("--out",), (".", "/", *UNDER_A_FILE)),
+    *lines(EVALUATE, ("--cache", "--classifier"), UNDER_A_FILE),
     *lines(DEMO, ("--steps",), NOT_POSITIVE),
     *lines(DEMO, ("--num_samples",), ("-1", *NO_INTEGER)),
     *lines(DEMO, ("--seed",), SEEDS),
@@ -87,7 +93,8 @@ SETTINGS = [
         "kl_weight": ("-0.1", "nan", "'1'", "True", "1e999"), "network": ("conv2", "None"),
         "image_shape": ("(8, 8)", "(8, 8, 1, 1)", "(0, 8, 1)", "(-8, 8, 1)", "('8', 8, 1)", "8", "(99999, 99999, 1)"),
         "batch_size": ("True", "0", "-3", "2.5", "[]", "[(0, 0)]", "[8]"), "steps": ("0", "1e3", "True"),
-        "learning_rate": ("0", "-1e-3", "fast", "nan", "True"), "ema_decay": ("1", "-0.1", "1.0", "None0"),
+        "learning_rate": ("0", "-1e-3", "fast", "nan", "True", "{}", "{'class_name': 'x', 'config': {}}"),
+        "ema_decay": ("1", "-0.1", "1.0", "None0"),
         "binarization": ("dynamical", "True"), "dequantize": ("1", "yes"), "labels_per_class": ("0", "True"),
         "augmentation": ("flip", "2"), "data": ("''", "3"),
     }),
@@ -105,12 +112,13 @@ SETTINGS = [
         "num_labels": ("1", "-1", "True"), "noise": ("0.3", "(0.1,)", "(-1, 0)"), "dropout": ("(0, 1)", "(0, 0, 0)"),
         "real_target": ("0", "1.5"), "feature_matching": ("square",), "scaled_by_data": ("1",),
     }),
-    *set_lines("pixel-cnn/digits", {"kernel_size": ("2", "0", "3.0"), "depth": ("0",), "levels": ("1", "True")}),
+    *set_lines("pixel-cnn/digits", {"kernel_size": ("2", "0", "3.0"), "depth": ("0", "1000000000000"),
+                                     "levels": ("1", "True")}),
     *set_lines("pixel-rnn/digits", {"cell": ("diagonl", "1"), "residual": ("yes", "1")}),
     *set_lines("pixel-cnn-pp/digits", {"dropout": ("1", "-0.5"), "halvings": ("-1",), "components": ("0",)}),
     *set_lines("factorized-prior/digits", {"distortion_weight": ("0", "-1", "inf0"), "latent_channels": ("0",)}),
     *set_lines("gmvae/digits", {"free_bits": ("-1",), "num_clusters": ("0",), "num_samples": ("True",)}),
-    *set_lines("draw/digits", {"read_size": ("1", "0"), "glimpses": ("0", "2.5")}),
+    *set_lines("draw/digits", {"read_size": ("1", "0"), "glimpses": ("0", "2.5", "1000000000000")}),
 ]  # fmt: skip
 
 # (words, what the message has)
@@ -153,10 +161,15 @@ OTHERS = [
     (["train", "--preset", "gmvae/digits", "--workdir", "made", "--set", "free_bits=99"], ["free_bits", "99"]),
     (["train", "--preset", "wgan-gp/digits", "--workdir", "made", "--set", "network_args={'wdith': 3}"], ["wdith"]),
     (["train", "--preset", "wgan-gp/digits", "--workdir", "made", "--set", "network_args={'depth': -1}"], ["depth", "-1"]),
+    ([*TRAIN, "--set", "latent_dim=1000000000000"], ["'latent_dim': 1000000000000", "does not fit in memory"]),
+    ([*TRAIN, "--set", "binarization=None"], ["images must be 0 or 1", "binarise"]),
+    (["train", "--preset", "pixel-cnn/digits", "--workdir", "made", "--set", "levels=3"], ["levels=3", "one is off by"]),
+    (["train", "--preset", "dcgan/digits", "--workdir", "made", "--set", "stages=9000000000"], ["stages", "9000000000"]),
     ([*SAMPLE], ["made", "config.json"]),
     ([*EXPORT], ["made", "config.json"]),
-    ([*COMPRESS], ["made", "codec"]),
-    ([*DECOMPRESS], ["photo.tfgc"]),
+    ([*COMPRESS], ["photo", "received photo.png", "No such file"]),
+    ([*DECOMPRESS], ["file", "received photo.tfgc", "No such file"]),
+    (["compress", "..", "--model", "made"], ["photo", "received ..", "Is a directory"]),
     (["evaluate"], ["--model", "--preset", "--fake", "received none"]),
     ([*EVALUATE], ["made"]),
     ([*EVALUATE, "--set", "latent_dim=3"], ["--set", "--preset"]),

@@ -123,8 +123,19 @@ class Preset:
         return {**config, "model": self.model.__name__}
 
 
+def _is_schedule(spec):
+    spec = copy.deepcopy(spec)
+    try:
+        if spec["config"].get("decay_steps", 0) is None:
+            spec["config"]["decay_steps"] = 1
+        return isinstance(keras.saving.deserialize_keras_object(spec), keras.optimizers.schedules.LearningRateSchedule)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
 # The settings of `compile` that `override` takes.
-_COMPILE_TYPES = {"learning_rate": PositiveFloat | dict, "ema_decay": Rate | None}
+_SCHEDULE = typing.Annotated[dict, "the config of a schedule of Keras", settings.Rule("", _is_schedule)]
+_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None}
 
 
 def _with_rate(spec, learning_rate):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfgen.layers.initializers import normal
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
-from tfgen.settings import NonNegativeFloat, PositiveInt
+from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
 
 def default_stages(image_shape):
@@ -49,7 +49,7 @@ class ConvGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: PositiveInt | None = None,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: Count | None = None,
         filters: Sequence[PositiveInt] | None = None, strides: PositiveInt | Sequence[PositiveInt] = 2,
         kernel_size: PositiveInt | Sequence[PositiveInt] = 5, dense_width: PositiveInt | None = None,
         norm: str | Callable | None = "batch", attention: Callable | None = None, use_bias: bool = False,
@@ -103,7 +103,7 @@ class ConvDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: PositiveInt | None = None,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: Count | None = None,
         filters: Sequence[PositiveInt] | None = None, strides: PositiveInt | Sequence[PositiveInt] = 2,
         kernel_size: PositiveInt | Sequence[PositiveInt] = 5, dense_width: PositiveInt | None = None,
         norm: str | Callable | None = "batch", attention: Callable | None = None, use_bias: bool = False,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfgen.layers import Dropout, Maxout
 from tfgen.layers.initializers import uniform
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
-from tfgen.settings import NaturalInt, PositiveInt, Rate
+from tfgen.settings import Count, PositiveInt, Rate
 
 
 class Maxouts(Discriminator):
@@ -45,8 +45,8 @@ class MaxoutDiscriminator(Maxouts):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 240, depth: NaturalInt = 2, pieces: PositiveInt = 5,
-        **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 240, depth: Literal[0] | Count = 2,
+        pieces: PositiveInt = 5, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.dense = [self.make_dense(width * pieces, name=f"hidden_{i}") for i in range(depth)]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, join, split
 from tfgen.networks.slots import make_norm, normalize
-from tfgen.settings import NaturalInt, NonNegativeFloat, PositiveInt
+from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
 
 class MLPGenerator(Network):
@@ -23,7 +23,7 @@ class MLPGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: NaturalInt = 2,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: Literal[0] | Count = 2,
         norm: str | Callable | None = "batch", output: Literal[tuple(OUTPUTS)] = "tanh", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
@@ -50,7 +50,7 @@ class MLPDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: NaturalInt = 2,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: Literal[0] | Count = 2,
         norm: str | Callable | None = None, slope: NonNegativeFloat = 0.2, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import tensorflow as tf
 
 from tfgen.layers.initializers import glorot
 from tfgen.networks.common import Discriminator, Network, layers, split
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
-from tfgen.settings import NaturalInt, PositiveInt
+from tfgen.settings import Count, NaturalInt, PositiveInt, within
 
 # The settings of batch norm in these networks.
 BATCH_NORM = {"gamma_initializer": "ones", "epsilon": 2e-5}
@@ -57,7 +57,7 @@ class ResNetGenerator(Network):
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 256, filters: Sequence[PositiveInt] | None = None,
-        stages: PositiveInt | None = None, num_classes: NaturalInt = 0, norm: str | Callable | None = "batch",
+        stages: Count | None = None, num_classes: NaturalInt = 0, norm: str | Callable | None = "batch",
         attention: Callable | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=glorot(), **kwargs)
@@ -123,7 +123,8 @@ class ResNetDiscriminator(Discriminator):
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 128, filters: Sequence[PositiveInt] | None = None,
-        downs: NaturalInt = 2, pooling: Literal["sum", "mean"] = "sum", attention: Callable | None = None, **kwargs,
+        downs: Annotated[int, within(0, 13)] = 2, pooling: Literal["sum", "mean"] = "sum",
+        attention: Callable | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=glorot(), **kwargs)

@@ -225,7 +225,7 @@ BAD_ARGS = [
     ({"levels": 3.5}, "received 3.5"),
     ({"kernel_size": 2}, "kernel_size must be an integer >= 1 that is odd; received 2"),
     ({"first_kernel_size": 15}, "first_kernel_size 15 reaches beyond images of 6 x 5 pixels"),
-    ({"depth": 0}, "depth must be an integer >= 1; received 0"),
+    ({"depth": 0}, "depth must be an integer in .1, 1000.; received 0"),
     ({"image_shape": (6, 5, 3), "width": 2}, "at least 3 channels"),
     ({"num_classes": -1}, "num_classes must be an integer in"),
 ]

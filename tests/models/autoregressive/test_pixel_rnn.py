@@ -147,7 +147,7 @@ BAD = [
     (PixelRNN, {"cell": "column"}, "cell must be 'row' or 'diagonal'; received 'column'"),
     (PixelRNN, {"cell": "row", "kernel_size": 2}, "kernel_size must be an integer >= 1 that is odd; received 2"),
     (PixelRNN, {"first_kernel_size": 15}, "reaches beyond images of 6 x 4 pixels"),
-    (PixelRNN, {"depth": 0}, "depth must be an integer >= 1; received 0"),
+    (PixelRNN, {"depth": 0}, "depth must be an integer in .1, 1000.; received 0"),
     (MultiScalePixelRNN, {"factors": ()}, "factors must be a sequence of integers >= 2 that is not empty; received"),
     (MultiScalePixelRNN, {"factors": (2, 1)}, "factors must be a sequence of integers >= 2"),
     (MultiScalePixelRNN, {"factors": 2}, "factors must be a sequence of integers >= 2"),

@@ -15,7 +15,7 @@ from tfgen.models.adversarial.passes import Pass, PassMixin
 from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
-from tfgen.settings import Classes, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
 from tfgen.training.players import Player
 
 _NETWORKS = ("generator", "discriminator")
@@ -76,7 +76,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         regularizer: Literal[tuple(REGULARIZERS)] | None = None,
         regularizer_weight: NonNegativeFloat = 1e-5,
         discriminator_steps: PositiveInt = 1,
-        generator_steps: PositiveInt = 1,
+        generator_steps: Count = 1,
         generator_batch_factor: PositiveInt = 1,
         generator: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None,

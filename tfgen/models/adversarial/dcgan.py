@@ -32,7 +32,7 @@ import tensorflow as tf
 
 from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.networks.conv import default_stages
-from tfgen.settings import ImageShape, PositiveInt
+from tfgen.settings import Count, ImageShape, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -58,7 +58,7 @@ class DCGAN(AdversarialModel):
     own_networks = {("generator", "discriminator"): ("width", "stages", "dense_width")}
 
     def __init__(
-        self, *, image_shape: ImageShape, width: PositiveInt = 128, stages: PositiveInt | None = None,
+        self, *, image_shape: ImageShape, width: PositiveInt = 128, stages: Count | None = None,
         dense_width: PositiveInt | None = None, latent_distribution: LatentDistribution = "uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)

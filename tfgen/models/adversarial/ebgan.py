@@ -36,7 +36,7 @@ from tfgen.networks.common import Network, flatten, join, layers, split
 from tfgen.networks.conv import ConvGenerator
 from tfgen.networks.mlp import MLPGenerator
 from tfgen.networks.slots import batch_norm
-from tfgen.settings import ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Widths
+from tfgen.settings import Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Widths
 
 
 def norm_energy(errors):
@@ -161,7 +161,7 @@ class EBGAN(AdversarialModel):
 
     def __init__(
         self, *, image_shape: ImageShape, network: Literal["conv", "mlp"] = "conv", width: PositiveInt = 64,
-        depth: PositiveInt | None = None, encoder: Widths = (64, 128, 256), margin: PositiveFloat = 10.0,
+        depth: Count | None = None, encoder: Widths = (64, 128, 256), margin: PositiveFloat = 10.0,
         energy: Literal[tuple(ENERGIES)] = "norm", pulling_away: NonNegativeFloat = 0.0, norm: bool = True,
         generator_stddev: PositiveFloat | None = None, discriminator_stddev: PositiveFloat | None = None,
         objective: Literal["ebgan"] = "ebgan", **kwargs,

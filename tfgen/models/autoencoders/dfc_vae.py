@@ -35,7 +35,7 @@ import tensorflow_probability as tfp
 from tfgen import features
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt
+from tfgen.settings import Count, ImageShape, NonNegativeFloat, PositiveInt
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -83,7 +83,7 @@ class DFCVAE(AutoencodingModel):
     own_networks = {("encoder", "decoder"): ("width", "stages")}
 
     def __init__(
-        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 100, width: PositiveInt = 32, stages: PositiveInt = 4,
+        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 100, width: PositiveInt = 32, stages: Count = 4,
         feature_network: features.FeatureNetwork | keras.Model | dict | str | None = None,
         feature_layers: Sequence[str] | None = None, kl_weight: NonNegativeFloat = 1.0,
         feature_weight: NonNegativeFloat = 0.5,

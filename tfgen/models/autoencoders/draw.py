@@ -35,7 +35,7 @@ import tensorflow_probability as tfp
 from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.settings import ImageShape, PositiveInt, Seed, TwoOrMore
+from tfgen.settings import Count, ImageShape, PositiveInt, Seed, TwoOrMore
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -60,7 +60,7 @@ class DRAW(LatentVariableModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, glimpses: PositiveInt = 10, hidden: PositiveInt = 256, z_size: PositiveInt = 10,
+        self, *, image_shape: ImageShape, glimpses: Count = 10, hidden: PositiveInt = 256, z_size: PositiveInt = 10,
         read_size: TwoOrMore | None = None, write_size: TwoOrMore | None = None,
         likelihood: Literal[LIKELIHOODS] = "bernoulli", seed: Seed = 0, **kwargs,
     ):  # fmt: skip

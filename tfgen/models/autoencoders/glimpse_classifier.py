@@ -17,7 +17,7 @@ from tfgen.layers.attention_window import AttentionWindow, read, to_rows
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.draw import every_step, recur
 from tfgen.models.classification.base import ClassifierModel
-from tfgen.settings import ImageShape, PositiveInt, SomeClasses, TwoOrMore
+from tfgen.settings import Count, ImageShape, PositiveInt, SomeClasses, TwoOrMore
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -34,7 +34,7 @@ class GlimpseClassifier(ClassifierModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, num_classes: SomeClasses, glimpses: PositiveInt = 8, hidden: PositiveInt = 256,
+        self, *, image_shape: ImageShape, num_classes: SomeClasses, glimpses: Count = 8, hidden: PositiveInt = 256,
         read_size: TwoOrMore = 12, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, num_classes=num_classes, **kwargs)

@@ -26,7 +26,7 @@ from tfgen import fields
 from tfgen.layers.causal import CausalConv2D, RowConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import Head, check_kernels
-from tfgen.settings import ImageShape, NaturalInt, OddInt, PositiveInt
+from tfgen.settings import Count, ImageShape, NaturalInt, OddInt, PositiveInt
 
 layers = keras.layers
 
@@ -49,7 +49,7 @@ class GatedPixelCNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, width: PositiveInt = 32, depth: PositiveInt = 7, kernel_size: OddInt = 3,
+        self, *, image_shape: ImageShape, width: PositiveInt = 32, depth: Count = 7, kernel_size: OddInt = 3,
         first_kernel_size: OddInt = 7, head_width: PositiveInt = 32, embedding_dim: NaturalInt = 0,
         map_channels: NaturalInt = 0, **kwargs,
     ):  # fmt: skip

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_rnn import Cell, PixelRNNBody, check_rnn
-from tfgen.settings import NOT_EMPTY, ImageShape, OddInt, PositiveInt, TwoOrMore
+from tfgen.settings import NOT_EMPTY, Count, ImageShape, OddInt, PositiveInt, TwoOrMore
 
 layers = keras.layers
 
@@ -43,7 +43,7 @@ class MultiScalePixelRNN(AutoregressiveModel):
 
     def __init__(
         self, *, image_shape: ImageShape, factors: Annotated[Sequence[TwoOrMore], NOT_EMPTY] = (2,),
-        map_channels: PositiveInt = 32, cell: Cell = "diagonal", width: PositiveInt = 16, depth: PositiveInt = 7,
+        map_channels: PositiveInt = 32, cell: Cell = "diagonal", width: PositiveInt = 16, depth: Count = 7,
         head_width: PositiveInt = 32, kernel_size: OddInt = 3, first_kernel_size: OddInt = 7, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)

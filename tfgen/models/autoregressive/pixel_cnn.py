@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tfgen.layers.causal import CausalConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.settings import ImageShape, OddInt, PositiveInt
+from tfgen.settings import Count, ImageShape, OddInt, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -49,7 +49,7 @@ class PixelCNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, width: PositiveInt = 16, depth: PositiveInt = 7, head_width: PositiveInt = 32,
+        self, *, image_shape: ImageShape, width: PositiveInt = 16, depth: Count = 7, head_width: PositiveInt = 32,
         kernel_size: OddInt = 3, first_kernel_size: OddInt = 7, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)

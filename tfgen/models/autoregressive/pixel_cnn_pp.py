@@ -25,6 +25,7 @@ which is the same but for the place; Keras' 1e-7, as in the others, damps more.
 """
 
 import itertools
+from typing import Annotated
 
 import keras
 import tensorflow as tf
@@ -36,7 +37,7 @@ from tfgen.layers.causal_upsampling import WeightNormCausalConv2DTranspose, Weig
 from tfgen.layers.initializers import normal
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.sampling.cached import Whole
-from tfgen.settings import ImageShape, NaturalInt, PositiveInt, Rate
+from tfgen.settings import Count, ImageShape, PositiveInt, Rate, within
 
 INITIAL_IMAGES = 16  # of the data-dependent initialisation, as in the authors' code
 
@@ -59,8 +60,8 @@ class PixelCNNPP(AutoregressiveModel):
     initialized_by_data = True
 
     def __init__(
-        self, *, image_shape: ImageShape, width: PositiveInt = 160, resnets: PositiveInt = 5, halvings: NaturalInt = 2,
-        components: PositiveInt = 10, dropout: Rate = 0.5, **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 160, resnets: Count = 5,
+        halvings: Annotated[int, within(0, 13)] = 2, components: PositiveInt = 10, dropout: Rate = 0.5, **kwargs,
     ):  # fmt: skip
         self.components = components  # the base calls make_likelihood
         super().__init__(image_shape=image_shape, **kwargs)

@@ -27,7 +27,7 @@ from tfgen.layers.diagonal_lstm import DiagonalBiLSTM
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.models.autoregressive.base import AutoregressiveModel
 from tfgen.models.autoregressive.pixel_cnn import Head, check_kernels
-from tfgen.settings import ImageShape, OddInt, PositiveInt
+from tfgen.settings import Count, ImageShape, OddInt, PositiveInt
 
 Cell = Literal["row", "diagonal"]
 
@@ -50,7 +50,7 @@ class PixelRNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, cell: Cell = "diagonal", width: PositiveInt = 16, depth: PositiveInt = 7,
+        self, *, image_shape: ImageShape, cell: Cell = "diagonal", width: PositiveInt = 16, depth: Count = 7,
         head_width: PositiveInt = 32, kernel_size: OddInt = 3, first_kernel_size: OddInt = 7,
         residual: bool = True, skip: bool = False, **kwargs,
     ):  # fmt: skip
