@@ -22,11 +22,14 @@ def can_hold(path):
 
 
 def _can_be_written(path):
-    return not path.is_dir() and can_hold(path.parent)
+    try:
+        return not path.is_dir() and can_hold(path.parent)
+    except OSError:
+        return False
 
 
 def _paths(text, *rules):
-    rules = [Rule("", lambda path, holds=holds: holds(pathlib.Path(path).expanduser())) for holds in rules]
+    rules = [Rule("", lambda path, holds=holds: holds(pathlib.Path(path))) for holds in rules]
     return Annotated[(Text, *rules, text)]
 
 

@@ -3,7 +3,7 @@
     tfgen serve --model_name=digits --model_base_path=models/vae-digits --port=8500 --rest_api_port=8501
 
 The ports open when every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 if a model
-cannot be loaded, 2 for wrong flags or files.
+cannot be loaded, 2 for wrong flags or files, or a base path without a version (see --wait_for_versions).
 """
 
 import logging

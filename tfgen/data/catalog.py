@@ -48,8 +48,9 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     """
     spec = os.fspath(spec)
     options = {k: v for k, v in options.items() if v is not None}
-    kind, _, rest = spec.partition(":")
-    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # an empty path is the current folder
+    kind, colon, rest = spec.partition(":")
+    kind = kind if colon else ""  # of "folder", as of every other word, the folder of this name
+    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # for the system that is the current folder
         raise ValueError(f"data must be {kind}:PATH; received {spec!r}")
     of_files = {} if in_memory is None else {"in_memory": in_memory}
     if kind == "folder":

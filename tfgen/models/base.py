@@ -58,9 +58,15 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     Args:
         image_shape: (H, W, C) of the images.
-        seed: int; training noise is a pure function of (seed, step), so a checkpoint needs no other state of it.
-        **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16, "mixed_float16" in
-            float16 with loss scaling.
+        seed: int in [0, 2**31); training noise is a pure function of (seed, step), so a checkpoint has no
+            other state of it.
+        **kwargs: `name` and `dtype` of `keras.Model`. The dtype is "float32", "mixed_bfloat16", which computes in bfloat16,
+            or "mixed_float16", which computes in float16 with loss scaling. Others, such as "float16", are refused: the
+            weights, losses and images of a model are float32.
+
+    Raises:
+        TypeError: an unknown argument; the message has the nearest known one.
+        ValueError: an argument is not of its declared type or range (see `tfgen.settings`), or does not fit another one.
     """
 
     loss_names: tuple[str, ...] = ("loss",)
