@@ -335,7 +335,7 @@ def test_the_trainer_initialises_and_gives_labelled_batches(tmp_path):
         ({"minibatch_kernels": 2.5}, "minibatch_kernels must be an integer"),
         ({"reference_size": -3}, "reference_size must be an integer"),
         ({"reference_size": True}, "reference_size must be an integer"),
-        ({"feature_matching": "cubic"}, "'squared' or 'absolute'; received 'cubic'"),
+        ({"feature_matching": "cubic"}, "'squared' or 'absolute' or None; received 'cubic'"),
         ({"unlabelled_weight": -1.0}, "unlabelled_weight must be a number >= 0"),
         ({"historical_weight": float("nan")}, "historical_weight must be a number >= 0"),
         ({"real_target": 1.5}, "real_target must be"),
