@@ -289,8 +289,8 @@ def test_a_gan_has_three_kinds_of_statistics(gan):
     ("labels", "message"),
     [
         (None, r"needs labels, int32 \[batch\] in \[0, 3\); received None"),
-        ([0], "labels must have a row for each of the 2 images; received the shape"),
-        ([0, 1, 2], "labels must have a row for each of the 2 images; received the shape"),
+        ([0], "labels must have one row for each of the 2 images; received the shape"),
+        ([0, 1, 2], "labels must have one row for each of the 2 images; received the shape"),
         (1, r"labels must have the shape \[batch\]; received \(\)"),
         ([[0, 1]], r"labels must have the shape \[batch\]"),
         ([0.0, 1.0], r"labels must be integers \[batch\]; received dtype float32"),

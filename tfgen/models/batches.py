@@ -141,7 +141,9 @@ class BatchMixin:
         found = {name: tf.convert_to_tensor(value) for name, value in given.items()}
         for name, values in found.items():
             if not values.shape[:1].is_compatible_with([num]):
-                raise ValueError(f"{name} must have a row for each of the {num} images; received the shape {values.shape}.")
+                raise ValueError(
+                    f"{name} must have one row for each of the {num} images; received the shape {values.shape}."
+                )
         return found
 
     def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
