@@ -89,8 +89,8 @@ def set_aside_incomplete(base: pathlib.Path) -> str:
     if not found:
         return ""
     warning = (
-        f"In {base}, the versions {', '.join(path.name for path in found)} have no whole saved_model.pb, as an interrupted "
-        f"push leaves them, and no server can load them. They were renamed to {', '.join(moved)}; delete what nobody needs."
+        f"Versions in {base} have no whole saved_model.pb, as an interrupted push leaves them, so no server can load them: "
+        f"{', '.join(path.name for path in found)}. They were renamed to {', '.join(moved)}; delete what nobody needs."
     )
     logging.warning(warning)
     return warning

@@ -113,7 +113,8 @@ def test_what_tfx_own_pusher_left_is_set_aside(tmp_path, monkeypatch):
     before = files_of(base)
     pushed = push(tmp_path, model, base)
     warning = pushed.get_string_custom_property("warning")
-    assert f"the versions 1, 2, {left} have no whole saved_model.pb" in warning and f".incomplete-{left}-" in warning
+    assert "have no whole saved_model.pb" in warning
+    assert f": 1, 2, {left}. They were renamed" in warning and f".incomplete-{left}-" in warning
     assert {path.name for path in base.iterdir() if not path.name.startswith(".incomplete-")} == {version.name, "later"}
     assert pushed.get_int_custom_property("already_pushed") == 1, "the newest complete version is the model's"
     assert sorted(files_of(base).values()) == sorted(before.values()), "nothing is deleted"
