@@ -245,6 +245,7 @@ def training(args, killer):
 
 def pipeline(args, killer):
     from tfgen_pipelines import local, local_runner, pipeline  # noqa: F401
+    from tfgen_pipelines.code_hash import code_hash
 
     # Few images without labels, which need no classifier, to be fast; a threshold that any model passes; and no server, for
     # strace would kill it in place of the pipeline.
@@ -258,7 +259,11 @@ def pipeline(args, killer):
         action = functools.partial(local.main, ["--workspace", str(folder), *options])
         return action, args.folder / f"{folder.name}.log", folder, "pipeline"
 
+    code = code_hash("tfgen", "tfgen_trainers", "tfgen_pipelines")
+
     def check(folder):
+        if code_hash("tfgen", "tfgen_trainers", "tfgen_pipelines") != code:
+            raise SystemExit("The code was edited, so pipelines train anew. Run the campaign on a copy of the code.")
         return in_fork(pipeline_losses, str(folder), str(args.folder / "pipeline-whole"))
 
     return campaign("pipeline", args.kills, killer, make, check, lambda folder: version_losses(folder / "pushed/vae-digits"))
@@ -279,9 +284,9 @@ def pipeline_losses(folder, whole):
 
     folder, states = pathlib.Path(folder), metadata_store_pb2.Execution.State
     versions = sorted((folder / "pushed/vae-digits").iterdir())
-    (model,) = (folder / "artifacts/Trainer.vae-digits/model").glob("*/Format-Serving")
+    models = [tree(model) for model in (folder / "artifacts/Trainer.vae-digits/model").glob("*/Format-Serving")]
     losses = [] if len(versions) == 1 and versions[0].name.isdigit() else [f"pushed are {[p.name for p in versions]}"]
-    losses += [f"version {p.name} is not the model" for p in versions if p.name.isdigit() and tree(p) != tree(model)]
+    losses += [f"version {p.name} is no model of the trainer" for p in versions if tree(p) not in models]
     losses += [] if (folder / "report.html").exists() else ["no report"]
     trained = [sorted(pathlib.Path(workspace).glob("runs/*")) for workspace in (whole, folder)]
     names = [[run.name for run in runs] for runs in trained]
