@@ -111,8 +111,8 @@ def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
     A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not blessed),
-    warnings (list of str: what makes the numbers uncertain, and what the push renamed), pushed (folder of the pushed version,
-    or None), pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None if the model makes no
+    warnings (list of str: what makes the numbers uncertain, and what the push renamed), pushed (folder of the pushed
+    version, or None), pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None if it has no
     images), pictures ([(step, path of a sample grid)]), parameters (number in the SavedModel), model (SavedModel), history
     (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """
