@@ -155,7 +155,7 @@ def run(args) -> int:
     extractor = _extractor(args, train, test, folder) if set(names) - WITHOUT_FEATURES else None
     evaluator = metrics.Evaluator(
         train, test, extractor, metrics=names, seed=args.seed, n_real=args.n_real, k=args.k, score_splits=args.splits,
-        force=args.force, resize=resize, run=metrics.InProcess(say),
+        force=args.force, resize=resize, run=metrics.InProcess(),
         cache=None if folder is None else metrics.Cache(folder / "real", say),
     )  # fmt: skip
     result = evaluator.evaluate(

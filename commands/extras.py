@@ -7,6 +7,7 @@ import sys
 # {sub-command: (extra, modules that it brings, versions of Python for which it exists)}; see setup.cfg.
 _EXTRAS = {
     "demo": ("tfx", ("tfx", "apache_beam", "ml_metadata"), "3.10 only"),
+    "pipeline": ("tfx", ("tfx", "apache_beam", "ml_metadata"), "3.10 only"),
     "serve": ("serving", ("grpc", "h11", "orjson", "starlette", "tensorflow_serving", "uvicorn"), "3.10 and later"),
     "compress": ("compression", ("constriction",), "3.10 and later"),
     "decompress": ("compression", ("constriction",), "3.10 and later"),

@@ -1,27 +1,25 @@
 """The command `tfgen`."""
 
+import fnmatch
 import importlib
 import os
 import re
 import sys
-import warnings
 from typing import Annotated
 
-from tfgen import onednn, settings
+from tfgen import onednn, progress, settings
 from tfgen.settings import PositiveInt, Seed, Text, within
 from tfgen_commands import evaluate, extras
 from tfgen_commands.arguments import require
 from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, OutputPng, Parser, add_data_options, option, overrides
 
-# Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# A Google library warns at every start about Python 3.10, which TFX needs.
-warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
-
-
 # The most images of a grid: all are in memory, of 256 x 256 pixels in colour 7.9 GB.
 MAX_GRID = 10_000
-_APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server.main"}
+# {sub-command: (module, function)}; these parse their own options.
+_APPLICATIONS = {
+    "demo": ("tfgen_pipelines.local", "demo"), "pipeline": ("tfgen_pipelines.local", "main"),
+    "serve": ("tfgen_serving.server.main", "main"),
+}  # fmt: skip
 
 
 def main(argv=None):
@@ -30,10 +28,11 @@ def main(argv=None):
     if argv and (missing := extras.missing(argv[0])):
         print(f"tfgen {argv[0]}: {missing}", file=sys.stderr)
         return 2
-    onednn.choose(_values(argv, "--preset"), next(iter(_values(argv, "--workdir")), None))
     if argv and argv[0] in _APPLICATIONS:
-        # These applications parse their own options.
-        return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
+        module, function = _APPLICATIONS[argv[0]]
+        return getattr(importlib.import_module(module), function)(argv[1:])
+    if argv[:1] != ["presets"]:  # which times each preset in a process of its own
+        onednn.choose(_values(argv, "--preset"), [*_values(argv, "--workdir"), *_values(argv, "--model")])
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -42,7 +41,8 @@ def main(argv=None):
         kind = "option" if unknown[0].startswith("-") else "further argument"
         args.parser.error(f"it takes no {kind} {unknown[0]}.{close} See {args.parser.prog} --help.")
     try:
-        return args.run(args) or 0
+        with progress.shown(evaluate.say):
+            return args.run(args) or 0
     except BrokenPipeError:  # `tfgen presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -64,7 +64,18 @@ def _parser():
     parser = Parser(prog="tfgen", description="Generative image models: train, look, export.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    command = commands.add_parser("presets", help="list the presets: model, data set, source, the paper's result")
+    command = commands.add_parser(
+        "presets", help="list the presets: model, data set, source, the paper's result",
+        description="Lists presets: name, model, data, steps, how long they take on this machine if that was measured, "
+        "source, the paper's result.",
+    )  # fmt: skip
+    command.add_argument("names", type=option(Text), nargs="*", metavar="NAME", help="presets to list (default: all)")
+    command.add_argument("--model", type=option(Text), help="of this model only, e.g. DCGAN or '*gan*'")
+    command.add_argument("--data", type=option(Text), help="of this data set only, e.g. mnist or 'imagenet*'")
+    command.add_argument("--time", action="store_true",
+                         help="time a few steps of each listed preset that was not timed on this machine before; takes "
+                         "about 15 seconds each, of large networks minutes")  # fmt: skip
+    command.add_argument("--anew", action="store_true", help="with --time: also those that were timed before")
     command.set_defaults(run=_presets)
 
     command = commands.add_parser(
@@ -128,7 +139,8 @@ def _parser():
     command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
     evaluate.add_arguments(command)
 
-    commands.add_parser("demo", help="run the TFX pipeline for a VAE and a DCGAN; see `tfgen demo --help`")
+    commands.add_parser("pipeline", help="run the TFX pipeline on your data and presets; see `tfgen pipeline --help`")
+    commands.add_parser("demo", help="the pipeline for a VAE and a DCGAN on 8x8 digits; see `tfgen demo --help`")
     commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; see `tfgen serve --help`")
     for command in commands.choices.values():
         command.set_defaults(parser=command)
@@ -137,10 +149,50 @@ def _parser():
 
 def _presets(args):
     from tfgen import presets
+    from tfgen_trainers import timing
 
-    for name, preset in sorted(presets.all_presets().items()):
+    if args.anew and not args.time:
+        raise ValueError("--anew is for --time")
+    found = [preset for _, preset in sorted(presets.all_presets().items())]
+    if args.names:
+        found = [presets.get(name) for name in args.names]
+    for filtered, words_of in (("model", _model_words), ("data", _data_words)):
+        if (pattern := getattr(args, filtered)) is None:
+            continue
+        known = sorted({words_of(preset)[0] for preset in found})
+        found = [p for p in found if any(fnmatch.fnmatchcase(_plain(word), _plain(pattern)) for word in words_of(p))]
+        if not found:
+            raise ValueError(f"no preset has --{filtered} {pattern}; there are {', '.join(known)}, and patterns")
+    for preset in found:
         result = f"; paper: {preset.paper}" if preset.paper else ""
-        print(f"{name:28} {preset.model.__name__:18} {preset.data:22} {preset.steps:>9} steps  {preset.source}{result}")
+        steps = f"{preset.steps:>9} steps  {_time_of(timing, preset, args):36}".rstrip()
+        print(f"{preset.name:28} {preset.model.__name__:18} {preset.data:22} {steps}  {preset.source}{result}", flush=True)
+
+
+def _time_of(timing, preset, args):
+    """How long a preset trains here, in words: as it was measured before, or with --time is measured now."""
+    known = None if args.anew else timing.cached(preset)
+    if known is None and not args.time:
+        return ""
+    try:
+        known = known or timing.measure(preset)
+    except RuntimeError as error:
+        return f"not timed: {error}"
+    seconds = known.seconds_per_step
+    return f"about {progress.duration(seconds * preset.steps)} here, {1e3 * seconds:.3g} ms each"
+
+
+def _model_words(preset):
+    return preset.model.__name__, preset.name.partition("/")[0]
+
+
+def _data_words(preset):
+    kind, _, rest = preset.data.rpartition(":")
+    return preset.data, rest, rest.partition("/")[0], kind
+
+
+def _plain(word):
+    return word.lower().replace("-", "").replace("_", "")
 
 
 def _train(args):
@@ -157,7 +209,11 @@ def _train(args):
     )  # fmt: skip
     preset = config.resolve()
     options = {name: getattr(args, name) for name in DATA_OPTIONS}
+    if preset.own_images and args.data is None:
+        raise ValueError(f"{args.preset} is for images of your own: give them with --data FOLDER")
     spec = args.data or preset.data
+    if options["size"] is None:
+        options["size"] = preset.size()
     if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)

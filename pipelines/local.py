@@ -20,18 +20,16 @@ import pathlib
 import re
 import shlex
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from typing import Literal
 
 import tfgen
-from tfgen import settings
-from tfgen.data import check_batch_size
-from tfgen.data.source import skipped_text
+from tfgen import onednn, progress, settings
 from tfgen.files import locked
 from tfgen.settings import NaturalInt, PositiveInt, Seed, Text
-from tfgen_trainers.arguments import Parser, option
+from tfgen_trainers import arguments
+from tfgen_trainers.arguments import DATA_OPTIONS, Parser, add_data_options, option
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -148,12 +146,21 @@ def run(
     except ValueError as error:
         raise UsageError(str(error)) from error
     workspace = pathlib.Path(workspace).expanduser().absolute()
+    # Before TensorFlow is imported; trainings that go on keep their choice. A run folder ends in 12 digits, see `run_name`.
+    onednn.choose(presets, [run for name in presets for run in workspace.glob(f"runs/{name.replace('/', '-')}-{'?' * 12}")])
+    from tfgen.data.source import skipped_text
+
     data = f"tfrecord:{import_base}" if import_base else data
     overrides, thresholds = overrides or {}, thresholds or {}
     check_request(presets, overrides, thresholds, steps, metrics)
     check_workspace(workspace)
     log_path = workspace / "pipeline.log"
-    with only_run_in(workspace), _quiet(log_path, out or sys.stdout) as console:
+    with (
+        only_run_in(workspace),
+        _quiet(log_path, out or sys.stdout) as console,
+        progress.shown(lambda line: console(f"      {line}")),
+    ):
+        data_options = _with_size(dict(data_options or {}), presets, overrides)
         resolved = _resolve(data, data_options, train_split, eval_split, import_base)
         console(
             f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
@@ -162,6 +169,9 @@ def run(
         if skipped := resolved.statistics["skipped"]:
             console(f"skipped   {skipped_text(skipped, resolved.num_examples)}, the first: {skipped[0][0]}: {skipped[0][1]}")
         for preset in presets:
+            overrides = {
+                **overrides, preset: tfgen.presets.get(preset).for_images(resolved.image_shape, overrides.get(preset, {}))
+            }  # fmt: skip
             _check_fit(tfgen.presets.get(preset).override(overrides.get(preset, {})), resolved)
         console(f"workspace {workspace}")
         console(f"log       {log_path}")
@@ -193,6 +203,18 @@ def run(
     return outcome
 
 
+def _with_size(options, presets, overrides):
+    """The options of the data set, with the size of presets for the user's own images if they name none."""
+    resolved = (tfgen.presets.get(name).override(overrides.get(name, {})) for name in presets)
+    sizes = {preset.name: preset.size() for preset in resolved if preset.own_images}
+    if options.get("size") is not None or not sizes:
+        return options
+    if len(set(sizes.values())) > 1:
+        wanted = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
+        raise UsageError(f"The presets are for images of different sizes: {wanted}. Give --size, or run them one by one.")
+    return {**options, "size": next(iter(sizes.values()))}
+
+
 def _resolve(data, options, train_split, eval_split, import_base):
     from tfgen_pipelines import data as data_lib
 
@@ -204,6 +226,8 @@ def _resolve(data, options, train_split, eval_split, import_base):
 
 def _check_fit(preset, data):
     """Checks that the data fit the presets now, not after minutes of preparing data."""
+    from tfgen.data import check_batch_size
+
     expected = tuple(preset.model_args["image_shape"])
     given = tfgen.data.augmented_shape(data.image_shape, preset.augmentation)
     if expected != given:
@@ -221,11 +245,6 @@ def _check_fit(preset, data):
             f"The preset {preset.name!r} has batches of {preset.batch_size}, {data.spec!r} has "
             f"{data.num_examples[0]} training images. Override batch_size."
         )
-
-
-def run_demo(workspace="tfgen-demo", **kwargs):
-    """`tfgen demo`: VAE and DCGAN on the digits, with the arguments of `run`; returns the exit code."""
-    return main_of(workspace=workspace, **kwargs)
 
 
 def main_of(**kwargs):
@@ -261,19 +280,18 @@ def _run_pipeline(workspace, data, branches, options, console, log_path):
         metadata_connection_config=metadata,
         **options,
     )
-    progress = _Progress(console, workspace / "runs", {b.slug: total_steps(b) for b in branches})
+    steps = _Progress(console)
     try:
-        local_runner.Runner(progress).run(pipeline)
+        local_runner.Runner(steps).run(pipeline)
     except Exception as error:
         logging.getLogger().exception("The pipeline failed.")
-        where = progress.current or "The start of the pipeline"
+        where = steps.current or "The start of the pipeline"
         raise PipelineFailure(f"{where} failed: {_first_lines(error)}\nThe full log is in {log_path}.") from error
-    finally:
-        progress.close()
     record = runs.read(metadata, branches)
     _add_infra_verdicts(record, branches)
     record["command"] = shlex.join(sys.orig_argv)
     record["settings"] = {"data": data.config(), "branches": [dataclasses.asdict(b) for b in branches], **options}
+    record["settings"]["onednn"] = onednn.enabled()
     page = workspace / "report.html"
     report.write(page, record, data)
     record["report"] = str(page)
@@ -295,23 +313,14 @@ def _add_infra_verdicts(record, branches):
                 model["reasons"].append(f"{node}: the server did not load the model or not answer; the log says why")
 
 
-def total_steps(branch):
-    return branch.steps or tfgen.presets.get(branch.preset).steps
-
-
 class _Progress:
-    """Prints a line when a component starts and ends, and the last losses of the trainers in between."""
+    """Prints a line when a component starts and ends; what components report in between is shown by `tfgen.progress`."""
 
-    def __init__(self, console, runs_dir, steps, interval=5.0):
-        self.current = None
-        self._console, self._runs_dir, self._steps = console, runs_dir, steps
-        self._started = self._since = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, args=(interval,), daemon=True)
-        self._thread.start()
+    def __init__(self, console):
+        self.current, self._console, self._started = None, console, 0.0
 
     def start(self, node):
-        self._started, self._since, self.current = time.monotonic(), time.time(), node
+        self._started, self.current = time.monotonic(), node
         if not _is_resolver(node):
             self._console(f"  {node} ...")
 
@@ -321,36 +330,9 @@ class _Progress:
             seconds = time.monotonic() - self._started
             self._console(f"  {node:32s} {'cached' if cached else 'done':>6s} {seconds:7.1f} s")
 
-    def _follow(self, interval):
-        said = {}
-        while not self._stop.wait(interval):
-            node = self.current or ""
-            if not node.startswith("Trainer."):
-                continue
-            slug = node.removeprefix("Trainer.")
-            for path in self._runs_dir.glob(f"{slug}-*/history.jsonl"):
-                line = _last_line(path)
-                if line and path.stat().st_mtime >= self._since and said.get(path) != line.get("step"):
-                    said[path] = line.get("step")
-                    losses = "  ".join(f"{k} {v:.4g}" for k, v in line.items() if k != "step")
-                    self._console(f"      {slug} step {line.get('step')}/{self._steps.get(slug, '?')}  {losses}")
-
-    def close(self):
-        self._stop.set()
-        self._thread.join(timeout=5.0)
-
 
 def _is_resolver(node):
     return node.startswith("LastBlessed.")
-
-
-def _last_line(path):
-    """The last complete JSON line of a file that may be written at the same time."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    for text in reversed(lines[-2:]):
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(text)
-    return None
 
 
 @contextlib.contextmanager
@@ -423,12 +405,28 @@ def _print_outcome(outcome, console):
             console(f"  pushed   nothing: only blessed models are pushed{unjudged}")
     console("")
     console(f"report     {outcome['report']}")
+    for name, line in _next_steps(outcome):
+        console(f"{name:10} {line}")
 
 
-def build_parser():
+def _next_steps(outcome):
+    """(name, command) of what to do with the outcome: to open the report, and to serve and ask the first pushed model."""
+    from tfgen_pipelines import report
+
+    yield "open it", f"python3 -m webbrowser {shlex.quote(pathlib.Path(outcome['report']).absolute().as_uri())}"
+    pushed = next((model for model in outcome["models"].values() if model["pushed"]), None)
+    if pushed is not None:
+        tfgen = sys.argv[0] if pathlib.Path(sys.argv[0]).name == "tfgen" else "tfgen"
+        yield "serve", report.serve_command(pushed["pushed"], tfgen)
+        yield "ask", report.ask_command(pushed["pushed"], pushed["content"]["model"])
+
+
+def build_parser(demo=False):
+    """The parser of `tfgen pipeline`; `demo`: of `tfgen demo`, which has a default for everything."""
     parser = Parser(
-        prog="tfgen demo",
-        description="Trains, evaluates and pushes models of a data set, on this machine.",
+        prog=f"tfgen {'demo' if demo else 'pipeline'}",
+        description="Trains, evaluates and pushes models of a data set, on this machine."
+        + (f" Without options: {' and '.join(DEMO_PRESETS)}, on scikit-learn's 8x8 digits." if demo else ""),
         epilog="Exit codes: 0 every model was blessed and pushed, 1 a component failed, 2 the request is wrong (nothing "
         "was started), 3 the pipeline ran but a model was NOT BLESSED, or UNJUDGED, and so not pushed.",
     )
@@ -436,23 +434,28 @@ def build_parser():
     add(
         "--workspace",
         type=option(Text),
-        default="tfgen-demo",
+        default="tfgen-demo" if demo else "tfgen-pipeline",
         help="folder for all output (default: %(default)s)",
     )
-    add("--data", type=option(Text), default="digits", help="data set, see tfgen.data.load (default: %(default)s)")
+    data = parser.add_mutually_exclusive_group(required=not demo)
+    data.add_argument("--data", type=option(Text), default="digits" if demo else None,
+        help="digits, a TFDS name, a folder, folder:PATH or tfrecord:GLOB"
+        + (" (default: %(default)s)" if demo else ""))  # fmt: skip
+    add_data_options(parser)
     add("--data_options", type=_json_dict, default={}, metavar="JSON",
-        help="options of the data set, e.g. '{\"size\": [28, 28], \"manual_dir\": \"/data/mnist\"}'")  # fmt: skip
+        help="further options of the data set, e.g. '{\"levels\": 2}', see tfgen.data.load")  # fmt: skip
     add("--train_split", type=option(Text), default="train", help="split to train on (default: %(default)s)")
     add("--eval_split", type=option(Text), default="test",
         help="split to evaluate on (default: %(default)s); '-': a tenth of the training split")  # fmt: skip
-    add("--import_base", type=option(Text), default=None,
+    data.add_argument("--import_base", type=option(Text), default=None, metavar="DIR",
         help="instead of --data: a folder of TFRecords of {image, label}, which are copied unchanged; --train_split and "
         "--eval_split are then glob patterns in it")  # fmt: skip
-    add("--preset", action="append", type=option(Text), dest="presets", metavar="NAME",
-        help=f"preset to train; may be repeated (default: {' and '.join(DEMO_PRESETS)})")  # fmt: skip
+    add("--preset", action="append", type=option(Text), dest="presets", metavar="NAME", required=not demo,
+        help="preset to train, see `tfgen presets`; may be repeated"
+        + (f" (default: {' and '.join(DEMO_PRESETS)})" if demo else ""))  # fmt: skip
     add("--steps", type=option(PositiveInt), default=None, help="training steps (default: the preset's)")
     add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
-        help="changes a setting of a preset, the value as JSON; may be repeated")  # fmt: skip
+        help="changes a setting of one of several presets, the value as JSON; may be repeated")  # fmt: skip
     add("--thresholds", type=_json_dict, default=None, metavar="JSON",
         help="{preset: {metric: {rule: bound}}} with the rules upper, lower, relative_to_untrained, relative_to_real, "
         "relative_to_trivial, max_worsening (default: those of the model's capabilities)")  # fmt: skip
@@ -501,19 +504,36 @@ def parse_overrides(texts):
     return result
 
 
-def main(argv=None):
-    """`python -m tfgen_pipelines.local`; returns the exit code."""
-    args = build_parser().parse_args(argv)
+def data_options(args):
+    """The options of the data set, of `--data_options` and of the options that `tfgen train` has too."""
+    options = {name: value for name in DATA_OPTIONS if (value := getattr(args, name)) is not None}
+    if twice := sorted(options.keys() & args.data_options.keys()):
+        raise UsageError(f"--{twice[0]} is given twice: as an option of its own, and in --data_options.")
+    return {**args.data_options, **options}
+
+
+def demo(argv=None):
+    """`tfgen demo`; returns the exit code."""
+    return main(argv, demo=True)
+
+
+def main(argv=None, demo=False):
+    """`tfgen pipeline`; returns the exit code."""
+    args = build_parser(demo).parse_args(argv)
+    presets = tuple(args.presets or DEMO_PRESETS)
     try:
         overrides = parse_overrides(args.override)
-    except UsageError as error:
+        of_all = arguments.overrides(args.overrides)
+        overrides |= {name: {**of_all, **overrides.get(name, {})} for name in presets if of_all}
+        options = data_options(args)
+    except ValueError as error:
         print(f"tfgen: {error}", file=sys.stderr)
         return EXIT_USAGE
     return main_of(
         workspace=args.workspace,
         data=args.data,
-        data_options=args.data_options,
-        presets=tuple(args.presets or DEMO_PRESETS),
+        data_options=options,
+        presets=presets,
         steps=args.steps,
         overrides=overrides,
         thresholds=args.thresholds,

@@ -11,8 +11,10 @@ import math
 import os
 import pathlib
 import platform
+import shlex
 import time
 
+from tfgen import onednn
 from tfgen.data.source import skipped_text
 
 # {metric: (title, explanation)} of the metrics that are shown first.
@@ -206,6 +208,28 @@ def _spread(items, count):
     return items if len(items) <= count else [items[round((i + 1) * len(items) / count) - 1] for i in range(count)]
 
 
+def serve_command(pushed, tfgen="tfgen"):
+    """The command that serves the model folder of a pushed version; `tfgen`: how the command is called."""
+    folder = pathlib.Path(pushed).parent
+    base = shlex.quote(str(folder))
+    return f"{tfgen} serve --model_name={folder.name} --model_base_path={base} --port=8500 --rest_api_port=8501"
+
+
+def ask_command(pushed, meta):
+    """The command that asks a served model for images of seeds, or of a model without them what it can be asked.
+
+    Args:
+        pushed: the folder of the version.
+        meta: the model's `tfgen.json`.
+    """
+    url = f"localhost:8501/v1/models/{pathlib.Path(pushed).parent.name}"
+    conditions = [field["argument"] for field in meta.get("conditions") or ()]
+    if (meta.get("capabilities") or [""])[0] != "sampler" or set(conditions) - {"labels"}:
+        return f"curl {url}/metadata"
+    rows = [{"seeds": seed, "labels": 0} if conditions else seed for seed in (1, 2, 3)]
+    return f"curl -d {shlex.quote(json.dumps({'instances': rows}))} {url}:predict"
+
+
 def _pushed(model, meta):
     """Where the model was pushed to, and how to serve and open it."""
     if not model["pushed"]:
@@ -219,9 +243,10 @@ def _pushed(model, meta):
     }.get((meta.get("capabilities") or ["encoder"])[0], ("image=images", "serving_default"))
     extra = "".join(f", {field['argument']}={field['argument']}" for field in meta.get("conditions") or ())
     text = f"""# over the protocols of TensorFlow Serving
-tfgen serve --model_name={name} --model_base_path={folder} --port=8500 --rest_api_port=8501
+{serve_command(path)}
 docker run -p 8500:8500 -p 8501:8501 -v {folder}:/models/{name} -e MODEL_NAME={name} tensorflow/serving:2.16.1
 curl localhost:8501/v1/models/{name}/metadata
+{ask_command(path, meta)}
 
 # in Python, without tfgen
 model = tf.saved_model.load("{path}")
@@ -494,11 +519,7 @@ def hardware():
     """{name: value} of this machine, as far as known."""
     import tensorflow as tf
 
-    found = {"platform": platform.platform(), "CPUs": os.cpu_count()}
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        found["CPU"] = lines[0].partition(":")[2].strip() if lines else platform.processor()
+    found = {"platform": platform.platform(), "CPUs": os.cpu_count(), "CPU": onednn.processor()}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB"
     gpus = tf.config.list_physical_devices("GPU")

@@ -122,10 +122,10 @@ def test_commands_have_these_options(line):
         from tfgen_serving.server import flags
 
         flags.parse(arguments[1:])
-    elif arguments[0] == "demo":
+    elif arguments[0] in ("demo", "pipeline"):
         pytest.importorskip("tfx")
         from tfgen_pipelines import local
 
-        local.build_parser().parse_args(arguments[1:])
+        local.build_parser(demo=arguments[0] == "demo").parse_args(arguments[1:])
     else:
         _parser().parse_args(arguments)

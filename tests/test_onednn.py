@@ -25,14 +25,17 @@ def choice(code, **variables):
 def test_it_is_chosen_by_the_preset_before_tensorflow_starts(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"onednn": False}))
     code = (
-        "from tfgen import onednn\nfor presets, workdir in (([], None), (['vae/digits'], None), (['dcgan/digits'], None),"
-        " (['vae/digits', 'dcgan/digits'], None), (['dcgan/digits'], sys.argv[1] if len(sys.argv) > 1 else '.')):\n"
-        "    os.environ.pop(onednn.VARIABLE, None); onednn.choose(presets, workdir); print(os.environ[onednn.VARIABLE])\n"
+        "from tfgen import onednn\nfor presets in ([], ['vae/digits'], ['dcgan/digits'], ['vae/digits', 'dcgan/digits']):\n"
+        "    os.environ.pop(onednn.VARIABLE, None); onednn.choose(presets); print(os.environ[onednn.VARIABLE])\n"
     )
     assert choice(code).split()[:4] == ["1", "0", "1", "1"]
-    assert choice(f"from tfgen import onednn; onednn.choose(['dcgan/digits'], {str(tmp_path)!r})") == "0"
+    (tmp_path / "b").mkdir()
+    runs = [str(tmp_path), str(tmp_path / "b"), str(tmp_path / "nowhere")]
+    assert choice(f"from tfgen import onednn; onednn.choose(['dcgan/digits'], {runs!r})") == "0"
+    (tmp_path / "b" / "config.json").write_text(json.dumps({"onednn": True}))  # runs that differ do not decide
+    assert choice(f"from tfgen import onednn; onednn.choose(['dcgan/digits'], {runs!r})") == "1"
     (tmp_path / "config.json").write_text("{}")  # of an older version, which did not choose
-    assert choice(f"from tfgen import onednn; onednn.choose(['vae/digits'], {str(tmp_path)!r})") == "None"
+    assert choice(f"from tfgen import onednn; onednn.choose(['vae/digits'], {runs!r})") == "None"
     assert choice("from tfgen import onednn; onednn.choose(['dcgan/digits'])", **{onednn.VARIABLE: "0"}) == "0"
 
 
@@ -41,6 +44,24 @@ def test_the_command_chooses():
     code = "from tfgen_commands.main import main\ntry:\n    main(['train', '--preset', {0!r}])\nexcept SystemExit: pass"
     assert choice(code.format("draw/digits")) == "0"
     assert choice(code.format("dcgan/digits")) == "1"
+
+
+@pytest.mark.skipif(not onednn.supported(), reason="TensorFlow has oneDNN for x86 CPUs only")
+@pytest.mark.parametrize(
+    ("module", "code", "value"),
+    [
+        ("tfx", "from tfgen_pipelines import local; local.main(['--data', 'x', '--preset', 'vae/digits'])", "0"),
+        ("tfx", "from tfgen_pipelines import local; local.demo([])", "1"),
+        ("tensorflow_serving", "import tfgen_serving.server.main", "1"),
+        ("tfgen", "import tfgen_trainers.train", "1"),
+    ],
+)
+def test_applications_choose_before_they_import_tensorflow(module, code, value):
+    """The blocked import of TensorFlow ends each at the place where it comes."""
+    pytest.importorskip(module)
+    block = "class Block:\n    def find_spec(self, name, *_):\n        if name == 'tensorflow': raise ImportError(name)\n"
+    code = f"{block}sys.meta_path.insert(0, Block())\ntry:\n    {code}\nexcept ImportError: pass"
+    assert choice(code) == value
 
 
 @pytest.mark.long

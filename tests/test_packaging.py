@@ -70,6 +70,13 @@ def test_every_requirement_is_locked_to_a_version_it_allows(version, extras):
         assert requirement.specifier.contains(lock[name]), f"{requirement} forbids the locked {lock[name]}"
 
 
+def test_tensorboard_starts():
+    """With the plugins that its command loads; beside a setuptools without pkg_resources it cannot be imported."""
+    from tensorboard import default, main, program
+
+    assert program.TensorBoard(default.get_plugins()).plugin_loaders and callable(main.run_main)
+
+
 FOLDERS = {  # import name: folder
     "tfgen": "tfgen", "tfgen_commands": "commands", "tfgen_pipelines": "pipelines", "tfgen_serving": "serving",
     "tfgen_trainers": "trainers",
@@ -220,6 +227,7 @@ sys.exit(script.load()())
         (["presets"], "tfgen", "vae/mnist"),
         (["evaluate", "--help"], "tfgen", "Frechet distance"),
         pytest.param(["demo", "--help"], "tfx", "--workspace", marks=pytest.mark.long),
+        pytest.param(["pipeline", "--help"], "tfx", "--on_error", marks=pytest.mark.long),
         (["serve", "--help"], "tensorflow_serving", "--model_base_path"),
     ],
 )

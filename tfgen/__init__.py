@@ -13,6 +13,8 @@ Sub-packages are imported when they are first used, so that `import tfgen` itsel
 import importlib
 import os
 
+from tfgen import quiet
+
 # TensorFlow Probability and tensorflow_transform read this variable when they are imported. If it is not set,
 # tensorflow_transform sets it to 1, and the import of TensorFlow Probability then fails with Keras 3.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
@@ -22,6 +24,8 @@ if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         f"tfgen needs Keras with the TensorFlow backend; KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}. "
         "Unset it or set KERAS_BACKEND=tensorflow before Keras is imported."
     )
+
+quiet.start()
 
 __version__ = "0.1.0"
 

@@ -28,23 +28,25 @@ DENSE = (
 _hinted = False
 
 
-def choose(presets: Iterable[str] = (), workdir: str | os.PathLike | None = None) -> None:
+def choose(presets: Iterable[str] = (), runs: Iterable[str | os.PathLike] = ()) -> None:
     """Sets the variable for this process and its child processes; no effect once TensorFlow is imported.
 
     Args:
         presets: names of the presets to be trained; with none, and with any convolutional one, oneDNN is switched on.
-        workdir: a run folder; a run that is continued keeps its choice.
+        runs: run folders, of which those with a config.json are continued or used: they keep their choice, unless they
+            differ in it.
     """
     if VARIABLE in os.environ or "tensorflow" in sys.modules or not supported():
         return
-    presets = list(presets)
+    presets, before = list(presets), set()
     on = not presets or not all(is_dense(name) for name in presets)
-    config = None if workdir is None else pathlib.Path(workdir) / "config.json"
     try:
-        if config is not None and config.exists():
-            on = json.loads(config.read_text())["onednn"]
+        for config in (pathlib.Path(run) / "config.json" for run in runs):
+            if config.exists():
+                before.add(bool(json.loads(config.read_text())["onednn"]))
     except (OSError, ValueError, KeyError, TypeError):
         return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
+    on = before.pop() if len(before) == 1 else on
     os.environ[VARIABLE] = "1" if on else "0"
 
 
@@ -56,6 +58,14 @@ def is_dense(preset: str) -> bool:
 def supported() -> bool:
     """Whether the variable has an effect on this machine: TensorFlow has oneDNN kernels for x86 CPUs."""
     return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def processor() -> str:
+    """The name of this machine's CPU, as far as the system says it."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def enabled() -> bool:

@@ -10,6 +10,7 @@ import tempfile
 import tensorflow as tf
 
 import tfgen
+from tfgen import progress
 from tfgen.export import export_saved_model
 from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 
@@ -39,7 +40,7 @@ def run_fn(fn_args):
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
     files = [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))]
     source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
-    result = train(config, source, pathlib.Path(root) / run_name(config, source, code))
+    result = train(config, source, pathlib.Path(root) / run_name(config, source, code), report=progress.LOGGER.info)
 
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)

@@ -9,6 +9,10 @@
 <workdir>/.lock              locked while a process trains here
 """
 
+from tfgen import onednn
+
+onednn.choose()  # before TensorFlow is imported, if nobody has chosen: the command has, by the preset
+
 import contextlib
 import dataclasses
 import hashlib
@@ -22,7 +26,7 @@ import typing
 import keras
 import tensorflow as tf
 
-from tfgen import onednn, presets, settings
+from tfgen import presets, settings
 from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
@@ -111,6 +115,8 @@ def train(
     Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
     CPU device an interrupted and resumed run ends with the same bits as an uninterrupted run.
 
+    A preset of `own_images` takes its image_shape from `source`.
+
     A model that is `initialized_by_data` is given `INITIAL_IMAGES` images of `source` before its first step.
 
     Args:
@@ -131,6 +137,8 @@ def train(
             last good checkpoint.
     """
     started = time.perf_counter()
+    overrides = presets.get(config.preset).for_images(source.image_shape, config.overrides)
+    config = dataclasses.replace(config, overrides=overrides)
     preset = config.resolve()
     check_images_fit(preset, source)
     whole, source = source, examples_of(config, source)

@@ -8,7 +8,7 @@ import functools
 import json
 
 import apache_beam as beam
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.example_gen.component import QueryBasedExampleGen
 from tfx.dsl.components.base import executor_spec
@@ -53,7 +53,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         proto_utils.json_to_proto(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], config)
         unpacked = struct_pb2.Struct()
         config.custom_config.Unpack(unpacked)
-        data_json = json.dumps(json_format.MessageToDict(unpacked)["data"], sort_keys=True)
+        data_json = unpacked["data"]
         input_config = example_gen_pb2.Input()
         proto_utils.json_to_proto(exec_properties[standard_component_specs.INPUT_CONFIG_KEY], input_config)
         _load.cache_clear()  # a second run in the same process must not use the first run's files
@@ -82,7 +82,8 @@ class ImageExampleGen(QueryBasedExampleGen):
 
     def __init__(self, data, *, code=""):
         struct = struct_pb2.Struct()
-        json_format.ParseDict({"data": data, "code": code}, struct)
+        # As text: a Struct has no whole numbers, as of sizes, and no tuples.
+        struct.update({"data": json.dumps(data, sort_keys=True), "code": code})
         custom = example_gen_pb2.CustomConfig()
         custom.custom_config.Pack(struct)
         splits = [example_gen_pb2.Input.Split(name=name, pattern=name) for name in ("train", "eval")]

@@ -7,14 +7,14 @@ cannot be loaded, 2 for wrong flags or files, or a base path without a version (
 """
 
 import logging
-import os
 import signal
 import sys
 import threading
 import time
 
-# Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from tfgen import onednn
+
+onednn.choose()
 
 # Modules that import TensorFlow are imported by `start`, after the flags, files and ports have been checked.
 from tfgen_serving.errors import ServingError  # noqa: E402

@@ -42,8 +42,61 @@ def test_presets_are_listed(capsys):
 
 
 @pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--model", "dcgan", "--data", "digits"], ["dcgan/digits"]),
+        (["--model", "VAE", "--data", "folder:freyfaces"], ["vae/freyfaces-paper"]),
+        (["--model", "wgan-gp", "--data", "mnist"], ["wgan-gp/mnist"]),
+        (["--model", "*pixelrnn", "--data", "digits"], ["multi-scale-pixel-rnn/digits"]),
+        (["--data", "freyfaces"], ["vae/freyfaces-paper"]),
+        (["vae/mnist", "dcgan/digits"], ["vae/mnist", "dcgan/digits"]),
+    ],
+)
+def test_presets_are_filtered(options, names, capsys):
+    from tfgen import presets
+
+    assert main(["presets", *options]) == 0
+    found = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert set(names) <= set(found) < set(presets.names())
+    for name in found:
+        preset = presets.get(name)
+        assert "--data" not in options or options[options.index("--data") + 1] in preset.data
+    if options[0] == "--model":
+        assert len({presets.get(name).model for name in found}) < 4
+
+
+def test_presets_tell_their_time_if_it_is_known_and_measure_it_if_asked(capsys, monkeypatch, tmp_path):
+    from tfgen_trainers import timing
+
+    def measure(preset):
+        measured.append(preset.name)
+        if preset.name == "gan/digits":
+            raise RuntimeError("no memory")
+        return timing.Timing(0.1, 0.2, True, "2026-11-29")
+
+    def times(*options):
+        assert main(["presets", "--data", "digits", "--model", "*gan", *options]) == 0
+        return {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+
+    measured, known = [], {"dcgan/digits": timing.Timing(0.036, 0.06, True, "2026-11-28")}
+    monkeypatch.setattr(timing, "measure", measure)
+    monkeypatch.setattr(timing, "cached", lambda preset: known.get(preset.name))
+    lines = times()
+    assert " 4000 steps  about 2 min here, 36 ms each  " in lines["dcgan/digits"]
+    assert not measured and " here" not in lines["gan/digits"]
+    lines = times("--time")
+    assert "gan/digits" in measured and "dcgan/digits" not in measured and "not timed: no memory" in lines["gan/digits"]
+    assert ", 100 ms each" in times("--time", "--anew")["dcgan/digits"]
+
+
+@pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["presets", "--model", "vqvae"], "no preset has --model vqvae; there are Autoencoder, DCGAN, "),
+        (["presets", "--model", "DRAW", "--data", "imagenet"], "no preset has --data imagenet; there are "),
+        (["presets", "vae/nothing"], "There is no preset 'vae/nothing'"),
+        (["presets", "--anew"], "--anew is for --time"),
+        (["train", "--preset", "vae/images-32", "--workdir", "x"], "vae/images-32 is for images of your own"),
         (["train", "--preset", "vae/nothing", "--workdir", "x"], "There is no preset 'vae/nothing'"),
         (["train", "--preset", "vae/digits", "--workdir", "x", "--data", "no_such_set"], "no_such_set"),
         (["train", "--preset", "vae/digits", "--workdir", "x", "--set", "hiden=3"], "Did you mean 'hidden'"),
@@ -215,6 +268,35 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     status, out, error = evaluate(*[evaluate.model if word == "RUN" else word for word in argv])
     last = error.strip().splitlines()[-1]
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
+
+
+def test_presets_of_own_images_take_their_shape(tmp_path, monkeypatch, capsys):
+    """Of the size of the preset, or another one that is asked for, and of the channels of the images."""
+    from tfgen import presets
+    from tfgen_trainers import train
+
+    write_images(tmp_path / "images", np.random.default_rng(0).random((8, 40, 50, 3)))
+    run, small = str(tmp_path / "run"), ["--batch_size", "4", "--set", "hidden=(2, 2, 4)", "--set", "latent_dim=2"]
+    command = ["train", "--preset", "vae/images-32", "--data", str(tmp_path / "images"), "--workdir", run, *small]
+    with monkeypatch.context() as patched:
+        shapes = []
+
+        def note(config, source, workdir):
+            shapes.append((source.image_shape, presets.get(config.preset).for_images(source.image_shape, config.overrides)))
+            return train.TrainResult(tmp_path, 1, None, [], 0.0)
+
+        patched.setattr(train, "train", note)
+        for options in ([], ["--size", "8x12", "--channels", "1"], ["--set", "image_shape=(16, 16, 3)"]):
+            assert main([*command, *options]) == 0
+    assert [shape for shape, _ in shapes] == [(32, 32, 3), (8, 12, 1), (16, 16, 3)]
+    assert all(found["image_shape"] == shape for shape, found in shapes)
+
+    assert main([*command, "--size", "8", "--steps", "2"]) == 0
+    record = json.loads((tmp_path / "run/config.json").read_text())
+    assert record["run"]["preset"]["model_args"]["image_shape"] == [8, 8, 3]
+    assert "own_images" not in record["run"]["preset"]  # so runs from before it go on
+    assert main([*command, "--size", "8", "--steps", "3"]) == 0
+    assert "resumed at step 2" in capsys.readouterr().out
 
 
 def test_train_says_what_was_skipped(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tfgen import data
+from tfgen import data, progress
 from tfgen.data import catalog
 from tfgen.data.digits import digits_arrays
 
@@ -121,6 +121,18 @@ def test_digits_through_tfds_are_the_same(tmp_path, capfd):
     assert capfd.readouterr().out == ""
     again = data.from_tfds("sklearn_digits", "test[10:20]", data_dir=str(tmp_path / "d"))
     np.testing.assert_array_equal(again.images(), direct.images()[10:20])
+
+
+def test_preparation_says_how_far_it_is(monkeypatch, capsys):
+    """Where standard error is no terminal, as here; a terminal gets the bars of TFDS."""
+    lines = []
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with progress.shown(lines.append):
+        data.load("tiny_pictures", "train", size=8)
+    assert [line for line in lines if line.startswith("preparing")] == [
+        f"preparing tiny_pictures/1.0.0, images: {i}" for i in range(1, 13)
+    ]
+    assert capsys.readouterr().err == ""
 
 
 def test_any_image_data_set_of_tfds():

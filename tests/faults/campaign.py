@@ -256,7 +256,7 @@ def pipeline(args, killer):
 
     def make(number, what=None):
         folder = args.folder / f"pipeline-{what or number}"
-        action = functools.partial(local.main, ["--workspace", str(folder), *options])
+        action = functools.partial(local.demo, ["--workspace", str(folder), *options])
         return action, args.folder / f"{folder.name}.log", folder, "pipeline"
 
     code = code_hash("tfgen", "tfgen_trainers", "tfgen_pipelines")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics
+from tfgen import data, metrics, progress
 from tfgen.features.classifier import classifier_network
 
 
@@ -96,6 +96,16 @@ def test_training_is_a_function_of_train_and_seed_alone():
     assert first.weights_hash == second.weights_hash
     one, other = (classifier_network({**first.config, "seed": seed}).get_weights()[0] for seed in (0, 1))
     assert not np.array_equal(one, other)
+
+
+def test_training_says_how_far_it_is(monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with progress.shown(lines.append):
+        metrics.train_classifier(tiny(), tiny(), epochs=2, batch_size=12)
+    assert lines[0] == "classifier, steps: 1 of 6" and len(lines) == 6
+    assert lines[1].startswith("classifier, steps: 2 of 6, about ")
+    assert lines[5].startswith("classifier, steps: 6 of 6, validation accuracy ")
 
 
 def test_workdir_reuses_only_the_same_training(tmp_path):

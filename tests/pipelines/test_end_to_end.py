@@ -38,7 +38,7 @@ class Workspace:
         write_folder(self.images)
 
     def run(self, **kwargs):
-        arguments = {"steps": 60, "thresholds": GENEROUS, "presets": (PRESET,), **kwargs}
+        arguments = {"steps": 60, "thresholds": GENEROUS, "presets": (PRESET,), "data_options": {"size": (8, 8)}, **kwargs}
         with open(self.log, "w") as out:
             result = local.run(workspace=self.path, data=f"folder:{self.images}", out=out, **arguments)
         result["shown"] = self.log.read_text()

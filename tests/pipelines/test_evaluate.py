@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, fields, metrics
+from tfgen import data, fields, metrics, progress
 from tfgen.metrics import measures
 from tfgen.models.capabilities import Sampler
 from tfgen_pipelines.components.generative_evaluator import evaluate, verdict
@@ -474,9 +474,15 @@ def test_through_beam_in_any_number_of_shards_equals_one_process(run, many):
 
 
 @pytest.mark.long
-def test_nan_samples_through_beam(run, many):
-    result = run(run.export("nan", scale=math.nan), train=many[0], test=many[1], num_samples=300,
-                 run=functools.partial(ThroughBeam, beam.Pipeline, shard=256))  # fmt: skip
+def test_nan_samples_through_beam_which_says_how_far_it_is(run, many, monkeypatch):
+    lines = []
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with progress.shown(lines.append):
+        result = run(run.export("nan", scale=math.nan), train=many[0], test=many[1], num_samples=300,
+                     run=functools.partial(ThroughBeam, beam.Pipeline, shard=256))  # fmt: skip
+    walks = [line for line in lines if line.startswith("fake_images: ")]
+    assert "fake_images: 300 of 300" in walks and "fake_images: 256 of 300" in walks
+    assert any(line.startswith("likelihood: ") for line in lines)
     assert not result["verdict"]["blessed"] and "NaN or infinity" in result["notes"][0]
     assert result["metrics"]["recall"]["value"] is None and result["metrics"]["recall"]["real"] is not None
 

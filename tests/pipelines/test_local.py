@@ -1,6 +1,7 @@
 """What the local runner refuses before anything is started."""
 
 import os
+import shlex
 
 import numpy as np
 import pytest
@@ -31,6 +32,12 @@ from tfgen_pipelines import local
             "The preset 'vae/digits' crops images (8, 8, 1) to (6, 6, 1) for training; the pipeline evaluates whole images",
         ),
         (["--metrics", "swd,kmeans"], "metrics must be some of fid_infinity, ms_ssim, swd, birthday"),
+        (["--preset", "vae/digits", "--set", "latent_dims=3"], "Did you mean 'latent_dim'?"),
+        (["--data_options", '{"size": 9}', "--size", "9"], "--size is given twice: as an option of its own, and in"),
+        (
+            ["--preset", "vae/images-32", "--preset", "dcgan/images-64"],
+            "images of different sizes: vae/images-32 32x32, dcgan/images-64 64x64. Give --size",
+        ),
         (
             ["--preset", "vae/digits", "--override", "vae/digits:batch_size=2000"],
             "has batches of 2000, 'digits' has 1400",
@@ -42,7 +49,7 @@ from tfgen_pipelines import local
     ],
 )
 def test_wrong_requests_end_before_anything_starts(arguments, message, tmp_path, capfd):
-    assert local.main(["--workspace", str(tmp_path / "w"), *arguments]) == local.EXIT_USAGE
+    assert local.demo(["--workspace", str(tmp_path / "w"), *arguments]) == local.EXIT_USAGE
     assert message in capfd.readouterr().err
     assert not (tmp_path / "w" / "metadata.sqlite").exists()
 
@@ -50,20 +57,20 @@ def test_wrong_requests_end_before_anything_starts(arguments, message, tmp_path,
 def test_a_workspace_that_cannot_be_written(tmp_path, capfd, monkeypatch):
     blocker = tmp_path / "file"
     blocker.write_text("")
-    assert local.main(["--workspace", str(blocker / "w")]) == local.EXIT_USAGE
+    assert local.demo(["--workspace", str(blocker / "w")]) == local.EXIT_USAGE
     assert "cannot be written" in capfd.readouterr().err
 
     def refuse(self, data):  # root may write anywhere, so a read-only folder cannot be had by its mode
         raise PermissionError(13, "Permission denied", os.fspath(self))
 
     monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
-    assert local.main(["--workspace", str(tmp_path / "read-only")]) == local.EXIT_USAGE
+    assert local.demo(["--workspace", str(tmp_path / "read-only")]) == local.EXIT_USAGE
     assert "Permission denied" in capfd.readouterr().err
 
 
 def test_two_runs_in_one_workspace(tmp_path, capfd):
     with local.only_run_in(tmp_path):
-        assert local.main(["--workspace", str(tmp_path)]) == local.EXIT_USAGE
+        assert local.demo(["--workspace", str(tmp_path)]) == local.EXIT_USAGE
     assert "Another run is at work" in capfd.readouterr().err
     with local.only_run_in(tmp_path):
         pass
@@ -71,7 +78,7 @@ def test_two_runs_in_one_workspace(tmp_path, capfd):
 
 def test_arguments_that_are_no_json(capsys):
     with pytest.raises(SystemExit):
-        local.main(["--thresholds", "{"])
+        local.demo(["--thresholds", "{"])
     assert "got '{', expected JSON" in capsys.readouterr().err
 
 
@@ -88,26 +95,85 @@ def test_overrides_are_json_or_text():
     }
 
 
-def test_progress_follows_the_history(tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [(["--preset", "vae/digits"], "one of the arguments --data --import_base is required"),
+     (["--data", "digits"], "--preset"),
+     (["--data", "digits", "--import_base", "x", "--preset", "vae/digits"], "not allowed with argument --data")],
+)  # fmt: skip
+def test_the_pipeline_has_no_default_for_data_and_presets(arguments, missing, capsys):
+    with pytest.raises(SystemExit) as left:
+        local.main(arguments)
+    error = capsys.readouterr().err
+    assert left.value.code == local.EXIT_USAGE and missing in error and error.startswith("tfgen pipeline: ")
+
+
+def test_options_of_train_reach_the_data_and_every_preset(monkeypatch):
+    """The pipeline and the demo take `--set`, `--size`, `--on_error`, ... as `tfgen train` does."""
+    given = []
+    monkeypatch.setattr(local, "main_of", lambda **kwargs: given.append(kwargs) or 0)
+    options = ["--set", "steps=7", "--set", "ema_decay=0.5", "--size", "8x9", "--on_error", "skip", "--manual_dir", "m"]
+    options += ["--override", "dcgan/digits:steps=9", "--data_options", '{"levels": 17}']
+    presets = ["--preset", "vae/digits", "--preset", "dcgan/digits"]
+    assert local.main(["--data", "x", *presets, *options]) == local.demo([*options]) == local.EXIT_OK
+    for found in given:
+        assert found["presets"] == ("vae/digits", "dcgan/digits")
+        assert found["overrides"] == {
+            "vae/digits": {"steps": 7, "ema_decay": 0.5}, "dcgan/digits": {"steps": 9, "ema_decay": 0.5}
+        }  # fmt: skip
+        assert found["data_options"] == {"levels": 17, "size": (8, 9), "on_error": "skip", "manual_dir": "m"}
+    assert [(found["data"], found["workspace"]) for found in given] == [("x", "tfgen-pipeline"), ("digits", "tfgen-demo")]
+
+
+def test_settings_are_parts_of_the_cache_keys(tmp_path):
+    """What `--set` changes, and nothing else, changes the Trainer's properties."""
+    from tfgen_pipelines import data
+    from tfgen_pipelines.pipeline import Branch, create_pipeline
+
+    resolved = data.resolve("digits")
+
+    def properties(**overrides):
+        branches = [Branch("vae/digits", overrides=overrides)]
+        pipeline = create_pipeline(
+            pipeline_name="p", pipeline_root=str(tmp_path), data=resolved, branches=branches,
+            workdir=str(tmp_path / "runs"), push_base_directory=str(tmp_path / "pushed"),
+        )  # fmt: skip
+        return {component.id: str(component.exec_properties) for component in pipeline.components}
+
+    plain, same, other = properties(), properties(), properties(hidden=(8,))
+    assert plain == same and {name for name in plain if plain[name] != other[name]} == {"Trainer.vae-digits"}
+
+
+def test_components_show_their_progress(tmp_path):
     lines = []
-    run = tmp_path / "vae-digits-0123"
-    run.mkdir()
-    progress = local._Progress(lines.append, tmp_path, {"vae-digits": 200}, interval=0.01)
-    try:
-        progress.start("LastBlessed.vae-digits")
-        progress.finish("LastBlessed.vae-digits", cached=False)
-        progress.start("Trainer.vae-digits")
-        (run / "history.jsonl").write_text('{"step": 100, "loss": 20.5}\n{"step": 15')
-        for _ in range(500):
-            if len(lines) == 2:
-                break
-            progress._stop.wait(0.01)
-        progress.finish("Trainer.vae-digits", cached=True)
-    finally:
-        progress.close()
-    assert lines[0] == "  Trainer.vae-digits ..."
-    assert lines[1] == "      vae-digits step 100/200  loss 20.5"
-    assert lines[2].split()[:2] == ["Trainer.vae-digits", "cached"] and len(lines) == 3
+    steps = local._Progress(lines.append)
+    for node, cached in (("LastBlessed.vae-digits", False), ("Trainer.vae-digits", True)):
+        steps.start(node)
+        steps.finish(node, cached=cached)
+    assert lines[0] == "  Trainer.vae-digits ..." and lines[1].split()[:2] == ["Trainer.vae-digits", "cached"]
+    assert len(lines) == 2 and steps.current is None
+
+
+@pytest.mark.parametrize(
+    ("meta", "ask"),
+    [
+        ({"capabilities": ["sampler", "encoder"]}, "curl -d '{\"instances\": [1, 2, 3]}' localhost:8501/v1/models/b-c:pred"),
+        ({"capabilities": ["sampler"], "conditions": [{"argument": "labels"}]}, '[{"seeds": 1, "labels": 0}, {"seeds": 2'),
+        ({"capabilities": ["sampler"], "conditions": [{"argument": "embedding"}]}, "curl localhost:8501/v1/models/b-c/meta"),
+        ({"capabilities": ["classifier"]}, "curl localhost:8501/v1/models/b-c/metadata"),
+    ],
+)  # fmt: skip
+def test_the_last_lines_say_what_to_do_next(meta, ask, monkeypatch):
+    monkeypatch.setattr("sys.argv", [".venv/bin/tfgen", "demo"])
+    models = {"a": {"pushed": None}, "b/c": {"pushed": "/my work/pushed/b-c/1", "content": {"model": meta}}}
+    lines = dict(local._next_steps({"report": "/my work/report.html", "models": models}))
+    assert lines["open it"] == "python3 -m webbrowser file:///my%20work/report.html"
+    assert shlex.split(lines["serve"]) == [
+        ".venv/bin/tfgen", "serve", "--model_name=b-c", "--model_base_path=/my work/pushed/b-c", "--port=8500",
+        "--rest_api_port=8501",
+    ]  # fmt: skip
+    assert ask in lines["ask"]
+    assert [name for name, _ in local._next_steps({"report": "/r", "models": {"a": {"pushed": None}}})] == ["open it"]
 
 
 def test_output_of_the_process_goes_to_the_log(tmp_path, capfd):
@@ -152,5 +218,11 @@ def test_the_console_says_what_was_skipped_and_why_a_model_is_unjudged(tmp_path,
     for line in ("vae/digits: UNJUDGED", "  reason   too few images", "  warning  weak classifier",
                  "  pushed   nothing: only blessed models are pushed, and with --push_unjudged"):  # fmt: skip
         assert line in shown
+    # A preset for the user's own images has their channels, and its own size where no other is asked for.
+    arguments |= {"presets": ("vae/images-32",), "overrides": {"vae/images-32": {"batch_size": 2}}}
+    for size, shape in (({}, (32, 32, 1)), ({"size": 12}, (12, 12, 1))):
+        local.run(**arguments, data_options={"on_error": "skip", **size}, push_unjudged=True, metrics=("swd",))
+        assert given["branches"][0]["overrides"] == {"batch_size": 2, "image_shape": shape}
+        assert given["data"].image_shape == shape
     assert given["options"]["push_unjudged"] and given["options"]["metrics"] == ("swd",)
     assert given["branches"][0]["thresholds"] is None and len(given["data"].statistics["skipped"]) == 2

@@ -1,6 +1,8 @@
 """Histories, sample grids and the stop on NaN."""
 
 import json
+import re
+import time
 
 import keras
 import numpy as np
@@ -50,6 +52,24 @@ def test_history_drops_what_a_killed_run_wrote_beyond_its_checkpoint(model, tmp_
     assert [line["step"] for line in read_history(path)] == [4, 8]
     assert json.loads(path.read_text().splitlines()[1])["loss"] != 2.0
     assert len(lines) == 1 and lines[0].startswith("step 8/8")
+
+
+def test_history_says_how_long_it_will_take(model, tmp_path):
+    """After a hundred steps, from the second call of the graph on; in between a line in some seconds."""
+    lines = []
+    history = History(model, tmp_path, total_steps=100_130, report=lines.append)
+    data = tf.data.Dataset.from_tensors({"image": images()}).repeat()
+    model.compile(steps_per_execution=10)
+    model.fit(data, steps_per_epoch=10, epochs=13, verbose=0, callbacks=[history])
+    assert [line.split("  ")[0] for line in lines] == ["step 10/100130", lines[1]]
+    assert re.fullmatch(r"the 100,030 steps to go will take about (\d+ s|\d+ min), until (\d+ \w+ )?\d\d:\d\d", lines[1])
+    first, since = history.since
+    assert first == 10
+    history.since = first, since + time.perf_counter() - since - 240.0  # 120 steps in 240 s
+    history.said = -float("inf")
+    history.on_epoch_end(13, {"loss": 2.0})
+    assert lines[-1] == "step 130/100130  loss 2  2 s/step, 2 d 8 h left"
+    assert len(read_history(tmp_path / "history.jsonl")) == 14
 
 
 def test_damaged_lines_of_a_history_are_left_out_alone(model, tmp_path, caplog):

@@ -2,10 +2,12 @@
 
 import contextlib
 import difflib
+import functools
 import inspect
 import io
 import os
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 from absl import logging
@@ -19,6 +21,7 @@ from tfgen.data.folder import from_folder, from_folders, image_folders
 from tfgen.data.image_files import check_options
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
 
@@ -184,6 +187,7 @@ def _prepare(builder, data_dir, manual_dir, download):
             raise ValueError(f"manual_dir must be a folder with the original files; received {manual_dir}")
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
+        _count_examples(builder)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     # TFDS announces downloads on stdout, which is for the program's results. Offline there are none: the text is dropped.
     logging.info("preparing %s in %s from manual_dir=%s", builder.info.full_name, data_dir, manual_dir)
@@ -194,6 +198,23 @@ def _prepare(builder, data_dir, manual_dir, download):
         # names.
         downloads = os.path.join(data_dir, "downloads", builder.name)
         builder.download_and_prepare(download_dir=downloads, download_config=config)
+
+
+def _count_examples(builder):
+    """Reports how many examples the builder has read, where TFDS shows no bars."""
+    generate, progress = builder._generate_examples, Progress(f"preparing {builder.info.full_name}, images")
+
+    @functools.wraps(generate)
+    def counted(*args, **kwargs):
+        examples = generate(*args, **kwargs)
+        return each(examples) if isinstance(examples, Iterator) else examples  # else it is a part of a Beam pipeline
+
+    def each(examples):
+        for example in examples:
+            yield example
+            progress.add()
+
+    builder._generate_examples = counted
 
 
 @contextlib.contextmanager

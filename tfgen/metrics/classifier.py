@@ -23,6 +23,7 @@ from tfgen.data.source import Source
 from tfgen.features.classifier import FILE, classifier_network, load_classifier, save_classifier
 from tfgen.features.frozen import weights_hash
 from tfgen.metrics._checks import image_batch
+from tfgen.progress import Progress
 
 MAX_FEATURES = 64
 
@@ -98,12 +99,15 @@ class Classifier:
 
 
 class _Progress(keras.callbacks.Callback):
+    def __init__(self, steps):
+        super().__init__()
+        self.progress, self.more = Progress("classifier, steps", steps), ""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.progress.add(1, self.more)
+
     def on_epoch_end(self, epoch, logs=None):
-        print(
-            f"classifier epoch {epoch + 1}/{self.params['epochs']}: loss {logs['loss']:.4f}, "
-            f"validation accuracy {logs['val_accuracy']:.4f}",
-            flush=True,
-        )
+        self.more = f", validation accuracy {logs['val_accuracy']:.4f}"
 
 
 def _normalize_features(network: keras.Model, config: dict[str, Any], images: np.ndarray) -> None:
@@ -137,7 +141,6 @@ def train_classifier(
     epochs: int | None = None,
     patience: int | None = None,
     validation_share: float = 0.1,
-    verbose: bool = False,
 ) -> Classifier:
     """Trains the classifier on `train`; `test` is used only for the recorded accuracy.
 
@@ -155,7 +158,6 @@ def train_classifier(
       epochs: default: about 2,000 steps, but between 4 and 40 epochs.
       patience: epochs without improvement before stopping; default a quarter of `epochs`, at least 2.
       validation_share: share of `train` held out, in (0, 0.5].
-      verbose: print one line per epoch.
 
     Raises:
       ValueError: missing labels, one class only, different shapes or classes, settings out of range, or a
@@ -227,13 +229,14 @@ def train_classifier(
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
         keras.callbacks.EarlyStopping("val_loss", mode="min", patience=patience, restore_best_weights=True),
+        _Progress(epochs * steps_per_epoch),
     ]
     history = model.fit(
         pairs(fit_part.batches(batch_size, shuffle=True, repeat=True, seed=seed)),
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         validation_data=pairs(validation.batches(500)),
-        callbacks=[*callbacks, _Progress()] if verbose else callbacks,
+        callbacks=callbacks,
         verbose=0,
     ).history
     if not np.isfinite(history["loss"]).all() or not np.isfinite(history["val_loss"]).all():

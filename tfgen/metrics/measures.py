@@ -17,6 +17,7 @@ from tfgen.metrics.codes import few_label_accuracy, k_means
 from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
 from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
+from tfgen.progress import Progress
 
 BATCH = 100
 
@@ -299,7 +300,7 @@ def measure_codes(
         raise Inapplicable(f"{', '.join(names)}: the images have no field label")
     codes, labels = [], []
     for of in (_at_most(train, TRAIN_LIMIT, seed), _at_most(source, TRAIN_LIMIT, seed)):
-        parts = []
+        parts, progress = [], Progress("codes", of.num_examples)
         for batch in of.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
             batch = {field: value.numpy() for field, value in batch.items()}
             if lacking := model.missing(Encoder.SIGNATURE, batch):
@@ -307,6 +308,7 @@ def measure_codes(
             first = sum(map(len, parts))
             batch["seeds"] = np.arange(first, first + len(batch["image"]), dtype=np.int64) + (seed << 32)
             parts.append(model.ask(Encoder.SIGNATURE, batch)["latent"].reshape(len(batch["image"]), -1))
+            progress.add(len(parts[-1]))
         codes.append(np.concatenate(parts))
         labels.append(of.labels())
     found, classes = {}, train.num_classes
@@ -386,7 +388,7 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
         raise Unmeasurable(f"{name}: the model has no signature {', '.join(lacking)}")
     used = _at_most(source, rules.limit, seed)
-    sums, count, of_batch = {}, 0, None
+    sums, count, of_batch, progress = {}, 0, None, Progress(name, used.num_examples)
     for batch in used.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
         batch = {field: value.numpy() for field, value in batch.items()}
         if of_batch is None:
@@ -400,6 +402,7 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
         for metric, values in of_batch(batch).items():
             sums[metric] = sums.get(metric, 0.0) + float(np.sum(values, dtype=np.float64))
         count += size
+        progress.add(size)
     protocol = {
         "data": source.name, "data_fingerprint": source.fingerprint, "split": source.split, "n_real": count,
         "binarization": model.binarization, "dequantize": model.dequantize, "seed": seed, "weights": model.weights,

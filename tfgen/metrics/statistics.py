@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from tfgen.metrics.accumulators import Accumulator, Moments, Rows
 from tfgen.metrics.neighbours import nearest_images
 from tfgen.metrics.score import ClassifierScore, ClassShares
 from tfgen.metrics.similarity import MultiScaleSimilarity
+from tfgen.progress import Progress
 
 # Batches for generators and extractors start at multiples of this for any number of shards: rounding makes a network's
 # float32 outputs depend on the batch size, but the metrics must not depend on the number of shards.
@@ -175,21 +175,15 @@ class InProcess:
     """Runs walks in this process. `run(make, walk, what)` updates make() with all batches and returns its result.
 
     Args:
-      report: function that takes a line of text on the progress of long walks, or None.
-      every: seconds between two lines.
+      report, every: see `tfgen.progress.Progress`.
     """
 
-    def __init__(self, report: Callable[[str], None] | None = None, every: float = 10.0):
+    def __init__(self, report: Callable[[str], object] | None = None, every: float | None = None):
         self.report, self.every = report, every
 
     def __call__(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
-        accumulator, started = make(), time.monotonic()
-        reported = started
+        accumulator, progress = make(), Progress(what, walk.count, self.report, every=self.every)
         for element in walk((0, walk.count)):
             accumulator.update(**element)
-            now, done = time.monotonic(), int(element["ids"][-1]) + 1
-            if self.report and now - reported >= self.every:
-                left = (walk.count - done) * (now - started) / done
-                self.report(f"{what}: {done} of {walk.count} images, about {left:.0f} s to go")
-                reported = now
+            progress.add(len(element["ids"]))
         return accumulator.result()

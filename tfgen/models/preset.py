@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 
 from tfgen import settings
+from tfgen.data import augmented_shape
 from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt, Rate, Text
 from tfgen.training.schedules import HeldDecay
 
@@ -33,6 +34,8 @@ class Preset:
             see `tfgen.data.augmentation`.
         labels_per_class: None, or the number of images of each class whose labels are known: the batches are then
             those of `tfgen.data.semi_supervised`.
+        own_images: whether it is for images of the user's own, of any size: these are resized to the height and width of
+            `image_shape` where no other size is asked for, and `image_shape` becomes theirs, see `for_images`.
         paper: the paper's result, with its metric, or None.
     """
 
@@ -48,6 +51,7 @@ class Preset:
     dequantize: bool = False
     augmentation: dict | None = None
     labels_per_class: PositiveInt | None = None
+    own_images: bool = False
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
@@ -97,6 +101,16 @@ class Preset:
         settings.check(Preset, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         self.model.check_settings(self.model_args)
 
+    def size(self) -> tuple[int, int] | None:
+        """The size to which images are resized where no other is asked for; None: they stay as they are."""
+        return tuple(self.model_args["image_shape"][:2]) if self.own_images else None
+
+    def for_images(self, image_shape: Sequence[int], overrides: dict) -> dict:
+        """The overrides with which the preset fits images of this shape: `overrides` themselves but for `own_images`."""
+        if not self.own_images or "image_shape" in overrides:
+            return overrides
+        return {**overrides, "image_shape": tuple(augmented_shape(image_shape, self.augmentation))}
+
     def build(self, **extra) -> keras.Model:
         """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
         model = self.model(**{**self.model_args, **extra})
@@ -119,8 +133,9 @@ class Preset:
 
     def config(self) -> dict:
         """The preset as JSON-compatible data."""
-        config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**config, "model": self.model.__name__}
+        # `own_images` says where image_shape came from; image_shape itself is here.
+        names = (field.name for field in dataclasses.fields(self) if field.name != "own_images")
+        return {**{name: getattr(self, name) for name in names}, "model": self.model.__name__}
 
 
 def _is_schedule(spec):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfgen import sampling
+from tfgen import progress, sampling
 from tfgen.files import to_disk, write_whole
+from tfgen.progress import duration
 from tfgen.training.finite import TrainingDiverged, not_finite
+
+ANNOUNCED_AFTER = 100  # steps
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -59,7 +63,8 @@ class History(keras.callbacks.Callback):
         directory: run folder; lines of an interrupted run after its last checkpoint are dropped. Damaged lines are dropped
             with a warning.
         total_steps: number of steps of the run, for the remaining time.
-        report: function that takes a line of text, called once an epoch; None: silent.
+        report: function of a line of text; None: silent. After `ANNOUNCED_AFTER` steps a line says how long the run will
+            take; others come at the ends of epochs, at most one in `tfgen.progress.EVERY` seconds, and of the run.
     """
 
     def __init__(
@@ -75,7 +80,25 @@ class History(keras.callbacks.Callback):
         if not self.path.exists() or self.path.read_bytes() != content:
             write_whole(self.path, content)
         self.writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "tensorboard"))
-        self.started, self.first_step = time.perf_counter(), step
+        self.first_step, self.since, self.announced, self.said = step, None, report is None, -float("inf")
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.since is None:  # the first call of the graph is mostly tracing
+            self.since = int(self.source.step.value.numpy()), time.perf_counter()
+        elif not self.announced and (step := int(self.source.step.value.numpy())) - self.first_step >= ANNOUNCED_AFTER:
+            self.announced = True
+            if step >= self.total:
+                return
+            _, left = self._rate_and_left(step)
+            until = time.strftime("%H:%M" if left < 20 * 3600 else "%d %B %H:%M", time.localtime(time.time() + left))
+            self.report(f"the {self.total - step:,} steps to go will take about {duration(left)}, until {until}")
+
+    def _rate_and_left(self, step):
+        """(steps per second as a text, seconds that the rest of the run will take)."""
+        first, since = self.since
+        per_step = (time.perf_counter() - since) / (step - first) if step > first else math.nan
+        rate = f"{1 / per_step:.3g} steps/s" if per_step < 1 else f"{per_step:.3g} s/step"
+        return rate, (self.total - step) * per_step
 
     def on_epoch_end(self, epoch, logs=None):
         step = int(self.source.step.value.numpy())
@@ -89,11 +112,14 @@ class History(keras.callbacks.Callback):
             to_disk(self.path)
         except OSError as error:
             raise OSError(error.errno, f"{self.path} could not be written: {error.strerror}") from error
-        if self.report:
-            rate = (step - self.first_step) / (time.perf_counter() - self.started)
-            left = (self.total - step) / rate
+        if self.report and (step == self.total or time.perf_counter() - self.said >= progress.EVERY):
+            self.said = time.perf_counter()
             losses = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-            self.report(f"step {step}/{self.total}  {losses}  {rate:.0f} steps/s, {left:.0f} s left")
+            pace = ""
+            if step > self.since[0]:
+                rate, left = self._rate_and_left(step)
+                pace = f"  {rate}" + (f", {duration(left)} left" if step < self.total else "")
+            self.report(f"step {step}/{self.total}  {losses}{pace}")
 
     def on_train_end(self, logs=None):
         self.writer.flush()

@@ -8,6 +8,7 @@ import uuid
 import apache_beam as beam
 from apache_beam.utils import shared
 
+from tfgen.progress import Progress
 from tfgen_pipelines.combine import Combine
 
 SHARD = 1024  # images; a multiple of the batch size, so that the batches are the same as in one process
@@ -55,7 +56,7 @@ class ThroughBeam:
                 pipeline
                 | f"Shards[{what}]" >> beam.Create(walk.shards(-(-walk.count // self.shard)))
                 | f"Spread[{what}]" >> beam.Reshuffle()
-                | f"Walk[{what}]" >> beam.FlatMap(walk)
+                | f"Walk[{what}]" >> beam.FlatMap(_Followed(walk, what, path))
                 | f"Combine[{what}]" >> beam.CombineGlobally(Combine(make)).without_defaults()
                 | f"Keep[{what}]" >> beam.Map(functools.partial(_keep, path))
             )
@@ -64,6 +65,25 @@ class ThroughBeam:
         for name in (path, f"{path}.make"):
             os.remove(name)
         return result
+
+
+class _Followed:
+    """A walk that reports its progress: one line for all shards of a process."""
+
+    def __init__(self, walk, what, path):
+        self.walk, self.what, self.path = walk, what, path
+
+    def __call__(self, bounds):
+        progress = _progress(self.path, self.what, self.walk.count)
+        for element in self.walk(bounds):
+            yield element
+            progress.add(len(element["ids"]))
+
+
+@functools.lru_cache(maxsize=1)
+def _progress(path, what, total):
+    """That of the walk whose result goes to `path`."""
+    return Progress(what, total)
 
 
 @functools.lru_cache(maxsize=1)

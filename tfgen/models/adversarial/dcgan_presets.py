@@ -50,4 +50,12 @@ PRESETS = [
         data="digits", source="the 28 px layout scaled down to scikit-learn's 8x8 digits", batch_size=64, steps=4_000,
         compile_args={**_PAPER, "ema_decay": 0.995},
     ),
+    *(
+        Preset(
+            f"dcgan/images-{side}", DCGAN, {"image_shape": (side, side, 3), "width": width}, data="folder:images",
+            source=f"images of your own: the paper's {side} px network with fewer filters, for minutes on two cores",
+            batch_size=batch_size, steps=steps, compile_args={**_PAPER, "ema_decay": 0.995}, own_images=True,
+        )
+        for side, width, batch_size, steps in ((32, 32, 64, 4_000), (64, 24, 32, 3_000))
+    ),
 ]  # fmt: skip

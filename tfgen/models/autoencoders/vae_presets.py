@@ -90,4 +90,19 @@ PRESETS = [
         steps=3_500,
         compile_args=adam(1e-3),
     ),
+    *(
+        Preset(
+            f"vae/images-{side}",
+            VAE,
+            {"image_shape": (side, side, 3), "latent_dim": 64, "network": "conv", "hidden": (32, 64, 256),
+             "activation": "relu", "likelihood": "discretized_logistic"},
+            data="folder:images",
+            source="images of your own: the convolutional network on their grey levels, for minutes on two cores",
+            batch_size=batch_size,
+            steps=steps,
+            compile_args=adam(cosine_decay(1e-3)),
+            own_images=True,
+        )
+        for side, batch_size, steps in ((32, 64, 5_000), (64, 32, 4_000))
+    ),
 ]  # fmt: skip
