@@ -324,7 +324,7 @@ def test_what_nothing_can_judge_is_unjudged(run, tmp_path, sources, labelled):
     for reason, result in cases.items():
         assert result["verdict"]["outcome"] == "UNJUDGED" and not result["verdict"]["blessed"]
         assert len(result["verdict"]["reasons"]) == 1 and reason in result["verdict"]["reasons"][0]
-    assert "without label" in cases["no metrics"]["verdict"]["warnings"][0]
+    assert "no field label" in cases["no metrics"]["verdict"]["warnings"][0]
 
 
 def test_too_few_images_and_weak_classifiers_judge_nothing(run, monkeypatch):

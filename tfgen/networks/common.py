@@ -1,6 +1,6 @@
 """Base classes of all networks: building, and the use of labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 import keras
@@ -13,15 +13,15 @@ from tfgen.settings import Rule
 layers = keras.layers
 
 
-def _is_activation(name):
+def _is_activation(value):
     try:
-        keras.activations.get(name)
+        keras.activations.get(value)
     except ValueError:
         return False
     return True
 
 
-Activation = Annotated[str, Rule("that names an activation of Keras", _is_activation)]
+Activation = Annotated[str | Callable, Rule("that is an activation of Keras", _is_activation)]
 
 
 def join(x, one_hot):
