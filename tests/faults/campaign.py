@@ -245,7 +245,7 @@ def training(args, killer):
 
 def pipeline(args, killer):
     from tfgen_pipelines import local, local_runner, pipeline  # noqa: F401
-    from tfgen_pipelines.code_hash import code_hash
+    from tfgen_trainers.code_hash import code_hash
 
     # Few images without labels, which need no classifier, to be fast; a threshold that any model passes; and no server, for
     # strace would kill it in place of the pipeline.
