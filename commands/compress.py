@@ -14,6 +14,7 @@ from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
 from tfgen.training.callbacks import averaged_weights
 from tfgen_commands.arguments import require
+from tfgen_trainers.arguments import can_hold
 
 # A run folder has a codec file for each step at which photos were compressed.
 OF_RUN = "codec-{step:08d}.npz"
@@ -22,13 +23,13 @@ LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
 def compress(photo, out, model):
     """Compresses a photo to a file and returns a line about the result."""
-    codec = codec_for_writing(model)
     image = _image_of(photo)
+    out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
+    codec = codec_for_writing(model)
     if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
         raise ValueError(f"{photo} is in colour, but {model} compresses grey images only.")
     image = adapt_image(image, channels=codec.channels)
     data = codec.compress(image)
-    out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
     write_whole(out, data)
     height, width, _ = image.shape
     return (
@@ -41,10 +42,10 @@ def decompress(file, out, model):
     """Decompresses a file to an image and returns a line about the result."""
     from PIL import Image
 
+    data = _bytes_of(file, "file")
     out = _place(out or pathlib.Path(file).with_suffix(".png"), file)
     if (kind := Image.registered_extensions().get(out.suffix.lower())) not in LOSSLESS:
-        raise ValueError(f"the picture's format must be lossless, one of {', '.join(LOSSLESS)}; received {str(out)!r}.")
-    data = pathlib.Path(file).read_bytes()
+        raise ValueError(f"--out: the format must be lossless, one of {', '.join(LOSSLESS)}; received {str(out)!r}")
     try:
         image = codec_for_reading(model, Container.unpack(data).model_id).decompress(data)
     except ValueError as error:
@@ -56,20 +57,29 @@ def decompress(file, out, model):
 
 
 def _image_of(photo):
-    data = pathlib.Path(photo).read_bytes()
+    data = _bytes_of(photo, "photo")
     try:
         return open_image(data)
     except ValueError as error:
         raise ValueError(f"{photo}: {error}") from error
 
 
+def _bytes_of(path, name):
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{name} must be a file that can be read; received {path} ({error.strerror})") from error
+
+
 def _place(out, source):
     """Checks the output path for the input file `source`, and returns it as a Path."""
     out = pathlib.Path(out)
     if out.is_dir():
-        raise ValueError(f"expected a file to write, received the folder {out}")
+        raise ValueError(f"--out must be a file to write; received the folder {out}")
+    if not can_hold(out.parent):
+        raise ValueError(f"--out must be a file to write, in a folder; received {out}")
     if out.resolve() == pathlib.Path(source).resolve():
-        raise ValueError(f"the output file {out} is the input file; name another file")
+        raise ValueError(f"--out must be another file than the input; received {out}, which is the input file")
     return out
 
 

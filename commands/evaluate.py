@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tfgen_commands.arguments import assignment, size
+from tfgen.settings import PositiveInt, Seed, Sha256, Text, TwoOrMore
+from tfgen_trainers.arguments import DATA_OPTIONS, OutputFile, OutputFolder, add_data_options, option, overrides
 
 SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
@@ -58,7 +59,6 @@ examples:
   tfgen evaluate --model models/vae-digits --data digits --anchor
   tfgen evaluate --fake samples/ --real photos/ --size 64 --features inception --weights classify_image_graph_def.pb
 """
-DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,29 +66,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument_group("images to evaluate").add_argument
-    add("--model", metavar="PATH", help="SavedModel or run folder")
-    add("--preset", help="a name that `tfgen presets` lists; needs --checkpoint")
-    add("--checkpoint", metavar="DIR", help="folder of checkpoints of that preset")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override of the preset")
-    add("--fake", metavar="DIR", help="folder of generated images")
-    add("--n_fake", type=int, help="number of samples (default: as many as real images; of a folder: all)")
+    add("--model", type=option(Text), metavar="PATH", help="SavedModel or run folder")
+    add("--preset", type=option(Text), help="a name that `tfgen presets` lists; needs --checkpoint")
+    add("--checkpoint", type=option(Text), metavar="DIR", help="folder of checkpoints of that preset")
+    add("--fake", type=option(Text), metavar="DIR", help="folder of generated images")
+    add("--n_fake", type=option(TwoOrMore), help="number of samples (default: as many as real images; of a folder: all)")
     add("--raw", action="store_true", help="use the weights, not their moving average (run folders, checkpoints)")
     add("--batch_norm", choices=("moving", "batch", "standing"), default="moving",
         help="statistics of the generator's batch norm (default: moving; a SavedModel has no other)")  # fmt: skip
-    add = parser.add_argument_group("real images").add_argument
-    add("--data", metavar="SPEC", help="data set (default: the model's own)")
-    add("--real", metavar="DIR", help="folder of real images")
-    add("--split", default="train", help="split of the real images (default: train)")
-    add("--test_split", default="test", help="held-out split, for the classifier, nearest and --anchor (default: test)")
-    add("--n_real", type=int, default=10_000, help="use at most N real images, a seeded subset (default: 10000)")
-    add("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
-    add("--data_dir", help="where prepared TFDS data sets are kept")
-    add("--size", type=size, help="resize images of files to N or HxW pixels")
-    add("--channels", type=int, help="1: grey, 3: colour")
-    add("--resize", help="way of resizing: center_crop, pad, stretch or none")
-    add("--on_error", help="unreadable images: raise (default) or skip")
+    group = parser.add_argument_group("real images")
+    add = group.add_argument
+    add("--data", type=option(Text), metavar="SPEC", help="data set (default: the model's own)")
+    add("--real", type=option(Text), metavar="DIR", help="folder of real images")
+    add("--split", type=option(Text), default="train", help="split of the real images (default: train)")
+    add("--test_split", type=option(Text), default="test",
+        help="held-out split, for the classifier, nearest and --anchor (default: test)")  # fmt: skip
+    add("--n_real", type=option(TwoOrMore), default=10_000,
+        help="use at most N real images, a seeded subset (default: 10000)")  # fmt: skip
+    add_data_options(group)
     add = parser.add_argument_group("metrics and features").add_argument
-    add("--metrics", metavar="LIST",
+    add("--metrics", type=option(Text), metavar="LIST",
         help="separated by commas (default: score,fid,kid,prdc,nearest, or those of the model's capabilities)")  # fmt: skip
     add(
         "--features",
@@ -96,37 +93,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="classifier",
         help="network of the features (default: classifier)",
     )
-    add("--classifier", metavar="DIR", help="folder of a trained classifier; if it has none, one is trained and saved there")
-    add("--weights", metavar="FILE", help="path or URL of the weights of inception or keras-inception")
-    add("--sha256", help="expected sha256 of --weights; needed for a URL")
+    add("--classifier", type=option(OutputFolder), metavar="DIR",
+        help="folder of a trained classifier; if it has none, one is trained and saved there")  # fmt: skip
+    add("--weights", type=option(Text), metavar="FILE", help="path or URL of the weights of inception or keras-inception")
+    add("--sha256", type=option(Sha256), help="expected sha256 of --weights; needed for a URL")
     add("--allow_download", action="store_true", help="allow the download of --weights if it is a URL")
     add("--inception_resize", choices=("bilinear_tf1", "bicubic_antialias"), default="bilinear_tf1",
         help="resizing to 299x299 (default: bilinear_tf1, as published)")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of samples, subsets and the classifier (default: 0)")
-    add("--k", type=int, default=5, help="number of neighbours of prdc (default: 5)")
-    add("--splits", type=int, default=1, help="number of splits of the score (default: 1)")
+    add("--seed", type=option(Seed), default=0, help="seed of samples, subsets and the classifier (default: 0)")
+    add("--k", type=option(PositiveInt), default=5, help="number of neighbours of prdc (default: 5)")
+    add("--splits", type=option(PositiveInt), default=1, help="number of splits of the score (default: 1)")
     add("--force", action="store_true", help="compute fid even of fewer images than features")
     add(
         "--cache",
+        type=option(OutputFolder),
         metavar="DIR",
         help="cache of real statistics, classifiers and weights (default: $TFGEN_CACHE or ~/.cache/tfgen)",
     )
     add("--no_cache", action="store_true", help="read and write no cache")
     add = parser.add_argument_group("results").add_argument
     add("--anchor", action="store_true", help="also evaluate held-out real images: the best value to expect")
-    add("--compare", metavar="FILE", help="JSON of an earlier --out with the same protocol; prints the differences")
-    add("--out", metavar="FILE", help="JSON file to write with all results")
+    add("--compare", type=option(Text), metavar="FILE",
+        help="JSON of an earlier --out with the same protocol; prints the differences")  # fmt: skip
+    add("--out", type=option(OutputFile), metavar="FILE", help="JSON file to write with all results")
     parser.set_defaults(run=run)
 
 
 def run(args) -> int:
     """Runs the command; ValueError for invalid options or files."""
+    _check(args)  # before TensorFlow is loaded
     from tfgen import metrics
     from tfgen.files import default_cache
     from tfgen.metrics.evaluate import WITHOUT_FEATURES, check_applies
     from tfgen.models.capabilities import Sampler
 
-    _check(args)
     names, of_model = _metrics(args, metrics.METRICS)
     earlier = _earlier(args.compare)
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
@@ -277,8 +277,6 @@ def _check(args):
         raise ValueError(f"--classifier needs --features classifier; received {args.features}")
     if args.raw and (args.fake or (args.model and not (Path(args.model) / "config.json").exists())):
         raise ValueError("--raw needs a run folder or a checkpoint; a SavedModel or folder has no other weights")
-    if args.n_fake is not None and args.n_fake < 2:
-        raise ValueError(f"--n_fake must be at least 2; received {args.n_fake}")
 
 
 def _metrics(args, of_samples):
@@ -373,7 +371,7 @@ def _from_checkpoint(args, exported):
     from tfgen.training import Checkpoints
     from tfgen_trainers.train import TrainConfig
 
-    config = TrainConfig(preset=args.preset, overrides=dict(assignment(text) for text in args.overrides), seed=args.seed)
+    config = TrainConfig(preset=args.preset, overrides=overrides(args.overrides), seed=args.seed)
     preset = config.resolve()
     if not os.path.isdir(args.checkpoint):
         raise ValueError(f"--checkpoint must be a folder of checkpoints; there is no folder {args.checkpoint}")

@@ -1,14 +1,17 @@
 """The command `tfgen`."""
 
-import argparse
 import importlib
 import os
+import re
 import sys
 import warnings
+from typing import Annotated
 
-from tfgen import onednn
-from tfgen_commands import evaluate
-from tfgen_commands.arguments import assignment, require, size
+from tfgen import onednn, settings
+from tfgen.settings import PositiveInt, Seed, Text, within
+from tfgen_commands import evaluate, extras
+from tfgen_commands.arguments import require
+from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, OutputPng, Parser, add_data_options, option, overrides
 
 # Set before TensorFlow starts: it logs hints about the machine as errors. Failures still raise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,25 +19,35 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core")
 
 
+# The most images of a grid: all are in memory, of 256 x 256 pixels in colour 7.9 GB.
+MAX_GRID = 10_000
 _APPLICATIONS = {"demo": "tfgen_pipelines.local", "serve": "tfgen_serving.server.main"}
 
 
 def main(argv=None):
     """Runs one sub-command and returns the exit status. Wrong input prints one line on stderr and returns 2."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    if argv and (missing := extras.missing(argv[0])):
+        print(f"tfgen {argv[0]}: {missing}", file=sys.stderr)
+        return 2
     onednn.choose(_values(argv, "--preset"), next(iter(_values(argv, "--workdir")), None))
     if argv and argv[0] in _APPLICATIONS:
-        # These applications parse their own options, and each needs an extra: [tfx] or [serving].
+        # These applications parse their own options.
         return importlib.import_module(_APPLICATIONS[argv[0]]).main(argv[1:])
     parser = _parser()
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        known = re.findall(r"--\w+", args.parser.format_help())
+        close = settings.did_you_mean(unknown[0].partition("=")[0], known)
+        kind = "option" if unknown[0].startswith("-") else "further argument"
+        args.parser.error(f"it takes no {kind} {unknown[0]}.{close} See {args.parser.prog} --help.")
     try:
         return args.run(args) or 0
     except BrokenPipeError:  # `tfgen presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError) as error:
-        print(f"tfgen {args.command}: {error}", file=sys.stderr)
+        print(f"tfgen {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
         print(f"tfgen {args.command}: {error}", file=sys.stderr)
@@ -48,7 +61,7 @@ def _values(argv, option):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="tfgen", description="Generative image models: train, look, export.")
+    parser = Parser(prog="tfgen", description="Generative image models: train, look, export.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("presets", help="list the presets: model, data set, source, the paper's result")
@@ -58,40 +71,40 @@ def _parser():
         "train", help="train a preset on images; the same command again continues the run",
         description="Trains a preset. After an interruption the same command continues from the last checkpoint.",
     )  # fmt: skip
-    command.add_argument("--preset", required=True, help="a name that `tfgen presets` lists, e.g. vae/mnist")
-    command.add_argument("--workdir", required=True, help="run folder: checkpoints, losses, TensorBoard, sample grids")
+    command.add_argument("--preset", type=option(Text), required=True,
+                         help="a name that `tfgen presets` lists, e.g. vae/mnist")  # fmt: skip
+    command.add_argument("--workdir", type=option(OutputFolder), required=True,
+                         help="run folder: checkpoints, losses, TensorBoard, sample grids")  # fmt: skip
     command.add_argument(
-        "--data", help="digits, a TFDS name, a folder, folder:PATH, crops:PATH or tfrecord:GLOB (default: the preset's)"
-    )
-    command.add_argument("--split", default="train", help="split to train on (default: train)")
-    command.add_argument("--manual_dir", help="folder with the original files of a TFDS data set, for machines offline")
-    command.add_argument("--data_dir", help="where prepared TFDS data sets are kept")
-    command.add_argument("--size", type=size, help="resize images to N or HxW pixels")
-    command.add_argument("--channels", type=int, help="1: grey, 3: colour")
-    command.add_argument("--resize", help="way of resizing: center_crop, pad, stretch or none")
-    command.add_argument("--on_error", help="unreadable images: raise (default) or skip")
-    command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
-                         help="override a setting of the preset, e.g. --set latent_dim=10 (repeatable)")  # fmt: skip
-    command.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
-    command.add_argument("--batch_size", type=int, help="images per step over all devices (default: the preset's)")
-    command.add_argument("--seed", type=int, default=0, help="seed of weights, noise and data order (default: 0)")
+        "--data", type=option(Text),
+        help="digits, a TFDS name, a folder, folder:PATH, crops:PATH or tfrecord:GLOB (default: the preset's)",
+    )  # fmt: skip
+    command.add_argument("--split", type=option(Text), default="train", help="split to train on (default: train)")
+    add_data_options(command)
+    count = option(PositiveInt)
+    command.add_argument("--steps", type=count, help="optimiser steps (default: the preset's)")
+    command.add_argument("--batch_size", type=count, help="images per step over all devices (default: the preset's)")
+    command.add_argument("--seed", type=option(Seed), default=0, help="seed of weights, noise and data order (default: 0)")
     command.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
-    command.add_argument("--log_every", type=int, default=100, help="steps between lines of progress")
-    command.add_argument("--checkpoint_every", type=int, default=1000, help="steps between checkpoints")
-    command.add_argument("--sample_every", type=int, default=2000, help="steps between sample grids")
+    command.add_argument("--log_every", type=count, default=100, help="steps between lines of progress (default: 100)")
+    command.add_argument("--checkpoint_every", type=count, default=1000, help="steps between checkpoints (default: 1000)")
+    command.add_argument("--sample_every", type=count, default=2000, help="steps between sample grids (default: 2000)")
     command.set_defaults(run=_train)
 
     command = commands.add_parser("sample", help="draw a grid of samples from a run folder")
-    command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
-    command.add_argument("--out", required=True, help="PNG file to write")
-    command.add_argument("--num", type=int, default=64, help="number of images (default: 64)")
-    command.add_argument("--seed", type=int, default=0, help="the same seed draws the same images")
+    command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
+    command.add_argument("--out", type=option(OutputPng), required=True, help="PNG file to write")
+    command.add_argument("--num", type=option(Annotated[int, within(1, MAX_GRID)]), default=64,
+                         help=f"number of images, at most {MAX_GRID} (default: 64)")  # fmt: skip
+    command.add_argument("--seed", type=option(Seed), default=0, help="the same seed draws the same images (default: 0)")
     command.set_defaults(run=_sample)
 
     command = commands.add_parser("export", help="write a run's model as a SavedModel for TensorFlow Serving")
-    command.add_argument("--workdir", required=True, help="run folder of `tfgen train`")
-    command.add_argument("--to", required=True, help="the model's folder; the version is a numbered folder in it")
-    command.add_argument("--version", type=int, help="version number (default: the largest in the folder plus 1)")
+    command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
+    command.add_argument("--to", type=option(OutputFolder), required=True,
+                         help="the model's folder; the version is a numbered folder in it")  # fmt: skip
+    command.add_argument("--version", type=option(PositiveInt),
+                         help="version number (default: the largest in the folder plus 1)")  # fmt: skip
     command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
     command.set_defaults(run=_export)
 
@@ -100,15 +113,16 @@ def _parser():
         "train one on a folder of photos: tfgen train --preset scale-hyperprior/kodak --data crops:PHOTOS --workdir MODEL"
     )
     command = commands.add_parser("compress", help="compress a photo with a trained model", description=teach)
-    command.add_argument("photo", help="image file of any size")
-    command.add_argument("-o", "--out", help="file to write (default: the photo's name with .tfgc)")
-    command.add_argument("--model", required=True, help="run folder, exported folder or codec file")
+    command.add_argument("photo", type=option(Text), help="image file of any size")
+    command.add_argument("-o", "--out", type=option(Text), help="file to write (default: the photo's name with .tfgc)")
+    command.add_argument("--model", type=option(Text), required=True, help="run folder, exported folder or codec file")
     command.set_defaults(run=_compress)
 
     command = commands.add_parser("decompress", help="decompress a file of `tfgen compress`", description=teach)
-    command.add_argument("file", help="file of `tfgen compress`")
-    command.add_argument("-o", "--out", help="picture to write (default: the file's name with .png)")
-    command.add_argument("--model", required=True, help="the model that wrote the file, as for `tfgen compress`")
+    command.add_argument("file", type=option(Text), help="file of `tfgen compress`")
+    command.add_argument("-o", "--out", type=option(Text), help="picture to write (default: the file's name with .png)")
+    command.add_argument("--model", type=option(Text), required=True,
+                         help="the model that wrote the file, as for `tfgen compress`")  # fmt: skip
     command.set_defaults(run=_decompress)
 
     command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
@@ -116,6 +130,8 @@ def _parser():
 
     commands.add_parser("demo", help="run the TFX pipeline for a VAE and a DCGAN; see `tfgen demo --help`")
     commands.add_parser("serve", help="serve exported models over TensorFlow Serving's protocols; see `tfgen serve --help`")
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 
@@ -128,19 +144,19 @@ def _presets(args):
 
 
 def _train(args):
+    changes = overrides(args.overrides)
+    if args.batch_size is not None:
+        changes["batch_size"] = args.batch_size
     import tfgen
     from tfgen.data.source import skipped_text
     from tfgen_trainers.train import TrainConfig, train
 
-    overrides = dict(assignment(text) for text in args.overrides)
-    if args.batch_size is not None:
-        overrides["batch_size"] = args.batch_size
     config = TrainConfig(
-        preset=args.preset, overrides=overrides, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
+        preset=args.preset, overrides=changes, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
         log_every=args.log_every, checkpoint_every=args.checkpoint_every, sample_every=args.sample_every,
     )  # fmt: skip
     preset = config.resolve()
-    options = {name: getattr(args, name) for name in ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")}
+    options = {name: getattr(args, name) for name in DATA_OPTIONS}
     spec = args.data or preset.data
     if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])

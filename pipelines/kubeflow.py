@@ -10,10 +10,11 @@ Kubeflow supports only TFX's own LatestBlessedModelStrategy, which returns the l
 give each preset its own pipeline there. The evaluator never compares models of different presets.
 """
 
-import argparse
 import sys
 
 import tfgen
+from tfgen.settings import PositiveInt
+from tfgen_trainers.arguments import Parser, option
 
 
 def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branches, workdir, push_base_directory,
@@ -60,7 +61,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
 
 def main(argv=None):
     """`python -m tfgen_pipelines.kubeflow`; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tfgen_pipelines.kubeflow",
         description="Compiles the pipeline for Kubeflow Pipelines / Vertex AI.",
         epilog="The image must set TF_USE_LEGACY_KERAS=0.",
@@ -74,7 +75,7 @@ def main(argv=None):
     add("--push_to", required=True, help="bucket or folder that TensorFlow Serving loads from")
     add("--data", default="digits", help="readable here (its shape is looked up) and in the containers")
     add("--preset", action="append", dest="presets", required=True)
-    add("--steps", type=int, default=None)
+    add("--steps", type=option(PositiveInt), default=None)
     add("--infra_validation", choices=("local", "none"), default="local",
         help="how a model is served and tested before it is pushed (default: %(default)s)")  # fmt: skip
     add("--push_unjudged", action="store_true", help="push also models that cannot be judged")

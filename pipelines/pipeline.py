@@ -206,7 +206,6 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
         trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         thresholds=branch.thresholds,
-        push_unjudged=push_unjudged,
         code=code_hash("tfgen.metrics", "tfgen_pipelines.components.generative_evaluator"),
     ).with_id(f"Judge.{slug}")
     # With the examples before Transform: their images are files, as `serve_examples` takes them.
@@ -222,5 +221,6 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=f"{str(push_base).rstrip('/')}/{slug}")
         ),
+        custom_config={"push_unjudged": push_unjudged},
     ).with_id(f"Pusher.{slug}")
     return [trainer, baseline, evaluator, judge, *([validator] if validator else []), pusher]

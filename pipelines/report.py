@@ -35,6 +35,7 @@ METRICS = {
     "bits_per_pixel": ("bits/pixel", "of the code, less is better"),
     "bits_over_raw": ("Bits / raw", "share of the bits of uncompressed images, less is better"),
     "psnr": ("PSNR", "dB of images after the code, more is better"),
+    "net_psnr": ("Net PSNR", "less what as many bits give to pixels coded one by one, more is better"),
     "reconstruction_error": ("Reconstruction error", "squared, mean over pixels, less is better"),
     "k_means_accuracy": ("k-means", "accuracy of clusters of codes that are matched to classes, more is better"),
     "few_label_accuracy": ("Few labels", "accuracy of a linear classifier of codes, more is better"),

@@ -9,7 +9,7 @@ import pathlib
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from tfgen_pipelines.components.pusher import ALREADY_PUSHED
+from tfgen_pipelines.components.pusher import ALREADY_PUSHED, WARNING
 
 # The packages whose versions the report shows.
 PACKAGES = (
@@ -111,8 +111,8 @@ def read(connection_config, branches):
     """The last pipeline run: {"run", "components", "models": {preset: {...}}}.
 
     A model: outcome ("BLESSED", "NOT BLESSED" or "UNJUDGED"), blessed (bool), reasons (list of str: why it is not blessed),
-    warnings (list of str: what makes the numbers uncertain), pushed (folder of the pushed version, or None),
-    pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None if the model makes no
+    warnings (list of str: what makes the numbers uncertain, and what the push renamed), pushed (folder of the pushed
+    version, or None), pushed_now (whether this run pushed it), evaluation, metrics (paths), samples (path, None if it has no
     images), pictures ([(step, path of a sample grid)]), parameters (number in the SavedModel), model (SavedModel), history
     (list of dicts), content (of metrics.json, with that of verdict.json as "verdict").
     """
@@ -130,12 +130,13 @@ def read(connection_config, branches):
             verdict = content["verdict"] = json.load(f)
         pushed = components[f"Pusher.{branch.slug}"]["outputs"]["pushed_model"][0]["properties"]
         was_pushed = bool(pushed.get("pushed"))
+        pusher_ran = components[f"Pusher.{branch.slug}"]["state"] == "complete"
         samples = os.path.join(evaluation, "samples.png")
         models[branch.preset] = {
-            **{name: verdict[name] for name in ("outcome", "blessed", "reasons", "warnings")},
+            **{name: verdict[name] for name in ("outcome", "blessed", "reasons")},
+            "warnings": verdict["warnings"] + ([pushed[WARNING]] if pusher_ran and WARNING in pushed else []),
             "pushed": pushed.get("pushed_destination") if was_pushed else None,
-            "pushed_now": was_pushed and not pushed.get(ALREADY_PUSHED)
-            and components[f"Pusher.{branch.slug}"]["state"] == "complete",
+            "pushed_now": was_pushed and not pushed.get(ALREADY_PUSHED) and pusher_ran,
             "evaluation": evaluation,
             "metrics": os.path.join(evaluation, "metrics.json"),
             "samples": samples if os.path.exists(samples) else None,

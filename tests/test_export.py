@@ -46,7 +46,7 @@ def test_errors(model, tmp_path):
     with pytest.raises(FileExistsError, match="never overwritten"):
         export_saved_model(model, tmp_path, version=1)
     for bad in (0, -3, 1.5):
-        with pytest.raises(ValueError, match="positive integer"):
+        with pytest.raises(ValueError, match="version must be an integer >= 1 or None; received"):
             export_saved_model(model, tmp_path, version=bad)
     with pytest.raises(ValueError, match="not exported by tfgen"):
         read_metadata(tmp_path)

@@ -12,7 +12,8 @@ MODULES = (
     "tfgen.data", "tfgen.distributions", "tfgen.export", "tfgen.features", "tfgen.fields", "tfgen.files", "tfgen.layers",
     "tfgen.losses", "tfgen.metrics", "tfgen.models.capabilities", "tfgen.models.compression.codec",
     "tfgen.models.compression.container", "tfgen.models.fixed", "tfgen.models.preset", "tfgen.networks", "tfgen.presets",
-    "tfgen.random", "tfgen.sampling", "tfgen.training", "tfgen.warmup", "tfgen_trainers.train", "tfgen_serving.client",
+    "tfgen.random", "tfgen.sampling", "tfgen.settings", "tfgen.training", "tfgen.warmup", "tfgen_trainers.train",
+    "tfgen_serving.client",
 )  # fmt: skip
 # All models, their families, mixins and capabilities.
 MODELS = sorted(

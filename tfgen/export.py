@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import platform
 import time
@@ -11,9 +12,10 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfgen import card
+from tfgen import card, settings
 from tfgen.files import new_version
 from tfgen.models.capabilities import Codec, Likelihood
+from tfgen.settings import PositiveInt, Text
 from tfgen.training.finite import not_finite
 from tfgen.training.state import fixed_networks, named_variables
 from tfgen.warmup import write_warmup
@@ -23,7 +25,7 @@ CODEC = "assets.extra/codec.npz"
 
 
 def export_saved_model(
-    model: keras.Model, base_dir: str | pathlib.Path, *, version: int | None = None, use_ema: bool = True,
+    model: keras.Model, base_dir: Text | os.PathLike, *, version: PositiveInt | None = None, use_ema: bool = True,
     class_names: Sequence[str] | None = None, metadata: dict | None = None, warmup: bool = True,
 ) -> pathlib.Path:  # fmt: skip
     """Writes `<base_dir>/<version>/` with the signatures that `model.signatures()` names, and `card`, see `tfgen.card`.
@@ -51,8 +53,10 @@ def export_saved_model(
         FileExistsError: the version exists.
         FloatingPointError: a weight is not finite; nothing is written.
     """
-    if version is not None and (int(version) != version or version < 1):
-        raise ValueError(f"version must be a positive integer; received {version!r}.")
+    settings.check(
+        export_saved_model, base_dir=base_dir, version=version, use_ema=use_ema, class_names=class_names, metadata=metadata,
+        warmup=warmup,
+    )  # fmt: skip
     ema, content = model.ema is not None and use_ema, card.card(model, class_names)
     with model.ema.swapped() if ema else contextlib.nullcontext():
         bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})

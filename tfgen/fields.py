@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfgen.settings import shown
+
 
 @dataclasses.dataclass(frozen=True)
 class Field:
@@ -87,8 +89,11 @@ class Field:
             ValueError: wrong shape or dtype.
             InvalidArgumentError: at run time, if values are out of range or NaN.
         """
-        values = tf.convert_to_tensor(values)
         whole, what = self.dtype == "int32", "images" if self.encoded else self.argument
+        try:
+            values = tf.convert_to_tensor(values)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{_called(what)} must be {self.wanted}; received {shown(values)}.") from error
         if whole != values.dtype.is_integer or not (values.dtype.is_integer or values.dtype.is_floating):
             hint = " (divide by 255?)" if self.encoded and values.dtype == tf.uint8 else ""
             kind = "integers" if whole else "float"
@@ -104,22 +109,34 @@ class Field:
                     f"{owner} was made for {what} {self._wanted()} (height, width, channels); received {values.shape}."
                 )
             raise ValueError(f"{_called(what)} must have the shape {self._wanted()}; received {values.shape}.")
-        if values.dtype != self.dtype:
+        if not whole:
             values = tf.cast(values, self.dtype)
         inside, wanted = self._inside(values)
         message = f"{_called(what)} must {wanted}; received a range of"
         values = checked(values, inside, message, tf.reduce_min(values), tf.reduce_max(values))
+        values = tf.cast(values, self.dtype)  # of integers after the check: 2**40 would become 0
         return tf.ensure_shape(values, [None, *self.shape])
 
     def _inside(self, values):
         """(whether all values are in range, the rule as a text for the message)."""
+        if self.dtype == "int32":
+            low, high = (-(2**31) if self.low is None else self.low), (2**31 - 1 if self.high is None else self.high)
+            values = tf.cast(values, tf.int64)
+            return tf.reduce_all((values >= low) & (values <= high)), f"lie in [{low}, {high + 1})"
         if self.low is None and self.high is None:
-            return tf.reduce_all(tf.math.is_finite(tf.cast(values, tf.float32))), "be finite"
+            return tf.reduce_all(tf.math.is_finite(values)), "be finite"
         low, high = (-math.inf if self.low is None else self.low), (math.inf if self.high is None else self.high)
-        numbers = tf.cast(values, tf.float32)
         # Both comparisons are false for NaN.
-        inside = tf.reduce_all((numbers >= low) & (numbers <= high))
-        return inside, f"lie in [{low:g}, {high + 1:g})" if self.dtype == "int32" else f"lie in [{low:g}, {high:g}]"
+        inside = tf.reduce_all((values >= low) & (values <= high))
+        return inside, f"lie in [{low:g}, {high:g}]"
+
+    @property
+    def wanted(self) -> str:
+        """Dtype, shape and range of a batch in words, for messages: "int32 [batch] in [0, 10)"."""
+        if self.low is None or self.high is None:
+            return f"{self.dtype} {self._wanted()}"
+        whole = self.dtype == "int32"
+        return f"{self.dtype} {self._wanted()} in [{self.low:g}, {self.high + whole:g}{')' if whole else ']'}"
 
     def _wanted(self):
         return "[" + ", ".join(["batch", *("any" if n is None else str(n) for n in self.shape)]) + "]"

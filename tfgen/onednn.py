@@ -40,11 +40,11 @@ def choose(presets: Iterable[str] = (), workdir: str | os.PathLike | None = None
     presets = list(presets)
     on = not presets or not all(is_dense(name) for name in presets)
     config = None if workdir is None else pathlib.Path(workdir) / "config.json"
-    if config is not None and config.exists():
-        try:
+    try:
+        if config is not None and config.exists():
             on = json.loads(config.read_text())["onednn"]
-        except (ValueError, KeyError, TypeError):
-            return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
     os.environ[VARIABLE] = "1" if on else "0"
 
 

@@ -4,9 +4,9 @@ The presets of the model in `tfgen/models/<kind>/<paper>.py` are the list `PRESE
 folder. A preset is a starting point: every value in it can be overridden by name (`Preset.override`).
 """
 
-import difflib
 import importlib
 
+from tfgen import settings
 from tfgen.models import MODELS
 from tfgen.models.preset import Preset
 
@@ -35,7 +35,6 @@ def get(name: str) -> Preset:
     """
     presets = all_presets()
     if name not in presets:
-        close = difflib.get_close_matches(name, presets, 1, cutoff=0.4)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = settings.did_you_mean(str(name), presets)
         raise ValueError(f"There is no preset {name!r}.{hint} Presets: {', '.join(sorted(presets))}.")
     return presets[name]

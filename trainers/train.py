@@ -15,17 +15,19 @@ import hashlib
 import json
 import pathlib
 import re
+import shutil
 import time
 import typing
 
 import keras
 import tensorflow as tf
 
-from tfgen import onednn, presets
+from tfgen import onednn, presets, settings
 from tfgen.data import Source, augmented_shape, check_augmentation, check_batch_size, semi_supervised
 from tfgen.export import versions
 from tfgen.fields import check_fields
 from tfgen.files import locked, remove_temporaries, write_whole
+from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import read_history
 from tfgen_trainers import origin
@@ -46,26 +48,32 @@ class TrainConfig:
         preset: a name in `tfgen.presets.names()`.
         overrides: {name: value}, see `Preset.override`.
         steps: number of steps; None: that of the preset.
-        seed: int; weights, noise and data order are functions of it.
-        mixed_precision: compute in bfloat16.
-        log_every, checkpoint_every, sample_every: steps.
+        seed: in [0, 2**31); weights, noise and data order are functions of it.
+        mixed_precision: whether the model computes in bfloat16.
+        log_every: steps between lines of progress.
+        checkpoint_every: steps between checkpoints.
+        sample_every: steps between pictures.
+
+    Raises:
+        ValueError: a value is not of its type or out of its range.
     """
 
-    preset: str
-    overrides: dict = dataclasses.field(default_factory=dict)
-    steps: int | None = None
-    seed: int = 0
+    preset: Text
+    overrides: dict[str, object] = dataclasses.field(default_factory=dict)
+    steps: PositiveInt | None = None
+    seed: Seed = 0
     mixed_precision: bool = False
-    log_every: int = 100
-    checkpoint_every: int = 1000
-    sample_every: int = 2000
+    log_every: PositiveInt = 100
+    checkpoint_every: PositiveInt = 1000
+    sample_every: PositiveInt = 2000
+
+    def __post_init__(self):
+        settings.check(TrainConfig, **vars(self))
 
     def resolve(self) -> presets.Preset:
-        """The preset with all overrides, checked."""
+        """The preset with all overrides; ValueError for an unknown name, or a value that is not of its type or range."""
         steps = {} if self.steps is None else {"steps": self.steps}
         preset = presets.get(self.preset).override({**self.overrides, **steps})
-        if not isinstance(preset.steps, int) or preset.steps < 1:
-            raise ValueError(f"steps must be a positive integer; received {preset.steps!r}.")
         check_batch_size(preset.batch_size)
         check_augmentation(preset.augmentation)
         return preset
@@ -74,7 +82,14 @@ class TrainConfig:
         """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
-        return self.resolve().build(seed=self.seed, **dtype)
+        try:
+            return self.resolve().build(seed=self.seed, **dtype)
+        except (tf.errors.ResourceExhaustedError, MemoryError, OverflowError) as error:
+            said = str(error).splitlines()[:1]
+            raise ValueError(
+                f"The model of {self.preset} with the settings {settings.shown(self.overrides)} does not fit in memory: "
+                f"{' '.join(said)}"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +137,6 @@ def train(
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     with only_training_in(workdir):
-        open_run(workdir, config, preset, source)
         model = _train(config, preset, source, whole, workdir, report)
     step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
@@ -135,6 +149,11 @@ def _train(config, preset, source, whole, workdir, report):
     with strategy.scope():
         model, batches_from = prepared(config, source, strategy.num_replicas_in_sync)
         examples = next(iter(batches_from(0)))
+        try:
+            model.as_batch(examples)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"The images do not fit the settings of {preset.name}: {_said(error)}") from error
+        open_run(workdir, config, preset, source)  # when all that can be refused before the first step was not
         checkpoints = Checkpoints(
             model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
         )
@@ -167,8 +186,7 @@ def _train(config, preset, source, whole, workdir, report):
             model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
         except tf.errors.InvalidArgumentError as error:  # of the checks of fields
             at = int(model.step.value.numpy())
-            said = re.search(r"assertion failed: (.*)", error.message) or re.search("(.*)", error.message)
-            raise ValueError(f"The batch of step {at} was refused: {said[1]} {checkpoints.last_good()}") from error
+            raise ValueError(f"The batch of step {at} was refused: {_said(error)} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
     return model
 
@@ -242,9 +260,20 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
 
 
+def _said(error):
+    """What a failed check of a batch said, in a graph or outside."""
+    inside = re.search(r"assertion failed: (.*)", error.message)
+    outside = re.search(r"Summarized data: b['\"](.*)['\"]((?:\n.*)*)", error.message)
+    if outside:
+        return " ".join((outside[1] + outside[2]).split())
+    return inside[1] if inside else error.message.partition("\n")[0]
+
+
 @contextlib.contextmanager
 def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
     """A context in which no other process trains in `workdir`, which is made; removes what killed ones left half-written.
+
+    If the training is refused before it writes anything, the folder is removed again.
 
     Raises:
         BlockingIOError: another process does.
@@ -252,6 +281,7 @@ def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
     """
     busy = f"Another training is at work in {workdir}. Wait for it, or choose another workdir."
     with contextlib.ExitStack() as stack:
+        made = not workdir.exists()
         try:
             workdir.mkdir(parents=True, exist_ok=True)
             held = stack.enter_context(locked(workdir / ".lock", busy))
@@ -262,7 +292,12 @@ def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
         if held:
             for pattern in ("config.json", "history.jsonl", origin.FILE, "samples/step-*.png"):
                 remove_temporaries(workdir / pattern)
-        yield
+        try:
+            yield
+        except Exception:
+            if made and [path.name for path in workdir.iterdir()] == [".lock"]:
+                shutil.rmtree(workdir)
+            raise
 
 
 def make_strategy() -> tf.distribute.MirroredStrategy:
@@ -327,9 +362,9 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
     """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
-        theirs = json.loads(path.read_text())["run"]
-        onednn.check(json.loads(path.read_text()).get("onednn"), str(workdir))
-        different = sorted(_differences(theirs, ours))
+        record = read_record(workdir)
+        onednn.check(record.get("onednn"), str(workdir))
+        different = sorted(_differences(record["run"], ours))
         if different:
             raise ValueError(
                 f"{workdir} holds another run; it differs in {'; '.join(different)}. Choose another workdir, or delete it."
@@ -364,14 +399,26 @@ def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
     Raises:
         ValueError: the folder is no run folder, or has no checkpoint yet.
     """
-    path = pathlib.Path(workdir) / "config.json"
-    if not path.exists():
-        raise ValueError(f"{workdir} is not a run folder: it has no config.json.")
-    record = json.loads(path.read_text())
+    record = read_record(workdir)
     model = TrainConfig(**record["config"]).model()
-    if Checkpoints(model, path.parent / "checkpoints").restore() == 0:
+    if Checkpoints(model, pathlib.Path(workdir) / "checkpoints").restore() == 0:
         raise ValueError(f"{workdir} has no checkpoint yet.")
     return model, record
+
+
+def read_record(workdir: str | pathlib.Path) -> dict:
+    """The config.json of a run folder as a dict; ValueError if the folder has none, or one that no training wrote."""
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{workdir} is not a run folder: it has no config.json.")
+    try:
+        record = json.loads(path.read_text())
+        TrainConfig(**record["config"]).resolve()
+        snapshot_of = {name: record["run"][name] for name in ("preset", "seed", "mixed_precision", "data")}
+        export_metadata({"run": snapshot_of, "data": record["data"]})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged, or of another version of tfgen ({type(error).__name__}: {error}).") from error
+    return record
 
 
 def export_metadata(record: dict) -> dict:

@@ -2,9 +2,6 @@
 
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 
-from tfgen_pipelines.components.generative_evaluator.judge import OUTCOME
-from tfgen_pipelines.components.generative_evaluator.verdict import UNJUDGED
-
 
 class PreviousBlessedModelStrategy(LatestBlessedModelStrategy):
     """`LatestBlessedModelStrategy` over the models that are not in the channel `current`.
@@ -16,7 +13,5 @@ class PreviousBlessedModelStrategy(LatestBlessedModelStrategy):
     def resolve_artifacts(self, store, input_dict):
         current = {artifact.id for artifact in input_dict["current"]}
         others = [m for m in input_dict["model"] if m.id not in current]
-        # A model that was pushed without a judgement is not a baseline for others.
-        blessings = [b for b in input_dict["model_blessing"] if b.get_string_custom_property(OUTCOME) != UNJUDGED]
-        resolved = super().resolve_artifacts(store, {"model": others, "model_blessing": blessings})
+        resolved = super().resolve_artifacts(store, {"model": others, "model_blessing": input_dict["model_blessing"]})
         return {**resolved, "current": input_dict["current"]}

@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import os
+import re
 
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
@@ -27,30 +28,35 @@ def parser():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(16, 4 * cores)
     p = argparse.ArgumentParser(
-        prog="tfgen serve", allow_abbrev=False,
+        prog="tfgen serve", allow_abbrev=False, usage="%(prog)s --model_base_path=FOLDER [flag ...]",
         description="Serves SavedModels over TensorFlow Serving's gRPC and REST protocols.",
         epilog="Flags have the names of tensorflow_model_server, which does not have the flags marked (own).",
     )  # fmt: skip
     add = p.add_argument
-    add("--host", default="127.0.0.1", help="(own) address to listen on; 0.0.0.0 for all (default: %(default)s)")
+    add("--host", type=_text, default="127.0.0.1", help="(own) address to listen on; 0.0.0.0 for all (default: %(default)s)")
     add("--port", type=_port, default=8500, help="gRPC port; 0 picks a free one (default: %(default)s)")
     add("--rest_api_port", type=_port, help="REST port; 0 picks a free one (default: no REST)")
-    add("--model_name", default="default", help="name of the one model of --model_base_path (default: %(default)s)")
-    add("--model_base_path", help="folder whose numbered folders are versions of the model")
-    add("--model_config_file", help="text ModelServerConfig with any number of models")
+    add("--model_name", type=_text, default="default",
+        help="name of the one model of --model_base_path (default: %(default)s)")  # fmt: skip
+    add("--model_base_path", type=_text, help="folder whose numbered folders are versions of the model")
+    add("--model_config_file", type=_text, help="text ModelServerConfig with any number of models")
     add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: read once")
     add("--file_system_poll_wait_seconds", type=_natural, default=1,
         help="seconds between searches for versions; 0: only at the start (default: %(default)s)")  # fmt: skip
+    _add_bool(p, "--wait_for_versions", False, "(own) wait for models whose base paths hold no version yet")
     _add_bool(p, "--enable_batching", False, "merge concurrent requests into one run of the model")
-    add("--batching_parameters_file", help="text BatchingParameters; needs --enable_batching")
+    add("--batching_parameters_file", type=_text, help="text BatchingParameters; needs --enable_batching")
     _add_bool(p, "--enable_per_model_batching_parameters", False,
               "batch only versions that have a file batching_params.pbtxt, by its settings")  # fmt: skip
-    add("--ssl_config_file", help="text SSLConfig; gRPC then uses TLS, and with client_verify asks clients for certificates")
+    add("--ssl_config_file", type=_text,
+        help="text SSLConfig; gRPC then uses TLS, and with client_verify asks clients for certificates")  # fmt: skip
     _add_bool(p, "--enable_grpc_healthcheck_service", False, "answer Check of grpc.health.v1.Health")
-    add("--saved_model_tags", default="serve", help="tags of the graph to load, with commas between (default: %(default)s)")
+    add("--saved_model_tags", type=_text, default="serve",
+        help="tags of the graph to load, with commas between (default: %(default)s)")  # fmt: skip
     add("--tensorflow_intra_op_parallelism", type=_natural, default=0, help="threads of one operation; 0: as many as cores")
     add("--tensorflow_inter_op_parallelism", type=_natural, default=0, help="operations at a time; 0: as many as cores")
-    add("--monitoring_config_file", help="text MonitoringConfig; prometheus_config { enable: true } shows metrics")
+    add("--monitoring_config_file", type=_text,
+        help="text MonitoringConfig; prometheus_config { enable: true } shows metrics")  # fmt: skip
     add("--max_num_load_retries", type=_natural, default=5, help="retries to load a version (default: %(default)s)")
     add("--load_retry_interval_micros", type=_natural, default=60_000_000, help="between retries (default: %(default)s)")
     add("--rest_api_timeout_in_ms", type=_positive, default=30_000, help="timeout of a REST request (default: %(default)s)")
@@ -98,7 +104,8 @@ def parse(argv):
 def check(flags):
     """Raises ConfigError for flags that are missing or contradict each other."""
     if bool(flags.model_base_path) == bool(flags.model_config_file):
-        raise ConfigError("give either --model_base_path or --model_config_file")
+        given = ", ".join(name for name in ("model_base_path", "model_config_file") if getattr(flags, name))
+        raise ConfigError(f"give either --model_base_path or --model_config_file; received {given or 'neither'}")
     if flags.batching_parameters_file and not flags.enable_batching:
         raise ConfigError("server_options.batching_parameters_file is set without setting server_options.enable_batching to "
                           "true.")  # fmt: skip
@@ -176,9 +183,15 @@ def _boolean(text):
     raise argparse.ArgumentTypeError(f"expected true or false, received {text!r}")
 
 
+def _text(text):
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected a text that is not empty, received {text!r}")
+    return text
+
+
 def _bounded(low, high, what):
     def convert(text):
-        if not text.isdecimal() or not low <= int(text) <= high:
+        if not re.fullmatch("[0-9]{1,20}", text) or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"expected {what}, received {text!r}")
         return int(text)
 

@@ -3,7 +3,7 @@
     tfgen serve --model_name=digits --model_base_path=models/vae-digits --port=8500 --rest_api_port=8501
 
 The ports open when every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 if a model
-cannot be loaded, 2 for wrong flags or files.
+cannot be loaded, 2 for wrong flags or files, or a base path without a version (see --wait_for_versions).
 """
 
 import logging
@@ -136,7 +136,11 @@ def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop
     budget = MemoryBudget(flags.request_memory_bytes)
     grpc = rest = None
     try:
-        manager.reload(config, stop=stop)
+        names = manager.apply(config)
+        missing = [] if flags.wait_for_versions else manager.missing(names)
+        if missing:
+            raise ConfigError(f"{' '.join(missing)} With --wait_for_versions the server waits for a version.")
+        manager.wait_available(names, stop=stop)
         grpc, grpc_port = grpc_server.serve(
             flags.host, flags.port, manager, metrics, threads=flags.grpc_max_threads,
             max_request_bytes=flags.max_request_bytes, max_elements=flags.max_request_elements, budget=budget, ssl=ssl,
@@ -183,7 +187,7 @@ def main(argv=None):
         return 0
     except (ConfigError, ServingError) as error:
         print(f"Failed to start server. Error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
+        return 2 if isinstance(error, ConfigError) or error.code.name == "INVALID_ARGUMENT" else 1
     stop.wait()
     _log.info("Finishing requests under way (up to %d s) ...", flags.shutdown_grace_seconds)
     server.stop(flags.shutdown_grace_seconds)

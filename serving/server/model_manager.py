@@ -205,6 +205,12 @@ class ModelManager:
                     )
         return {config.name: dict(config.version_labels) for config in configs}
 
+    def missing(self, names):
+        """What to say of the base paths of models that hold no version to be loaded: a list of texts."""
+        with self._changed:
+            models = [self._models[name] for name in names]
+            return [model.missing.text for model in models if model.missing.text and not model.versions]
+
     def wait_available(self, names, *, timeout=None, stop=None, gone=None):
         """Waits until each model has an available version; for errors see `reload`."""
         end = None if timeout is None else time.monotonic() + timeout

@@ -37,7 +37,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from tensorflow.core.protobuf import saved_model_pb2  # noqa: E402
 
+from tfgen.data import load  # noqa: E402
 from tfgen_commands.main import main as tfgen  # noqa: E402
 from tfgen_trainers import train  # noqa: E402, F401 (forks need not import it again)
 
@@ -243,30 +245,63 @@ def training(args, killer):
 
 def pipeline(args, killer):
     from tfgen_pipelines import local, local_runner, pipeline  # noqa: F401
+    from tfgen_pipelines.code_hash import code_hash
+
+    # Few images without labels, which need no classifier, to be fast; a threshold that any model passes; and no server, for
+    # strace would kill it in place of the pipeline.
+    if run(lambda: write_digits(args.folder / "images"), args.folder / "images.log"):
+        raise SystemExit(f"See {args.folder / 'images.log'}.")
+    options = ["--preset", "vae/digits", "--data", f"folder:{args.folder / 'images'}", "--steps", "20",
+               "--infra_validation", "none", "--thresholds", '{"vae/digits": {"bits_per_dim": {"upper": 1e9}}}']  # fmt: skip
 
     def make(number, what=None):
         folder = args.folder / f"pipeline-{what or number}"
-        options = ["--preset", "vae/digits", "--steps", "20", "--thresholds", "{}", "--num_samples", "100"]
         action = functools.partial(local.main, ["--workspace", str(folder), *options])
         return action, args.folder / f"{folder.name}.log", folder, "pipeline"
 
-    return campaign("pipeline", args.kills, killer, make, lambda folder: in_fork(pipeline_losses, str(folder)))
+    code = code_hash("tfgen", "tfgen_trainers", "tfgen_pipelines")
+
+    def check(folder):
+        if code_hash("tfgen", "tfgen_trainers", "tfgen_pipelines") != code:
+            raise SystemExit("The code was edited, so pipelines train anew. Run the campaign on a copy of the code.")
+        return in_fork(pipeline_losses, str(folder), str(args.folder / "pipeline-whole"))
+
+    return campaign("pipeline", args.kills, killer, make, check, lambda folder: version_losses(folder / "pushed/vae-digits"))
 
 
-def pipeline_losses(folder):
-    """What is wrong with the workspace of a finished pipeline."""
+def write_digits(folder):
+    """100 digits without labels in each of the folders train and test; runs TensorFlow."""
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+        for i, image in enumerate(load("digits", split).images(100)):
+            (folder / split / f"{i:03d}.png").write_bytes(tf.io.encode_png(np.uint8(np.round(image * 255.0))).numpy())
+
+
+def pipeline_losses(folder, whole):
+    """What is wrong with the workspace `folder` of a finished pipeline; `whole` is that of one that was never killed."""
     from ml_metadata.proto import metadata_store_pb2
     from tfx.orchestration import metadata
 
     folder, states = pathlib.Path(folder), metadata_store_pb2.Execution.State
-    pushed = sorted(p.name for p in (folder / "pushed/vae-digits").iterdir())
-    losses = [] if len(pushed) == 1 and pushed[0].isdigit() else [f"pushed are {pushed}"]
-    losses += [] if (folder / "pushed/vae-digits" / pushed[0] / "saved_model.pb").exists() else ["no saved_model.pb"]
+    versions = sorted((folder / "pushed/vae-digits").iterdir())
+    models = [tree(model) for model in (folder / "artifacts/Trainer.vae-digits/model").glob("*/Format-Serving")]
+    losses = [] if len(versions) == 1 and versions[0].name.isdigit() else [f"pushed are {[p.name for p in versions]}"]
+    losses += [f"version {p.name} is no model of the trainer" for p in versions if tree(p) not in models]
     losses += [] if (folder / "report.html").exists() else ["no report"]
+    trained = [sorted(pathlib.Path(workspace).glob("runs/*")) for workspace in (whole, folder)]
+    names = [[run.name for run in runs] for runs in trained]
+    losses += compare_runs(trained[0][0], trained[1][0]) if names[0] == names[1] else [f"run folders are {names[1]}"]
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(folder / "metadata.sqlite"))) as handle:
-        executions = handle.store.get_executions()
+        executions, artifacts = handle.store.get_executions(), handle.store.get_artifacts()
+        contexts = {e.id: handle.store.get_contexts_by_execution(e.id) for e in executions}
     losses += [f"execution {e.id} is open" for e in executions if e.last_known_state in (states.NEW, states.RUNNING)]
     complete = {str(e.id) for e in executions if e.last_known_state == states.COMPLETE}
+    nodes = collections.Counter(
+        c.name for e in executions if str(e.id) in complete for c in contexts[e.id] if c.type == "node"
+    )
+    losses += [f"{node} ran to its end {n} times" for node, n in nodes.items() if n > 1 and "LastBlessed" not in node]
+    live = [a for a in artifacts if a.state == metadata_store_pb2.Artifact.LIVE]
+    losses += [f"{a.uri} of the artifact {a.id} is lost" for a in live if a.uri and not pathlib.Path(a.uri).exists()]
     left = [p for p in (folder / "artifacts").glob("*/*/*") if p.parent.name != ".system" and ".system" not in p.parts]
     losses += [f"{p.relative_to(folder)} belongs to no execution" for p in left if p.name not in complete]
     losses += [f"{p.relative_to(folder)} is left" for p in folder.glob("runs/**/*") if re.search(r"tmp|_temp|temp$", p.name)]
@@ -305,6 +340,10 @@ def push(args, killer):
     from tfgen_pipelines.components import pusher
 
     model = args.folder / "model"
+    graph = saved_model_pb2.SavedModel()
+    graph.meta_graphs.add().meta_info_def.tags.append("serve")
+    model.mkdir()
+    (model / "saved_model.pb").write_bytes(graph.SerializeToString())
     for i in range(20):
         path = model / f"variables/{i}"
         path.parent.mkdir(parents=True, exist_ok=True)

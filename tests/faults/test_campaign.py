@@ -13,7 +13,7 @@ needs_tfx = pytest.mark.skipif(importlib.util.find_spec("tfx") is None, reason="
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("what", [pytest.param("push", marks=needs_tfx), "training", "export"])
+@pytest.mark.parametrize("what", [*(pytest.param(w, marks=needs_tfx) for w in ("push", "pipeline")), "training", "export"])
 def test_nothing_is_lost(what, tmp_path):
     command = [sys.executable, "-m", "tests.faults.campaign", what, "--kills", "3", "--models", "1", "--at", "times",
                "--folder", str(tmp_path)]  # fmt: skip

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -54,8 +55,15 @@ def workspace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def first(workspace):
-    return workspace.run()
+def temporary(tmp_path_factory):
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def first(workspace, temporary):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(temporary))
+        return workspace.run()
 
 
 def states(outcome):
@@ -68,6 +76,11 @@ def test_every_component_ran(first):
     assert states(first) == dict.fromkeys(names, "complete")
     assert first["anomalies"] == []
     assert all(c["seconds"] >= 0.0 for c in first["components"].values())
+
+
+def test_nothing_is_left_in_the_temporary_folder(first, temporary):
+    # TensorFlow removes its own files, of AutoGraph, when the process ends.
+    assert [path.name for path in temporary.iterdir() if not path.name.startswith("__autograph_generated_file")] == []
 
 
 def test_a_blessed_model_is_pushed_and_serves_without_tfgen(first, workspace):
@@ -216,7 +229,9 @@ def test_a_failed_component_is_named_with_its_cause(first, workspace, capfd):
 
 @pytest.mark.long
 def test_what_is_unjudged_is_pushed_if_asked_for(first, workspace):
+    (workspace.path / "pushed" / SLUG / "1").mkdir()  # as TFX's own Pusher leaves it
     outcome = workspace.run(thresholds={PRESET: {}}, push_unjudged=True)
+    assert "1" not in workspace.versions() and "have no whole saved_model.pb" in outcome["shown"]
     model = outcome["models"][PRESET]
     assert model["outcome"] == "UNJUDGED" and not model["blessed"] and outcome["exit_code"] == local.EXIT_OK
     assert pathlib.Path(model["pushed"]).name in workspace.versions()

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.types import standard_artifacts
 
 from tfgen_pipelines import data as data_lib
@@ -29,13 +30,13 @@ def artifact(cls, uri, number):
 def decide(tmp_path):
     """Runs the executor; -> (the blessing, the content of verdict.json, the names of the blessing's files)."""
 
-    def decide(content, thresholds=None, push_unjudged=False, **inputs):
+    def decide(content, thresholds=None, **inputs):
         evaluation = artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation", 1)
         pathlib.Path(evaluation.uri).mkdir(exist_ok=True)
         (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(content))
         blessing = artifact(standard_artifacts.ModelBlessing, tmp_path / f"blessing-{len(list(tmp_path.iterdir()))}", 2)
         inputs = {"evaluation": [evaluation], "model": [artifact(standard_artifacts.Model, "model", 7)], **inputs}
-        properties = {"thresholds": json.dumps(thresholds), "push_unjudged": int(push_unjudged), "code": ""}
+        properties = {"thresholds": json.dumps(thresholds), "code": ""}
         judge.Executor().Do(inputs, {"blessing": [blessing]}, properties)
         folder = pathlib.Path(blessing.uri)
         return blessing, json.loads((folder / "verdict.json").read_text()), {path.name for path in folder.iterdir()}
@@ -48,33 +49,32 @@ def test_blessed_and_not_blessed_by_the_default_thresholds_and_by_others(decide)
     assert found["outcome"] == "BLESSED" and found["by_default"] and found["reasons"] == []
     assert found["warnings"] == ["a note"] and files == {"BLESSED", "verdict.json"}
     assert blessing.get_int_custom_property("blessed") == 1 and blessing.get_int_custom_property("current_model_id") == 7
-    blessing, found, files = decide(CONTENT, {"accuracy": {"lower": 0.95}}, push_unjudged=True)
+    blessing, found, files = decide(CONTENT, {"accuracy": {"lower": 0.95}})
     assert found["outcome"] == "NOT BLESSED" and files == {"NOT_BLESSED", "verdict.json"}
     assert found["reasons"] == ["accuracy 0.9, at least 0.95"] and blessing.get_int_custom_property("blessed") == 0
 
 
-def test_unjudged_is_not_to_be_pushed_unless_asked_for(decide):
+def test_unjudged_is_not_blessed(decide):
     few = {**CONTENT, "counts": {**CONTENT["counts"], "evaluation": 99}}
     nothing = {**CONTENT, "metrics": {}, "inapplicable": ["classifier"]}
     for content, thresholds in ((few, None), (CONTENT, {}), (nothing, None)):
-        for asked in (False, True):
-            blessing, found, files = decide(content, thresholds, push_unjudged=asked)
-            assert found["outcome"] == "UNJUDGED" and not found["blessed"] and found["reasons"]
-            assert blessing.get_string_custom_property("outcome") == "UNJUDGED"
-            assert blessing.get_int_custom_property("blessed") == asked and ("BLESSED" in files) == asked
+        blessing, found, files = decide(content, thresholds)
+        assert found["outcome"] == "UNJUDGED" and not found["blessed"] and found["reasons"]
+        assert blessing.get_string_custom_property("outcome") == "UNJUDGED"
+        assert blessing.get_int_custom_property("blessed") == 0 and "BLESSED" not in files
 
 
-def test_the_last_blessed_model_is_one_that_was_judged(decide):
+@pytest.mark.parametrize("strategy", [PreviousBlessedModelStrategy, LatestBlessedModelStrategy])
+def test_the_last_blessed_model_is_one_that_was_judged(strategy, decide):
+    """Also on Kubeflow, whose strategy is TFX's own."""
     models = [artifact(standard_artifacts.Model, "m", number) for number in (1, 2, 3)]
-    blessings = []
-    for model, thresholds in ((models[0], None), (models[1], {})):
-        blessing = decide(CONTENT, thresholds, push_unjudged=True, model=[model])[0]
-        assert blessing.get_int_custom_property("blessed") == 1
-        blessings.append(blessing)
+    blessings = [decide(CONTENT, thresholds, model=[model])[0] for model, thresholds in ((models[0], None), (models[1], {}))]
     for number, model in enumerate(models):
         model.mlmd_artifact.create_time_since_epoch = number
-    given = {"model": models, "model_blessing": blessings, "current": [models[2]]}
-    (found,) = PreviousBlessedModelStrategy().resolve_artifacts(None, given)["model"]
+    given = {"model": models, "model_blessing": blessings}
+    if strategy is PreviousBlessedModelStrategy:
+        given["current"] = [models[2]]
+    (found,) = strategy().resolve_artifacts(None, given)["model"]
     assert found.id == 1
 
 
@@ -83,10 +83,10 @@ def keys():
     """Compiles the pipeline; -> {component id: its execution properties}."""
     data = data_lib.resolve("digits")
 
-    def keys(metrics=(), **branch):
+    def keys(metrics=(), push_unjudged=False, **branch):
         pipeline = create_pipeline(
             pipeline_name="p", pipeline_root="root", data=data, branches=[Branch("vae/digits", **branch)], workdir="runs",
-            push_base_directory="pushed", metrics=metrics,
+            push_base_directory="pushed", metrics=metrics, push_unjudged=push_unjudged,
         )  # fmt: skip
         return {component.id: dict(component.exec_properties) for component in pipeline.components}
 
@@ -101,6 +101,7 @@ def test_what_runs_again_is_what_a_setting_is_for(keys, monkeypatch):
     before = keys()
     assert keys() == before
     assert changed(before, keys(thresholds={"accuracy": {"lower": 0.1}})) == {"Judge"}, "nothing is measured anew"
+    assert changed(before, keys(push_unjudged=True)) == {"Pusher"}, "nothing is judged anew"
     assert changed(before, keys(metrics=("k_means",))) == {"GenerativeEvaluator"}
     assert changed(before, keys(overrides={"latent_dim": 4})) == {"Trainer"}
     # The preset itself, which no setting names.

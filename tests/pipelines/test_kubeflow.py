@@ -46,6 +46,43 @@ def test_ir(arguments, tmp_path):
     assert images == {"registry.example/tfgen:1"}
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_is_unjudged_is_pushed_only_if_asked_for_and_is_no_standard(asked, arguments, tmp_path):
+    """From the compiled settings to the executor, with the blessing as Kubeflow's container hands it on."""
+    from kfp.pipeline_spec import pipeline_spec_pb2
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as container
+    from tfx.types import standard_artifacts
+
+    from tfgen_pipelines.components import pusher
+
+    spec = kubeflow.compile_pipeline(tmp_path / "pipeline.json", **arguments, push_unjudged=asked)["pipelineSpec"]
+    # The property by which Kubeflow finds the last blessed model.
+    resolver = spec["deploymentSpec"]["executors"]["LastBlessed.vae-digits-model-blessing-resolver_executor"]
+    assert "metadata.blessed" in json.dumps(resolver)
+    settings = {
+        name: value["runtimeValue"]["constantValue"]["stringValue"]
+        for name, value in spec["root"]["dag"]["tasks"]["Pusher.vae-digits"]["inputs"]["parameters"].items()
+    }
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    (tmp_path / "model/Format-Serving").mkdir(parents=True)
+    (tmp_path / "model/Format-Serving/saved_model.pb").write_bytes(b"")
+
+    for outcome, blessed, expected in (("UNJUDGED", 0, asked), ("NOT BLESSED", 0, False), ("BLESSED", 1, True)):
+        blessing, pushed = standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
+        blessing.set_string_custom_property("outcome", outcome)
+        blessing.set_int_custom_property("blessed", blessed)
+        handed = container.to_runtime_artifact(blessing, {})
+        handed.type.schema_title = "tfx.ModelBlessing"
+        given = container.parse_raw_artifact_dict(
+            {"model_blessing": pipeline_spec_pb2.ArtifactList(artifacts=[handed])}
+        )
+        pushed.uri = str(tmp_path / f"archive of {outcome}")
+        settings["push_destination"] = json.dumps({"filesystem": {"base_directory": str(tmp_path / outcome)}})
+        pusher.Executor().Do({**given, "model": [model]}, {"pushed_model": [pushed]}, settings)
+        assert pushed.get_int_custom_property("pushed") == (tmp_path / outcome).exists() == expected, outcome
+
+
 def test_without_labels_there_is_no_classifier(arguments, tmp_path):
     unlabelled = dataclasses.replace(arguments["data"], num_classes=None, class_names=None)
     compiled = kubeflow.compile_pipeline(tmp_path / "pipeline.json", **{**arguments, "data": unlabelled})

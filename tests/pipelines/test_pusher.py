@@ -9,6 +9,8 @@ import sys
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+from tfx.components.pusher import executor as tfx_executor
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
@@ -21,9 +23,12 @@ ROOT = pathlib.Path(pusher.__file__).parents[2]
 def model_in(folder, content=b"weights"):
     """What the Trainer hands on, with the parts of a SavedModel that a push must not lose."""
     model = folder / "Format-Serving"
-    for name in ("variables/variables.data-00000-of-00001", "assets.extra/tfgen.json", "saved_model.pb"):
+    for name in ("variables/variables.data-00000-of-00001", "assets.extra/tfgen.json"):
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_bytes(content)
+    graph = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    graph.meta_graphs.add().meta_info_def.tags.append("serve")
+    (model / "saved_model.pb").write_bytes(graph.SerializeToString())
     return model
 
 
@@ -31,7 +36,7 @@ def files_of(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def push(tmp_path, model, base, blessed=True):
+def push(tmp_path, model, base, blessed=True, outcome="BLESSED", infra=True, executor=pusher.Executor, **settings):
     """One execution of the component's executor; the pushed-model artifact."""
     artifacts = standard_artifacts.Model(), standard_artifacts.ModelBlessing(), standard_artifacts.PushedModel()
     given, blessing, pushed = artifacts
@@ -39,9 +44,16 @@ def push(tmp_path, model, base, blessed=True):
     (tmp_path / "blessing").mkdir(exist_ok=True)
     (tmp_path / "archive").mkdir(exist_ok=True)
     blessing.set_int_custom_property("blessed", int(blessed))
-    destination = json.dumps({"filesystem": {"base_directory": str(base)}})
-    pusher.Executor().Do(
-        {"model": [given], "model_blessing": [blessing]}, {"pushed_model": [pushed]}, {"push_destination": destination}
+    blessing.set_string_custom_property("outcome", outcome)
+    server = standard_artifacts.InfraBlessing()
+    server.set_int_custom_property("blessed", int(infra))
+    executor().Do(
+        {"model": [given], "model_blessing": [blessing], "infra_blessing": [server]},
+        {"pushed_model": [pushed]},
+        {
+            "push_destination": json.dumps({"filesystem": {"base_directory": str(base)}}),
+            "custom_config": json.dumps(settings),
+        },
     )
     return pushed
 
@@ -67,6 +79,46 @@ def test_a_model_is_pushed_once(tmp_path):
 def test_what_is_not_blessed_is_not_pushed(tmp_path):
     pushed = push(tmp_path, model_in(tmp_path / "a"), tmp_path / "pushed", blessed=False)
     assert pushed.get_int_custom_property("pushed") == 0 and not (tmp_path / "pushed").exists()
+
+
+def test_what_is_unjudged_is_pushed_if_asked_for_and_if_a_server_loads_it(tmp_path):
+    model, base = model_in(tmp_path / "a"), tmp_path / "pushed"
+    unjudged, asked = {"blessed": False, "outcome": "UNJUDGED"}, {"push_unjudged": True}
+    refused = {"blessed": False, "outcome": "NOT BLESSED"}
+    for given in (unjudged, {**unjudged, "push_unjudged": False}, {**unjudged, **asked, "infra": False}, refused | asked):
+        assert push(tmp_path, model, base, **given).get_int_custom_property("pushed") == 0 and not base.exists()
+    assert push(tmp_path, model, base, **unjudged, **asked).get_int_custom_property("pushed") == 1
+
+
+def test_what_tfx_own_pusher_left_is_set_aside(tmp_path, monkeypatch):
+    model, base = model_in(tmp_path / "a"), tmp_path / "pushed"
+    version, _ = pusher.push(model, base)
+    assert pusher.set_aside_incomplete(base) == ""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for call in ("copy_dir", "copy_file"):  # the latter copies saved_model.pb
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+            patched.setattr(f"tfx.utils.io_utils.{call}", full)
+            patched.setattr("time.time", lambda: int(version.name) + 5.0)
+            push(tmp_path, model, base, executor=tfx_executor.Executor)
+    left = str(int(version.name) + 5)
+    assert (base / left).is_dir() and not (base / left / "saved_model.pb").exists()
+    content = (model / "saved_model.pb").read_bytes()
+    for name, written in (("1", content[:-1]), ("2", b"")):
+        (base / name).mkdir()
+        (base / name / "saved_model.pb").write_bytes(written)
+    (base / "later").mkdir()  # no version
+    before = files_of(base)
+    pushed = push(tmp_path, model, base)
+    warning = pushed.get_string_custom_property("warning")
+    assert "have no whole saved_model.pb" in warning
+    assert f": 1, 2, {left}. They were renamed" in warning and f".incomplete-{left}-" in warning
+    assert {path.name for path in base.iterdir() if not path.name.startswith(".incomplete-")} == {version.name, "later"}
+    assert pushed.get_int_custom_property("already_pushed") == 1, "the newest complete version is the model's"
+    assert sorted(files_of(base).values()) == sorted(before.values()), "nothing is deleted"
+    assert push(tmp_path, model, base).get_string_custom_property("warning") == ""
 
 
 @pytest.mark.parametrize("call", ["copy_dir", "to_disk"])

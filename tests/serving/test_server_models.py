@@ -408,7 +408,7 @@ def test_flags_that_contradict_each_other(flags, text):
         main.start(flags)
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a:b", "a\nb"])
+@pytest.mark.parametrize("name", ["..", "a/b", "a:b", "a\nb"])
 def test_model_names_that_are_paths_are_refused(name, tmp_path):
     with pytest.raises(ServingError, match="must not be empty"):
         main.start([f"--model_name={name}", f"--model_base_path={tmp_path}"])
@@ -426,7 +426,13 @@ def test_the_wait_for_models_can_be_stopped(tmp_path):
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     with pytest.raises(Stopped):
-        start("--model_name=m", f"--model_base_path={tmp_path}", stop=stop)
+        start("--model_name=m", f"--model_base_path={tmp_path}", "--wait_for_versions", stop=stop)
+
+
+def test_a_server_of_nothing_does_not_start(tmp_path):
+    for base, reason in ((tmp_path, "It is empty"), (tmp_path / "typo", "Could not find base path")):
+        with pytest.raises(ConfigError, match=f"{reason}.*With --wait_for_versions the server waits"):
+            start("--model_name=m", f"--model_base_path={base}")
 
 
 @pytest.mark.long

@@ -171,7 +171,7 @@ def test_nan_stops_with_the_step_and_the_last_good_checkpoint(source, tmp_path):
         model_step["line"] = line
 
     # An infinite learning rate ruins the weights in the first step; the loss of the next one tells.
-    bad = config(steps=60, overrides={"learning_rate": float("inf")})
+    bad = config(steps=60, overrides={"learning_rate": 1e38})
     other = tmp_path / "other"
     with pytest.raises(TrainingDiverged, match=r"not finite at step 1 .*Last good checkpoint: none"):
         train(bad, source, other, report=poison)
@@ -191,7 +191,7 @@ def test_weights_that_are_not_finite_are_never_saved(source, tmp_path):
     assert checkpoints.latest == before
 
 
-@pytest.mark.parametrize("rate", [pytest.param(float("inf"), marks=pytest.mark.long), 1e30])
+@pytest.mark.parametrize("rate", [1e38, 1e30])
 @pytest.mark.long
 def test_divergence_with_a_checkpoint_after_every_step(source, tmp_path, rate):
     """The weights of the first step are already of no use, so there is nothing to save."""
@@ -290,15 +290,13 @@ def test_another_run_in_the_folder_is_an_error(source, tmp_path):
         ({"overrides": {"batch_size": 5000}}, "exceeds the 1400 images"),
         ({"overrides": {"augmentation": {"mirror": True}}}, "no setting 'mirror'; it has flip, shift, crop, colour"),
         ({"overrides": {"augmentation": {"crop": 6}}}, r"has \(6, 6, 1\) after the crop"),
-        ({"steps": 0}, "steps must be a positive integer"),
+        ({"steps": 0}, "steps must be an integer >= 1"),
         ({"preset": "dcgan/digits", "overrides": {"num_classes": 7}}, "num_classes=7"),
     ],
 )
 def test_bad_requests(source, tmp_path, bad, message):
-    bad = dict(bad)
-    request = TrainConfig(preset=bad.pop("preset", "vae/digits"), **bad)
     with pytest.raises(ValueError, match=message):
-        train(request, source, tmp_path / "run", report=None)
+        train(TrainConfig(**{"preset": "vae/digits", **bad}), source, tmp_path / "run", report=None)
     assert not (tmp_path / "run").exists()
 
 

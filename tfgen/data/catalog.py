@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from tfgen import fields as declared
+from tfgen import settings
 from tfgen.data.binarized_mnist import binarized_mnist
 from tfgen.data.crops import crops
 from tfgen.data.factors import coil20
@@ -18,6 +19,7 @@ from tfgen.data.folder import from_folder, from_folders, image_folders
 from tfgen.data.image_files import check_options
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
 
 def default_data_dir():
@@ -46,7 +48,10 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     """
     spec = os.fspath(spec)
     options = {k: v for k, v in options.items() if v is not None}
-    kind, _, rest = spec.partition(":")
+    kind, colon, rest = spec.partition(":")
+    kind = kind if colon else ""  # of "folder", as of every other word, the folder of this name
+    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # for the system that is the current folder
+        raise ValueError(f"data must be {kind}:PATH; received {spec!r}")
     of_files = {} if in_memory is None else {"in_memory": in_memory}
     if kind == "folder":
         return from_folder(rest, split=split, **_checked(options, from_folder, spec), **of_files)
@@ -90,9 +95,9 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
 
 def from_tfds(
     name: str, split: str = "train", *, data_dir: str | os.PathLike | None = None,
-    manual_dir: str | os.PathLike | None = None, download: bool = False, size: int | tuple[int, int] | None = None,
-    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int | None = None,
-    in_memory: bool | None = None,
+    manual_dir: str | os.PathLike | None = None, download: bool = False, size: Size | None = None,
+    channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise",
+    levels: Levels | None = None, in_memory: bool | None = None,
 ) -> Source:  # fmt: skip
     """A Source of a tensorflow-datasets image data set, in the order in which TFDS stores it.
 
@@ -294,4 +299,5 @@ def _checked(options, function, spec):
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")
+    settings.check(function, **options)
     return options

@@ -8,11 +8,12 @@ import numpy as np
 from tfgen.data.folder import image_files
 from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, unusable
+from tfgen.settings import Channels, OnError, PositiveInt, Seed, Size
 
 
 def crops(
-    photos: str | os.PathLike | Sequence[str | os.PathLike], *, split: str | None = None, size: int | tuple[int, int] = 128,
-    num: int = 10_000, seed: int = 0, channels: int = 3, on_error: str = "raise",
+    photos: str | os.PathLike | Sequence[str | os.PathLike], *, split: str | None = None, size: Size = 128,
+    num: PositiveInt = 10_000, seed: Seed = 0, channels: Channels = 3, on_error: OnError = "raise",
 ) -> Source:  # fmt: skip
     """A Source of random crops, equally many (or one more) of each photo; their positions are drawn uniformly.
 

@@ -5,14 +5,15 @@ import os
 from tfgen import fields
 from tfgen.data.image_files import adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
+from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 
 def from_folder(
-    path: str | os.PathLike, *, split: str | None = None, size: int | tuple[int, int] | None = None,
-    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    path: str | os.PathLike, *, split: str | None = None, size: Size | None = None,
+    channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise", levels: Levels = 256,
     in_memory: bool | None = None,
 ) -> Source:  # fmt: skip
     """A Source of the images in a folder, ordered by path.
@@ -53,8 +54,8 @@ def from_folder(
 
 
 def from_folders(
-    *, image: str | os.PathLike, split: str | None = None, size: int | tuple[int, int] | None = None,
-    channels: int | None = None, resize: str = "center_crop", on_error: str = "raise", levels: int = 256,
+    *, image: str | os.PathLike, split: str | None = None, size: Size | None = None,
+    channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise", levels: Levels = 256,
     in_memory: bool | None = None, **paired,
 ) -> Source:  # fmt: skip
     """A Source with several images in each example: one folder for each field, with files of the same names.

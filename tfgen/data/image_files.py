@@ -16,7 +16,8 @@ import struct
 
 import numpy as np
 
-RESIZE_RULES = ("center_crop", "pad", "stretch", "none")
+from tfgen import settings
+from tfgen.settings import Channels, OnError, Resize, Size
 
 # The exceptions that Pillow's readers raise on damaged files: the documented ones and those seen with broken headers.
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
@@ -26,20 +27,15 @@ class ImageError(ValueError):
     """An image or record cannot be used. The message has what was found; the caller adds the file name."""
 
 
-def check_options(size, channels, resize, on_error):
-    """Validates the shared options of the file sources; returns `size` as (H, W) or None."""
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels must be 1, 3 or None (keep what the files have); received {channels!r}")
-    if resize not in RESIZE_RULES:
-        raise ValueError(f"resize must be one of {', '.join(RESIZE_RULES)}; received {resize!r}")
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error must be 'raise' or 'skip'; received {on_error!r}")
+def check_options(
+    size: Size | None, channels: Channels | None, resize: Resize, on_error: OnError
+) -> tuple[int, int] | None:  # fmt: skip
+    """Checks the options that all sources of files share; returns `size` as (H, W) or None."""
+    settings.check(check_options, size=size, channels=channels, resize=resize, on_error=on_error)
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in pair):
-        raise ValueError(f"size must be a positive int or (height, width); received {size!r}")
-    return int(pair[0]), int(pair[1])
+    height, width = size if settings.is_sequence(size) else (size, size)
+    return int(height), int(width)
 
 
 def open_image(data):

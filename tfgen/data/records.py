@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from tfgen import fields as declared
 from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
+from tfgen.settings import MAX_CLASSES, Channels, ImageShape, Levels, OnError, PositiveInt, Resize, Size
 
 _BATCH = 512
 
@@ -24,9 +25,9 @@ RECOGNISED = ("target", "mask", "frames", "embedding", "view", "attributes")
 
 def from_tfrecords(
     pattern_or_files: str | os.PathLike | Sequence[str | os.PathLike], *, fields: Sequence[declared.Field] | None = None,
-    shard: tuple[int, int] | None = None, image_shape: Sequence[int] | None = None,
-    size: int | tuple[int, int] | None = None, channels: int | None = None, resize: str = "center_crop",
-    on_error: str = "raise", split: str = "train", levels: int = 256, num_classes: int | None = None,
+    shard: tuple[int, int] | None = None, image_shape: ImageShape | None = None,
+    size: Size | None = None, channels: Channels | None = None, resize: Resize = "center_crop",
+    on_error: OnError = "raise", split: str = "train", levels: Levels = 256, num_classes: PositiveInt | None = None,
     class_names: Sequence[str] | None = None, in_memory: bool | None = None,
 ) -> Source:  # fmt: skip
     """A Source of TFRecord files, in the order of the sorted file names and of the records in them.
@@ -227,6 +228,8 @@ class Records:
             if len(values) != 1:
                 raise ImageError(f"expected one int64 as {self._label_key!r}, found {len(values)}")
             label = values[0]
+            if not 0 <= label < MAX_CLASSES:
+                raise ImageError(f"expected {self._label_key!r} in [0, {MAX_CLASSES}), found {label}")
         if self._labels and (label is None) != (self._labels[0] is None):
             here, before = ("no label", "have one") if label is None else ("a label", "have none")
             raise ImageError(f"has {here}, but the records before {before}")

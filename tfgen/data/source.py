@@ -16,6 +16,7 @@ from tfgen import fields as declared
 from tfgen.data.batches import make_batches
 from tfgen.data.image_files import ImageError, plain_file
 from tfgen.data.pixels import Pixels
+from tfgen.settings import MAX_CLASSES
 
 # A source of at most this many bytes of uint8 pixels is read once and held in memory. A larger one is read from files
 # batch by batch, in the same order and with the same noise.
@@ -644,6 +645,8 @@ def _check_labels(labels, n, num_classes, class_names, name):
         raise ValueError(f"{name}: num_classes={num_classes}, but there are {len(class_names)} class_names")
     if num_classes is None:
         num_classes = len(class_names) if class_names is not None else int(labels.max()) + 1
+    if num_classes > MAX_CLASSES:
+        raise ValueError(f"{name}: the labels must be of at most {MAX_CLASSES} classes; received labels of {num_classes}")
     bad = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if bad.size:
         raise ValueError(

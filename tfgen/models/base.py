@@ -14,6 +14,7 @@ from tfgen.models.capabilities.capability import serve_examples
 from tfgen.models.config import ConfigMixin
 from tfgen.models.evaluation import EvaluationMixin
 from tfgen.models.saving import SavingMixin
+from tfgen.settings import ImageShape, Seed
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
 from tfgen.training.players import Player, mean_over_replicas, step_players
@@ -57,9 +58,15 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     Args:
         image_shape: (H, W, C) of the images.
-        seed: int; training noise is a pure function of (seed, step), so a checkpoint needs no other state of it.
-        **kwargs: `name` and `dtype` of `keras.Model`. `dtype="mixed_bfloat16"` computes in bfloat16, "mixed_float16" in
-            float16 with loss scaling.
+        seed: int in [0, 2**31); training noise is a pure function of (seed, step), so a checkpoint has no
+            other state of it.
+        **kwargs: `name` and `dtype` of `keras.Model`. The dtype is "float32", "mixed_bfloat16", which computes in bfloat16,
+            or "mixed_float16", which computes in float16 with loss scaling. Others, such as "float16", are refused: the
+            weights, losses and images of a model are float32.
+
+    Raises:
+        TypeError: an unknown argument; the message has the nearest known one.
+        ValueError: an argument is not of its declared type or range (see `tfgen.settings`), or does not fit another one.
     """
 
     loss_names: tuple[str, ...] = ("loss",)
@@ -67,12 +74,9 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     kind = None  # the kind, see `step_kind`, of the step that is being traced
     initialized_by_data = False  # whether `initialize` sets weights
 
-    def __init__(self, *, image_shape: Sequence[int], seed: int = 0, **kwargs):
+    def __init__(self, *, image_shape: ImageShape, seed: Seed = 0, **kwargs):
         super().__init__(**kwargs)
-        shape = tuple(int(n) for n in image_shape)
-        if len(shape) != 3 or min(shape) < 1:
-            raise ValueError(f"image_shape must be (height, width, channels), all positive; received {image_shape!r}.")
-        self.image_shape = shape
+        self.image_shape = tuple(int(n) for n in image_shape)
         self.seed = int(seed)
         self.ema = None
         self.player_optimizers = {}

@@ -1,10 +1,11 @@
 """The batches of a model: their fields, and the checks of their values."""
 
+import inspect
 from collections.abc import Iterable
 
 import tensorflow as tf
 
-from tfgen import fields
+from tfgen import fields, settings
 
 
 class BatchMixin:
@@ -112,6 +113,38 @@ class BatchMixin:
     def check_images(self, images: tf.Tensor) -> tf.Tensor:
         """Checks images, float [B, H, W, C] in [0, 1], and returns a tensor; raises as `tfgen.fields.Field.check`."""
         return fields.image(self.image_shape).check(images, type(self).__name__)
+
+    def check_conditions(self, num: int, given: dict) -> dict[str, tf.Tensor]:
+        """The conditions of `num` images {argument: tensor [num, ...]}, checked; a value of None is one that is not given.
+
+        Beside `conditions` a model may take further arguments of `generate`, `decode_images` or `condition`, such as the
+        clusters of a GMVAE.
+
+        Raises:
+            ValueError: a condition is missing, the model takes none of this name, or it has another dtype, shape or number
+                of rows.
+            InvalidArgumentError: values are out of range.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        wanted = {field.argument: field for field in self.conditions()}
+        methods = [getattr(self, name) for name in ("generate", "decode_images", "condition") if hasattr(self, name)]
+        further = {name for method in methods for name in inspect.signature(method).parameters} - {"labels"}
+        for name in given.keys() - wanted.keys() - further:
+            takes = f"its conditions are {', '.join(wanted)}" if wanted else "it was built without conditions"
+            close = settings.did_you_mean(name, wanted)
+            received = f"received {settings.shown(given[name])}.{close}"
+            raise ValueError(f"{type(self).__name__} takes no {name}: {takes}; {received}")
+        for name, field in wanted.items():
+            if name not in given:
+                raise ValueError(f"{type(self).__name__} is conditional and needs {name}, {field.wanted}; received None.")
+            given[name] = field.check(given[name], type(self).__name__)
+        found = {name: tf.convert_to_tensor(value) for name, value in given.items()}
+        for name, values in found.items():
+            if not values.shape[:1].is_compatible_with([num]):
+                raise ValueError(
+                    f"{name} must have one row for each of the {num} images; received the shape {values.shape}."
+                )
+        return found
 
     def one_hot(self, labels: tf.Tensor) -> tf.Tensor:
         """One-hot labels float32 [B, num_classes] of integer labels [B].

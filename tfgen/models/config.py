@@ -5,18 +5,26 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable
+from typing import Literal
 
 import keras
 import numpy as np
 
+from tfgen import settings
 from tfgen.networks.given import given_network, serialized
+
+# The policies that models compute in. Pure float16 and bfloat16 would round the weights, and float64 is no dtype of images.
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+# The arguments of `keras.Model`. Their dtype is checked by `_check_dtype`.
+_OF_KERAS = {"name": str | None, "dtype": object, "trainable": bool}
 
 
 class ConfigMixin:
     """The part of `TrainableModel` that reads the config from the constructor's signature.
 
-    The config holds the keyword-only arguments of the constructors of a class and its base classes. `own_networks` names the
-    arguments that take the user's own network.
+    The config holds the keyword-only arguments of the constructors of a class and its base classes. They are checked against
+    their type hints (see `tfgen.settings`) before anything is built. `own_networks` names the arguments that take the user's
+    own network.
 
     Attributes:
         own_networks: {(constructor arguments that take a network, ...): settings that have no effect if all of these are
@@ -28,15 +36,18 @@ class ConfigMixin:
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
         parameters = cls.config_parameters()
-        unknown = sorted(set(kwargs) - set(parameters) - {"name", "dtype", "trainable"})
+        unknown = sorted(set(kwargs) - set(parameters) - set(_OF_KERAS))
         if unknown:
+            close = settings.did_you_mean(unknown[0], parameters)
             known = ", ".join(parameters)
-            raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}; it has {known}, name, dtype.")
+            raise TypeError(f"{cls.__name__} has no argument {', '.join(unknown)}.{close} It has {known}, name, dtype.")
+        cls.check_settings(kwargs)
+        _check_dtype(cls, kwargs.get("dtype"))
         defaults = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
         config = {**defaults, **kwargs}
-        for networks, settings in cls.own_networks.items():
+        for networks, replaced in cls.own_networks.items():
             if all(config[name] is not None for name in networks):
-                for name in settings:
+                for name in replaced:
                     if _plain(config[name]) != _plain(defaults[name]):
                         raise ValueError(
                             f"{name}={config[name]!r} is a setting of the built-in networks of {cls.__name__}, which "
@@ -62,6 +73,16 @@ class ConfigMixin:
             if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
                 break
         return found
+
+    @classmethod
+    def setting_types(cls) -> dict[str, object]:
+        """{name: type hint} of the constructor's arguments, see `tfgen.settings`."""
+        return {**settings.hints_of(cls), **_OF_KERAS}
+
+    @classmethod
+    def check_settings(cls, given: dict) -> None:
+        """Raises ValueError if a constructor argument {name: value} is not of its declared type and range."""
+        settings.check_values(cls.setting_types(), given)
 
     def get_config(self) -> dict:
         """The constructor arguments as JSON-able values; Keras serialises objects (layers, an `Objective`, ...)."""
@@ -124,10 +145,10 @@ class ConfigMixin:
         if name not in self.network_arguments():
             takes = ", ".join(self.network_arguments()) or "none"
             raise ValueError(f"{type(self).__name__} takes no {name} of your own. It takes: {takes}.")
-        settings = {"image_shape": self.image_shape, "latent_dim": getattr(self, "latent_dim", None),
-                    "num_classes": self.num_classes,
-                    "output_shape": next(iter(outputs.values())) if isinstance(outputs, dict) else outputs}  # fmt: skip
-        network = given_network(given, name, inputs, outputs, needed=needed, **settings)
+        known = {"image_shape": self.image_shape, "latent_dim": getattr(self, "latent_dim", None),
+                 "num_classes": self.num_classes,
+                 "output_shape": next(iter(outputs.values())) if isinstance(outputs, dict) else outputs}  # fmt: skip
+        network = given_network(given, name, inputs, outputs, needed=needed, **known)
         self._config[name] = serialized(network, name)
         return network
 
@@ -148,12 +169,26 @@ class ConfigMixin:
             setattr(self, name, network)
 
 
+def _check_dtype(cls, dtype):
+    """Raises ValueError for a dtype, or a global policy of Keras, that models do not support."""
+    try:
+        name = keras.dtype_policies.get(dtype).name  # of None the global policy
+    except (ValueError, TypeError):
+        name = None
+    if name not in DTYPES:
+        setting = "dtype" if dtype is not None else "keras.config.dtype_policy()"
+        raise ValueError(
+            f"{setting} must be {settings.wanted(Literal[DTYPES])} for {cls.__name__}, whose weights, losses and images are "
+            f"float32; received {settings.shown(name if dtype is None else dtype)}."
+        )
+
+
 def _plain(value):
     """A constructor argument as JSON holds it."""
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
+    if settings.is_sequence(value):
+        return [_plain(item) for item in value]
     if hasattr(value, "get_config") or callable(value) or isinstance(value, np.generic):
         return keras.saving.serialize_keras_object(value)
     return value

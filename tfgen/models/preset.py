@@ -2,11 +2,13 @@
 
 import copy
 import dataclasses
-import difflib
 import typing
+from collections.abc import Sequence
 
 import keras
 
+from tfgen import settings
+from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt, Rate, Text
 from tfgen.training.schedules import HeldDecay
 
 
@@ -34,18 +36,18 @@ class Preset:
         paper: the paper's result, with its metric, or None.
     """
 
-    name: str
+    name: Text
     model: type
     model_args: dict
-    data: str
-    source: str
-    batch_size: int | list = 100
-    steps: int = 10_000
+    data: Text
+    source: Text
+    batch_size: PositiveInt | Sequence[tuple[NaturalInt, PositiveInt]] = 100
+    steps: PositiveInt = 10_000
     compile_args: dict = dataclasses.field(default_factory=dict)
-    binarization: str | None = None
+    binarization: typing.Literal["threshold", "fixed", "dynamic"] | None = None
     dequantize: bool = False
     augmentation: dict | None = None
-    labels_per_class: int | None = None
+    labels_per_class: PositiveInt | None = None
     paper: str | None = None
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
@@ -62,8 +64,9 @@ class Preset:
                 that it replaces.
 
         Raises:
-            ValueError: an unknown name; the message lists the known ones.
+            ValueError: an unknown name; the message lists the known ones. Or a value that is not of the declared type.
         """
+        settings.check_values(_COMPILE_TYPES, overrides)
         args, compile_args, fields = dict(self.model_args), dict(self.compile_args), {}
         arguments = set(self.model.config_parameters()) - {"seed"}
         for name, value in overrides.items():
@@ -80,13 +83,19 @@ class Preset:
                 args[name] = value
             else:
                 known = sorted({*arguments, *self.TRAINING_FIELDS})
-                close = difflib.get_close_matches(name, known, 1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
+                hint = settings.did_you_mean(name, known)
                 raise ValueError(f"Preset {self.name!r} has no setting {name!r}.{hint} It has: {', '.join(known)}.")
-        for networks, settings in self.model.own_networks.items():
+        for networks, replaced in self.model.own_networks.items():
             if set(networks) & set(overrides) and all(args.get(name) is not None for name in networks):
-                args = {name: value for name, value in args.items() if name not in settings or name in overrides}
-        return dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
+                args = {name: value for name, value in args.items() if name not in replaced or name in overrides}
+        changed = dataclasses.replace(self, model_args=args, compile_args=compile_args, **fields)
+        changed.check()
+        return changed
+
+    def check(self) -> None:
+        """Raises ValueError if a setting, or a constructor argument of the model, is not of its declared type and range."""
+        settings.check(Preset, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        self.model.check_settings(self.model_args)
 
     def build(self, **extra) -> keras.Model:
         """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
@@ -112,6 +121,21 @@ class Preset:
         """The preset as JSON-compatible data."""
         config = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**config, "model": self.model.__name__}
+
+
+def _is_schedule(spec):
+    spec = copy.deepcopy(spec)
+    try:
+        if spec["config"].get("decay_steps", 0) is None:
+            spec["config"]["decay_steps"] = 1
+        return isinstance(keras.saving.deserialize_keras_object(spec), keras.optimizers.schedules.LearningRateSchedule)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+# The settings of `compile` that `override` takes.
+_SCHEDULE = typing.Annotated[dict, "the config of a schedule of Keras", settings.Rule("", _is_schedule)]
+_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None}
 
 
 def _with_rate(spec, learning_rate):

@@ -4,6 +4,8 @@ Convolution, normalisation and attention are settings of each network: see `tfge
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
 """
 
+from typing import Literal
+
 import keras
 
 from tfgen.networks.common import Discriminator, Network
@@ -17,6 +19,7 @@ from tfgen.networks.slots import CONVOLUTIONS, Convolution
 __all__ = [
     "CONVOLUTIONS",
     "NETWORKS",
+    "NetworkKind",
     "ConvDiscriminator",
     "ConvGenerator",
     "ConvMaxoutDiscriminator",
@@ -43,6 +46,9 @@ NETWORKS = {
 }
 
 
+NetworkKind = Literal[tuple(NETWORKS)]
+
+
 def make_networks(
     kind: str, *, generator: dict | keras.layers.Layer | None = None, discriminator: dict | keras.layers.Layer | None = None,
     **shared,
@@ -67,8 +73,8 @@ def make_networks(
         try:
             networks.append(NETWORKS[kind_of_this][i](name=name, **values))
         except TypeError as error:
-            settings = sorted(values)
-            raise ValueError(f"The {kind_of_this} {name} cannot be built with the settings {settings}: {error}") from error
+            names = sorted(values)
+            raise ValueError(f"The {kind_of_this} {name} cannot be built with the settings {names}: {error}") from error
     return networks
 
 

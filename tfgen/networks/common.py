@@ -1,13 +1,27 @@
 """Base classes of all networks: building, and the use of labels."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import keras
 import tensorflow as tf
 
+from tfgen import settings
 from tfgen.networks.slots import Convolution, convolution_of
+from tfgen.settings import Rule
 
 layers = keras.layers
+
+
+def _is_activation(name):
+    try:
+        keras.activations.get(name)
+    except ValueError:
+        return False
+    return True
+
+
+Activation = Annotated[str, Rule("that names an activation of Keras", _is_activation)]
 
 
 def join(x, one_hot):
@@ -36,6 +50,8 @@ OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lam
 class Network(layers.Layer):
     """Base class. Inputs are [latent or image] or [latent or image, one-hot labels].
 
+    The arguments of all constructors are checked against their type hints, see `tfgen.settings`.
+
     Every layer inside has an explicit name, which does not depend on other layers in the process. Checkpoints use these
     names.
 
@@ -44,6 +60,10 @@ class Network(layers.Layer):
         kernel_initializer: initialiser of all kernels, as a name or config: one initialiser object would give all kernels
             the same values (see `tfgen.layers.initializers`).
     """
+
+    def __new__(cls, *args, **kwargs):
+        settings.check(cls, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     def __init__(
         self, *, convolution: str | Convolution = "plain", kernel_initializer: str | dict = "glorot_uniform", **kwargs
@@ -90,12 +110,11 @@ class Discriminator(Network):
     noisy = False
 
     def __init__(
-        self, *, conditioning: str = "concat", logit_bias: bool = True, feature_layers: Sequence[keras.layers.Layer] = (),
+        self, *, conditioning: Literal["concat", "projection"] = "concat", logit_bias: bool = True,
+        feature_layers: Sequence[keras.layers.Layer] = (),
         **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        if conditioning not in ("concat", "projection"):
-            raise ValueError(f"conditioning must be 'concat' or 'projection'; received {conditioning!r}.")
         self.conditioning = conditioning
         self.feature_layers = list(feature_layers)
         self.logit = self.make_dense(1, use_bias=logit_bias, name="logit")

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import tensorflow as tf
 
 from tfgen.layers.initializers import normal
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
+from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
 
 def default_stages(image_shape):
@@ -47,10 +49,11 @@ class ConvGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 64, stages: int | None = None,
-        filters: Sequence[int] | None = None, strides: int | Sequence[int] = 2, kernel_size: int | Sequence[int] = 5,
-        dense_width: int | None = None, norm: str | Callable | None = "batch", attention: Callable | None = None,
-        use_bias: bool = False, output: str = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: Count | None = None,
+        filters: Sequence[PositiveInt] | None = None, strides: PositiveInt | Sequence[PositiveInt] = 2,
+        kernel_size: PositiveInt | Sequence[PositiveInt] = 5, dense_width: PositiveInt | None = None,
+        norm: str | Callable | None = "batch", attention: Callable | None = None, use_bias: bool = False,
+        output: Literal[tuple(OUTPUTS)] = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
         self.activation = OUTPUTS[output]
@@ -100,10 +103,11 @@ class ConvDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 64, stages: int | None = None,
-        filters: Sequence[int] | None = None, strides: int | Sequence[int] = 2, kernel_size: int | Sequence[int] = 5,
-        dense_width: int | None = None, norm: str | Callable | None = "batch", attention: Callable | None = None,
-        use_bias: bool = False, slope: float = 0.2, kernel_initializer: str | dict | None = None, **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 64, stages: Count | None = None,
+        filters: Sequence[PositiveInt] | None = None, strides: PositiveInt | Sequence[PositiveInt] = 2,
+        kernel_size: PositiveInt | Sequence[PositiveInt] = 5, dense_width: PositiveInt | None = None,
+        norm: str | Callable | None = "batch", attention: Callable | None = None, use_bias: bool = False,
+        slope: NonNegativeFloat = 0.2, kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("logit_bias", use_bias)
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)

@@ -5,12 +5,14 @@ maxout, arXiv:1302.4389.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import tensorflow as tf
 
 from tfgen.layers import Dropout, Maxout
 from tfgen.layers.initializers import uniform
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
+from tfgen.settings import Count, PositiveInt, Rate
 
 
 class Maxouts(Discriminator):
@@ -23,10 +25,8 @@ class Maxouts(Discriminator):
 
     noisy = True
 
-    def __init__(self, *, dropout=(0.2, 0.5), kernel_initializer=None, **kwargs):
+    def __init__(self, *, dropout: tuple[Rate, Rate] = (0.2, 0.5), kernel_initializer: str | dict | None = None, **kwargs):
         super().__init__(kernel_initializer=kernel_initializer or uniform(0.005), **kwargs)
-        if len(dropout) != 2:
-            raise ValueError(f"dropout must be (rate at the images, rate before further layers); received {dropout!r}.")
         self.rates = tuple(dropout)
 
     def make_dropouts(self, num):
@@ -44,7 +44,10 @@ class MaxoutDiscriminator(Maxouts):
         **kwargs: see `Maxouts` and `Discriminator`.
     """
 
-    def __init__(self, *, image_shape: Sequence[int], width: int = 240, depth: int = 2, pieces: int = 5, **kwargs):
+    def __init__(
+        self, *, image_shape: Sequence[int], width: PositiveInt = 240, depth: Literal[0] | Count = 2,
+        pieces: PositiveInt = 5, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.dense = [self.make_dense(width * pieces, name=f"hidden_{i}") for i in range(depth)]
         self.maxout = Maxout(pieces, dtype=self.dtype_policy, name="maxout")
@@ -68,7 +71,7 @@ class ConvMaxoutDiscriminator(Maxouts):
 
     KERNELS, PADDING, POOLS = (8, 8, 5), (4, 3, 3), (4, 4, 2)  # all pools have stride 2
 
-    def __init__(self, *, image_shape: Sequence[int], width: int = 32, **kwargs):
+    def __init__(self, *, image_shape: Sequence[int], width: PositiveInt = 32, **kwargs):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.convs = [
@@ -110,7 +113,7 @@ class DeconvGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 80, output: str = "linear",
+        self, *, image_shape: Sequence[int], width: PositiveInt = 80, output: Literal[tuple(OUTPUTS)] = "linear",
         kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or uniform(0.05), **kwargs)

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import tensorflow as tf
 
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, join, split
 from tfgen.networks.slots import make_norm, normalize
+from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
 
 class MLPGenerator(Network):
@@ -21,8 +23,8 @@ class MLPGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 256, depth: int = 2, norm: str | Callable | None = "batch",
-        output: str = "tanh", **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: Literal[0] | Count = 2,
+        norm: str | Callable | None = "batch", output: Literal[tuple(OUTPUTS)] = "tanh", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.activation = image_shape, OUTPUTS[output]
@@ -48,8 +50,8 @@ class MLPDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 256, depth: int = 2, norm: str | Callable | None = None,
-        slope: float = 0.2, **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: Literal[0] | Count = 2,
+        norm: str | Callable | None = None, slope: NonNegativeFloat = 0.2, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.slope, self.size = slope, math.prod(image_shape)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
 import tensorflow as tf
 
 from tfgen.layers.initializers import glorot
 from tfgen.networks.common import Discriminator, Network, layers, split
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
+from tfgen.settings import Count, NaturalInt, PositiveInt, within
 
 # The settings of batch norm in these networks.
 BATCH_NORM = {"gamma_initializer": "ones", "epsilon": 2e-5}
@@ -54,8 +56,8 @@ class ResNetGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 256, filters: Sequence[int] | None = None,
-        stages: int | None = None, num_classes: int = 0, norm: str | Callable | None = "batch",
+        self, *, image_shape: Sequence[int], width: PositiveInt = 256, filters: Sequence[PositiveInt] | None = None,
+        stages: Count | None = None, num_classes: NaturalInt = 0, norm: str | Callable | None = "batch",
         attention: Callable | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=glorot(), **kwargs)
@@ -120,13 +122,12 @@ class ResNetDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 128, filters: Sequence[int] | None = None, downs: int = 2,
-        pooling: str = "sum", attention: Callable | None = None, **kwargs,
+        self, *, image_shape: Sequence[int], width: PositiveInt = 128, filters: Sequence[PositiveInt] | None = None,
+        downs: Annotated[int, within(0, 13)] = 2, pooling: Literal["sum", "mean"] = "sum",
+        attention: Callable | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=glorot(), **kwargs)
-        if pooling not in ("sum", "mean"):
-            raise ValueError(f"pooling must be 'sum' or 'mean'; received {pooling!r}.")
         self.pooling = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[pooling]
         filters = list(filters or [width] * (downs + 2))
         before, size = image_shape[-1], tuple(image_shape[:2])

@@ -17,7 +17,6 @@ OUTCOME = "outcome"  # custom property of the blessing
 class JudgeSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "thresholds": component_spec.ExecutionParameter(type=str),  # JSON
-        "push_unjudged": component_spec.ExecutionParameter(type=int),
         "code": component_spec.ExecutionParameter(type=str),  # part of the cache key only
     }
     INPUTS = {
@@ -36,7 +35,6 @@ class Executor(base_executor.BaseExecutor):
         with open(os.path.join(evaluation.uri, "metrics.json")) as f:
             content = json.load(f)
         found = verdict.judge_evaluation(content, json.loads(exec_properties["thresholds"]))
-        may_be_pushed = found["blessed"] or (found["outcome"] == verdict.UNJUDGED and bool(exec_properties["push_unjudged"]))
 
         # The convention of TFX's Evaluator, which Pusher and LatestBlessedModelStrategy read.
         blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri)
@@ -49,10 +47,10 @@ class Executor(base_executor.BaseExecutor):
         blessing.set_string_custom_property(OUTCOME, found["outcome"])
         blessing.set_int_custom_property(
             constants.ARTIFACT_PROPERTY_BLESSED_KEY,
-            constants.BLESSED_VALUE if may_be_pushed else constants.NOT_BLESSED_VALUE,
+            constants.BLESSED_VALUE if found["blessed"] else constants.NOT_BLESSED_VALUE,
         )
         io_utils.write_string_file(os.path.join(blessing.uri, "verdict.json"), json.dumps(found, indent=1, sort_keys=True))
-        name = constants.BLESSED_FILE_NAME if may_be_pushed else constants.NOT_BLESSED_FILE_NAME
+        name = constants.BLESSED_FILE_NAME if found["blessed"] else constants.NOT_BLESSED_FILE_NAME
         io_utils.write_string_file(os.path.join(blessing.uri, name), "")
 
 
@@ -60,19 +58,19 @@ class Judge(base_component.BaseComponent):
     """Judges the evaluation of a model, see `verdict`. It measures nothing.
 
     Outputs `blessing`, which Pusher reads: verdict.json, the content of `verdict.judge_evaluation`, and its outcome as the
-    custom property `outcome`. A model that could not be judged is pushed only if `push_unjudged` is true.
+    custom property `outcome`. A model that could not be judged is not blessed; the Pusher decides whether it
+    is pushed.
 
     Args:
         evaluation: channel of the GenerativeEvaluator's output; model, baseline_model: channels of its inputs.
         thresholds: see `verdict`; None: the default ones of the model's capabilities, {}: none.
-        push_unjudged: whether a model that cannot be judged may be pushed.
         code: hash of the code that the result depends on; the component runs again when it changes.
     """
 
     SPEC_CLASS = JudgeSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, evaluation, model, *, baseline_model=None, thresholds=None, push_unjudged=False, code=""):
+    def __init__(self, evaluation, model, *, baseline_model=None, thresholds=None, code=""):
         verdict.check_thresholds(thresholds or {})
         check_metrics(thresholds or {})
         spec = JudgeSpec(
@@ -80,7 +78,6 @@ class Judge(base_component.BaseComponent):
             model=model,
             baseline_model=baseline_model,
             thresholds=json.dumps(thresholds, sort_keys=True),
-            push_unjudged=int(push_unjudged),
             code=code,
             blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
         )

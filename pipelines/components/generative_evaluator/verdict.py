@@ -26,8 +26,8 @@ MAX_ERROR_OVER_CHANCE = 0.5
 
 # Metrics where higher is better; for all others lower is better.
 HIGHER_IS_BETTER = frozenset(
-    ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr", "k_means_accuracy",
-     "few_label_accuracy")
+    ("classifier_score", "num_classes", "precision", "recall", "density", "coverage", "accuracy", "psnr", "net_psnr",
+     "k_means_accuracy", "few_label_accuracy")
 )  # fmt: skip
 
 _ANCHORS = {

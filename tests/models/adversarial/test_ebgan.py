@@ -169,14 +169,14 @@ def test_labels_are_joined_in():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"margin": 0.0}, "margin must be positive.*received 0"),
-        ({"margin": -1.0}, "margin must be positive"),
-        ({"energy": "l1"}, "energy must be one of norm, squared; received 'l1'"),
-        ({"pulling_away": -0.1}, "pulling_away must be at least 0"),
+        ({"margin": 0.0}, "margin must be a number > 0.*received 0"),
+        ({"margin": -1.0}, "margin must be a number > 0"),
+        ({"energy": "l1"}, "energy must be 'norm' or 'squared'; received 'l1'"),
+        ({"pulling_away": -0.1}, "pulling_away must be a number >= 0"),
         ({"network": "resnet"}, "network must be 'conv' or 'mlp'"),
         ({"encoder": ()}, "encoder must be"),
         ({"encoder": (4, 0)}, "encoder must be"),
-        ({"objective": "hinge"}, "its objective is 'ebgan'; received 'hinge'"),
+        ({"objective": "hinge"}, "objective must be 'ebgan'; received 'hinge'"),
     ],
 )
 def test_bad_arguments(bad, message):

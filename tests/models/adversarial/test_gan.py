@@ -245,13 +245,13 @@ def test_parzen_log_likelihood_of_samples():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"network": "maxouts"}, "network must be one of"),
+        ({"network": "maxouts"}, "network must be"),
         ({"network_args": {"discriminator": {"pieces": 0}}}, "pieces must be"),
         ({"network_args": {"discriminator": {"dropout": [0.5]}}}, "dropout must be"),
-        ({"network_args": {"discriminator": {"dropout": [0.5, 1.0]}}}, "rate must be in"),
+        ({"network_args": {"discriminator": {"dropout": [0.5, 1.0]}}}, "dropout must be .a number in .0, 1., a number"),
         ({"network_args": {"slope": 0.1}}, "slope"),
         ({"network": "conv_maxout", "image_shape": (28, 28, 1)}, r"sides of 3 n \+ 2"),
-        ({"objective": "saturating"}, "objective must be one of"),
+        ({"objective": "saturating"}, "objective must be"),
     ],
 )
 def test_bad_arguments(bad, message):

@@ -67,5 +67,5 @@ def test_standing_statistics_are_the_mean_over_batches():
 
 
 def test_unknown_statistics_are_named():
-    with pytest.raises(ValueError, match="batch_norm must be one of moving, batch, standing; received 'live'"):
+    with pytest.raises(ValueError, match="batch_norm must be 'moving', 'batch' or 'standing'; received 'live'"):
         MODELS["batch norm"]().sample(2, batch_norm="live")

@@ -198,9 +198,9 @@ def test_batch_norm_is_refused_in_the_critic():
     ("cls", "changes", "message"),
     [
         (WGAN, {"thorough_turns": 600}, "thorough_turns"),
-        (WGAN, {"weight_clip": 0.0}, "weight_clip must be positive"),
-        (WGAN, {"discriminator_steps": 0}, "at least 1"),
-        (WGANGP, {"network": "transformer"}, "mlp, conv, resnet"),
+        (WGAN, {"weight_clip": 0.0}, "weight_clip must be a number > 0"),
+        (WGAN, {"discriminator_steps": 0}, "an integer >= 1; received 0"),
+        (WGANGP, {"network": "transformer"}, "'mlp', 'conv', 'resnet'"),
         (WGANGP, {"network": {"generator": "mlp"}}, r"one for the discriminator; received \{'generator': 'mlp'\}"),
         (WGANGP, {"network_args": {"heads": 2}}, "heads"),
         (SNGAN, {"objective": "hing"}, "hinge"),

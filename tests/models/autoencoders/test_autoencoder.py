@@ -124,7 +124,7 @@ def test_reconstructions_lie_in_the_unit_interval_where_outputs_do_not():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1; received 0"),
+        ({"latent_dim": 0}, "latent_dim must be an integer >= 1; received 0"),
         ({"latent_dim": 2.5}, "received 2.5"), ({"latent_dim": True}, "received True"),
         ({"network": "resnet"}, "network must be 'conv' or 'mlp'; received 'resnet'"),
         ({"hidden": ()}, "at least one for 'conv'"), ({"hidden": (4, 0)}, r"received \(4, 0\)"),

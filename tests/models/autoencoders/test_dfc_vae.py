@@ -227,7 +227,7 @@ def test_vgg19_needs_32_pixels():
     ("bad", "message"),
     [
         ({"stages": 4}, r"multiples of 2\*\*stages = 16; received \(8, 8, 1\)"), ({"width": 0}, "width must be"),
-        ({"latent_dim": 1.5}, "latent_dim must be a whole number of at least 1; received 1.5"),
+        ({"latent_dim": 1.5}, "latent_dim must be an integer >= 1; received 1.5"),
         ({"feature_network": "no/such.keras"}, "path of a .keras file that exists; received 'no/such.keras'"),
         ({"feature_network": 3}, "received 3"),
         ({"feature_network": phi, "feature_layers": ("third",)}, r"some of \[.*'first'.*received \('third',\)"),

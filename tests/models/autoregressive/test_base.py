@@ -205,7 +205,7 @@ BAD = {
     "mask shape": (lambda model: model.complete(images(model, 1), np.ones((5, 6), bool)), r"mask must be bool \[6"),
     "mask dtype": (lambda model: model.complete(images(model, 1), np.ones((6, 5))), r"mask must be bool .* float64"),
     "masks": (lambda model: model.complete(images(model, 2), np.ones((3, 6, 5), bool)), "mask must have a row for"),
-    "num": (lambda model: model.complete(images(model, 1), np.ones((6, 5), bool), num=0), "num must be a whole number"),
+    "num": (lambda model: model.complete(images(model, 1), np.ones((6, 5), bool), num=0), "num must be an integer"),
     "labels": (lambda model: model.sample(1, labels=[1]), "takes no labels"),
     "known": (
         lambda model: model.complete(images(model, 1) * 0.9, np.ones((6, 5), bool)), "Images must have the values"
@@ -221,13 +221,13 @@ def test_bad_input(case):
 
 
 BAD_ARGS = [
-    ({"levels": 1}, "levels must be a whole number of at least 2; received 1"),
+    ({"levels": 1}, "levels must be an integer >= 2; received 1"),
     ({"levels": 3.5}, "received 3.5"),
-    ({"kernel_size": 2}, "kernel_size must be an odd whole number; received 2"),
+    ({"kernel_size": 2}, "kernel_size must be an integer >= 1 that is odd; received 2"),
     ({"first_kernel_size": 15}, "first_kernel_size 15 reaches beyond images of 6 x 5 pixels"),
-    ({"depth": 0}, "depth must be a whole number of at least 1; received 0"),
+    ({"depth": 0}, "depth must be an integer in .1, 1000.; received 0"),
     ({"image_shape": (6, 5, 3), "width": 2}, "at least 3 channels"),
-    ({"num_classes": -1}, "num_classes must be a whole number of at least 0"),
+    ({"num_classes": -1}, "num_classes must be an integer in"),
 ]
 
 

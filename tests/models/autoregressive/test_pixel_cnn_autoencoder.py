@@ -127,7 +127,7 @@ def test_it_learns_what_only_the_code_can_say():
 
 @pytest.mark.parametrize("size", [0, 2.5, True])
 def test_bad_code_size(size):
-    with pytest.raises(ValueError, match=f"embedding_dim must be a whole number of at least 1; received {size}"):
+    with pytest.raises(ValueError, match=f"embedding_dim must be an integer >= 1; received {size}"):
         build(embedding_dim=size)
 
 

@@ -193,11 +193,11 @@ def test_input_has_a_channel_of_ones():
 
 
 BAD = [
-    ({"width": 0}, "width must be a whole number of at least 1; received 0"),
-    ({"resnets": 1.5}, "resnets must be a whole number of at least 1; received 1.5"),
-    ({"halvings": -1}, "halvings must be a whole number of at least 0; received -1"),
-    ({"components": 0}, "components must be a whole number of at least 1; received 0"),
-    ({"dropout": 1.0}, r"rate must be in \[0, 1\); received 1.0"),
+    ({"width": 0}, "width must be an integer >= 1; received 0"),
+    ({"resnets": 1.5}, "resnets must be an integer in .1, 1000.; received 1.5"),
+    ({"halvings": -1}, "halvings must be an integer in .0, 13.; received -1"),
+    ({"components": 0}, "components must be an integer >= 1; received 0"),
+    ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\); received 1.0"),
     ({"image_shape": (8, 6, 1), "halvings": 2}, r"multiples of 4 for halvings=2; received \(8, 6, 1\)"),
 ]
 

@@ -145,14 +145,14 @@ def test_known_pixels_of_the_small_image_reach_pixels_before_them():
 
 BAD = [
     (PixelRNN, {"cell": "column"}, "cell must be 'row' or 'diagonal'; received 'column'"),
-    (PixelRNN, {"cell": "row", "kernel_size": 2}, "kernel_size must be an odd whole number; received 2"),
+    (PixelRNN, {"cell": "row", "kernel_size": 2}, "kernel_size must be an integer >= 1 that is odd; received 2"),
     (PixelRNN, {"first_kernel_size": 15}, "reaches beyond images of 6 x 4 pixels"),
-    (PixelRNN, {"depth": 0}, "depth must be a whole number of at least 1; received 0"),
-    (MultiScalePixelRNN, {"factors": ()}, "factors must be whole numbers of at least 2, one or more; received"),
-    (MultiScalePixelRNN, {"factors": (2, 1)}, "factors must be whole numbers of at least 2"),
-    (MultiScalePixelRNN, {"factors": 2}, "factors must be whole numbers of at least 2"),
+    (PixelRNN, {"depth": 0}, "depth must be an integer in .1, 1000.; received 0"),
+    (MultiScalePixelRNN, {"factors": ()}, "factors must be a sequence of integers >= 2 that is not empty; received"),
+    (MultiScalePixelRNN, {"factors": (2, 1)}, "factors must be a sequence of integers >= 2"),
+    (MultiScalePixelRNN, {"factors": 2}, "factors must be a sequence of integers >= 2"),
     (MultiScalePixelRNN, {"factors": (4,)}, "The product of the factors, 4, must divide the sides .* received 6 x 4"),
-    (MultiScalePixelRNN, {"map_channels": 0}, "map_channels must be a whole number of at least 1; received 0"),
+    (MultiScalePixelRNN, {"map_channels": 0}, "map_channels must be an integer >= 1; received 0"),
     (MultiScalePixelRNN, {"first_kernel_size": 5}, "reaches beyond images of 3 x 2 pixels"),
 ]  # fmt: skip
 

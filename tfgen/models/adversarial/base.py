@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -13,11 +14,14 @@ from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_we
 from tfgen.models.adversarial.passes import Pass, PassMixin
 from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
-from tfgen.models.checks import check_whole
 from tfgen.networks import GivenNetwork, make_networks
+from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
 from tfgen.training.players import Player
 
 _NETWORKS = ("generator", "discriminator")
+
+LatentDistribution = Literal[tuple(random.DISTRIBUTIONS)]
+ObjectiveName = Literal[tuple(OBJECTIVES)]
 
 
 class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
@@ -61,41 +65,30 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
     def __init__(
         self,
         *,
-        image_shape: Sequence[int],
-        latent_dim: int = 100,
-        latent_distribution: str = "normal",
-        num_classes: int = 0,
-        objective: str | Objective = "non_saturating",
-        penalty: str | None = None,
-        penalty_weight: float = 1.0,
-        weight_clip: float | None = None,
-        regularizer: str | None = None,
-        regularizer_weight: float = 1e-5,
-        discriminator_steps: int = 1,
-        generator_steps: int = 1,
-        generator_batch_factor: int = 1,
+        image_shape: ImageShape,
+        latent_dim: PositiveInt = 100,
+        latent_distribution: LatentDistribution = "normal",
+        num_classes: Classes = 0,
+        objective: ObjectiveName | Objective = "non_saturating",
+        penalty: Literal[tuple(PENALTIES)] | None = None,
+        penalty_weight: NonNegativeFloat = 1.0,
+        weight_clip: PositiveFloat | None = None,
+        regularizer: Literal[tuple(REGULARIZERS)] | None = None,
+        regularizer_weight: NonNegativeFloat = 1e-5,
+        discriminator_steps: PositiveInt = 1,
+        generator_steps: Count = 1,
+        generator_batch_factor: PositiveInt = 1,
         generator: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        check_whole(
-            latent_dim=latent_dim, discriminator_steps=discriminator_steps, generator_steps=generator_steps,
-            generator_batch_factor=generator_batch_factor,
-        )  # fmt: skip
-        check_whole(0, num_classes=num_classes)
-        if latent_distribution not in random.DISTRIBUTIONS:
-            known = ", ".join(random.DISTRIBUTIONS)
-            raise ValueError(f"latent_distribution must be one of {known}; received {latent_distribution!r}.")
-        if weight_clip is not None and not weight_clip > 0:
-            raise ValueError(f"weight_clip must be positive or None; received {weight_clip!r}.")
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
         self.num_classes = int(num_classes)
-        known = isinstance(objective, Objective)
-        self.objective = objective if known else _choose("objective", objective, OBJECTIVES)
-        self.penalty = None if penalty is None else _choose("penalty", penalty, PENALTIES)
-        self.regularizer = None if regularizer is None else _choose("regularizer", regularizer, REGULARIZERS)
+        self.objective = objective if isinstance(objective, Objective) else OBJECTIVES[objective]
+        self.penalty = None if penalty is None else PENALTIES[penalty]
+        self.regularizer = None if regularizer is None else REGULARIZERS[regularizer]
         self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps

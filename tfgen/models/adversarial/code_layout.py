@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfgen import settings
 from tfgen.fields import checked
+from tfgen.settings import NaturalInt, TwoOrMore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,18 +22,14 @@ class CodeLayout:
         continuous: number of continuous codes.
     """
 
-    noise: int
-    categorical: tuple[int, ...]
-    continuous: int
+    noise: NaturalInt
+    categorical: tuple[TwoOrMore, ...]
+    continuous: NaturalInt
 
     def __post_init__(self):
-        whole = all(isinstance(n, int) for n in self.sizes)
-        if not whole or min(self.noise, self.continuous) < 0 or min(self.categorical, default=2) < 2 or not self.num_codes:
-            raise ValueError(
-                "A code layout is whole numbers: noise_dim and continuous of at least 0, categorical a sequence of at least "
-                f"2 each, and at least one code; received noise_dim={self.noise!r}, categorical={self.categorical!r}, "
-                f"continuous={self.continuous!r}."
-            )
+        settings.check(CodeLayout, **vars(self))
+        if not self.num_codes:
+            raise ValueError("There must be a code: categorical or continuous; received categorical=() and continuous=0.")
 
     @property
     def sizes(self):

@@ -26,13 +26,13 @@ the batch. Labels of fakes are drawn uniformly; the code takes those of the real
 uses the statistics of the global batch.
 """
 
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
-from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.networks.conv import default_stages
+from tfgen.settings import Count, ImageShape, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -58,8 +58,8 @@ class DCGAN(AdversarialModel):
     own_networks = {("generator", "discriminator"): ("width", "stages", "dense_width")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 128, stages: int | None = None, dense_width: int | None = None,
-        latent_distribution: str = "uniform", **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 128, stages: Count | None = None,
+        dense_width: PositiveInt | None = None, latent_distribution: LatentDistribution = "uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         stages = default_stages(self.image_shape) if stages is None else int(stages)

@@ -24,7 +24,7 @@ are additions; labels of fakes are drawn uniformly.
 """
 
 import math
-from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -32,11 +32,11 @@ import tensorflow as tf
 from tfgen.layers.initializers import normal
 from tfgen.losses import ebgan, pulling_away
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.networks.common import Network, flatten, join, layers, split
 from tfgen.networks.conv import ConvGenerator
 from tfgen.networks.mlp import MLPGenerator
 from tfgen.networks.slots import batch_norm
+from tfgen.settings import Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Widths
 
 
 def norm_energy(errors):
@@ -160,22 +160,13 @@ class EBGAN(AdversarialModel):
     }
 
     def __init__(
-        self, *, image_shape: Sequence[int], network: str = "conv", width: int = 64, depth: int | None = None,
-        encoder: Sequence[int] = (64, 128, 256), margin: float = 10.0, energy: str = "norm", pulling_away: float = 0.0,
-        norm: bool = True, generator_stddev: float | None = None, discriminator_stddev: float | None = None,
-        objective: str = "ebgan", **kwargs,
+        self, *, image_shape: ImageShape, network: Literal["conv", "mlp"] = "conv", width: PositiveInt = 64,
+        depth: Count | None = None, encoder: Widths = (64, 128, 256), margin: PositiveFloat = 10.0,
+        energy: Literal[tuple(ENERGIES)] = "norm", pulling_away: NonNegativeFloat = 0.0, norm: bool = True,
+        generator_stddev: PositiveFloat | None = None, discriminator_stddev: PositiveFloat | None = None,
+        objective: Literal["ebgan"] = "ebgan", **kwargs,
     ):  # fmt: skip
-        if objective != "ebgan":
-            raise ValueError(f"EBGAN's losses need energies, so its objective is 'ebgan'; received {objective!r}.")
         super().__init__(image_shape=image_shape, objective=ebgan(margin), **kwargs)
-        if network not in ("conv", "mlp"):
-            raise ValueError(f"network must be 'conv' or 'mlp'; received {network!r}.")
-        if energy not in ENERGIES:
-            raise ValueError(f"energy must be one of {', '.join(ENERGIES)}; received {energy!r}.")
-        check_whole(encoder=encoder)
-        if not encoder:
-            raise ValueError(f"encoder must be the widths of its layers, one or more; received {encoder!r}.")
-        check_not_negative(pulling_away=pulling_away)
         self.pulling_away = float(pulling_away)
         conv, shared = network == "conv", {"image_shape": self.image_shape, "dtype": self.dtype_policy}
 

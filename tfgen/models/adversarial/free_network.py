@@ -1,9 +1,9 @@
 """Base of adversarial models whose networks are chosen by name."""
 
-from collections.abc import Sequence
 
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.networks import kinds_of
+from tfgen.networks import NetworkKind, kinds_of
+from tfgen.settings import ImageShape, PositiveInt
 
 
 class FreeNetworkModel(AdversarialModel):
@@ -21,8 +21,8 @@ class FreeNetworkModel(AdversarialModel):
     own_networks = {("generator", "discriminator"): ("network", "width", "network_args")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], network: str | dict = "conv", width: int = 64, network_args: dict | None = None,
-        **kwargs,
+        self, *, image_shape: ImageShape, network: NetworkKind | dict = "conv", width: PositiveInt = 64,
+        network_args: dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         self.network_kinds, given, settings = kinds_of(network), dict(network_args or {}), {}

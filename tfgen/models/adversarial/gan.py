@@ -35,7 +35,7 @@ import tensorflow as tf
 
 from tfgen.layers.initializers import uniform
 from tfgen.models.adversarial.free_network import FreeNetworkModel
-from tfgen.networks import GivenNetwork
+from tfgen.networks import GivenNetwork, NetworkKind
 from tfgen.networks.common import OUTPUTS
 
 
@@ -51,7 +51,7 @@ class GAN(FreeNetworkModel):
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """
 
-    def __init__(self, *, network: str = "maxout", **kwargs):
+    def __init__(self, *, network: NetworkKind | dict = "maxout", **kwargs):
         super().__init__(network=network, **kwargs)
 
     def network_defaults(self, network):

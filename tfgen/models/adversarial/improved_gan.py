@@ -32,17 +32,18 @@ is computed over the global batch.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from tfgen import fields, losses, random
 from tfgen.layers import data_dependent_init
-from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.models.adversarial.passes import Pass
 from tfgen.models.capabilities import Classifier
-from tfgen.models.checks import check_not_negative, check_whole
 from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
+from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFraction, PositiveInt, Rate, TwoOrMore, Widths
 from tfgen.training.players import Player, mean_over_replicas
 from tfgen.training.state import named_variables
 
@@ -76,34 +77,24 @@ class ImprovedGAN(Classifier, AdversarialModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], network: str = "mlp", widths: Sequence[int] = (1000, 500, 250, 250, 250),
-        generator_widths: Sequence[int] = (500, 500), noise: Sequence[float] = (0.3, 0.5),
-        dropout: Sequence[float] = (0.0, 0.0), num_labels: int = 0, unlabelled_weight: float = 1.0,
-        feature_matching: str | None = None, minibatch_kernels: int = 0, historical_weight: float = 0.0,
-        real_target: float = 1.0, reference_size: int = 0, scaled_by_data: bool = True,
-        latent_distribution: str = "uniform", **kwargs,
+        self, *, image_shape: ImageShape, network: Literal[tuple(WEIGHT_NORMED)] = "mlp",
+        widths: Widths = (1000, 500, 250, 250, 250), generator_widths: Sequence[PositiveInt] = (500, 500),
+        noise: tuple[NonNegativeFloat, NonNegativeFloat] = (0.3, 0.5), dropout: tuple[Rate, Rate] = (0.0, 0.0),
+        num_labels: Literal[0] | TwoOrMore = 0, unlabelled_weight: NonNegativeFloat = 1.0,
+        feature_matching: Literal["squared", "absolute"] | None = None, minibatch_kernels: NaturalInt = 0,
+        historical_weight: NonNegativeFloat = 0.0, real_target: PositiveFraction = 1.0, reference_size: NaturalInt = 0,
+        scaled_by_data: bool = True, latent_distribution: LatentDistribution = "uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, latent_distribution=latent_distribution, **kwargs)
         if self.num_classes:
             raise ValueError(f"ImprovedGAN's generator takes no labels: num_classes must be 0 (K is num_labels); "
                              f"received {self.num_classes}.")  # fmt: skip
-        check_whole(0, num_labels=num_labels, minibatch_kernels=minibatch_kernels, reference_size=reference_size)
-        if num_labels == 1:
-            raise ValueError("num_labels must be 0 or at least 2, the number of classes; received 1.")
-        check_not_negative(unlabelled_weight=unlabelled_weight, historical_weight=historical_weight)
-        if feature_matching not in (None, "squared", "absolute"):
-            raise ValueError(f"feature_matching must be None, 'squared' or 'absolute'; received {feature_matching!r}.")
-        for name, pair in {"noise": noise, "dropout": dropout}.items():
-            if len(pair) != 2:
-                raise ValueError(f"{name} must be two numbers, (of the input, within); received {pair!r}.")
         self.num_labels, self.feature_matching = num_labels, feature_matching
         self.historical_weight, self.network = float(historical_weight), network
         self.scaled_by_data = bool(scaled_by_data)
         if num_labels or real_target != 1.0:  # both need probabilities
             self.objective = losses.label_smoothing(self.objective, real_target)
         self.objective = _weighted(self.objective, 0.5 * unlabelled_weight)
-        if network not in WEIGHT_NORMED:
-            raise ValueError(f"network must be one of {', '.join(WEIGHT_NORMED)}; received {network!r}.")
         self.set_networks(
             *make_weight_normed(
                 network, image_shape=self.image_shape, widths=widths, generator_widths=generator_widths, noise=noise,

@@ -33,13 +33,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import fields, losses, random
+from tfgen import fields, losses, random, settings
 from tfgen.layers.initializers import normal
-from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.capabilities import Classifier
+from tfgen.networks import NetworkKind
 from tfgen.networks.common import Network, layers
 from tfgen.networks.slots import batch_norm
+from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Seed, TwoOrMore
 
 MIN_STDDEV = 0.1  # least deviation of a learned Q(c|x); that of a code is .577
 
@@ -88,10 +90,12 @@ class InfoGAN(Classifier, AdversarialModel):
     loss_names = (*AdversarialModel.loss_names, "categorical_information", "continuous_information")
 
     def __init__(
-        self, *, image_shape: Sequence[int], categorical: Sequence[int] = (10,), continuous: int = 2, noise_dim: int = 62,
-        latent_dim: int | None = None, categorical_weight: float = 1.0, continuous_weight: float = 1.0,
-        code_stddev: float | None = 1.0, q_width: int = 128, slope: float = 0.1, network: str = "conv", width: int = 64,
-        network_args: dict | None = None, latent_distribution: str = "uniform", **kwargs,
+        self, *, image_shape: ImageShape, categorical: Sequence[TwoOrMore] = (10,),
+        continuous: NaturalInt = 2, noise_dim: NaturalInt = 62, latent_dim: PositiveInt | None = None,
+        categorical_weight: PositiveFloat = 1.0, continuous_weight: PositiveFloat = 1.0,
+        code_stddev: PositiveFloat | None = 1.0, q_width: PositiveInt = 128, slope: NonNegativeFloat = 0.1,
+        network: NetworkKind | dict = "conv", width: PositiveInt = 64, network_args: dict | None = None,
+        latent_distribution: LatentDistribution = "uniform", **kwargs,
     ):  # fmt: skip
         layout = CodeLayout(noise_dim, tuple(categorical), continuous)
         total = sum(layout.sizes)
@@ -103,13 +107,6 @@ class InfoGAN(Classifier, AdversarialModel):
         super().__init__(image_shape=image_shape, latent_dim=total, latent_distribution=latent_distribution, **kwargs)
         if self.num_classes:
             raise ValueError(f"InfoGAN learns without labels; received num_classes={self.num_classes}.")
-        if not (categorical_weight > 0 and continuous_weight > 0):
-            raise ValueError(
-                "categorical_weight and continuous_weight must be positive; received "
-                f"{categorical_weight!r} and {continuous_weight!r}."
-            )
-        if code_stddev is not None and not code_stddev > 0:
-            raise ValueError(f"code_stddev must be positive, or None to learn it; received {code_stddev!r}.")
         self.layout, self.code_stddev = layout, code_stddev
         self.information_weights = {"categorical": float(categorical_weight), "continuous": float(continuous_weight)}
         settings = {**({"kernel_size": 4, "use_bias": True} if network == "conv" else {}), **(network_args or {})}
@@ -208,7 +205,9 @@ class InfoGAN(Classifier, AdversarialModel):
         self.layout.check_code(code, categorical=True)
         return tf.argmax(self.code_posterior(images)[f"category_{code}"], axis=-1, output_type=tf.int32)
 
-    def traversal(self, code: int, values: Sequence[float] | None = None, *, rows: int = 10, seed: int = 0) -> tf.Tensor:
+    def traversal(
+        self, code: int, values: Sequence[float] | None = None, *, rows: PositiveInt = 10, seed: Seed = 0
+    ) -> tf.Tensor:  # fmt: skip
         """Rows of images: along a row one code changes and the rest of the latent vector stays (figure 2).
 
         Args:
@@ -221,11 +220,10 @@ class InfoGAN(Classifier, AdversarialModel):
             float32 [rows, number of values, H, W, C] in [0, 1].
 
         Raises:
-            ValueError: no such code, values out of range, rows or seed too small.
+            ValueError: no such code; values, rows or seed out of range.
         """
         self.layout.check_code(code)
-        if not isinstance(rows, int) or rows < 1 or not 0 <= seed < 2**31:
-            raise ValueError(f"rows must be at least 1 and seed in [0, 2**31); received {rows!r} and {seed!r}.")
+        settings.check(InfoGAN.traversal, rows=rows, seed=seed)
         if values is None:
             sizes = self.layout.categorical
             values = np.arange(sizes[code]) if code < len(sizes) else np.linspace(-2.0, 2.0, 10)

@@ -1,12 +1,14 @@
 """Sampling from a generator."""
 
 import functools
+from typing import Literal
 
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import random, settings
 from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
 from tfgen.models.capabilities import Sampler
+from tfgen.settings import PositiveInt, Seed
 
 
 class AdversarialSampler(Sampler):
@@ -22,7 +24,8 @@ class AdversarialSampler(Sampler):
         return self.draw_latents(random.key(seeds))
 
     def sample(
-        self, num: int, *, seed: int = 0, batch_size: int = 256, batch_norm: str = "moving", **conditions
+        self, num: PositiveInt, *, seed: Seed = 0, batch_size: PositiveInt = 256,
+        batch_norm: Literal["moving", "batch", "standing"] = "moving", **conditions,
     ) -> tf.Tensor:
         """As `Sampler.sample`, with a choice of the statistics in the generator's batch norm.
 
@@ -36,8 +39,7 @@ class AdversarialSampler(Sampler):
         Raises:
             ValueError: `batch_norm` is unknown, or as `Sampler.sample`.
         """
-        if batch_norm not in self.batch_norm_modes:
-            raise ValueError(f"batch_norm must be one of {', '.join(self.batch_norm_modes)}; received {batch_norm!r}.")
+        settings.check(AdversarialSampler.sample, num=num, seed=seed, batch_size=batch_size, batch_norm=batch_norm)
         draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
         if batch_norm == "moving":
             return draw(num)

@@ -25,7 +25,9 @@ import keras
 
 from tfgen.layers.spectral_norm import SpectralNorm
 from tfgen.losses import Objective
+from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.settings import PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -41,7 +43,8 @@ class SNGAN(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, latent_dim: int = 128, objective: str | Objective = "hinge", discriminator_steps: int = 5, **kwargs
+        self, *, latent_dim: PositiveInt = 128, objective: ObjectiveName | Objective = "hinge",
+        discriminator_steps: PositiveInt = 5, **kwargs
     ):
         super().__init__(latent_dim=latent_dim, objective=objective, discriminator_steps=discriminator_steps, **kwargs)
 

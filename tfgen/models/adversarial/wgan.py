@@ -26,7 +26,9 @@ those of the batch.
 import keras
 
 from tfgen.losses import Objective
+from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -40,9 +42,9 @@ class WGAN(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, thorough_turns: int = 25, thorough_every: int = 500, thorough_steps: int = 100,
-        objective: str | Objective = "wasserstein", weight_clip: float | None = 0.01, discriminator_steps: int = 5,
-        **kwargs,
+        self, *, thorough_turns: NaturalInt = 25, thorough_every: PositiveInt = 500, thorough_steps: PositiveInt = 100,
+        objective: ObjectiveName | Objective = "wasserstein", weight_clip: PositiveFloat | None = 0.01,
+        discriminator_steps: PositiveInt = 5, **kwargs,
     ):  # fmt: skip
         super().__init__(
             objective=objective, weight_clip=weight_clip, discriminator_steps=discriminator_steps, **kwargs

@@ -21,10 +21,14 @@ conditional CIFAR-10 network has conditional batch norm in G as in the code, but
 classifier. Labels of fakes are drawn uniformly; in the critic's updates the code takes those of the real batch.
 """
 
+from typing import Literal
+
 import keras
 
-from tfgen.losses import Objective
+from tfgen.losses import PENALTIES, Objective
+from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.settings import NonNegativeFloat, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -36,8 +40,9 @@ class WGANGP(FreeNetworkModel):
     """
 
     def __init__(
-        self, *, latent_dim: int = 128, objective: str | Objective = "wasserstein",
-        penalty: str | None = "gradient_penalty", penalty_weight: float = 10.0, discriminator_steps: int = 5, **kwargs,
+        self, *, latent_dim: PositiveInt = 128, objective: ObjectiveName | Objective = "wasserstein",
+        penalty: Literal[tuple(PENALTIES)] | None = "gradient_penalty", penalty_weight: NonNegativeFloat = 10.0,
+        discriminator_steps: PositiveInt = 5, **kwargs,
     ):  # fmt: skip
         super().__init__(
             latent_dim=latent_dim, objective=objective, penalty=penalty, penalty_weight=penalty_weight,

@@ -20,6 +20,7 @@ drawn from the normal distribution that has the means and the variances of the c
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -28,7 +29,8 @@ from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Sampler
-from tfgen.models.checks import check_whole
+from tfgen.networks.common import Activation
+from tfgen.settings import ImageShape, PositiveInt
 
 layers = keras.layers
 
@@ -59,17 +61,13 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
     own_networks = {("encoder", "decoder"): ("network", "hidden", "activation"), ("decoder",): ("output_activation",)}
 
     def __init__(
-        self, *, image_shape: Sequence[int], latent_dim: int = 32, network: str = "conv", hidden: Sequence[int] = (32, 64),
-        activation: str = "relu", output_activation: str = "linear", encoder: keras.Model | dict | str | None = None,
+        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 32, network: Literal["conv", "mlp"] = "conv",
+        hidden: Sequence[PositiveInt] = (32, 64), activation: Activation = "relu",
+        output_activation: Literal["linear", "sigmoid"] = "linear", encoder: keras.Model | dict | str | None = None,
         decoder: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(latent_dim=latent_dim, hidden=hidden)
-        if output_activation not in ("linear", "sigmoid"):
-            raise ValueError(f"output_activation must be 'linear' or 'sigmoid'; received {output_activation!r}.")
-        build = {"conv": _conv, "mlp": _mlp}.get(network)
-        if build is None:
-            raise ValueError(f"network must be 'conv' or 'mlp'; received {network!r}.")
+        build = {"conv": _conv, "mlp": _mlp}[network]
         if network == "conv" and not hidden:
             raise ValueError(f"hidden must be positive widths, at least one for 'conv'; received {hidden!r}.")
         self.latent_dim = latent_dim

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import random, settings
 from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Likelihood, Sampler
+from tfgen.settings import PositiveInt, Seed
 
 tfd = tfp.distributions
 
@@ -144,22 +145,25 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
         log_likelihood, kl = self.elbo_terms(images, noise)
         return {"loss": kl - log_likelihood, "reconstruction": -log_likelihood, "kl": kl}
 
-    def elbo(self, images: tf.Tensor, *, seed: int = 0) -> tf.Tensor:
+    def elbo(self, images: tf.Tensor, *, seed: Seed = 0) -> tf.Tensor:
         """One-sample estimate of the evidence lower bound, nats per image.
 
         Args:
             images: float32 [B, H, W, C] in [0, 1], as the likelihood expects them (binarised for Bernoulli).
-            seed: int; the noise is a function of (seed, row).
+            seed: int in [0, 2**31); the noise is a function of (seed, row).
 
         Returns:
             float32 [B].
         """
+        settings.check(LatentVariableModel.elbo, seed=seed)
         images = self.bounded_images(images)
         noise = self.evaluation_noise(tf.shape(images)[0], seed)
         log_likelihood, kl = self.elbo_terms(images, noise)
         return log_likelihood - kl
 
-    def log_prob(self, images: tf.Tensor, *, num_importance_samples: int = 500, chunk: int = 50, seed: int = 0) -> tf.Tensor:
+    def log_prob(
+        self, images: tf.Tensor, *, num_importance_samples: PositiveInt = 500, chunk: PositiveInt = 50, seed: Seed = 0
+    ) -> tf.Tensor:  # fmt: skip
         """Importance weighted lower bound on log p(x) (Burda et al. 2015, arXiv:1509.00519, eq. 8), nats per image.
 
         L_k = E[log (1/k) sum_j p(x, z_j) / q(z_j|x)], z_j ~ q(z|x); L_1 is the ELBO, and L_k grows with k to log p(x).
@@ -169,15 +173,14 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
             num_importance_samples: k >= 1.
             chunk: samples that are decoded at a time. Memory grows with B * chunk. The result depends on the chunk through
                 the noise alone.
-            seed: int.
+            seed: int in [0, 2**31).
 
         Returns:
             float32 [B].
         """
-        if num_importance_samples < 1 or chunk < 1:
-            raise ValueError(
-                f"num_importance_samples and chunk must be at least 1; received {num_importance_samples} and {chunk}."
-            )
+        settings.check(
+            LatentVariableModel.log_prob, num_importance_samples=num_importance_samples, chunk=chunk, seed=seed
+        )  # fmt: skip
         images = self.bounded_images(images)
         k, chunk = num_importance_samples, min(chunk, num_importance_samples)
         log_weights_of = self.importance(images)

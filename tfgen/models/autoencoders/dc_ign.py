@@ -35,6 +35,7 @@ are sums over the batch, ours are means.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ import tensorflow_probability as tfp
 from tfgen import fields
 from tfgen.layers.initializers import normal
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.settings import DIFFERENT, ImageShape, NonNegativeFloat, PositiveInt, Seed, Text, Widths
 from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
@@ -87,26 +88,18 @@ class DCIGN(AutoencodingModel):
     }
 
     def __init__(
-        self, *, image_shape: Sequence[int], latent_dim: int = 200,
-        factors: Sequence[str] = ("azimuth", "elevation", "light"), filters: Sequence[int] = (96, 48, 24),
-        kernel_size: int = 5, decoder_filters: Sequence[int] = (48, 96, 96), decoder_kernel_size: int = 7,
-        clamp: str = "mean", invariance: float = 0.01, kl_weight: float = 1.0,
-        encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, seed: int = 0,
+        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 200,
+        factors: Annotated[Sequence[Text], DIFFERENT] = ("azimuth", "elevation", "light"),
+        filters: Widths = (96, 48, 24), kernel_size: PositiveInt = 5, decoder_filters: Sequence[PositiveInt] = (48, 96, 96),
+        decoder_kernel_size: PositiveInt = 7, clamp: Literal[CLAMPS] = "mean", invariance: NonNegativeFloat = 0.01,
+        kl_weight: NonNegativeFloat = 1.0,
+        encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, seed: Seed = 0,
         **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if isinstance(factors, str) or len(set(factors)) < len(factors) or not all(isinstance(f, str) for f in factors):
-            raise ValueError(f"factors must be different names, (name, ...); received {factors!r}.")
         factors = tuple(factors)
-        check_whole(latent_dim=latent_dim, filters=filters, decoder_filters=decoder_filters)
-        check_whole(kernel_size=kernel_size, decoder_kernel_size=decoder_kernel_size)
-        if not filters:
-            raise ValueError(f"filters must be those of one convolution or more; received {filters!r}.")
         if latent_dim <= len(factors):
             raise ValueError(f"latent_dim must be more than the {len(factors)} factors; received {latent_dim}.")
-        if clamp not in CLAMPS:
-            raise ValueError(f"clamp must be one of {CLAMPS}; received {clamp!r}.")
-        check_not_negative(invariance=invariance, kl_weight=kl_weight)
         self.latent_dim, self.factors, self.clamp = latent_dim, factors, clamp
         self.invariance, self.kl_weight = float(invariance), float(kl_weight)
         shape, dtype = self.image_shape, self.dtype_policy

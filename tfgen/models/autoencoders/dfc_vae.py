@@ -35,7 +35,7 @@ import tensorflow_probability as tfp
 from tfgen import features
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.settings import Count, ImageShape, NonNegativeFloat, PositiveInt
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -83,14 +83,13 @@ class DFCVAE(AutoencodingModel):
     own_networks = {("encoder", "decoder"): ("width", "stages")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], latent_dim: int = 100, width: int = 32, stages: int = 4,
+        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 100, width: PositiveInt = 32, stages: Count = 4,
         feature_network: features.FeatureNetwork | keras.Model | dict | str | None = None,
-        feature_layers: Sequence[str] | None = None, kl_weight: float = 1.0, feature_weight: float = 0.5,
+        feature_layers: Sequence[str] | None = None, kl_weight: NonNegativeFloat = 1.0,
+        feature_weight: NonNegativeFloat = 0.5,
         encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(latent_dim=latent_dim, width=width, stages=stages)
-        check_not_negative(kl_weight=kl_weight, feature_weight=feature_weight)
         if feature_network is None and feature_layers is not None:
             raise ValueError(f"feature_layers names layers of feature_network, which is None; received {feature_layers!r}.")
         self.latent_dim, self.kl_weight, self.feature_weight = latent_dim, float(kl_weight), float(feature_weight)

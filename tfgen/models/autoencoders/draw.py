@@ -25,7 +25,8 @@ same function. The paper takes values between 0 and 1, of images that are not bi
 `likelihood="cross_entropy"`. The loss is then no likelihood; its minimum is the entropy of the pixels, not 0.
 """
 
-from collections.abc import Sequence
+
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -34,7 +35,7 @@ import tensorflow_probability as tfp
 from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.base import LatentVariableModel
-from tfgen.models.checks import check_whole
+from tfgen.settings import Count, ImageShape, PositiveInt, Seed, TwoOrMore
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -59,13 +60,11 @@ class DRAW(LatentVariableModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], glimpses: int = 10, hidden: int = 256, z_size: int = 10,
-        read_size: int | None = None, write_size: int | None = None, likelihood: str = "bernoulli", seed: int = 0, **kwargs,
+        self, *, image_shape: ImageShape, glimpses: Count = 10, hidden: PositiveInt = 256, z_size: PositiveInt = 10,
+        read_size: TwoOrMore | None = None, write_size: TwoOrMore | None = None,
+        likelihood: Literal[LIKELIHOODS] = "bernoulli", seed: Seed = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        check_whole(glimpses=glimpses, hidden=hidden, z_size=z_size)
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
         self.likelihood, self.knows_likelihood = likelihood, likelihood == "bernoulli"
         self.glimpses, self.hidden, self.z_size = glimpses, hidden, z_size
         self.latent_dim = self.glimpses * self.z_size

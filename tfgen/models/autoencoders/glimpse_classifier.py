@@ -9,7 +9,6 @@ not give their initial width.
 """
 
 import math
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -17,8 +16,8 @@ import tensorflow as tf
 from tfgen.layers.attention_window import AttentionWindow, read, to_rows
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.draw import every_step, recur
-from tfgen.models.checks import check_whole
 from tfgen.models.classification.base import ClassifierModel
+from tfgen.settings import Count, ImageShape, PositiveInt, SomeClasses, TwoOrMore
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -35,12 +34,10 @@ class GlimpseClassifier(ClassifierModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], num_classes: int, glimpses: int = 8, hidden: int = 256, read_size: int = 12,
-        **kwargs,
+        self, *, image_shape: ImageShape, num_classes: SomeClasses, glimpses: Count = 8, hidden: PositiveInt = 256,
+        read_size: TwoOrMore = 12, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, num_classes=num_classes, **kwargs)
-        check_whole(glimpses=glimpses, hidden=hidden)
-        check_whole(2, read_size=read_size)
         self.glimpses = glimpses
         height, width, channels = self.image_shape
         dtype = self.dtype_policy

@@ -35,16 +35,17 @@ and the extra training images; here SVHN has free bits and a Gaussian decoder.
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import fields, random
+from tfgen import fields, random, settings
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.checks import check_whole
+from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
 from tfgen.training.players import mean_over_replicas
 
 tfd = tfp.distributions
@@ -84,27 +85,20 @@ class GMVAE(LatentVariableModel):
     own_networks = {("encoder", "decoder"): ("network", "hidden")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], num_clusters: int = 10, latent_dim: int = 200, style_dim: int = 150,
-        network: str = "mlp", hidden: Sequence[int] = (500, 500), prior_hidden: int = 500, likelihood: str = "bernoulli",
-        levels: int = 256, free_bits: float = 0.5, num_samples: int = 1, encoder: keras.Model | dict | str | None = None,
-        decoder: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
+        self, *, image_shape: ImageShape, num_clusters: PositiveInt = 10, latent_dim: PositiveInt = 200,
+        style_dim: PositiveInt = 150, network: Literal["mlp", "conv", "strided"] = "mlp",
+        hidden: Sequence[PositiveInt] = (500, 500), prior_hidden: PositiveInt = 500,
+        likelihood: Literal[LIKELIHOODS] = "bernoulli", levels: TwoOrMore = 256,
+        free_bits: NonNegativeFloat = 0.5, num_samples: PositiveInt = 1, encoder: keras.Model | dict | str | None = None,
+        decoder: keras.Model | dict | str | None = None, seed: Seed = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        check_whole(
-            num_clusters=num_clusters, latent_dim=latent_dim, style_dim=style_dim, hidden=hidden, prior_hidden=prior_hidden,
-            num_samples=num_samples,
-        )  # fmt: skip
-        check_whole(2, levels=levels)
-        if not 0.0 <= free_bits <= math.log(num_clusters):
+        if not free_bits <= math.log(num_clusters):
             raise ValueError(
                 f"free_bits must lie in [0, ln num_clusters = {math.log(num_clusters):.4f}], as the z-term does; "
                 f"received {free_bits!r}."
             )
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
-        build = {"mlp": _mlp, "conv": _conv, "strided": _strided}.get(network)
-        if build is None:
-            raise ValueError(f"network must be 'mlp', 'conv' or 'strided'; received {network!r}.")
+        build = {"mlp": _mlp, "conv": _conv, "strided": _strided}[network]
         self.num_clusters, self.latent_dim, self.style_dim = num_clusters, latent_dim, style_dim
         self.likelihood, self.levels = likelihood, levels
         self.free_bits, self.num_samples = float(free_bits), num_samples
@@ -240,18 +234,17 @@ class GMVAE(LatentVariableModel):
 
     # ---- clusters
 
-    def cluster_probabilities(self, images: tf.Tensor, *, num_samples: int = 0, seed: int = 0) -> tf.Tensor:
+    def cluster_probabilities(self, images: tf.Tensor, *, num_samples: NaturalInt = 0, seed: Seed = 0) -> tf.Tensor:
         """q(z|y) = E[p(z|x,w)] over q(x|y) q(w|y), of images float32 [B, H, W, C] in [0, 1].
 
         Args:
             num_samples: draws of x and w for the expectation; 0: p(z|x,w) at the means of q(x|y) and q(w|y).
-            seed: int; the draws are a function of (seed, row).
+            seed: int in [0, 2**31); the draws are a function of (seed, row).
 
         Returns:
             float32 [B, K]; rows sum to 1.
         """
-        if num_samples < 0:
-            raise ValueError(f"num_samples must not be negative; received {num_samples}.")
+        settings.check(GMVAE.cluster_probabilities, num_samples=num_samples, seed=seed)
         images = self.check_images(images)
         draws, rows = max(1, num_samples), tf.shape(images)[0]
         noise = tf.reshape(self.evaluation_noise(draws * rows, seed), [draws, rows, self.noise_dim])

@@ -19,6 +19,7 @@ has no maximum on quantised images. The discretized logistic decoder comes from 
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -27,7 +28,8 @@ import tensorflow_probability as tfp
 
 from tfgen.distributions import DiscretizedLogistic
 from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
-from tfgen.models.checks import check_not_negative, check_whole
+from tfgen.networks.common import Activation
+from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
 
 tfd = tfp.distributions
 layers = keras.layers
@@ -66,32 +68,25 @@ class VAE(LatentVariableModel):
     def __init__(
         self,
         *,
-        image_shape: Sequence[int],
-        latent_dim: int = 20,
-        network: str = "mlp",
-        hidden: Sequence[int] = (500,),
-        activation: str = "tanh",
-        likelihood: str = "bernoulli",
-        levels: int = 256,
-        kl_weight: float = 1.0,
+        image_shape: ImageShape,
+        latent_dim: PositiveInt = 20,
+        network: Literal["mlp", "conv"] = "mlp",
+        hidden: Sequence[PositiveInt] = (500,),
+        activation: Activation = "tanh",
+        likelihood: Literal[LIKELIHOODS] = "bernoulli",
+        levels: TwoOrMore = 256,
+        kl_weight: NonNegativeFloat = 1.0,
         encoder: keras.Model | str | dict | None = None,
         decoder: keras.Model | str | dict | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         **kwargs,
     ):
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood must be one of {LIKELIHOODS}; received {likelihood!r}.")
-        check_whole(latent_dim=latent_dim, hidden=hidden)
-        check_whole(2, levels=levels)
-        check_not_negative(kl_weight=kl_weight)
         self.latent_dim, self.likelihood, self.levels = latent_dim, likelihood, levels
         self.kl_weight = float(kl_weight)
         # The Gaussian decoder also gives a stddev for every value.
         out_channels = self.image_shape[2] * (2 if likelihood == "gaussian" else 1)
-        build = {"mlp": _mlp, "conv": _conv}.get(network)
-        if build is None:
-            raise ValueError(f"network must be 'mlp' or 'conv'; received {network!r}.")
+        build = {"mlp": _mlp, "conv": _conv}[network]
         self.choose_networks(
             lambda: build(self.image_shape, latent_dim, tuple(hidden), activation, out_channels, self.dtype_policy),
             encoder=(encoder, self.image_shape, (2 * latent_dim,)),

@@ -36,21 +36,24 @@ zoom, rotation and colours are not here.
 """
 
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.models.autoencoders.base import AutoencodingModel
-from tfgen.models.checks import check_whole
 from tfgen.networks.given import GivenNetwork
 from tfgen.networks.slots import batch_norm
+from tfgen.settings import DIFFERENT, NOT_EMPTY, Fraction, ImageShape, NaturalInt, PositiveFloat, PositiveInt, Rule, between
 from tfgen.training.players import Player
 
 tfd = tfp.distributions
 layers = keras.layers
 
 FAKES = ("prior", "reconstruction")
+
+_Widths = Annotated[Sequence[PositiveInt], Rule("of length >= 2", lambda widths: len(widths) >= 2)]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -85,32 +88,18 @@ class VAEGAN(AutoencodingModel):
     own_networks = {(name,): (f"{name}_widths",) for name in ("encoder", "decoder", "discriminator")}
 
     def __init__(
-        self, *, image_shape: Sequence[int], latent_dim: int = 128, encoder_widths: Sequence[int] = (64, 128, 256, 1024),
-        decoder_widths: Sequence[int] = (256, 256, 128, 32), discriminator_widths: Sequence[int] = (32, 128, 256, 256, 512),
-        similarity_layer: int | None = 3, similarity_weight: float = 1e-6, fakes: Sequence[str] = FAKES,
-        real_weight: float = 0.5, equilibrium: float = 0.68, margin: float | None = 0.35,
+        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 128, encoder_widths: _Widths = (64, 128, 256, 1024),
+        decoder_widths: _Widths = (256, 256, 128, 32), discriminator_widths: _Widths = (32, 128, 256, 256, 512),
+        similarity_layer: NaturalInt | None = 3, similarity_weight: Fraction = 1e-6,
+        fakes: Annotated[Sequence[Literal[FAKES]], NOT_EMPTY, DIFFERENT] = FAKES,
+        real_weight: Annotated[float, between(0, 1)] = 0.5, equilibrium: float = 0.68, margin: PositiveFloat | None = 0.35,
         encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(latent_dim=latent_dim)
-        widths = {"encoder": encoder_widths, "decoder": decoder_widths, "discriminator": discriminator_widths}
-        for name, values in widths.items():
-            check_whole(**{f"{name}_widths": values})
-            if len(values) < 2:
-                raise ValueError(f"{name}_widths must be at least two; received {values!r}.")
         convolutions = len(discriminator_widths) - 1
         if discriminator is None and similarity_layer is not None and similarity_layer not in range(convolutions):
             raise ValueError(f"similarity_layer must be None or in [0, {convolutions}); received {similarity_layer!r}.")
-        if not 0.0 <= similarity_weight <= 1.0 or not 0.0 < real_weight < 1.0:
-            raise ValueError(
-                "similarity_weight must be in [0, 1] and real_weight in (0, 1); received "
-                f"{similarity_weight!r} and {real_weight!r}."
-            )
-        if not fakes or len(set(fakes)) < len(fakes) or not set(fakes) <= set(FAKES):
-            raise ValueError(f"fakes must be one or both of {FAKES}; received {fakes!r}.")
-        if margin is not None and not margin > 0:
-            raise ValueError(f"margin must be positive or None; received {margin!r}.")
         self.latent_dim, self.fakes = latent_dim, tuple(fakes)
         self.similarity_weight, self.real_weight = float(similarity_weight), float(real_weight)
         self.equilibrium, self.margin = float(equilibrium), margin

@@ -1,21 +1,21 @@
 """The family of autoregressive models: p(x) is the product of p(pixel | earlier pixels) in raster order."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random
+from tfgen import random, settings
 from tfgen.distributions.pixels import CategoricalPixels
 from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Completer, Likelihood, Sampler
 from tfgen.models.capabilities.capability import free_batch
-from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Stepwise, Whole, scan
+from tfgen.settings import Classes, ImageShape, PositiveInt, Seed, TwoOrMore
 
 
 class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
@@ -36,10 +36,8 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     exact_likelihood = True
     sequential = True
 
-    def __init__(self, *, image_shape: Sequence[int], levels: int = 256, num_classes: int = 0, **kwargs):
+    def __init__(self, *, image_shape: ImageShape, levels: TwoOrMore = 256, num_classes: Classes = 0, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(2, levels=levels)
-        check_whole(0, num_classes=num_classes)
         self.levels, self.num_classes = levels, num_classes
         self.likelihood = self.make_likelihood()
         self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
@@ -206,7 +204,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             passes=self.likelihood.passes, prepare=self.prepare, dtype=self.compute_dtype, keep_parameters=keep_parameters,
         )  # fmt: skip
 
-    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: int = 1, seed: int = 0, **conditions) -> tf.Tensor:
+    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: PositiveInt = 1, seed: Seed = 0, **conditions) -> tf.Tensor:
         """Draws the unknown pixels of images, given the known pixels that come before them in raster order.
 
         An unknown pixel does not depend on known pixels after it. So this draws from p(unknown | known) only if all known
@@ -216,7 +214,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             known: float32 [H, W, C] or [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
             mask: bool [H, W] or [B, H, W], true for known pixels.
             num: number of completions of each image.
-            seed: int; completion k is a function of (seed, k) and of its image.
+            seed: int in [0, 2**31); completion k is a function of (seed, k) and of its image.
             **conditions: e.g. `labels` int [B], for a conditional model.
 
         Returns:
@@ -236,12 +234,13 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             )
         if mask.shape.rank == 3 and not mask.shape[:1].is_compatible_with(known.shape[:1]):
             raise ValueError(f"mask must have a row for each image; received {mask.shape[0]} and {known.shape[0]} images.")
-        check_whole(num=num)
+        settings.check(AutoregressiveModel.complete, num=num, seed=seed)
         batch = known.shape[0]
-        seeds = tf.tile(tf.range(num, dtype=tf.int64) + (int(seed) << 32), [batch])
+        seeds = tf.tile(tf.range(num, dtype=tf.int64) + (seed << 32), [batch])
         known = tf.repeat(known, num, axis=0)
         mask = tf.repeat(tf.broadcast_to(mask, [batch, *mask.shape[-2:]]), num, axis=0)
-        conditions = {name: tf.repeat(tf.convert_to_tensor(value), num, axis=0) for name, value in conditions.items()}
+        conditions = self.check_conditions(batch, conditions)
+        conditions = {name: tf.repeat(value, num, axis=0) for name, value in conditions.items()}
         images = self.complete_rows(seeds, known, mask, **conditions)
         return images if single else tf.reshape(images, [batch, num, *self.image_shape])
 

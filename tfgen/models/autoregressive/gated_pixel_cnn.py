@@ -18,7 +18,6 @@ not describe; ours is two dense layers. The paper gives no optimiser; the preset
 under the root. No code of the authors is known to us.
 """
 
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -26,7 +25,8 @@ import tensorflow as tf
 from tfgen import fields
 from tfgen.layers.causal import CausalConv2D, RowConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.autoregressive.pixel_cnn import Head, check_network
+from tfgen.models.autoregressive.pixel_cnn import Head, check_kernels
+from tfgen.settings import Count, ImageShape, NaturalInt, OddInt, PositiveInt
 
 layers = keras.layers
 
@@ -49,20 +49,17 @@ class GatedPixelCNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 32, depth: int = 7, kernel_size: int = 3,
-        first_kernel_size: int = 7, head_width: int = 32, embedding_dim: int = 0, map_channels: int = 0, **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 32, depth: Count = 7, kernel_size: OddInt = 3,
+        first_kernel_size: OddInt = 7, head_width: PositiveInt = 32, embedding_dim: NaturalInt = 0,
+        map_channels: NaturalInt = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_network(self.image_shape, width=width, depth=depth, head_width=head_width,
-                      kernel_size=kernel_size, first_kernel_size=first_kernel_size)  # fmt: skip
+        check_kernels(self.image_shape, kernel_size=kernel_size, first_kernel_size=first_kernel_size)
         num_classes = self.num_classes
         if embedding_dim and num_classes:
             raise ValueError(f"Give num_classes or embedding_dim, not both; received {num_classes} and {embedding_dim}.")
-        if min(embedding_dim, map_channels) < 0 or (map_channels and not (embedding_dim or self.num_classes)):
-            raise ValueError(
-                "embedding_dim must be at least 0, and so must map_channels, which needs a condition; received "
-                f"{embedding_dim} and {map_channels}."
-            )
+        if map_channels and not (embedding_dim or self.num_classes):
+            raise ValueError(f"map_channels needs num_classes or embedding_dim; received map_channels={map_channels} alone.")
         self.embedding_dim, self.map_channels, self.width, self.depth = embedding_dim, map_channels, width, depth
         groups, dtype = self.image_shape[-1], self.dtype_policy
         self.vertical, self.horizontal, self.link, self.out = [], [], [], []

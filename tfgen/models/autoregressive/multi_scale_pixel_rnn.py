@@ -16,14 +16,15 @@ likelihoods either.
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.autoregressive.pixel_rnn import PixelRNNBody, check_rnn
-from tfgen.models.checks import check_whole
+from tfgen.models.autoregressive.pixel_rnn import Cell, PixelRNNBody, check_rnn
+from tfgen.settings import NOT_EMPTY, Count, ImageShape, OddInt, PositiveInt, TwoOrMore
 
 layers = keras.layers
 
@@ -41,13 +42,12 @@ class MultiScalePixelRNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], factors: Sequence[int] = (2,), map_channels: int = 32, cell: str = "diagonal",
-        width: int = 16, depth: int = 7, head_width: int = 32, kernel_size: int = 3, first_kernel_size: int = 7, **kwargs,
+        self, *, image_shape: ImageShape, factors: Annotated[Sequence[TwoOrMore], NOT_EMPTY] = (2,),
+        map_channels: PositiveInt = 32, cell: Cell = "diagonal", width: PositiveInt = 16, depth: Count = 7,
+        head_width: PositiveInt = 32, kernel_size: OddInt = 3, first_kernel_size: OddInt = 7, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         height, columns, channels = self.image_shape
-        if not isinstance(factors, (tuple, list)) or not factors or any(type(f) is not int or f < 2 for f in factors):
-            raise ValueError(f"factors must be whole numbers of at least 2, one or more; received {factors!r}.")
         # Scale k holds every strides[k]-th pixel of every strides[k]-th row.
         self.factors, self.strides = tuple(factors), [math.prod(factors[k:]) for k in range(len(factors) + 1)]
         if height % self.strides[0] or columns % self.strides[0]:
@@ -57,8 +57,8 @@ class MultiScalePixelRNN(AutoregressiveModel):
             )
         settings = {"cell": cell, "width": width, "depth": depth, "head_width": head_width, "kernel_size": kernel_size,
                     "first_kernel_size": first_kernel_size}  # fmt: skip
-        check_whole(map_channels=map_channels)
-        check_rnn((height // self.strides[0], columns // self.strides[0], channels), **settings)
+        smallest = (height // self.strides[0], columns // self.strides[0])
+        check_rnn(smallest, cell=cell, kernel_size=kernel_size, first_kernel_size=first_kernel_size)
         dtype = self.dtype_policy
         self.bodies = [
             PixelRNNBody(self.likelihood.num_parameters, **settings, groups=channels, dtype=dtype, name=f"body_{k}",

@@ -19,14 +19,13 @@ would close. The loss is in bits per dimension; the paper does not give RMSProp'
 root. No code of the authors is known to us.
 """
 
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from tfgen.layers.causal import CausalConv2D
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.checks import check_whole
+from tfgen.settings import Count, ImageShape, OddInt, PositiveInt
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -50,12 +49,11 @@ class PixelCNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 16, depth: int = 7, head_width: int = 32, kernel_size: int = 3,
-        first_kernel_size: int = 7, **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 16, depth: Count = 7, head_width: PositiveInt = 32,
+        kernel_size: OddInt = 3, first_kernel_size: OddInt = 7, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_network(self.image_shape, width=width, depth=depth, head_width=head_width,
-                      kernel_size=kernel_size, first_kernel_size=first_kernel_size)  # fmt: skip
+        check_kernels(self.image_shape, kernel_size=kernel_size, first_kernel_size=first_kernel_size)
         groups, dtype = self.image_shape[-1], self.dtype_policy
 
         def conv(filters, size, mask, name, **settings):
@@ -112,12 +110,8 @@ class Head(keras.layers.Layer):
         return x
 
 
-def check_network(image_shape, *, kernel_size, first_kernel_size, **counts):
-    """Raises ValueError for kernels that are even or wider than the image, and for counts below 1."""
-    for name, size in {"kernel_size": kernel_size, "first_kernel_size": first_kernel_size}.items():
-        check_whole(**{name: size})
-        if size % 2 == 0:
-            raise ValueError(f"{name} must be an odd whole number; received {size!r}.")
+def check_kernels(image_shape, **sizes):
+    """Raises ValueError for kernels {name: size} that are wider than the image."""
+    for name, size in sizes.items():
         if size // 2 >= min(image_shape[:2]):
             raise ValueError(f"{name} {size} reaches beyond images of {image_shape[0]} x {image_shape[1]} pixels.")
-    check_whole(**counts)

@@ -28,8 +28,8 @@ from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
 from tfgen.models.capabilities import Encoder
-from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole
+from tfgen.settings import ImageShape, PositiveInt
 
 layers = keras.layers
 
@@ -57,10 +57,9 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     own_networks = {("encoder",): ("encoder_widths",)}
 
     def __init__(
-        self, *, image_shape: Sequence[int], embedding_dim: int = 10, encoder_widths: Sequence[int] = (32, 64),
+        self, *, image_shape: ImageShape, embedding_dim: PositiveInt = 10, encoder_widths: Sequence[PositiveInt] = (32, 64),
         encoder: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
-        check_whole(embedding_dim=embedding_dim, encoder_widths=encoder_widths)
         super().__init__(image_shape=image_shape, embedding_dim=embedding_dim, **kwargs)
         settings = {"strides": 2, "padding": "same", "activation": "relu", "dtype": self.dtype_policy}
 

@@ -25,7 +25,7 @@ which is the same but for the place; Keras' 1e-7, as in the others, damps more.
 """
 
 import itertools
-from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import tensorflow as tf
@@ -36,8 +36,8 @@ from tfgen.layers.causal import WeightNormCausalConv2D, WeightNormRowConv2D
 from tfgen.layers.causal_upsampling import WeightNormCausalConv2DTranspose, WeightNormRowConv2DTranspose
 from tfgen.layers.initializers import normal
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.checks import check_whole
 from tfgen.sampling.cached import Whole
+from tfgen.settings import Count, ImageShape, PositiveInt, Rate, within
 
 INITIAL_IMAGES = 16  # of the data-dependent initialisation, as in the authors' code
 
@@ -60,13 +60,11 @@ class PixelCNNPP(AutoregressiveModel):
     initialized_by_data = True
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 160, resnets: int = 5, halvings: int = 2, components: int = 10,
-        dropout: float = 0.5, **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 160, resnets: Count = 5,
+        halvings: Annotated[int, within(0, 13)] = 2, components: PositiveInt = 10, dropout: Rate = 0.5, **kwargs,
     ):  # fmt: skip
         self.components = components  # the base calls make_likelihood
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(width=width, resnets=resnets)
-        check_whole(0, halvings=halvings)
         if any(side % 2**halvings for side in self.image_shape[:2]):
             raise ValueError(
                 f"The sides of images must be multiples of {2**halvings} for halvings={halvings}; received {image_shape}."

@@ -18,7 +18,7 @@ every layer, as the paper adds maps in its multi-scale model. The loss is in bit
 RMSProp's epsilon, which in Keras is 1e-7 under the root. No code of the authors is known to us.
 """
 
-from collections.abc import Sequence
+from typing import Literal
 
 import keras
 
@@ -26,7 +26,10 @@ from tfgen.layers.causal import CausalConv2D
 from tfgen.layers.diagonal_lstm import DiagonalBiLSTM
 from tfgen.layers.row_lstm import RowLSTM
 from tfgen.models.autoregressive.base import AutoregressiveModel
-from tfgen.models.autoregressive.pixel_cnn import Head, check_network
+from tfgen.models.autoregressive.pixel_cnn import Head, check_kernels
+from tfgen.settings import Count, ImageShape, OddInt, PositiveInt
+
+Cell = Literal["row", "diagonal"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -47,12 +50,12 @@ class PixelRNN(AutoregressiveModel):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], cell: str = "diagonal", width: int = 16, depth: int = 7, head_width: int = 32,
-        kernel_size: int = 3, first_kernel_size: int = 7, residual: bool = True, skip: bool = False, **kwargs,
+        self, *, image_shape: ImageShape, cell: Cell = "diagonal", width: PositiveInt = 16, depth: Count = 7,
+        head_width: PositiveInt = 32, kernel_size: OddInt = 3, first_kernel_size: OddInt = 7,
+        residual: bool = True, skip: bool = False, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
-        check_rnn(self.image_shape, cell=cell, width=width, depth=depth, head_width=head_width, kernel_size=kernel_size,
-                  first_kernel_size=first_kernel_size)  # fmt: skip
+        check_rnn(self.image_shape, cell=cell, kernel_size=kernel_size, first_kernel_size=first_kernel_size)
         self.body = PixelRNNBody(
             self.likelihood.num_parameters, cell=cell, width=width, depth=depth, head_width=head_width,
             kernel_size=kernel_size, first_kernel_size=first_kernel_size, residual=residual, skip=skip,
@@ -111,9 +114,7 @@ class PixelRNNBody(keras.layers.Layer):
         return self.head(total if self.skip else x, scope=scope)
 
 
-def check_rnn(image_shape, *, cell, kernel_size, **settings):
-    """Raises ValueError for an unknown cell, and in the cases of `check_network`."""
-    if cell not in ("row", "diagonal"):
-        raise ValueError(f"cell must be 'row' or 'diagonal'; received {cell!r}.")
-    # The Diagonal BiLSTM has no kernel size.
-    check_network(image_shape, kernel_size=kernel_size if cell == "row" else 1, **settings)
+def check_rnn(image_shape, *, cell, kernel_size, first_kernel_size):
+    """Raises ValueError for kernels that are wider than the image. The Diagonal BiLSTM has no kernel size."""
+    kernels = {"kernel_size": kernel_size} if cell == "row" else {}
+    check_kernels(image_shape, **kernels, first_kernel_size=first_kernel_size)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfgen import fields
 from tfgen.models.capabilities.capability import Capability, condition_specs, image_spec, seeds_spec
+from tfgen.settings import PositiveInt, Seed
 
 
 class Completer(Capability):
@@ -13,14 +14,14 @@ class Completer(Capability):
     NAME = "completer"
     SIGNATURE = "complete"
 
-    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: int = 1, seed: int = 0, **conditions) -> tf.Tensor:
+    def complete(self, known: tf.Tensor, mask: tf.Tensor, num: PositiveInt = 1, seed: Seed = 0, **conditions) -> tf.Tensor:
         """`num` completions of each image: float32 [B, num, H, W, C].
 
         Args:
             known: float32 [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
             mask: bool [H, W] or [B, H, W], true for known pixels.
             num: number of completions of each image.
-            seed: int; the completions are a function of it.
+            seed: int in [0, 2**31); the completions are a function of it.
             **conditions: e.g. `labels` int [B], for a conditional model.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement complete(known, mask).")

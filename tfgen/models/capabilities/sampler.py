@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import fields
+from tfgen import fields, settings
 from tfgen.models.capabilities.capability import Capability, condition_specs, in_graph, in_rows, seeds_spec
-from tfgen.models.checks import check_whole
+from tfgen.settings import PositiveInt, Seed
 
 
 class Sampler(Capability):
@@ -47,7 +47,9 @@ class Sampler(Capability):
         """
         return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
 
-    def sample(self, num: int, *, seed: int = 0, batch_size: int = 256, **conditions) -> tf.Tensor:
+    def sample(
+        self, num: PositiveInt, *, seed: Seed = 0, batch_size: PositiveInt = 256, **conditions
+    ) -> tf.Tensor:
         """Generates `num` images, which depend only on the weights, the conditions and `seed`.
 
         Image i is that of the seed `seed * 2**32 + i` of `generate`, so a longer sample begins with the shorter one.
@@ -62,18 +64,14 @@ class Sampler(Capability):
             float32 tensor [num, H, W, C] in [0, 1].
 
         Raises:
-            ValueError: `num` or `batch_size` is no positive whole number, `seed` is out of range, or a condition has another
-                number of rows.
+            ValueError: `num`, `seed` or `batch_size` is no whole number or out of range; a condition is missing, the model
+                has none of this name, or it has another dtype, shape or number of rows.
+            InvalidArgumentError: a value of a condition is out of range, such as a label of no class.
         """
-        check_whole(num=num, batch_size=batch_size)
+        settings.check(Sampler.sample, num=num, seed=seed, batch_size=batch_size)
         num, seed = int(num), int(seed)
-        if not 0 <= seed < 2**31:
-            raise ValueError(f"seed must be in [0, 2**31); received {seed}.")
         seeds = tf.range(num, dtype=tf.int64) + (seed << 32)
-        conditions = {k: tf.convert_to_tensor(v) for k, v in conditions.items() if v is not None}
-        for name, values in conditions.items():
-            if not values.shape[:1].is_compatible_with([num]):
-                raise ValueError(f"{name} must have one row for each of the {num} images; received shape {values.shape}.")
+        conditions = self.check_conditions(num, conditions)
         chunks = []
         for i in range(0, num, batch_size):
             part = {k: v[i : i + batch_size] for k, v in conditions.items()}

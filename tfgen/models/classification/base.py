@@ -1,12 +1,11 @@
 """The family of classifiers: p(label | image), trained by cross-entropy."""
 
-from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Classifier
-from tfgen.models.checks import check_whole
+from tfgen.settings import ImageShape, SomeClasses
 
 
 class ClassifierModel(Classifier, TrainableModel):
@@ -22,9 +21,8 @@ class ClassifierModel(Classifier, TrainableModel):
 
     loss_names = ("loss", "accuracy")
 
-    def __init__(self, *, image_shape: Sequence[int], num_classes: int, **kwargs):
+    def __init__(self, *, image_shape: ImageShape, num_classes: SomeClasses, **kwargs):
         super().__init__(image_shape=image_shape, **kwargs)
-        check_whole(num_classes=num_classes)
         self.num_classes = num_classes
 
     @property

@@ -1,7 +1,7 @@
 """The family of learned image codecs: transform, rounding, entropy coding; trained on rate and distortion."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,10 +11,10 @@ from tfgen import fields, random
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.capabilities import Encoder, Sampler
-from tfgen.models.checks import check_whole
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.start import begin_as_block_code
 from tfgen.networks.given import check_network
+from tfgen.settings import ImageShape, PositiveFloat, PositiveInt, Seed
 
 _STDDEV_OF_PHOTOS = 0.25  # of their pixels in [0, 1]
 
@@ -54,15 +54,12 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
     own_networks = {("analysis",): (), ("synthesis",): ()}
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: int = 128, latent_channels: int | None = None,
-        distortion_weight: float = 0.01, analysis: keras.Model | dict | str | None = None,
-        synthesis: keras.Model | dict | str | None = None, seed: int = 0, **kwargs,
+        self, *, image_shape: ImageShape, width: PositiveInt = 128, latent_channels: PositiveInt | None = None,
+        distortion_weight: PositiveFloat = 0.01, analysis: keras.Model | dict | str | None = None,
+        synthesis: keras.Model | dict | str | None = None, seed: Seed = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         latent_channels = width if latent_channels is None else latent_channels
-        check_whole(width=width, latent_channels=latent_channels)
-        if not distortion_weight > 0:
-            raise ValueError(f"distortion_weight must be positive; received {distortion_weight}.")
         self.width, self.latent_channels = int(width), int(latent_channels)
         self.distortion_weight = float(distortion_weight)
         # Rounding to steps d after an orthonormal transform costs d^2 / 12 of squared error and -log2 d bits. Their sum in

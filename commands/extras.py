@@ -1,0 +1,32 @@
+"""The extras of tfgen that sub-commands need, and what to do where one is not installed."""
+
+import importlib.util
+import platform
+import sys
+
+# {sub-command: (extra, modules that it brings, versions of Python for which it exists)}; see setup.cfg.
+_EXTRAS = {
+    "demo": ("tfx", ("tfx", "apache_beam", "ml_metadata"), "3.10 only"),
+    "serve": ("serving", ("grpc", "h11", "orjson", "starlette", "tensorflow_serving", "uvicorn"), "3.10 and later"),
+    "compress": ("compression", ("constriction",), "3.10 and later"),
+    "decompress": ("compression", ("constriction",), "3.10 and later"),
+}
+
+
+def missing(command):
+    """What to install for a sub-command, as a sentence; None if nothing is missing."""
+    extra, modules, pythons = _EXTRAS.get(command, (None, (), ""))
+    absent = [name for name in modules if not _is_installed(name)]
+    if not absent:
+        return None
+    return (
+        f"needs the extra [{extra}]; not installed: {', '.join(absent)}. Install it with: pip install 'tfgen[{extra}]'. "
+        f"It exists for Python {pythons}; this is Python {platform.python_version()}."
+    )
+
+
+def _is_installed(name):
+    try:
+        return sys.modules.get(name, name) is not None and importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
