@@ -218,6 +218,8 @@ def test_a_failed_component_is_named_with_its_cause(first, workspace, capfd):
         f"folder:{workspace.images}",
         "--preset",
         PRESET,
+        "--size",  # as in `Workspace.run`, so that the data come from the cache
+        "8x8",
     ]
     code = local.main([*arguments, "--steps", "60", "--override", f"{PRESET}:learning_rate=1e30"])
     assert code == local.EXIT_FAILED
