@@ -93,10 +93,10 @@ def write_saved_model(model: keras.Model, path: str | pathlib.Path, content: dic
 
 
 def _traced(name, function, specs):
-    # Autograph is on, since functions may have asserts and loops; jit_compile is off, since CPU servers refuse XLA
-    # functions.
+    # As in training and in the verbs, AutoGraph converts no function: of Keras' layers it takes longer than all the rest.
+    # jit_compile is off, since CPU servers refuse XLA functions.
     named = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
-    traced = tf.function(function, jit_compile=False).get_concrete_function(**named)
+    traced = tf.function(function, jit_compile=False, autograph=False).get_concrete_function(**named)
     _check_outputs(name, traced.structured_outputs)
     return traced
 

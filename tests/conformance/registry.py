@@ -263,8 +263,21 @@ CASES = {
     ),
 }  # fmt: skip
 
-_GENERATOR = keras.Sequential([keras.Input((3,)), keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape((8, 8, 1))])
-_CLASSES = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+# With seeds, so that every process has the same weights.
+_GENERATOR = keras.Sequential(
+    [
+        keras.Input((3,)),
+        keras.layers.Dense(64, "sigmoid", kernel_initializer=keras.initializers.GlorotUniform(seed=0)),
+        keras.layers.Reshape((8, 8, 1)),
+    ]
+)
+_CLASSES = keras.Sequential(
+    [
+        keras.Input((8, 8, 1)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3, kernel_initializer=keras.initializers.GlorotUniform(seed=1)),
+    ]
+)
 
 # Skeletons of papers to come: they are tested where no public model has the capability yet, and by its own tests alone.
 STAND_INS = {

@@ -144,7 +144,7 @@ def make_batches(
             epochs = tf.data.Dataset.range(1).map(lambda _: iterations.assign_add(1))
         else:
             epochs = tf.data.Dataset.range(begin // steps, np.iinfo(np.int64).max - first_epoch if repeat else 1)
-        batches = epochs.flat_map(epoch_batches)
+        batches = epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch_batches))
         return batches if length is None else batches.take(length)
 
     dataset, epoch = None, 0
@@ -200,6 +200,7 @@ def make_batches(
 
     cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps_per_epoch(phases[0][1]) - start_step
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
+    fetch = tf.autograph.experimental.do_not_convert(fetch)  # it has no Python control flow that depends on tensors
     dataset = dataset.map(fetch, num_parallel_calls=os.cpu_count(), deterministic=True)
     dataset = dataset.prefetch(2)
     options = tf.data.Options()

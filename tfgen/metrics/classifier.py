@@ -56,6 +56,7 @@ class Classifier:
             lambda images: network(images, training=False),
             input_signature=[tf.TensorSpec((None, *self.image_shape), tf.float32)],
             jit_compile=False,
+            autograph=False,
         )
 
     @property

@@ -130,7 +130,7 @@ class FeatureExtractor(_InBatches):
                 values = tf.reduce_mean(values, axis=[1, 2])
             return values, *([] if logits is None else [found[logits]])
 
-        self._function = tf.function(run, input_signature=[tf.TensorSpec([None, *shape], tf.float32)])
+        self._function = tf.function(run, input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False)
         values, *others = self._function.get_concrete_function().structured_outputs
         if values.shape.rank != 2:
             raise ValueError(f"features must have rank 2 or 4; the layer {layer!r} has the shape {values.shape}")
@@ -327,7 +327,7 @@ class VGGDistance:
             return total
 
         spec = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self._distance = tf.function(distance, input_signature=[spec, spec])
+        self._distance = tf.function(distance, input_signature=[spec, spec], autograph=False)
 
     def __call__(self, a: ArrayLike, b: ArrayLike) -> np.ndarray:
         """float32 [B] of images a, b [B, H, W, 1 or 3] in [0, 1], of at least 32 pixels."""

@@ -80,7 +80,9 @@ def in_graph(model: keras.Model, method: str) -> Callable:
     kept = f"_{method}"
     if kept not in vars(model):
         # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
-        functions = collections.defaultdict(lambda: tf.function(getattr(model, method), reduce_retracing=True))
+        functions = collections.defaultdict(
+            lambda: tf.function(getattr(model, method), reduce_retracing=True, autograph=False)
+        )
 
         def call(*args, **given):
             function = functions[tuple(sorted(given))]

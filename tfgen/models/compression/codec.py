@@ -50,8 +50,8 @@ class Codec:
         image = tf.TensorSpec([1, None, None, self.channels], tf.float32)
         latents = tf.TensorSpec([1, None, None, model.latent_shape[2]], tf.float32)
         size = tf.TensorSpec([], tf.int32)
-        self._code = tf.function(model.code, input_signature=[image])
-        self._pixels = tf.function(_pixels_of(model), input_signature=[latents, size, size])
+        self._code = tf.function(model.code, input_signature=[image], autograph=False)
+        self._pixels = tf.function(_pixels_of(model), input_signature=[latents, size, size], autograph=False)
 
     @classmethod
     def of(cls, model: keras.Model) -> "Codec":
