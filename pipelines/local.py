@@ -531,7 +531,7 @@ def main(argv=None, demo=False):
         return EXIT_USAGE
     return main_of(
         workspace=args.workspace,
-        data=args.data,
+        **({} if args.data is None else {"data": args.data}),  # with --import_base there is none
         data_options=options,
         presets=presets,
         steps=args.steps,

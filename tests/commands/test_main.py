@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics
+from tfgen import data, metrics, sampling
 from tfgen.export import read_metadata
 from tfgen_commands.main import main
 
@@ -270,6 +270,7 @@ def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_pa
     assert status == 2 and message in last and out == "" and last.startswith("tfgen evaluate: ")
 
 
+@pytest.mark.long
 def test_presets_of_own_images_take_their_shape(tmp_path, monkeypatch, capsys):
     """Of the size of the preset, or another one that is asked for, and of the channels of the images."""
     from tfgen import presets
@@ -325,10 +326,11 @@ def test_a_model_that_makes_no_images(tmp_path, capsys):
         assert "accuracy" in (out := capsys.readouterr().out) and "protocol of classifier: data digits" in out
         values.append(json.loads((tmp_path / f"{i}.json").read_text())["measures"]["classifier"]["values"])
     assert values[0] == pytest.approx(values[1]) and 0.2 < values[0]["accuracy"] <= 1.0
+    sampling.save_png(tmp_path / "photo.png", np.zeros((1, 16, 16, 3), "float32"))
     for argv, message in (
         (["evaluate", "--model", run, "--metrics", "fid"], "--metrics is for samples, but the model generates none"),
         (["sample", "--workdir", run, "--out", "x.png"], "run of GlimpseClassifier, which is no sampler; it is: classifier"),
-        (["compress", str(tmp_path / "0.json"), "--model", run], "which is no codec; it is: classifier"),
+        (["compress", str(tmp_path / "photo.png"), "--model", run], "which is no codec; it is: classifier"),
     ):
         assert main(argv) == 2 and message in capsys.readouterr().err
 

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tfgen import onednn
 from tfgen_pipelines import local
 
 PRESET, SLUG = "vae/digits", "vae-digits"
@@ -257,6 +258,7 @@ def test_kill_in_mid_training_then_resume(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-m", "tfgen_pipelines.local", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         cwd=pathlib.Path(local.__file__).parents[1],
+        env={**os.environ, onednn.VARIABLE: str(int(onednn.enabled()))},  # it goes on in this process, which cannot choose
     )  # fmt: skip
     deadline = time.monotonic() + 300.0
     try:

@@ -33,7 +33,7 @@ def test_row_cells_see_a_triangle():
     assert sum(seen[i, 4 + reach[i] - 1] for i in range(3)) >= 2
 
 
-@pytest.mark.parametrize("cell", ["row", "diagonal"])
+@pytest.mark.parametrize("cell", ["row", pytest.param("diagonal", marks=pytest.mark.long)])
 def test_skips_and_residuals(cell):
     """Cached and whole parameters agree in all four arrangements, whose numbers of weights differ as they must."""
     counts = {}
