@@ -82,8 +82,13 @@ def test_filled(tmp_path):
 
 
 def test_readme_is_what_the_records_give():
+    def lines(text):  # without the states: the line above the table says of which commit they are
+        return [re.sub(r"^(\| `\w+` )\| (fresh|\*\*stale\*\*): [^|]+", r"\1", line) for line in text.splitlines()
+                if not line.startswith("States by the code of ")]  # fmt: skip
+
     path, text = readme(records())
-    assert path.read_text() == text, "make it again: make reproduce ARGS=--status"
+    assert "| fresh: " not in "".join(lines(text)) and len(records()) < len(lines(text))
+    assert lines(path.read_text()) == lines(text), "make it again: make reproduce ARGS=--status"
 
 
 def test_every_record_has_a_command_with_paths_of_the_repository():
