@@ -18,6 +18,7 @@ from tfgen.models import (
     EBGAN,
     GAN,
     GMVAE,
+    SAGAN,
     SNGAN,
     VAE,
     VAEGAN,
@@ -201,6 +202,10 @@ CASES = {
                  falling="discriminator_loss"),
     "wgan-gp": Case(WGANGP, {**_CONV, "discriminator_steps": 2}, falling="discriminator_loss", long=True),
     "sngan": Case(SNGAN, {**_CONV, "discriminator_steps": 1}, falling="discriminator_loss"),
+    "sagan": Case(
+        SAGAN, {**_SMALL, "width": 8, "attention_size": 4, "num_classes": 3, "network_args": {
+            "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
+    ),
     "sngan-projection-resnet": Case(
         SNGAN,
         {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "discriminator_steps": 1, "generator_batch_factor": 2},

@@ -8,6 +8,7 @@ from tfgen.layers.instance_norm import InstanceNormalization
 from tfgen.layers.maxout import Maxout
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination, minibatch_similarity
 from tfgen.layers.noise import Dropout, GaussianNoise, dropout, gaussian_noise
+from tfgen.layers.self_attention import SelfAttention2D
 from tfgen.layers.spectral_norm import (
     SpectralConv2D,
     SpectralConv2DTranspose,
@@ -33,6 +34,7 @@ __all__ = [
     "InstanceNormalization",
     "Maxout",
     "MinibatchDiscrimination",
+    "SelfAttention2D",
     "SpectralConv2D",
     "SpectralConv2DTranspose",
     "SpectralDense",

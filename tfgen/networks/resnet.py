@@ -116,6 +116,7 @@ class ResNetDiscriminator(Discriminator):
     Args:
         width: filters of all blocks; `filters` instead gives those of each block.
         downs: number of blocks that halve the side.
+        hidden: filters of the first convolution of a block after the first: those of the block's "input" or "output".
         pooling: "sum" or "mean", over the positions.
         attention: None or a function, see `make_attentions`; after each block.
         **kwargs: see `Discriminator` and `Network`.
@@ -123,8 +124,8 @@ class ResNetDiscriminator(Discriminator):
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 128, filters: Sequence[PositiveInt] | None = None,
-        downs: Annotated[int, within(0, 13)] = 2, pooling: Literal["sum", "mean"] = "sum",
-        attention: Callable | None = None, **kwargs,
+        downs: Annotated[int, within(0, 13)] = 2, hidden: Literal["input", "output"] = "input",
+        pooling: Literal["sum", "mean"] = "sum", attention: Callable | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=glorot(), **kwargs)
@@ -135,8 +136,8 @@ class ResNetDiscriminator(Discriminator):
         for i, n in enumerate(filters):
             first, pool = i == 0, i < downs
             block = DownBlock(
-                self.make_conv, n, n if first else before, pool=pool, first=first, shortcut=pool or n != before,
-                dtype=self.dtype_policy, name=f"block_{i}",
+                self.make_conv, n, n if first or hidden == "output" else before, pool=pool, first=first,
+                shortcut=pool or n != before, dtype=self.dtype_policy, name=f"block_{i}",
             )  # fmt: skip
             self.blocks.append(block)
             before, size = n, tuple(-(-side // 2) for side in size) if pool else size

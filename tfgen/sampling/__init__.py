@@ -2,6 +2,7 @@
 
 from tfgen.sampling.animation import save_animation
 from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighbourhood, vector_arithmetic
+from tfgen.sampling.attention import attention_grid
 from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
 
@@ -9,6 +10,7 @@ __all__ = [
     "Ascent",
     "Step",
     "ascend",
+    "attention_grid",
     "attribute_vector",
     "combine",
     "concept",
