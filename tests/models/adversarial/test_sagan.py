@@ -69,7 +69,7 @@ def test_attention_maps_of_latents_and_of_images():
 def test_wrong_arguments_of_attention_maps():
     model = SAGAN(**ARGS)
     for change, what in (
-        ({"queries": [[0, 8]]}, r"queries must lie in the image, below \(8, 8\)"), ({"queries": [[-1, 0]]}, "lie in"),
+        ({"queries": [[0, 8]]}, r"queries must lie in the image, below \(8, 8\)"), ({"queries": [[-1, 0]]}, "lie"),
         ({"queries": [[0.5, 1]]}, "integers"), ({"queries": [0, 1]}, "integers"), ({"queries": np.zeros((0, 2), int)}, "int"),
         ({"inputs": np.zeros((2, 4), "float32")}, r"latents \[B, 3\] or images"), ({"labels": None}, "label"),
     ):  # fmt: skip

@@ -4,8 +4,8 @@ Zhang, Goodfellow, Metaxas, Odena, "Self-Attention Generative Adversarial Networ
 as in the authors' code (brain-research/self-attention-gan).
 
 The idea: a convolution relates neighbours, so a GAN of convolutions draws textures better than shapes. A layer of attention
-in each network lets every position of a feature map use all others. Spectral norm in both networks, and a higher rate for the
-discriminator in place of more updates, keep the training stable.
+in each network lets every position of a feature map use all others. Spectral norm in both networks and a higher rate for the
+discriminator, in place of more updates, keep the training stable.
 
     y = x + gamma v(sum_k softmax_k(f(x)_q . g(x)_k) h(x)_k),  gamma = 0 at first        (`tfgen.layers.SelfAttention2D`)
     D minimises E max(0, 1 - D(x, y)) + E max(0, 1 + D(G(z, y), y)),   G minimises -E D(G(z, y), y)        (eq. 4)
