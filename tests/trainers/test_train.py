@@ -138,7 +138,8 @@ def arguments(preset, workdir):
     return command
 
 
-@pytest.mark.parametrize("preset", ["vae/digits", pytest.param("dcgan/digits", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("preset", ["vae/digits", "dcgan/digits"])
 def test_killed_run_ends_with_the_bits_of_one_that_was_not(preset, tmp_path):
     """kill -9 in mid-epoch; weights, averages, optimisers and step are then compared."""
     env = {**os.environ, "PYTHONPATH": os.getcwd()}

@@ -154,6 +154,7 @@ def test_critic_loss_does_not_depend_on_its_last_bias():
 # ---- the penalty
 
 
+@pytest.mark.long
 def test_penalty_and_training_keep_updates_in_order():
     """Several critic updates in one graph, again and again: every run has the same bits (see `tfgen.training.players`)."""
 

@@ -29,6 +29,7 @@ def model(request):
     return build(**SHAPES[request.param])
 
 
+@pytest.mark.long  # those of test_base.py are in the shorter suite
 def test_cached_parameters_equal_those_of_the_whole_image(model):
     given = conditions(model, 3)
     latents = model.latents(tf.range(3, dtype=tf.int64))
