@@ -270,7 +270,7 @@ def test_a_thousand_idle_connections_shut_nobody_out(base):
                 with connect(server, source) as connection:
                     connection.sendall(b"GET /v1/models/m HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                     assert read_all(connection).startswith(b"HTTP/1.1 200")
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 30  # the idle ones have 60 seconds
         finally:
             for connection in idle:
                 connection.close()
