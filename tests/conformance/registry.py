@@ -36,6 +36,7 @@ from tfgen.models import (
     PixelCNNPP,
     PixelRNN,
     ScaleHyperprior,
+    StyleGAN,
 )
 from tfgen.models.capabilities import CAPABILITIES, Likelihood, Sampler
 
@@ -205,6 +206,10 @@ CASES = {
     "sagan": Case(
         SAGAN, {**_SMALL, "width": 8, "attention_size": 4, "num_classes": 3, "network_args": {
             "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
+    ),
+    "style-gan": Case(
+        StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
+                   "num_classes": 3}, falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(
         SNGAN,
