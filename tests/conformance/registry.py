@@ -208,8 +208,9 @@ CASES = {
             "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
     ),
     "style-gan": Case(
+        # Groups of one, since those of several images are within a replica.
         StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
-                   "num_classes": 3}, falling="discriminator_loss",
+                   "num_classes": 3, "group_size": 1}, falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(
         SNGAN,

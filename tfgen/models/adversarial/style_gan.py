@@ -17,8 +17,8 @@ Style mixing: in training, a second latent gives the styles of the layers from a
 assume that adjacent styles are correlated.
 
 What differs from the code: the networks have their final size from the start (its structure "fixed"), and all batches have
-one size and one rate. The mean of w is updated once in each step of the discriminator, in the code by the generator's step
-as well. The images of all seeds use the same noise, as in the code with `randomize_noise` off, unless `synthesize` gets other
+one size and one rate. The mean of w is updated once in each step of the discriminator; in the code the generator's step
+does so as well. The images of all seeds use the same noise, as in the code with `randomize_noise` off, unless `synthesize` gets other
 noise.
 """
 
@@ -146,17 +146,15 @@ class _Discriminator(layers.Layer):
         shared, size = {"dtype": self.dtype_policy}, tuple(image_shape[:2])
         self.from_image = EqualizedConv2D(widths[-1], 1, activation=_leaky, name="from_image", **shared)
         self.from_image.build((None, *image_shape))
-        self.blocks = []
+        self.convs, self.downs, self.blur = [], [], Blur2D(name="blur", **shared)
         for i in range(len(widths) - 1, 0, -1):
-            block = [
-                EqualizedConv2D(widths[i], 3, activation=_leaky, name=f"conv_{i}", **shared),
-                Blur2D(name=f"blur_{i}", **shared),
-                EqualizedConv2D(widths[i - 1], 3, resample="down", activation=_leaky, name=f"down_{i}", **shared),
-            ]  # fmt: skip
-            block[0].build((None, *size, widths[i]))
-            block[2].build((None, *size, widths[i]))
+            conv = EqualizedConv2D(widths[i], 3, activation=_leaky, name=f"conv_{i}", **shared)
+            down = EqualizedConv2D(widths[i - 1], 3, resample="down", activation=_leaky, name=f"down_{i}", **shared)
+            for layer in (conv, down):
+                layer.build((None, *size, widths[i]))
             size = tuple(side // 2 for side in size)
-            self.blocks.append(block)
+            self.convs.append(conv)
+            self.downs.append(down)
         self.deviation = MinibatchStdDev(group_size, name="deviation", **shared)
         self.conv = EqualizedConv2D(widths[0], 3, activation=_leaky, name="conv", **shared)
         self.conv.build((None, *size, widths[0] + 1))
@@ -168,8 +166,8 @@ class _Discriminator(layers.Layer):
 
     def call(self, inputs, training=False):
         x = self.from_image(inputs[0])
-        for conv, blur, down in self.blocks:
-            x = down(blur(conv(x)))
+        for conv, down in zip(self.convs, self.downs, strict=True):
+            x = down(self.blur(conv(x)))
         x = self.conv(self.deviation(x))
         features = self.dense(tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]))
         logit = self.logit(features)
