@@ -17,9 +17,9 @@ Style mixing: in training, a second latent gives the styles of the layers from a
 assume that adjacent styles are correlated.
 
 What differs from the code: the networks have their final size from the start (its structure "fixed"), and all batches have
-one size and one rate. The mean of w is updated once in each step of the discriminator; in the code the generator's step
-does so as well. The images of all seeds use the same noise, as in the code with `randomize_noise` off, unless `synthesize` gets other
-noise.
+one size and one rate. The mean of w is updated once in each step of the discriminator; in the code also by the step of the
+generator. The images of all seeds use the same noise, as in the code with `randomize_noise` off, unless `synthesize` gets
+other noise.
 """
 
 import math
