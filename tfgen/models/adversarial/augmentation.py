@@ -127,19 +127,23 @@ def adaptive_augment(images: tf.Tensor, keys: tf.Tensor, probability: tf.Tensor)
     Returns:
         float32 [B, H, W, C]; colours may leave [-1, 1].
     """
-    return recolor(warp(images, inverse_transforms(images, keys, probability)), keys, probability)
+    numbers = random.uniform(keys, 30)
+    images = warp(images, *inverse_transforms(images.shape[1:3], numbers[:, :20], probability))
+    return recolor(images, *color_transforms(numbers[:, 20:], probability))
 
 
-def inverse_transforms(images: tf.Tensor, keys: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """Matrices float32 [B, 3, 3] that map pixels (column, row, 1) of a result, from its centre, to those of its image.
+def inverse_transforms(size: tuple[int, int], numbers: tf.Tensor, probability: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws transformations of images of `size` (H, W), from `numbers` [B, 20], uniform in (0, 1).
 
-    In the paper's order: flip, quarter turns, whole shifts, scaling, rotation, scaling of one axis, rotation, shifts.
+    Returns:
+        (matrix float32 [B, 2, 2], shift float32 [B, 2]): the pixel p of a result is that at matrix p + shift of its image.
+        p is (column, row), from the centre. In the paper's order: flip, quarter turns, whole shifts, scaling, rotation,
+        scaling of one axis, rotation, shifts.
     """
-    height, width = (float(size) for size in images.shape[1:3])
-    chosen = random.uniform(random.fold(keys, 0), 8) < probability
-    u, n = random.uniform(random.fold(keys, 1), 6), random.normal(random.fold(keys, 2), 4)
+    height, width = (float(side) for side in size)
+    chosen, turns, u, n = numbers[:, :8] < probability, numbers[:, 8:10], numbers[:, 10:16], tf.math.ndtri(numbers[:, 16:])
     # Of two rotations, each with this probability, at least one happens with `probability`.
-    turns = random.uniform(random.fold(keys, 3), 2) < 1.0 - tf.sqrt(tf.maximum(1.0 - probability, 0.0))
+    turns = turns < 1.0 - tf.sqrt(tf.maximum(1.0 - probability, 0.0))
 
     def gated(i, value, otherwise=0.0):
         return tf.where(chosen[:, i], value, otherwise)
@@ -150,29 +154,27 @@ def inverse_transforms(images: tf.Tensor, keys: tf.Tensor, probability: tf.Tenso
     scale, stretch = (gated(i, tf.exp(0.2 * math.log(2.0) * n[:, j]), 1.0) for i, j in ((3, 0), (5, 1)))
     angles = tf.where(turns, 2.0 * math.pi * u[:, 4:6] - math.pi, 0.0)
     moved = 0.125 * n[:, 2:4] * [width, height]
-    steps = [
-        _scaling(flip, tf.ones_like(flip)), _rotation(-0.5 * math.pi * quarters),
-        _shift(-gated(2, whole[:, 0]), -gated(2, whole[:, 1])), _scaling(1.0 / scale, 1.0 / scale), _rotation(-angles[:, 0]),
-        _scaling(1.0 / stretch, stretch), _rotation(-angles[:, 1]), _shift(-gated(7, moved[:, 0]), -gated(7, moved[:, 1])),
-    ]  # fmt: skip
-    result = steps[0]
-    for step in steps[1:]:
-        result = tf.matmul(result, step)
-    return result
+    # The product of the inverse transformations from the left to the right: first those that keep the grid of pixels.
+    matrix = tf.stack([flip, tf.ones_like(flip)], axis=1)[:, :, None] * _rotation(-0.5 * math.pi * quarters)
+    shift = -tf.linalg.matvec(matrix, tf.where(chosen[:, 2:3], whole, 0.0))
+    matrix = tf.matmul(matrix, _rotation(-angles[:, 0])) * tf.stack([1.0 / stretch, stretch], axis=1)[:, None]
+    matrix = tf.matmul(matrix / scale[:, None, None], _rotation(-angles[:, 1]))
+    return matrix, shift - tf.linalg.matvec(matrix, tf.where(chosen[:, 7:8], moved, 0.0))
 
 
-def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
-    """Images whose pixel at p is that at `transforms` p of `images`, by bilinear interpolation, reflected at the borders.
+def warp(images: tf.Tensor, matrix: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Images whose pixel p is that at matrix p + shift of `images`, by bilinear interpolation, reflected at the borders.
 
     Args:
         images: float32 [B, H, W, C].
-        transforms: float32 [B, 3, 3], of (column, row, 1) from the centre of the image.
+        matrix, shift: float32 [B, 2, 2] and [B, 2], of (column, row) from the centre of the image.
     """
     height, width, channels = images.shape[1:]
     columns, rows = tf.meshgrid(tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32))
     centre = [0.5 * (width - 1), 0.5 * (height - 1)]
-    points = tf.stack([columns - centre[0], rows - centre[1], tf.ones_like(rows)], axis=0)
-    points = tf.matmul(transforms, tf.broadcast_to(tf.reshape(points, [1, 3, -1]), [tf.shape(images)[0], 3, height * width]))
+    grid = tf.reshape(tf.stack([columns - centre[0], rows - centre[1]]), [2, -1])
+    # [B, 2, H W]. The sum by hand: a matrix product would have to copy the grid for every image.
+    points = matrix[:, :, :1] * grid[0] + matrix[:, :, 1:] * grid[1] + shift[:, :, None]
     x, y = (_reflected(points[:, i] + centre[i], size) for i, size in enumerate((width, height)))  # [B, H W]
     left, top = tf.floor(x), tf.floor(y)
     flat = tf.reshape(images, [-1, height * width, channels])
@@ -184,20 +186,22 @@ def warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     return tf.reshape(result, tf.shape(images))
 
 
-def recolor(images: tf.Tensor, keys: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """Brightness, contrast, inversion of luma, rotation of hue, saturation; of grey images the first three."""
-    matrix, shift = color_transforms(keys, probability)
-    if images.shape[3] == 1:  # the mean over the rows, which hue and saturation do not change
+def recolor(images: tf.Tensor, matrix: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Images whose colours c are matrix c + shift, or if they are grey, the mean of that over the channels."""
+    if images.shape[3] == 1:
         gain, shift = tf.reduce_mean(tf.reduce_sum(matrix, axis=2), axis=1), tf.reduce_mean(shift, axis=1)
         return images * gain[:, None, None, None] + shift[:, None, None, None]
     flat = tf.reshape(images, [-1, images.shape[1] * images.shape[2], 3])
     return tf.reshape(tf.matmul(flat, matrix, transpose_b=True) + shift[:, None], tf.shape(images))
 
 
-def color_transforms(keys: tf.Tensor, probability: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(matrix float32 [B, 3, 3], shift float32 [B, 3]): a colour c becomes matrix c + shift."""
-    chosen = random.uniform(random.fold(keys, 4), 5) < probability
-    u, n = random.uniform(random.fold(keys, 5), 2), random.normal(random.fold(keys, 6), 3)
+def color_transforms(numbers: tf.Tensor, probability: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws (matrix float32 [B, 3, 3], shift float32 [B, 3]) for `recolor`, from `numbers` [B, 10], uniform in (0, 1).
+
+    In the paper's order: brightness, contrast, inversion of luma, rotation of hue, saturation. A mean over the channels does
+    not change with the last two.
+    """
+    chosen, u, n = numbers[:, :5] < probability, numbers[:, 5:7], tf.math.ndtri(numbers[:, 7:])
     brightness = tf.where(chosen[:, 0], 0.2 * n[:, 0], 0.0)
     contrast = tf.where(chosen[:, 1], tf.exp(0.5 * math.log(2.0) * n[:, 1]), 1.0)
     flipped = tf.where(chosen[:, 2] & (u[:, 0] < 0.5), 1.0, 0.0)
@@ -227,22 +231,9 @@ def saturate(factor: tf.Tensor) -> tf.Tensor:
     return _LUMA + (tf.eye(3) - _LUMA) * factor[:, None, None]
 
 
-def _matrices(rows):  # entries [B] or numbers -> [B, 3, 3]
-    batch = next(v for row in rows for v in row if not isinstance(v, float))
-    return tf.stack([tf.stack([v * tf.ones_like(batch) for v in row], axis=-1) for row in rows], axis=-2)
-
-
-def _scaling(x, y):
-    return _matrices([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _rotation(angle):
+def _rotation(angle):  # [B] -> [B, 2, 2]
     c, s = tf.cos(angle), tf.sin(angle)
-    return _matrices([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _shift(x, y):
-    return _matrices([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+    return tf.reshape(tf.stack([c, -s, s, c], axis=1), [-1, 2, 2])
 
 
 def _reflected(position, size):  # the position in [0, size - 1], with mirrors at both ends
