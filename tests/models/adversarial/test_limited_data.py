@@ -186,7 +186,7 @@ def test_the_probability_follows_the_signs():
 
 def test_training_adapts_logs_and_saves_the_probability(tmp_path):
     set_seed(0)
-    model = SNGAN(**MLP, augmentation="adaptive", augmentation_images=1_000)
+    model = SNGAN(**MLP, discriminator_augmentation="adaptive", adaptation_images=1_000)
     model.adaptive.target = -2.0  # then the probability always rises
     model.compile()
     logs = model.fit(tf.data.Dataset.from_tensors(BATCH).repeat(9), verbose=0).history
@@ -211,7 +211,7 @@ def test_reals_fakes_and_the_penalty_are_augmented_and_hooks_see_the_images_them
             seen.append((fake.images, None))
             return {}
 
-    model = Watched(**MLP, augmentation="cutout")
+    model = Watched(**MLP, discriminator_augmentation="cutout")
     model.compile(run_eagerly=True)
     model.train_step(BATCH)
     *passes, hook = seen
@@ -226,9 +226,10 @@ def test_reals_fakes_and_the_penalty_are_augmented_and_hooks_see_the_images_them
 
 
 @pytest.mark.parametrize("change, what", [
-    ({"augmentation": "colour"}, "color, translation, cutout"), ({"augmentation_images": 0}, "augmentation_images"),
+    ({"discriminator_augmentation": "colour"}, "color, translation, cutout"),
+    ({"adaptation_images": 0}, "adaptation_images"),
     ({"lecam_weight": -1.0}, "lecam_weight"),
-    ({"augmentation": "adaptive", "objective": "wasserstein"}, "signs of the logits"),
+    ({"discriminator_augmentation": "adaptive", "objective": "wasserstein"}, "signs of the logits"),
 ])  # fmt: skip
 def test_wrong_settings(change, what):
     with pytest.raises(ValueError, match=what):

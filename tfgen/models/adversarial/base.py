@@ -55,11 +55,11 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         discriminator_steps: discriminator updates for each turn of the generator.
         generator_steps: generator updates in one turn.
         generator_batch_factor: the generator's batch is this many times the discriminator's.
-        augmentation: None; or the random changes of real and generated images that the discriminator sees (see
-            `tfgen.models.adversarial.augmentation`), which help with few images: a policy of DiffAugment, for example
+        discriminator_augmentation: None; or the random changes of real and generated images that the discriminator sees,
+            which help with few images (see `tfgen.models.adversarial.augmentation`): a policy of DiffAugment, for example
             "color,translation,cutout", or "adaptive", whose probability rises while the discriminator overfits. "adaptive"
             needs an objective whose logits are positive for real images.
-        augmentation_images: for "adaptive", the number of real images over which the probability can rise from 0 to 1.
+        adaptation_images: for "adaptive", the number of real images over which the probability can rise from 0 to 1.
         lecam_weight: factor of `tfgen.losses.lecam_penalty` in the discriminator's loss; 0: none.
         generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights): latents
             [B, latent_dim] -> images [B, H, W, C] in [-1, 1]. In a conditional model its second input is one-hot labels
@@ -88,15 +88,15 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         discriminator_steps: PositiveInt = 1,
         generator_steps: Count = 1,
         generator_batch_factor: PositiveInt = 1,
-        augmentation: Augmentation | None = None,
-        augmentation_images: PositiveInt = 500_000,
+        discriminator_augmentation: Augmentation | None = None,
+        adaptation_images: PositiveInt = 500_000,
         lecam_weight: NonNegativeFloat = 0.0,
         generator: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None,
         seed: Seed = 0,
         **kwargs,
     ):
-        logs = {"augmentation_probability": augmentation == ADAPTIVE, "lecam": lecam_weight > 0}
+        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0}
         # Before Keras' own __init__, in which it allows no attributes.
         object.__setattr__(self, "loss_names", (*type(self).loss_names, *(name for name, on in logs.items() if on)))
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
@@ -109,7 +109,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
-        self.set_limited_data(augmentation, augmentation_images, lecam_weight)
+        self.set_limited_data(discriminator_augmentation, adaptation_images, lecam_weight)
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
 
     def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
