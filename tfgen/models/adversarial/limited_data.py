@@ -26,9 +26,9 @@ class LimitedDataMixin:
         """Keeps the settings, for which see `AdversarialModel`, and makes the state that they need."""
         if policy == augmentation.ADAPTIVE and self.objective.name in _NOT_SIGNED:
             raise ValueError(
-                "discriminator_augmentation='adaptive' reads from the signs of the logits whether the discriminator overfits. "
-                f"They say nothing for the objective {self.objective.name!r}: use 'non_saturating', 'minimax' or 'hinge', or "
-                f"a policy of {', '.join(augmentation.POLICIES)}."
+                "discriminator_augmentation='adaptive' reads from the signs of the logits whether the discriminator "
+                f"overfits. They say nothing for the objective {self.objective.name!r}: use 'non_saturating', 'minimax' or "
+                f"'hinge', or a policy of {', '.join(augmentation.POLICIES)}."
             )
         self.augmentation, self.lecam_weight = policy, float(lecam_weight)
         self.adaptive = AdaptiveProbability(images=images, name="adaptive") if policy == augmentation.ADAPTIVE else None
