@@ -267,6 +267,10 @@ CASES = {
         bfloat16=False,
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
+    "sngan-adaptive-lecam": Case(
+        SNGAN, {**_SMALL, "network": "mlp", "width": 4, "discriminator_steps": 1, "discriminator_augmentation": "adaptive",
+                "adaptation_images": 200, "lecam_weight": 0.1}, falling="discriminator_loss", long=True,
+    ),
     "dcgan-conditional-wgan-gp": Case(
         DCGAN,
         {**_DCGAN, "num_classes": 3, "objective": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 10.0},
