@@ -175,7 +175,7 @@ def _results(record):
 
 
 def readme(found):
-    """(path, text) of README.md with the table of {name: record}, and the commit by whose code records are fresh or stale."""
+    """(path, text) of README.md with the table of {name: record}, and the commit whose code says which are fresh."""
     path = FOLDER / "README.md"
     today = datetime.datetime.now(datetime.timezone.utc).date()
     return path, filled(path, _BEGIN, _END, f"States by the code of {_commit(commit())}, {today}.\n\n{table(found)}")
