@@ -203,7 +203,7 @@ def clipping(args):
 
 
 def spectral(args):
-    results, protocol, trainings, zoo = compare(args, ("sngan/digits", "wgan-gp/digits"))
+    results, protocol, trainings, zoo = compare(args, ("sngan/digits", "wgan-gp/digits"), args.steps)
     medians = [results[name]["median"] for name in ("sngan/digits", "wgan-gp/digits")]
     results["seconds_ratio"] = medians[0]["train_seconds"] / medians[1]["train_seconds"]
     results["sngan_fcd"] = medians[0][_FCD]
@@ -490,7 +490,7 @@ def main():
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--steps", type=int, help="of clipping and gaussians, for a shorter run")
+    parser.add_argument("--steps", type=int, help="of clipping, spectral and gaussians, for a shorter run")
     args = parser.parse_args()
     measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
