@@ -210,6 +210,65 @@ def spectral(args):
     return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}, trainings, zoo
 
 
+# ---- Few digits: augmentation of what the discriminator sees
+
+SIZES = (100, 300, 1_000)
+HELP = {
+    "nothing": {}, "DiffAugment": {"discriminator_augmentation": "translation,cutout"},
+    "adaptive": {"discriminator_augmentation": "adaptive", "adaptation_images": 200_000},
+    "LeCam": {"lecam_weight": 0.1},
+}  # fmt: skip
+
+
+def few_images(args):
+    """FCD of sngan/digits trained on the first digits alone, against the test split, with each help and without."""
+    train_source, test = (tfgen.data.load("digits", split) for split in ("train", "test"))
+    evaluator = Evaluator(train_source, test, train_classifier(train_source, test, seed=0), seed=0)
+    steps = args.steps or tfgen.presets.get("sngan/digits").steps
+    results, trainings, zoo, protocol = {}, {}, None, None
+    for size in SIZES:
+        for name, settings in HELP.items():
+            config = TrainConfig("sngan/digits", settings, steps, log_every=500, checkpoint_every=5000, sample_every=10_000)
+            workdir = pathlib.Path(args.workdir) / f"few_images-{size}-{name}-{steps}"
+            source = train_source.take(size)
+            result = train(config, source, workdir)
+            training = trainings[f"{size}-{name}"] = training_of(workdir, spec="digits", split="train", take=size)
+            zoo = zoo or {"model": result.model, "metric": _FCD, "training": training, "train": source, "test": test}
+            with result.model.ema.swapped():
+                judged = evaluator(result.model.sample(len(test), seed=0).numpy(), weights="ema")
+            protocol = judged.protocol.to_dict()
+            one = {key: judged.values[key] for key in (_FCD, _SCORE, _CLASSES, "precision", "recall")}
+            one["train_seconds"] = train_seconds_of(workdir)
+            if result.model.adaptive is not None:
+                one["probability"] = float(keras.ops.convert_to_numpy(result.model.adaptive.probability))
+            results.setdefault(str(size), {})[name] = one
+            print("few_images", size, name, one)
+    small = results[str(SIZES[0])]
+    results["best_over_nothing"] = min(small[name][_FCD] for name in HELP if HELP[name]) / small["nothing"][_FCD]
+    protocol = {"preset": tfgen.presets.get("sngan/digits").config(), "steps": steps, "help": HELP, "metrics": protocol,
+                "images": "the first of the train split", "best_over_nothing": f"FCD with {SIZES[0]} images"}  # fmt: skip
+    return results, protocol, {"best_over_nothing": ("<=", 1.0)}, trainings, zoo
+
+
+def draw_few_images(found, args):
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    for i, name in enumerate(HELP):
+        axes.plot(SIZES, [found["results"][str(size)][name][_FCD] for size in SIZES], "o-", color=f"C{i}", label=name)
+    axes.set(xscale="log", yscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="training images")
+    axes.minorticks_off()
+    axes.set_ylabel("Fréchet classifier distance")
+    axes.legend()
+    return figure
+
+
+def table_few_images(found):
+    rows = [
+        [name, *(f"{one[_FCD]:.2f}, {one['recall']:.2f}" for size in SIZES for one in [found["results"][str(size)][name]])]
+        for name in HELP
+    ]
+    return markdown_table(["FCD and recall", *(f"{size:,} images" for size in SIZES)], rows)
+
+
 TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
 
 
@@ -465,6 +524,12 @@ CLAIMS = {
         table_numbers,
         "Fréchet classifier distance and seconds of training, three seeds each",
     ),
+    "few-images": (
+        few_images,
+        draw_few_images,
+        table_few_images,
+        "Fréchet classifier distance over the number of training images, with each help and without",
+    ),
     "gaussians": (gaussians, draw_gaussians, table_gaussians, "Samples over the modes for both mixtures and both critics"),
     "feature-matching": (
         "semi_supervised_digits",
@@ -490,7 +555,7 @@ def main():
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--steps", type=int, help="of clipping, spectral and gaussians, for a shorter run")
+    parser.add_argument("--steps", type=int, help="of clipping, spectral, few-images and gaussians, for a shorter run")
     args = parser.parse_args()
     measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
