@@ -61,7 +61,7 @@ def hungarian_accuracy_of_codes(model, part, number, settings):
 
 def frechet_classifier_distance(model, part, number, settings):
     classifier = _classifier(settings["classifier"])
-    images = np.asarray(model.sample(SAMPLES, seed=number))
+    images = np.asarray(model.sample(SAMPLES, seed=number, **model.conditions_to_show(SAMPLES)))
     return float(frechet_distance(classifier.features(part.images()), classifier.features(images)))
 
 
