@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_support
 export TF_USE_LEGACY_KERAS := 0
 
-BENCHMARKS := $(filter-out %/__init__ %/record %/turns,$(basename $(wildcard benchmarks/*.py)))
+BENCHMARKS := $(filter-out %/__init__ %/record %/turns %/zoo,$(basename $(wildcard benchmarks/*.py)))
 # Tests that need the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 

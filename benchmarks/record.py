@@ -92,7 +92,7 @@ def training_of(workdir, **load):
     Args:
       workdir: a run folder of `tfgen_trainers.train.train`.
       **load: keyword arguments of `tfgen.data.load`, without `manual_dir`, by which the source can be loaded again to check
-        the first steps; none: it cannot.
+        the first steps, and `take`, the number of its first examples if not all are used; none: it cannot.
     """
     config = json.loads((pathlib.Path(workdir) / "config.json").read_text())
     return {**read(workdir), "config": config["config"], "preset": config["run"]["preset"],

@@ -2,11 +2,12 @@
 
     config.json          {"class_name", "config"} of the model, for `load`
     model.weights.h5     its weights; the averaged ones where the training averaged; float16 where that changes little
-    examples.npz         a part of the test split, on which `check` finds the metric again
+    examples.npz         a part of the test split, on which `check` finds the metric again; none if the metric needs none
     metadata.json        the record, its training, hashes of the files, which weights they are, and `metric`
 
 The metric is one of the record, measured on few examples. Its noise is the standard deviation over `PARTS` parts of the test
-split; float16 is used, and a reloaded model passes, if the metric of the first part changes by less than a tenth of it.
+split; float16 is used, and a reloaded model passes, if the metric of the first part changes by less than a tenth of it. The
+field `zoo` of a record says what was kept, or why nothing was.
 `zoo/classifier_DATA/classifier.npz` is the classifier by whose features distances are measured.
 """
 
@@ -22,7 +23,7 @@ import h5py
 import numpy as np
 
 import tfgen
-from benchmarks.record import ROOT
+from benchmarks.record import ROOT, write
 from tfgen.files import sha256, write_whole
 from tfgen.metrics import Classifier, frechet_distance, hungarian_accuracy, train_classifier
 from tfgen.training.state import named_variables
@@ -36,12 +37,12 @@ PARTS, EXAMPLES, SAMPLES = 5, 200, 200
 
 
 def negative_elbo_nats(model, part, number, settings):
-    (batch,) = part.batches(len(part), binarization=settings["binarization"], seed=0)
+    (batch,) = part.batches(len(part), binarization=settings.get("binarization"), seed=0)
     return -float(np.mean(model.elbo(batch["image"], seed=0)))
 
 
 def bits_per_dim(model, part, number, settings):
-    (batch,) = part.batches(len(part), binarization=settings["binarization"], seed=0)
+    (batch,) = part.batches(len(part), binarization=settings.get("binarization"), seed=0)
     return float(np.mean(model.bits_per_dim(batch["image"], **model.conditions_of(batch))))
 
 
@@ -60,8 +61,15 @@ def hungarian_accuracy_of_codes(model, part, number, settings):
 
 def frechet_classifier_distance(model, part, number, settings):
     classifier = _classifier(settings["classifier"])
-    images = np.asarray(model.sample(SAMPLES, seed=number))
+    images = np.asarray(model.sample(SAMPLES, seed=number, **model.conditions_to_show(SAMPLES)))
     return float(frechet_distance(classifier.features(part.images()), classifier.features(images)))
+
+
+def within_3_std(model, part, number, settings):
+    from benchmarks.reproduce.claims import MIXTURES, modes, toy_samples
+
+    mixture = MIXTURES[settings["mixture"]]
+    return modes(toy_samples(model, mixture, seed=number), mixture)["within_3_std"]
 
 
 @functools.cache
@@ -73,6 +81,7 @@ METRICS = {
     f.__name__: f
     for f in (
         negative_elbo_nats, bits_per_dim, mse, error_percent, hungarian_accuracy_of_codes, frechet_classifier_distance,
+        within_3_std,
     )
 }  # fmt: skip
 
@@ -80,32 +89,44 @@ METRICS = {
 # ---- Writing and reading
 
 
-def keep(record, model, metric, *, training, train, test, binarization=None, averaged=None):
-    """Writes `zoo/NAME` for the record of that name; prints what was kept, or why it was not.
+def keep(record, model, metric, *, training, train=None, test=None, averaged=None, **settings):
+    """Writes `zoo/NAME` for the record of that name, and in the record, under "zoo", what was kept, or why it was not.
 
     Args:
-        record: path of the record; nothing is kept of one outside of benchmarks/reproduce.
+        record: path of the written record; nothing is done for one outside of benchmarks/reproduce.
         model: the trained model, with its averages if it has any.
         metric: name of one of `METRICS`.
         training: the entry of the record's `trainings` that trained it.
         averaged: whether the model's weights are averages already; None: they are averaged if it has averages.
         train, test: the sources of images; their data set has a classifier in the zoo, which is trained if it is missing.
+            None: the metric needs no images.
+        **settings: of the metric.
     """
     record = pathlib.Path(record)
     if record.resolve().parent != ROOT / "benchmarks" / "reproduce":
         return
-    settings, swap = {"name": metric, "binarization": binarization}, averaged is None and model.ema is not None
+    kept = _keep(record, model, metric, training, train, test, averaged, settings)
+    print(f"{record.stem} in the zoo: {kept}")
+    write(record, json.loads(record.read_text()) | {"zoo": kept})
+
+
+def _keep(record, model, metric, training, train, test, averaged, settings):
+    config = json.loads(json.dumps({"class_name": type(model).__name__, "config": model.get_config()}))
+    plain, settings = _made(config), {"name": metric, **settings}
+    if (least := 2 * plain.count_params()) > LIMIT:
+        return {"kept": False, "why": f"the weights have {least:,} bytes in float16, more than {LIMIT:,}"}
     if METRICS[metric] is frechet_classifier_distance:
         settings["classifier"] = f"classifier_{re.sub(r'[^a-z0-9]+', '_', test.name.split('/')[0])}"
         train_classifier(train, test, seed=0, workdir=FOLDER / settings["classifier"])
-    size = min(EXAMPLES, len(test) // PARTS)
-    parts = [test.subset(range(number * size, (number + 1) * size)) for number in range(PARTS)]
-    config = {"class_name": type(model).__name__, "config": model.get_config()}
+    swap, data, parts = averaged is None and model.ema is not None, None, [None] * PARTS
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        _write_examples(folder / "examples.npz", parts[0])
-        plain = _made(json.loads((folder / "config.json").read_text()))
+        if test is not None:
+            size = min(EXAMPLES, len(test) // PARTS)
+            parts = [test.subset(range(number * size, (number + 1) * size)) for number in range(PARTS)]
+            data = f"{test.name} {test.split}, {size} examples"
+            _write_examples(folder / "examples.npz", parts[0])
         with model.ema.swapped() if swap else contextlib.nullcontext():
             trained = named_variables(model)
             for name, variable in named_variables(plain).items():
@@ -127,17 +148,16 @@ def keep(record, model, metric, *, training, train, test, binarization=None, ave
             "parameters": plain.count_params(),
             "sha256": {name: sha256(folder / name) for name in files},
             "metric": {**settings, "value": values[0], "tolerance": tolerance, "value_in_float16": halved},
-            "data": f"{test.name} {test.split}, {size} examples",
+            "data": data,
             "training": {key: training.get(key) for key in ("trained_by", "config", "data")},
         }
     total = sum(map(len, files.values()))
     if total > LIMIT:
-        print(f"Not kept in the zoo: {record.stem} has {total:,} bytes, more than {LIMIT:,}.")
-        return
+        return {"kept": False, "why": f"the files have {total:,} bytes with weights in {dtype}, more than {LIMIT:,}"}
     files["metadata.json"] = (json.dumps(content, indent=2) + "\n").encode()
     for name, data in files.items():
         write_whole(FOLDER / record.stem / name, data)
-    print(f"Kept in the zoo: {record.stem}, {total:,} bytes, {dtype}, {metric} {values[0]:.4g}.")
+    return {"kept": True, "bytes": total, "dtype": dtype, metric: values[0]}
 
 
 def _write_examples(path, part):
@@ -195,5 +215,6 @@ def check(folder):
     for name, expected in content["sha256"].items():
         if (found := sha256(folder / name)) != expected:
             raise ValueError(f"{folder / name} has the sha256 {found}; its metadata.json has {expected}.")
-    metric, part = content["metric"], _read_examples(folder / "examples.npz")
+    metric, examples = content["metric"], folder / "examples.npz"
+    part = _read_examples(examples) if examples.exists() else None
     return metric["value"], METRICS[metric["name"]](load(folder), part, 0, metric), metric["tolerance"]

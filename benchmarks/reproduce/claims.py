@@ -24,6 +24,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import ROOT, filled, markdown_table, report, training_of
 from benchmarks.reproduce.common import train_seconds_of
+from benchmarks.zoo import keep
 from tfgen import random
 from tfgen.losses import OBJECTIVES
 from tfgen.metrics import Evaluator, train_classifier
@@ -46,12 +47,13 @@ PRETRAINING, AFTER, LOOK = 200, 200, 50
 
 def saturating(args):
     """Gradient norms of the generator of gan/digits, first while only D learns, then while both learn."""
-    source, curves = tfgen.data.load("digits", "train"), []
+    (source, test), curves, models = (tfgen.data.load("digits", split) for split in ("train", "test")), [], {}
     followed = {*model_modules(tfgen.presets.get("gan/digits")), type(source).__module__}
     trained_by = {"from_step": 0, **origin(followed, [THIS])}
     for seed in SEEDS:
         for objective in LOSSES:
-            curves.append({"seed": seed, "objective": objective, **gradient_norms(objective, source, seed)})
+            models[seed, objective], found = gradient_norms(objective, source, seed)
+            curves.append({"seed": seed, "objective": objective, **found})
             print("saturating", seed, objective, curves[-1]["training"][LOOK])
     norms = {
         name: [curve["training"][LOOK] for curve in curves if curve["objective"] == name] for name in LOSSES
@@ -70,11 +72,16 @@ def saturating(args):
         "steps": AFTER, "norm": "of all weights of G, for the batch of latents that its next update uses",
         "ratio": f"non-saturating / minimax after {LOOK} updates of both networks, median over the seeds",
     }  # fmt: skip
-    return results, protocol, {"ratio": (">=", 10.0)}, {"all": {"trained_by": [trained_by], "first_steps": None}}
+    trainings = {"all": {"trained_by": [trained_by], "first_steps": None}}
+    zoo = {"model": models[SEEDS[0], "non_saturating"], "metric": _FCD, "training": trainings["all"], "train": source,
+           "test": test, "averaged": False}  # fmt: skip
+    return results, protocol, {"ratio": (">=", 10.0)}, trainings, zoo
 
 
 def gradient_norms(objective, source, seed):
-    """{"alone": {objective: norms while D learns alone, every 10 steps}, "training": [norm of each step after that]}."""
+    """The model, and {"alone": {objective: norms while D learns alone, every 10 steps}, "training": [norm of each step after
+    that]}.
+    """
     keras.utils.set_random_seed(seed)
     preset = tfgen.presets.get("gan/digits").override({"objective": objective})
     model = preset.build(seed=seed)
@@ -110,7 +117,7 @@ def gradient_norms(objective, source, seed):
         training.append(float(norms()[objective]))
         if step < AFTER:
             update(next(batches)["image"])
-    return {"alone": alone, "training": training}
+    return model, {"alone": alone, "training": training}
 
 
 def draw_saturating(found, args):
@@ -147,14 +154,15 @@ def table_saturating(found):
 
 
 def compare(args, presets, steps=None):
-    """({preset: {"seeds": [results], "median": results}}, protocol, trainings). Runs that the run folder has are read.
+    """({preset: {"seeds": [results], "median": results}}, protocol, trainings, arguments of `keep` for the first run). Runs
+    that the run folder has are read.
 
     Samples are drawn with the raw weights of each model; one classifier, of seed 0, is used for all.
     """
     sources = [tfgen.data.load("digits", split) for split in ("train", "test")]
     classifier = train_classifier(*sources, seed=0)
     evaluator = Evaluator(*sources, classifier, seed=0)
-    found, trainings, protocol = {}, {}, None
+    found, trainings, protocol, zoo = {}, {}, None, None
     for name in presets:
         seeds = []
         for seed in SEEDS:
@@ -166,13 +174,15 @@ def compare(args, presets, steps=None):
             folder = re.sub(r"\W", "_", name) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
             workdir = pathlib.Path(args.workdir) / folder
             result = train(config, sources[0], workdir)
-            trainings[f"{name}-{seed}"] = training_of(workdir, spec="digits", split="train")
+            training = trainings[f"{name}-{seed}"] = training_of(workdir, spec="digits", split="train")
+            zoo = zoo or {"model": result.model, "metric": _FCD, "training": training, "train": sources[0],
+                          "test": sources[1], "averaged": False}  # fmt: skip
             judged = evaluator(result.model.sample(len(sources[1]), seed=seed).numpy(), weights="raw")
             protocol = judged.protocol.to_dict()
-            keep = (_FCD, _SCORE, _CLASSES, "precision", "recall")
+            names = (_FCD, _SCORE, _CLASSES, "precision", "recall")
             seconds = train_seconds_of(workdir)
             seeds.append({"seed": seed, "steps": result.step, "train_seconds": seconds,
-                          **{key: judged.values[key] for key in keep}})  # fmt: skip
+                          **{key: judged.values[key] for key in names}})  # fmt: skip
             print(name, seeds[-1])
         median = {key: float(np.median([one[key] for one in seeds])) for key in seeds[0] if key != "seed"}
         found[name] = {"median": median, "seeds": seeds}
@@ -182,22 +192,81 @@ def compare(args, presets, steps=None):
     return found, {
         "presets": configs, "seeds": SEEDS, "metrics": protocol, "test_images": anchor,
         "train_seconds": "from the making of the run folder to its last line: too long where a run was interrupted",
-    }, trainings  # fmt: skip
+    }, trainings, zoo  # fmt: skip
 
 
 def clipping(args):
     steps = args.steps or tfgen.presets.get("wgan-gp/digits").steps
-    results, protocol, trainings = compare(args, ("wgan/digits", "wgan-gp/digits"), steps)
+    results, protocol, trainings, zoo = compare(args, ("wgan/digits", "wgan-gp/digits"), steps)
     results["fcd_ratio"] = results["wgan/digits"]["median"][_FCD] / results["wgan-gp/digits"]["median"][_FCD]
-    return results, {**protocol, "steps": steps}, {"fcd_ratio": (">=", 1.0)}, trainings
+    return results, {**protocol, "steps": steps}, {"fcd_ratio": (">=", 1.0)}, trainings, zoo
 
 
 def spectral(args):
-    results, protocol, trainings = compare(args, ("sngan/digits", "wgan-gp/digits"))
+    results, protocol, trainings, zoo = compare(args, ("sngan/digits", "wgan-gp/digits"), args.steps)
     medians = [results[name]["median"] for name in ("sngan/digits", "wgan-gp/digits")]
     results["seconds_ratio"] = medians[0]["train_seconds"] / medians[1]["train_seconds"]
     results["sngan_fcd"] = medians[0][_FCD]
-    return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}, trainings
+    return results, protocol, {"sngan_fcd": ("<=", 2.0), "seconds_ratio": ("<=", 1.0)}, trainings, zoo
+
+
+# ---- Few digits: augmentation of what the discriminator sees
+
+SIZES = (100, 300, 1_000)
+HELP = {
+    "nothing": {}, "DiffAugment": {"discriminator_augmentation": "translation,cutout"},
+    "adaptive": {"discriminator_augmentation": "adaptive", "adaptation_images": 200_000},
+    "LeCam": {"lecam_weight": 0.1},
+}  # fmt: skip
+
+
+def few_images(args):
+    """FCD of sngan/digits trained on the first digits alone, against the test split, with each help and without."""
+    train_source, test = (tfgen.data.load("digits", split) for split in ("train", "test"))
+    evaluator = Evaluator(train_source, test, train_classifier(train_source, test, seed=0), seed=0)
+    steps = args.steps or tfgen.presets.get("sngan/digits").steps
+    results, trainings, zoo, protocol = {}, {}, None, None
+    for size in SIZES:
+        for name, settings in HELP.items():
+            config = TrainConfig("sngan/digits", settings, steps, log_every=500, checkpoint_every=5000, sample_every=10_000)
+            workdir = pathlib.Path(args.workdir) / f"few_images-{size}-{name}-{steps}"
+            source = train_source.take(size)
+            result = train(config, source, workdir)
+            training = trainings[f"{size}-{name}"] = training_of(workdir, spec="digits", split="train", take=size)
+            zoo = zoo or {"model": result.model, "metric": _FCD, "training": training, "train": source, "test": test}
+            with result.model.ema.swapped():
+                judged = evaluator(result.model.sample(len(test), seed=0).numpy(), weights="ema")
+            protocol = judged.protocol.to_dict()
+            one = {key: judged.values[key] for key in (_FCD, _SCORE, _CLASSES, "precision", "recall")}
+            one["train_seconds"] = train_seconds_of(workdir)
+            if result.model.adaptive is not None:
+                one["probability"] = float(keras.ops.convert_to_numpy(result.model.adaptive.probability))
+            results.setdefault(str(size), {})[name] = one
+            print("few_images", size, name, one)
+    small = results[str(SIZES[0])]
+    results["best_over_nothing"] = min(small[name][_FCD] for name in HELP if HELP[name]) / small["nothing"][_FCD]
+    protocol = {"preset": tfgen.presets.get("sngan/digits").config(), "steps": steps, "help": HELP, "metrics": protocol,
+                "images": "the first of the train split", "best_over_nothing": f"FCD with {SIZES[0]} images"}  # fmt: skip
+    return results, protocol, {"best_over_nothing": ("<=", 1.0)}, trainings, zoo
+
+
+def draw_few_images(found, args):
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    for i, name in enumerate(HELP):
+        axes.plot(SIZES, [found["results"][str(size)][name][_FCD] for size in SIZES], "o-", color=f"C{i}", label=name)
+    axes.set(xscale="log", yscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="training images")
+    axes.minorticks_off()
+    axes.set_ylabel("Fréchet classifier distance")
+    axes.legend()
+    return figure
+
+
+def table_few_images(found):
+    rows = [
+        [name, *(f"{one[_FCD]:.2f}, {one['recall']:.2f}" for size in SIZES for one in [found["results"][str(size)][name]])]
+        for name in HELP
+    ]
+    return markdown_table(["FCD and recall", *(f"{size:,} images" for size in SIZES)], rows)
 
 
 TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
@@ -295,9 +364,22 @@ def toy_batches(mixture, seed):
     return tf.data.Dataset.counter().map(batch).prefetch(20)
 
 
+def toy_samples(model, mixture, seed):
+    """Points float32 [10,000, 2] of the generator."""
+    return (2.0 * model.sample(TOY_SAMPLES, seed=seed).numpy().reshape(-1, 2) - 1.0) * mixture["scale"]
+
+
+def _toy_file(args, name, which, steps):
+    return pathlib.Path(args.workdir) / f"claim_gaussians-{name}-{which}-{steps}.npz"
+
+
+def _toy_weights(path):
+    return path.with_suffix(".weights.h5")
+
+
 def toy_points(args, name, which, steps):
-    """Trains a model: points float32 [10,000, 2] of the generator, the seconds of training, and what a record says of it."""
-    path = pathlib.Path(args.workdir) / f"claim_gaussians-{name}-{which}-{steps}.npz"
+    """Trains a model: points of the generator, the seconds of training, and what a record says of it."""
+    path = _toy_file(args, name, which, steps)
     if not path.exists():
         model, mixture = toy_model(name, steps), MIXTURES[which]
         model.steps_per_execution, first = 20, FirstSteps(model)
@@ -305,10 +387,10 @@ def toy_points(args, name, which, steps):
         started = time.perf_counter()
         model.fit(toy_batches(mixture, seed=0), steps_per_epoch=steps, verbose=0, callbacks=[first])
         seconds = time.perf_counter() - started
-        points = (2.0 * model.sample(TOY_SAMPLES, seed=0).numpy().reshape(-1, 2) - 1.0) * mixture["scale"]
         path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_weights(_toy_weights(path))
         training = json.dumps({**training, "first_steps": first.found})
-        np.savez(path, points=points, seconds=seconds, training=training)
+        np.savez(path, points=toy_samples(model, mixture, seed=0), seconds=seconds, training=training)
     with np.load(path) as file:
         return file["points"], float(file["seconds"]), json.loads(str(file["training"]))
 
@@ -339,7 +421,10 @@ def gaussians(args):
                        for name in ("wgan-gp", "wgan") for m in [toy_model(name, steps["25"])]},
         "covered": f"a mode that has at least {shares} of the samples within 3 standard deviations",
     }  # fmt: skip
-    return results, protocol, gates, trainings
+    model = toy_model("wgan-gp", steps["25"])
+    model.load_weights(_toy_weights(_toy_file(args, "wgan-gp", "25", steps["25"])))
+    zoo = {"model": model, "metric": "within_3_std", "training": trainings["wgan-gp-25"], "mixture": "25"}
+    return results, protocol, gates, trainings, zoo
 
 
 def draw_gaussians(found, args):
@@ -439,6 +524,12 @@ CLAIMS = {
         table_numbers,
         "Fréchet classifier distance and seconds of training, three seeds each",
     ),
+    "few-images": (
+        few_images,
+        draw_few_images,
+        table_few_images,
+        "Fréchet classifier distance over the number of training images, with each help and without",
+    ),
     "gaussians": (gaussians, draw_gaussians, table_gaussians, "Samples over the modes for both mixtures and both critics"),
     "feature-matching": (
         "semi_supervised_digits",
@@ -464,18 +555,19 @@ def main():
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--steps", type=int, help="of clipping and gaussians, for a shorter run")
+    parser.add_argument("--steps", type=int, help="of clipping, spectral, few-images and gaussians, for a shorter run")
     args = parser.parse_args()
     measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
     if callable(measure):
         started = time.perf_counter()
-        results, protocol, gates, trainings = measure(args)
+        results, protocol, gates, trainings, zoo = measure(args)
         path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
         report(
             path, THIS, seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
         )  # fmt: skip
+        keep(path, **zoo)
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
         if not path.exists():

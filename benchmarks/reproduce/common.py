@@ -177,9 +177,11 @@ def adversarial(model, train_source, test_source, seed):
     evaluator = _evaluator(train_source, test_source, seed)
     n = min(10_000, len(test_source))
     real = evaluator.real_anchor(n).values
-    untrained = evaluator(type(model).from_config(model.get_config()).sample(n, seed=seed).numpy(), weights="raw").values
+    labels = model.conditions_to_show(n)  # all classes in turn
+    untrained = type(model).from_config(model.get_config()).sample(n, seed=seed, **labels)
+    untrained = evaluator(untrained.numpy(), weights="raw").values
     with contextlib.nullcontext() if model.ema is None else model.ema.swapped():
-        trained = evaluator(model.sample(n, seed=seed).numpy(), weights="raw" if model.ema is None else "ema")
+        trained = evaluator(model.sample(n, seed=seed, **labels).numpy(), weights="raw" if model.ema is None else "ema")
     values = dict(trained.values)
     ratio = values["frechet_classifier_distance"] / untrained["frechet_classifier_distance"]
     results = {**values, "fcd_relative_to_untrained": ratio, "classifier_accuracy": evaluator.classifier.accuracy,

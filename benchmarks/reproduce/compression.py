@@ -3,9 +3,11 @@
     python -m benchmarks.reproduce.compression --data FOLDER_OF_KODAK
 
 Every fourth photo (by name) is held out. The models are trained for a fixed number of steps on random crops of the other
-photos, and evaluated on the whole held-out photos. All rates are those of files with headers. After an interruption the same
-command continues. Rate and quality for each lambda are means over the photos (PSNR of each photo, not of the mean error).
-JPEG is Pillow's, 4:2:0 with optimised tables. A curve is interpolated linearly in log rate.
+photos, and evaluated on the whole held-out photos. The size of crops is the one with the lowest loss in short trainings that
+leave out every fourth of the photos that are not held out, and are judged on these; a batch has as many pixels with each.
+All rates are those of files with headers. After an interruption the same command continues. Rate and quality for each lambda
+are means over the photos (PSNR of each photo, not of the mean error). JPEG is Pillow's, 4:2:0 with optimised tables. A curve
+is interpolated linearly in log rate.
 """
 
 import argparse
@@ -20,8 +22,8 @@ from PIL import Image
 import tfgen
 from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import train_seconds_of
+from benchmarks.zoo import keep
 from tfgen.metrics.similarity import ms_ssim
-from tfgen.models.compression import Codec
 from tfgen_commands.compress import codec_for_writing
 from tfgen_trainers.train import TrainConfig, train
 
@@ -29,6 +31,8 @@ MODELS = ("factorized-prior", "scale-hyperprior")
 LAMBDAS = (0.002, 0.01, 0.05)
 JPEG_QUALITIES = (1, 2, 3, 5, 7, 10, 13, 17, 22, 28, 35, 45, 55, 65, 75, 85, 90, 95)
 CROPS = 4_000
+SIZES = {128: 4, 256: 1}  # the sizes to choose from: crops in a batch
+TRIAL_STEPS, TRIAL_LAMBDA = 2_000, 0.01
 LOW = 0.3  # bits per pixel; below this rate the models must be better than JPEG
 GATES = {
     "file_off_estimate": ("<=", 0.02),
@@ -60,6 +64,12 @@ def measure_codec(codec, photos):
         rates = {"bits_per_pixel": 8 * len(data) / pixels, "estimated_bits_per_pixel": codec.bits(image) / pixels}
         found.append({**rates, **quality(image, codec.decode(read[0], *size[:2]))})
     return {**means(found), "photos": found}
+
+
+def loss_of(measured, weight):
+    """The models' loss, mean over photos: estimated bits per pixel plus lambda times the squared error of levels."""
+    errors = [255.0**2 / 10 ** (photo["psnr_db"] / 10) for photo in measured["photos"]]
+    return measured["estimated_bits_per_pixel"] + weight * float(np.mean(errors))
 
 
 def measure_jpeg(photos, level):
@@ -113,6 +123,10 @@ def compare(curves, jpeg):
     return results
 
 
+def opened(files):
+    return [np.asarray(Image.open(file).convert("RGB")) for file in files]
+
+
 def draw(path, curves, jpeg):
     import matplotlib
 
@@ -148,25 +162,42 @@ def main(argv=None):
     if len(files) < 8:
         parser.error(f"--data must hold the photos kodim*.png; found {len(files)} in {args.data}.")
     held_out = files[3::4]
-    photos = [np.asarray(Image.open(file).convert("RGB")) for file in held_out]
-    evaluation_seconds, train_seconds, curves, presets, trainings = 0.0, 0.0, {}, [], {}
+    seen = [file for file in files if file not in held_out]
+    left_out = seen[3::4]
+    evaluation_seconds, train_seconds, curves, runs, presets, trainings, sizes = 0.0, 0.0, {}, {}, {}, {}, {}
+
+    def trained(name, weight, size, photos, steps, trial=""):
+        """Trains on crops of photos: (the last step, the codec, the seconds)."""
+        source = tfgen.data.crops(photos, size=size, num=CROPS, seed=args.seed)
+        overrides = {"distortion_weight": weight, "image_shape": [size, size, 3], "batch_size": SIZES[size]}
+        config = TrainConfig(
+            preset=f"{name}/kodak", overrides=overrides, steps=steps, seed=args.seed, log_every=500, checkpoint_every=1000,
+            sample_every=10**9,
+        )  # fmt: skip
+        key = f"{name}-{weight}{trial}"
+        workdir = pathlib.Path(args.workdir) / f"compression-{key}-{args.seed}"
+        runs[key] = train(config, source, workdir)
+        trainings[key] = training_of(workdir)
+        presets[key] = config.resolve().config()
+        return runs[key].step, codec_for_writing(workdir), train_seconds_of(workdir)
+
     for name in MODELS:
-        curves[name], side = [], tfgen.presets.get(f"{name}/kodak").model_args["image_shape"][0]
-        source = tfgen.data.crops([file for file in files if file not in held_out], size=side, num=CROPS, seed=args.seed)
+        sizes[name] = {}
+        for size in SIZES:
+            photos = [file for file in seen if file not in left_out]
+            _, codec, seconds = trained(name, TRIAL_LAMBDA, size, photos, args.steps or TRIAL_STEPS, f"-crops-{size}")
+            train_seconds, started = train_seconds + seconds, time.perf_counter()
+            sizes[name][size] = loss_of(measure_codec(codec, opened(left_out)), TRIAL_LAMBDA)
+            evaluation_seconds += time.perf_counter() - started
+        print(name, "loss by size of crops", sizes[name], flush=True)
+    photos = opened(held_out)
+    for name, losses in sizes.items():
+        curves[name] = []
         for weight in LAMBDAS:
-            config = TrainConfig(
-                preset=f"{name}/kodak", overrides={"distortion_weight": weight}, steps=args.steps, seed=args.seed,
-                log_every=500, checkpoint_every=1000, sample_every=10**9,
-            )  # fmt: skip
-            workdir = pathlib.Path(args.workdir) / f"compression-{name}-{weight}-{args.seed}"
-            result = train(config, source, workdir)
-            trainings[f"{name}-{weight}"] = training_of(workdir)
-            seconds, started = train_seconds_of(workdir), time.perf_counter()
-            train_seconds += seconds
-            codec: Codec = codec_for_writing(workdir)
-            measured = {"lambda": weight, **measure_codec(codec, photos), "train_seconds": seconds, "steps": result.step}
+            step, codec, seconds = trained(name, weight, min(losses, key=losses.get), seen, args.steps)
+            train_seconds, started = train_seconds + seconds, time.perf_counter()
+            measured = {"lambda": weight, **measure_codec(codec, photos), "train_seconds": seconds, "steps": step}
             curves[name].append(measured)
-            presets.append(config.resolve().config())
             evaluation_seconds += time.perf_counter() - started
             print({key: value for key, value in measured.items() if key != "photos"}, flush=True)
     jpeg = [measure_jpeg(photos, level) for level in JPEG_QUALITIES]
@@ -175,21 +206,27 @@ def main(argv=None):
         args.out, "benchmarks.reproduce.compression",
         seed=args.seed,
         protocol={
-            "train": f"{CROPS} random crops, of the presets' sizes, of {len(files) - len(held_out)} photos",
+            "train": f"{CROPS} random crops of {len(seen)} photos",
+            "crops": {
+                "sizes": f"{SIZES} (size: crops in a batch); the lower loss of {args.steps or TRIAL_STEPS} steps at lambda "
+                f"{TRIAL_LAMBDA}, for each model; trained on {len(seen) - len(left_out)} of the training photos",
+                "judged_on": [pathlib.Path(file).name for file in left_out],
+            },
             "presets": presets,
             "test": [pathlib.Path(file).name for file in held_out], "rates": "of whole files, headers included",
             "jpeg": f"Pillow, 4:2:0, optimize, qualities {JPEG_QUALITIES}",
-            "tuning": "an earlier record, of 64 latent channels and another start, was judged on the held-out photos, and "
-            "the size of crops chosen by it; how the transforms begin, M and the steps by runs of up to 6,000 steps that "
-            "were judged on four of the training photos, left out there",
+            "tuning": "how the transforms begin, M and the steps by runs of up to 6,000 steps that were judged on four of "
+            "the training photos, left out there",
         },
         seconds=train_seconds + evaluation_seconds,
-        results={**results, **curves, "jpeg": jpeg},
+        results={**results, **curves, "jpeg": jpeg, "loss_by_size_of_crops": sizes},
         gates=GATES,
         trainings=trainings,
         train_seconds=round(train_seconds, 1),
     )  # fmt: skip
     draw(args.picture, curves, jpeg)
+    smaller, source = f"{MODELS[0]}-{LAMBDAS[1]}", tfgen.data.crops(held_out, size=64, num=60, seed=args.seed)
+    keep(args.out, runs[smaller].model, "mse", training=trainings[smaller], test=source)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 import tfgen
 from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, train_seconds_of
+from benchmarks.zoo import keep
 from tfgen.sampling import save_png
 from tfgen_trainers.train import TrainConfig, train
 
@@ -116,7 +117,8 @@ def main(argv=None):
     preset, follows, gates = RUNS[args.data]
     options = {"manual_dir": args.manual_dir} if args.data == "coil20" else {}
     train_source, test_source = (tfgen.data.load(args.data, split, **options) for split in ("train", "test"))
-    started, results, train_seconds, configs, trainings = time.perf_counter(), {}, 0.0, {}, {}
+    started, results, train_seconds, configs = time.perf_counter(), {}, 0.0, {}
+    models, trainings = {}, {}
     for prefix, overrides in (("", {}), ("entangled_", {"clamp": "none"})):
         config = TrainConfig(
             preset, overrides, steps=args.steps, seed=args.seed, log_every=500, checkpoint_every=5000, sample_every=10_000
@@ -124,15 +126,17 @@ def main(argv=None):
         workdir = pathlib.Path(args.workdir) / f"dc_ign_{args.data}-{prefix or 'clamped_'}{args.seed}"
         model = train(config, train_source, workdir).model
         train_seconds += train_seconds_of(workdir)
-        trainings[prefix.rstrip("_") or "clamped"] = training_of(workdir, spec=args.data, split="train")
+        name = prefix.rstrip("_") or "clamped"
+        models[name], trainings[name] = model, training_of(workdir, spec=args.data, split="train")
         found = measure(model, train_source, test_source, follows)
         results |= {f"{prefix}{name}": value for name, value in found.items()}
         configs[prefix or "clamped_"] = config.resolve().config()
         if args.picture and not prefix:
             picture(model, train_source, test_source, f"docs/images/dc_ign_{args.data}.png")
     results["train_seconds"] = train_seconds
+    out = args.out or f"benchmarks/reproduce/dc_ign_{args.data}.json"
     report(
-        args.out or f"benchmarks/reproduce/dc_ign_{args.data}.json", "benchmarks.reproduce.dc_ign",
+        out, "benchmarks.reproduce.dc_ign",
         seed=args.seed,
         protocol={
             "presets": configs, "train": f"{train_source.name} {train_source.split}", "n_train": len(train_source),
@@ -147,6 +151,7 @@ def main(argv=None):
         trainings=trainings,
         paper="figures only",
     )  # fmt: skip
+    keep(out, models["clamped"], "mse", training=trainings["clamped"], train=train_source, test=test_source)
 
 
 TUNING = {

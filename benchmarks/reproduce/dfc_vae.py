@@ -17,6 +17,7 @@ import numpy as np
 import tfgen
 from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, in_parts, train_seconds_of
+from benchmarks.zoo import keep
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.models import DFCVAE
 from tfgen.sampling import save_png
@@ -105,6 +106,7 @@ def main():
         trainings=trainings,
         paper="pictures alone",
     )  # fmt: skip
+    keep(args.out, models["dfc"], "mse", training=trainings["dfc"], train=source, test=test)
     if args.picture:  # rows: the images, the two VAEs of pixels, the DFC-VAE
         save_png("docs/images/dfc_vae.png", np.concatenate([part[:12] for part in (images, *drawn.values())]), columns=12,
                  scale=2)  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 import tfgen
 from benchmarks.record import report
 from benchmarks.reproduce.common import arguments, in_parts
+from benchmarks.zoo import keep
 from tfgen.data import cluttered_canvas
 from tfgen.models import GlimpseClassifier
 from tfgen.models.autoencoders.glimpse_classifier_presets import PAPER
@@ -64,6 +65,7 @@ def main():
         "test_error": error(model, canvases), "train_seconds": train_seconds,
         "steps": int(model.optimizer.iterations.numpy()), "epochs": history,
     }  # fmt: skip
+    trainings = {"classifier": {"trained_by": [trained_by], "first_steps": first_steps}}
     report(
         args.out, THIS,
         seed=args.seed,
@@ -77,9 +79,10 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
-        trainings={"classifier": {"trained_by": [trained_by], "first_steps": first_steps}},
+        trainings=trainings,
         paper="3.36 % with 8 glimpses, 8.11 % of the recurrent attention model (table 1)",
     )  # fmt: skip
+    keep(args.out, model, "error_percent", training=trainings["classifier"], train=train_source, test=canvases)
     if args.picture:
         images = canvases.images(12)
         _, boxes = model.look(images)

@@ -17,6 +17,7 @@ import tfgen
 from benchmarks.record import report
 from benchmarks.reproduce.autoregressive import bits_per_dim
 from benchmarks.reproduce.common import arguments, training_here
+from benchmarks.zoo import keep
 from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
 from tfgen.training.callbacks import averaged_weights
@@ -114,6 +115,7 @@ def main():
         },
         paper="figure 6: pictures alone",
     )  # fmt: skip
+    keep(args.out, model, "bits_per_dim", training=training, train=train, test=test)
     if args.picture:  # rows: pictures, two draws of the PixelCNN autoencoder, the ordinary one
         rows = np.concatenate([pictures[:10], drawn[:10], again, means[:10]])
         save_png("docs/images/pixel_cnn_autoencoder.png", np.clip(rows, 0.0, 1.0), columns=10, scale=2)

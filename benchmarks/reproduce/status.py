@@ -116,8 +116,9 @@ def _check(training, manual_dir):
     if before is None or not training.get("load") or not parts or parts[0]["code"] is None:
         return None, "the first steps cannot be repeated by themselves"
     config, load = _config(training), dict(training["load"])
-    validation, options = load.pop("validation", None), {"manual_dir": manual_dir} if manual_dir else {}
-    source = tfgen.data.load(**load, **options)
+    validation, take = load.pop("validation", None), load.pop("take", None)
+    source = tfgen.data.load(**load, **({"manual_dir": manual_dir} if manual_dir else {}))
+    source = source if take is None else source.take(take)
     if validation is not None:
         source = split_validation(source, validation, load["spec"], manual_dir)[0]
     data = snapshot(config, config.resolve(), examples_of(config, source))["data"]

@@ -17,6 +17,7 @@ import numpy as np
 import tfgen
 from benchmarks.record import report, training_of
 from benchmarks.reproduce.common import arguments, in_parts
+from benchmarks.zoo import keep
 from tfgen.metrics import sharpness, train_classifier
 from tfgen.sampling import attribute_vector, save_png
 from tfgen_trainers.train import TrainConfig, train
@@ -103,6 +104,7 @@ def main():
         results["flipped" if name == "vae_gan" else f"flipped_{name}"] = float(np.nanmean(shares))
         results[f"flipped_pairs_{name}"] = np.round(shares, 3).tolist()
     results["recognised_pictures"] = classifier.accuracy
+    trainings = {name: training_of(run.workdir, spec=args.data, split="train") for name, run in runs.items()}
     report(
         args.out, "benchmarks.reproduce.vae_gan",
         seed=args.seed,
@@ -118,9 +120,10 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
-        trainings={name: training_of(run.workdir, spec=args.data, split="train") for name, run in runs.items()},
+        trainings=trainings,
         paper="pictures alone",
     )  # fmt: skip
+    keep(args.out, models["vae_gan"], "mse", training=trainings["vae_gan"], train=train_source, test=test_source)
     if args.picture:  # rows: pictures, the VAE's, the VAE/GAN's; samples of both
         ones = [np.flatnonzero(labels == k)[0] for k in np.unique(labels)[:10]]
         samples = [models[name].sample(len(ones), seed=args.seed) for name in ("vae", "vae_gan")]

@@ -36,6 +36,7 @@ from tfgen.models import (
     PixelCNNPP,
     PixelRNN,
     ScaleHyperprior,
+    StyleGAN,
 )
 from tfgen.models.capabilities import CAPABILITIES, Likelihood, Sampler
 
@@ -206,6 +207,11 @@ CASES = {
         SAGAN, {**_SMALL, "width": 8, "attention_size": 4, "num_classes": 3, "network_args": {
             "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
     ),
+    "style-gan": Case(
+        # Groups of one, since those of several images are within a replica.
+        StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
+                   "num_classes": 3, "group_size": 1}, falling="discriminator_loss",
+    ),
     "sngan-projection-resnet": Case(
         SNGAN,
         {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "discriminator_steps": 1, "generator_batch_factor": 2},
@@ -261,6 +267,10 @@ CASES = {
         bfloat16=False,
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
+    "sngan-adaptive-lecam": Case(
+        SNGAN, {**_SMALL, "network": "mlp", "width": 4, "discriminator_steps": 1, "discriminator_augmentation": "adaptive",
+                "adaptation_images": 200, "lecam_weight": 0.1}, falling="discriminator_loss", long=True,
+    ),
     "dcgan-conditional-wgan-gp": Case(
         DCGAN,
         {**_DCGAN, "num_classes": 3, "objective": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 10.0},

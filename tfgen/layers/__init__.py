@@ -2,12 +2,17 @@
 
 from tfgen.layers.attention_window import AttentionWindow
 from tfgen.layers.batch_norm import BatchNormalization
+from tfgen.layers.blur import Blur2D
 from tfgen.layers.conditional_batch_norm import ConditionalBatchNorm
+from tfgen.layers.equalized import EqualizedConv2D, EqualizedDense
 from tfgen.layers.gdn import GDN
 from tfgen.layers.instance_norm import InstanceNormalization
 from tfgen.layers.maxout import Maxout
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination, minibatch_similarity
+from tfgen.layers.minibatch_stddev import MinibatchStdDev
 from tfgen.layers.noise import Dropout, GaussianNoise, dropout, gaussian_noise
+from tfgen.layers.pixel_norm import PixelNormalization
+from tfgen.layers.resampling import downscale2d, downscale_conv2d, upscale2d, upscale_conv2d
 from tfgen.layers.self_attention import SelfAttention2D
 from tfgen.layers.spectral_norm import (
     SpectralConv2D,
@@ -28,12 +33,17 @@ __all__ = [
     "GDN",
     "AttentionWindow",
     "BatchNormalization",
+    "Blur2D",
     "ConditionalBatchNorm",
     "Dropout",
+    "EqualizedConv2D",
+    "EqualizedDense",
     "GaussianNoise",
     "InstanceNormalization",
     "Maxout",
     "MinibatchDiscrimination",
+    "MinibatchStdDev",
+    "PixelNormalization",
     "SelfAttention2D",
     "SpectralConv2D",
     "SpectralConv2DTranspose",
@@ -44,8 +54,12 @@ __all__ = [
     "WeightNormConv2DTranspose",
     "WeightNormDense",
     "data_dependent_init",
+    "downscale2d",
+    "downscale_conv2d",
     "dropout",
     "gaussian_noise",
     "minibatch_similarity",
     "update_spectral_state",
+    "upscale2d",
+    "upscale_conv2d",
 ]

@@ -38,8 +38,10 @@ class InstanceNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         x = tf.cast(inputs, tf.float32)
-        mean, variance = tf.nn.moments(x, axes=[1, 2], keepdims=True)
-        x = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
+        # Not `tf.nn.moments`: followed by a scale and shift that are no constants, as in AdaIN, its operations make the
+        # graph optimiser of TensorFlow 2.16 abort the process if oneDNN is on.
+        x = x - tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+        x = x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=[1, 2], keepdims=True) + self.epsilon)
         if self.affine:
             x = x * tf.convert_to_tensor(self.gamma) + tf.convert_to_tensor(self.beta)
         return tf.cast(x, inputs.dtype)

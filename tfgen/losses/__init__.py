@@ -9,7 +9,7 @@ from tfgen.losses.information import (
     uniform_entropy,
 )
 from tfgen.losses.objectives import OBJECTIVES, Objective, ebgan, label_smoothing
-from tfgen.losses.penalties import PENALTIES, drift_penalty, gradient_penalty, r1_penalty, r2_penalty
+from tfgen.losses.penalties import PENALTIES, drift_penalty, gradient_penalty, lecam_penalty, r1_penalty, r2_penalty
 from tfgen.losses.regularizers import (
     REGULARIZERS,
     historical,
@@ -36,6 +36,7 @@ __all__ = [
     "historical",
     "l2_regularizer",
     "label_smoothing",
+    "lecam_penalty",
     "orthogonal_regularizer",
     "pulling_away",
     "r1_penalty",

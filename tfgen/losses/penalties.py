@@ -61,4 +61,24 @@ def drift_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alph
     return tf.reduce_mean(tf.square(discriminate(real)))
 
 
+def lecam_penalty(
+    real_logits: tf.Tensor, fake_logits: tf.Tensor, real_average: tf.Tensor, fake_average: tf.Tensor, *,
+    one_sided: bool = True,
+) -> tf.Tensor:  # fmt: skip
+    """LeCam regularisation, a scalar: the distance of each logit from the average of those of the other kind.
+
+    Tseng, Jiang, Liu, Yang, Yang, "Regularizing Generative Adversarial Networks under Limited Data", CVPR 2021,
+    arXiv:2104.03310, eq. 3: E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2. In the authors' code, as here by default, a distance
+    counts only if a real logit is above a_F and a fake one below a_R.
+
+    Args:
+        real_logits, fake_logits: float32 [B].
+        real_average, fake_average: a_R and a_F, moving averages of the logits, float32 scalars without gradients.
+        one_sided: False: as in the paper.
+    """
+    part = tf.nn.relu if one_sided else tf.identity
+    real, fake = part(real_logits - fake_average), part(real_average - fake_logits)
+    return tf.reduce_mean(tf.square(real)) + tf.reduce_mean(tf.square(fake))
+
+
 PENALTIES = {"gradient_penalty": gradient_penalty, "r1": r1_penalty, "r2": r2_penalty, "drift": drift_penalty}

@@ -7,6 +7,7 @@ from tfgen.models.adversarial.improved_gan import ImprovedGAN
 from tfgen.models.adversarial.infogan import InfoGAN
 from tfgen.models.adversarial.sagan import SAGAN
 from tfgen.models.adversarial.sngan import SNGAN
+from tfgen.models.adversarial.style_gan import StyleGAN
 from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.adversarial.wgan_gp import WGANGP
 from tfgen.models.autoencoders.autoencoder import Autoencoder
@@ -30,7 +31,8 @@ from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 MODELS = {
     cls.__name__: cls for cls in (
         VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
-        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, WGAN, WGANGP, PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
+        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, StyleGAN, WGAN, WGANGP,
+        PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,
     )

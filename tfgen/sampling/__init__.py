@@ -3,26 +3,32 @@
 from tfgen.sampling.animation import save_animation
 from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighbourhood, vector_arithmetic
 from tfgen.sampling.attention import attention_grid
+from tfgen.sampling.directions import Directions, feature_directions, principal_directions, sweep, weight_directions
 from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
 
 __all__ = [
     "Ascent",
+    "Directions",
     "Step",
     "ascend",
     "attention_grid",
     "attribute_vector",
     "combine",
     "concept",
+    "feature_directions",
     "image_grid",
     "interpolate",
     "latent_path",
     "lerp",
     "neighbourhood",
+    "principal_directions",
     "save_animation",
     "save_png",
     "slerp",
+    "sweep",
     "vector_arithmetic",
+    "weight_directions",
 ]
 
 _OF_ASCENT = ("Ascent", "Step", "ascend")

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Hashable
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
 import tensorflow as tf
@@ -11,20 +11,24 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
+from tfgen.models.adversarial.augmentation import ADAPTIVE, POLICIES, is_policy
+from tfgen.models.adversarial.limited_data import LimitedDataMixin
 from tfgen.models.adversarial.passes import Pass, PassMixin
 from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
-from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Rule, Seed
 from tfgen.training.players import Player
 
 _NETWORKS = ("generator", "discriminator")
 
 LatentDistribution = Literal[tuple(random.DISTRIBUTIONS)]
 ObjectiveName = Literal[tuple(OBJECTIVES)]
+_POLICIES = f"that is {ADAPTIVE}, or one or more of {', '.join(POLICIES)} with commas between"
+Augmentation = Annotated[str, Rule(_POLICIES, lambda value: value == ADAPTIVE or is_policy(value))]
 
 
-class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
+class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, TrainableModel):
     """A GAN with any combination of networks, objective, penalty, constraint and regulariser.
 
     The constructor of a subclass calls `set_networks`, usually with the result of `make_networks`. A subclass implements the
@@ -51,6 +55,12 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         discriminator_steps: discriminator updates for each turn of the generator.
         generator_steps: generator updates in one turn.
         generator_batch_factor: the generator's batch is this many times the discriminator's.
+        discriminator_augmentation: None; or the random changes of real and generated images that the discriminator sees,
+            which help with few images (see `tfgen.models.adversarial.augmentation`): a policy of DiffAugment, for example
+            "color,translation,cutout", or "adaptive", whose probability rises while the discriminator overfits. "adaptive"
+            needs an objective whose logits are positive for real images.
+        adaptation_images: for "adaptive", the number of real images over which the probability can rise from 0 to 1.
+        lecam_weight: factor of `tfgen.losses.lecam_penalty` in the discriminator's loss; 0: none.
         generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights): latents
             [B, latent_dim] -> images [B, H, W, C] in [-1, 1]. In a conditional model its second input is one-hot labels
             [B, num_classes].
@@ -78,11 +88,17 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         discriminator_steps: PositiveInt = 1,
         generator_steps: Count = 1,
         generator_batch_factor: PositiveInt = 1,
+        discriminator_augmentation: Augmentation | None = None,
+        adaptation_images: PositiveInt = 500_000,
+        lecam_weight: NonNegativeFloat = 0.0,
         generator: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None,
         seed: Seed = 0,
         **kwargs,
     ):
+        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0}
+        # Before Keras' own __init__, in which it allows no attributes.
+        object.__setattr__(self, "loss_names", (*type(self).loss_names, *(name for name, on in logs.items() if on)))
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
         self.num_classes = int(num_classes)
@@ -93,6 +109,7 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         self.weight_clip = weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
+        self.set_limited_data(discriminator_augmentation, adaptation_images, lecam_weight)
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
 
     def discriminator_outputs(self) -> tuple[dict, tuple[str, ...]]:
@@ -208,7 +225,8 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
         if self.num_classes:
             batch = {**batch, "one_hot": self.one_hot(batch["label"])}
         batch = {**batch, "raw": 2.0 * batch["image"] - 1.0}
-        losses = self.update_discriminator(batch)
+        losses = self.begin_augmentation()
+        losses |= self.update_discriminator(batch)
         if self.kind is None or "generator" in self.kind:
             for turn in range(self.generator_steps):
                 losses |= self.update_generator(batch, turn)
@@ -234,14 +252,17 @@ class AdversarialModel(PassMixin, AdversarialSampler, TrainableModel):
 
         def losses_fn():
             seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
-            terms = self.discriminator_terms(batch, seen, fake)
+            terms = {**self.discriminator_terms(batch, seen, fake), **self.lecam_terms(seen.logit, fake.logit)}
             loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
             if self.penalty is not None:
                 alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
-                loss += self.penalty_weight * self.penalty(
-                    lambda x: self.logits(x, real.one_hot, training=True, **noise), real.images, made.images, alpha
-                )
+
+                def logits_of(images):
+                    return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
+
+                loss += self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
             loss += self.regularization(self.discriminator)
+            self.observe_logits(seen.logit)
             logits = {f"{name}_logit": tf.reduce_mean(one.logit) for name, one in (("real", seen), ("fake", fake))}
             return {**terms, "discriminator_loss": loss, **logits}
 

@@ -81,12 +81,13 @@ class PassMixin:
         return 2 + turn
 
     def passed(self, images: Pass, stream: int, part: int = 0) -> Pass:
-        """Calls the discriminator in training mode and returns the `Pass` with its outputs.
+        """Calls the discriminator in training mode, with augmented images, and returns the `Pass` with its outputs.
 
         For `stream` and `part` see `discriminator_noise`.
         """
         noise = self.discriminator_noise(tf.shape(images.images)[0], stream, part)
-        outputs = self.discriminate(images.images, images.one_hot, training=True, **noise)
+        shown = self.augmented(images.images, stream, part)
+        outputs = self.discriminate(shown, images.one_hot, training=True, **noise)
         return dataclasses.replace(images, outputs=outputs)
 
     def generated(self, size: int | tf.Tensor, stream: int) -> Pass:

@@ -1,0 +1,33 @@
+"""Presets of StyleGAN."""
+
+from tfgen.models.adversarial.style_gan import StyleGAN
+from tfgen.models.preset import Preset
+
+
+def _adam(learning_rate):
+    config = {"learning_rate": learning_rate, "beta_1": 0.0, "beta_2": 0.99, "epsilon": 1e-8}
+    return {"optimizer": {"class_name": "Adam", "config": config}}
+
+
+def _small(image_shape, width):
+    return {"image_shape": image_shape, "latent_dim": width, "w_size": width, "mapping_depth": 4, "base_filters": 8 * width,
+            "max_filters": width}  # fmt: skip
+
+
+PRESETS = [
+    Preset(
+        "style-gan/celeba-hq-1024-paper", StyleGAN, {"image_shape": (1024, 1024, 3)}, data="celeb_a_hq/1024",
+        source="table 1, F, without growing", batch_size=32, steps=780_000,
+        compile_args={**_adam(3e-3), "ema_decay": 0.99778}, paper="FID 5.17 (table 1, with growing)",
+    ),
+    Preset(
+        "style-gan/mnist", StyleGAN, {**_small((28, 28, 1), 64), "penalty_weight": 1.0}, data="mnist",
+        source="configuration F at 28 px with at most 64 filters, without growing", batch_size=64, steps=6_000,
+        compile_args={**_adam(2e-3), "ema_decay": 0.995},
+    ),
+    Preset(
+        "style-gan/digits", StyleGAN, {**_small((8, 8, 1), 32), "penalty_weight": 1.0}, data="digits",
+        source="configuration F on scikit-learn's 8x8 digits with 32 filters, without growing", batch_size=64, steps=6_000,
+        compile_args={**_adam(2e-3), "ema_decay": 0.995},
+    ),
+]  # fmt: skip
