@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from tfgen import random
 
@@ -55,3 +56,28 @@ def test_moments_and_independence():
 def test_folding_with_different_data_gives_different_keys():
     keys = random.fold(random.fold(random.key(0), tf.range(300)[:, None]), tf.range(300)[None, :]).numpy()
     assert np.unique(keys).size == keys.size
+
+
+@pytest.mark.parametrize(
+    ("limit", "stddev"),
+    [(2, 0.87962566), (1.5, 0.7426469), (1, 0.53956009), (0.8, 0.44238566), (0.5, 0.28388229), (0.1, 0.05769654),
+     (0.04, 0.02309155)],
+)  # fmt: skip
+def test_truncated_normal_is_that_of_drawing_again(limit, stddev):
+    keys = random.fold(random.key(2), tf.range(1000))
+    drawn = random.truncated_normal(keys, 200, limit).numpy().astype("float64")
+    assert np.abs(drawn).max() <= np.float32(limit)
+    assert np.std(drawn) == pytest.approx(stddev, rel=5e-3) and abs(np.mean(drawn)) < 5e-3 * limit
+    exact = stats.truncnorm.ppf(random.uniform(keys, 200).numpy().astype("float64"), -limit, limit)
+    np.testing.assert_allclose(drawn, exact, atol=3e-6 * limit + 3e-7)
+    # The same numbers in every mode and batch, and of a limit for each row.
+    compiled = tf.function(random.truncated_normal, jit_compile=True)(keys, 200, limit)
+    np.testing.assert_allclose(drawn, compiled, atol=1e-5 * limit)
+    each = random.truncated_normal(keys[:2], 200, tf.constant([limit, 2 * limit], tf.float32))
+    np.testing.assert_array_equal(each[0], drawn[0])
+    assert np.abs(each[1]).max() > limit
+
+
+def test_truncated_normal_without_limit_is_normal():
+    keys = random.fold(random.key(3), tf.range(1000))
+    np.testing.assert_array_equal(random.truncated_normal(keys, 50, np.inf), random.normal(keys, 50))

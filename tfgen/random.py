@@ -41,6 +41,21 @@ def normal(keys: tf.Tensor, size: int) -> tf.Tensor:
     return tf.math.ndtri(uniform(keys, size))
 
 
+def truncated_normal(keys: tf.Tensor, size: int, limit: float | tf.Tensor) -> tf.Tensor:
+    """float32 [N, size] from N(0, 1) under the condition |z| <= limit, as if larger numbers were drawn again.
+
+    They come from the inverse distribution function of `uniform(keys, size)`, so a number changes smoothly with the limit,
+    and with an infinite limit it is that of `normal`.
+
+    Args:
+        limit: positive, float or float32 [N].
+    """
+    limit = tf.reshape(tf.cast(limit, tf.float32), [-1, 1])
+    share = tf.math.erf(limit / math.sqrt(2.0))  # of N(0, 1) within the limit
+    drawn = tf.math.ndtri(0.5 + (uniform(keys, size) - 0.5) * share)
+    return tf.clip_by_value(drawn, -limit, limit)  # against rounding
+
+
 def symmetric(keys: tf.Tensor, size: int) -> tf.Tensor:
     """float32 [N, size], uniform in (-1, 1)."""
     return 2.0 * uniform(keys, size) - 1.0

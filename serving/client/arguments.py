@@ -42,6 +42,17 @@ def seeds_of(seeds):
     return {"seeds": integers(seeds, "seeds", np.int64)}
 
 
+def truncation_of(values, num):
+    """Thresholds float32 [n], above 0, of a list, or of one number for `num` rows."""
+    array = np.asarray(values)
+    if array.ndim == 0 and np.issubdtype(array.dtype, np.number):
+        array = np.full(num, array, np.float32)
+    array = floats(array, "truncation", ("n",))
+    if not (array > 0).all():
+        raise ValueError(f"truncation must be above 0; received {array.min()}.")
+    return array
+
+
 def decode_inputs(latents, **conditions):
     return with_conditions({"latent": floats(latents, "latents", ("n", "Z"))}, **conditions)
 

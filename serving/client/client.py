@@ -19,6 +19,7 @@ from tfgen_serving.client.arguments import (
     positive,
     same_rows,
     seeds_of,
+    truncation_of,
     with_conditions,
 )  # fmt: skip
 from tfgen_serving.client.grpc_transport import GrpcTransport
@@ -105,20 +106,23 @@ class Client:
 
     def sample(
         self, seeds: ArrayLike, labels: ArrayLike | None = None, codes: ArrayLike | None = None, *,
-        timeout: float | None = None, **conditions,
+        truncation: float | ArrayLike | None = None, timeout: float | None = None, **conditions,
     ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
         The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
-        categorical ones as whole numbers, then the continuous ones.
+        categorical ones as whole numbers, then the continuous ones. `truncation`, a number > 0 or float [n], is for BigGAN:
+        the threshold above which latents are drawn again.
 
         Raises (as every call):
             ValueError: an argument has the wrong shape or type.
             ServingError: with `code`, a `grpc.StatusCode` (without grpcio an enum of the same names), and a message.
         """
         inputs = with_conditions(seeds_of(seeds), labels=labels, **conditions)
+        if truncation is not None:
+            inputs = same_rows({**inputs, "truncation": truncation_of(truncation, len(inputs["seeds"]))})
         if codes is None:
-            return self._call("sample", "image", inputs, timeout)
+            return self._call("sample" if truncation is None else "sample_truncated", "image", inputs, timeout)
         codes = floats(codes, "codes", ("n", "codes"))
         if len(codes) != len(inputs["seeds"]):
             raise ValueError(f"codes must have one row for each seed; received {len(codes)} for {len(seeds)} seeds.")

@@ -94,7 +94,7 @@ SETTINGS = [
         "image_shape": ("(8, 8)", "(8, 8, 1, 1)", "(0, 8, 1)", "(-8, 8, 1)", "('8', 8, 1)", "8", "(99999, 99999, 1)"),
         "batch_size": ("True", "0", "-3", "2.5", "[]", "[(0, 0)]", "[8]"), "steps": ("0", "1e3", "True"),
         "learning_rate": ("0", "-1e-3", "fast", "nan", "True", "{}", "{'class_name': 'x', 'config': {}}"),
-        "ema_decay": ("1", "-0.1", "1.0", "None0"),
+        "ema_decay": ("1", "-0.1", "1.0", "None0"), "ema_start": ("-1", "0.5", "True"),
         "binarization": ("dynamical", "True"), "dequantize": ("1", "yes"), "labels_per_class": ("0", "True"),
         "augmentation": ("flip", "2"), "data": ("''", "3"),
     }),

@@ -25,6 +25,7 @@ from tfgen.models import (
     WGAN,
     WGANGP,
     Autoencoder,
+    BigGAN,
     FactorizedPrior,
     GatedPixelCNN,
     GlimpseClassifier,
@@ -120,6 +121,8 @@ class Case:
                 values = [example(seed=i, **label) for i in range(num)]
             elif name == "mask":
                 values = np.round(rng.random((num, *spec.shape[1:])))
+            elif name == "truncation":
+                values = rng.uniform(0.1, 2.0, num)
             elif name == "codes":  # the categorical ones among them are numbers of categories
                 values = np.zeros((num, *spec.shape[1:]))
             elif name in batch:
@@ -211,6 +214,12 @@ CASES = {
         # Groups of one, since those of several images are within a replica.
         StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
                    "num_classes": 3, "group_size": 1}, falling="discriminator_loss",
+    ),
+    "biggan": Case(
+        BigGAN,
+        {"image_shape": (8, 8, 1), "width": 2, "num_classes": 3, "shared_dim": 4, "latent_dim": 6, "attention_size": 4,
+         "network_args": {"generator": {"filters": (8, 8, 8)}, "discriminator": {"downs": 1}}},
+        falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(
         SNGAN,

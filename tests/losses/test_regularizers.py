@@ -18,13 +18,21 @@ def test_l2_leaves_biases_alone():
     np.testing.assert_array_equal(tape.gradient(loss, kernel), kernel)
 
 
-def test_orthogonal_golden():
-    weight = np.array([[1.0, 2.0], [3.0, 4.0]])  # [outputs, rest]; a kernel is its transpose
+@pytest.mark.parametrize(
+    ("weight", "value", "gradient"),
+    [
+        ([[1, 2], [3, 4]], 242, [[132, 176], [44, 88]]),
+        ([[1, 0, 2], [0, 1, -1]], 8, [[0, -8, 8], [-8, 0, -16]]),
+        ([[1, 0, 2], [0, 1, -1], [1, 1, 0]], 12, [[4, -4, 8], [-4, 4, -16], [4, 4, 4]]),
+    ],
+)
+def test_orthogonal_golden(weight, value, gradient):
+    weight = np.array(weight, "float64")  # [outputs, rest]; a kernel is its transpose
     kernel, bias = tf.Variable(weight.T), tf.Variable([9.0, 9.0])
     with tf.GradientTape() as tape:
         loss = losses.REGULARIZERS["orthogonal"]([kernel, bias])
-    assert float(loss) == pytest.approx(242.0)
-    np.testing.assert_allclose(np.transpose(tape.gradient(loss, kernel)), [[132, 176], [44, 88]])
+    assert float(loss) == pytest.approx(value)
+    np.testing.assert_allclose(np.transpose(tape.gradient(loss, kernel)), gradient)
 
 
 def test_orthogonal_of_convolutions():

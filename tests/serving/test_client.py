@@ -17,7 +17,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from tfgen import fields
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, DRAW, VAE, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
+from tfgen.models import DCGAN, DRAW, VAE, BigGAN, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
 from tfgen.models.capabilities import Maximizer, Projector, Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
@@ -84,6 +84,7 @@ def loaded(tmp_path_factory):
     classifier = GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=1, hidden=4, read_size=2)
     embedded = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     others = {"codes": codes, "pixels": pixels, "draw": draw, "classifier": classifier, "embedded": embedded}
+    others["big"] = BigGAN(image_shape=(8, 8, 1), width=2, num_classes=3, shared_dim=2, latent_dim=4)
     others |= {"painter": Painter(image_shape=(4, 4, 1)), "plain": Plain(image_shape=(4, 4, 1))}
     for name, model in others.items():
         model.compile()
@@ -169,6 +170,19 @@ def test_codes_of_each_row(connect, loaded):
         client.sample([3, 4], codes=codes + 0.5)
 
 
+def test_truncation_of_each_row_or_of_all(connect, loaded):
+    client, signatures = connect("big"), loaded["big"][1]
+    inputs = {"seeds": tf.constant([3, 4], tf.int64), "labels": tf.constant([0, 2])}
+    expected = signatures["sample_truncated"](**inputs, truncation=tf.constant([0.5, 0.5]))["image"]
+    for given in (0.5, [0.5, 0.5]):
+        np.testing.assert_array_equal(client.sample([3, 4], [0, 2], truncation=given), expected)
+    assert np.any(client.sample([3, 4], [0, 2]) != expected)
+    client.sample([3, 4], [0, 2], truncation=1)
+    for wrong, what in ((0, "above 0"), (-1.0, "above 0"), (np.nan, "finite"), ("a", "float"), ([0.5], "number of rows")):
+        with pytest.raises(ValueError, match=what):
+            client.sample([3, 4], [0, 2], truncation=wrong)
+
+
 def test_conditions_by_the_names_of_their_fields(connect, loaded):
     client, signatures = connect("embedded"), loaded["embedded"][1]
     embedding = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
@@ -224,6 +238,7 @@ def test_an_unsupported_call_names_the_signatures(connect):
         "maximize": lambda client: client.maximize([0], [1], 1),
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
         "sample_codes": lambda client: client.sample([1], codes=[[0.5]]),
+        "sample_truncated": lambda client: client.sample([1], truncation=0.5),
     }
     for name, call in calls.items():
         match = f"'vae' has no signature '{name}'; it has card, decode, elbo, encode"

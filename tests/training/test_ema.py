@@ -31,6 +31,34 @@ def test_ema_is_the_recursion_with_its_warm_up():
     assert {player: int(count) for player, count in ema.counts.items()} == {"one": 200, "two": 1}
 
 
+def test_a_late_start_copies_until_then_and_has_the_plain_decay_after():
+    variable = keras.Variable(np.array([1.0], "float32"))
+    ema = EMA({"one": {"w": variable}}, decay=0.9, start=3)
+    for step in range(3):
+        variable.assign([float(step)])
+        ema.update("one")
+        np.testing.assert_array_equal(ema.named()["w"], [step])
+    ema.update("one", moved=tf.constant(False))
+    variable.assign([10.0])
+    for _ in range(5):
+        ema.update("one")
+    np.testing.assert_allclose(ema.named()["w"], [10.0 - 0.9**5 * 8.0], rtol=1e-6)  # closed form, from the copy of 2
+    for wrong in (-1, 0.5, "3", True):
+        with pytest.raises(ValueError, match="ema_start must be an integer >= 0 or None; received"):
+            EMA({}, 0.9, wrong)
+
+
+def test_a_late_start_is_saved_with_the_model(tmp_path):
+    model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
+    model.compile(keras.optimizers.SGD(0.1), ema_decay=0.5, ema_start=4)
+    model.fit(np.zeros([8, 8, 8, 1], "float32"), batch_size=4, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.ema.start == 4 and int(loaded.ema.counts["generator"]) == 2
+    loaded.compile(ema_decay=0.5)
+    assert loaded.ema.start is None and "ema_start" not in loaded.get_compile_config()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("again", ["compile", "reset", "load"])
 def test_averages_outlast_the_optimizers(tmp_path, again):

@@ -1,5 +1,6 @@
 """The models, one file per paper. `MODELS` maps the public name of each to its class."""
 
+from tfgen.models.adversarial.biggan import BigGAN
 from tfgen.models.adversarial.dcgan import DCGAN
 from tfgen.models.adversarial.ebgan import EBGAN
 from tfgen.models.adversarial.gan import GAN
@@ -31,7 +32,7 @@ from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 MODELS = {
     cls.__name__: cls for cls in (
         VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
-        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, StyleGAN, WGAN, WGANGP,
+        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, BigGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,

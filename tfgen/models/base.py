@@ -135,7 +135,8 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         return keras.optimizers.Adam(1e-3)
 
     def compile(
-        self, optimizer=None, *, ema_decay=None, jit_compile=False, steps_per_execution=1, run_eagerly=False, **kwargs
+        self, optimizer=None, *, ema_decay=None, ema_start=None, jit_compile=False, steps_per_execution=1,
+        run_eagerly=False, **kwargs
     ):  # fmt: skip
         """Prepares `fit` and creates all variables that training needs.
 
@@ -145,6 +146,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             optimizer: a Keras optimizer, its name or its config dict, of which every player gets a copy; or
                 {player: optimizer}. Players that are not named, and all players for None, use `default_optimizer`.
             ema_decay: None, or the decay of an exponential moving average of the weights (see `tfgen.training.EMA`).
+            ema_start: None, or the number of updates for which the averages are copies of the weights.
             jit_compile: whether XLA compiles the steps. On CPU it makes convolutional steps several times slower.
             steps_per_execution: number of steps in one call of the graph.
             run_eagerly: whether every step runs in Python, for debugging.
@@ -174,7 +176,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
                     "does not support this on several replicas; use a larger batch instead."
                 )
             optimizer.build(player.variables)
-        self._keep_averages(players, ema_decay)
+        self._keep_averages(players, ema_decay, ema_start)
         # Of each player, see `StopOnNonFinite`. Not through __setattr__: it is no part of the state.
         noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
         object.__setattr__(self, "largest_before_bad_step", noted)
@@ -207,14 +209,14 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             found = {name: o if isinstance(o, scaled) else scaled(o) for name, o in found.items()}
         return {name: found[name] for name in players}
 
-    def _keep_averages(self, players, decay):
+    def _keep_averages(self, players, decay, start):
         before = self.ema
         if decay is None:
             if before is not None:
                 logging.warning("The averaged weights of the model are dropped, since compile was called without ema_decay.")
             self.ema = None
             return
-        self.ema = EMA(self._averaged(players), decay)
+        self.ema = EMA(self._averaged(players), decay, start)
         if before is not None:
             self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in before.named().items()})
 

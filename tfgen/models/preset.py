@@ -56,7 +56,7 @@ class Preset:
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
         "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
-        "learning_rate",
+        "ema_start", "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides: dict) -> "Preset":
@@ -79,8 +79,8 @@ class Preset:
                 compile_args["optimizer"] = (
                     _with_rate(spec, value) if "class_name" in spec else {n: _with_rate(s, value) for n, s in spec.items()}
                 )
-            elif name == "ema_decay":
-                compile_args["ema_decay"] = value
+            elif name in ("ema_decay", "ema_start"):
+                compile_args[name] = value
             elif name in self.TRAINING_FIELDS:
                 fields[name] = value
             elif name in arguments:
@@ -150,7 +150,7 @@ def _is_schedule(spec):
 
 # The settings of `compile` that `override` takes.
 _SCHEDULE = typing.Annotated[dict, "the config of a schedule of Keras", settings.Rule("", _is_schedule)]
-_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None}
+_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None, "ema_start": NaturalInt | None}
 
 
 def _with_rate(spec, learning_rate):

@@ -32,6 +32,7 @@ class SavingMixin:
         return {
             "optimizer": {n: keras.saving.serialize_keras_object(o) for n, o in self.player_optimizers.items()},
             "ema_decay": self.ema.decay if self.ema else None,
+            **({} if self.ema is None or self.ema.start is None else {"ema_start": self.ema.start}),
             "jit_compile": self.jit_compile, "steps_per_execution": self.steps_per_execution,
             "run_eagerly": self.run_eagerly,
         }  # fmt: skip

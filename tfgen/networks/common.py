@@ -100,6 +100,7 @@ class Discriminator(Network):
         conditioning: use of the labels y. "concat": they are joined to the input of each weight layer. "projection":
             logit = w . f + V_y . f (Miyato, Koyama 2018, arXiv:1802.05637, eq. 3), with f the features.
         logit_bias: whether the last layer has a bias.
+        embedding_initializer: of the class vectors V, as a name or config.
         feature_layers: layers between the features and the logit, e.g. minibatch discrimination.
         **kwargs: see `Network`.
 
@@ -111,11 +112,10 @@ class Discriminator(Network):
 
     def __init__(
         self, *, conditioning: Literal["concat", "projection"] = "concat", logit_bias: bool = True,
-        feature_layers: Sequence[keras.layers.Layer] = (),
-        **kwargs,
+        embedding_initializer: str | dict = "glorot_uniform", feature_layers: Sequence[keras.layers.Layer] = (), **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        self.conditioning = conditioning
+        self.conditioning, self.embedding_initializer = conditioning, embedding_initializer
         self.feature_layers = list(feature_layers)
         self.logit = self.make_dense(1, use_bias=logit_bias, name="logit")
         self.embedding = None
@@ -136,6 +136,7 @@ class Discriminator(Network):
         """V_y of the projection, [B, width], for one-hot labels [B, K]; the first call makes the embedding V."""
         if self.embedding is None:
             self.embedding = self.convolution.embedding(
-                one_hot.shape[-1], width, embeddings_initializer="glorot_uniform", dtype=self.dtype_policy, name="embedding"
-            )
+                one_hot.shape[-1], width, embeddings_initializer=self.embedding_initializer, dtype=self.dtype_policy,
+                name="embedding",
+            )  # fmt: skip
         return self.embedding(tf.argmax(one_hot, axis=-1))

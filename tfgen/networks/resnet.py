@@ -26,14 +26,14 @@ def down(x):
 class UpBlock(layers.Layer):
     """(C)BN, ReLU, upsampling, conv, (C)BN, ReLU, conv; shortcut: upsampling, 1x1 conv."""
 
-    def __init__(self, make_conv, filters, norm, num_classes, **kwargs):
+    def __init__(self, make_conv, filters, norm, num_classes, kernel_initializer=None, **kwargs):
         super().__init__(**kwargs)
-        init = glorot(math.sqrt(2))
+        init = kernel_initializer or glorot(math.sqrt(2))
         self.norms = [
             make_norm(norm, self.dtype_policy, f"norm_{i}", num_classes=num_classes, **BATCH_NORM) for i in range(2)
         ]
         self.convs = [make_conv(filters, 3, kernel_initializer=init, name=f"conv_{i}") for i in range(2)]
-        self.shortcut = make_conv(filters, 1, kernel_initializer=glorot(), name="shortcut")
+        self.shortcut = make_conv(filters, 1, kernel_initializer=kernel_initializer or glorot(), name="shortcut")
 
     def call(self, x, one_hot=None, training=False):
         h = tf.nn.relu(normalize(self.norms[0], x, training, one_hot))
@@ -52,15 +52,16 @@ class ResNetGenerator(Network):
         num_classes: 0, or the number of classes of the conditional batch norms.
         norm: "batch", "instance", None or a function, see `make_norm`; the last norm gets no labels.
         attention: None or a function, see `make_attentions`; after each block.
+        kernel_initializer: of all kernels, as a name or config; None: Glorot's, larger by sqrt 2 in 3x3 convolutions.
         **kwargs: see `Network`.
     """
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 256, filters: Sequence[PositiveInt] | None = None,
         stages: Count | None = None, num_classes: NaturalInt = 0, norm: str | Callable | None = "batch",
-        attention: Callable | None = None, **kwargs,
+        attention: Callable | None = None, kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
-        super().__init__(kernel_initializer=glorot(), **kwargs)
+        super().__init__(kernel_initializer=kernel_initializer or glorot(), **kwargs)
         sides = image_shape[:2]
         if stages is None:
             stages = len(filters) - 1 if filters else max(1, int(math.log2(min(sides) / 4)))
@@ -74,7 +75,8 @@ class ResNetGenerator(Network):
         dtype, sizes = self.dtype_policy, [tuple(side // 2**i for side in sides) for i in reversed(range(stages))]
         self.dense = self.make_dense(math.prod(self.grid), name="dense")
         self.blocks = [
-            UpBlock(self.make_conv, n, norm, num_classes, dtype=dtype, name=f"block_{i}") for i, n in enumerate(filters[1:])
+            UpBlock(self.make_conv, n, norm, num_classes, kernel_initializer, dtype=dtype, name=f"block_{i}")
+            for i, n in enumerate(filters[1:])
         ]
         self.attentions = make_attentions(attention, sizes, dtype)
         self.norm = make_norm(norm, dtype, "norm", **BATCH_NORM)
@@ -93,12 +95,15 @@ class DownBlock(layers.Layer):
     conv.
     """
 
-    def __init__(self, make_conv, filters, hidden, *, pool, first=False, shortcut=True, **kwargs):
+    def __init__(
+        self, make_conv, filters, hidden, *, pool, first=False, shortcut=True, kernel_initializer=None, **kwargs
+    ):  # fmt: skip
         super().__init__(**kwargs)
-        init = glorot(math.sqrt(2))
+        init, self.shortcut = kernel_initializer or glorot(math.sqrt(2)), None
         self.pool, self.first = pool, first
         self.convs = [make_conv(n, 3, kernel_initializer=init, name=f"conv_{i}") for i, n in enumerate((hidden, filters))]
-        self.shortcut = make_conv(filters, 1, kernel_initializer=glorot(), name="shortcut") if shortcut else None
+        if shortcut:
+            self.shortcut = make_conv(filters, 1, kernel_initializer=kernel_initializer or glorot(), name="shortcut")
 
     def call(self, x):
         pool = down if self.pool else tf.identity
@@ -119,16 +124,18 @@ class ResNetDiscriminator(Discriminator):
         hidden: filters of the first convolution of a block after the first: those of the block's "input" or "output".
         pooling: "sum" or "mean", over the positions.
         attention: None or a function, see `make_attentions`; after each block.
+        kernel_initializer: as in `ResNetGenerator`.
         **kwargs: see `Discriminator` and `Network`.
     """
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 128, filters: Sequence[PositiveInt] | None = None,
         downs: Annotated[int, within(0, 13)] = 2, hidden: Literal["input", "output"] = "input",
-        pooling: Literal["sum", "mean"] = "sum", attention: Callable | None = None, **kwargs,
+        pooling: Literal["sum", "mean"] = "sum", attention: Callable | None = None,
+        kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
-        super().__init__(kernel_initializer=glorot(), **kwargs)
+        super().__init__(kernel_initializer=kernel_initializer or glorot(), **kwargs)
         self.pooling = {"sum": tf.reduce_sum, "mean": tf.reduce_mean}[pooling]
         filters = list(filters or [width] * (downs + 2))
         before, size = image_shape[-1], tuple(image_shape[:2])
@@ -137,7 +144,8 @@ class ResNetDiscriminator(Discriminator):
             first, pool = i == 0, i < downs
             block = DownBlock(
                 self.make_conv, n, n if first or hidden == "output" else before, pool=pool, first=first,
-                shortcut=pool or n != before, dtype=self.dtype_policy, name=f"block_{i}",
+                shortcut=pool or n != before, kernel_initializer=kernel_initializer, dtype=self.dtype_policy,
+                name=f"block_{i}",
             )  # fmt: skip
             self.blocks.append(block)
             before, size = n, tuple(-(-side // 2) for side in size) if pool else size

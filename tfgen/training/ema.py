@@ -7,29 +7,36 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import settings
+from tfgen.settings import NaturalInt
+
 
 class EMA:
     """Keeps a slowly moving copy ("shadow") of variables: shadow <- d * shadow + (1 - d) * variable.
 
     d = min(decay, (1 + t) / (10 + t)), where t is the number of earlier updates of the variables, so that the first weights
     do not dominate in a short run. The variables come in groups, one for each player of a model (see
-    `tfgen.training.Player`), each with its own count of updates.
+    `tfgen.training.Player`), each with its own count of updates. With `start` the shadows are copies of the variables for
+    that many updates, and then d = decay.
 
     Args:
         groups: {player: {path: float `keras.Variable`}}.
         decay: in [0, 1), or None: the shadows are kept but not updated, as in a model that was loaded and not compiled.
             ProGAN states a half-life in images instead: decay = 0.5 ** (batch_size / half-life).
+        start: None, or the number of updates before the averaging.
 
     Attributes:
         shadows: list of `keras.Variable`, in the order of `variables`.
 
     Raises:
-        ValueError: `decay` is not in [0, 1).
+        ValueError: `decay` is not in [0, 1), or `start` no integer >= 0.
     """
 
-    def __init__(self, groups: dict[str, dict[str, keras.Variable]], decay: float | None):
+    def __init__(self, groups: dict[str, dict[str, keras.Variable]], decay: float | None, start: NaturalInt | None = None):
         if decay is not None and not 0.0 <= decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1); received {decay!r}.")
+        settings.check_values({"ema_start": NaturalInt | None}, {"ema_start": start})
+        self.start = start
         self.decay = None if decay is None else float(decay)
         self.groups = groups
         self.paths = [path for group in groups.values() for path in group]
@@ -75,8 +82,12 @@ class EMA:
         if player not in self.counts:
             return
         count = self.counts[player]
-        t = tf.cast(tf.convert_to_tensor(count), tf.float32)
-        share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
+        t = tf.convert_to_tensor(count)
+        if self.start is None:
+            t = tf.cast(t, tf.float32)
+            share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
+        else:
+            share = tf.where(t < self.start, 1.0, 1.0 - self.decay)
         if moved is not None:
             share = tf.where(moved, share, 0.0)
         first = 0

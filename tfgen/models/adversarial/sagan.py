@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from tfgen.layers import SelfAttention2D
 from tfgen.losses import Objective
+from tfgen.models.adversarial.attention import AttentionMaker
 from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.adversarial.free_network import FreeNetworkModel
 from tfgen.settings import ImageShape, PositiveInt
@@ -65,16 +66,11 @@ class SAGAN(FreeNetworkModel):
         attention_size: PositiveInt | None = 32, attention_args: dict | None = None, latent_dim: PositiveInt = 128,
         objective: ObjectiveName | Objective = "hinge", **kwargs,
     ):  # fmt: skip
-        makers = {name: _AttentionMaker(attention_size, attention_args or {}) for name in _NETWORKS}
+        makers = {name: AttentionMaker(attention_size, attention_args or {}) for name in _NETWORKS}
         object.__setattr__(self, "_attention_makers", makers)  # Keras allows no attributes before its own __init__
         super().__init__(image_shape=image_shape, network=network, latent_dim=latent_dim, objective=objective, **kwargs)
         for name, maker in makers.items():
-            if attention_size is not None and maker.heights and maker.layer is None:
-                raise ValueError(
-                    f"attention_size must be a height of the {name}'s feature maps, "
-                    f"{' or '.join(map(str, dict.fromkeys(maker.heights)))} for this image_shape and network, or None; "
-                    f"received {attention_size}."
-                )
+            maker.check(name)
 
     def network_defaults(self, network):
         settings = {name: {"convolution": "spectral", "attention": self._attention_makers[name]} for name in _NETWORKS}
@@ -128,17 +124,3 @@ class SAGAN(FreeNetworkModel):
         h, w = layer.size
         rows, columns = queries[:, 0] * h // height, queries[:, 1] * w // width
         return seen[0].numpy()[:, rows * w + columns].reshape(len(inputs), len(queries), *layer.key_size)
-
-
-class _AttentionMaker:
-    """The setting `attention` of a network: a layer for the first maps of a height; it notes the heights of all maps."""
-
-    def __init__(self, height, arguments):
-        self.height, self.arguments, self.heights, self.layer = height, arguments, [], None
-
-    def __call__(self, size, dtype, name):
-        self.heights.append(size[0])
-        if size[0] != self.height or self.layer is not None:
-            return None
-        self.layer = SelfAttention2D(**{"spectral": True, **self.arguments}, dtype=dtype, name=name)
-        return self.layer

@@ -45,7 +45,8 @@ class AdversarialSampler(Sampler):
             return draw(num)
         with kept_statistics(self.generator) as norms:
             if batch_norm == "standing":
-                set_standing_statistics(norms, functools.partial(self._standing_batch, seed, batch_size), batches=16)
+                forward = functools.partial(self._standing_batch, seed, batch_size, conditions)
+                set_standing_statistics(norms, forward, batches=16)
                 return draw(num)
             cached = self.__dict__.pop("_generate", None)
             self._batch_statistics = True
@@ -57,13 +58,17 @@ class AdversarialSampler(Sampler):
                 if cached is not None:
                     object.__setattr__(self, "_generate", cached)
 
-    def _standing_batch(self, seed, size, index):
+    def _standing_batch(self, seed, size, conditions, index):
         """Calls the generator in training mode with batch `index` of latents and labels."""
         keys = random.fold(random.fold(random.key(seed), index), tf.range(size))
         one_hot = None
         if self.num_classes:
             one_hot = self.draw_labels(random.fold(keys, 1))
-        self.generate_raw(self.draw_latents(keys), one_hot, training=True)
+        self.generate_raw(self._standing_latents(keys, conditions), one_hot, training=True)
+
+    def _standing_latents(self, keys, conditions):
+        """Latents of keys [B], distributed as those of `sample` with these conditions."""
+        return self.draw_latents(keys)
 
     def decode_images(self, latents: tf.Tensor, labels: tf.Tensor | None = None) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim] and, in a conditional model, labels int [B].
