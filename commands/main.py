@@ -49,8 +49,13 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
-        print(f"tfgen {args.command}: {error}", file=sys.stderr)
+    except (FloatingPointError, RuntimeError, ImportError, MemoryError) as error:  # diverged; an extra is not installed
+        print(f"tfgen {args.command}: {str(error) or 'out of memory'}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # of TensorFlow, which may not have been imported
+            raise
+        print(f"tfgen {args.command}: out of memory: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
 
 

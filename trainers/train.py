@@ -89,10 +89,9 @@ class TrainConfig:
         try:
             return self.resolve().build(seed=self.seed, **dtype)
         except (tf.errors.ResourceExhaustedError, MemoryError, OverflowError) as error:
-            said = str(error).splitlines()[:1]
             raise ValueError(
                 f"The model of {self.preset} with the settings {settings.shown(self.overrides)} does not fit in memory: "
-                f"{' '.join(said)}"
+                f"{_first_line(error)}"
             ) from error
 
 
@@ -135,6 +134,7 @@ def train(
         OSError: the folder cannot be written.
         TrainingDiverged: a loss, a weight or a sample became NaN or infinite; the message names the step, the player and the
             last good checkpoint.
+        MemoryError: the memory is not enough for the batch size and the size of the images.
     """
     started = time.perf_counter()
     overrides = presets.get(config.preset).for_images(source.image_shape, config.overrides)
@@ -145,7 +145,14 @@ def train(
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     with only_training_in(workdir):
-        model = _train(config, preset, source, whole, workdir, report)
+        try:
+            model = _train(config, preset, source, whole, workdir, report)
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise MemoryError(
+                f"The training of {preset.name} with batch_size {preset.batch_size} and images of the size "
+                f"{'x'.join(map(str, source.image_shape))} needs more memory than there is. Choose a smaller batch_size or "
+                f"size. ({_first_line(error)})"
+            ) from error
     step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
@@ -268,12 +275,13 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
 
 
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def _said(error):
     """What a failed check of a batch said, in a graph or outside."""
     inside = re.search(r"assertion failed: (.*)", error.message)
-    outside = re.search(r"Summarized data: b['\"](.*)['\"]((?:\n.*)*)", error.message)
-    if outside:
-        return " ".join((outside[1] + outside[2]).split())
     return inside[1] if inside else error.message.partition("\n")[0]
 
 
