@@ -16,8 +16,15 @@ _EXTRAS = {
 }
 
 
-def missing(command):
-    """What to install for a sub-command, as a sentence; None if nothing is missing."""
+def missing(command: str) -> str | None:
+    """What to install for a sub-command.
+
+    Args:
+        command: its name, such as "serve"; other names need no extra.
+
+    Returns:
+        A sentence, or None if nothing is missing.
+    """
     extra, modules, pythons = _EXTRAS.get(command, (None, (), ""))
     absent = [name for name in modules if not _is_installed(name)]
     if not absent:

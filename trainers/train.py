@@ -223,6 +223,11 @@ def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[ke
 
     Under a strategy, call this in its scope.
 
+    Args:
+        config: `TrainConfig`.
+        source: `tfgen.data.Source` of training images.
+        replicas: number of devices, >= 1.
+
     Raises:
         ValueError: a batch size is no multiple of `replicas`.
     """
@@ -241,7 +246,13 @@ def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[ke
 
 
 def initialize(model: keras.Model, config: TrainConfig, source: Source) -> None:
-    """Initialises a model that is `initialized_by_data` with `INITIAL_IMAGES` images of `source`, with all their labels."""
+    """Initialises a model that is `initialized_by_data` with `INITIAL_IMAGES` images of `source`; others stay as they are.
+
+    Args:
+        model: compiled `tfgen.models.TrainableModel`.
+        config: the config that the model was made with.
+        source: the whole `tfgen.data.Source`, with all labels.
+    """
     if model.initialized_by_data:
         given = {"shuffle": True, "seed": config.seed, "augmentation": config.resolve().augmentation}
         model.initialize(next(iter(source.batches(min(INITIAL_IMAGES, source.num_examples), **given))))
@@ -375,7 +386,18 @@ def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
 
 
 def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
-    """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
+    """Makes the folder and its config.json, or checks that an existing config.json is of the same run.
+
+    Args:
+        workdir: the run folder.
+        config: `TrainConfig`.
+        preset: what `config` resolves to.
+        source: `tfgen.data.Source` of training images.
+
+    Raises:
+        ValueError: the folder has another run, or one that was trained with other CPU kernels.
+        OSError: the folder cannot be written.
+    """
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         record = read_record(workdir)
@@ -410,7 +432,13 @@ def _differences(theirs, ours, prefix=""):
 
 
 def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
-    """Loads the model of a run folder at its last checkpoint: (model, config.json as a dict).
+    """Loads the model of a run folder at its last checkpoint.
+
+    Args:
+        workdir: the run folder.
+
+    Returns:
+        (model, config.json as a dict).
 
     Raises:
         ValueError: the folder is no run folder, or has no checkpoint yet.
