@@ -21,8 +21,21 @@ OF_RUN = "codec-{step:08d}.npz"
 LOSSLESS = ("PNG", "BMP", "TIFF", "PPM")
 
 
-def compress(photo, out, model):
-    """Compresses a photo to a file and returns a line about the result."""
+def compress(photo: str, out: str | None, model: str) -> str:
+    """Compresses a photo to a file.
+
+    Args:
+        photo: path of an image file of any size.
+        out: path of the file to write; None: the photo's with the suffix .tfgc.
+        model: path of a run folder, an exported folder or a codec file.
+
+    Returns:
+        A line about the result.
+
+    Raises:
+        ValueError: a path cannot be read or written, `model` holds no codec, or it compresses grey images only and the photo
+            is in colour.
+    """
     image = _image_of(photo)
     out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
     codec = codec_for_writing(model)
@@ -38,8 +51,20 @@ def compress(photo, out, model):
     )
 
 
-def decompress(file, out, model):
-    """Decompresses a file to an image and returns a line about the result."""
+def decompress(file: str, out: str | None, model: str) -> str:
+    """Decompresses a file to an image.
+
+    Args:
+        file: path of a file that `compress` wrote.
+        out: path of the image to write, of a lossless format; None: the file's with the suffix .png.
+        model: path of the model that wrote the file, as for `compress`.
+
+    Returns:
+        A line about the result.
+
+    Raises:
+        ValueError: a path cannot be read or written, the format is not lossless, or the file is damaged or of another model.
+    """
     from PIL import Image
 
     data = _bytes_of(file, "file")
@@ -83,10 +108,16 @@ def _place(out, source):
     return out
 
 
-def codec_for_writing(path):
+def codec_for_writing(path: str | os.PathLike) -> Codec:
     """The codec of a codec file, of the newest version of an exported model, or of a run folder at its last checkpoint.
 
     The codec of a run is made at its first use and kept in the folder, since only this codec can read its files.
+
+    Args:
+        path: of the file or folder.
+
+    Raises:
+        ValueError: there is no codec, or it is damaged.
     """
     path = pathlib.Path(path)
     if (path / "config.json").exists():
@@ -102,8 +133,16 @@ def codec_for_writing(path):
     return Codec.load(_stored(path)[-1])
 
 
-def codec_for_reading(path, model_id):
-    """The codec with this id, from the same places as `codec_for_writing`. It makes no new codec."""
+def codec_for_reading(path: str | os.PathLike, model_id: bytes) -> Codec:
+    """The codec with this id, from the same places as `codec_for_writing`. It makes no new codec.
+
+    Args:
+        path: of the file or folder.
+        model_id: the `Codec.model_id` that a compressed file states.
+
+    Raises:
+        ValueError: there is no codec of this id.
+    """
     stored = _stored(pathlib.Path(path))
     for candidate in stored:
         if Codec.stored_id(candidate) == model_id:

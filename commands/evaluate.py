@@ -8,10 +8,14 @@ import json
 import os
 import sys
 import tempfile
+import typing
 from pathlib import Path
 
 from tfgen.settings import PositiveInt, Seed, Sha256, Text, TwoOrMore
 from tfgen_trainers.arguments import DATA_OPTIONS, OutputFile, OutputFolder, add_data_options, option, overrides
+
+if typing.TYPE_CHECKING:
+    from tfgen.metrics import Result
 
 SUMMARY = "measure a model, or a folder of images, against real images"
 DESCRIPTION = """\
@@ -119,8 +123,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(args) -> int:
-    """Runs the command; ValueError for invalid options or files."""
+def run(args: argparse.Namespace) -> int:
+    """Runs the command.
+
+    Args:
+        args: the options of `add_arguments`.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        ValueError: invalid options or files.
+    """
     _check(args)  # before TensorFlow is loaded
     from tfgen import metrics
     from tfgen.files import default_cache
@@ -232,8 +246,14 @@ def _print_measures(measures):
         print(f"\nprotocol of {name}: {shown}")
 
 
-def table(result, anchor=None, difference=None) -> str:
-    """A table of a result's metrics, followed by the protocol of each column."""
+def table(result: Result, anchor: Result | None = None, difference: dict | None = None) -> str:
+    """A table of a result's metrics, followed by the protocol of each column.
+
+    Args:
+        result: of `tfgen.metrics.Evaluator.evaluate`.
+        anchor: the same of real images, or None.
+        difference: {metric: difference to an earlier result}, or None.
+    """
     columns = {"value": result.values}
     if anchor is not None:
         columns["real images"] = anchor.values

@@ -4,18 +4,27 @@ import importlib.util
 import platform
 import sys
 
-# {sub-command: (extra, modules that it brings, versions of Python for which it exists)}; see setup.cfg.
+_SERVING = ("grpc", "h11", "orjson", "starlette", "tensorflow_serving", "uvicorn")
+_TFX = ("tfx", "apache_beam", "ml_metadata", *_SERVING)  # the pipeline serves each model before it is pushed
+# {sub-command: (extras, modules that they bring, versions of Python for which they exist)}; see setup.cfg.
 _EXTRAS = {
-    "demo": ("tfx", ("tfx", "apache_beam", "ml_metadata"), "3.10 only"),
-    "pipeline": ("tfx", ("tfx", "apache_beam", "ml_metadata"), "3.10 only"),
-    "serve": ("serving", ("grpc", "h11", "orjson", "starlette", "tensorflow_serving", "uvicorn"), "3.10 and later"),
+    "demo": ("tfx,serving", _TFX, "3.10 only"),
+    "pipeline": ("tfx,serving", _TFX, "3.10 only"),
+    "serve": ("serving", _SERVING, "3.10 and later"),
     "compress": ("compression", ("constriction",), "3.10 and later"),
     "decompress": ("compression", ("constriction",), "3.10 and later"),
 }
 
 
-def missing(command):
-    """What to install for a sub-command, as a sentence; None if nothing is missing."""
+def missing(command: str) -> str | None:
+    """What to install for a sub-command.
+
+    Args:
+        command: its name, such as "serve"; other names need no extra.
+
+    Returns:
+        A sentence, or None if nothing is missing.
+    """
     extra, modules, pythons = _EXTRAS.get(command, (None, (), ""))
     absent = [name for name in modules if not _is_installed(name)]
     if not absent:

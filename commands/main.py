@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 from tfgen import onednn, progress, settings
@@ -22,8 +23,19 @@ _APPLICATIONS = {
 }  # fmt: skip
 
 
-def main(argv=None):
-    """Runs one sub-command and returns the exit status. Wrong input prints one line on stderr and returns 2."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one sub-command.
+
+    Args:
+        argv: the words after `tfgen`; None: those of this process.
+
+    Returns:
+        The exit status: 0; 1 if a run failed, as by divergence or for want of memory; 2 for wrong input. Then one line on
+        stderr says what is wrong. `pipeline` and `demo` have further ones, see their help.
+
+    Raises:
+        SystemExit: after --help, and with status 2 for words that the parser refuses.
+    """
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv and (missing := extras.missing(argv[0])):
         print(f"tfgen {argv[0]}: {missing}", file=sys.stderr)
@@ -49,8 +61,13 @@ def main(argv=None):
     except (ValueError, OSError) as error:
         print(f"tfgen {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except (FloatingPointError, RuntimeError, ImportError) as error:  # diverged; an extra that is not installed
-        print(f"tfgen {args.command}: {error}", file=sys.stderr)
+    except (FloatingPointError, RuntimeError, ImportError, MemoryError) as error:  # diverged; an extra is not installed
+        print(f"tfgen {args.command}: {str(error) or 'out of memory'}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # of TensorFlow, which may not have been imported
+            raise
+        print(f"tfgen {args.command}: out of memory: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
 
 

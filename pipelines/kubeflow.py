@@ -6,13 +6,22 @@ The image must contain tfgen with the extras [tfx,serving] and set the environme
 images set it to 1, and TensorFlow Probability then fails with Keras 3). Components refer to code by dotted paths, so
 compiling uploads nothing.
 
+The containers of a preset use TensorFlow's oneDNN kernels if they suit it, see `tfgen.onednn`; all others use them. If
+TF_ENABLE_ONEDNN_OPTS is set where the pipeline is compiled, all containers have its value; a value of the image has no
+effect.
+
 Kubeflow supports only TFX's own LatestBlessedModelStrategy, which returns the last blessed model of the whole pipeline. So
 give each preset its own pipeline there. The evaluator never compares models of different presets.
 """
 
+import json
+import os
+import pathlib
 import sys
 
 import tfgen
+from tfgen import onednn
+from tfgen.files import write_whole
 from tfgen.settings import PositiveInt
 from tfgen_trainers.arguments import Parser, option
 
@@ -30,8 +39,6 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
     """
     if infra_validation == "docker":
         raise ValueError("infra_validation must be 'local' or 'none' on Kubeflow; received 'docker'.")
-    import pathlib
-
     from tfx import v1 as tfx
 
     from tfgen_pipelines.pipeline import create_pipeline
@@ -52,11 +59,18 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         push_unjudged=push_unjudged,
     )
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
-        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image),
-        output_dir=str(output.parent),
-        output_filename=output.name,
+        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=image)
     )
-    return runner.run(pipeline)
+    compiled = runner.run(pipeline, write_out=False)
+    slugs = {branch.slug: branch.preset for branch in branches}
+    for name, executor in compiled["pipelineSpec"]["deploymentSpec"]["executors"].items():
+        if "container" in executor:
+            # A task of a branch is called "Trainer.<slug>". TFX offers no setting for variables.
+            preset = slugs.get(name.removesuffix("_executor").partition(".")[2])
+            value = os.environ.get(onednn.VARIABLE, str(int(onednn.suits([preset] if preset else []))))
+            executor["container"].setdefault("env", []).append({"name": onednn.VARIABLE, "value": value})
+    write_whole(output, json.dumps(compiled, sort_keys=True).encode())
+    return compiled
 
 
 def main(argv=None):

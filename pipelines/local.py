@@ -33,6 +33,7 @@ from tfgen_trainers.arguments import DATA_OPTIONS, Parser, add_data_options, opt
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
+LOG = "pipeline.log"
 DEMO_PRESETS = ("vae/digits", "dcgan/digits")
 
 
@@ -45,7 +46,8 @@ class PipelineFailure(RuntimeError):
 
 
 def check_workspace(workspace):
-    """Makes the folder; raises UsageError if it cannot be written."""
+    """Makes the folder, and returns the folders that it made; raises UsageError if it cannot be written."""
+    made = [folder for folder in (workspace, *workspace.parents) if not folder.exists()]
     try:
         workspace.mkdir(parents=True, exist_ok=True)
         probe = workspace / f".write-test-{os.getpid()}"
@@ -53,11 +55,15 @@ def check_workspace(workspace):
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(f"The workspace {workspace} cannot be written: {error}. Choose another one.") from error
+    return made
 
 
 @contextlib.contextmanager
-def only_run_in(workspace):
-    """Locks the workspace against a second run; the lock ends with the process, even if it is killed."""
+def only_run_in(workspace, made=()):
+    """Locks the workspace against a second run; the lock ends with the process, even if it is killed.
+
+    If the request is refused, and no run ever started here, the files and the folders in `made` are removed again.
+    """
     with contextlib.ExitStack() as stack:
         try:
             busy = f"Another run is at work in {workspace}. Wait for it, or choose another workspace."
@@ -66,7 +72,17 @@ def only_run_in(workspace):
             raise UsageError(busy) from error
         for probe in workspace.glob(".write-test-*"):  # of runs that were killed in `check_workspace`
             probe.unlink(missing_ok=True)
-        yield
+        try:
+            yield
+        except UsageError:
+            files = list(workspace.iterdir())
+            if {file.name for file in files} <= {".lock", LOG}:
+                for file in files:
+                    file.unlink()
+                with contextlib.suppress(OSError):  # another process has put something there
+                    for folder in made:
+                        folder.rmdir()
+            raise
 
 
 def check_request(presets, overrides, thresholds, steps=None, metrics=()):
@@ -153,10 +169,10 @@ def run(
     data = f"tfrecord:{import_base}" if import_base else data
     overrides, thresholds = overrides or {}, thresholds or {}
     check_request(presets, overrides, thresholds, steps, metrics)
-    check_workspace(workspace)
-    log_path = workspace / "pipeline.log"
+    made = check_workspace(workspace)
+    log_path = workspace / LOG
     with (
-        only_run_in(workspace),
+        only_run_in(workspace, made),
         _quiet(log_path, out or sys.stdout) as console,
         progress.shown(lambda line: console(f"      {line}")),
     ):

@@ -248,7 +248,7 @@ class Cover(Translator, TrainableModel):
     def translated_fields(self):
         return fields.image(self.image_shape), fields.mask(*self.image_shape[:2]), fields.label(3, "kind")
 
-    def translate(self, image, mask, kind):
+    def translate_rows(self, image, mask, kind):
         return {"image": image * mask[..., None] + tf.cast(kind, tf.float32)[:, None, None, None]}
 
 
@@ -262,7 +262,7 @@ class Brighter(Translator, TrainableModel):
     def translated_fields(self):
         return fields.frames((3, *self.image_shape)), fields.image(self.image_shape, "previous")
 
-    def translate(self, frames, previous):
+    def translate_rows(self, frames, previous):
         return {"frames": (frames + previous[:, None]) / 2.0, "previous": frames[:, -1]}
 
 

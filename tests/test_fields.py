@@ -88,5 +88,5 @@ def test_vectors():
         embedding.check([[1.0, 2.0, 3.0]])
     with pytest.raises(ValueError, match=r"embedding must be float \[batch, 2\]; received dtype int32"):
         embedding.check([[1, 2]])
-    with pytest.raises(ValueError, match="dtype of field 'x' must be 'float32' or 'int32'; received 'int8'"):
+    with pytest.raises(ValueError, match="dtype of field 'x' must be 'float32', 'int32' or 'int64'; received 'int8'"):
         fields.Field("x", (), "int8")

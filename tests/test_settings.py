@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from tests.conformance.registry import CASES
+from tests.conformance.registry import CASES, STAND_INS
 from tfgen import models, presets, settings
 from tfgen.models import TrainableModel
 from tfgen.settings import (
@@ -342,6 +343,125 @@ def test_wrong_numbers_of_log_prob(name, value, vae):
         vae.log_prob(np.zeros((1, 8, 8, 1), "float32"), **{"num_importance_samples": 2, name: value})
 
 
+# ---- verbs of the other capabilities
+
+
+@pytest.fixture(scope="module")
+def built():
+    """A function of a case's name -> its model, built once."""
+    return functools.cache(lambda name: {**CASES, **STAND_INS}[name].build())
+
+
+HALF = np.full((2, 8, 8, 1), 0.5, "float32")
+MASK = np.ones((8, 8), bool)
+EDIT = {"direction": np.ones((2, 3), "float32"), "amount": np.ones(2, "float32")}
+WRONG_IMAGES = {
+    "uint8": (255 * HALF).astype("uint8"), "bool": HALF > 0, "text": "abc", "None": None, "lists": [[0.5], [0.5, 0.5]],
+    "one axis": np.zeros(8), "channels": np.repeat(HALF, 3, -1), "empty": HALF[:0], "NaN": HALF * NAN, "large": HALF * 255,
+    "negative": -HALF,
+}  # fmt: skip
+VERBS = {
+    "bits": ("factorized-prior", lambda model, images: model.bits(images)),
+    "project": ("skeleton-inversion", lambda model, images: model.project(images)),
+    "edit": ("skeleton-inversion", lambda model, images: model.edit(images, **EDIT)),
+    "translate": ("skeleton-style-transfer", lambda model, images: model.translate(image=images, style=HALF)),
+    "style": ("skeleton-style-transfer", lambda model, images: model.translate(image=HALF, style=images)),
+    "complete": ("gated-pixel-cnn-classes", lambda model, images: model.complete(images, MASK, labels=[0, 1])),
+    "classify": ("glimpse-classifier", lambda model, images: model.classify(images)),
+    "encode": ("autoencoder", lambda model, images: model.encode(images)),
+    "reconstruct": ("autoencoder", lambda model, images: model.reconstruct(images)),
+    "log_prob": ("gated-pixel-cnn-classes", lambda model, images: model.log_prob(images, labels=[0, 1])),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_IMAGES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_wrong_images(verb, wrong, built):
+    case, call = VERBS[verb]
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="received") as caught:
+        call(built(case), WRONG_IMAGES[wrong])
+    assert any(text in str(caught.value) for text in ("Images must", "made for images", "known must")), caught.value
+    assert "Summarized" not in str(caught.value)
+
+
+WRONG_ARGUMENTS = [
+    ("seeds", [1.5, 2.0], "must be integers"), ("seeds", [True, False], "received dtype bool"), ("seeds", 1, "the shape"),
+    ("seeds", [NAN, 1.0], "must be integers"), ("seeds", ["a", "b"], "received dtype string"), ("seeds", None, "None"),
+    ("seeds", [], "must not be empty"), ("unit", [0], "as many rows as seeds, 2"), ("seeds", [2**70, 0], "must be int64"),
+    ("unit", [0.0, 1.0], "must be integers"), ("unit", [True, False], "received dtype bool"), ("unit", [0, 3], "lie in"),
+    ("unit", [-1, 0], "lie in"), ("unit", None, "None"), ("unit", "a", "received dtype string"),
+    ("steps", -1, "lie in"), ("steps", [1, -1], "lie in"), ("steps", 1001, "lie in"), ("steps", 1.5, "must be integers"),
+    ("steps", True, "received dtype bool"), ("steps", [1, 2, 3], "as many rows"), ("steps", 2**70, "must be an integer"),
+    ("steps", [[1, 2]], "the shape"), ("steps", "3", "received dtype string"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "message"), WRONG_ARGUMENTS)
+def test_wrong_arguments_of_maximize(name, value, message, built):
+    given = {"seeds": [1, 2], "unit": [0, 1], "steps": 1, name: value}
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=f"^{name} .*{message}"):
+        built("skeleton-ppgn").maximize(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("direction", EDIT["direction"][:1], "as many rows as images, 2"), ("direction", np.ones(3), "the shape"),
+        ("direction", EDIT["direction"] * NAN, "be finite"), ("direction", [[1, 2, 3]] * 2, "must be float"),
+        ("amount", 1.0, "the shape"), ("amount", [1.0], "as many rows as images, 2"), ("amount", True, "must be float"),
+        ("amount", [INF, 1.0], "be finite"), ("amount", "much", "must be float"), ("amount", None, "received None"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_of_edit(name, value, message, built):
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=f"^{name} .*{message}"):
+        built("skeleton-inversion").edit(HALF, **{**EDIT, name: value})
+
+
+def test_arguments_that_are_missing_or_unknown(built):
+    with pytest.raises(ValueError, match="edit takes images, direction, amount; received images, direction.$"):
+        built("skeleton-inversion").edit(HALF, direction=EDIT["direction"])
+    with pytest.raises(ValueError, match="translate takes image, style, alpha; received image.$"):
+        built("skeleton-style-transfer").translate(image=HALF)
+    with pytest.raises(ValueError, match="translate takes image, style, alpha; received image, style, strength.$"):
+        built("skeleton-style-transfer").translate(image=HALF, style=HALF, strength=[1.0, 1.0])
+    for alpha in (0.5, [True, False], [0.5], [2.0, 0.0], [NAN, 0.0], "a", None):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="^alpha must"):
+            built("skeleton-style-transfer").translate(image=HALF, style=HALF, alpha=alpha)
+
+
+@pytest.mark.parametrize("mask", [None, "a", [[True], [True, False]], MASK * 1.0, MASK[1:], MASK[None], [MASK] * 3])
+def test_wrong_masks_of_complete(mask, pixels):
+    with pytest.raises(ValueError, match="^mask must .*received"):
+        pixels.complete(HALF, mask, labels=[0, 1])
+
+
+@pytest.mark.parametrize("labels", [None, [0], [0, 1, 2], [0.0, 1.0], [True, False], ["a", "b"], [0, 3]], ids=str)
+def test_wrong_labels_of_log_prob_and_generate(labels, pixels):
+    for verb in (lambda: pixels.log_prob(HALF, labels=labels), lambda: pixels.generate([0, 1], labels=labels)):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="labels"):
+            verb()
+
+
+@pytest.mark.parametrize("seeds", [[1.5, 2.0], [True, False], ["a", "b"], 1, None, [], [[1, 2]], [2**70, 1]], ids=str)
+def test_wrong_seeds_of_generate_and_latents(seeds, vae):
+    for verb in (vae.generate, vae.latents):
+        with pytest.raises(ValueError, match="^seeds must .*received"):
+            verb(seeds)
+
+
+def test_wrong_arguments_of_a_codec(built):
+    codec, image = built("factorized-prior").codec(), np.zeros((8, 8, 1), "uint8")
+    wrong = [image > 0, image / 255, image[None], image[..., 0], image[:0], image.tolist(), None, "abc", b"a", [[1], [1, 2]]]
+    for verb in (codec.compress, codec.bits):
+        for value in wrong:
+            with pytest.raises(ValueError, match=r"^image must be uint8 \[H, W, 1\]; received"):
+                verb(value)
+    for value in (None, "abc", 5, True, 10**12, [1, 2, 3], image):
+        with pytest.raises(ValueError, match="^data must be bytes; received"):
+            codec.decompress(value)
+
+
 @pytest.mark.parametrize("version", [0, -1, True, 1.5, "3", 2**63])
 def test_wrong_versions_of_an_export(version, vae, tmp_path):
     with pytest.raises(ValueError, match=f"^version must be an integer >= 1 or None; received {version!r}.$"):
@@ -371,6 +491,27 @@ def test_a_record_with_an_impossible_label(label, tmp_path):
 def test_arrays_with_an_impossible_label():
     with pytest.raises(ValueError, match=f"at most {MAX_CLASSES} classes; received labels of {2**40 + 1}"):
         tfgen.data.from_arrays(np.zeros((2, 8, 8, 1), "uint8"), np.array([0, 2**40]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", True), ("seed", 1.0), ("seed", "0"), ("seed", 2**63), ("start_step", True), ("start_step", -1),
+     ("start_step", 1.5), ("shuffle", 1), ("repeat", "yes"), ("drop_remainder", 0), ("binarization", "often"),
+     ("threshold", 0.0), ("threshold", NAN), ("threshold", "half"), ("dequantize", None)],
+)  # fmt: skip
+def test_wrong_options_of_batches(name, value):
+    source = tfgen.data.from_arrays(np.zeros((4, 8, 8, 1), "uint8"))
+    with pytest.raises(ValueError, match=f"^{name} must be .*; received {value!r}"):
+        source.batches(2, **{name: value})
+
+
+def test_wrong_numbers_of_a_source(tmp_path):
+    source = tfgen.data.from_arrays(np.zeros((4, 8, 8, 1), "uint8"))
+    for value in (0, 5, True, 1.0, "a"):
+        with pytest.raises(ValueError, match=f"n must be an integer in .1, 4.; received {value!r}"):
+            source.take(value)
+        with pytest.raises(ValueError, match=f"^shards must be an integer in .1, 4.; received {value!r}"):
+            source.write_tfrecords(tmp_path / "a.tfrecord", shards=value)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,7 @@ class Field:
     Attributes:
         name: name in batches, records and pipelines, such as "label".
         shape: shape of one example; a free size is None.
-        dtype: dtype in a batch, "float32" or "int32".
+        dtype: dtype in a batch, "float32", "int32", or "int64" for seeds.
         low: the smallest value allowed, or None.
         high: the largest value allowed, or None.
         argument: name as a Python argument and in requests; None: `name`. Only "label" has another one, "labels".
@@ -48,8 +48,8 @@ class Field:
     hint: str = ""
 
     def __post_init__(self):
-        if self.dtype not in ("float32", "int32"):
-            raise ValueError(f"dtype of field {self.name!r} must be 'float32' or 'int32'; received {self.dtype!r}.")
+        if self.dtype not in ("float32", "int32", "int64"):
+            raise ValueError(f"dtype of field {self.name!r} must be 'float32', 'int32' or 'int64'; received {self.dtype!r}.")
         object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "argument", self.argument or self.name)
         object.__setattr__(self, "pixels", self.pixels or self.encoded)
@@ -86,14 +86,13 @@ class Field:
             owner: the model that takes the values, for the message.
 
         Raises:
-            ValueError: wrong shape or dtype.
+            ValueError: wrong shape or dtype, or no rows.
             InvalidArgumentError: at run time, if values are out of range or NaN.
         """
-        whole, what = self.dtype == "int32", "images" if self.encoded else self.argument
-        try:
-            values = tf.convert_to_tensor(values)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"{_called(what)} must be {self.wanted}; received {shown(values)}.") from error
+        whole, what = self.dtype != "float32", "images" if self.encoded else self.argument
+        values = as_tensor(values, _called(what), self.wanted)
+        if values.shape.rank and 0 in values.shape and 0 not in self.shape:
+            raise ValueError(f"{_called(what)} must not be empty; received the shape {values.shape}.")
         if whole != values.dtype.is_integer or not (values.dtype.is_integer or values.dtype.is_floating):
             hint = " (divide by 255?)" if self.encoded and values.dtype == tf.uint8 else ""
             kind = "integers" if whole else "float"
@@ -109,6 +108,8 @@ class Field:
                     f"{owner} was made for {what} {self._wanted()} (height, width, channels); received {values.shape}."
                 )
             raise ValueError(f"{_called(what)} must have the shape {self._wanted()}; received {values.shape}.")
+        if self.dtype == "int64":
+            return tf.cast(values, self.dtype)
         if not whole:
             values = tf.cast(values, self.dtype)
         inside, wanted = self._inside(values)
@@ -160,12 +161,57 @@ class Field:
         return tf.io.FixedLenFeature(self.shape, dtype, np.zeros(self.shape, dtype.as_numpy_dtype))
 
 
+def as_tensor(values: object, name: str, wanted: str) -> tf.Tensor:
+    """`values` as a tensor; ValueError, "`name` must be `wanted`; received ...", if they cannot be one."""
+    try:
+        return tf.convert_to_tensor(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{name} must be {wanted}; received {shown(values)}.") from error
+
+
+def check_given(
+    wanted: Sequence[Field], given: dict[str, object], verb: str, optional: Iterable[str] = ()
+) -> dict[str, tf.Tensor]:
+    """{argument: tensor [B, ...]} of the arguments of a verb, checked, with the same B for all.
+
+    Args:
+        wanted: the fields that it takes.
+        given: {argument: values}.
+        verb: its name, for messages.
+        optional: arguments that may be missing.
+
+    Raises:
+        ValueError: an argument is missing or unknown, has another dtype or shape, or another number of rows.
+        InvalidArgumentError: at run time, if values are out of range or NaN.
+    """
+    names = [field.argument for field in wanted]
+    if not set(names) - set(optional) <= given.keys() <= set(names):
+        raise ValueError(f"{verb} takes {', '.join(names)}; received {', '.join(given) or 'none'}.")
+    found = {field.argument: field.check(given[field.argument], verb) for field in wanted if field.argument in given}
+    check_rows(found)
+    return found
+
+
+def check_rows(given: dict[str, tf.Tensor]) -> None:
+    """Raises ValueError unless all tensors [B, ...] have as many rows as the first one."""
+    for name, values in given.items():
+        first = next(iter(given))
+        rows = given[first].shape[:1]
+        if not values.shape[:1].is_compatible_with(rows):
+            raise ValueError(f"{name} must have as many rows as {first}, {rows[0]}; received the shape {values.shape}.")
+
+
 def checked(tensor: tf.Tensor, condition: tf.Tensor, *message) -> tf.Tensor:
     """`tensor` after a check of `condition`; raises InvalidArgumentError with `message` at run time if it is false.
 
     Use the result and not `tensor` itself: an operation on `tensor` may run before the check, and fail with another error or
     update the weights.
     """
+    if tf.executing_eagerly():
+        if not condition:
+            said = (str(part.numpy() if isinstance(part, tf.Tensor) else part) for part in message)
+            raise tf.errors.InvalidArgumentError(None, None, " ".join(said))
+        return tensor
     with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
         return tf.identity(tensor)
 
@@ -178,6 +224,11 @@ def image(shape: Sequence[int | None], name: str = "image") -> Field:
 def label(num_classes: int, name: str = "label") -> Field:
     """A class, int32 in [0, num_classes). As a Python argument and in requests it is called `labels`."""
     return Field(name, (), "int32", low=0, high=num_classes - 1, argument="labels" if name == "label" else None)
+
+
+def seeds() -> Field:
+    """Seeds, int64 of any value."""
+    return Field("seed", (), "int64", argument="seeds")
 
 
 def vector(name: str, size: int) -> Field:

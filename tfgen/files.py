@@ -8,7 +8,9 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,6 +92,32 @@ def locked(path: Path, busy: str | None = None) -> Iterator[bool]:
         yield held
     finally:
         os.close(descriptor)
+
+
+class TemporaryFolder:
+    """A folder in the system's temporary folder, which is removed with this object; if the process is killed, by the next
+    one that makes such a folder.
+
+    Args:
+        prefix: the beginning of its name.
+
+    Attributes:
+        path: its path.
+    """
+
+    def __init__(self, prefix: str):
+        parent = Path(tempfile.gettempdir())
+        for path in parent.glob(f"{prefix}*"):
+            with contextlib.suppress(OSError), locked(path, "in use") as held:
+                if held:
+                    shutil.rmtree(path)
+        hidden = Path(tempfile.mkdtemp(prefix=f".{prefix}"))  # until it is locked: no other process removes it meanwhile
+        self.path = parent / hidden.name[1:]
+        stack = contextlib.ExitStack()
+        stack.enter_context(locked(hidden, "in use"))
+        hidden.rename(self.path)
+        stack.callback(shutil.rmtree, self.path, ignore_errors=True)
+        weakref.finalize(self, stack.close)
 
 
 @contextlib.contextmanager

@@ -38,8 +38,7 @@ def choose(presets: Iterable[str] = (), runs: Iterable[str | os.PathLike] = ()) 
     """
     if VARIABLE in os.environ or "tensorflow" in sys.modules or not supported():
         return
-    presets, before = list(presets), set()
-    on = not presets or not all(is_dense(name) for name in presets)
+    before, on = set(), suits(presets)
     try:
         for config in (pathlib.Path(run) / "config.json" for run in runs):
             if config.exists():
@@ -48,6 +47,12 @@ def choose(presets: Iterable[str] = (), runs: Iterable[str | os.PathLike] = ()) 
         return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
     on = before.pop() if len(before) == 1 else on
     os.environ[VARIABLE] = "1" if on else "0"
+
+
+def suits(presets: Iterable[str]) -> bool:
+    """Whether oneDNN is faster for these presets: if there is any convolutional one among them, or none is named."""
+    presets = list(presets)
+    return not presets or not all(is_dense(name) for name in presets)
 
 
 def is_dense(preset: str) -> bool:

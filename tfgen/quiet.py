@@ -25,8 +25,10 @@ DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, and o
 
 def start() -> None:
     """Prepares the import of TensorFlow. With a GPU, warnings are shown: they say why it cannot be used."""
-    # Google's libraries warn about Python 3.10, which TFX needs. Filters of the user come first.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="google.api_core", append=True)
+    # Google's libraries warn about Python 3.10 and the grpcio that TFX needs. Filters of the user come first.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.(api_core|auth)", append=True)
+    # Keras 3.15 warns about the default of `fit` for every tf.data.Dataset.
+    warnings.filterwarnings("ignore", message="`shuffle=True` was passed, but will be ignored", append=True)
     if LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LEVEL] = "1" if _has_gpu() else "3"

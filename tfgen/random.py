@@ -11,12 +11,19 @@ import math
 
 import tensorflow as tf
 
+from tfgen import fields
+
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def key(seed: int | tf.Tensor) -> tf.Tensor:
     """The keys, uint64, of integer seeds of any shape."""
     return fold(tf.zeros([], tf.uint64), seed)
+
+
+def keys(seeds: tf.Tensor) -> tf.Tensor:
+    """The keys, uint64 [B], of integer seeds [B]; ValueError for another dtype or shape."""
+    return key(fields.seeds().check(seeds))
 
 
 def fold(keys: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:

@@ -7,13 +7,14 @@ import argparse
 import ast
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from tfgen import settings
 from tfgen.settings import Channels, OnError, Resize, Rule, Text
 
 
-def can_hold(path):
+def can_hold(path: pathlib.Path) -> bool:
     """Whether a path is a folder, or can be made as one: the nearest part of it that exists is a folder."""
     try:
         return next(part for part in (path, *path.parents) if part.exists()).is_dir()
@@ -53,13 +54,24 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def option(hint):
-    """The `type` of an option: it reads its text as a value of a type of `tfgen.settings`."""
+def option(hint: object) -> Callable[[str], object]:
+    """The `type` of an option: it reads its text as a value of a type of `tfgen.settings`.
+
+    Args:
+        hint: the type, such as `PositiveInt`.
+
+    Returns:
+        A function of the text; it raises `argparse.ArgumentTypeError` for a text that is no such value.
+    """
     return settings.reader(hint, argparse.ArgumentTypeError)
 
 
-def assignment(text):
-    """Parses "name=value" to ("name", value); the value is a Python literal, or else a text."""
+def assignment(text: str) -> tuple[str, object]:
+    """Parses "name=value" to ("name", value); the value is a Python literal, or else a text.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no name, or no "=".
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"got {settings.shown(text)}, expected NAME=VALUE")
@@ -69,8 +81,12 @@ def assignment(text):
         return name, value
 
 
-def overrides(assignments):
-    """{name: value} of a list of `assignment`s; ValueError for a name that is given twice."""
+def overrides(assignments: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """{name: value} of `assignment`s.
+
+    Raises:
+        ValueError: a name is given twice.
+    """
     names = [name for name, _ in assignments]
     for name in names:
         if names.count(name) > 1:
@@ -78,8 +94,12 @@ def overrides(assignments):
     return dict(assignments)
 
 
-def size(text):
-    """Parses "N" to N, and "HxW" to (H, W)."""
+def size(text: str) -> int | tuple[int, int]:
+    """Parses "N" to N, and "HxW" to (H, W).
+
+    Raises:
+        argparse.ArgumentTypeError: another text, or a side outside of [1, settings.MAX_SIDE].
+    """
     sides = tuple(int(side) if re.fullmatch("[0-9]{1,9}", side) else 0 for side in re.split("[xX]", text))
     found = sides[0] if len(sides) == 1 else sides
     if not settings.fits(settings.Size, found):
@@ -91,7 +111,7 @@ def size(text):
     return found
 
 
-def add_data_options(parser):
+def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Adds `DATA_OPTIONS`, the options of `tfgen.data.load`, and `--set`, as `overrides`, a list of `assignment`s."""
     add = parser.add_argument
     add("--manual_dir", type=option(Text), help="folder with the original files of a TFDS data set, for machines offline")

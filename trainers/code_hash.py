@@ -3,6 +3,8 @@
 A component runs again when its code has changed; a record is stale when the code that trained has changed.
 """
 
+from __future__ import annotations
+
 import ast
 import functools
 import hashlib
@@ -14,9 +16,13 @@ import re
 import sys
 import sysconfig
 import tokenize
+import typing
 from collections.abc import Callable, Iterable
 
 from tfgen.files import sha256
+
+if typing.TYPE_CHECKING:
+    from tfgen.presets import Preset
 
 _STDLIB = sysconfig.get_path("stdlib")
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -44,7 +50,7 @@ def code_hash(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def own_hash(preset) -> str:
+def own_hash(preset: Preset) -> str:
     """Hash of what a resolved `tfgen.presets.Preset` takes from outside of tfgen; "" where it takes nothing.
 
     These are the modules of a model class of the user's own, of its presets and of makers of networks that are named by
@@ -82,7 +88,7 @@ def modules_hash(followed: Iterable[str], alone: Iterable[str] = ()) -> str:
     return _digest(code)
 
 
-def model_modules(preset) -> list[str]:
+def model_modules(preset: Preset) -> list[str]:
     """Dotted names of the modules of a preset's model class, of the classes that it inherits, and of makers of networks."""
     classes = {cls.__module__ for cls in preset.model.__mro__}
     return sorted(name for name in classes | _makers(preset) if _find(name) and (_root(name) == "tfgen" or _ours(name)))
@@ -202,7 +208,7 @@ def _makers(preset):
     return {".".join(parts[:end]) for parts in (text.split(".") for text in texts) for end in range(1, len(parts))}
 
 
-def files_of(preset) -> dict[str, str]:
+def files_of(preset: Preset) -> dict[str, str]:
     """{path: sha256} of the files and SavedModels that the model's arguments in a preset name."""
     return {text: sha256(pathlib.Path(text).expanduser()) for text in _texts(preset.model_args) if _is_file(text)}
 

@@ -56,7 +56,7 @@ class FirstSteps(keras.callbacks.Callback):
             self.report(self.found)
 
 
-def weights_checksum(model):
+def weights_checksum(model: keras.Model) -> str:
     """sha256 (hex) of names, types, shapes and bytes of all weights of a model, without optimisers and averages."""
     digest = hashlib.sha256()
     for name, variable in sorted(named_variables(model).items()):

@@ -115,4 +115,5 @@ def begin(workdir: str | os.PathLike, step: int, part: dict) -> None:
 
 
 def write(workdir: str | os.PathLike, content: dict) -> None:
+    """Writes `training.json`, atomically; `content` is as from `read`. Raises OSError if it cannot be written."""
     write_whole(pathlib.Path(workdir) / FILE, (json.dumps(content, indent=2) + "\n").encode())

@@ -5,6 +5,8 @@
 prints {"seconds_per_step": ..., ...} as JSON.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import datetime
 import hashlib
@@ -16,12 +18,18 @@ import platform
 import subprocess
 import sys
 import time
+import typing
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 import tfgen
 from tfgen import onednn
 from tfgen.files import default_cache, write_whole
+
+if typing.TYPE_CHECKING:
+    from tfgen import presets
+    from tfgen.fields import Field
 
 BUDGET = 2.0  # seconds of timed steps, if there are at least two calls of the graph in it
 WINDOW = 1000  # steps in which every kind of step is seen
@@ -44,8 +52,13 @@ class Timing:
     date: str
 
 
-def time_steps(preset, budget=BUDGET) -> Timing:
-    """Times steps in the middle of a preset's run, in this process, on one batch of random values."""
+def time_steps(preset: presets.Preset, budget: float = BUDGET) -> Timing:
+    """Times steps in the middle of a preset's run, in this process, on one batch of random values.
+
+    Args:
+        preset: a resolved `tfgen.presets.Preset`.
+        budget: seconds of timed steps, > 0; at least two calls of the graph are timed.
+    """
     import tensorflow as tf
 
     from tfgen.data import check_batch_size
@@ -79,7 +92,7 @@ def time_steps(preset, budget=BUDGET) -> Timing:
     return Timing(sum(spent) / count, cpu / count, onednn.enabled(), date)
 
 
-def random_batch(fields, size) -> dict:
+def random_batch(fields: Iterable[Field], size: int) -> dict:
     """{field: array [size, ...]} of random classes, and of images and other values of 0 and 1, which every model takes."""
     rng, batch = np.random.default_rng(0), {}
     for field in fields:
@@ -92,7 +105,7 @@ def random_batch(fields, size) -> dict:
     return batch
 
 
-def cached(preset) -> Timing | None:
+def cached(preset: presets.Preset) -> Timing | None:
     """The timing of the preset, with these settings, on this machine and these versions, or None."""
     path = _path(preset)
     try:
@@ -101,8 +114,11 @@ def cached(preset) -> Timing | None:
         return None
 
 
-def measure(preset) -> Timing:
+def measure(preset: presets.Preset) -> Timing:
     """Times a preset of `tfgen.presets` in a process of its own, with the kernels that `tfgen train` chooses, and keeps it.
+
+    Args:
+        preset: one without overrides, since the process finds it by its name.
 
     Raises:
         RuntimeError: the preset cannot be built or trained here; the message says why.
@@ -130,7 +146,8 @@ def _path(preset):
     return default_cache() / "timings" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the timing of the preset that `argv` (None: of this process) names, as JSON; returns the exit status."""
     (name,) = sys.argv[1:] if argv is None else argv
     onednn.choose([name])
     from tfgen import presets

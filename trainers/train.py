@@ -89,10 +89,9 @@ class TrainConfig:
         try:
             return self.resolve().build(seed=self.seed, **dtype)
         except (tf.errors.ResourceExhaustedError, MemoryError, OverflowError) as error:
-            said = str(error).splitlines()[:1]
             raise ValueError(
                 f"The model of {self.preset} with the settings {settings.shown(self.overrides)} does not fit in memory: "
-                f"{' '.join(said)}"
+                f"{_first_line(error)}"
             ) from error
 
 
@@ -135,6 +134,7 @@ def train(
         OSError: the folder cannot be written.
         TrainingDiverged: a loss, a weight or a sample became NaN or infinite; the message names the step, the player and the
             last good checkpoint.
+        MemoryError: the memory is not enough for the batch size and the size of the images.
     """
     started = time.perf_counter()
     overrides = presets.get(config.preset).for_images(source.image_shape, config.overrides)
@@ -145,7 +145,14 @@ def train(
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     with only_training_in(workdir):
-        model = _train(config, preset, source, whole, workdir, report)
+        try:
+            model = _train(config, preset, source, whole, workdir, report)
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise MemoryError(
+                f"The training of {preset.name} with batch_size {preset.batch_size} and images of the size "
+                f"{'x'.join(map(str, source.image_shape))} needs more memory than there is. Choose a smaller batch_size or "
+                f"size. ({_first_line(error)})"
+            ) from error
     step = int(model.step.value.numpy())
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
@@ -216,6 +223,11 @@ def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[ke
 
     Under a strategy, call this in its scope.
 
+    Args:
+        config: `TrainConfig`.
+        source: `tfgen.data.Source` of training images.
+        replicas: number of devices, >= 1.
+
     Raises:
         ValueError: a batch size is no multiple of `replicas`.
     """
@@ -234,7 +246,13 @@ def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[ke
 
 
 def initialize(model: keras.Model, config: TrainConfig, source: Source) -> None:
-    """Initialises a model that is `initialized_by_data` with `INITIAL_IMAGES` images of `source`, with all their labels."""
+    """Initialises a model that is `initialized_by_data` with `INITIAL_IMAGES` images of `source`; others stay as they are.
+
+    Args:
+        model: compiled `tfgen.models.TrainableModel`.
+        config: the config that the model was made with.
+        source: the whole `tfgen.data.Source`, with all labels.
+    """
     if model.initialized_by_data:
         given = {"shuffle": True, "seed": config.seed, "augmentation": config.resolve().augmentation}
         model.initialize(next(iter(source.batches(min(INITIAL_IMAGES, source.num_examples), **given))))
@@ -268,12 +286,13 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
 
 
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 def _said(error):
     """What a failed check of a batch said, in a graph or outside."""
     inside = re.search(r"assertion failed: (.*)", error.message)
-    outside = re.search(r"Summarized data: b['\"](.*)['\"]((?:\n.*)*)", error.message)
-    if outside:
-        return " ".join((outside[1] + outside[2]).split())
     return inside[1] if inside else error.message.partition("\n")[0]
 
 
@@ -367,7 +386,18 @@ def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
 
 
 def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
-    """Makes the folder and its config.json, or checks that an existing config.json is of the same run."""
+    """Makes the folder and its config.json, or checks that an existing config.json is of the same run.
+
+    Args:
+        workdir: the run folder.
+        config: `TrainConfig`.
+        preset: what `config` resolves to.
+        source: `tfgen.data.Source` of training images.
+
+    Raises:
+        ValueError: the folder has another run, or one that was trained with other CPU kernels.
+        OSError: the folder cannot be written.
+    """
     ours, path = snapshot(config, preset, source), workdir / "config.json"
     if path.exists():
         record = read_record(workdir)
@@ -402,7 +432,13 @@ def _differences(theirs, ours, prefix=""):
 
 
 def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
-    """Loads the model of a run folder at its last checkpoint: (model, config.json as a dict).
+    """Loads the model of a run folder at its last checkpoint.
+
+    Args:
+        workdir: the run folder.
+
+    Returns:
+        (model, config.json as a dict).
 
     Raises:
         ValueError: the folder is no run folder, or has no checkpoint yet.

@@ -36,6 +36,33 @@ def test_train_sample_export(tmp_path, capsys):
     assert "sample" in tf.saved_model.load(str(tmp_path / "models/1")).signatures
 
 
+OOM = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]\n\nand more lines")
+
+
+def test_a_training_that_runs_out_of_memory(tmp_path, capsys, monkeypatch):
+    def fit(self, *args, **kwargs):
+        raise OOM
+
+    monkeypatch.setattr("tfgen.models.VAE.fit", fit)
+    command = ["train", "--preset", "vae/digits", "--workdir", str(tmp_path), "--set", "hidden=(8,)", "--batch_size", "20"]
+    assert main(command) == 1
+    assert capsys.readouterr().err == (
+        "tfgen train: The training of vae/digits with batch_size 20 and images of the size 8x8x1 needs more memory than "
+        "there is. Choose a smaller batch_size or size. (OOM when allocating tensor with shape[9,9])\n"
+    )
+
+
+@pytest.mark.parametrize(("error", "said"), [(OOM, "OOM when allocating tensor with shape[9,9]"), (MemoryError(), "")])
+def test_another_command_that_runs_out_of_memory(error, said, capsys, monkeypatch):
+    def run(args):
+        raise error
+
+    monkeypatch.setattr("tfgen_commands.main._presets", run)
+    assert main(["presets"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("tfgen presets: out of memory") and said in error and len(error.splitlines()) == 1
+
+
 def test_presets_are_listed(capsys):
     assert main(["presets"]) == 0
     assert "vae/mnist" in capsys.readouterr().out

@@ -132,7 +132,7 @@ class Case:
             elif name == "latent":  # those of autoregressive models are uniform numbers
                 values = rng.uniform(0.01, 0.99, (num, *spec.shape[1:]))
             else:
-                values = rng.normal(size=(num, *spec.shape[1:]))
+                values = rng.random((num, *spec.shape[1:]))
             found[name] = tf.constant(values, spec.dtype)
         return found
 

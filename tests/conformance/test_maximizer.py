@@ -46,7 +46,7 @@ def test_wrong_arguments_are_refused(run, served):
     for steps in (-1, model.max_steps + 1):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"steps must lie in \[0"):
             model.maximize([0], [1], steps=steps)
-    with pytest.raises(ValueError, match=r"unit \[B\] and seeds \[B\]; received"):
+    with pytest.raises(ValueError, match=r"unit must have as many rows as seeds, 1; received the shape \(2,\)"):
         model.maximize([0, 0], [1])
     with pytest.raises(tf.errors.InvalidArgumentError, match="unit must lie in"):
         served["maximize"](seeds=tf.constant([1], tf.int64), unit=tf.constant([model.num_units]), steps=tf.constant([1]))

@@ -58,7 +58,7 @@ def test_wrong_arguments_are_refused(run):
     with pytest.raises(tf.errors.InvalidArgumentError, match="must lie in"):
         model.project(255.0 * images)
     names = ", ".join(field.argument for field in model.edit_fields())
-    with pytest.raises(ValueError, match=f"edit takes, beside images, {names}; received none"):
+    with pytest.raises(ValueError, match=f"edit takes images, {names}; received images"):
         model.edit(images)
 
 

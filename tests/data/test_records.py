@@ -1,8 +1,11 @@
 """TFRecords: round trips and damage."""
 
+import gc
 import gzip
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,6 +61,31 @@ def test_folder_records_arrays_round_trip(tmp_path, labels):
     assert folder.fingerprint == source.subset(order).fingerprint
     folder.write_tfrecords(tmp_path / "again.tfrecord")
     assert data.from_tfrecords(tmp_path / "again.tfrecord").fingerprint == folder.fingerprint
+
+
+def test_unpacked_files_of_a_killed_process_are_removed_by_the_next(tmp_path, monkeypatch):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 10)
+    (path,) = make().write_tfrecords(tmp_path / "x.tfrecord.gz")
+    code = (
+        "import tempfile, time\nfrom tfgen.files import TemporaryFolder\n"
+        f"tempfile.tempdir = {str(temporary)!r}\nkept = TemporaryFolder('tfgen-records-')\n"
+        "open(kept.path / '0', 'w').close()\nprint('made', flush=True)\ntime.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "made\n"
+        (theirs,) = temporary.iterdir()
+        first = data.from_tfrecords(path)
+        assert theirs.exists() and len(list(temporary.iterdir())) == 2, "a process that lives keeps its files"
+        other.kill()
+    second = data.from_tfrecords(path)
+    assert not theirs.exists() and len(list(temporary.iterdir())) == 2
+    np.testing.assert_array_equal(first.images(), second.images())
+    del first, second
+    gc.collect()
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize("limit", [source_module.MEMORY_LIMIT, 10], ids=["memory", "lazy"])

@@ -83,8 +83,8 @@ def test_bad_arguments():
         data.semi_supervised(data.from_arrays(np.zeros((2, 3, 3), np.uint8)), 1)
     with pytest.raises(ValueError, match="class '0' .* has 20 images"):
         data.semi_supervised(make(), 21)
-    for bad in (0, -1, 1.5):
-        with pytest.raises(ValueError, match="at least 1; received"):
+    for bad in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match=f"labels_per_class must be an integer >= 1; received {bad!r}"):
             data.semi_supervised(make(), bad)
     with pytest.raises(ValueError, match="drop_remainder must be True"):
         data.semi_supervised(make(), 1).batches(8, drop_remainder=False)

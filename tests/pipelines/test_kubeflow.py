@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tfgen import onednn
 from tfgen_pipelines import data as data_lib
 from tfgen_pipelines import kubeflow
 
@@ -44,6 +45,20 @@ def test_ir(arguments, tmp_path):
     assert "gs://bucket/pushed/dcgan-digits" in text
     images = {e["container"]["image"] for e in spec["deploymentSpec"]["executors"].values() if "container" in e}
     assert images == {"registry.example/tfgen:1"}
+
+
+@pytest.mark.parametrize("chosen", [None, "0", "1"])
+def test_containers_have_the_kernels_that_suit_their_preset(chosen, arguments, tmp_path, monkeypatch):
+    monkeypatch.delenv(onednn.VARIABLE, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv(onednn.VARIABLE, chosen)
+    compiled = kubeflow.compile_pipeline(tmp_path / "pipeline.json", **arguments)
+    executors = compiled["pipelineSpec"]["deploymentSpec"]["executors"]
+    containers = {name.removesuffix("_executor"): e["container"] for name, e in executors.items() if "container" in e}
+    found = {name: [(v["name"], v["value"]) for v in container["env"]] for name, container in containers.items()}
+    assert {"Trainer.vae-digits", "GenerativeEvaluator.vae-digits", "Trainer.dcgan-digits", "ClassifierTrainer"} < set(found)
+    for name, variables in found.items():
+        assert variables == [(onednn.VARIABLE, chosen or ("0" if name.endswith(".vae-digits") else "1"))], name
 
 
 @pytest.mark.parametrize("asked", [False, True])

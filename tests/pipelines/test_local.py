@@ -51,7 +51,28 @@ from tfgen_pipelines import local
 def test_wrong_requests_end_before_anything_starts(arguments, message, tmp_path, capfd):
     assert local.demo(["--workspace", str(tmp_path / "w"), *arguments]) == local.EXIT_USAGE
     assert message in capfd.readouterr().err
-    assert not (tmp_path / "w" / "metadata.sqlite").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("before", [None, [], [".lock", "pipeline.log"], ["metadata.sqlite", "pipeline.log"], ["mine.txt"]])
+def test_images_that_cannot_be_read_leave_no_workspace(before, tmp_path, capfd):
+    """Unless something was there: then the log says what happened."""
+    images, workspace = tmp_path / "images", tmp_path / "a" / "w"
+    images.mkdir()
+    (images / "broken.png").write_bytes(b"no image")
+    if before is not None:
+        workspace.mkdir(parents=True)
+        for name in before:
+            (workspace / name).write_text("")
+    arguments = ["--workspace", str(workspace), "--data", str(images), "--preset", "vae/images-32", "--eval_split", "-"]
+    assert local.main(arguments) == local.EXIT_USAGE
+    assert "broken.png" in capfd.readouterr().err
+    if before is None:
+        assert [path.name for path in tmp_path.iterdir()] == ["images"]
+    elif not set(before) - {".lock", "pipeline.log"}:
+        assert list(workspace.iterdir()) == []
+    else:
+        assert {path.name for path in workspace.iterdir()} == {*before, ".lock", "pipeline.log"}
 
 
 def test_a_workspace_that_cannot_be_written(tmp_path, capfd, monkeypatch):
@@ -71,6 +92,7 @@ def test_a_workspace_that_cannot_be_written(tmp_path, capfd, monkeypatch):
 def test_two_runs_in_one_workspace(tmp_path, capfd):
     with local.only_run_in(tmp_path):
         assert local.demo(["--workspace", str(tmp_path)]) == local.EXIT_USAGE
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     assert "Another run is at work" in capfd.readouterr().err
     with local.only_run_in(tmp_path):
         pass

@@ -40,7 +40,7 @@ class Painter(Translator, TrainableModel):
     def translated_fields(self):
         return fields.image(self.image_shape), fields.vector("colour", 1)
 
-    def translate(self, image, colour):
+    def translate_rows(self, image, colour):
         return {"image": image + colour[:, None, None]}
 
 

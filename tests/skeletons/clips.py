@@ -41,6 +41,6 @@ class ClipTranslator(Translator, TrainableModel):
         clip = (self.num_frames, *self.image_shape)
         return fields.frames(clip), fields.image(self.image_shape, "previous")
 
-    def translate(self, frames, previous):
+    def translate_rows(self, frames, previous):
         made, last = self.run(frames, previous)
         return {"frames": made, "previous": last}

@@ -54,5 +54,5 @@ class CycleGAN(Translator, TrainableModel):
         old = {x: self.pooled(x, tf.stop_gradient(fakes[x])) for x in "ab"}
         return losses | self.step_players({"discriminators": "discriminator_loss"}, discriminators)
 
-    def translate(self, image):
+    def translate_rows(self, image):
         return {"image": self.to_b(image)}

@@ -49,7 +49,7 @@ class StyleTransfer(Translator, TrainableModel):
         strength = fields.Field("alpha", (), low=0.0, high=1.0)
         return fields.image(self.image_shape), fields.image(self.image_shape, "style"), strength
 
-    def translate(self, image, style, alpha=1.0):
+    def translate_rows(self, image, style, alpha=1.0):
         alpha = tf.reshape(tf.cast(alpha, tf.float32), [-1, 1, 1, 1])
         content = self.encoder.network(image)
         return {"image": self.decoder(content + alpha * (self.mixed(image, style) - content))}

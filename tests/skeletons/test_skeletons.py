@@ -249,7 +249,7 @@ def test_projections_of_generated_images_come_close():
 @pytest.mark.parametrize("name, verb", [
     ("inversion", lambda model: model.project(np.full([2, *SHAPE], 0.5, "float32"))),
     ("ppgn", lambda model: model.maximize([0, 1], [2, 3])),
-    ("frozen-encoder", lambda model: model.translate(*np.full([2, 2, *SHAPE], 0.5, "float32"))),
+    ("frozen-encoder", lambda model: model.translate(image=np.zeros([2, *SHAPE]), style=np.ones([2, *SHAPE]))),
 ])  # fmt: skip
 def test_fixed_networks_stay_as_they_are(name, verb):
     model = compiled(SKELETONS[name])
@@ -262,12 +262,13 @@ def test_fixed_networks_stay_as_they_are(name, verb):
 def test_strength_of_a_style():
     model = SKELETONS["frozen-encoder"].build()
     image, style = np.random.default_rng(0).random((2, 3, *SHAPE)).astype("float32")
-    half, none, full = (model.translate(image, style, alpha)["image"] for alpha in ([0.5, 0.0, 1.0], [0.0] * 3, [1.0] * 3))
+    given = {"image": image, "style": style}
+    half, none, full = (model.translate(**given, alpha=a)["image"] for a in ([0.5, 0.0, 1.0], [0.0] * 3, [1.0] * 3))
     for row, whole in ((1, none), (2, full)):
         np.testing.assert_allclose(half[row], whole[row], atol=1e-6)
     assert np.abs(half - none)[0].max() > 1e-3 and np.abs(half - full)[0].max() > 1e-3
     np.testing.assert_allclose(none, model.decoder(model.encoder.network(image)), atol=1e-6)
-    np.testing.assert_allclose(full, model.translate(image, style)["image"], atol=1e-6)
+    np.testing.assert_allclose(full, model.translate(**given)["image"], atol=1e-6)
     shown = tfgen.training.callbacks.grid_of(model, 6, {"image": tf.constant(image), "style": tf.constant(style)})
     np.testing.assert_allclose(shown[2], full[: shown.shape[1]], atol=1e-6)  # below images and styles
 

@@ -186,7 +186,7 @@ class Painter(Translator, TrainableModel):
     def translated_fields(self):
         return fields.image(self.image_shape), fields.image((4, 4, 1), "style")
 
-    def translate(self, image, style):
+    def translate_rows(self, image, style):
         return {"image": 1.0 - image}
 
 

@@ -126,12 +126,12 @@ class Inverter(Translator, TrainableModel):
     def translated_fields(self):
         return (fields.image(self.image_shape),)
 
-    def translate(self, image):
+    def translate_rows(self, image):
         return {"image": tf.convert_to_tensor(self.share) * (1.0 - image)}
 
     def update(self, batch):
         def losses_fn():
-            return {"loss": tf.reduce_mean(self.translate(batch["image"])["image"])}
+            return {"loss": tf.reduce_mean(self.translate_rows(batch["image"])["image"])}
 
         return self.step_players({"model": "loss"}, losses_fn)
 
@@ -273,7 +273,7 @@ def test_predict_of_a_sampler():
     model = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
     images = model.sample(5, seed=3)
     np.testing.assert_allclose(model.predict(np.arange(5) + (3 << 32), verbose=0), images, atol=1e-6)
-    with pytest.raises(ValueError, match=r"takes integer seeds \[B\].*received float32"):
+    with pytest.raises(ValueError, match=r"takes integer seeds \[B\].*seeds must be integers .*received dtype float32"):
         model.predict(np.zeros([2, 8, 8, 1], "float32"), verbose=0)
     with pytest.raises(ValueError, match="or a dict with `seed`; received the fields"):
         model.predict({"image": np.zeros([2, 8, 8, 1], "float32")}, verbose=0)

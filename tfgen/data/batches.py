@@ -14,15 +14,16 @@ If the batch size changes with the step, each phase begins with a new epoch.
 import os
 import zlib
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import random, settings
 from tfgen.data.augmentation import Augmentation
+from tfgen.settings import NaturalInt, PositiveFraction
 
 _DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # random streams: independent noise for the same seed
-BINARIZATIONS = (None, "threshold", "fixed", "dynamic")
 
 
 def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -53,14 +54,14 @@ def make_batches(
     source,
     batch_size,
     *,
-    shuffle=False,
-    repeat=False,
-    seed=0,
-    start_step=0,
-    drop_remainder=None,
-    binarization=None,
-    threshold=0.5,
-    dequantize=False,
+    shuffle: bool = False,
+    repeat: bool = False,
+    seed: int = 0,
+    start_step: NaturalInt = 0,
+    drop_remainder: bool | None = None,
+    binarization: Literal["threshold", "fixed", "dynamic"] | None = None,
+    threshold: PositiveFraction = 0.5,
+    dequantize: bool = False,
     augmentation=None,
     choose=None,
 ):
@@ -69,20 +70,16 @@ def make_batches(
     `choose` replaces the shuffled order of an epoch. It is a function (int64 global step, batch size) -> (indices of the
     batch, its additional fields).
     """
+    settings.check(
+        make_batches, shuffle=shuffle, repeat=repeat, seed=seed, start_step=start_step, drop_remainder=drop_remainder,
+        binarization=binarization, threshold=threshold, dequantize=dequantize,
+    )  # fmt: skip
     n, levels, fields = source.num_examples, source.levels, source.stored_fields
     if drop_remainder is None:
         drop_remainder = repeat
     phases = check_batch_size(batch_size)
     if len(phases) > 1 and not repeat:
         raise ValueError(f"batch_size={batch_size!r} changes with the step, which needs repeat=True")
-    if int(start_step) != start_step or start_step < 0:
-        raise ValueError(f"start_step must be a whole number >= 0; received {start_step!r}")
-    if int(seed) != seed or not -(2**63) <= seed < 2**63:
-        raise ValueError(f"seed must be a whole number of 64 bits; received {seed!r}")
-    if binarization not in BINARIZATIONS:
-        raise ValueError(f"binarization must be one of {BINARIZATIONS}; received {binarization!r}")
-    if not 0.0 < threshold <= 1.0:
-        raise ValueError(f"threshold must lie in (0, 1]; received {threshold!r}")
     if binarization and dequantize:
         raise ValueError(f"binarization={binarization!r} and dequantize=True cannot be combined")
     seed, start_step = int(seed), int(start_step)

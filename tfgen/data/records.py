@@ -3,7 +3,6 @@
 import dataclasses
 import glob
 import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tfgen import fields as declared
 from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
+from tfgen.files import TemporaryFolder
 from tfgen.settings import MAX_CLASSES, Channels, ImageShape, Levels, OnError, PositiveInt, Resize, Size
 
 _BATCH = 512
@@ -202,8 +202,8 @@ class Records:
 
     def _unpack(self, path, file):
         """Unpacks a file for random access, into a folder that is deleted with this reader."""
-        self._unpacked = self._unpacked or tempfile.TemporaryDirectory(prefix="tfgen-records-")
-        plain = os.path.join(self._unpacked.name, str(file))
+        self._unpacked = self._unpacked or TemporaryFolder("tfgen-records-")
+        plain = os.path.join(self._unpacked.path, str(file))
         # Not the gzip module, which would lose the records before the damage.
         inflate = zlib.decompressobj(wbits=31)
         with open(path, "rb") as packed, open(plain, "wb") as out:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfgen import fields
+from tfgen import fields, settings
 from tfgen.data.batches import check_batch_size
 from tfgen.data.source import Source
+from tfgen.settings import PositiveInt
 
 
-def semi_supervised(source: Source, labels_per_class: int, seed: int = 0) -> "SemiSupervisedSource":
+def semi_supervised(source: Source, labels_per_class: PositiveInt, seed: int = 0) -> "SemiSupervisedSource":
     """Keeps the labels of `labels_per_class` images of each class of `source`, and drops all others.
 
     Args:
@@ -30,8 +31,7 @@ def semi_supervised(source: Source, labels_per_class: int, seed: int = 0) -> "Se
     """
     if not source.has_labels:
         raise ValueError(f"semi_supervised chooses images by their class, but {source!r} has no labels")
-    if isinstance(labels_per_class, bool) or int(labels_per_class) != labels_per_class or labels_per_class < 1:
-        raise ValueError(f"labels_per_class must be a whole number of at least 1; received {labels_per_class!r}")
+    settings.check(semi_supervised, labels_per_class=labels_per_class)
     labels = source.labels()
     counts = np.bincount(labels, minlength=source.num_classes)
     if counts.min() < labels_per_class:

@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tfgen import fields as declared
+from tfgen import settings
 from tfgen.data.batches import make_batches
 from tfgen.data.image_files import ImageError, plain_file
 from tfgen.data.pixels import Pixels
-from tfgen.settings import MAX_CLASSES
+from tfgen.settings import MAX_CLASSES, Levels, within
 
 # A source of at most this many bytes of uint8 pixels is read once and held in memory. A larger one is read from files
 # batch by batch, in the same order and with the same noise.
@@ -53,7 +55,7 @@ class Source:
 
     def __init__(
         self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
-        ids: Sequence[str] | None = None, levels: int = 256, num_classes: int | None = None,
+        ids: Sequence[str] | None = None, levels: Levels = 256, num_classes: int | None = None,
         class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
     ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], not copied, or Pixels.
@@ -64,8 +66,7 @@ class Source:
         Raises:
           ValueError: no images, or values that do not fit the number of images, the levels or the fields.
         """
-        if not 2 <= levels <= 256:
-            raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
+        settings.check(Source, levels=levels)
         n = images.shape[0]
         if n == 0:
             raise ValueError(f"{name} (split {split!r}) holds no images" + _list_skipped(skipped))
@@ -279,8 +280,7 @@ class Source:
         Raises:
           ValueError: two examples have the same id.
         """
-        if int(shards) != shards or not 1 <= shards <= self.num_examples:
-            raise ValueError(f"shards must be a whole number in [1, {self.num_examples}]; received {shards!r}")
+        settings.check_values({"shards": Annotated[int, within(1, self.num_examples)]}, {"shards": shards})
         self.check_ids()
         stem, suffix = os.path.splitext(os.path.abspath(os.path.expanduser(os.fspath(path))))
         folder = os.path.dirname(stem)
@@ -329,8 +329,7 @@ class Source:
     def _count(self, n):
         if n is None:
             return self.num_examples
-        if int(n) != n or not 1 <= n <= self.num_examples:
-            raise ValueError(f"n must be a whole number in [1, {self.num_examples}] for {self!r}; received {n!r}")
+        settings.check_values({"n": Annotated[int, within(1, self.num_examples)]}, {"n": n}, repr(self))
         return int(n)
 
     def _read(self, name, indices):
@@ -355,7 +354,7 @@ class Source:
 
 def from_arrays(
     images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
-    levels: int = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
+    levels: Levels = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
     num_classes: int | None = None,
 ) -> Source:  # fmt: skip
     """A Source of arrays, which are copied.
@@ -384,8 +383,7 @@ def from_arrays(
     Raises:
       ValueError: wrong shape or dtype; a value that is not finite or not in [0, 1]; labels that do not fit.
     """
-    if not 2 <= levels <= 256:
-        raise ValueError(f"levels must lie in [2, 256]; received {levels!r}")
+    settings.check(from_arrays, levels=levels)
     images = np.array(images)
     if images.ndim == 3:
         images = images[..., None]

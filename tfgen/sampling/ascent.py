@@ -105,7 +105,7 @@ def ascend(
         raise ValueError(f"steps must be at least 0; received {steps}.")
     start = tf.convert_to_tensor(start, tf.float32)
     rows, rank = tf.shape(start)[0], start.shape.rank
-    keys = None if seeds is None else random.key(tf.cast(seeds, tf.int64))
+    keys = None if seeds is None else random.keys(seeds)
     total = steps if isinstance(steps, int) else tf.maximum(tf.reduce_max(steps), 0)
     steps = tf.broadcast_to(tf.cast(steps, tf.int32), [rows])
 

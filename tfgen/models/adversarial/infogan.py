@@ -236,7 +236,7 @@ class InfoGAN(Classifier, AdversarialModel):
 
     def generate(self, seeds: tf.Tensor, codes: tf.Tensor | None = None) -> tf.Tensor:
         """As `Sampler.generate`. `codes` [B, number of codes] replace those of the seeds, see `CodeLayout.set`."""
-        latents = self.latents(tf.cast(seeds, tf.int64))
+        latents = self.latents(seeds)
         return self.decode_images(latents if codes is None else self.layout.set(latents, codes))
 
     def code_fields(self):

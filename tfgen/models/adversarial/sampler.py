@@ -21,7 +21,7 @@ class AdversarialSampler(Sampler):
         return self.decode_images(latents)
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
-        return self.draw_latents(random.key(seeds))
+        return self.draw_latents(random.keys(seeds))
 
     def sample(
         self, num: PositiveInt, *, seed: Seed = 0, batch_size: PositiveInt = 256,

@@ -106,7 +106,7 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         return self.reconstruct(images)
 
     def latents(self, seeds):
-        return self.code_moments.draw(random.key(seeds))
+        return self.code_moments.draw(random.keys(seeds))
 
     # ---- training
 

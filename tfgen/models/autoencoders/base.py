@@ -55,7 +55,7 @@ class AutoencodingModel(Sampler, Encoder, TrainableModel):
         return self.decode_images(self.encode(images).mean())
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
-        return random.normal(random.key(seeds), self.latent_dim)
+        return random.normal(random.keys(seeds), self.latent_dim)
 
     def code_outputs(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """{"latent", "latent_stddev"}: mean and standard deviation of q(z|x), float32 [B, latent_dim]."""

@@ -263,7 +263,7 @@ class GMVAE(LatentVariableModel):
         Args:
             clusters: None, or z as integers [B] in [0, K), in place of those of the seeds; w and the noise of x are kept.
         """
-        key = random.key(seeds)
+        key = random.keys(seeds)
         if clusters is None:
             clusters = tf.cast(random.uniform(random.fold(key, 0), 1)[:, 0] * self.num_clusters, tf.int32)
         else:
@@ -278,7 +278,7 @@ class GMVAE(LatentVariableModel):
 
     def generate(self, seeds: tf.Tensor, clusters: tf.Tensor | None = None) -> tf.Tensor:
         """As `Sampler.generate`. `clusters`, integers [B] in [0, K), replace those of the seeds."""
-        return self.decode_images(self.latents(tf.cast(seeds, tf.int64), clusters))
+        return self.decode_images(self.latents(seeds, clusters))
 
     def sweep(self, columns: int = 10, *, seed: int = 0) -> tf.Tensor:
         """Images of every cluster: w (the style) and the noise of x are the same along a column.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import random, settings
+from tfgen import fields, random, settings
 from tfgen.distributions.pixels import CategoricalPixels
 from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
@@ -106,7 +106,8 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         Returns:
             A TensorFlow Probability distribution: batch shape [B], event shape [H, W, C], values are levels 0, 1, ...
         """
-        return self._distribution(self.levels_of(images), conditions)
+        levels = self.levels_of(images)
+        return self._distribution(levels, self.check_conditions(levels.shape[0], conditions))
 
     def _distribution(self, levels, conditions, training=False):
         parameters = self.network(self.prepare(levels), Whole(), self.condition(**conditions), training=training)
@@ -115,7 +116,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     def log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """log p(x), float32 [B], nats per image; see `distribution`."""
         levels = self.levels_of(images)
-        return self._distribution(levels, conditions).log_prob(levels)
+        return self._distribution(levels, self.check_conditions(levels.shape[0], conditions)).log_prob(levels)
 
     def call(self, images, training=False):
         return self.log_prob(images)
@@ -152,7 +153,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     # ---- sampling
 
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
-        return random.uniform(random.key(seeds), self.latent_dim)
+        return random.uniform(random.keys(seeds), self.latent_dim)
 
     def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of uniform numbers [B, latent_dim] in (0, 1), by cached sampling."""
@@ -221,19 +222,18 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             float32 [num, H, W, C] or [B, num, H, W, C].
 
         Raises:
-            ValueError: the shapes do not fit, or `num` is below 1.
+            ValueError: `known`, `mask` or a condition has another dtype, shape or number of rows; `num` is below 1.
+            InvalidArgumentError: `known` or a condition is out of range or NaN.
         """
-        known, mask = tf.convert_to_tensor(known), tf.convert_to_tensor(mask)
+        height, width, _ = self.image_shape
+        wanted = f"bool [{height}, {width}], or one for each image, true where known"
+        known, mask = fields.as_tensor(known, "known", "float32 images"), fields.as_tensor(mask, "mask", wanted)
         single = known.shape.rank == 3
         known = self.check_images(known[None] if single else known)
-        height, width, _ = self.image_shape
         if mask.dtype != tf.bool or mask.shape.rank not in (2, 3) or mask.shape[-2:] != (height, width):
-            raise ValueError(
-                f"mask must be bool [{height}, {width}], or one for each image, true where known; received "
-                f"{mask.dtype.name} {mask.shape}."
-            )
-        if mask.shape.rank == 3 and not mask.shape[:1].is_compatible_with(known.shape[:1]):
-            raise ValueError(f"mask must have a row for each image; received {mask.shape[0]} and {known.shape[0]} images.")
+            raise ValueError(f"mask must be {wanted}; received {mask.dtype.name} {mask.shape}.")
+        if mask.shape.rank == 3:
+            fields.check_rows({"known": known, "mask": mask})
         settings.check(AutoregressiveModel.complete, num=num, seed=seed)
         batch = known.shape[0]
         seeds = tf.tile(tf.range(num, dtype=tf.int64) + (seed << 32), [batch])

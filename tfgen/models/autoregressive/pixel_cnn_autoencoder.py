@@ -116,7 +116,7 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     # ---- sampling
 
     def latents(self, seeds):
-        key = random.key(seeds)
+        key = random.keys(seeds)
         codes = self.code_moments.draw(random.fold(key, 1))
         return tf.concat([random.uniform(key, self.latent_dim - self.embedding_dim), codes], axis=-1)
 

@@ -47,20 +47,23 @@ class Maximizer(Capability):
         Args:
             unit: int [B] in [0, num_units).
             seeds: int [B], for the initial image and the noise of each row.
-            steps: int, or int [B], at most `max_steps`; None: the model's `steps`.
+            steps: int, or int [B], in [0, max_steps]; None: the model's `steps`.
 
         Returns:
             {"image": float32 [B, H, W, C] in [0, 1], "activation": float32 [B] of the units}; a model may return more.
+
+        Raises:
+            ValueError: an argument has another dtype or shape, or another number of rows than `seeds`.
+            InvalidArgumentError: `unit` or `steps` is out of range.
         """
-        unit, seeds = tf.convert_to_tensor(unit), tf.cast(seeds, tf.int64)
-        if unit.shape.rank != 1 or not seeds.shape.is_compatible_with(unit.shape):
-            raise ValueError(f"maximize takes unit [B] and seeds [B]; received {unit.shape} and {seeds.shape}.")
-        steps = tf.broadcast_to(self.steps if steps is None else steps, tf.shape(unit))
-        return in_graph(self, "maximize_rows")(seeds, **self.check_maximize(unit=unit, steps=steps))
+        seeds = fields.seeds().check(seeds)
+        steps = fields.as_tensor(self.steps if steps is None else steps, "steps", "an integer, or int32 [batch]")
+        steps = tf.fill(tf.shape(seeds), steps) if steps.shape.rank == 0 else steps
+        return in_graph(self, "maximize_rows")(**self.check_maximize(seeds=seeds, unit=unit, steps=steps))
 
     def check_maximize(self, **given) -> dict[str, tf.Tensor]:
-        """The fields of `maximize_fields`, checked."""
-        return {field.argument: field.check(given[field.argument]) for field in self.maximize_fields()}
+        """`seeds` and the fields of `maximize_fields`, checked."""
+        return fields.check_given((fields.seeds(), *self.maximize_fields()), given, "maximize")
 
     def maximize_fields(self) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s that `maximize` takes in addition to seeds."""
@@ -87,7 +90,7 @@ class Maximizer(Capability):
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:
         def maximize(seeds, **given):
-            return model.maximize_rows(seeds, **model.check_maximize(**given))
+            return model.maximize_rows(**model.check_maximize(seeds=seeds, **given))
 
         specs = {field.argument: field.spec for field in model.maximize_fields()}
         return {"maximize": (maximize, {**seeds_spec(), **specs})}

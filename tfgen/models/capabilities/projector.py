@@ -1,5 +1,7 @@
 """The capability Projector: finds the codes of images by optimisation, and edits images with them."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -59,20 +61,22 @@ class Projector(Capability):
 
         Returns:
             {"latent": float32 [B, latent_dim], "image": float32 [B, H, W, C] in [0, 1]}.
+
+        Raises:
+            ValueError: an argument is missing or unknown, has another dtype or shape, or another number of rows.
+            InvalidArgumentError: a value is out of range or not finite.
         """
-        return in_graph(self, "edit_rows")(self.check_images(images), **self.check_edit(**given))
+        return in_graph(self, "edit_rows")(**self.check_edit(images, **given))
 
     def edit_rows(self, images: tf.Tensor, **given) -> dict[str, tf.Tensor]:
         """`edit` of checked images and fields."""
         latents = self.invert(images) + given["amount"][:, None] * given["direction"]
         return {"latent": latents, "image": self.decode_images(latents)}
 
-    def check_edit(self, **given) -> dict[str, tf.Tensor]:
-        """Checks the fields of `edit_fields` and returns them; raises ValueError for other fields."""
-        wanted = {field.argument: field for field in self.edit_fields()}
-        if wanted.keys() != given.keys():
-            raise ValueError(f"edit takes, beside images, {', '.join(wanted)}; received {', '.join(given) or 'none'}.")
-        return {name: field.check(given[name]) for name, field in wanted.items()}
+    def check_edit(self, images: tf.Tensor, **given) -> dict[str, tf.Tensor]:
+        """{"images", and the fields of `edit_fields`}, checked; raises as `edit`."""
+        image = dataclasses.replace(fields.image(self.image_shape), argument="images")
+        return fields.check_given((image, *self.edit_fields()), {"images": images, **given}, "edit")
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
@@ -93,7 +97,7 @@ class Projector(Capability):
             return model.project_rows(model.check_images(image))
 
         def edit(image, **given):
-            return model.edit_rows(model.check_images(image), **model.check_edit(**given))
+            return model.edit_rows(**model.check_edit(image, **given))
 
         specs = {field.argument: field.spec for field in model.edit_fields()}
         return {"project": (project, image_spec(model)), "edit": (edit, {**image_spec(model), **specs})}

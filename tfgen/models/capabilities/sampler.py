@@ -44,8 +44,12 @@ class Sampler(Capability):
 
         Returns:
             float32 [B, H, W, C] in [0, 1].
+
+        Raises:
+            ValueError: `seeds` are no integers [B], or a condition is wrong as in `sample`.
         """
-        return self.decode_images(self.latents(tf.cast(seeds, tf.int64)), **conditions)
+        latents = self.latents(seeds)
+        return self.decode_images(latents, **self.check_conditions(latents.shape[0], conditions))
 
     def sample(
         self, num: PositiveInt, *, seed: Seed = 0, batch_size: PositiveInt = 256, **conditions
@@ -122,15 +126,12 @@ class Sampler(Capability):
                 f"predict of {type(model).__name__} takes integer seeds [B], or a dict with `seed`; received the fields "
                 f"{sorted(found)}."
             )
-        seeds = tf.convert_to_tensor(found["seed"])
-        if seeds.shape.rank == 2 and seeds.shape[1] == 1:
-            seeds = seeds[:, 0]
-        if not seeds.dtype.is_integer or seeds.shape.rank != 1:
-            raise ValueError(
-                f"predict of {type(model).__name__} takes integer seeds [B] and returns their images; received "
-                f"{seeds.dtype.name} {seeds.shape}."
-            )
         conditions = model.conditions_of(model.as_batch(found, model.conditions()))
+        try:
+            seeds = fields.seeds().check(found["seed"])
+        except ValueError as error:
+            name = type(model).__name__
+            raise ValueError(f"predict of {name} takes integer seeds [B] and returns their images: {error}") from error
         return model.generate(seeds, **conditions)
 
     @classmethod

@@ -1,5 +1,7 @@
 """The capability Translator: translates images or clips to images or clips."""
 
+import inspect
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,8 +12,8 @@ from tfgen.models.capabilities.capability import Capability, one_above_another
 
 
 class Translator(Capability):
-    """A model that maps images or clips to others. A subclass implements `translate` and, if it takes more than one image,
-    `translated_fields`.
+    """A model that maps images or clips to others. A subclass implements `translate_rows` and, if it takes more than one
+    image, `translated_fields`.
 
     Style transfer is a translation of `image` and `style`, and has no verb of its own: a second name would need a second
     signature that computes the same.
@@ -33,13 +35,23 @@ class Translator(Capability):
         """Translates images or clips.
 
         Args:
-            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`. An argument with a default, such as
-                the strength of a style, may be missing in the batches of training.
+            **given: {argument: tensor [B, ...]} of the fields of `translated_fields`. An argument for which `translate_rows`
+                has a default, such as the strength of a style, may be missing.
 
         Returns:
             {output name: float32 [B, ...]}; the result is "image" [B, H, W, C] or "frames" [B, T, H, W, C], in [0, 1].
+
+        Raises:
+            ValueError: an argument is missing or unknown, has another dtype or shape, or another number of rows.
+            InvalidArgumentError: a value is out of range or not finite.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement translate(...).")
+        parameters = inspect.signature(self.translate_rows).parameters.values()
+        optional = [parameter.name for parameter in parameters if parameter.default is not parameter.empty]
+        return self.translate_rows(**fields.check_given(self.translated_fields(), given, "translate", optional))
+
+    def translate_rows(self, **given) -> dict[str, tf.Tensor]:
+        """`translate` of checked fields."""
+        raise NotImplementedError(f"{type(self).__name__} must implement translate_rows(...).")
 
     def translated_picture(self, batch: dict) -> tf.Tensor:
         """The output "image" or "frames" of `translate`, float32 [B, ...], for a batch of fields."""

@@ -200,7 +200,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
         The entropy model describes positions almost independently, so samples are textures, not pictures of objects.
         """
-        return tf.reshape(self.draw_latents(random.key(seeds)), [-1, self.latent_dim])
+        return tf.reshape(self.draw_latents(random.keys(seeds)), [-1, self.latent_dim])
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of `image_shape`, of latents [B, latent_dim]."""

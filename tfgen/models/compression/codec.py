@@ -14,15 +14,18 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields, settings
 from tfgen.files import write_whole
 from tfgen.models.compression import container
 from tfgen.models.compression.entropy import LARGEST
 
+Bytes = Annotated[bytes | bytearray | memoryview, "bytes"]
 VERSION = 2  # of the transforms; in version 1 black was 0 at their input and latents had no scale
 MAX_PIXELS = 2**26  # of one image: the transforms need memory for about 32 to 64 times its values
 
@@ -72,34 +75,42 @@ class Codec:
         Raises:
             ValueError: another dtype or shape, or more than `MAX_PIXELS` pixels.
         """
-        return self.write(self.code(image), np.asarray(image).shape)
+        image = self._check(image)
+        return self.write(self.code(image), image.shape)
 
     def decompress(self, data: bytes) -> np.ndarray:
         """The image uint8 [H, W, C] of a file's bytes.
 
         Raises:
-            ValueError: not a file of this codec, or damaged; says what is wrong.
+            ValueError: no bytes, not a file of this codec, or damaged; says what is wrong.
         """
         code, size = self.read(data)
         return self.decode(code[0], *size[:2])
 
     def code(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
         """All latents in the file of an image uint8 [H, W, C]: a tuple of int32 [h, w, channels]."""
-        image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
-            raise ValueError(f"An image must be uint8 [H, W, {self.channels}]; received {image.dtype} {image.shape}.")
-        _check_size(*image.shape[:2])
+        image = self._check(image)
         code = [tensor[0].numpy() for tensor in self._code(tf.constant(image[None] / np.float32(255)))]
         if not all(np.isfinite(latents).all() for latents in code):
             raise ValueError("The model gives latents that are not finite: its weights are not those of a good run.")
         return tuple(np.clip(latents, -LARGEST, LARGEST).astype(np.int32) for latents in code)
 
+    def _check(self, image):
+        """An image as an array uint8 [H, W, C]; ValueError if it is none, or too large."""
+        wanted = f"uint8 [H, W, {self.channels}]"
+        found = np.asarray(fields.as_tensor(image, "image", wanted))
+        if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] != self.channels or 0 in found.shape:
+            raise ValueError(f"image must be {wanted}; received {found.dtype} {found.shape}.")
+        _check_size(*found.shape[:2])
+        return found
+
     def write(self, code: tuple[np.ndarray, ...], size: Sequence[int]) -> bytes:
         """The file, as bytes, of latents from `code` and the image's size (H, W, C)."""
         return container.Container(tuple(size), self.model_id, self.coder.compress(code)).pack()
 
-    def read(self, data: bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int, int]]:
+    def read(self, data: Bytes) -> tuple[tuple[np.ndarray, ...], tuple[int, int, int]]:
         """(latents as from `code`, (H, W, C)) of the bytes of a file. Raises ValueError as `decompress`."""
+        settings.check(self.read, data=data)
         file = container.Container.unpack(bytes(data))
         if file.model_id != self.model_id:
             raise ValueError(
@@ -121,8 +132,8 @@ class Codec:
         return pixels[0].numpy()
 
     def bits(self, image: np.ndarray) -> float:
-        """Bits of an image uint8 [H, W, C] under the entropy model, in floating point: float."""
-        return float(self.model.bits(tf.constant(np.asarray(image)[None] / np.float32(255)))[0])
+        """Bits of an image uint8 [H, W, C] under the entropy model, in floating point: float. Raises as `compress`."""
+        return float(self.model.bits(tf.constant(self._check(image)[None] / np.float32(255)))[0])
 
     # ---- the codec itself as a file
 
