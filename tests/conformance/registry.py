@@ -217,8 +217,8 @@ CASES = {
     ),
     "biggan": Case(
         BigGAN,
-        {"image_shape": (8, 8, 1), "width": 2, "num_classes": 3, "shared_dim": 4, "latent_dim": 6, "attention_size": 4,
-         "network_args": {"generator": {"filters": (8, 8, 8)}, "discriminator": {"downs": 1}}},
+        {"image_shape": (8, 8, 1), "width": 2, "num_classes": 3, "shared_dim": 4, "latent_dim": 6,
+         "network_args": {"generator": {"filters": (8, 8)}, "discriminator": {"filters": (8, 8), "downs": 1}}},
         falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(
