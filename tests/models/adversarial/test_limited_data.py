@@ -230,10 +230,11 @@ def test_reals_fakes_and_the_penalty_are_augmented_and_hooks_see_the_images_them
     ({"adaptation_images": 0}, "adaptation_images"),
     ({"lecam_weight": -1.0}, "lecam_weight"),
     ({"discriminator_augmentation": "adaptive", "objective": "wasserstein"}, "signs of the logits"),
+    ({"discriminator_augmentation": "adaptive", "image_shape": (8, 8, 2)}, "1 or 3 channels"),
 ])  # fmt: skip
 def test_wrong_settings(change, what):
     with pytest.raises(ValueError, match=what):
-        DCGAN(**ARGS, **change)
+        DCGAN(**{**ARGS, **change})
 
 
 # ---- LeCam

@@ -30,6 +30,11 @@ class LimitedDataMixin:
                 f"overfits. They say nothing for the objective {self.objective.name!r}: use 'non_saturating', 'minimax' or "
                 f"'hinge', or a policy of {', '.join(augmentation.POLICIES)}."
             )
+        if policy == augmentation.ADAPTIVE and self.image_shape[2] not in (1, 3):
+            raise ValueError(
+                "discriminator_augmentation='adaptive' changes colours, so image_shape must have 1 or 3 channels; received "
+                f"{self.image_shape}."
+            )
         self.augmentation, self.lecam_weight = policy, float(lecam_weight)
         self.adaptive = AdaptiveProbability(images=images, name="adaptive") if policy == augmentation.ADAPTIVE else None
         self.lecam = LogitAverages(name="lecam") if lecam_weight else None
