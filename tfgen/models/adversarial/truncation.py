@@ -64,10 +64,10 @@ class TruncationMixin:
     def _standing_latents(self, keys, conditions):
         return self._drawn(keys, float(conditions["truncation"][0]) if "truncation" in conditions else None)
 
-    def input_fields(self):
+    def input_fields(self) -> tuple[fields.Field, ...]:
         return (*super().input_fields(), dataclasses.replace(_LIMIT, low=0.0))
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """The model's other signatures, and `sample_truncated`, which is `sample` with one more input: `truncation` float32
         [n], where 0 stands for no truncation.
         """
