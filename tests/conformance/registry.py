@@ -35,6 +35,7 @@ from tfgen.models import (
     PixelCNNAutoencoder,
     PixelCNNPP,
     PixelRNN,
+    ProgressiveGAN,
     ScaleHyperprior,
 )
 from tfgen.models.capabilities import CAPABILITIES, Likelihood, Sampler
@@ -205,6 +206,13 @@ CASES = {
     "sagan": Case(
         SAGAN, {**_SMALL, "width": 8, "attention_size": 4, "num_classes": 3, "network_args": {
             "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
+    ),
+    # Three phases in the first steps. With a group of one: by design others depend on how a batch is divided.
+    "progressive-gan": Case(
+        ProgressiveGAN,
+        {"image_shape": (8, 8, 1), "latent_dim": 3, "start_size": 2, "width": 4, "first_level": 1, "level_batch_sizes": 8,
+         "stable_images": 16, "fade_images": 32, "group_size": 1, "num_classes": 3},
+        falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(
         SNGAN,

@@ -27,7 +27,8 @@ def test_golden_lod_of_32_pixels(first_level, golden):
 
 PLANS = [
     Growth((8, 4), 16, 32), Growth((8, 8, 4, 3), 20, 7), Growth((5, 3, 7), 0, 11), Growth((64, 2, 1), 10, 10),
-    Growth((4, 4, 4), 9, 1), Growth((4, 4, 4), 9, 5, first_level=1), Growth((4, 4, 4), 9, 5, first_level=2), Growth((6,), 3, 3),
+    Growth((4, 4, 4), 9, 1), Growth((4, 4, 4), 9, 5, first_level=1), Growth((4, 4, 4), 9, 5, first_level=2),
+    Growth((6,), 3, 3),
 ]  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_phases_agree_with_the_position_at_every_step(growth):
         sizes.append(phase.batch_size)
         images += phase.batch_size
     assert images > cycle * (growth.last_level - growth.first_level), "all levels were reached"
-    source = tfgen.data.from_arrays({"image": np.zeros((100, 2, 2, 1), "uint8")})
+    source = tfgen.data.from_arrays(np.zeros((100, 2, 2, 1), "uint8"))
     schedule = growth.batch_schedule()
     assert [schedule[0][0], *(b for (_, a), (_, b) in zip(schedule, schedule[1:], strict=False) if a == b)] == [0]
     batches = source.batches(schedule, shuffle=True, repeat=True).take(60)
@@ -73,7 +74,7 @@ def test_sizes_that_fit(shape, start, levels):
 
 
 @pytest.mark.parametrize("shape, start, message", [
-    ((28, 28, 1), (4, 4), "4 x 4 that gives 4 x 4, 8 x 8, 16 x 16, .*; received images of 28 x 28, .* start_size 7 x 7, 14 x 14, 28 x 28 fits"),
+    ((28, 28, 1), (4, 4), "4 x 4 that gives 4 x 4, 8 x 8, .*; received images of 28 x 28, .* 7 x 7, 14 x 14, 28 x 28 fits"),
     ((12, 12, 1), (4, 4), "start_size 3 x 3, 6 x 6, 12 x 12 fits"), ((8, 16, 1), (4, 4), "1 x 2, 2 x 4, 4 x 8, 8 x 16 fits"),
     ((2, 2, 1), (4, 4), "1 x 1, 2 x 2 fits"), ((15, 15, 1), (4, 4), "start_size 15 x 15 fits"),
 ])  # fmt: skip

@@ -48,7 +48,8 @@ def replace(model, name, value):
 
 
 @pytest.mark.parametrize("args, generator, discriminator", [
-    ({"image_shape": (32, 32, 1), "width": 64}, 324_356, 325_249), ({"image_shape": (32, 32, 3), "width": 64}, 324_876, 325_761),
+    ({"image_shape": (32, 32, 1), "width": 64}, 324_356, 325_249),
+    ({"image_shape": (32, 32, 3), "width": 64}, 324_876, 325_761),
     ({"image_shape": (32, 32, 1), "width": 64, "base": 512}, 278_180, 279_073),
     ({"image_shape": (32, 32, 1), "width": 128}, 1_295_876, 1_297_665),
     ({"image_shape": (28, 28, 1), "start_size": 7, "width": 64}, 385_603, 386_433),
@@ -71,7 +72,7 @@ def test_layers_of_both_networks_in_numpy():
     def norm(x):
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-8)
 
-    def kernel(layer, gain=np.sqrt(2)):
+    def kernel(layer, gain=2**0.5):
         raw = layer.raw_weight.numpy()
         return raw * gain / np.sqrt(np.prod(raw.shape[:-1]))
 
@@ -170,10 +171,11 @@ def test_penalty_and_drift_in_closed_form(step, factor):
     model.step.assign(step)
     weights = np.random.default_rng(3).normal(size=(8 // factor, 8 // factor, 1)).astype("float32")
 
-    def linear(inputs, position, levels):
-        return {"logit": tf.reduce_sum(inputs[0] * weights, [1, 2, 3])[:, None] + 0.5}
+    class Linear(keras.layers.Layer):
+        def call(self, inputs, position, levels):
+            return {"logit": tf.reduce_sum(inputs[0] * weights, [1, 2, 3])[:, None] + 0.5}
 
-    replace(model, "discriminator", linear)
+    replace(model, "discriminator", Linear())
     size = 8 if step == 0 else 4
     raw = np.random.default_rng(4).uniform(-1, 1, (size, 8, 8, 1)).astype("float32")
     fakes = model.generated(size, 0).images.numpy()
@@ -191,7 +193,8 @@ def test_real_images_fade_too(step, t, monkeypatch):
     """t is the share of the smaller image."""
     model, seen, images = make(), [], (0.5 + 0.5 * IMAGES)
     batch = np.concatenate([images, images[:, ::-1], images[:, :, ::-1], -images + 1])[: 8 if step == 0 else 4]
-    monkeypatch.setattr(AdversarialModel, "update_discriminator", lambda self, given, stream: seen.append(given["raw"]) or {})
+    note = lambda self, given, stream: seen.append(given["raw"]) or {}  # noqa: E731
+    monkeypatch.setattr(AdversarialModel, "update_discriminator", note)
     monkeypatch.setattr(AdversarialModel, "update_generator", lambda self, given, turn: {})
     model.step.assign(step)
     model.update({"image": tf.constant(batch)})
@@ -242,55 +245,50 @@ def values(model):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A model after all steps, what was seen after each step, the kinds that were traced, a folder of checkpoints."""
-    model, seen, kinds = compiled(), [], []
+    """What was seen after each step; the kinds that were traced; {step: values then}; {step: folder of a checkpoint}."""
+    model, seen, kinds, found, folders = compiled(), [], [], {}, {}
     step = model.train_step
     replace(model, "train_step", lambda data: kinds.append(model.kind) or step(data))
-    folders = {at: tmp_path_factory.mktemp(f"step-{at}") for at in (MIDDLE, 9)}
 
     def note(batch, logs):
         optimizers = model.player_optimizers.values()
         seen.append([(int(o.iterations), round(float(o.learning_rate), 6)) for o in optimizers])
 
     first = 0
-    for at, folder in folders.items():
-        fit(model, first, at - first, [keras.callbacks.LambdaCallback(on_train_batch_end=note)])
-        tfgen.training.Checkpoints(model, folder).save()
-        first = at
-    fit(model, first, STEPS - first, [keras.callbacks.LambdaCallback(on_train_batch_end=note)])
-    return model, seen, kinds, folders
+    for last in (3, MIDDLE, 9, STEPS):
+        fit(model, first, last - first, [keras.callbacks.LambdaCallback(on_train_batch_end=note)])
+        found[last], folders[last], first = values(model), tmp_path_factory.mktemp(f"step-{last}"), last
+        tfgen.training.Checkpoints(model, folders[last]).save()
+    return seen, kinds, found, folders
 
 
 def test_optimisers_start_anew_at_both_ends_of_a_fade_with_the_rate_of_the_level(trained):
     expected = [(1, 2e-3), (2, 2e-3), (3, 2e-3), *((i, 1e-3) for i in range(1, 7)), (1, 1e-3), (2, 1e-3), (3, 1e-3)]
-    assert trained[1] == [[pair, pair] for pair in expected]
+    assert trained[0] == [[pair, pair] for pair in expected]
 
 
 def test_one_graph_for_each_phase(trained):
     both = ("discriminator", "generator")
-    assert trained[2] == [(*both, 0), (*both, 1), (*both, 2)]
+    assert trained[1] == [(*both, 0), (*both, 1), (*both, 2)]
 
 
 def test_a_phase_trains_only_its_levels(trained):
-    """After the first phase the larger level has its first weights."""
-    model, start = compiled(), make()
-    fit(model, 0, 1)
-    for name in ("generator", "discriminator"):
-        found = [(v.path, np.any(v.numpy() != w.numpy())) for v, w in zip(
-            getattr(model, name).trainable_variables, getattr(start, name).trainable_variables, strict=True)]  # fmt: skip
-        assert all(moved == ("_1/" not in path) for path, moved in found), found
+    """At the end of the first phase the larger level has its first weights."""
+    start, end = values(make()), trained[2][3]
+    moved = {key: np.any(value != end[key]) for key, value in start.items() if "ator/" in key}
+    assert len(moved) > 30 and all(of == ("_1/" not in key) for key, of in moved.items()), moved
 
 
-@pytest.mark.parametrize("at", [MIDDLE, pytest.param(9, marks=pytest.mark.long)])
-def test_killed_and_resumed_equals_uninterrupted(trained, at):
+@pytest.mark.parametrize("at, end", [(MIDDLE, 9), pytest.param(9, STEPS, marks=pytest.mark.long)])
+def test_killed_and_resumed_equals_uninterrupted(trained, at, end):
     """In the middle of a fade, and at its end, where a phase begins."""
-    second = compiled(seed=1)
-    replace(second, "seed", 0)
-    for variable in second.trainable_variables:
+    model = compiled(seed=1)
+    replace(model, "seed", 0)
+    for variable in model.trainable_variables:
         variable.assign(tf.zeros_like(variable.value))
-    assert tfgen.training.Checkpoints(second, trained[3][at]).restore() == at
-    fit(second, at, STEPS - at)
-    first, second = values(trained[0]), values(second)
+    assert tfgen.training.Checkpoints(model, trained[3][at]).restore() == at
+    fit(model, at, end - at)
+    first, second = trained[2][end], values(model)
     assert first.keys() == second.keys()
     for key in first:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
@@ -310,7 +308,7 @@ def test_the_beginning_of_a_phase_can_be_repeated():
             assert not any(np.any(v.numpy()) for v in optimizer.variables if v is not optimizer._learning_rate)
 
 
-def test_saved_in_a_file_in_mid_fade(trained, tmp_path):
+def test_saved_in_a_file_in_mid_fade(tmp_path):
     model = compiled()
     model.step.assign(MIDDLE)
     model.begin_phase(1)
@@ -395,12 +393,14 @@ def test_an_export_at_any_level(tmp_path):
 
 @pytest.mark.parametrize("wrong, message", [
     ({"image_shape": (28, 28, 1)}, "start_size 7 x 7, 14 x 14, 28 x 28 fits"),
-    ({"image_shape": (8, 12, 1)}, "start_size 2 x 3, 4 x 6, 8 x 12 fits"), ({"start_size": 3}, "start_size 1 x 1, 2 x 2, 4 x 4"),
+    ({"image_shape": (8, 12, 1)}, "start_size 2 x 3, 4 x 6, 8 x 12 fits"),
+    ({"start_size": 3}, "start_size 1 x 1, 2 x 2, 4 x 4, 8 x 8 fits"),
     ({"start_size": 0}, "start_size must be"), ({"start_size": "4"}, "start_size must be"),
     ({"level_batch_sizes": (8,)}, "one for each of the 2 levels"), ({"level_batch_sizes": 0}, "level_batch_sizes must be"),
     ({"level_rates": (1.0,) * 3}, "level_rates must be one number"), ({"level_rates": -1.0}, "level_rates must be"),
-    ({"first_level": 2}, "first_level must be below 2, the number of levels; received 2"), ({"fade_images": 0}, "fade_images"),
-    ({"group_size": 0}, "group_size must be"), ({"penalty": "none"}, "penalty must be"), ({"drift_weight": -1}, "drift_weight"),
+    ({"first_level": 2}, "first_level must be below 2, the number of levels; received 2"),
+    ({"fade_images": 0}, "fade_images"), ({"group_size": 0}, "group_size must be"),
+    ({"penalty": "none"}, "penalty must be"), ({"drift_weight": -1}, "drift_weight"),
     ({"generator": keras.Sequential([keras.Input((3,))])}, "takes no generator of your own"),
 ])  # fmt: skip
 def test_wrong_settings(wrong, message):
@@ -418,7 +418,8 @@ def test_a_batch_of_another_size_is_refused():
 
 @pytest.mark.parametrize("level, error, message", [
     (2, tf.errors.InvalidArgumentError, r"lie in \[0, 2\)"), (-1, tf.errors.InvalidArgumentError, "lie in"),
-    (0.5, ValueError, "level must be integers"), ("1", ValueError, "level"), ([0, 1], ValueError, "one row for each of the 3"),
+    (0.5, ValueError, "level must be integers"), ("1", ValueError, "level"),
+    ([0, 1], ValueError, "one row for each of the 3"),
 ])  # fmt: skip
 def test_wrong_levels(level, error, message):
     model = make()

@@ -107,13 +107,10 @@ class Growth:
     def position(self, step: tf.Tensor) -> tf.Tensor:
         """The position before a step, float32 scalar; `step` is an int64 scalar."""
         step = tf.cast(step, tf.int64)
-
-        def of_phase(name):
-            values = tf.constant([getattr(phase, name) for phase in self.phases], tf.int64)
-            return values[tf.searchsorted(first_steps, step[None], side="right")[0] - 1]
-
-        first_steps = tf.constant([phase.first_step for phase in self.phases], tf.int64)
-        images = of_phase("first_images") + (step - of_phase("first_step")) * of_phase("batch_size")
+        table = tf.constant([(phase.first_step, phase.first_images, phase.batch_size) for phase in self.phases], tf.int64)
+        index = tf.reduce_sum(tf.cast(table[:, 0] <= step, tf.int32)) - 1
+        first_step, first_images, batch_size = tf.unstack(tf.gather(table, index))
+        images = first_images + (step - first_step) * batch_size
         cycle = self.stable + self.fade
         share = tf.cast(tf.maximum(images % cycle - self.stable, 0), tf.float32) / self.fade
         position = tf.cast(self.first_level + images // cycle, tf.float32) + share

@@ -72,7 +72,7 @@ class _Network(layers.Layer):
 class _Generator(_Network):
     """[latents [B, Z], one-hot labels [B, K]], position, levels -> images float32 of the last of the levels.
 
-    The position is a scalar or [B, 1, 1, 1]; at it, the other levels than `levels` have the weight 0.
+    The position is a scalar or [B, 1, 1, 1], at which all but `levels` have the weight 0.
     """
 
     def __init__(self, *, latent_dim, channels, **kwargs):
@@ -98,8 +98,9 @@ class _Generator(_Network):
                 x = self.norm(conv(x))
             images = None if images is None else upscale2d(images)
             if level in levels:
-                weight = tf.clip_by_value(1.0 - tf.abs(position - level), 0.0, 1.0)
-                shown = weight * tf.cast(self.to_image[level](x), tf.float32)
+                shown = tf.cast(self.to_image[level](x), tf.float32)
+                if len(levels) > 1:
+                    shown *= tf.clip_by_value(1.0 - tf.abs(position - level), 0.0, 1.0)
                 images = shown if images is None else images + shown
         return images
 
@@ -240,21 +241,25 @@ class ProgressiveGAN(AdversarialModel):
         with tf.init_scope():
             return self.growth.phases[self.growth.index(int(self.step.value.numpy()))]
 
-    def _levels(self, training):
-        """The levels to compute: in training those of the phase, else all, since a graph may outlive a phase."""
-        return self._phase().levels if training else tuple(range(self.growth.last_level + 1))
+    def _view(self, training):
+        """(position, levels to compute): in training those of the phase, else all, since a graph may outlive a phase."""
+        if not training:
+            return self.position(), tuple(range(self.growth.last_level + 1))
+        phase = self._phase()
+        return self.position() if phase.fading else float(phase.level), phase.levels
 
     # ---- networks
 
     def generate_raw(self, latents, one_hot=None, training=False, position=None):
-        inputs, levels = [latents] if one_hot is None else [latents, one_hot], self._levels(training)
-        images = self.generator(inputs, position=self.position() if position is None else position, levels=levels)
+        reached, levels = self._view(training)
+        inputs = [latents] if one_hot is None else [latents, one_hot]
+        images = self.generator(inputs, position=reached if position is None else position, levels=levels)
         return upscale2d(images, 2 ** (self.growth.last_level - levels[-1]))
 
     def discriminate(self, raw_images, one_hot=None, training=False, **noise):
-        levels = self._levels(training)
+        position, levels = self._view(training)
         images = downscale2d(raw_images, 2 ** (self.growth.last_level - levels[-1]))
-        outputs = self.discriminator([images], position=self.position(), levels=levels)
+        outputs = self.discriminator([images], position=position, levels=levels)
         outputs = {key: tf.cast(value, tf.float32) for key, value in outputs.items()}
         return {**outputs, "logit": outputs["logit"][:, 0]}
 
@@ -271,7 +276,8 @@ class ProgressiveGAN(AdversarialModel):
         return super().update(batch)
 
     def update_discriminator(self, batch, stream=0):
-        real = self.growth.faded(batch["raw"], self._levels(training=True), self.position())
+        position, levels = self._view(training=True)
+        real = self.growth.faded(batch["raw"], levels, position)
         return super().update_discriminator({**batch, "raw": real}, stream)
 
     def discriminator_terms(self, batch, real, fake):
