@@ -36,6 +36,7 @@ from tfgen.models import (
     PixelCNNAutoencoder,
     PixelCNNPP,
     PixelRNN,
+    ProgressiveGAN,
     ScaleHyperprior,
     StyleGAN,
 )
@@ -219,6 +220,13 @@ CASES = {
         BigGAN,
         {"image_shape": (8, 8, 1), "width": 2, "num_classes": 3, "shared_dim": 4, "latent_dim": 6,
          "network_args": {"generator": {"filters": (8, 8)}, "discriminator": {"filters": (8, 8), "downs": 1}}},
+        falling="discriminator_loss",
+    ),
+    # Three phases in the first steps. With a group of one: by design others depend on how a batch is divided.
+    "progressive-gan": Case(
+        ProgressiveGAN,
+        {"image_shape": (8, 8, 1), "latent_dim": 3, "start_size": 2, "width": 4, "first_level": 1, "level_batch_sizes": 8,
+         "stable_images": 16, "fade_images": 32, "group_size": 1, "num_classes": 3},
         falling="discriminator_loss",
     ),
     "sngan-projection-resnet": Case(

@@ -10,6 +10,7 @@ lrmul = .01 they learn a hundred times slower, relative to their size.
 """
 
 import math
+from collections.abc import Sequence
 
 import keras
 
@@ -27,7 +28,7 @@ class Equalized(Reparameterized):
         scale: the factor lrmul gain / sqrt(fan_in), a float.
     """
 
-    def __init__(self, *args, gain=_SQRT_2, lrmul=1.0, **kwargs):
+    def __init__(self, *args, gain: float = _SQRT_2, lrmul: float = 1.0, **kwargs):
         for name, value in (("gain", gain), ("lrmul", lrmul)):
             if not fits(PositiveFloat, value):
                 raise ValueError(f"{name} must be {wanted(PositiveFloat)}; received {shown(value)}.")
@@ -99,7 +100,10 @@ class EqualizedConv2D(Equalized, keras.layers.Conv2D):
         ValueError: `resample` is unknown or does not go with another argument; `gain` or `lrmul` is not above 0.
     """
 
-    def __init__(self, filters, kernel_size, *, resample=None, fused=True, padding="same", **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int | Sequence[int], *, resample: str | None = None, fused: bool = True,
+        padding: str = "same", **kwargs,
+    ):  # fmt: skip
         super().__init__(filters, kernel_size, padding=padding, **kwargs)
         if resample not in (None, "up", "down"):
             raise ValueError(f"resample must be None, 'up' or 'down'; received {resample!r}.")

@@ -41,8 +41,8 @@ class MinibatchStdDev(keras.layers.Layer):
     def call(self, inputs):
         if inputs.shape.rank != 4:
             raise ValueError(f"MinibatchStdDev needs maps [batch, height, width, channels]; received {inputs.shape}.")
-        x, num = tf.cast(inputs, tf.float32), tf.shape(inputs)[0]
-        groups = tf.maximum((num + self.group_size - 1) // self.group_size, 1)
+        x, num = tf.cast(inputs, tf.float32), inputs.shape[0] or tf.shape(inputs)[0]
+        groups = (num + self.group_size - 1) // self.group_size
         size = (num + groups - 1) // groups
         x = tf.pad(x, [[0, size * groups - num], [0, 0], [0, 0], [0, 0]])
         x = tf.reshape(x, tf.concat([[size, groups], tf.shape(x)[1:]], axis=0))

@@ -26,7 +26,11 @@ def upscale2d(images: tf.Tensor, factor: int = 2) -> tf.Tensor:
         factor: a whole number >= 1.
     """
     images = tf.convert_to_tensor(images)
-    return images if factor == 1 else tf.repeat(tf.repeat(images, factor, axis=1), factor, axis=2)
+    if factor == 1:
+        return images
+    batch, height, width, channels = (size or tf.shape(images)[i] for i, size in enumerate(images.shape))
+    images = tf.tile(images[:, :, None, :, None], [1, 1, factor, 1, factor, 1])
+    return tf.reshape(images, [batch, height * factor, width * factor, channels])
 
 
 def downscale2d(images: tf.Tensor, factor: int = 2) -> tf.Tensor:
@@ -71,8 +75,8 @@ def upscale_conv2d(inputs: tf.Tensor, kernel: tf.Tensor, fused: bool = True) -> 
     if not fused:
         return tf.nn.conv2d(upscale2d(inputs), kernel, 1, "SAME")
     kernel = tf.transpose(_shifted(kernel[::-1, ::-1]), [0, 1, 3, 2])
-    batch, height, width, _ = tf.unstack(tf.shape(inputs))
-    shape = [batch, 2 * (inputs.shape[1] or height), 2 * (inputs.shape[2] or width), kernel.shape[2]]
+    batch, height, width, _ = (size or tf.shape(inputs)[i] for i, size in enumerate(inputs.shape))
+    shape = [batch, 2 * height, 2 * width, kernel.shape[2]]
     return tf.nn.conv2d_transpose(inputs, kernel, shape, 2, "SAME")
 
 

@@ -6,6 +6,7 @@ from tfgen.models.adversarial.ebgan import EBGAN
 from tfgen.models.adversarial.gan import GAN
 from tfgen.models.adversarial.improved_gan import ImprovedGAN
 from tfgen.models.adversarial.infogan import InfoGAN
+from tfgen.models.adversarial.progressive_gan import ProgressiveGAN
 from tfgen.models.adversarial.sagan import SAGAN
 from tfgen.models.adversarial.sngan import SNGAN
 from tfgen.models.adversarial.style_gan import StyleGAN
@@ -32,7 +33,7 @@ from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 MODELS = {
     cls.__name__: cls for cls in (
         VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
-        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, BigGAN, StyleGAN, WGAN, WGANGP,
+        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,
