@@ -250,7 +250,10 @@ class ProgressiveGAN(AdversarialModel):
 
     # ---- networks
 
-    def generate_raw(self, latents, one_hot=None, training=False, position=None):
+    def generate_raw(
+        self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False,
+        position: tf.Tensor | None = None,
+    ) -> tf.Tensor:  # fmt: skip
         reached, levels = self._view(training)
         inputs = [latents] if one_hot is None else [latents, one_hot]
         images = self.generator(inputs, position=reached if position is None else position, levels=levels)
@@ -315,7 +318,9 @@ class ProgressiveGAN(AdversarialModel):
             given["level"] = np.broadcast_to(level, [num]) if np.ndim(level) == 0 else level
         return super().sample(num, **given)
 
-    def decode_images(self, latents, labels=None, level=None):
+    def decode_images(
+        self, latents: tf.Tensor, labels: tf.Tensor | None = None, level: int | tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim] and, in a conditional model, labels int [B].
 
         `level`: int or int [B], or None, see `sample`.
