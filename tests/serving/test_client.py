@@ -381,7 +381,7 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
-    served = "Latest\\(vea\\). Models served: classifier, codes, draw, embedded, gan, painter, pixels, plain, vae$"
+    served = "Latest\\(vea\\). Models served: big, classifier, codes, draw, embedded, gan, painter, pixels, plain, vae$"
     with pytest.raises(ServingError, match=served):
         connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):
