@@ -204,7 +204,7 @@ BAD = {
     "channels": (lambda model: model.log_prob(np.zeros((1, 6, 5, 3), "float32")), "was made for images"),
     "mask shape": (lambda model: model.complete(images(model, 1), np.ones((5, 6), bool)), r"mask must be bool \[6"),
     "mask dtype": (lambda model: model.complete(images(model, 1), np.ones((6, 5))), r"mask must be bool .* float64"),
-    "masks": (lambda model: model.complete(images(model, 2), np.ones((3, 6, 5), bool)), "mask must have as many rows as known, 2"),
+    "masks": (lambda model: model.complete(images(model, 2), np.ones((3, 6, 5), bool)), "mask must have as many rows"),
     "num": (lambda model: model.complete(images(model, 1), np.ones((6, 5), bool), num=0), "num must be an integer"),
     "labels": (lambda model: model.sample(1, labels=[1]), "takes no labels"),
     "known": (
