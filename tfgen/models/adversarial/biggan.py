@@ -110,7 +110,7 @@ class BigGANGenerator(Network):
 
     def call(self, inputs, training=False):
         z, one_hot = split(inputs)
-        first, *chunks = tf.split(z, len(self.blocks) + 1, axis=-1)
+        first, *chunks = tf.split(tf.cast(z, self.compute_dtype), len(self.blocks) + 1, axis=-1)
         embedding = [] if one_hot is None else [self.shared(one_hot)]
         x = tf.reshape(self.dense(first), [-1, *self.grid])
         for block, attention, chunk in zip(self.blocks, self.attentions, chunks, strict=True):
