@@ -187,10 +187,6 @@ def test_exported_model_gives_the_same_outputs(run, exported, served):
                         np.testing.assert_allclose(got[key], expected[key], atol=2e-5, rtol=1e-5)
 
 
-def test_exported_model_loads_without_tfgen(exported, served, read_bare):
-    assert read_bare(exported) == f"good {','.join(sorted(served))}"
-
-
 def test_capabilities(run, served):
     found = run.model.capabilities()
     assert found == run.case.capabilities
