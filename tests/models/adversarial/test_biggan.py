@@ -343,3 +343,10 @@ def test_own_generator_takes_the_place_of_the_papers():
     model = BigGAN(**{**ARGS, "latent_dim": 5, "network_args": {"discriminator": {"downs": 1}}}, generator=own)
     assert model.sample(2, labels=[0, 1], truncation=0.5).shape == (2, 8, 8, 1)
     assert model.interpolate_classes(np.zeros((1, 5)), [0], [1], 3).shape == (1, 3, 8, 8, 1)
+
+
+def test_seeds_must_be_integers():
+    model = BigGAN(image_shape=(8, 8, 1), width=2, num_classes=3, shared_dim=2, latent_dim=4)
+    for seeds in ([0.5], [True], [float("nan")]):
+        with pytest.raises(ValueError, match="seeds"):
+            model.generate(tf.constant(seeds), [0])

@@ -164,10 +164,11 @@ def test_wrong_inputs(model):
         (lambda: model.mix(w, w, [6]), r"layers must be whole numbers in \[0, 6\)"),
         (lambda: model.mix(w, w, [-1]), "layers"),
         (lambda: model.mix(w, w[:, 0], [1]), "w_columns"),
-        (lambda: StyleGAN(**ARGS | {"image_shape": (30, 30, 1)}), "4, 5, 6 or 7 times the same power of two"),
-        (lambda: StyleGAN(**ARGS | {"image_shape": (16, 32, 1)}), "image_shape"),
+        (lambda: StyleGAN(**ARGS | {"image_shape": (30, 30, 1)}), "start_size times a power of two.* 15 x 15"),
+        (lambda: model.noise_inputs([0.5]), "seeds"),
+        (lambda: StyleGAN(**ARGS | {"image_shape": (16, 32, 1)}), "start_size"),
         (lambda: StyleGAN(**ARGS, num_classes=3).map(latents), "label"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=what):
             call()
-    assert StyleGAN(**ARGS | {"image_shape": (24, 28, 1)}).generator.sizes[0] == (6, 7)
+    assert StyleGAN(**ARGS | {"image_shape": (24, 28, 1), "start_size": (6, 7)}).generator.sizes[0] == (6, 7)

@@ -41,12 +41,12 @@ from tfgen.layers import (
 )
 from tfgen.losses import PENALTIES
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.adversarial.growth import number_of_levels
 from tfgen.models.adversarial.passes import Pass
-from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, within
+from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Size, within
 
 layers = keras.layers
 _MIXING = 1 << 22  # added to a stream number, it gives the stream of the mixing
-_GRIDS = (4, 5, 6, 7)
 
 
 def _leaky(x):
@@ -201,7 +201,8 @@ class StyleGAN(AdversarialModel):
     """StyleGAN with networks of fixed size.
 
     Args:
-        image_shape: (H, W, C); H and W are 4, 5, 6 or 7 times the same power of two, for example 32 x 32 or 28 x 28.
+        image_shape: (H, W, C), where H and W are `start_size` times one power of two.
+        start_size: the size of the smallest maps, a number or (height, width); 7 for 28 x 28.
         latent_dim: Z, width of z.
         w_size: W, width of w.
         mapping_depth: number of dense layers from z to w.
@@ -225,16 +226,17 @@ class StyleGAN(AdversarialModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, latent_dim: PositiveInt = 512, w_size: PositiveInt = 512,
-        mapping_depth: PositiveInt = 8, mapping_rate: NonNegativeFloat = 0.01, base_filters: PositiveInt = 8192,
-        max_filters: PositiveInt = 512, mixing_probability: Annotated[float, within(0, 1)] = 0.9,
-        group_size: PositiveInt = 4, penalty: Literal[tuple(PENALTIES)] | None = "r1",
+        self, *, image_shape: ImageShape, start_size: Size = 4, latent_dim: PositiveInt = 512,
+        w_size: PositiveInt = 512, mapping_depth: PositiveInt = 8, mapping_rate: NonNegativeFloat = 0.01,
+        base_filters: PositiveInt = 8192, max_filters: PositiveInt = 512,
+        mixing_probability: Annotated[float, within(0, 1)] = 0.9, group_size: PositiveInt = 4, penalty: Literal[tuple(PENALTIES)] | None = "r1",
         penalty_weight: NonNegativeFloat = 10.0, **kwargs,
     ):  # fmt: skip
         super().__init__(
             image_shape=image_shape, latent_dim=latent_dim, penalty=penalty, penalty_weight=penalty_weight, **kwargs
         )
-        widths = [min(base_filters // 2 ** (i + 1), max_filters) for i in range(_levels(self.image_shape))]
+        grid = (start_size, start_size) if isinstance(start_size, int) else tuple(start_size)
+        widths = [min(base_filters // 2 ** (i + 1), max_filters) for i in range(number_of_levels(self.image_shape, grid))]
         self.mixing_probability = float(mixing_probability)
         mapping = _Mapping(latent_dim, w_size, mapping_depth, mapping_rate, self.num_classes, dtype=self.dtype_policy,
                            name="mapping")  # fmt: skip
@@ -283,8 +285,8 @@ class StyleGAN(AdversarialModel):
             seeds: int [B], or keys uint64 [B]; row i is a function of seeds[i]. None: the noise that all images share, of
                 one row.
         """
-        keys = random.key(tf.zeros([1], tf.int64)) if seeds is None else tf.convert_to_tensor(seeds)
-        keys = keys if keys.dtype == tf.uint64 else random.key(tf.cast(keys, tf.int64))
+        keys = tf.zeros([1], tf.int64) if seeds is None else tf.convert_to_tensor(seeds)
+        keys = keys if keys.dtype == tf.uint64 else random.keys(keys)
         return [
             tf.reshape(random.normal(random.fold(keys, i), math.prod(size)), [-1, *size, 1])
             for i, size in enumerate(self.generator.sizes)
@@ -388,14 +390,3 @@ def mixed(first: tf.Tensor, second: tf.Tensor, cutoff: tf.Tensor, num_layers: in
 
 def _broadcast(w, num_layers):  # [B, W] -> [B, num_layers, W]
     return tf.repeat(w[:, None], num_layers, axis=1)
-
-
-def _levels(image_shape):
-    """The number of sizes of feature maps: the smallest has sides of 4 to 7."""
-    for levels in range(2, 12):
-        if all(side % 2 ** (levels - 1) == 0 and side // 2 ** (levels - 1) in _GRIDS for side in image_shape[:2]):
-            return levels
-    raise ValueError(
-        "image_shape: the sides must be 4, 5, 6 or 7 times the same power of two (8 and more), for example 8, 28, 32, 64, "
-        f"96, 128, 256, 512 or 1024; received {tuple(image_shape)}."
-    )

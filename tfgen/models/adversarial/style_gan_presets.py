@@ -21,7 +21,7 @@ PRESETS = [
         compile_args={**_adam(3e-3), "ema_decay": 0.99778}, paper="FID 5.17 (table 1, with growing)",
     ),
     Preset(
-        "style-gan/mnist", StyleGAN, {**_small((28, 28, 1), 64), "penalty_weight": 1.0}, data="mnist",
+        "style-gan/mnist", StyleGAN, {**_small((28, 28, 1), 64), "start_size": 7, "penalty_weight": 1.0}, data="mnist",
         source="configuration F at 28 px with at most 64 filters, without growing", batch_size=64, steps=6_000,
         compile_args={**_adam(2e-3), "ema_decay": 0.995},
     ),

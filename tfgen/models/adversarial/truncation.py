@@ -31,13 +31,13 @@ class TruncationMixin:
             ValueError: wrong dtype or shape, or the model's `latent_distribution` is not "normal".
             InvalidArgumentError: a threshold < 1e-6, or NaN.
         """
-        return self._drawn(random.key(seeds), truncation)
+        return self._drawn(random.keys(seeds), truncation)
 
     def generate(
         self, seeds: tf.Tensor, labels: tf.Tensor | None = None, truncation: float | tf.Tensor | None = None
     ) -> tf.Tensor:
         """As `Sampler.generate`; `truncation` as in `latents`."""
-        return self.decode_images(self.latents(tf.cast(seeds, tf.int64), truncation), labels)
+        return self.decode_images(self.latents(seeds, truncation), labels)
 
     def sample(self, num: PositiveInt, *, truncation: PositiveFloat | None = None, **kwargs) -> tf.Tensor:
         """As `AdversarialSampler.sample`, with the threshold `truncation` of all latents: None, or a number, see `latents`.
