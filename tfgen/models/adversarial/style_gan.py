@@ -229,8 +229,8 @@ class StyleGAN(AdversarialModel):
         self, *, image_shape: ImageShape, start_size: Size = 4, latent_dim: PositiveInt = 512,
         w_size: PositiveInt = 512, mapping_depth: PositiveInt = 8, mapping_rate: NonNegativeFloat = 0.01,
         base_filters: PositiveInt = 8192, max_filters: PositiveInt = 512,
-        mixing_probability: Annotated[float, within(0, 1)] = 0.9, group_size: PositiveInt = 4, penalty: Literal[tuple(PENALTIES)] | None = "r1",
-        penalty_weight: NonNegativeFloat = 10.0, **kwargs,
+        mixing_probability: Annotated[float, within(0, 1)] = 0.9, group_size: PositiveInt = 4,
+        penalty: Literal[tuple(PENALTIES)] | None = "r1", penalty_weight: NonNegativeFloat = 10.0, **kwargs,
     ):  # fmt: skip
         super().__init__(
             image_shape=image_shape, latent_dim=latent_dim, penalty=penalty, penalty_weight=penalty_weight, **kwargs
