@@ -1,11 +1,14 @@
 """The TFX Trainer's `run_fn`: transformed examples in, SavedModel out."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import json
 import pathlib
 import shutil
 import tempfile
+import typing
 
 import tensorflow as tf
 
@@ -14,8 +17,11 @@ from tfgen import progress
 from tfgen.export import export_saved_model
 from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 
+if typing.TYPE_CHECKING:
+    from tfx.components import FnArgs
 
-def run_fn(fn_args):
+
+def run_fn(fn_args: FnArgs) -> None:
     """Trains a preset on the materialised examples of Transform and exports it for serving.
 
     Keys of `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records

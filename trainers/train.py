@@ -287,7 +287,9 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
 
 
 def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """The first line of an error; of one inside a graph, the line that says what could not be allocated."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return next((line for line in lines if line.startswith("OOM ")), lines[0])[:200]
 
 
 def _said(error):

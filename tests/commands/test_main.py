@@ -37,11 +37,15 @@ def test_train_sample_export(tmp_path, capsys):
 
 
 OOM = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]\n\nand more lines")
+OOM_IN_GRAPH = tf.errors.ResourceExhaustedError(
+    None, None, "Graph execution error:\n\nDetected at node conv\n\nOOM when allocating tensor with shape[9,9]\n\t [[conv]]"
+)
 
 
-def test_a_training_that_runs_out_of_memory(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("error", [OOM, OOM_IN_GRAPH], ids=("eager", "graph"))
+def test_a_training_that_runs_out_of_memory(error, tmp_path, capsys, monkeypatch):
     def fit(self, *args, **kwargs):
-        raise OOM
+        raise error
 
     monkeypatch.setattr("tfgen.models.VAE.fit", fit)
     command = ["train", "--preset", "vae/digits", "--workdir", str(tmp_path), "--set", "hidden=(8,)", "--batch_size", "20"]

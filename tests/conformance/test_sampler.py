@@ -50,6 +50,20 @@ def test_bad_sample_arguments(run):
                 model.sample(num, **case.conditions(2))
 
 
+def test_bad_latents(run):
+    conditions = run.case.conditions(2)
+    good = run.model.latents(tf.range(2)).numpy()
+    for latents, message in (
+        (good[:, 1:], r"latents must have the shape \[batch, \d+\]; received \(2, \d+\)"),
+        (good[0], "latents must have the shape"),
+        (good > 0.0, "latents must be float .*received dtype bool"),
+        (good.astype(np.int32), "latents must be float .*received dtype int32"),
+        (good * np.nan, r"latents must (be finite|lie in \[0, 1\]); received a range of"),
+    ):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=message):
+            run.model.decode_images(latents, **conditions)
+
+
 def test_serialized_examples_name_seeds_and_labels(run, served):
     conditions = run.case.conditions(3)
     labels = conditions.get("labels", [0, 0, 0])

@@ -325,6 +325,7 @@ class ProgressiveGAN(AdversarialModel):
 
         `level`: int or int [B], or None, see `sample`.
         """
+        latents = self.check_latents(latents)
         one_hot, position = None if labels is None and not self.num_classes else self.one_hot(labels), None
         if level is not None:
             level = tf.convert_to_tensor(level)

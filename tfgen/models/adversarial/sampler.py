@@ -75,6 +75,7 @@ class AdversarialSampler(Sampler):
 
         Batch norm uses its moving statistics (but see `sample`), so an image does not depend on the others in its batch.
         """
+        latents = self.check_latents(latents)
         one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
         raw = self.generate_raw(latents, one_hot, training=self._batch_statistics)
         return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)

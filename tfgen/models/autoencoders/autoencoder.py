@@ -96,6 +96,7 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
         return tf.cast(self.decoder(latents, training=training), tf.float32)
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
+        latents = self.check_latents(latents)
         return tf.clip_by_value(self.decode_raw(latents), 0.0, 1.0)
 
     def reconstruct(self, images):

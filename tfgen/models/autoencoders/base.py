@@ -94,6 +94,7 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z), clipped to [0, 1]: float32 [B, H, W, C]."""
+        latents = self.check_latents(latents)
         return tf.clip_by_value(tf.cast(self.decode(latents).mean(), tf.float32), 0.0, 1.0)
 
     # ---- bounds

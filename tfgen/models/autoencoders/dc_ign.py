@@ -119,6 +119,7 @@ class DCIGN(AutoencodingModel):
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z): float32 [B, H, W, C] in [0, 1]."""
+        latents = self.check_latents(latents)
         return self.decode(latents).mean()
 
     # ---- training

@@ -143,6 +143,7 @@ class VAEGAN(AutoencodingModel):
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of latents [B, latent_dim]."""
+        latents = self.check_latents(latents)
         return tf.clip_by_value(0.5 + 0.5 * self.decode_raw(latents), 0.0, 1.0)
 
     def discriminate(self, raw_images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:

@@ -155,8 +155,13 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
     def latents(self, seeds: tf.Tensor) -> tf.Tensor:
         return random.uniform(random.keys(seeds), self.latent_dim)
 
+    def check_latents(self, latents: tf.Tensor) -> tf.Tensor:
+        """As `Sampler.check_latents`; the numbers must be in [0, 1]."""
+        return fields.Field("latents", (self.latent_dim,), low=0.0, high=1.0).check(latents, type(self).__name__)
+
     def decode_images(self, latents: tf.Tensor, **conditions) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of uniform numbers [B, latent_dim] in (0, 1), by cached sampling."""
+        latents = self.check_latents(latents)
         return self.images_of(self.draw_levels(latents, self.condition(**conditions)))
 
     def draw_levels(

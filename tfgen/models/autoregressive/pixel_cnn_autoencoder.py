@@ -27,7 +27,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.models.autoencoders.code_moments import CodeMoments
 from tfgen.models.autoregressive.gated_pixel_cnn import GatedPixelCNN
-from tfgen.models.capabilities import Encoder
+from tfgen.models.capabilities import Encoder, Sampler
 from tfgen.sampling.cached import Whole
 from tfgen.settings import ImageShape, PositiveInt
 
@@ -79,6 +79,10 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
         self.built = True
 
     # ---- codes
+
+    def check_latents(self, latents):
+        """As `Sampler.check_latents`: unlike the uniform numbers, a code may have any finite values."""
+        return Sampler.check_latents(self, latents)
 
     def encode(self, images):
         """Codes float32 [B, embedding_dim] of images float32 [B, H, W, C] in [0, 1]."""

@@ -35,6 +35,15 @@ class Sampler(Capability):
         """Images float32 [B, H, W, C] in [0, 1] of latent codes [B, latent_dim]."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode_images(latents).")
 
+    def check_latents(self, latents: tf.Tensor) -> tf.Tensor:
+        """Checks the argument of `decode_images` and returns it as a tensor float32 [B, latent_dim].
+
+        Raises:
+            ValueError: another shape or dtype.
+            InvalidArgumentError: NaN or infinite values.
+        """
+        return fields.vector("latents", self.latent_dim).check(latents, type(self).__name__)
+
     def generate(self, seeds: tf.Tensor, **conditions) -> tf.Tensor:
         """Images of integer seeds.
 

@@ -204,6 +204,7 @@ class CompressionModel(Sampler, Encoder, CodecCapability, TrainableModel):
 
     def decode_images(self, latents: tf.Tensor) -> tf.Tensor:
         """Images float32 [B, H, W, C] in [0, 1] of `image_shape`, of latents [B, latent_dim]."""
+        latents = self.check_latents(latents)
         latents = tf.reshape(latents, [-1, *self.latent_shape])
         return tf.clip_by_value(self.synthesize(latents, *self.image_shape[:2]), 0.0, 1.0)
 
