@@ -42,7 +42,7 @@ def judged(results, gates):
             "passed": passed}  # fmt: skip
 
 
-def report(path, module, *, seed, seconds, protocol, results, gates, trainings=None, **extra):
+def report(path, module, *, seed, seconds, protocol, results, gates, trainings=None, code=None, **extra):
     """Prints all numbers of `results` with their gates, writes the record as JSON, atomically, and returns it as a dict.
 
     Args:
@@ -54,6 +54,7 @@ def report(path, module, *, seed, seconds, protocol, results, gates, trainings=N
       results: dict of name -> number (or anything that JSON holds; NumPy scalars and arrays are converted).
       gates: see `judged`.
       trainings: {name: the dict of `training_of`}, of all models that were trained.
+      code: the module that measures, if it is another one than `module`.
       **extra: additional fields; the name of a standard field raises ValueError.
     """
     verdict = judged(results, gates)
@@ -71,7 +72,7 @@ def report(path, module, *, seed, seconds, protocol, results, gates, trainings=N
         "seconds": round(float(seconds), 3),
         "results": results,
         **verdict,
-        "measured_by": origin([module]),
+        "measured_by": origin([code or module]),
         "trainings": trainings or {},
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }

@@ -66,7 +66,7 @@ def frechet_classifier_distance(model, part, number, settings):
 
 
 def within_3_std(model, part, number, settings):
-    from benchmarks.reproduce.claims import MIXTURES, modes, toy_samples
+    from benchmarks.reproduce.claims.gaussians import MIXTURES, modes, toy_samples
 
     mixture = MIXTURES[settings["mixture"]]
     return modes(toy_samples(model, mixture, seed=number), mixture)["within_3_std"]

@@ -15,7 +15,7 @@ from benchmarks.zoo import keep
 from tfgen.metrics import Evaluator, train_classifier
 from tfgen_trainers.train import TrainConfig, origin_of, snapshot, train
 
-FCD = "frechet_classifier_distance"
+FCD, SCORE, CLASSES = "frechet_classifier_distance", "classifier_score", "num_classes"
 
 
 def arguments(doc, name, *, data=None, seeds=(0,), picture=None):

@@ -8,7 +8,7 @@ import pytest
 
 import tfgen
 from benchmarks import zoo
-from benchmarks.reproduce.claims import toy_model
+from benchmarks.reproduce.claims.gaussians import toy_model
 from benchmarks.reproduce.status import records
 
 ENTRIES = sorted(path.parent.name for path in zoo.FOLDER.glob("*/metadata.json"))

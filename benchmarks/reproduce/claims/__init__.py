@@ -1,0 +1,11 @@
+"""Claims of the papers: for each a record, and a figure and a table in docs/claims.md.
+
+`python -m benchmarks.reproduce.claims NAME` measures one. A claim is a module here with these names:
+
+    measure(args)       trains and measures: (results, protocol, gates, trainings, arguments of `benchmarks.zoo.keep`).
+                        Existing runs in --workdir are read and not repeated.
+    RECORD              instead of `measure`: the name of the record of another module that is shown
+    draw(record, args)  the figure, of Matplotlib
+    table(record)       the table and its explanation, in Markdown
+    CAPTION             what the figure shows, for those who do not see it
+"""

@@ -1,0 +1,65 @@
+"""Measures a claim of a paper: writes its record, and its figure and table in docs/claims.md.
+
+    python -m benchmarks.reproduce.claims saturating
+"""
+
+import argparse
+import importlib
+import json
+import pathlib
+import pkgutil
+import time
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from benchmarks.record import ROOT, filled, report
+from benchmarks.reproduce import claims
+from benchmarks.zoo import keep
+
+SHARED = ("__main__", "seeds")
+# As they are written: with a hyphen.
+NAMES = [m.name.replace("_", "-") for m in pkgutil.iter_modules(claims.__path__) if m.name not in SHARED]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("claim", choices=NAMES)
+    parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
+    parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
+    parser.add_argument("--workdir", default="runs", help="where run folders go")
+    parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
+    parser.add_argument("--steps", type=int, help="of each training, for a shorter run; saturating has its own")
+    args = parser.parse_args()
+    slug = args.claim.replace("-", "_")
+    module = f"{claims.__name__}.{slug}"
+    claim = importlib.import_module(module)
+    if hasattr(claim, "measure"):
+        started = time.perf_counter()
+        results, protocol, gates, trainings, zoo = claim.measure(args)
+        path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
+        report(
+            path, claims.__name__, code=module, seed=protocol.get("seeds", 0), protocol=protocol,
+            seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
+        )  # fmt: skip
+        keep(path, **zoo)
+    else:
+        path = pathlib.Path(args.out or f"benchmarks/reproduce/{claim.RECORD}.json")
+        if not path.exists():
+            print(f"{args.claim}: there is no {path} yet; `python -m benchmarks.reproduce {claim.RECORD}` makes it.")
+            return
+    # Read from the file, so that changes by JSON have no effect later.
+    found = json.loads(path.read_text())
+    (args.docs / "images").mkdir(parents=True, exist_ok=True)
+    figure = claim.draw(found, args)
+    figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
+    plt.close(figure)
+    path, text = args.docs / "claims.md", f"![{claim.CAPTION}](images/claim_{slug}.png)\n\n{claim.table(found)}"
+    path.write_text(filled(path, f"<!-- {args.claim}: from its record -->", f"<!-- end of {args.claim} -->", text))
+
+
+if __name__ == "__main__":
+    main()

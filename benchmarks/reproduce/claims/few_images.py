@@ -1,0 +1,69 @@
+"""Few digits: augmentation of what the discriminator sees."""
+
+import pathlib
+
+import keras
+import matplotlib.pyplot as plt
+
+import tfgen
+from benchmarks.record import markdown_table, training_of
+from benchmarks.reproduce.common import CLASSES, FCD, SCORE, train_seconds_of
+from tfgen.metrics import Evaluator, train_classifier
+from tfgen_trainers.train import TrainConfig, train
+
+CAPTION = "Fréchet classifier distance over the number of training images, with each help and without"
+SIZES = (100, 300, 1_000)
+HELP = {
+    "nothing": {}, "DiffAugment": {"discriminator_augmentation": "translation,cutout"},
+    "adaptive": {"discriminator_augmentation": "adaptive", "adaptation_images": 200_000},
+    "LeCam": {"lecam_weight": 0.1},
+}  # fmt: skip
+
+
+def measure(args):
+    """FCD of sngan/digits trained on the first digits alone, against the test split, with each help and without."""
+    train_source, test = (tfgen.data.load("digits", split) for split in ("train", "test"))
+    evaluator = Evaluator(train_source, test, train_classifier(train_source, test, seed=0), seed=0)
+    steps = args.steps or tfgen.presets.get("sngan/digits").steps
+    results, trainings, zoo, protocol = {}, {}, None, None
+    for size in SIZES:
+        for name, settings in HELP.items():
+            config = TrainConfig("sngan/digits", settings, steps, log_every=500, checkpoint_every=5000, sample_every=10_000)
+            workdir = pathlib.Path(args.workdir) / f"few_images-{size}-{name}-{steps}"
+            source = train_source.take(size)
+            result = train(config, source, workdir)
+            training = trainings[f"{size}-{name}"] = training_of(workdir, spec="digits", split="train", take=size)
+            zoo = zoo or {"model": result.model, "metric": FCD, "training": training, "train": source, "test": test}
+            with result.model.ema.swapped():
+                judged = evaluator(result.model.sample(len(test), seed=0).numpy(), weights="ema")
+            protocol = judged.protocol.to_dict()
+            one = {key: judged.values[key] for key in (FCD, SCORE, CLASSES, "precision", "recall")}
+            one["train_seconds"] = train_seconds_of(workdir)
+            if result.model.adaptive is not None:
+                one["probability"] = float(keras.ops.convert_to_numpy(result.model.adaptive.probability))
+            results.setdefault(str(size), {})[name] = one
+            print("few_images", size, name, one)
+    small = results[str(SIZES[0])]
+    results["best_over_nothing"] = min(small[name][FCD] for name in HELP if HELP[name]) / small["nothing"][FCD]
+    protocol = {"preset": tfgen.presets.get("sngan/digits").config(), "steps": steps, "help": HELP, "metrics": protocol,
+                "images": "the first of the train split", "best_over_nothing": f"FCD with {SIZES[0]} images"}  # fmt: skip
+    return results, protocol, {"best_over_nothing": ("<=", 1.0)}, trainings, zoo
+
+
+def draw(found, args):
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    for i, name in enumerate(HELP):
+        axes.plot(SIZES, [found["results"][str(size)][name][FCD] for size in SIZES], "o-", color=f"C{i}", label=name)
+    axes.set(xscale="log", yscale="log", xticks=SIZES, xticklabels=SIZES, xlabel="training images")
+    axes.minorticks_off()
+    axes.set_ylabel("Fréchet classifier distance")
+    axes.legend()
+    return figure
+
+
+def table(found):
+    rows = [
+        [name, *(f"{one[FCD]:.2f}, {one['recall']:.2f}" for size in SIZES for one in [found["results"][str(size)][name]])]
+        for name in HELP
+    ]
+    return markdown_table(["FCD and recall", *(f"{size:,} images" for size in SIZES)], rows)
