@@ -18,6 +18,7 @@ from benchmarks.reproduce import autoregressive
 from benchmarks.reproduce.adversarial import RUNS
 from tfgen import onednn
 
+CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation")
 # name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},
@@ -32,8 +33,7 @@ COMMANDS = {
     **{f"{model}_{data}": [model, data] for model in ("gmvae", "draw") for data in ("digits", "mnist")},
     **{f"dc_ign_{data}": ["dc_ign", data] for data in ("rendered_shapes", "coil20")},
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
-    **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "gaussians")},
-    "claim_few_images": ["claims", "few-images"],
+    **{f"claim_{name.replace('-', '_')}": ["claims", name] for name in CLAIMS},
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},
 }
 

@@ -20,7 +20,7 @@ from benchmarks.record import ROOT, filled, report
 from benchmarks.reproduce import claims
 from benchmarks.zoo import keep
 
-SHARED = ("__main__", "seeds")
+SHARED = ("__main__", "runs")
 # As they are written: with a hyphen.
 NAMES = [m.name.replace("_", "-") for m in pkgutil.iter_modules(claims.__path__) if m.name not in SHARED]
 

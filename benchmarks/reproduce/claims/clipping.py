@@ -1,7 +1,7 @@
 """Digits, three seeds: clipping and gradient penalty."""
 
 import tfgen
-from benchmarks.reproduce.claims.seeds import compare, draw_numbers, table_numbers
+from benchmarks.reproduce.claims.runs import compare, draw_numbers, table_numbers
 from benchmarks.reproduce.common import FCD, SCORE
 
 CAPTION = "Fréchet classifier distance, score and recall of three seeds each"

@@ -1,15 +1,13 @@
 """Few digits: augmentation of what the discriminator sees."""
 
-import pathlib
-
 import keras
 import matplotlib.pyplot as plt
 
 import tfgen
-from benchmarks.record import markdown_table, training_of
-from benchmarks.reproduce.common import CLASSES, FCD, SCORE, train_seconds_of
+from benchmarks.record import markdown_table
+from benchmarks.reproduce.claims.runs import numbers, trained
+from benchmarks.reproduce.common import FCD
 from tfgen.metrics import Evaluator, train_classifier
-from tfgen_trainers.train import TrainConfig, train
 
 CAPTION = "Fréchet classifier distance over the number of training images, with each help and without"
 SIZES = (100, 300, 1_000)
@@ -27,20 +25,16 @@ def measure(args):
     steps = args.steps or tfgen.presets.get("sngan/digits").steps
     results, trainings, zoo, protocol = {}, {}, None, None
     for size in SIZES:
+        source = train_source.take(size)
         for name, settings in HELP.items():
-            config = TrainConfig("sngan/digits", settings, steps, log_every=500, checkpoint_every=5000, sample_every=10_000)
-            workdir = pathlib.Path(args.workdir) / f"few_images-{size}-{name}-{steps}"
-            source = train_source.take(size)
-            result = train(config, source, workdir)
-            training = trainings[f"{size}-{name}"] = training_of(workdir, spec="digits", split="train", take=size)
-            zoo = zoo or {"model": result.model, "metric": FCD, "training": training, "train": source, "test": test}
-            with result.model.ema.swapped():
-                judged = evaluator(result.model.sample(len(test), seed=0).numpy(), weights="ema")
-            protocol = judged.protocol.to_dict()
-            one = {key: judged.values[key] for key in (FCD, SCORE, CLASSES, "precision", "recall")}
-            one["train_seconds"] = train_seconds_of(workdir)
-            if result.model.adaptive is not None:
-                one["probability"] = float(keras.ops.convert_to_numpy(result.model.adaptive.probability))
+            folder, load = f"few_images-{size}-{name}", {"spec": "digits", "split": "train", "take": size}
+            model, training, seconds = trained(args, source, "sngan/digits", 0, steps, settings, folder, **load)
+            trainings[f"{size}-{name}"] = training
+            zoo = zoo or {"model": model, "metric": FCD, "training": training, "train": source, "test": test}
+            one, protocol, _ = numbers(evaluator, model, len(test), averaged=True)
+            one["train_seconds"] = seconds
+            if model.adaptive is not None:
+                one["probability"] = float(keras.ops.convert_to_numpy(model.adaptive.probability))
             results.setdefault(str(size), {})[name] = one
             print("few_images", size, name, one)
     small = results[str(SIZES[0])]

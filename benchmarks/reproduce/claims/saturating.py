@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import markdown_table
-from benchmarks.reproduce.claims.seeds import SEEDS
+from benchmarks.reproduce.claims.runs import SEEDS
 from benchmarks.reproduce.common import FCD
 from tfgen.losses import OBJECTIVES
 from tfgen_trainers.code_hash import model_modules

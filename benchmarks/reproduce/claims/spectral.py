@@ -1,6 +1,6 @@
 """Digits, three seeds: gradient penalty and spectral normalisation."""
 
-from benchmarks.reproduce.claims.seeds import compare, draw_numbers, table_numbers
+from benchmarks.reproduce.claims.runs import compare, draw_numbers, table_numbers
 from benchmarks.reproduce.common import FCD
 
 CAPTION = "Fréchet classifier distance and seconds of training, three seeds each"

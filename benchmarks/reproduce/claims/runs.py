@@ -1,5 +1,6 @@
-"""Presets of digits compared over several seeds: their runs, a figure and a table."""
+"""Trainings of claims, and presets of digits compared over several seeds: their runs, a figure and a table."""
 
+import contextlib
 import pathlib
 import re
 
@@ -16,36 +17,53 @@ SEEDS = (0, 1, 2)
 TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
 
 
+def trained(args, source, preset, seed=0, steps=None, settings=None, folder=None, **load):
+    """Trains a preset; a run that the run folder has is read.
+
+    Args:
+        settings: those that differ from the preset's.
+        folder: name of the run, without the seed; None: the preset's.
+        **load: how to load the source again, see `benchmarks.record.training_of`.
+
+    Returns:
+        (model, what a record says of the training, seconds).
+    """
+    config = TrainConfig(preset, settings or {}, steps, seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
+    # The runs of `adversarial` have these names; a run of another length must not continue one of them.
+    own_length = steps is None or steps == tfgen.presets.get(preset).steps
+    folder = re.sub(r"\W", "_", folder or preset) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
+    workdir = pathlib.Path(args.workdir) / folder
+    result = train(config, source, workdir)
+    return result.model, training_of(workdir, **load), train_seconds_of(workdir)
+
+
+def numbers(evaluator, model, num, seed=0, averaged=False, **given):
+    """(the numbers of `num` samples that claims show, the protocol, the samples); `given` are arguments of `sample`."""
+    with model.ema.swapped() if averaged else contextlib.nullcontext():
+        images = model.sample(num, seed=seed, **model.conditions_to_show(num), **given).numpy()
+    judged = evaluator(images, weights="ema" if averaged else "raw")
+    found = {key: judged.values[key] for key in (FCD, SCORE, CLASSES, "precision", "recall")}
+    return found, judged.protocol.to_dict(), images
+
+
 def compare(args, presets, steps=None):
-    """({preset: {"seeds": [results], "median": results}}, protocol, trainings, arguments of `keep` for the first run). Runs
-    that the run folder has are read.
+    """({preset: {"seeds": [results], "median": results}}, protocol, trainings, arguments of `keep` for the first run).
 
     Samples are drawn with the raw weights of each model; one classifier, of seed 0, is used for all.
     """
     sources = [tfgen.data.load("digits", split) for split in ("train", "test")]
-    classifier = train_classifier(*sources, seed=0)
-    evaluator = Evaluator(*sources, classifier, seed=0)
+    evaluator = Evaluator(*sources, train_classifier(*sources, seed=0), seed=0)
     found, trainings, protocol, zoo = {}, {}, None, None
     for name in presets:
         seeds = []
         for seed in SEEDS:
-            config = TrainConfig(
-                preset=name, steps=steps, seed=seed, log_every=500, checkpoint_every=5000, sample_every=10_000
-            )  # fmt: skip
-            # The runs of `adversarial` have these names; a run of another length must not continue one of them.
-            own_length = steps is None or steps == tfgen.presets.get(name).steps
-            folder = re.sub(r"\W", "_", name) + ("" if own_length else f"-{steps}-steps") + f"-{seed}"
-            workdir = pathlib.Path(args.workdir) / folder
-            result = train(config, sources[0], workdir)
-            training = trainings[f"{name}-{seed}"] = training_of(workdir, spec="digits", split="train")
-            zoo = zoo or {"model": result.model, "metric": FCD, "training": training, "train": sources[0],
-                          "test": sources[1], "averaged": False}  # fmt: skip
-            judged = evaluator(result.model.sample(len(sources[1]), seed=seed).numpy(), weights="raw")
-            protocol = judged.protocol.to_dict()
-            names = (FCD, SCORE, CLASSES, "precision", "recall")
-            seconds = train_seconds_of(workdir)
-            seeds.append({"seed": seed, "steps": result.step, "train_seconds": seconds,
-                          **{key: judged.values[key] for key in names}})  # fmt: skip
+            model, training, seconds = trained(args, sources[0], name, seed, steps, spec="digits", split="train")
+            trainings[f"{name}-{seed}"] = training
+            zoo = zoo or {"model": model, "metric": FCD, "training": training, "train": sources[0], "test": sources[1],
+                          "averaged": False}  # fmt: skip
+            values, protocol, _ = numbers(evaluator, model, len(sources[1]), seed)
+            done = int(model.step.value.numpy())
+            seeds.append({"seed": seed, "steps": done, "train_seconds": seconds, **values})
             print(name, seeds[-1])
         median = {key: float(np.median([one[key] for one in seeds])) for key in seeds[0] if key != "seed"}
         found[name] = {"median": median, "seeds": seeds}
