@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.models import DCGAN
+from tfgen.models import DCGAN, SAGAN
 from tfgen.training import EMA, Checkpoints
 
 
@@ -121,3 +121,25 @@ def test_ema_of_a_constant_stays_and_swapping_is_undone():
         raise KeyError
     for variable, value in zip(model.ema.variables, live, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_averaged_kernels_of_spectral_norm_have_the_largest_singular_value_1():
+    model = SAGAN(image_shape=(8, 8, 1), width=8, latent_dim=4, attention_size=8,
+                  network_args={"generator": {"stages": 1}, "discriminator": {"downs": 0}})  # fmt: skip
+    model.compile(keras.optimizers.SGD(1.0), ema_decay=0.5)
+    images = np.random.default_rng(0).uniform(size=[64, 8, 8, 1]).astype("float32")
+    model.fit(images, batch_size=4, verbose=0)
+    layers = [layer for layer in model.generator._flatten_layers() if hasattr(layer, "power_iteration")]
+    live = [keras.ops.convert_to_numpy(layer.u) for layer in layers]
+    shadows = [keras.ops.convert_to_numpy(shadow) for shadow in model.ema.shadows]
+    assert len(layers) > 3 and not any(path.endswith("/u") for path in model.ema.paths)
+    with model.ema.swapped():
+        for layer, old in zip(layers, live, strict=True):
+            kernel = keras.ops.convert_to_numpy(layer.kernel).reshape([-1, layer.kernel.shape[-1]])
+            np.testing.assert_allclose(np.linalg.svd(kernel, compute_uv=False)[0], 1.0, rtol=1e-5)
+            np.testing.assert_allclose(np.linalg.norm(layer.u), 1.0, rtol=1e-6)
+            assert len(old) == 1 or not np.array_equal(layer.u, old)
+    for layer, old in zip(layers, live, strict=True):
+        np.testing.assert_array_equal(layer.u, old)
+    for shadow, old in zip(model.ema.shadows, shadows, strict=True):
+        np.testing.assert_array_equal(shadow, old)

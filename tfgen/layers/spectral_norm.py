@@ -13,6 +13,7 @@ once in each discriminator step; the authors' code iterates in every pass in tra
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.layers._reparameterized import Reparameterized
@@ -47,6 +48,19 @@ class SpectralNorm(Reparameterized):
         weight = self.raw_kernel()
         v = _normalize(self._forward(weight))
         self.u.assign(_normalize(tf.linalg.matvec(self._matrix(weight), v, transpose_a=True)))
+
+    @property
+    def derived_variables(self):
+        """Variables that follow from the trained weights, so an average of them has no meaning."""
+        return [self.u]
+
+    def derive(self):
+        """Sets u to the first right singular vector of the kernel, without estimating it; not inside a graph."""
+        matrix = np.float64(keras.ops.convert_to_numpy(self._matrix(self.raw_kernel())))
+        tall = matrix.shape[0] >= matrix.shape[1]
+        vector = np.linalg.eigh(matrix.T @ matrix if tall else matrix @ matrix.T)[1][:, -1]
+        vector = vector if tall else matrix.T @ vector
+        self.u.assign(vector / max(np.linalg.norm(vector), _EPSILON))
 
     def _forward(self, weight):  # W u, [rest]
         return tf.linalg.matvec(self._matrix(weight), tf.stop_gradient(tf.convert_to_tensor(self.u)))

@@ -216,9 +216,13 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
                 logging.warning("The averaged weights of the model are dropped, since compile was called without ema_decay.")
             self.ema = None
             return
-        self.ema = EMA(self._averaged(players), decay, start)
+        self.ema = self._new_averages(players, decay, start)
         if before is not None:
             self.ema.load({path: keras.ops.convert_to_numpy(v) for path, v in before.named().items()})
+
+    def _new_averages(self, players, decay, start=None):
+        layers = [layer for player in players.values() for layer in player.deriving_layers]
+        return EMA(self._averaged(players), decay, start, list({id(layer): layer for layer in layers}.values()))
 
     def _averaged(self, players):
         paths, taken = {id(v): path for path, v in named_variables(self).items()}, set()

@@ -5,7 +5,6 @@ from collections.abc import Mapping, MutableMapping
 import keras
 from absl import logging
 
-from tfgen.training.ema import EMA
 from tfgen.training.state import named_optimizer_variables, named_variables
 
 _AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files
@@ -90,7 +89,7 @@ class SavingMixin:
         if self.ema is None and self.compiled:
             logging.warning("The averaged weights in the file are not loaded: this model was compiled without ema_decay.")
             return
-        ema = EMA(self._averaged(self.players()), None) if self.ema is None else self.ema
+        ema = self._new_averages(self.players(), None) if self.ema is None else self.ema
         paths = {_AVERAGE + path.replace("/", "."): path for path in ema.named()}
         try:
             ema.load({paths.get(key, key): value for key, value in stored.items()})

@@ -1,7 +1,7 @@
 """Exponential moving average of weights."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -24,6 +24,8 @@ class EMA:
         decay: in [0, 1), or None: the shadows are kept but not updated, as in a model that was loaded and not compiled.
             ProGAN states a half-life in images instead: decay = 0.5 ** (batch_size / half-life).
         start: None, or the number of updates before the averaging.
+        deriving: layers with variables that follow from their weights: `derived_variables`, and `derive()`, which computes
+            them. An average of them would have no meaning; with the averaged weights in the model they are computed anew.
 
     Attributes:
         shadows: list of `keras.Variable`, in the order of `variables`.
@@ -32,13 +34,16 @@ class EMA:
         ValueError: `decay` is not in [0, 1), or `start` no integer >= 0.
     """
 
-    def __init__(self, groups: dict[str, dict[str, keras.Variable]], decay: float | None, start: NaturalInt | None = None):
+    def __init__(
+        self, groups: dict[str, dict[str, keras.Variable]], decay: float | None, start: NaturalInt | None = None,
+        deriving: Sequence[keras.layers.Layer] = (),
+    ):  # fmt: skip
         if decay is not None and not 0.0 <= decay < 1.0:
             raise ValueError(f"ema_decay must be in [0, 1); received {decay!r}.")
         settings.check_values({"ema_start": NaturalInt | None}, {"ema_start": start})
         self.start = start
         self.decay = None if decay is None else float(decay)
-        self.groups = groups
+        self.groups, self._deriving, self._derived = groups, deriving, []
         self.paths = [path for group in groups.values() for path in group]
         self.variables = [v for group in groups.values() for v in group.values()]
         self._shadows = [
@@ -127,6 +132,14 @@ class EMA:
             variable.assign(keras.ops.convert_to_numpy(shadow))
             shadow.assign(live)
         self.is_swapped = not self.is_swapped
+        variables = [v for layer in self._deriving for v in layer.derived_variables]
+        if self.is_swapped:
+            self._derived = [keras.ops.convert_to_numpy(v) for v in variables]
+            for layer in self._deriving:
+                layer.derive()
+        else:
+            for variable, value in zip(variables, self._derived, strict=True):
+                variable.assign(value)
 
     def check_not_swapped(self, what: str) -> None:
         """Raises RuntimeError, which begins with `what`, while the averaged weights are in the model."""

@@ -41,7 +41,15 @@ class Player:
         """The float variables that are averaged: weights, and the moving statistics of batch norm with them."""
         if not self.averaged:
             return []
-        return _unique(v for network in self.networks for v in network.variables if keras.backend.is_float_dtype(v.dtype))
+        derived = {id(v) for layer in self.deriving_layers for v in layer.derived_variables}
+        found = _unique(v for network in self.networks for v in network.variables if keras.backend.is_float_dtype(v.dtype))
+        return [v for v in found if id(v) not in derived]
+
+    @property
+    def deriving_layers(self) -> list[keras.layers.Layer]:
+        """The layers of averaged networks with variables that follow from their weights, such as u of spectral norm."""
+        layers = [layer for network in self.networks for layer in network._flatten_layers()] if self.averaged else []
+        return _unique(layer for layer in layers if hasattr(layer, "derived_variables"))
 
 
 def step_players(model, player_losses, losses_fn, when=None, variables=None):
