@@ -23,6 +23,7 @@ def test_feature_directions_find_the_latents_behind_features():
     mixing = np.linalg.qr(rng.normal(size=(20, 6)))[0]
     features = latents @ basis @ np.diag([5, 4, 3, 0.3, 0.2, 0.1]) @ mixing.T + 7.0
     found = feature_directions(latents, features, 3)
+    np.testing.assert_allclose(found.mean, latents.mean(0))
     for vector, truth in zip(found.vectors, basis.T, strict=False):
         assert abs(vector @ truth) > 0.99
     np.testing.assert_allclose(found.scales, [5, 4, 3], rtol=0.05)

@@ -114,6 +114,9 @@ def test_attention_is_that_of_sagan():
     for network in (model.generator, model.discriminator):
         (layer,) = attentions(network)
         assert layer.size == layer.key_size == (4, 4) and layer.spectral
+        for one in (layer.query, layer.key, layer.value, layer.out):
+            kernel = one.raw_weight.numpy()[0, 0]
+            np.testing.assert_allclose(np.linalg.svd(kernel, compute_uv=False), 1.0, atol=1e-5)
 
 
 def test_zero_maps_are_plain_batch_norm():
@@ -124,6 +127,9 @@ def test_zero_maps_are_plain_batch_norm():
     gain, bias = (layer(condition).numpy()[:, None, None] for layer in (norm.gain, norm.bias))
     plain = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(conditional, (1 + gain) * plain + bias, atol=1e-4)
+    dim, small = x - x.mean((0, 1, 2)), 0.01 * x  # of a variance at which the epsilon of 1e-5 counts
+    expected = (1 + gain) * 0.01 * dim / np.sqrt(1e-4 * x.var((0, 1, 2)) + 1e-5) + bias
+    np.testing.assert_allclose(norm([small, condition], training=True), expected, atol=1e-3)
     for layer in (norm.gain, norm.bias):
         assert not layer.use_bias
         layer.raw_weight.assign(tf.zeros_like(layer.raw_weight.value))
@@ -188,6 +194,8 @@ def test_two_updates_of_the_discriminator_for_one_of_the_generator_and_late_aver
     model.compile(ema_decay=0.9, ema_start=1)
     rates = {name: float(one.learning_rate) for name, one in model.player_optimizers.items()}
     assert rates == {"generator": pytest.approx(5e-5), "discriminator": pytest.approx(2e-4)}
+    for optimizer in model.default_optimizer().values():
+        assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.0, 0.999, 1e-8)
     images = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
     kernel = {name: getattr(model, name).blocks[0].convs[0].raw_weight for name in ("generator", "discriminator")}
     u, moved = model.generator.blocks[0].convs[0].u, []
