@@ -291,6 +291,18 @@ def test_wrong_truncation(model, truncation):
             model.generate([0, 1], [0, 1], truncation=truncation)
 
 
+def test_wrong_numbers_have_one_line(model):
+    ones = np.ones((3, 3), "float32")
+    for call, what in (
+        (lambda: model.sample(2, labels=[0, 1], truncation=1e-9), r"truncation must lie in \[1e-06, inf\]; received"),
+        (lambda: model.decode_classes(tf.zeros([2, 6]), ones), "classes must have as many rows as latents"),
+        (lambda: model.decode_classes(tf.zeros([3, 5]), ones), r"latents must have the shape .*\(3, 5\)"),
+    ):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=what) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
 def test_wrong_conditions(model):
     with pytest.raises(ValueError, match="is conditional and needs labels"):
         model.sample(2, truncation=0.5)
@@ -329,6 +341,9 @@ def test_wrong_interpolation(model, change, error, what):
         ({"attention_size": 5}, "must be a height of the generator's feature maps, 4 or 8"),
         ({"shared_dim": 0}, "shared_dim must be an integer >= 1 or None"), ({"width": 2.5}, "width"),
         ({"shared_dim": None, "image_shape": (10, 8, 1)}, "multiples of 4"),
+        ({"network_args": {"generator": {"filters": ()}}}, r"'filters'. must be the filters of the grid.*; received \(\)"),
+        ({"network_args": {"generator": {"filters": 8}}}, "received 8"),
+        ({"attention_args": {"pools": True}}, "pools"),
     ],
 )
 def test_wrong_settings(change, what):

@@ -455,6 +455,9 @@ def test_a_batch_of_another_size_is_refused():
 ])  # fmt: skip
 def test_wrong_levels(level, error, message):
     model = make()
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         model.sample(3, level=level)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="batch_norm of ProgressiveGAN, which has no batch norm, must be 'moving'"):
+        model.sample(3, batch_norm="standing")
     assert model.sample(3, level=1).shape == (3, 8, 8, 1)

@@ -77,6 +77,8 @@ def test_wrong_arguments_of_attention_maps():
         ({"queries": [[0.5, 1]]}, "integers"), ({"queries": [0, 1]}, "integers"),
         ({"queries": np.zeros((0, 2), int)}, "integers"),
         ({"inputs": np.zeros((2, 4), "float32")}, r"latents \[B, 3\] or images"), ({"labels": None}, "label"),
+        ({"labels": [0]}, "labels must have as many rows as inputs, 4"), ({"inputs": "ab"}, "inputs must be latents"),
+        ({"labels": [0]}, "labels must have as many rows as inputs, 4"), ({"inputs": "ab"}, "inputs must be latents"),
     ):  # fmt: skip
         given = {"inputs": IMAGES, "queries": [[0, 0]], "labels": [0, 1, 2, 0], **change}
         with pytest.raises(ValueError, match=what):
@@ -90,9 +92,20 @@ def test_wrong_sizes():
         SAGAN(**ARGS | {"attention_size": None}).attention_maps(IMAGES, [[0, 0]], labels=[0, 1, 2, 0])
     with pytest.raises(ValueError, match="attention_size"):
         SAGAN(**ARGS | {"attention_size": 0})
-    for images, maps in ((np.ones((1, 8, 8, 2)), np.ones((1, 1, 2, 2))), (IMAGES, np.ones((4, 2, 2, 2)))):
+    for images, maps in (
+        (np.ones((1, 8, 8, 2)), np.ones((1, 1, 2, 2))), (IMAGES, np.ones((4, 2, 2, 2))), (IMAGES, np.ones((4, 1, 2))),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="expected images"):
             attention_grid(images, [[0, 0]], maps)
+    with pytest.raises(ValueError, match="queries int"):
+        attention_grid(IMAGES, [[0.5, 0]], np.ones((4, 1, 2, 2)))
+    ones = np.ones((4, 1, 2, 2))
+    for maps, what in ((np.nan * ones, "NaN"), (-ones, "-1"), (np.ones((4, 1, 16, 2)), "16")):
+        with pytest.raises(ValueError, match=f"maps must be finite numbers >= 0, h x w up to 8 x 8; received .*{what}"):
+            attention_grid(IMAGES, [[0, 0]], maps)
+    for scale in (0, 1.5, True):
+        with pytest.raises(ValueError, match="scale must be a whole number >= 1; received"):
+            attention_grid(IMAGES, [[0, 0]], np.ones((4, 1, 2, 2)), scale=scale)
     with pytest.raises(ValueError, match="lie in the image"):
         attention_grid(IMAGES, [[8, 0]], np.ones((4, 1, 2, 2)))
 

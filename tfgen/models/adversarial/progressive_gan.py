@@ -321,7 +321,8 @@ class ProgressiveGAN(AdversarialModel):
         """
         settings.check(AdversarialModel.sample, num=num)
         if level is not None:
-            given["level"] = np.broadcast_to(level, [num]) if np.ndim(level) == 0 else level
+            # Checked here and not only in the graph, whose errors have many lines.
+            given["level"] = self._level_field().check(np.broadcast_to(level, [num]) if np.ndim(level) == 0 else level)
         return super().sample(num, **given)
 
     def decode_images(
