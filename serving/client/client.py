@@ -45,8 +45,7 @@ class Client:
     All requests of one call (many seeds, `interpolate`) are answered by the same version of the model, also while the server
     changes versions. Each call is checked against the signatures of that version, which the client requests at most once a
     second: names of inputs and outputs, shapes and dtypes. A server ignores unknown inputs over REST; the client refuses
-        them
-    over both protocols, with the code INVALID_ARGUMENT.
+    them over both protocols, with the code INVALID_ARGUMENT.
 
     A call needs a signature of the model. If the model lacks it, the call raises a ServingError with the code UNIMPLEMENTED,
     which names the missing signature and those that the model has. Conditions are arguments with the names of their fields

@@ -25,15 +25,15 @@ def checked_inputs(name, signature, inputs):
     if inputs.keys() != wanted.keys():
         takes = ", ".join(f"{key} {described(tensor)}" for key, tensor in sorted(wanted.items()))
         raise _refusal(f"{name} takes {takes}; received {', '.join(sorted(inputs))}")
-    found = {}
+    found, before = {}, f"{name.rstrip(',')}:"
     for key, array in inputs.items():
         tensor = wanted[key]
         if not _fits(array.shape, tensor["shape"]) or not _castable(array, tensor["dtype"]):
             received = f"{_dtype_name(array)} {list(array.shape)}"
-            raise _refusal(f"{name}: {key} must be {described(tensor)}; received {received}")
+            raise _refusal(f"{before} {key} must be {described(tensor)}; received {received}")
         found[key] = _cast(array, tensor["dtype"])
         if found[key] is None:
-            raise _refusal(f"{name}: {key} must be {described(tensor)}; received values that {tensor['dtype']} cannot hold")
+            raise _refusal(f"{before} {key} must be {described(tensor)}; received values that {tensor['dtype']} cannot hold")
     return found
 
 

@@ -126,12 +126,19 @@ class Servable:
         self._session.close()
 
 
+def _in_one_line(message):
+    """TensorFlow's message without its heading and without the names of nodes, which say nothing to a client."""
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if line and not line.startswith("[[{{node") and line != "Graph execution error:"]
+    return " ".join(kept) or message
+
+
 def as_serving_error(error):
     """Converts an exception of TensorFlow or the file system to a `ServingError` for the client."""
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.OpError):
-        return ServingError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), error.message or str(error))
+        return ServingError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), _in_one_line(error.message or str(error)))
     if isinstance(error, MemoryError):
         return ServingError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Out of memory")
     if isinstance(error, FileNotFoundError):

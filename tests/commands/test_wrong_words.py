@@ -20,6 +20,8 @@ EXPORT = ("export", "--workdir", "made", "--to", "models")
 COMPRESS = ("compress", "photo.png", "--model", "made")
 DECOMPRESS = ("decompress", "photo.tfgc", "--model", "made")
 EVALUATE = ("evaluate", "--model", "made", "--data", "digits")
+GROWING = ("train", "--preset", "progressive-gan/digits", "--workdir", "made")
+BIGGAN = ("train", "--preset", "biggan/digits", "--workdir", "made")
 DEMO = ("demo", "--workspace", "made")
 SERVE = ("serve", "--model_base_path=made", "--port=0")
 
@@ -119,6 +121,17 @@ SETTINGS = [
     *set_lines("factorized-prior/digits", {"distortion_weight": ("0", "-1", "inf0"), "latent_channels": ("0",)}),
     *set_lines("gmvae/digits", {"free_bits": ("-1",), "num_clusters": ("0",), "num_samples": ("True",)}),
     *set_lines("draw/digits", {"read_size": ("1", "0"), "glimpses": ("0", "2.5", "1000000000000")}),
+    *set_lines("progressive-gan/digits", {
+        "start_size": ("0", "4.0", "(4,)", "True"), "level_batch_sizes": ("0", "(64, 0)", "abc"), "fused": ("yes", "2"),
+        "level_rates": ("0", "-1.0", "(0.1, -1)"), "fade_images": ("0",), "first_level": ("-1",), "group_size": ("0",),
+    }),
+    *set_lines("style-gan/digits", {
+        "mixing_probability": ("1.5", "-0.1", "nan"), "start_size": ("0", "(4,)"), "w_size": ("0",), "penalty": ("r3",),
+    }),
+    *set_lines("biggan/digits", {
+        "shared_dim": ("0", "1.5"), "attention_size": ("0", "four"), "attention_args": ("3",), "ema_start": ("-1",),
+        "discriminator_augmentation": ("colour", "color,color"), "lecam_weight": ("-1",), "adaptation_images": ("0",),
+    }),
 ]  # fmt: skip
 
 # (words, what the message has)
@@ -165,6 +178,13 @@ OTHERS = [
     ([*TRAIN, "--set", "binarization=None"], ["images must be 0 or 1", "binarise"]),
     (["train", "--preset", "pixel-cnn/digits", "--workdir", "made", "--set", "levels=3"], ["levels=3", "one is off by"]),
     (["train", "--preset", "dcgan/digits", "--workdir", "made", "--set", "stages=9000000000"], ["stages", "9000000000"]),
+    ([*GROWING, "--set", "start_size=3"], ["start_size 1 x 1, 2 x 2, 4 x 4, 8 x 8 fits"]),
+    ([*GROWING, "--set", "first_level=2"], ["first_level must be below 2"]),
+    ([*GROWING, "--set", "level_batch_sizes=(64,)"], ["level_batch_sizes", "each of the 2 levels", "(64,)"]),
+    ([*BIGGAN, "--set", "attention_size=3"], ["attention_size", "4 or 8", "3"]),
+    ([*BIGGAN, "--set", "latent_dim=25"], ["latent_dim must be a multiple of 3", "25"]),
+    ([*BIGGAN, "--set", "network_args={'generator': {'filters': ()}}"], ["'filters'", "of the grid and of each block"]),
+    ([*BIGGAN, "--set", "attention_args={'key_divisor': 0}"], ["key_divisor", "0"]),
     ([*SAMPLE], ["made", "config.json"]),
     ([*EXPORT], ["made", "config.json"]),
     ([*COMPRESS], ["photo", "received photo.png", "No such file"]),

@@ -129,3 +129,10 @@ def test_saving_and_mixed_precision(tmp_path):
 def test_wrong_maps(shape, what):
     with pytest.raises(ValueError, match=what):
         SelfAttention2D().build(shape)
+
+
+@pytest.mark.parametrize("name", ["key_divisor", "value_divisor"])
+@pytest.mark.parametrize("divisor", [0, -1, 1.5, "8", True])
+def test_wrong_divisors(name, divisor):
+    with pytest.raises(ValueError, match=f"{name} must be an integer >= 1; received"):
+        SelfAttention2D(**{name: divisor})

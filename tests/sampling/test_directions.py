@@ -23,6 +23,7 @@ def test_feature_directions_find_the_latents_behind_features():
     mixing = np.linalg.qr(rng.normal(size=(20, 6)))[0]
     features = latents @ basis @ np.diag([5, 4, 3, 0.3, 0.2, 0.1]) @ mixing.T + 7.0
     found = feature_directions(latents, features, 3)
+    np.testing.assert_allclose(found.mean, latents.mean(0))
     for vector, truth in zip(found.vectors, basis.T, strict=False):
         assert abs(vector @ truth) > 0.99
     np.testing.assert_allclose(found.scales, [5, 4, 3], rtol=0.05)
@@ -69,6 +70,10 @@ def test_sweep():
     (lambda: feature_directions(POINTS, [[i, i] for i in range(6)], 2), "fewer than 2 directions"),
     (lambda: weight_directions([np.ones((2, 3)), np.ones((3, 3))]), "equally many inputs"),
     (lambda: weight_directions(np.ones(3)), "kernels"), (lambda: weight_directions(np.ones((2, 3)), 0), "num"),
+    (lambda: weight_directions([]), "kernels"), (lambda: weight_directions("a"), "kernels must be finite numbers"),
+    (lambda: principal_directions([[1, 2], [3]]), "values must be an array of numbers; .* rows of different lengths"),
+    (lambda: principal_directions(np.ones((3, 2)) * 1j), "received dtype complex128"),
+    (lambda: sweep(POINTS, [np.nan, 0], [0]), "direction must be finite"), (lambda: sweep("a", [1.0], [0]), "latents must"),
     (lambda: sweep(POINTS, [1.0], [0]), "direction"), (lambda: sweep(POINTS, [1.0, 0], 3), "distances"),
 ])  # fmt: skip
 def test_wrong_inputs(call, what):

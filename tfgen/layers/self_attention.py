@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers.spectral_norm import SpectralConv2D
+from tfgen.settings import PositiveInt, fits, shown, wanted
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -38,7 +39,8 @@ class SelfAttention2D(keras.layers.Layer):
         key_size: (height, width) of the map of the keys: `size`, or with pooling half of it.
 
     Raises:
-        ValueError: in `build`, a map with fewer channels than a divisor, or of unknown size, or too small to be pooled.
+        ValueError: a divisor is no whole number >= 1; in `build`, a map with fewer channels than a divisor, or of unknown
+            size, or too small to be pooled.
 
     Example:
 
@@ -52,6 +54,9 @@ class SelfAttention2D(keras.layers.Layer):
         kernel_initializer: str | dict = "glorot_uniform", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
+        for name, divisor in (("key_divisor", key_divisor), ("value_divisor", value_divisor)):
+            if not fits(PositiveInt, divisor):
+                raise ValueError(f"{name} must be {wanted(PositiveInt)}; received {shown(divisor)}.")
         self.key_divisor, self.value_divisor, self.pool, self.spectral = key_divisor, value_divisor, pool, spectral
         self.kernel_initializer = kernel_initializer
         object.__setattr__(self, "_watchers", ())  # not an attribute of Keras, which would track the lists

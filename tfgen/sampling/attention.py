@@ -27,15 +27,23 @@ def attention_grid(images: ArrayLike, queries: ArrayLike, maps: ArrayLike, *, sc
       float32 [rows, columns, 3] in [0, 1].
 
     Raises:
-      ValueError: wrong shapes, or a query outside of the images.
+      ValueError: wrong shapes, a query outside of the images or no integers, maps with NaN or a number below 0 or larger
+        than the images, or a scale below 1.
     """
     images, queries, maps = image_batch(images, "images"), np.asarray(queries), np.asarray(maps, np.float32)
     count, height, width, channels = images.shape
-    if channels not in (1, 3) or queries.ndim != 2 or queries.shape[1] != 2 or maps.shape[:2] != (count, len(queries)):
+    shapes = queries.shape[1:] == (2,) and maps.ndim == 4 and maps.shape[:2] == (count, len(queries))
+    if channels not in (1, 3) or not shapes or queries.dtype.kind not in "iu":
         raise ValueError(
-            "expected images [B, H, W, 1 or 3], queries [Q, 2] and maps [B, Q, h, w]; "
-            f"received {images.shape}, {queries.shape} and {maps.shape}"
+            "expected images [B, H, W, 1 or 3], queries int [Q, 2] and maps [B, Q, h, w]; "
+            f"received {images.shape}, {queries.dtype} {queries.shape} and {maps.shape}"
         )
+    fits = all(0 < n <= m for n, m in zip(maps.shape[2:], (height, width), strict=True))
+    if not fits or not np.isfinite(maps).all() or maps.min() < 0:
+        received = f"{maps.shape}" if not fits else "NaN or infinity" if not np.isfinite(maps).all() else f"{maps.min()}"
+        raise ValueError(f"maps must be finite numbers >= 0, h x w up to {height} x {width}; received {received}")
+    if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
+        raise ValueError(f"scale must be a whole number >= 1; received {scale!r}")
     if (queries < 0).any() or (queries >= (height, width)).any():
         raise ValueError(f"queries must lie in the image, below ({height}, {width}); received {queries.tolist()}")
     rgb = np.broadcast_to(images, (count, height, width, 3))

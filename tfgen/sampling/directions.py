@@ -95,7 +95,7 @@ def weight_directions(
     Raises:
       ValueError: kernels of another rank, of different D, or not finite; `num` out of range.
     """
-    several = kernels if isinstance(kernels, (list, tuple)) and np.ndim(kernels[0]) == 2 else [kernels]
+    several = kernels if isinstance(kernels, (list, tuple)) and kernels and np.ndim(kernels[0]) == 2 else [kernels]
     several = [_matrix(kernel, "kernels", least=1) for kernel in several]
     if len({len(kernel) for kernel in several}) > 1:
         raise ValueError(f"kernels must have equally many inputs; received {[kernel.shape for kernel in several]}")
@@ -111,7 +111,7 @@ def sweep(latents: ArrayLike, direction: ArrayLike, distances: ArrayLike) -> np.
     """latents + distance * direction for all pairs: [N, D], [D] and [S] -> float64 [N, S, D].
 
     Raises:
-      ValueError: other shapes.
+      ValueError: other shapes, or no finite numbers.
 
     Example: a row of images for each of four latents, along the first direction of a GAN's first layer:
 
@@ -120,7 +120,8 @@ def sweep(latents: ArrayLike, direction: ArrayLike, distances: ArrayLike) -> np.
       images = gan.decode_images(points.reshape(20, -1).astype("float32"))
       tfgen.sampling.save_png("sweep.png", images, columns=5)
     """
-    latents, direction, distances = (np.asarray(v, np.float64) for v in (latents, direction, distances))
+    latents, direction = _numbers(latents, "latents"), _numbers(direction, "direction")
+    distances = _numbers(distances, "distances")
     if latents.ndim != 2 or direction.shape != latents.shape[1:] or distances.ndim != 1:
         raise ValueError(
             "expected latents [N, D], direction [D] and distances [S]; "
@@ -130,10 +131,21 @@ def sweep(latents: ArrayLike, direction: ArrayLike, distances: ArrayLike) -> np.
 
 
 def _matrix(values, name, least=2):
-    values = np.asarray(values, np.float64)
-    if values.ndim != 2 or len(values) < least or 0 in values.shape or not np.isfinite(values).all():
+    values = _numbers(values, name)
+    if values.ndim != 2 or len(values) < least or 0 in values.shape:
         raise ValueError(f"{name} must be finite numbers [N, D] with N >= {least}; received shape {values.shape}")
     return values
+
+
+def _numbers(values, name):
+    try:
+        values = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of numbers; received rows of different lengths") from None
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        found = "NaN or infinity" if values.dtype.kind == "f" else f"dtype {values.dtype}"
+        raise ValueError(f"{name} must be finite numbers; received {found}")
+    return values.astype(np.float64)
 
 
 def _num(num, most):

@@ -21,11 +21,14 @@ class Player:
         networks: a Keras layer or model, or several.
         constraint: None, or a function of the list of trained variables that is called after every update.
         averaged: whether `compile(ema_decay=)` averages the weights of these networks.
+        partial: whether a step may leave some weights out, such as those of a level that has not grown yet. Of other
+            players Keras warns of weights without a gradient.
     """
 
     networks: keras.layers.Layer | tuple
     constraint: collections.abc.Callable | None = None
     averaged: bool = True
+    partial: bool = False
 
     def __post_init__(self):
         if isinstance(self.networks, keras.layers.Layer):
@@ -114,7 +117,8 @@ class _Update:
         # edge from each gradient to each operation of the optimiser would be most of the graph.
         with tf.control_dependencies([tf.group(*[g for g in gradients if g is not None])]):
             before = tf.identity(optimizer.iterations) if _skips(optimizer) else None
-            optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+            pairs = zip(gradients, self.variables, strict=True)
+            optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None or not self.player.partial])
             if self.player.constraint is not None:
                 self.player.constraint(self.variables)
             if ema is not None:

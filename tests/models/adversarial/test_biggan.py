@@ -114,6 +114,9 @@ def test_attention_is_that_of_sagan():
     for network in (model.generator, model.discriminator):
         (layer,) = attentions(network)
         assert layer.size == layer.key_size == (4, 4) and layer.spectral
+        for one in (layer.query, layer.key, layer.value, layer.out):
+            kernel = one.raw_weight.numpy()[0, 0]
+            np.testing.assert_allclose(np.linalg.svd(kernel, compute_uv=False), 1.0, atol=1e-5)
 
 
 def test_zero_maps_are_plain_batch_norm():
@@ -124,6 +127,9 @@ def test_zero_maps_are_plain_batch_norm():
     gain, bias = (layer(condition).numpy()[:, None, None] for layer in (norm.gain, norm.bias))
     plain = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(conditional, (1 + gain) * plain + bias, atol=1e-4)
+    dim, small = x - x.mean((0, 1, 2)), 0.01 * x  # of a variance at which the epsilon of 1e-5 counts
+    expected = (1 + gain) * 0.01 * dim / np.sqrt(1e-4 * x.var((0, 1, 2)) + 1e-5) + bias
+    np.testing.assert_allclose(norm([small, condition], training=True), expected, atol=1e-3)
     for layer in (norm.gain, norm.bias):
         assert not layer.use_bias
         layer.raw_weight.assign(tf.zeros_like(layer.raw_weight.value))
@@ -188,6 +194,8 @@ def test_two_updates_of_the_discriminator_for_one_of_the_generator_and_late_aver
     model.compile(ema_decay=0.9, ema_start=1)
     rates = {name: float(one.learning_rate) for name, one in model.player_optimizers.items()}
     assert rates == {"generator": pytest.approx(5e-5), "discriminator": pytest.approx(2e-4)}
+    for optimizer in model.default_optimizer().values():
+        assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.0, 0.999, 1e-8)
     images = np.random.default_rng(0).random((4, 8, 8, 1), dtype="float32")
     kernel = {name: getattr(model, name).blocks[0].convs[0].raw_weight for name in ("generator", "discriminator")}
     u, moved = model.generator.blocks[0].convs[0].u, []
@@ -283,6 +291,18 @@ def test_wrong_truncation(model, truncation):
             model.generate([0, 1], [0, 1], truncation=truncation)
 
 
+def test_wrong_numbers_have_one_line(model):
+    ones = np.ones((3, 3), "float32")
+    for call, what in (
+        (lambda: model.sample(2, labels=[0, 1], truncation=1e-9), r"truncation must lie in \[1e-06, inf\]; received"),
+        (lambda: model.decode_classes(tf.zeros([2, 6]), ones), "classes must have as many rows as latents"),
+        (lambda: model.decode_classes(tf.zeros([3, 5]), ones), r"latents must have the shape .*\(3, 5\)"),
+    ):
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=what) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
 def test_wrong_conditions(model):
     with pytest.raises(ValueError, match="is conditional and needs labels"):
         model.sample(2, truncation=0.5)
@@ -321,6 +341,9 @@ def test_wrong_interpolation(model, change, error, what):
         ({"attention_size": 5}, "must be a height of the generator's feature maps, 4 or 8"),
         ({"shared_dim": 0}, "shared_dim must be an integer >= 1 or None"), ({"width": 2.5}, "width"),
         ({"shared_dim": None, "image_shape": (10, 8, 1)}, "multiples of 4"),
+        ({"network_args": {"generator": {"filters": ()}}}, r"'filters'. must be the filters of the grid.*; received \(\)"),
+        ({"network_args": {"generator": {"filters": 8}}}, "received 8"),
+        ({"attention_args": {"pools": True}}, "pools"),
     ],
 )
 def test_wrong_settings(change, what):

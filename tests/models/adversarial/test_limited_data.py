@@ -1,10 +1,12 @@
 """Augmentation and LeCam: closed forms, gradients, what is augmented, and the state."""
 
+import itertools
 import math
 
 import keras
 import numpy as np
 import pytest
+import scipy.spatial.transform
 import scipy.stats
 import tensorflow as tf
 
@@ -65,6 +67,44 @@ def test_ranges_of_the_policies():
     assert -0.5 <= shift.min() < -0.49 and 0.49 < shift.max() <= 0.5
     assert abs(shift.mean()) < 0.02
     assert (aug.diff_augment(np.ones([2000, 8, 8, 1], "float32"), KEYS, "cutout").numpy() == 0).any((1, 2, 3)).all()
+
+
+def test_saturation_is_between_0_and_2_and_contrast_between_half_and_three_halves():
+    rows = np.linspace(-1, 1, 8, dtype="float32")[None, :, None, None] * np.ones([2000, 1, 8, 1], "float32")
+    contrast = aug.diff_augment(rows, KEYS, "color").numpy().std((1, 2, 3)) / rows[0].std()
+    assert 0.5 <= contrast.min() < 0.51 and 1.49 < contrast.max() <= 1.5001
+    pixel = np.stack([np.full([2000, 2, 2], value, "float32") for value in (-0.3, 0.1, 0.2)], -1)
+    changed = aug.diff_augment(pixel, KEYS, "color").numpy()[:, 0, 0]
+    saturation = np.ptp(changed, axis=1) / 0.5 / contrast  # the same keys, so the same contrast
+    assert 0 <= saturation.min() < 0.01 and 1.99 < saturation.max() <= 2.001
+
+
+def holes(images):
+    """(rows, columns): the numbers of those in which an image [B, H, W, 1] is 0, as sets."""
+    zero = images.numpy()[..., 0] == 0
+    return ([set(np.flatnonzero(one)) for one in zero.any(axis)] for axis in (2, 1))
+
+
+@pytest.mark.parametrize("size, side", [(8, 4), (9, 5)])
+def test_the_hole_of_cutout(size, side):
+    """Of half the sides of the image, around any pixel, and if its side is even around the end of the image too."""
+    rows, columns = holes(aug.diff_augment(np.ones([2000, size, size, 1], "float32"), KEYS, "cutout"))
+    centres = range(size + 1 - side % 2)
+    wanted = {frozenset(i for i in range(c - side // 2, c - side // 2 + side) if 0 <= i < size) for c in centres}
+    assert {frozenset(one) for one in rows} == {frozenset(one) for one in columns} == wanted
+    assert abs(np.corrcoef(list(map(min, rows)), list(map(min, columns)))[0, 1]) < 0.1, "both axes are drawn"
+
+
+def test_policies_are_in_their_order_and_have_numbers_of_their_own():
+    grey = np.full([2000, 8, 8, 1], 0.7, "float32")
+    last = aug.diff_augment(grey, KEYS, "color,cutout")
+    (rows, _), brightness = holes(last), last.numpy().max((1, 2, 3)) + last.numpy().min((1, 2, 3))
+    assert all(rows), "the hole is not coloured"
+    assert abs(np.corrcoef(brightness, list(map(min, rows)))[0, 1]) < 0.1
+    assert not np.any(aug.diff_augment(grey, KEYS, "cutout,color").numpy() == 0), "the hole is coloured"
+    ramps = np.stack(np.meshgrid(*[np.arange(1.0, 17.0)] * 2, indexing="ij"), -1).astype("float32")
+    moved = aug.diff_augment(np.repeat(ramps[None], 2000, 0), KEYS, "translation").numpy()[:, 8, 8]
+    assert abs(np.corrcoef(moved.T)[0, 1]) < 0.1, "both axes are drawn"
 
 
 @pytest.mark.parametrize("policy", ["", "colour", "color,color", "color, cutout", "adaptive"])
@@ -129,6 +169,33 @@ def test_the_order_of_the_transformations():
         np.testing.assert_allclose(shift[i], whole[:2, 2], atol=1e-3)
 
 
+def test_the_order_of_the_colours():
+    """Against 4x4 matrices that are multiplied in the paper's order, for the same random numbers."""
+    numbers = NUMBERS[:64, :10]
+    matrix, shift = aug.color_transforms(tf.constant(numbers), tf.constant(0.7))
+    chosen, u, n = numbers[:, :5] < 0.7, numbers[:, 5:7], scipy.stats.norm.ppf(numbers[:, 7:])
+    grey = np.full(3, 3**-0.5)
+
+    def linear(part, move=0.0):
+        whole = np.eye(4)
+        whole[:3, :3], whole[:3, 3] = part, move
+        return whole
+
+    for i in range(64):
+        turned = scipy.spatial.transform.Rotation.from_rotvec((2 * u[i, 1] - 1) * np.pi * grey).as_matrix()
+        apart = np.eye(3) - np.outer(grey, grey)
+        steps = [
+            linear(np.eye(3), 0.2 * n[i, 0]), linear(2 ** (0.5 * n[i, 1]) * np.eye(3)),
+            linear(np.eye(3) - 2 * np.outer(grey, grey) * (u[i, 0] < 0.5)), linear(turned),
+            linear(np.outer(grey, grey) + 2 ** n[i, 2] * apart),
+        ]  # fmt: skip
+        whole = np.eye(4)
+        for step, on in zip(steps, chosen[i], strict=True):
+            whole = (step if on else np.eye(4)) @ whole
+        np.testing.assert_allclose(matrix[i], whole[:3, :3], atol=1e-4)
+        np.testing.assert_allclose(shift[i], whole[:3, 3], atol=1e-4)
+
+
 def test_colours_by_known_transformations():
     c = RGB[0, 0, 0]
     np.testing.assert_allclose(aug.luma_flip(one(1.0))[0] @ c[:, None], [[-0.6], [-0.4], [-0.2]], atol=1e-6)
@@ -184,6 +251,37 @@ def test_the_probability_follows_the_signs():
     assert float(adaptive.count) == 0
 
 
+@pytest.mark.parametrize("positive, change", [(7, -0.064), (9, 0.064)])
+def test_the_target_lies_between_these_shares(positive, change):
+    """Of ten logits; r is .4 or .8, the target .6."""
+    adaptive = AdaptiveProbability(images=625)
+    adaptive.probability.assign(0.5)
+    for _ in range(4):
+        adaptive.observe(tf.identity(adaptive.probability.value), tf.constant([2.0] * positive + [-1.0] * (10 - positive)))
+    assert float(adaptive.probability) == pytest.approx(0.5 + change)
+
+
+def test_the_probability_follows_the_images_of_all_replicas():
+    """r is .5 on the first replica and 1 on the second; both have 4 images."""
+    cross = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=cross)
+    with strategy.scope():
+        adaptive = AdaptiveProbability(images=1_000)
+
+    @tf.function
+    def step():
+        def replica():
+            first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+            logits = tf.where(first, [3.0, 1.0, 2.0, -1.0], [1.0] * 4)
+            adaptive.observe(tf.identity(tf.convert_to_tensor(adaptive.probability)), logits)
+
+        strategy.run(replica)
+
+    for _ in range(4):
+        step()
+    assert float(adaptive.probability.numpy()) == pytest.approx(4 * 8 / 1_000)
+
+
 def test_training_adapts_logs_and_saves_the_probability(tmp_path):
     set_seed(0)
     model = SNGAN(**MLP, discriminator_augmentation="adaptive", adaptation_images=1_000)
@@ -219,7 +317,9 @@ def test_reals_fakes_and_the_penalty_are_augmented_and_hooks_see_the_images_them
     for images, training in passes:
         assert training and bool(tf.reduce_all(tf.reduce_any(images == 0.0, axis=[1, 2, 3])))
     assert not bool(tf.reduce_any(hook[0] == 0.0))
-    assert np.any(passes[0][0].numpy() == 0) and not np.array_equal(passes[0][0] == 0, passes[1][0] == 0)
+    masks = [images.numpy() == 0 for images, _ in passes]
+    for i, j in itertools.combinations(range(4), 2):
+        assert np.any(masks[i]) and not np.array_equal(masks[i], masks[j]), "each pass has numbers of its own"
     seen.clear()
     model.sample(1)
     assert not seen
@@ -261,6 +361,32 @@ def test_averages_of_logits():
     value = averages.penalty(real, fake, tf.constant(10))
     assert (float(averages.real), float(averages.fake)) == (pytest.approx(0.91), pytest.approx(-0.17666667))
     assert float(value) == pytest.approx(float(losses.lecam_penalty(real, fake, 0.91, -0.17666667)), abs=1e-5)
+
+
+def test_the_averages_are_constants_for_the_gradient():
+    real, fake = tf.Variable([1.5, -0.5, 2.0]), tf.Variable([-1.0, 0.3, 0.8])
+    averages = LogitAverages(start=0)
+    assert (averages.decay, LogitAverages().start) == (0.99, 1_000)
+    averages.real.assign(0.9)
+    averages.fake.assign(-0.2)
+    with tf.GradientTape() as tape:
+        value = averages.penalty(real, fake, tf.constant(5))
+    of_real, of_fake = 0.99 * 0.9 + 0.01 * 1.0, 0.99 * -0.2 + 0.01 / 30
+    gradients = tape.gradient(value, [real, fake])
+    np.testing.assert_allclose(gradients[0], 2 / 3 * np.maximum(real.numpy() - of_fake, 0), rtol=1e-5)
+    np.testing.assert_allclose(gradients[1], -2 / 3 * np.maximum(of_real - fake.numpy(), 0), rtol=1e-5)
+
+
+def test_what_lecam_and_the_probability_see():
+    model, (real, fake) = SNGAN(**MLP, lecam_weight=0.5), (tf.constant([1.5, -0.5]), tf.constant([-1.0, 0.3]))
+    model.lecam.start = 0
+    found, other = model.lecam_terms(real, fake)["lecam"], LogitAverages(start=0)
+    assert float(found) == pytest.approx(0.5 * float(other.penalty(real, fake, tf.constant(0)))) and float(found) > 0
+    model, seen = SNGAN(**MLP, discriminator_augmentation="adaptive"), []
+    model.compile(run_eagerly=True)
+    object.__setattr__(model.adaptive, "observe", lambda probability, logits: seen.append(logits))
+    logs = model.fit(tf.data.Dataset.from_tensors(BATCH), verbose=0).history
+    assert np.mean(seen[0]) == pytest.approx(logs["real_logit"][0], rel=1e-5) != logs["fake_logit"][0]
 
 
 def test_lecam_is_a_loss_of_the_discriminator():

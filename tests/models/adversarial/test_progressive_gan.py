@@ -1,8 +1,11 @@
 """Progressive GAN: networks at every position, losses in closed form, growth in training, sampling at every level."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
 import tfgen
@@ -220,6 +223,33 @@ def test_classes_as_in_the_code():
     assert model.sample(2, labels=[1, 2], level=[0, 1]).shape == (2, 8, 8, 1)
 
 
+def test_the_classes_of_real_and_of_generated_images_count():
+    model, one_hot = make(num_classes=3, class_weight=0.5), tf.one_hot([0, 2, 1, 1], 3)
+    classes = {"class_loss", "generator_class_loss"}
+    assert classes < {*model.loss_names} & model.trackers.keys() and not classes & {*make().loss_names}
+    model.step.assign(9)
+    raw, fake = tf.constant(np.concatenate([IMAGES, -IMAGES])), model.generated(4, 0)
+
+    def entropy(images, labels):
+        logits = model.discriminate(images)["classes"].numpy()
+        return np.mean(scipy.special.logsumexp(logits, -1) - (logits * labels.numpy()).sum(-1))
+
+    expected = 0.5 * (entropy(raw, one_hot) + entropy(fake.images, fake.one_hot))
+    found = losses_of(model, "update_discriminator", {"raw": raw, "one_hot": one_hot})
+    assert found["class_loss"] == pytest.approx(expected, rel=1e-4)
+    assert abs(entropy(raw, one_hot) - entropy(fake.images, fake.one_hot)) > 1e-3
+
+
+def test_settings_of_the_code():
+    """Its optimisers and their epsilon, the sizes of groups, and filters from a base of 8192."""
+    model = ProgressiveGAN(image_shape=(4, 4, 1), width=2)
+    adam = model.default_optimizer().get_config()
+    assert [adam[name] for name in ("learning_rate", "beta_1", "beta_2", "epsilon")] == pytest.approx([1e-3, 0, 0.99, 1e-8])
+    assert model.discriminator.deviation.group_size == 4 and model.penalty_weight == 10 and model.drift_weight == 1e-3
+    config = ProgressiveGAN.config_parameters()
+    assert [config[name].default for name in ("base", "stable_images", "fade_images")] == [8192, 600_000, 600_000]
+
+
 # ---- training
 
 
@@ -256,7 +286,9 @@ def trained(tmp_path_factory):
 
     first = 0
     for last in (3, MIDDLE, 9, STEPS):
-        fit(model, first, last - first, [keras.callbacks.LambdaCallback(on_train_batch_end=note)])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Gradients do not exist")
+            fit(model, first, last - first, [keras.callbacks.LambdaCallback(on_train_batch_end=note)])
         found[last], folders[last], first = values(model), tmp_path_factory.mktemp(f"step-{last}"), last
         tfgen.training.Checkpoints(model, folders[last]).save()
     return seen, kinds, found, folders
@@ -423,6 +455,9 @@ def test_a_batch_of_another_size_is_refused():
 ])  # fmt: skip
 def test_wrong_levels(level, error, message):
     model = make()
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         model.sample(3, level=level)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="batch_norm of ProgressiveGAN, which has no batch norm, must be 'moving'"):
+        model.sample(3, batch_norm="standing")
     assert model.sample(3, level=1).shape == (3, 8, 8, 1)

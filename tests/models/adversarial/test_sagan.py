@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.seeds import set_seed
 from tfgen.layers import SelfAttention2D
 from tfgen.layers.spectral_norm import SpectralNorm
+from tfgen.losses import OBJECTIVES
 from tfgen.models import SAGAN
 from tfgen.sampling import attention_grid
 
@@ -39,6 +40,9 @@ def test_both_networks_update_their_u_and_rates_differ():
     model.compile(run_eagerly=True)
     rates = {name: float(one.learning_rate) for name, one in model.default_optimizer().items()}
     assert rates == {"generator": pytest.approx(1e-4), "discriminator": pytest.approx(4e-4)}
+    for optimizer in model.default_optimizer().values():
+        assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.0, 0.9, 1e-8)
+    assert model.objective is OBJECTIVES["hinge"]
     u = {name: attentions(getattr(model, name))[0].out.u for name in ("generator", "discriminator")}
     before = {name: one.numpy() for name, one in u.items()}
     model.fit(tf.data.Dataset.from_tensors({"image": IMAGES, "label": [0, 1, 2, 0]}), verbose=0)
@@ -73,6 +77,8 @@ def test_wrong_arguments_of_attention_maps():
         ({"queries": [[0.5, 1]]}, "integers"), ({"queries": [0, 1]}, "integers"),
         ({"queries": np.zeros((0, 2), int)}, "integers"),
         ({"inputs": np.zeros((2, 4), "float32")}, r"latents \[B, 3\] or images"), ({"labels": None}, "label"),
+        ({"labels": [0]}, "labels must have as many rows as inputs, 4"), ({"inputs": "ab"}, "inputs must be latents"),
+        ({"labels": [0]}, "labels must have as many rows as inputs, 4"), ({"inputs": "ab"}, "inputs must be latents"),
     ):  # fmt: skip
         given = {"inputs": IMAGES, "queries": [[0, 0]], "labels": [0, 1, 2, 0], **change}
         with pytest.raises(ValueError, match=what):
@@ -86,11 +92,32 @@ def test_wrong_sizes():
         SAGAN(**ARGS | {"attention_size": None}).attention_maps(IMAGES, [[0, 0]], labels=[0, 1, 2, 0])
     with pytest.raises(ValueError, match="attention_size"):
         SAGAN(**ARGS | {"attention_size": 0})
-    for images, maps in ((np.ones((1, 8, 8, 2)), np.ones((1, 1, 2, 2))), (IMAGES, np.ones((4, 2, 2, 2)))):
+    for images, maps in (
+        (np.ones((1, 8, 8, 2)), np.ones((1, 1, 2, 2))), (IMAGES, np.ones((4, 2, 2, 2))), (IMAGES, np.ones((4, 1, 2))),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="expected images"):
             attention_grid(images, [[0, 0]], maps)
+    with pytest.raises(ValueError, match="queries int"):
+        attention_grid(IMAGES, [[0.5, 0]], np.ones((4, 1, 2, 2)))
+    ones = np.ones((4, 1, 2, 2))
+    for maps, what in ((np.nan * ones, "NaN"), (-ones, "-1"), (np.ones((4, 1, 16, 2)), "16")):
+        with pytest.raises(ValueError, match=f"maps must be finite numbers >= 0, h x w up to 8 x 8; received .*{what}"):
+            attention_grid(IMAGES, [[0, 0]], maps)
+    for scale in (0, 1.5, True):
+        with pytest.raises(ValueError, match="scale must be a whole number >= 1; received"):
+            attention_grid(IMAGES, [[0, 0]], np.ones((4, 1, 2, 2)), scale=scale)
     with pytest.raises(ValueError, match="lie in the image"):
         attention_grid(IMAGES, [[8, 0]], np.ones((4, 1, 2, 2)))
+
+
+@pytest.mark.parametrize("network, args", [("resnet", ARGS["network_args"]), ("conv", {"stages": 1})])
+def test_the_class_enters_the_discriminator_by_projection(network, args):
+    model = SAGAN(**ARGS | {"network": network, "network_args": args})
+    logits = np.stack([model.logits(IMAGES, tf.one_hot([k] * 4, 3)) for k in range(3)], -1)
+    features = model.discriminate(IMAGES, tf.one_hot([0] * 4, 3))["features"].numpy()
+    table = model.discriminator.embedding(np.arange(3)).numpy()
+    np.testing.assert_allclose(logits - logits[:, :1], features.reshape(4, -1) @ (table - table[:1]).T, atol=1e-4)
+    assert np.ptp(logits, axis=1).min() > 0
 
 
 def test_conv_networks_take_attention_too():

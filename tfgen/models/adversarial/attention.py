@@ -9,9 +9,13 @@ class AttentionMaker:
     Args:
         height: of the maps that get attention; None: no attention.
         arguments: dict of arguments of `tfgen.layers.SelfAttention2D`.
+
+    Raises:
+        ValueError: an argument that the layer does not take, also if no map gets attention.
     """
 
     def __init__(self, height, arguments):
+        SelfAttention2D(**{**arguments, "name": "check"})
         self.height, self.arguments, self.heights, self.layer = height, arguments, [], None
 
     def __call__(self, size, dtype, name):

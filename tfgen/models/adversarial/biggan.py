@@ -166,6 +166,11 @@ class BigGAN(TruncationMixin, AdversarialModel):
         given = {"kernel_initializer": "orthogonal", **(network_args or {})}
         own = {name: given.pop(name, {}) for name in ("generator", "discriminator")}
         filters = own["generator"].get("filters", filters)
+        if not settings.is_sequence(filters) or not filters:
+            raise ValueError(
+                "network_args['generator']['filters'] must be the filters of the grid and of each block, a sequence of "
+                f"integers >= 1; received {settings.shown(filters)}."
+            )
         parts = 1 if shared_dim is None else len(filters)
         latent_dim = latent_dim or (128 if shared_dim is None else CHUNK * parts)
         super().__init__(
@@ -212,9 +217,12 @@ class BigGAN(TruncationMixin, AdversarialModel):
             classes: float32 [B, num_classes], the weight of each class; the rows of `decode_images` are one-hot.
 
         Raises:
-            ValueError: wrong dtype or shape, or the model has no classes.
+            ValueError: wrong dtype or shape, another number of rows, or the model has no classes.
+            InvalidArgumentError: a number that is not finite.
         """
-        raw = self.generate_raw(latents, fields.vector("classes", self.num_classes).check(classes))
+        wanted = [fields.vector("latents", self.latent_dim), fields.vector("classes", self.num_classes)]
+        given = fields.check_given(wanted, {"latents": latents, "classes": classes}, "decode_classes")
+        raw = self.generate_raw(given["latents"], given["classes"])
         return tf.clip_by_value(0.5 + 0.5 * raw, 0.0, 1.0)
 
     def interpolate_classes(

@@ -27,6 +27,7 @@ the labels of the real batch there in D's steps, here random ones. Images that a
 such as 7 x 7 for 28 x 28.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -172,7 +173,7 @@ class ProgressiveGAN(AdversarialModel):
         ValueError: sizes that do not fit each other, not one batch size (rate) for each level, or no such first level.
     """
 
-    loss_names = (*AdversarialModel.loss_names, "drift", "class_loss", "generator_class_loss")
+    loss_names = (*AdversarialModel.loss_names, "drift")
     batch_norm_modes = ("moving",)
 
     def __init__(
@@ -197,6 +198,8 @@ class ProgressiveGAN(AdversarialModel):
         self.growth = Growth(sizes, stable_images, fade_images, first_level)
         self.rates = None if level_rates is None else for_levels("level_rates", level_rates, num)
         self.drift_weight, self.class_weight = float(drift_weight), float(class_weight)
+        for name in ("class_loss", "generator_class_loss") if self.num_classes else ():
+            self.loss_names, self.trackers[name] = (*self.loss_names, name), keras.metrics.Mean(name=name)
         widths = [max(1, min(base // 2**level, width)) for level in range(num + 1)]
         shared = {"grid": grid, "widths": widths, "fused": fused, "channels": self.image_shape[2]}
         shared["dtype"] = self.dtype_policy
@@ -214,6 +217,9 @@ class ProgressiveGAN(AdversarialModel):
         self._set_rates()
 
     # ---- growth
+
+    def players(self):
+        return {name: dataclasses.replace(player, partial=True) for name, player in super().players().items()}
 
     def phase(self, step):
         return self.growth.index(step)
@@ -315,7 +321,8 @@ class ProgressiveGAN(AdversarialModel):
         """
         settings.check(AdversarialModel.sample, num=num)
         if level is not None:
-            given["level"] = np.broadcast_to(level, [num]) if np.ndim(level) == 0 else level
+            # Checked here and not only in the graph, whose errors have many lines.
+            given["level"] = self._level_field().check(np.broadcast_to(level, [num]) if np.ndim(level) == 0 else level)
         return super().sample(num, **given)
 
     def decode_images(

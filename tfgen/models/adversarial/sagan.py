@@ -25,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.layers import SelfAttention2D
 from tfgen.losses import Objective
 from tfgen.models.adversarial.attention import AttentionMaker
@@ -96,9 +97,14 @@ class SAGAN(FreeNetworkModel):
             half the size of the feature maps with attention, or with `pool=False` their size.
 
         Raises:
-            ValueError: wrong ranks, a query outside of the image, missing labels, or a network without attention.
+            ValueError: wrong ranks, a query outside of the image, missing labels or not one for each input, or a network
+                without attention.
         """
-        inputs, queries = tf.convert_to_tensor(inputs, tf.float32), np.asarray(queries)
+        wanted = f"latents [B, {self.latent_dim}] or images [B, {', '.join(map(str, self.image_shape))}]"
+        inputs, queries = fields.as_tensor(inputs, "inputs", wanted), np.asarray(queries)
+        if not (inputs.dtype.is_floating or inputs.dtype.is_integer):
+            raise ValueError(f"inputs must be {wanted}; received dtype {inputs.dtype.name}.")
+        inputs = tf.cast(inputs, tf.float32)
         height, width, _ = self.image_shape
         if queries.dtype.kind not in "iu" or queries.ndim != 2 or queries.shape[1] != 2 or not len(queries):
             raise ValueError(
@@ -107,10 +113,9 @@ class SAGAN(FreeNetworkModel):
         if (queries < 0).any() or (queries >= (height, width)).any():
             raise ValueError(f"queries must lie in the image, below ({height}, {width}); received {queries.tolist()}.")
         if inputs.shape.rank != 4 and inputs.shape[1:] != (self.latent_dim,):
-            raise ValueError(
-                f"inputs must be latents [B, {self.latent_dim}] or images [B, {height}, {width}, {self.image_shape[2]}]; "
-                f"received {inputs.shape.as_list()}."
-            )
+            raise ValueError(f"inputs must be {wanted}; received {inputs.shape.as_list()}.")
+        if labels is not None:
+            fields.check_rows({"inputs": inputs, "labels": tf.convert_to_tensor(labels)})
         name = "generator" if inputs.shape.rank == 2 else "discriminator"
         layer = next((one for one in getattr(self, name)._flatten_layers() if isinstance(one, SelfAttention2D)), None)
         if layer is None:

@@ -37,9 +37,14 @@ class AdversarialSampler(Sampler):
                 2019, arXiv:1809.11096, section 3.1); these suit averaged weights, which training has no statistics of.
 
         Raises:
-            ValueError: `batch_norm` is unknown, or as `Sampler.sample`.
+            ValueError: `batch_norm` is unknown, or the model has no batch norm, or as `Sampler.sample`.
         """
         settings.check(AdversarialSampler.sample, num=num, seed=seed, batch_size=batch_size, batch_norm=batch_norm)
+        if batch_norm not in self.batch_norm_modes:
+            raise ValueError(
+                f"batch_norm of {type(self).__name__}, which has no batch norm, must be {self.batch_norm_modes[0]!r}; "
+                f"received {batch_norm!r}."
+            )
         draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
         if batch_norm == "moving":
             return draw(num)

@@ -43,10 +43,15 @@ class TruncationMixin:
         """As `AdversarialSampler.sample`, with the threshold `truncation` of all latents: None, or a number, see `latents`.
 
         With `batch_norm="standing"` the statistics are those of latents with this threshold.
+
+        Raises:
+            ValueError: the threshold is no finite number > 0, or as `AdversarialSampler.sample`.
+            InvalidArgumentError: it is below 1e-6.
         """
         settings.check(TruncationMixin.sample, num=num, truncation=truncation)
         if truncation is not None:
-            kwargs["truncation"] = tf.fill([int(num)], float(truncation))
+            # Checked here and not only in the graph, whose errors have many lines.
+            kwargs["truncation"] = _LIMIT.check(tf.fill([int(num)], float(truncation)))
         return super().sample(num, **kwargs)
 
     def _drawn(self, keys, truncation):
