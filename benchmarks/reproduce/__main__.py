@@ -32,7 +32,7 @@ COMMANDS = {
     **{f"{model}_{data}": [model, data] for model in ("gmvae", "draw") for data in ("digits", "mnist")},
     **{f"dc_ign_{data}": ["dc_ign", data] for data in ("rendered_shapes", "coil20")},
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
-    **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "gaussians")},
+    **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "rotation", "gaussians")},
     "claim_few_images": ["claims", "few-images"],
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},
 }

@@ -24,6 +24,7 @@ import tensorflow as tf
 import tfgen
 from benchmarks.record import ROOT, filled, markdown_table, report, training_of
 from benchmarks.reproduce.common import train_seconds_of
+from benchmarks.reproduce.rotation import draw_rotation, rotation, table_rotation
 from benchmarks.zoo import keep
 from tfgen import random
 from tfgen.losses import OBJECTIVES
@@ -530,6 +531,12 @@ CLAIMS = {
         table_few_images,
         "Fréchet classifier distance over the number of training images, with each help and without",
     ),
+    "rotation": (
+        rotation,
+        draw_rotation,
+        table_rotation,
+        "Accuracy of linear probes of four discriminators, and of a network that learns ten tasks in turn",
+    ),
     "gaussians": (gaussians, draw_gaussians, table_gaussians, "Samples over the modes for both mixtures and both critics"),
     "feature-matching": (
         "semi_supervised_digits",
@@ -555,14 +562,19 @@ def main():
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--steps", type=int, help="of clipping, spectral, few-images and gaussians, for a shorter run")
+    parser.add_argument("--steps", type=int, help="of each training but those of saturating, for a shorter run")
+    parser.add_argument("--manual_dir", help="rotation: folder with the original files of Fashion-MNIST, offline")
+    parser.add_argument("--quick", action="store_true", help="rotation: on 8x8 digits; the table is printed and not in docs")
     args = parser.parse_args()
+    if args.quick and args.claim != "rotation":
+        parser.error(f"--quick is of rotation; received the claim {args.claim}")
     measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
     if callable(measure):
         started = time.perf_counter()
         results, protocol, gates, trainings, zoo = measure(args)
-        path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
+        default = f"{args.workdir}/claim_{slug}_quick.json" if args.quick else f"benchmarks/reproduce/claim_{slug}.json"
+        path = pathlib.Path(args.out or default)
         report(
             path, THIS, seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
@@ -575,6 +587,9 @@ def main():
             return
     # Read from the file, so that changes by JSON have no effect later.
     found = json.loads(path.read_text())
+    if args.quick:
+        print(as_table(found))
+        return
     (args.docs / "images").mkdir(parents=True, exist_ok=True)
     figure = draw(found, args)
     figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
