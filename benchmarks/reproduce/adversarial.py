@@ -23,6 +23,7 @@ RUNS = {
     "ebgan_pt_digits": ("ebgan-pt/digits", "digits", {_SCORE: (">=", 7.5), FCD: ("<=", 8.0), **_ALL_CLASSES}),
     "sngan_digits": ("sngan/digits", "digits", {FCD: ("<=", 2.0)}),
     "sagan_digits": ("sagan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
+    "ss_gan_digits": ("ss-gan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "style_gan_digits": ("style-gan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "wgan_gp_mnist": ("wgan-gp/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
     "sngan_mnist": ("sngan/mnist", "mnist", {_SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),

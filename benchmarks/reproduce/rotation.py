@@ -86,7 +86,7 @@ def rotation(args):
     return results, protocol, {"rotation_accuracy": (">=", 0.9), "probe_over_plain": (">=", 2.0)}, trainings, zoo
 
 
-# ---- The toy: section 2 of the paper, figure 2
+# ---- The toy: one network, ten tasks in turn
 
 
 def forgetting(train_source, test_source, *, rotations, steps, cycles=2, seed=0, batch_size=64, width=16, rate=1e-3):

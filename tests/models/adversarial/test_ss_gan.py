@@ -277,6 +277,7 @@ def test_features_are_means_over_positions_and_the_head_has_spectral_norm():
     assert np.any(head.u.numpy() != before)
 
 
+@pytest.mark.long
 def test_networks_of_128_pixels():
     args = tfgen.presets.get("ss-gan/imagenet128-paper").model_args
     narrow = {"generator": {"filters": (4, 4, 2, 2, 2, 1)}, "discriminator": {"filters": (1, 2, 4, 4, 8, 8), "downs": 5}}

@@ -7,23 +7,25 @@ The idea: a discriminator trains on fakes that change all the time, and forgets 
 that, but must be there. Here the discriminator has a second task that needs none: it names by how many quarters a real image
 was turned. Its features then stay those of real images. The generator is rewarded if its images, turned, are as easy.
 
-    L_D = V_D - beta E_real E_r log Q_D(R = r | x^r)                                                                 (eq. 4)
-    L_G = V_G - alpha E_fake E_r log Q_D(R = r | G(z)^r)                                                             (eq. 3)
+    L_D = V_D - beta E_real E_r log Q_D(R = r | x^r)
+    L_G = V_G - alpha E_fake E_r log Q_D(R = r | G(z)^r)
 
-x^r is x turned counter-clockwise by r = 0, 1, 2 or 3 quarters, V the adversarial losses, Q_D the softmax of a linear layer
-on D's features. L_G trains G alone: D learns rotations from real images, so it does not conspire with G. V has only upright
-images. Of n images all four positions are shown; those that stand upright are shared with V:
+x^r is x turned counter-clockwise by r = 0, 1, 2 or 3 quarters; V_D and V_G are the adversarial losses; Q_D is the softmax of
+a linear layer on D's features. L_G trains G alone: D learns rotations from real images, so G has to make images like these.
+V_D and V_G have only upright images. Of n images all four positions are shown; those that stand upright are shared with V:
 
     images      x_1 ... x_B, then x^1, x^2 and x^3 of the last n of them              [B + 3 n, H, W, C]
     logits of V the first B rows;  of Q the last 4 n, with the rotations 0 (n times), 1, 2, 3
 
-Everything else is SNGAN: hinge losses, spectral norm in D. `adversarial=False` leaves V out: the paper's rotation alone.
+Everything else is SNGAN: hinge losses, spectral norm in D. `adversarial=False` leaves V out: rotations alone, a baseline of
+the paper; the other one, labels, is SNGAN with `num_classes`.
 
 What differs from the code: losses are computed from logits; the code adds 1e-10 to probabilities inside of the logarithm,
 so its loss is at most 23. D does not see turned fakes in its own update, where the code computes outputs that no loss uses.
 With labels, turned fakes keep their own; the code gives them those of the real images. Upsampling repeats pixels; the code
-inserts zeros. u of a spectral norm is updated once in each step of D. The text lets alpha fall to 0 in the limit, where the
-true distribution is the optimum; the code has a constant (`alpha_steps`).
+inserts zeros. Kernels of residual networks start from Glorot's distribution, in the code from N(0, 0.02^2). u of a spectral
+norm is updated once in each step of D. The text lets alpha fall to 0, where the true distribution is the optimum; the code has a
+constant, as here without `alpha_steps`.
 """
 
 import dataclasses

@@ -22,21 +22,21 @@ PRESETS = [
     Preset(
         "ss-gan/cifar10-paper", SSGAN, _CIFAR, data="cifar10", steps=100_000,
         source="the code: residual networks, batch 64, rate 2e-4, 100,000 steps; one update of D each",
-        paper="FID 17.11; without rotations 19.73 (table 1)", **_PAPER,
+        paper="FID 17.11; without rotations 19.73", **_PAPER,
     ),
     Preset(
         "ss-gan/cifar10-sbn-paper", SSGAN, {**_CIFAR, "self_modulated": True}, data="cifar10", steps=100_000,
-        source="as ss-gan/cifar10-paper, with self-modulated batch norm", paper="FID 15.65 (table 1)", **_PAPER,
+        source="as ss-gan/cifar10-paper, with self-modulated batch norm", paper="FID 15.65", **_PAPER,
     ),
     Preset(
         "ss-gan/imagenet128-paper", SSGAN, _128, data="imagenet2012", steps=1_000_000,
         source="the code: residual networks at 128 px, batch 64, 1,000,000 steps; one update of D each",
-        paper="FID 47.56; without rotations 56.67 (table 1)", **_PAPER,
+        paper="FID 47.56; without rotations 56.67", **_PAPER,
     ),
     Preset(
         "ss-gan/lsun-bedrooms-paper", SSGAN, _128, data="lsun/bedroom", steps=100_000,
         source="the networks of ss-gan/imagenet128-paper, 100,000 steps",
-        paper="FID 13.66; without rotations 16.02 (table 1)", **_PAPER,
+        paper="FID 13.66; without rotations 16.02", **_PAPER,
     ),
     Preset(
         "ss-gan/mnist", SSGAN, _28, data="mnist", source="the networks of sngan/mnist", steps=15_000, **_SMALL,
