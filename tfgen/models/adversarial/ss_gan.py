@@ -24,8 +24,8 @@ What differs from the code: losses are computed from logits; the code adds 1e-10
 so its loss is at most 23. D does not see turned fakes in its own update, where the code computes outputs that no loss uses.
 With labels, turned fakes keep their own; the code gives them those of the real images. Upsampling repeats pixels; the code
 inserts zeros. Kernels of residual networks start from Glorot's distribution, in the code from N(0, 0.02^2). u of a spectral
-norm is updated once in each step of D. The text lets alpha fall to 0, where the true distribution is the optimum; the code has a
-constant, as here without `alpha_steps`.
+norm is updated once in each step of D. The text lets alpha fall to 0, where the true distribution is the optimum; the code
+has a constant, as here without `alpha_steps`.
 """
 
 import dataclasses
