@@ -30,7 +30,7 @@ MODELS = {  # name: (preset without the data set, settings)
 }  # fmt: skip
 # (Data set in names of presets; steps of a training; layers with a probe; images that fit it; steps of a task of the toy).
 DATA = {
-    "fashion_mnist": ("mnist", 3_000, ("conv_0", "conv_1", "features"), 10_000, 500),
+    "fashion_mnist": ("mnist", 3_000, ("conv_0", "conv_1", "features"), 10_000, 300),
     "digits": ("digits", 2_000, ("hidden_0", "features"), 1_297, 100),
 }
 
@@ -96,7 +96,7 @@ def forgetting(train_source, test_source, *, rotations, steps, cycles=2, seed=0,
     the class. All numbers are of held-out images: those of the first steps of a task show what was kept.
 
     Args:
-        train_source, test_source: labelled `tfgen.data.Source`s of square images.
+        train_source, test_source: labelled `tfgen.data.Source`s of square images; the first 5,000 are trained on.
         rotations: whether the loss of rotations is added.
         steps: of each task.
         cycles: how often all tasks come.
@@ -131,7 +131,7 @@ def forgetting(train_source, test_source, *, rotations, steps, cycles=2, seed=0,
         optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained, strict=True))
 
     data = {}
-    for split, source in (("train", train_source.take(min(10_000, len(train_source)))), ("test", test_source)):
+    for split, source in (("train", train_source.take(min(5_000, len(train_source)))), ("test", test_source)):
         data[split] = 2.0 * source.images() - 1.0, source.labels()
     look = tf.function(lambda images: network([images]), reduce_retracing=True)
     images, labels = data["train"]
