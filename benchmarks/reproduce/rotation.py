@@ -96,7 +96,7 @@ def forgetting(train_source, test_source, *, rotations, steps, cycles=2, seed=0,
     the class. All numbers are of held-out images: those of the first steps of a task show what was kept.
 
     Args:
-        train_source, test_source: labelled `tfgen.data.Source`s of square images; the first 5,000 are trained on.
+        train_source, test_source: labelled `tfgen.data.Source`s of square images. At most 5,000 images are trained on.
         rotations: whether the loss of rotations is added.
         steps: of each task.
         cycles: how often all tasks come.

@@ -125,7 +125,7 @@ def test_slices_of_the_outputs(settings):
 
 @pytest.mark.parametrize(
     ("share", "size", "expected"),
-    [(0.25, 64, 16), (0.25, 5, 2), (0.25, 1, 1), (1.0, 7, 7), (0.3, 10, 3), (0.7, 10, 7), (1e-6, 64, 1)],
+    [(0.25, 64, 16), (0.25, 5, 2), (0.25, 1, 1), (1.0, 7, 7), (0.3, 50, 15), (0.7, 10, 7), (1e-6, 64, 1)],
 )
 def test_number_of_images_that_are_turned(share, size, expected):
     assert int(SSGAN(**MLP, rotated_share=share).number_of_rotated(tf.constant(size))) == expected
