@@ -1,11 +1,13 @@
 """The toy of the claim about rotations: the order of its tasks, its batches, and that it finds what it is meant to find."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfgen
 from benchmarks.reproduce import rotation
+from tfgen import metrics
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,16 @@ def test_it_learns_a_task_and_rotations(digits):
     assert np.mean([one["accuracy"] for one in found["task"]]) > 0.6
     assert found["rotation_accuracy"] > 0.4  # chance is .25
     assert rotation.forgetting(*digits, rotations=False, steps=1, cycles=1, width=2)["rotation_accuracy"] is None
+
+
+def test_the_head_is_trained_with_its_loss(digits, monkeypatch):
+    built, build = [], keras.optimizers.Adam.build
+    monkeypatch.setattr(keras.optimizers.Adam, "build", lambda self, variables: built.append(len(variables)) or
+                        build(self, variables))  # fmt: skip
+    monkeypatch.setattr(rotation, "linear_probe", lambda *args: metrics.Probe(0.5, 0.5))
+    for turned in (True, False):
+        rotation.forgetting(*digits, rotations=turned, steps=1, cycles=1, width=2)
+    assert built[0] == built[1] + 2  # kernel and bias
 
 
 def test_balanced_accuracy():
