@@ -24,6 +24,7 @@ RUNS = {
     "sagan_digits": ("sagan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "biggan_digits": ("biggan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "progressive_gan_digits": ("progressive-gan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
+    "ss_gan_digits": ("ss-gan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "style_gan_digits": ("style-gan/digits", "digits", {FCD: ("<=", 2.0), **_ALL_CLASSES}),
     "wgan_gp_mnist": ("wgan-gp/mnist", "mnist", {SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),
     "sngan_mnist": ("sngan/mnist", "mnist", {SCORE: (">=", 8.5), **_ALL_CLASSES, "train_seconds": ("<=", 1800.0)}),

@@ -20,6 +20,7 @@ from tfgen.models import (
     GMVAE,
     SAGAN,
     SNGAN,
+    SSGAN,
     VAE,
     VAEGAN,
     WGAN,
@@ -210,6 +211,11 @@ CASES = {
     "sagan": Case(
         SAGAN, {**_SMALL, "width": 8, "attention_size": 4, "num_classes": 3, "network_args": {
             "generator": {"stages": 2}, "discriminator": {"downs": 1}}}, falling="discriminator_loss",
+    ),
+    # All images are turned: of a part, by design others are turned where a batch is divided.
+    "ss-gan": Case(
+        SSGAN, {**_SMALL, "network": "resnet", "width": 4, "rotated_share": 1.0, "alpha_steps": 4, "self_modulated": True},
+        falling="discriminator_loss",
     ),
     "style-gan": Case(
         # Groups of one, since those of several images are within a replica.

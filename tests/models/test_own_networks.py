@@ -98,11 +98,17 @@ def spectral(wrap):
     return chain(SHAPE, some[0], layers.BatchNormalization(), layers.LeakyReLU(), layers.Flatten(), some[1])
 
 
+def spectral_with_features():
+    images = keras.Input(SHAPE)
+    features = SpectralDense(5, "tanh")(layers.Flatten()(images))
+    return keras.Model(images, {"logit": SpectralDense(1)(features), "features": features})
+
+
 GAN = {"image_shape": SHAPE, "latent_dim": LATENTS}
 
 
 def gan(cls, **more):
-    return cls(**GAN, generator=to_image(activation="tanh"), discriminator=to_vector(1), **more)
+    return cls(**{**GAN, "generator": to_image(activation="tanh"), "discriminator": to_vector(1), **more})
 
 
 CASES = {
@@ -132,6 +138,7 @@ CASES = {
     "sngan-half": lambda: models.SNGAN(
         **GAN, width=4, network="mlp", generator=to_image(activation="tanh"), discriminator_steps=1
     ),
+    "ss-gan": lambda: gan(models.SSGAN, discriminator=spectral_with_features()),
     "infogan": lambda: models.InfoGAN(
         image_shape=SHAPE, categorical=(2,), continuous=1, noise_dim=1, q_width=4, generator=to_image(activation="tanh"),
         discriminator=Discriminator(kind="dict"),

@@ -33,6 +33,9 @@ _MODULES = {
     "keras_metrics": ("KerasConditionalAccuracy",),
     "parzen": ("ParzenEstimate", "fit_sigma", "parzen_estimate", "parzen_log_likelihood"),
     "codes": ("Clusters", "FewLabels", "codes_of", "few_label_accuracy", "k_means"),
+    "probe": (
+        "CriticProbe", "Probe", "critic_features", "critic_layers", "linear_probe", "probe_checkpoints",
+    ),
     "clustering": ("confusion_matrix", "exemplar_accuracy", "hungarian_accuracy", "majority_accuracy"),
     "classifier": ("Classifier", "train_classifier"),
     "protocol": ("Protocol", "ProtocolMismatch", "Result"),

@@ -49,6 +49,21 @@ def same_width(a: np.ndarray, b: np.ndarray, names: str) -> None:
         raise ValueError(f"{names} must have the same number of features; received {a.shape[1]} and {b.shape[1]}")
 
 
+def integer_labels(values, count: int, name: str) -> np.ndarray:
+    """`values` as an array of `count` integers; otherwise a ValueError."""
+    labels = np.asarray(values)
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be {count} integers; received dtype {labels.dtype}, shape {labels.shape}")
+    return labels
+
+
+def standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both [N, F], with mean 0 and variance 1 of each column over `train`; a column that never varies is only shifted."""
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    deviation[deviation == 0.0] = 1.0
+    return (train - mean) / deviation, (test - mean) / deviation
+
+
 def image_batch(images, name: str, *, shape: tuple | None = None, min_images: int = 1) -> np.ndarray:
     """`images` as float32 [N, H, W, C] in [0, 1]; ValueError otherwise.
 

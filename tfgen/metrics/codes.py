@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfgen.metrics._checks import activations, chunks, same_width
+from tfgen.metrics._checks import activations, chunks, integer_labels, same_width, standardized
 
 
 def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.ndarray:
@@ -106,20 +106,14 @@ def few_label_accuracy(
         raise ValueError(f"per_class must be at least 1 and draws at least 2; received {per_class} and {draws}")
     train_codes, test_codes = activations(train_codes, "train_codes"), activations(test_codes, "test_codes")
     same_width(train_codes, test_codes, "train_codes and test_codes")
-    train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
-    for name, labels, codes in (("train", train_labels, train_codes), ("test", test_labels, test_codes)):
-        if labels.shape != (len(codes),) or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"{name}_labels must be {len(codes)} integers; received dtype {labels.dtype}, shape {labels.shape}"
-            )
+    train_labels = integer_labels(train_labels, len(train_codes), "train_labels")
+    test_labels = integer_labels(test_labels, len(test_codes), "test_labels")
     classes, counts = np.unique(train_labels, return_counts=True)
     if len(classes) < 2 or counts.min() < per_class:
         held = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         raise ValueError(f"there must be at least 2 classes with per_class={per_class} images each; received {held}")
     if standardize:
-        mean, deviation = train_codes.mean(axis=0), train_codes.std(axis=0)
-        deviation[deviation == 0.0] = 1.0
-        train_codes, test_codes = (train_codes - mean) / deviation, (test_codes - mean) / deviation
+        train_codes, test_codes = standardized(train_codes, test_codes)
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
         labelled = np.concatenate(

@@ -9,6 +9,7 @@ from tfgen.models.adversarial.infogan import InfoGAN
 from tfgen.models.adversarial.progressive_gan import ProgressiveGAN
 from tfgen.models.adversarial.sagan import SAGAN
 from tfgen.models.adversarial.sngan import SNGAN
+from tfgen.models.adversarial.ss_gan import SSGAN
 from tfgen.models.adversarial.style_gan import StyleGAN
 from tfgen.models.adversarial.wgan import WGAN
 from tfgen.models.adversarial.wgan_gp import WGANGP
@@ -33,7 +34,7 @@ from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 MODELS = {
     cls.__name__: cls for cls in (
         VAE, GMVAE, Autoencoder, DFCVAE, VAEGAN, DRAW,
-        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
+        GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, SSGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen.layers.initializers import normal
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
+from tfgen.networks.self_modulation import modulation
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
@@ -41,7 +42,8 @@ class ConvGenerator(Network):
         strides: one number or one for each layer.
         kernel_size: one number or one for each layer.
         dense_width: None, or the width of a fully connected layer before the grid.
-        norm: "batch", "instance", None or a function, see `make_norm`; fully connected layers cannot use "instance".
+        norm: "batch", "instance", None or a function, see `make_norm`; fully connected layers cannot use "instance". Or
+            "self_modulated", see `SelfModulatedBatchNorm`; it gets the latents, joined with the labels.
         attention: None or a function, see `make_attentions`; applied after norm and activation of all maps but the image.
         use_bias: whether the layers have biases, including the last one.
         output: "tanh" or "linear".
@@ -67,6 +69,7 @@ class ConvGenerator(Network):
         widths = [*([] if dense_width is None else [dense_width]), math.prod(self.grid)]
         # Flat lists of layers: Keras silently leaves layers in nested lists out of a saved file.
         names = [*(["hidden"] if dense_width else []), "grid"]
+        norm, self.modulated = modulation(norm, self.make_dense)
         self.dense = [self.make_dense(n, use_bias=use_bias, name=name) for n, name in zip(widths, names, strict=True)]
         self.deconvs = [
             self.make_conv_transpose(n, kernel, strides=stride, use_bias=use_bias, name=f"deconv_{i}")
@@ -78,15 +81,16 @@ class ConvGenerator(Network):
 
     def call(self, inputs, training=False):
         x, one_hot = split(inputs)
+        condition = join(x, one_hot) if self.modulated else None
         for dense, norm in zip(self.dense, self.dense_norms, strict=True):
-            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training))
+            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training, condition))
         x = tf.reshape(x, [-1, *self.grid])  # [B, h, w, filters]
         for i, (deconv, attention) in enumerate(zip(self.deconvs, self.attentions, strict=True)):
             x = deconv(join(attend(attention, x), one_hot))
             height, width = self.sizes[i + 1]
             x = x[:, :height, :width]
             if i < len(self.norms):
-                x = tf.nn.relu(normalize(self.norms[i], x, training))
+                x = tf.nn.relu(normalize(self.norms[i], x, training, condition))
         return self.activation(x)
 
 

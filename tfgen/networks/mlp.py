@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from tfgen.networks.common import OUTPUTS, Discriminator, Network, join, split
+from tfgen.networks.self_modulation import modulation
 from tfgen.networks.slots import make_norm, normalize
 from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 
@@ -17,7 +18,7 @@ class MLPGenerator(Network):
     Args:
         width: units of each hidden layer.
         depth: number of hidden layers.
-        norm: "batch", None or a function, see `make_norm`.
+        norm: "batch", None or a function, see `make_norm`; or "self_modulated", see `SelfModulatedBatchNorm`.
         output: "tanh", "sigmoid", or "linear" for unbounded data.
         **kwargs: see `Network`.
     """
@@ -29,13 +30,15 @@ class MLPGenerator(Network):
         super().__init__(**kwargs)
         self.image_shape, self.activation = image_shape, OUTPUTS[output]
         self.dense = [self.make_dense(width, use_bias=norm is None, name=f"hidden_{i}") for i in range(depth)]
+        norm, self.modulated = modulation(norm, self.make_dense)
         self.norms = [make_norm(norm, self.dtype_policy, f"norm_{i}") for i in range(depth)]
         self.out = self.make_dense(math.prod(image_shape), name="out")
 
     def call(self, inputs, training=False):
         x, one_hot = split(inputs)
+        condition = join(x, one_hot) if self.modulated else None
         for dense, norm in zip(self.dense, self.norms, strict=True):
-            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training))
+            x = tf.nn.relu(normalize(norm, dense(join(x, one_hot)), training, condition))
         return tf.reshape(self.activation(self.out(join(x, one_hot))), [-1, *self.image_shape])
 
 

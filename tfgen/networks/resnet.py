@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import tensorflow as tf
 
 from tfgen.layers.initializers import glorot
-from tfgen.networks.common import Discriminator, Network, layers, split
+from tfgen.networks.common import Discriminator, Network, join, layers, split
+from tfgen.networks.self_modulation import modulation
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 from tfgen.settings import Count, NaturalInt, PositiveInt, within
 
@@ -50,7 +51,8 @@ class ResNetGenerator(Network):
         width: filters of all blocks; `filters` instead gives those of the grid and of each block.
         stages: number of blocks; None: as many as keep a grid of at least 4 x 4.
         num_classes: 0, or the number of classes of the conditional batch norms.
-        norm: "batch", "instance", None or a function, see `make_norm`; the last norm gets no labels.
+        norm: "batch", "instance", None or a function, see `make_norm`; the last norm gets no labels. Or "self_modulated":
+            all norms get the latents, joined with the labels, see `SelfModulatedBatchNorm`.
         attention: None or a function, see `make_attentions`; after each block.
         kernel_initializer: of all kernels, as a name or config; None: Glorot's, larger by sqrt 2 in 3x3 convolutions.
         **kwargs: see `Network`.
@@ -71,6 +73,7 @@ class ResNetGenerator(Network):
                 f"A residual generator of {stages} blocks needs {stages + 1} filters (received {len(filters)}) and sides "
                 f"that are multiples of {2**stages} (received {tuple(sides)})."
             )
+        norm, self.modulated = modulation(norm, self.make_dense)
         self.grid = (sides[0] // 2**stages, sides[1] // 2**stages, filters[0])
         dtype, sizes = self.dtype_policy, [tuple(side // 2**i for side in sides) for i in reversed(range(stages))]
         self.dense = self.make_dense(math.prod(self.grid), name="dense")
@@ -84,10 +87,12 @@ class ResNetGenerator(Network):
 
     def call(self, inputs, training=False):
         z, one_hot = split(inputs)
+        # What the norms get: of the blocks, and the last.
+        inner, last = [join(z, one_hot)] * 2 if self.modulated else (one_hot, None)
         x = tf.reshape(self.dense(z), [-1, *self.grid])
         for block, attention in zip(self.blocks, self.attentions, strict=True):
-            x = attend(attention, block(x, one_hot, training=training))
-        return tf.tanh(self.out(tf.nn.relu(normalize(self.norm, x, training))))
+            x = attend(attention, block(x, inner, training=training))
+        return tf.tanh(self.out(tf.nn.relu(normalize(self.norm, x, training, last))))
 
 
 class DownBlock(layers.Layer):
@@ -123,6 +128,8 @@ class ResNetDiscriminator(Discriminator):
         downs: number of blocks that halve the side.
         hidden: filters of the first convolution of a block after the first: those of the block's "input" or "output".
         pooling: "sum" or "mean", over the positions.
+        shortcuts: blocks whose shortcut has a 1x1 convolution: "changed", those that change the size or the number of
+            filters; or "all".
         attention: None or a function, see `make_attentions`; after each block.
         kernel_initializer: as in `ResNetGenerator`.
         **kwargs: see `Discriminator` and `Network`.
@@ -131,8 +138,8 @@ class ResNetDiscriminator(Discriminator):
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 128, filters: Sequence[PositiveInt] | None = None,
         downs: Annotated[int, within(0, 13)] = 2, hidden: Literal["input", "output"] = "input",
-        pooling: Literal["sum", "mean"] = "sum", attention: Callable | None = None,
-        kernel_initializer: str | dict | None = None, **kwargs,
+        pooling: Literal["sum", "mean"] = "sum", shortcuts: Literal["changed", "all"] = "changed",
+        attention: Callable | None = None, kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("conditioning", "projection")
         super().__init__(kernel_initializer=kernel_initializer or glorot(), **kwargs)
@@ -142,10 +149,10 @@ class ResNetDiscriminator(Discriminator):
         self.blocks, sizes = [], []
         for i, n in enumerate(filters):
             first, pool = i == 0, i < downs
+            shortcut = shortcuts == "all" or pool or n != before
             block = DownBlock(
-                self.make_conv, n, n if first or hidden == "output" else before, pool=pool, first=first,
-                shortcut=pool or n != before, kernel_initializer=kernel_initializer, dtype=self.dtype_policy,
-                name=f"block_{i}",
+                self.make_conv, n, n if first or hidden == "output" else before, pool=pool, first=first, shortcut=shortcut,
+                kernel_initializer=kernel_initializer, dtype=self.dtype_policy, name=f"block_{i}",
             )  # fmt: skip
             self.blocks.append(block)
             before, size = n, tuple(-(-side // 2) for side in size) if pool else size
