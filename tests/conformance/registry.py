@@ -126,6 +126,8 @@ class Case:
                 values = rng.uniform(0.1, 2.0, num)
             elif name == "codes":  # the categorical ones among them are numbers of categories
                 values = np.zeros((num, *spec.shape[1:]))
+            elif name == "layers":
+                values = rng.integers(0, 2, (num, *spec.shape[1:]))
             elif name in batch:
                 values = batch[name]
             elif spec.dtype.is_integer:

@@ -19,6 +19,7 @@ from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
 from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Rule, Seed
 from tfgen.training.players import Player
+from tfgen.training.schedules import lazy
 
 _NETWORKS = ("generator", "discriminator")
 
@@ -49,6 +50,12 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
         penalty_weight: its factor.
+        penalty_interval: k, the penalty is lazy if it is above 1 (Karras et al. 2020, arXiv:1912.04958, section 3.1): every
+            k-th step, the first one included, has a second update of the discriminator, which minimises k times the weighted
+            penalty of the same images, with the same optimiser. The log has this loss as "penalty", and
+            "discriminator_loss" is without it. Adam then takes k + 1 updates where it took k, so its rate is multiplied by
+            k / (k + 1), and its betas get this exponent: `tfgen.training.schedules.lazy` does that to an optimiser of your
+            own, and `compile` to the default one.
         weight_clip: None or c: the discriminator's weights are clipped to [-c, c] after each of its updates.
         regularizer: None or a name in `tfgen.losses.REGULARIZERS`; added to the losses of both networks.
         regularizer_weight: its factor.
@@ -82,6 +89,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         objective: ObjectiveName | Objective = "non_saturating",
         penalty: Literal[tuple(PENALTIES)] | None = None,
         penalty_weight: NonNegativeFloat = 1.0,
+        penalty_interval: PositiveInt = 1,
         weight_clip: PositiveFloat | None = None,
         regularizer: Literal[tuple(REGULARIZERS)] | None = None,
         regularizer_weight: NonNegativeFloat = 1e-5,
@@ -96,7 +104,10 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         seed: Seed = 0,
         **kwargs,
     ):
-        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0}
+        if penalty is None and penalty_interval > 1:
+            raise ValueError(f"penalty_interval={penalty_interval} is for a penalty; received penalty=None.")
+        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0,
+                "penalty": penalty_interval > 1}  # fmt: skip
         # Before Keras' own __init__, in which it allows no attributes.
         object.__setattr__(self, "loss_names", (*type(self).loss_names, *(name for name, on in logs.items() if on)))
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
@@ -106,7 +117,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         self.penalty = None if penalty is None else PENALTIES[penalty]
         self.regularizer = None if regularizer is None else REGULARIZERS[regularizer]
         self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
-        self.weight_clip = weight_clip
+        self.penalty_interval, self.weight_clip = int(penalty_interval), weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
         self.set_limited_data(discriminator_augmentation, adaptation_images, lecam_weight)
@@ -174,21 +185,32 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
     def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
+    def compile(self, optimizer=None, **kwargs):
+        """As `TrainableModel.compile`. A default optimiser of a discriminator with a lazy penalty is `lazy`."""
+        by_player = isinstance(optimizer, dict) and "class_name" not in optimizer
+        if self.penalty_interval > 1 and (optimizer is None or by_player and optimizer.get("discriminator") is None):
+            default = self.default_optimizer()
+            default = default["discriminator"] if isinstance(default, dict) else default
+            optimizer = {**(optimizer or {}), "discriminator": lazy(default, self.penalty_interval)}
+        super().compile(optimizer, **kwargs)
+
     def generator_turn(self, step: int) -> bool:
         """Whether step `step` (an int, counted from 0) also updates the generator."""
         return (step + 1) % self.discriminator_steps == 0
 
     def updates_of(self, player: str, steps: int) -> int:
         if player == "discriminator":
-            return steps
+            return steps + (-(-steps // self.penalty_interval) if self.penalty_interval > 1 else 0)
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
-        """("discriminator", "generator"): the players that are updated, the second only if it is the generator's turn.
+        """("discriminator", "generator", "penalty"): the players that are updated, the second only if it is the generator's
+        turn, and the lazy penalty in its steps.
 
         A subclass with further kinds of step appends them.
         """
-        return ("discriminator", "generator") if self.generator_turn(step) else ("discriminator",)
+        penalty = ("penalty",) if self.penalty_interval > 1 and step % self.penalty_interval == 0 else ()
+        return ("discriminator", *(("generator",) if self.generator_turn(step) else ()), *penalty)
 
     # ---- what a paper changes
 
@@ -233,7 +255,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         return losses
 
     def update_discriminator(self, batch: dict, stream: int = 0) -> dict[str, tf.Tensor]:
-        """One update of the discriminator.
+        """One update of the discriminator; in a step of a lazy penalty, a second one, for the penalty.
 
         Args:
             batch: has `raw`, real images [B, H, W, C] in [-1, 1], and in a conditional model `one_hot`, [B, num_classes].
@@ -250,23 +272,30 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         made = dataclasses.replace(made, images=tf.stop_gradient(made.images))
         noise = self.discriminator_noise(size, stream, part=2)
 
+        def penalty_fn():
+            alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
+
+            def logits_of(images):
+                return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
+
+            return self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
+
         def losses_fn():
             seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
             terms = {**self.discriminator_terms(batch, seen, fake), **self.lecam_terms(seen.logit, fake.logit)}
             loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
-            if self.penalty is not None:
-                alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
-
-                def logits_of(images):
-                    return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
-
-                loss += self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
+            if self.penalty is not None and self.penalty_interval == 1:
+                loss += penalty_fn()
             loss += self.regularization(self.discriminator)
             self.observe_logits(seen.logit)
             logits = {f"{name}_logit": tf.reduce_mean(one.logit) for name, one in (("real", seen), ("fake", fake))}
             return {**terms, "discriminator_loss": loss, **logits}
 
-        return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
+        losses = self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
+        if self.penalty_interval > 1 and (self.kind is None or "penalty" in self.kind):
+            lazy_fn = lambda: {"penalty": self.penalty_interval * penalty_fn()}  # noqa: E731
+            losses |= self.step_players({"discriminator": "penalty"}, lazy_fn)
+        return losses
 
     def update_generator(self, batch: dict, turn: int = 0) -> dict[str, tf.Tensor]:
         """One update of the generator with new latents; the discriminator does not change.
