@@ -34,6 +34,7 @@ COMMANDS = {
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
     **{f"claim_{name}": ["claims", name] for name in ("saturating", "clipping", "spectral", "gaussians")},
     "claim_few_images": ["claims", "few-images"],
+    "claim_styles": ["claims", "styles"],
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},
 }
 

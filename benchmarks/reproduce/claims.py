@@ -23,11 +23,12 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import ROOT, filled, markdown_table, report, training_of
-from benchmarks.reproduce.common import train_seconds_of
+from benchmarks.reproduce.common import in_parts, train_seconds_of
 from benchmarks.zoo import keep
 from tfgen import random
 from tfgen.losses import OBJECTIVES
-from tfgen.metrics import Evaluator, train_classifier
+from tfgen.metrics import Evaluator, RunGenerator, Samples, perceptual_path_length, train_classifier
+from tfgen.sampling import image_grid, mixing_matrix, noise_deviation, noise_variants, truncation_strip
 from tfgen_trainers.code_hash import model_modules
 from tfgen_trainers.first_steps import FirstSteps
 from tfgen_trainers.origin import origin
@@ -267,6 +268,109 @@ def table_few_images(found):
         for name in HELP
     ]
     return markdown_table(["FCD and recall", *(f"{size:,} images" for size in SIZES)], rows)
+
+
+# ---- StyleGAN: the space of styles, and what mixing copies
+
+STYLES, STYLE_PAIRS, STYLE_SAMPLES, PATH_STEP = "style-gan/mnist", 2_000, 5_000, 1e-3
+COARSE, FINE = range(4), range(4, 8)  # of 4 and 8 pixels, of 16 and 32
+
+
+def styles(args):
+    """Path length and separability in z and in w, and how often a mixture keeps the class of the first of two images."""
+    options = {"size": (32, 32), "manual_dir": args.manual_dir}
+    sources = [tfgen.data.load("mnist", split, **options) for split in ("train", "test")]
+    steps, workdir = args.steps or tfgen.presets.get(STYLES).steps, pathlib.Path(args.workdir)
+    config = TrainConfig(STYLES, {}, steps, log_every=500, checkpoint_every=5000, sample_every=10_000)
+    model = train(config, sources[0], workdir / f"styles-{steps}").model
+    training = training_of(workdir / f"styles-{steps}", spec="mnist", split="train", size=[32, 32])
+    classifier = train_classifier(*sources, seed=0, workdir=workdir / "styles-classifier")
+    samples, results = Samples(RunGenerator(model), 0), {}  # from here on the model has its averaged weights
+    for space, metrics in (("z", ("score", "fid", "separability")), ("w", ("separability",))):
+        evaluator = Evaluator(*sources, classifier, metrics=metrics, seed=0, space=space)
+        judged = evaluator.evaluate(samples, STYLE_SAMPLES, weights="ema")
+        results |= {key: judged.values[key] for key in (_FCD, _SCORE, _CLASSES) if key in judged.values}
+        results[f"separability_{space}"] = judged.values["linear_separability"]
+        results[f"path_length_{space}"] = path_length_in(model, classifier, space, STYLE_PAIRS)
+    w = [model.map(model.latents(tf.range(STYLE_PAIRS, dtype=tf.int64) + (seed << 32))) for seed in (1, 2)]
+    classes = {name: classes_of(model, classifier, *w, layers) for name, layers in
+               (("nothing", ()), ("coarse", COARSE), ("fine", FINE))}  # fmt: skip
+    for name in ("coarse", "fine"):
+        results[f"same_class_{name}"] = float(np.mean(classes[name] == classes["nothing"]))
+    results["path_length_ratio"] = results["path_length_w"] / results["path_length_z"]
+    results["separability_ratio"] = results["separability_w"] / results["separability_z"]
+    results["same_class_ratio"] = results["same_class_coarse"] / max(results["same_class_fine"], 1e-12)
+    results["train_seconds"] = train_seconds_of(workdir / f"styles-{steps}")
+    np.savez(_style_pictures(args, steps), **style_pictures(model))
+    protocol = {
+        "preset": tfgen.presets.get(STYLES).config(), "steps": steps, "metrics": judged.protocol.to_dict(), "seed": 0,
+        "classifier_accuracy": classifier.accuracy, "pairs": STYLE_PAIRS, "path_step": PATH_STEP,
+        "path_length": "full paths, squared distance of the classifier's features over the squared step; slerp in z",
+        "same_class": "share of mixtures with the class of the first image, if these layers are of the second",
+    }  # fmt: skip
+    gates = {f"{name}_ratio": ("<=", 1.0) for name in ("path_length", "separability", "same_class")}
+    return results, protocol, gates, {"all": training}, None
+
+
+def path_length_in(model, classifier, space, pairs):
+    def mapping(z):
+        return model.map(tf.constant(z, tf.float32))[:, 0].numpy()
+
+    def distance(a, b):
+        a, b = (np.asarray(classifier.outputs(np.float32(images))[0], np.float64) for images in (a, b))
+        return ((a - b) ** 2).sum(axis=1)
+
+    return perceptual_path_length(
+        lambda w: model.synthesize(tf.constant(w, tf.float32)).numpy(), distance, pairs=pairs, space=space,
+        latent_dim=model.latent_dim, mapping=mapping, epsilon=PATH_STEP, batch_size=100,
+    ).mean  # fmt: skip
+
+
+def classes_of(model, classifier, w_a, w_b, layers):
+    """The classes int [N] of the images of w_a, in `layers` with the styles of w_b."""
+    of_b = np.isin(np.arange(model.num_layers), list(layers))[:, None]
+    images = in_parts(lambda a, b: model.synthesize(tf.where(of_b, b, a)), w_a.numpy(), w_b.numpy())
+    return np.argmax(classifier.outputs(images)[1], axis=1)
+
+
+def style_pictures(model):
+    rows, columns = range(6), range(10, 16)
+    found = {name: mixing_matrix(model, list(rows), list(columns), layers)
+             for name, layers in (("coarse", COARSE), ("fine", FINE))}  # fmt: skip
+    found["psi"] = truncation_strip(model, list(rows))
+    deviation = np.minimum(4.0 * noise_deviation(model, list(rows)), 1.0)
+    found["noise"] = np.concatenate([noise_variants(model, list(rows), first_fine=FINE[0]), deviation[:, None]], axis=1)
+    return found
+
+
+def _style_pictures(args, steps):
+    return pathlib.Path(args.workdir) / f"styles-pictures-{steps}.npz"
+
+
+def draw_styles(found, args):
+    titles = {
+        "coarse": "coarse layers of the first row", "fine": "fine layers of the first row",
+        "psi": "psi: 1, .7, .5, 0, -.5, -1", "noise": "noise: all, none, fine, coarse; 4 x deviation",
+    }  # fmt: skip
+    figure, panels = plt.subplots(2, 2, figsize=(7.2, 7.2), layout="constrained")
+    with np.load(_style_pictures(args, found["protocol"]["steps"])) as pictures:
+        for axes, (name, title) in zip(panels.ravel(), titles.items(), strict=True):
+            rows = pictures[name]
+            axes.imshow(image_grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1])[..., 0], cmap="gray")
+            axes.set_title(title, fontsize=10)
+            axes.axis("off")
+    return figure
+
+
+def table_styles(found):
+    one = found["results"]
+    rows = [["path length", *(f"{one[f'path_length_{space}']:.4g}" for space in "zw")],
+            ["separability", *(f"{one[f'separability_{space}']:.4g}" for space in "zw")]]  # fmt: skip
+    kept = ", ".join(f"{one[f'same_class_{name}']:.1%} with the {name} layers" for name in ("coarse", "fine"))
+    return (
+        f"{markdown_table(['lower is better', 'z', 'w'], rows)}\n\nMixtures of two images that keep the class of the first: "
+        f"{kept} of the second. Fréchet classifier distance {one[_FCD]:.2f}, {one['train_seconds']:.0f} seconds of training."
+    )
 
 
 TITLES = {"wgan/digits": "clipping", "wgan-gp/digits": "gradient penalty", "sngan/digits": "spectral norm"}
@@ -530,6 +634,7 @@ CLAIMS = {
         table_few_images,
         "Fréchet classifier distance over the number of training images, with each help and without",
     ),
+    "styles": (styles, draw_styles, table_styles, "Mixed styles, truncation and noise of one StyleGAN"),
     "gaussians": (gaussians, draw_gaussians, table_gaussians, "Samples over the modes for both mixtures and both critics"),
     "feature-matching": (
         "semi_supervised_digits",
@@ -555,7 +660,8 @@ def main():
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
-    parser.add_argument("--steps", type=int, help="of clipping, spectral, few-images and gaussians, for a shorter run")
+    parser.add_argument("--manual_dir", help="of styles: folder with the original files of MNIST, offline")
+    parser.add_argument("--steps", type=int, help="of those claims that train, for a shorter run")
     args = parser.parse_args()
     measure, draw, as_table, shown = CLAIMS[args.claim]
     slug = args.claim.replace("-", "_")
@@ -567,7 +673,8 @@ def main():
             path, THIS, seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
         )  # fmt: skip
-        keep(path, **zoo)
+        if zoo is not None:
+            keep(path, **zoo)
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{measure}.json")
         if not path.exists():

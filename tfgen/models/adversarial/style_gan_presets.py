@@ -35,7 +35,12 @@ PRESETS = [
         compile_args={**_adam(3e-3), "ema_decay": 0.99778},
     ),
     Preset(
-        "style-gan/mnist", StyleGAN, {**_small((28, 28, 1), 64), "start_size": 7, "penalty_weight": 1.0}, data="mnist",
+        "style-gan/mnist", StyleGAN, {**_small((32, 32, 1), 64), "base_filters": 256, "penalty_weight": 1.0}, data="mnist",
+        source="configuration F at 32 px with 64, 64, 32 and 16 filters, without growing", batch_size=32, steps=4_500,
+        compile_args={**_adam(2e-3), "ema_decay": 0.995},
+    ),
+    Preset(
+        "style-gan/mnist-28", StyleGAN, {**_small((28, 28, 1), 64), "start_size": 7, "penalty_weight": 1.0}, data="mnist",
         source="configuration F at 28 px with at most 64 filters, without growing", batch_size=64, steps=6_000,
         compile_args={**_adam(2e-3), "ema_decay": 0.995},
     ),
