@@ -218,6 +218,12 @@ CASES = {
         StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
                    "num_classes": 3, "group_size": 1}, falling="discriminator_loss",
     ),
+    # Three phases in the first steps, and a lazy penalty.
+    "style-gan-growing": Case(
+        StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
+                   "group_size": 1, "growing": True, "first_level": 0, "level_batch_sizes": 8, "stable_images": 16,
+                   "fade_images": 32, "penalty_interval": 3}, falling="discriminator_loss", long=True,
+    ),
     "biggan": Case(
         BigGAN,
         {"image_shape": (8, 8, 1), "width": 2, "num_classes": 3, "shared_dim": 4, "latent_dim": 6,

@@ -10,16 +10,22 @@ its images, of a conditional model also their labels. `image_grid` makes a pictu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tfgen.models import StyleGAN
 
 PSIS = (1.0, 0.7, 0.5, 0.0, -0.5, -1.0)
 NOISE = ("all", "none", "fine", "coarse")
 
 
 def mixing_matrix(
-    model, rows: ArrayLike, columns: ArrayLike, layers: Sequence[int], *, row_labels: ArrayLike | None = None,
+    model: StyleGAN, rows: ArrayLike, columns: ArrayLike, layers: Sequence[int], *, row_labels: ArrayLike | None = None,
     column_labels: ArrayLike | None = None, truncation: float = 1.0,
 ) -> np.ndarray:  # fmt: skip
     """Figure 3: each pair of a row and a column, with the styles of the row, but in `layers` those of the column.
@@ -52,8 +58,9 @@ def mixing_matrix(
 
 
 def truncation_strip(
-    model, seeds: ArrayLike, psis: Sequence[float] = PSIS, *, labels: ArrayLike | None = None, cutoff: int | None = 8
-) -> np.ndarray:
+    model: StyleGAN, seeds: ArrayLike, psis: Sequence[float] = PSIS, *, labels: ArrayLike | None = None,
+    cutoff: int | None = 8,
+) -> np.ndarray:  # fmt: skip
     """Figure 8: a row for each seed, with its image at every psi.
 
     Args:
@@ -76,7 +83,7 @@ def truncation_strip(
 
 
 def noise_variants(
-    model, seeds: ArrayLike, *, labels: ArrayLike | None = None, first_fine: int | None = None, noise_seed: int = 0
+    model: StyleGAN, seeds: ArrayLike, *, labels: ArrayLike | None = None, first_fine: int | None = None, noise_seed: int = 0
 ) -> np.ndarray:
     """Figure 5: a row for each seed, with noise in all layers, in none, in the fine ones and in the coarse ones.
 
@@ -103,7 +110,7 @@ def noise_variants(
 
 
 def noise_deviation(
-    model, seeds: ArrayLike, *, labels: ArrayLike | None = None, draws: int = 100, noise_seed: int = 0
+    model: StyleGAN, seeds: ArrayLike, *, labels: ArrayLike | None = None, draws: int = 100, noise_seed: int = 0
 ) -> np.ndarray:
     """Figure 4: the standard deviation of each pixel, the mean of its channels, over draws of the noise.
 
@@ -130,6 +137,8 @@ def noise_deviation(
     return np.std(grey, axis=0).astype(np.float32)
 
 
-def styles_of(model, seeds: ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0):
+def styles_of(
+    model: StyleGAN, seeds: ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0
+) -> tf.Tensor:  # fmt: skip
     """The styles w [N, num_layers, w_size] of seeds int [N], as `StyleGAN.map` gives them."""
     return model.map(model.latents(np.asarray(seeds)), labels, truncation=truncation)

@@ -185,7 +185,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
     def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer: object = None, **kwargs) -> None:
         """As `TrainableModel.compile`. A default optimiser of a discriminator with a lazy penalty is `lazy`."""
         by_player = isinstance(optimizer, dict) and "class_name" not in optimizer
         if self.penalty_interval > 1 and (optimizer is None or by_player and optimizer.get("discriminator") is None):

@@ -1,6 +1,6 @@
 """Models whose networks grow: their training, step by step, and their samples of any level. See `growth` for the plan."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +45,7 @@ class GrowingMixin:
         self.growth = Growth(sizes, stable_images, fade_images, first_level)
         self.rates = None if level_rates is None else for_levels("level_rates", level_rates, num)
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer: object = None, **kwargs) -> None:
         """As `AdversarialModel.compile`; `level_rates` then set the learning rates.
 
         With a lazy penalty, the discriminator's is multiplied by k / (k + 1), see `tfgen.training.schedules.lazy`.
@@ -55,14 +55,14 @@ class GrowingMixin:
 
     # ---- growth
 
-    def phase(self, step):
+    def phase(self, step: int) -> Hashable:
         return super().phase(step) if self.growth is None else self.growth.index(step)
 
-    def step_kind(self, step):
+    def step_kind(self, step: int) -> Hashable:
         kind = super().step_kind(step)
         return kind if self.growth is None else (*kind, self.growth.index(step))
 
-    def begin_phase(self, phase):
+    def begin_phase(self, phase: Hashable) -> None:
         self.reset_optimizers()
         self._set_rates()
 
@@ -113,7 +113,7 @@ class GrowingMixin:
 
     # ---- training
 
-    def update(self, batch):
+    def update(self, batch: dict) -> dict[str, tf.Tensor]:
         if self.growth is not None:
             received, phase = batch["image"].shape[0], self._phase()
             received = None if received is None else received * tf.distribute.get_strategy().num_replicas_in_sync
@@ -124,7 +124,7 @@ class GrowingMixin:
                 )
         return super().update(batch)
 
-    def update_discriminator(self, batch, stream=0):
+    def update_discriminator(self, batch: dict, stream: int = 0) -> dict[str, tf.Tensor]:
         if self.growth is not None:
             position, levels = self.view(training=True)
             batch = {**batch, "raw": self.growth.faded(batch["raw"], levels, position)}
@@ -176,11 +176,11 @@ class GrowingMixin:
     def _level_field(self):
         return fields.Field("level", (), "int32", low=0, high=self.last_level)
 
-    def input_fields(self):
+    def input_fields(self) -> tuple[fields.Field, ...]:
         found = super().input_fields()
         return found if self.growth is None else (*found, self._level_field())
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """The signatures of the family, and if the model grows `sample_level`: seeds int64 [n], level int32 [n] -> image."""
         found = super().signatures()
         if self.growth is None:

@@ -256,7 +256,10 @@ class StyleGAN(StylesMixin, GrowingMixin, AdversarialModel):
 
     # ---- networks
 
-    def generate_raw(self, latents, one_hot=None, training=False, position=None):
+    def generate_raw(
+        self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False,
+        position: tf.Tensor | None = None,
+    ) -> tf.Tensor:  # fmt: skip
         styles = of_all_layers(self.generator.mapping(latents, one_hot), self.num_layers)
         return self.drawn(styles, self.noise_inputs(), training=training, position=position)
 

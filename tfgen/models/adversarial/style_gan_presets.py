@@ -36,7 +36,7 @@ PRESETS = [
     ),
     Preset(
         "style-gan/mnist", StyleGAN, {**_small((32, 32, 1), 64), "base_filters": 256, "penalty_weight": 1.0}, data="mnist",
-        source="configuration F at 32 px with 64, 64, 32 and 16 filters, without growing", batch_size=32, steps=4_500,
+        source="configuration F at 32 px with 64, 64, 32 and 16 filters, without growing", batch_size=32, steps=5_000,
         compile_args={**_adam(2e-3), "ema_decay": 0.995},
     ),
     Preset(

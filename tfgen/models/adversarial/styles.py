@@ -173,12 +173,12 @@ class StylesMixin:
 
     # ---- export
 
-    def input_fields(self):
+    def input_fields(self) -> tuple[fields.Field, ...]:
         styles = [fields.Field(name, (self.num_layers, self.mean_w.size)) for name in ("w", "w_a", "w_b")]
         layers = fields.Field("layers", (self.num_layers,), "int32", low=0, high=1)
         return (*super().input_fields(), _TRUNCATION, *styles, layers)
 
-    def signatures(self):
+    def signatures(self) -> dict:
         """The signatures of the family; labels are inputs of the first two in a conditional model.
 
         - `sample_truncated`: seeds int64 [n], truncation float32 [n], psi of each row -> image.
