@@ -14,12 +14,12 @@ from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_we
 from tfgen.models.adversarial.augmentation import ADAPTIVE, POLICIES, is_policy
 from tfgen.models.adversarial.limited_data import LimitedDataMixin
 from tfgen.models.adversarial.passes import Pass, PassMixin
+from tfgen.models.adversarial.penalty import PenaltyMixin
 from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
 from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Rule, Seed
 from tfgen.training.players import Player
-from tfgen.training.schedules import lazy
 
 _NETWORKS = ("generator", "discriminator")
 
@@ -29,7 +29,7 @@ _POLICIES = f"that is {ADAPTIVE}, or one or more of {', '.join(POLICIES)} with c
 Augmentation = Annotated[str, Rule(_POLICIES, lambda value: value == ADAPTIVE or is_policy(value))]
 
 
-class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, TrainableModel):
+class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSampler, TrainableModel):
     """A GAN with any combination of networks, objective, penalty, constraint and regulariser.
 
     The constructor of a subclass calls `set_networks`, usually with the result of `make_networks`. A subclass implements the
@@ -50,12 +50,11 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
         penalty_weight: its factor.
-        penalty_interval: k, the penalty is lazy if it is above 1 (Karras et al. 2020, arXiv:1912.04958, section 3.1): every
-            k-th step, the first one included, has a second update of the discriminator, which minimises k times the weighted
-            penalty of the same images, with the same optimiser. The log has this loss as "penalty", and
-            "discriminator_loss" is without it. Adam then takes k + 1 updates where it took k, so its rate is multiplied by
-            k / (k + 1), and its betas get this exponent: `tfgen.training.schedules.lazy` does that to an optimiser of your
-            own, and `compile` to the default one.
+        penalty_interval: k; above 1 the penalty is lazy (StyleGAN2, arXiv:1912.04958, section 3.1): every k-th step, the
+            first one included, has a second update of the discriminator, which minimises k times the weighted penalty of the
+            same images. The log has this loss as "penalty", and "discriminator_loss" is without it. Adam then takes k + 1
+            updates where it took k: `compile` corrects the default optimiser by `tfgen.training.schedules.lazy`, with which
+            you correct one of your own.
         weight_clip: None or c: the discriminator's weights are clipped to [-c, c] after each of its updates.
         regularizer: None or a name in `tfgen.losses.REGULARIZERS`; added to the losses of both networks.
         regularizer_weight: its factor.
@@ -104,8 +103,6 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         seed: Seed = 0,
         **kwargs,
     ):
-        if penalty is None and penalty_interval > 1:
-            raise ValueError(f"penalty_interval={penalty_interval} is for a penalty; received penalty=None.")
         logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0,
                 "penalty": penalty_interval > 1}  # fmt: skip
         # Before Keras' own __init__, in which it allows no attributes.
@@ -114,12 +111,11 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
         self.num_classes = int(num_classes)
         self.objective = objective if isinstance(objective, Objective) else OBJECTIVES[objective]
-        self.penalty = None if penalty is None else PENALTIES[penalty]
         self.regularizer = None if regularizer is None else REGULARIZERS[regularizer]
-        self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
-        self.penalty_interval, self.weight_clip = int(penalty_interval), weight_clip
+        self.regularizer_weight, self.weight_clip = float(regularizer_weight), weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
+        self.set_penalty(penalty, penalty_weight, penalty_interval)
         self.set_limited_data(discriminator_augmentation, adaptation_images, lecam_weight)
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
 
@@ -185,22 +181,13 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
     def default_optimizer(self) -> keras.optimizers.Optimizer | dict:
         return keras.optimizers.Adam(2e-4, beta_1=0.5)
 
-    def compile(self, optimizer: object = None, **kwargs) -> None:
-        """As `TrainableModel.compile`. A default optimiser of a discriminator with a lazy penalty is `lazy`."""
-        by_player = isinstance(optimizer, dict) and "class_name" not in optimizer
-        if self.penalty_interval > 1 and (optimizer is None or by_player and optimizer.get("discriminator") is None):
-            default = self.default_optimizer()
-            default = default["discriminator"] if isinstance(default, dict) else default
-            optimizer = {**(optimizer or {}), "discriminator": lazy(default, self.penalty_interval)}
-        super().compile(optimizer, **kwargs)
-
     def generator_turn(self, step: int) -> bool:
         """Whether step `step` (an int, counted from 0) also updates the generator."""
         return (step + 1) % self.discriminator_steps == 0
 
     def updates_of(self, player: str, steps: int) -> int:
         if player == "discriminator":
-            return steps + (-(-steps // self.penalty_interval) if self.penalty_interval > 1 else 0)
+            return steps + self.lazy_turns(steps)
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
@@ -209,8 +196,8 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
 
         A subclass with further kinds of step appends them.
         """
-        penalty = ("penalty",) if self.penalty_interval > 1 and step % self.penalty_interval == 0 else ()
-        return ("discriminator", *(("generator",) if self.generator_turn(step) else ()), *penalty)
+        turns = {"generator": self.generator_turn(step), "penalty": self.lazy_turn(step)}
+        return ("discriminator", *(name for name, on in turns.items() if on))
 
     # ---- what a paper changes
 
@@ -270,32 +257,20 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         size = tf.shape(real.images)[0]
         made = self.generated(size, stream)
         made = dataclasses.replace(made, images=tf.stop_gradient(made.images))
-        noise = self.discriminator_noise(size, stream, part=2)
-
-        def penalty_fn():
-            alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
-
-            def logits_of(images):
-                return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
-
-            return self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
 
         def losses_fn():
             seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
             terms = {**self.discriminator_terms(batch, seen, fake), **self.lecam_terms(seen.logit, fake.logit)}
             loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
             if self.penalty is not None and self.penalty_interval == 1:
-                loss += penalty_fn()
+                loss += self.weighted_penalty(real, made, stream)
             loss += self.regularization(self.discriminator)
             self.observe_logits(seen.logit)
             logits = {f"{name}_logit": tf.reduce_mean(one.logit) for name, one in (("real", seen), ("fake", fake))}
             return {**terms, "discriminator_loss": loss, **logits}
 
         losses = self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
-        if self.penalty_interval > 1 and (self.kind is None or "penalty" in self.kind):
-            lazy_fn = lambda: {"penalty": self.penalty_interval * penalty_fn()}  # noqa: E731
-            losses |= self.step_players({"discriminator": "penalty"}, lazy_fn)
-        return losses
+        return losses | self.update_lazily(real, made, stream)
 
     def update_generator(self, batch: dict, turn: int = 0) -> dict[str, tf.Tensor]:
         """One update of the generator with new latents; the discriminator does not change.
@@ -324,9 +299,3 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         if self.regularizer is None:
             return 0.0
         return self.regularizer_weight * self.regularizer(network.trainable_variables)
-
-
-def _choose(what, name, table):
-    if name not in table:
-        raise ValueError(f"{what} must be one of {', '.join(sorted(table))}; received {name!r}.")
-    return table[name]
