@@ -15,7 +15,7 @@ def _small(image_shape, width):
             "max_filters": width}  # fmt: skip
 
 
-# Of 8 GPUs, for 4, 8, ..., 1024 pixels.
+# Of 8 GPUs, for 4, 8, ..., 1024 pixels. The decay of the averages halves in 10,000 images, of 32 images in a step.
 _GROWTH = {"level_batch_sizes": (512, 256, 128, 64, 32, 32, 32, 32, 32), "stable_images": 600_000, "fade_images": 600_000,
            "first_level": 1}  # fmt: skip
 _RATES = (1e-3,) * 5 + (1.5e-3, 2e-3, 3e-3, 3e-3)
