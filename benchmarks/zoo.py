@@ -116,7 +116,9 @@ def _keep(record, model, metric, training, train, test, averaged, settings):
     if (least := 2 * plain.count_params()) > LIMIT:
         return {"kept": False, "why": f"the weights have {least:,} bytes in float16, more than {LIMIT:,}"}
     if METRICS[metric] is frechet_classifier_distance:
-        settings["classifier"] = f"classifier_{re.sub(r'[^a-z0-9]+', '_', test.name.split('/')[0])}"
+        size = (training.get("load") or {}).get("size")  # resized images have a classifier of their own
+        name = test.name.split("/")[0] + (f"_{size[0]}" if size else "")
+        settings["classifier"] = f"classifier_{re.sub(r'[^a-z0-9]+', '_', name)}"
         train_classifier(train, test, seed=0, workdir=FOLDER / settings["classifier"])
     swap, data, parts = averaged is None and model.ema is not None, None, [None] * PARTS
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from benchmarks.reproduce import autoregressive
 from benchmarks.reproduce.adversarial import RUNS
 from tfgen import onednn
 
-CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation", "rotation")
+CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation", "rotation", "styles")
 # name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},

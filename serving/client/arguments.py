@@ -43,14 +43,20 @@ def seeds_of(seeds):
 
 
 def truncation_of(values, num):
-    """Thresholds float32 [n], above 0, of a list, or of one number for `num` rows."""
+    """Finite numbers float32 [n] of a list, or of one number for `num` rows."""
     array = np.asarray(values)
     if array.ndim == 0 and np.issubdtype(array.dtype, np.number):
         array = np.full(num, array, np.float32)
-    array = floats(array, "truncation", ("n",))
-    if not (array > 0).all():
-        raise ValueError(f"truncation must be above 0; received {array.min()}.")
-    return array
+    return floats(array, "truncation", ("n",))
+
+
+def layers_of(layers, num_rows, num_layers):
+    """int32 [num_rows, num_layers], 1 at the layers of a list of numbers in [0, num_layers)."""
+    array = np.asarray(layers)
+    whole = array.ndim == 1 and (not array.size or np.issubdtype(array.dtype, np.integer))
+    if not whole or (array.size and (array.min() < 0 or array.max() >= num_layers)):
+        raise ValueError(f"layers must be a list of whole numbers in [0, {num_layers}); received {layers!r}.")
+    return np.repeat(np.isin(np.arange(num_layers), array).astype(np.int32)[None], num_rows, axis=0)
 
 
 def decode_inputs(latents, **conditions):

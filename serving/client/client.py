@@ -16,6 +16,7 @@ from tfgen_serving.client.arguments import (
     floats,
     images_of,
     integers,
+    layers_of,
     positive,
     same_rows,
     seeds_of,
@@ -110,8 +111,8 @@ class Client:
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
         The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
-        categorical ones as whole numbers, then the continuous ones. `truncation`, a number > 0 or float [n], is for BigGAN:
-        the threshold above which latents are drawn again.
+        categorical ones as whole numbers, then the continuous ones. `truncation`, a number or float [n], is for BigGAN, the
+        threshold > 0 above which latents are drawn again, and for StyleGAN, psi of any sign.
 
         Raises (as every call):
             ValueError: an argument has the wrong shape or type.
@@ -121,7 +122,7 @@ class Client:
         if truncation is not None:
             inputs = same_rows({**inputs, "truncation": truncation_of(truncation, len(inputs["seeds"]))})
         if codes is None:
-            return self._call("sample" if truncation is None else "sample_truncated", "image", inputs, timeout)
+            return self._call("sample", "image", inputs, timeout) if truncation is None else self._truncated(inputs, timeout)
         codes = floats(codes, "codes", ("n", "codes"))
         if len(codes) != len(inputs["seeds"]):
             raise ValueError(f"codes must have one row for each seed; received {len(codes)} for {len(seeds)} seeds.")
@@ -143,6 +144,49 @@ class Client:
     ) -> np.ndarray:
         """Images float32 [n, H, W, C] of latent codes float [n, Z]."""
         return self._call("decode", "image", decode_inputs(latents, labels=labels, **conditions), timeout)
+
+    def map(
+        self, seeds: ArrayLike | None = None, labels: ArrayLike | None = None, *, latents: ArrayLike | None = None,
+        truncation: float | ArrayLike = 1.0, timeout: float | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Styles w float32 [n, layers, W] of integer seeds [n], or of latents float [n, Z] (StyleGAN).
+
+        `truncation`: psi, any finite number or float [n], of the first 8 layers; 1 changes nothing, 0 gives the mean.
+        `labels`: int [n], of a conditional model.
+        """
+        if (seeds is None) == (latents is None):
+            raise ValueError("map needs seeds or latents, and not both.")
+        first = seeds_of(seeds) if latents is None else decode_inputs(latents)
+        (num,) = {len(value) for value in first.values()}
+        given = same_rows({**first, **with_conditions({"truncation": truncation_of(truncation, num)}, labels=labels)})
+
+        def work(send, _):
+            inputs = {name: value for name, value in given.items() if name != "seeds"}
+            if latents is None:
+                inputs["latent"] = send("latents", ["latent"], first)[0]
+            return send("map", ["w"], inputs)[0]
+
+        return self._consistently(work, ("map",) if latents is not None else ("latents", "map"), timeout)
+
+    def synthesize(self, w: ArrayLike, seeds: ArrayLike | None = None, *, timeout: float | None = None) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1] of styles w float [n, layers, W] (StyleGAN).
+
+        `seeds`: int [n], of the noise; None: the noise of `sample`, which is that of the seed 0.
+        """
+        w = floats(w, "w", ("n", "layers", "W"))
+        noise = seeds_of(np.zeros(len(w), np.int64) if seeds is None else seeds)
+        return self._call("synthesize", "image", same_rows({"w": w, **noise}), timeout)
+
+    def mix(self, w_a: ArrayLike, w_b: ArrayLike, layers: Sequence[int], *, timeout: float | None = None) -> np.ndarray:
+        """Images float32 [n, H, W, C] in [0, 1] of the styles w_a, but in `layers` of w_b (StyleGAN).
+
+        Args:
+            w_a, w_b: float [n, layers, W]; image i mixes row i of both.
+            layers: whole numbers in [0, layers of w); range(4) are the coarse ones.
+        """
+        w_a, w_b = (floats(w, name, ("n", "layers", "W")) for name, w in (("w_a", w_a), ("w_b", w_b)))
+        inputs = {"w_a": w_a, "w_b": w_b, "layers": layers_of(layers, len(w_a), w_a.shape[1])}
+        return self._call("mix", "image", same_rows(inputs), timeout)
 
     def encode(self, images: ArrayLike, *, timeout: float | None = None) -> np.ndarray:
         """Codes float32 [n, Z] of images float [n, H, W, C] in [0, 1]: of a VAE, the posterior means."""
@@ -314,6 +358,20 @@ class Client:
             time.sleep(0.1)
 
     # ---- requests
+
+    def _truncated(self, inputs, timeout):
+        """`sample_truncated`. The card says whether a number may be 0 or below."""
+
+        def work(send, signatures):
+            low = inputs["truncation"].min()
+            if low <= 0.0:
+                card = self._request_card(send) if "card" in signatures else {"signatures": {}}
+                described = card["signatures"].get("sample_truncated", {"inputs": {"truncation": {"low": 0.0}}})
+                if described["inputs"]["truncation"].get("low") is not None:
+                    raise ValueError(f"truncation must be above 0; received {low}.")
+            return send("sample_truncated", ["image"], inputs)[0]
+
+        return self._consistently(work, ("sample_truncated",), timeout)
 
     def _deadline(self, timeout):
         return time.monotonic() + (self._timeout if timeout is None else positive(timeout))

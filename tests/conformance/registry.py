@@ -127,6 +127,8 @@ class Case:
                 values = rng.uniform(0.1, 2.0, num)
             elif name == "codes":  # the categorical ones among them are numbers of categories
                 values = np.zeros((num, *spec.shape[1:]))
+            elif name == "layers":
+                values = rng.integers(0, 2, (num, *spec.shape[1:]))
             elif name in batch:
                 values = batch[name]
             elif spec.dtype.is_integer:
@@ -221,6 +223,12 @@ CASES = {
         # Groups of one, since those of several images are within a replica.
         StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
                    "num_classes": 3, "group_size": 1}, falling="discriminator_loss",
+    ),
+    # Three phases in the first steps, and a lazy penalty.
+    "style-gan-growing": Case(
+        StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
+                   "group_size": 1, "growing": True, "first_level": 0, "level_batch_sizes": 8, "stable_images": 16,
+                   "fade_images": 32, "penalty_interval": 3}, falling="discriminator_loss", long=True,
     ),
     "biggan": Case(
         BigGAN,

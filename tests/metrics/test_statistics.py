@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from tfgen import data, metrics
+from tfgen import data, metrics, models
+from tfgen.export import export_saved_model
 from tfgen.metrics.evaluate import OF_LATENTS
 from tfgen.metrics.statistics import BATCH
 
@@ -268,6 +269,72 @@ def test_separability_of_classes_that_planes_of_the_latents_decide(sources):
 
     turned = evaluator.evaluate(metrics.Samples(Turned(0.1), 0), 400, weights="raw")["linear_separability"]
     assert linear == pytest.approx(1.0, abs=0.1) and turned > 2.0
+
+
+class Styled(Linear):
+    """Its w are the tenfold of latents that are first multiplied by a sign, so the two spaces differ in both metrics."""
+
+    has_styles = True
+
+    def styles(self, seed, first, last):
+        latents = self.latents(seed, first, last)
+        return 10.0 * latents * np.sign(latents[:, :1] * latents[:, 1:2])
+
+    def synthesize(self, styles):
+        return Linear.decode(self, styles / 10.0)
+
+    def decode(self, latents):
+        return Linear.decode(self, latents * np.sign(latents[:, :1] * latents[:, 1:2]))
+
+
+def test_path_length_in_the_space_of_styles(sources):
+    generator, pairs = Styled(), 40
+    found = metrics.Evaluator(*sources, Extractor(), metrics=["path_length"], space="w").evaluate(
+        metrics.Samples(generator, 3), pairs, weights="raw"
+    )
+    features = Extractor().outputs(generator.synthesize(generator.styles(3, 0, 2 * pairs)))[0]
+    squared = ((features[:pairs] - features[pairs:]) ** 2).sum(axis=1)
+    low, high = np.sort(squared)[[0, -1]]
+    assert low < found["path_length"] < high and found["path_length"] == pytest.approx(squared.mean(), rel=1e-6)
+    assert dict(found.protocol.extra)["space"] == "w"
+    in_z = metrics.Evaluator(*sources, Extractor(), metrics=["path_length"]).evaluate(
+        metrics.Samples(generator, 3), pairs, weights="raw"
+    )
+    assert in_z["path_length"] != found["path_length"] and "space" not in dict(in_z.protocol.extra)
+
+
+def test_separability_in_the_space_of_styles(sources):
+    class Centred(Extractor):
+        def outputs(self, images):
+            return super().outputs(np.asarray(images) - 0.5)
+
+    samples, found = metrics.Samples(Styled(0.1), 0), {}
+    for space in ("z", "w"):
+        evaluator = metrics.Evaluator(*sources, Centred(), metrics=["separability"], space=space)
+        found[space] = evaluator.evaluate(samples, 400, weights="raw")["linear_separability"]
+    assert found["w"] == pytest.approx(1.0, abs=0.1) and found["z"] > 2.0
+
+
+def test_styles_of_a_model_and_of_its_export(tmp_path):
+    model = models.StyleGAN(image_shape=(8, 8, 1), latent_dim=3, w_size=4, mapping_depth=1, max_filters=4, num_classes=3)
+    model.mean_w.value.assign([1.0, 2.0, 3.0, 4.0])
+    path = export_saved_model(model, tmp_path, warmup=False)
+    for generator in (metrics.RunGenerator(model), metrics.SavedModelGenerator(path)):
+        samples = metrics.Samples(generator, 5)
+        assert samples.has_styles
+        w = samples.styles(3, 6)
+        expected = model.map(samples.latents(3, 6), labels=[0, 1, 2])[:, 0]
+        np.testing.assert_allclose(w, expected, atol=1e-6)
+        np.testing.assert_allclose(samples.synthesize(w), model.synthesize(expected), atol=1e-5)
+    assert not metrics.Samples(metrics.RunGenerator(models.DCGAN(image_shape=(8, 8, 1), width=4, stages=1)), 0).has_styles
+
+
+def test_wrong_spaces(sources):
+    with pytest.raises(ValueError, match="space must be one of z, w; received 'v'"):
+        metrics.Evaluator(*sources, Extractor(), metrics=["path_length"], space="v")
+    evaluator = metrics.Evaluator(*sources, Extractor(), metrics=["path_length"], space="w")
+    with pytest.raises(ValueError, match="path_length in the space 'w' needs a generator with styles"):
+        evaluator.evaluate(metrics.Samples(Linear(), 0), 20, weights="raw")
 
 
 def test_metrics_of_latents_refuse_images_without_and_conditions(sources):

@@ -17,7 +17,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from tfgen import fields
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, DRAW, VAE, BigGAN, GatedPixelCNN, GlimpseClassifier, InfoGAN, TrainableModel
+from tfgen.models import DCGAN, DRAW, VAE, BigGAN, GatedPixelCNN, GlimpseClassifier, InfoGAN, StyleGAN, TrainableModel
 from tfgen.models.capabilities import Maximizer, Projector, Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
@@ -85,6 +85,9 @@ def loaded(tmp_path_factory):
     embedded = GatedPixelCNN(image_shape=(4, 4, 1), levels=4, width=4, depth=1, first_kernel_size=3, embedding_dim=2)
     others = {"codes": codes, "pixels": pixels, "draw": draw, "classifier": classifier, "embedded": embedded}
     others["big"] = BigGAN(image_shape=(8, 8, 1), width=2, num_classes=3, shared_dim=2, latent_dim=4)
+    others["style"] = StyleGAN(image_shape=(8, 8, 1), latent_dim=3, w_size=4, mapping_depth=2, max_filters=4, num_classes=3)
+    others["style"].mean_w.value.assign([1.0, -1.0, 0.5, 2.0])
+    others["style"].generator.styled[1].noise_weight.assign(np.ones(4))
     others |= {"painter": Painter(image_shape=(4, 4, 1)), "plain": Plain(image_shape=(4, 4, 1))}
     for name, model in others.items():
         model.compile()
@@ -183,6 +186,59 @@ def test_truncation_of_each_row_or_of_all(connect, loaded):
             client.sample([3, 4], [0, 2], truncation=wrong)
 
 
+def test_styles(connect, loaded):
+    client, signatures, labels = connect("style"), loaded["style"][1], np.array([0, 2])
+    latents = client.latents([3, 4])
+    w = client.map([3, 4], labels)
+    assert w.shape == (2, 4, 4)
+    np.testing.assert_array_equal(client.map(latents=latents, labels=labels), w)
+    images = client.synthesize(w)
+    np.testing.assert_allclose(images, client.sample([3, 4], labels), atol=1e-5)
+    expected = signatures["synthesize"](w=tf.constant(w), seeds=tf.constant([5, 6], tf.int64))["image"]
+    np.testing.assert_array_equal(client.synthesize(w, [5, 6]), expected)
+    assert np.any(expected != images)
+    mean = np.broadcast_to(np.float32([1.0, -1.0, 0.5, 2.0]), w.shape)
+    for psi in (0.0, -1.0, [0.5, -2]):
+        scaled = mean + np.reshape(np.broadcast_to(np.float32(psi), [2]), [2, 1, 1]) * (w - mean)
+        np.testing.assert_allclose(client.map([3, 4], labels, truncation=psi), scaled, atol=1e-5)
+        np.testing.assert_allclose(client.sample([3, 4], labels, truncation=psi), client.synthesize(scaled), atol=1e-5)
+    by_hand = np.concatenate([w[::-1, :2], w[:, 2:]], axis=1)
+    np.testing.assert_allclose(client.mix(w, w[::-1], range(2)), client.synthesize(by_hand), atol=1e-5)
+    np.testing.assert_array_equal(client.mix(w, w[::-1], []), images)
+
+
+def test_wrong_styles(connect):
+    client, w = connect("style"), np.zeros((2, 4, 4), np.float32)
+    for call, what in (
+        (lambda: client.map([3], [0], truncation=np.nan), "truncation must be finite"),
+        (lambda: client.map([3], [0], truncation="0.5"), "truncation must be float"),
+        (lambda: client.map(), "map needs seeds or latents"), (lambda: client.map([3], [0], latents=w[0]), "not both"),
+        (lambda: client.map([3, 4], [0]), "number of rows"),
+        (lambda: client.synthesize(w[0]), r"w must be float \[n, layers, W\]; received float32 of shape \(4, 4\)"),
+        (lambda: client.synthesize(np.full_like(w, np.nan)), "w must be finite"),
+        (lambda: client.synthesize(w, [1]), "number of rows"), (lambda: client.synthesize(w, [0.5, 1.0]), "seeds must be"),
+        (lambda: client.mix(w, w, [4]), r"layers must be a list of whole numbers in \[0, 4\); received \[4\]"),
+        (lambda: client.mix(w, w, [-1]), "layers"), (lambda: client.mix(w, w, [0.5]), "layers"),
+        (lambda: client.mix(w, w[:1], [1]), "number of rows"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=what):
+            call()
+    for call, what in (
+        (lambda: client.synthesize(w[:, :3]), r"w must be float32 \[n, 4, 4\]; received float32 \[2, 3, 4\]"),
+        (lambda: client.map(latents=w[:, 0], labels=[0, 1]), r"latent must be float32 \[n, 3\]"),
+        (lambda: client.map([3], [7]), "labels must lie in"),
+        (lambda: client.predict("mix", {"w_a": w, "w_b": w, "layers": np.full((2, 4), 2)}, ["image"]), "layers must lie in"),
+        (lambda: client.predict("mix", {"w_a": w, "w_b": w, "layers": np.zeros((2, 5), int)}, ["image"]),
+         r"layers must be int32 \[n, 4\]"),
+        (lambda: client.predict("map", {"latent": w[:, 0, :3], "truncation": [np.nan, 1.0], "labels": [0, 1]}, ["w"]),
+         "truncation must be finite"),
+        (lambda: client.predict("synthesize", {"w": w + np.nan, "seeds": [0, 1]}, ["image"]), "w must be finite"),
+    ):  # fmt: skip
+        with pytest.raises(ServingError, match=what) as caught:
+            call()
+        assert caught.value.code is Code.INVALID_ARGUMENT
+
+
 def test_conditions_by_the_names_of_their_fields(connect, loaded):
     client, signatures = connect("embedded"), loaded["embedded"][1]
     embedding = np.array([[1.0, -2.0], [0.5, 3.0]], "float32")
@@ -240,6 +296,9 @@ def test_an_unsupported_call_names_the_signatures(connect):
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
         "sample_codes": lambda client: client.sample([1], codes=[[0.5]]),
         "sample_truncated": lambda client: client.sample([1], truncation=0.5),
+        "map": lambda client: client.map([1]),
+        "synthesize": lambda client: client.synthesize(np.zeros([1, 2, 3])),
+        "mix": lambda client: client.mix(np.zeros([1, 2, 3]), np.zeros([1, 2, 3]), [1]),
     }
     for name, call in calls.items():
         match = f"'vae' has no signature '{name}'; it has card, decode, elbo, encode"

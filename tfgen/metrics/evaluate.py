@@ -42,6 +42,7 @@ METRICS = {
 DEFAULT = ("score", "fid", "kid", "prdc", "nearest")
 WITHOUT_FEATURES = frozenset(["ms_ssim", "swd"])
 OF_LATENTS = frozenset(["path_length", "separability"])  # need a generator with latents
+SPACES = ("z", "w")
 PATH_PAIRS, PATH_STEP = 1000, 1e-3
 BIRTHDAY_BATCHES, BIRTHDAY_SIZE = 50, 500
 
@@ -81,6 +82,8 @@ class Evaluator:
       resize: the rule by which the sources' images were resized, for the protocol.
       run: runs walks over images: `InProcess()` (default) or a callable with the same signature.
       cache: a `Cache` for the statistics of the reference, or None.
+      space: the latent space of "path_length" and "separability": "z", the latents; or "w", the styles of a StyleGAN, the
+        same in all its layers and without truncation. The protocol of "w" names it.
     """
 
     def __init__(
@@ -104,12 +107,16 @@ class Evaluator:
         resize: str | None = None,
         run: Callable | None = None,
         cache: Cache | None = None,
+        space: str = "z",
     ):
         metrics = tuple(metrics)
         if unknown := sorted(set(metrics) - set(METRICS)):
             raise ValueError(f"unknown metric(s) {', '.join(unknown)}; the metrics are {', '.join(METRICS)}")
         if not metrics:
             raise ValueError(f"metrics must name at least one of {', '.join(METRICS)}; received none")
+        if not isinstance(space, str) or space not in SPACES:
+            raise ValueError(f"space must be one of {', '.join(SPACES)}; received {space!r}")
+        self.space = space
         if reference not in ("train", "test"):
             raise ValueError(f"reference must be 'train' or 'test'; received {reference!r}")
         self.train, self.test, self.classifier, self.seed = train, test, classifier, seed
@@ -242,8 +249,8 @@ class Evaluator:
             step from one latent towards another; both are drawn like the latents of samples.
           separability: linear_separability of the classes in latent space, 1 is perfect.
 
-        The last two need `images` with latents (`Samples.has_latents`), and separability also needs a generator without
-        conditions. Results of real images do not have them.
+        The last two need `images` with latents (`Samples.has_latents`), in space "w" with styles (`Samples.has_styles`), and
+        separability also needs a generator without conditions. Results of real images do not have them.
 
         Raises:
           NotFinite (a ValueError): images with NaN or infinity.
@@ -253,7 +260,7 @@ class Evaluator:
             raise ValueError(f"at least 2 images are needed; received {count}")
         metrics = [name for name in self.metrics if weights != "real" or name not in OF_LATENTS]
         for name in metrics:
-            check_applies(name, images, self.real.image_shape)
+            check_applies(name, images, self.real.image_shape, self.space)
         needs = {need for metric in metrics for need in METRICS[metric][1]}
         settings = {"splits": self.settings["score_splits"], "n_queries": self.n_nearest}
         extra = dict(extra)
@@ -305,8 +312,11 @@ class Evaluator:
             logits = fake["logits"].result()
             # Log-odds of each class against all others.
             others = [np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in range(logits.shape[1])]
-            found = linear_separability(images.latents(0, count), logits - np.stack(others, axis=1), seed=self.seed)
+            latents = images.latents(0, count) if self.space == "z" else images.styles(0, count)
+            found = linear_separability(latents, logits - np.stack(others, axis=1), seed=self.seed)
             values["linear_separability"] = found.score
+        if self.space != "z" and OF_LATENTS & set(metrics):
+            extra["space"] = self.space
         if self.force:
             extra["force"] = True
         protocol = Protocol(
@@ -346,15 +356,19 @@ class Evaluator:
         return duplicate_rate(features, batch_size=size, threshold=threshold, batches=BIRTHDAY_BATCHES, seed=self.seed)
 
     def _path_length(self, samples, pairs):
+        latents_of, decode = (
+            (samples.latents, samples.decode) if self.space == "z" else (samples.styles, samples.synthesize)
+        )
+
         def generate(latents):  # both ends of a step under the same conditions
-            return np.concatenate([samples.decode(part) for part in np.split(latents, 2)])
+            return np.concatenate([decode(part) for part in np.split(latents, 2)])
 
         def distance(a, b):
             a, b = (np.asarray(self.classifier.outputs(images)[0], np.float64) for images in (a, b))
             return ((a - b) ** 2).sum(axis=1)
 
         ids = np.arange(pairs)
-        ends = np.stack([samples.latents(0, pairs), samples.latents(pairs, 2 * pairs)])
+        ends = np.stack([latents_of(0, pairs), latents_of(pairs, 2 * pairs)])
         distances = path_distances(
             generate, distance, ids, ends=lambda rows: ends[:, rows], space="w", sampling="end", epsilon=PATH_STEP
         )
@@ -379,8 +393,11 @@ class Evaluator:
         return self.evaluate(images, len(images.indices), weights="real", batch_norm="none")
 
 
-def check_applies(name, images, image_shape) -> None:
-    """Raises ValueError if the metric `name` cannot be computed for `images` (for instance `Samples`) of this shape."""
+def check_applies(name, images, image_shape, space: str = "z") -> None:
+    """Raises ValueError if the metric `name` cannot be computed for `images` (for instance `Samples`) of this shape.
+
+    `space`: see `Evaluator`.
+    """
     if name == "ms_ssim":
         similarity_scales(image_shape)
     if name == "swd" and min(image_shape[:2]) < PATCH:
@@ -389,6 +406,8 @@ def check_applies(name, images, image_shape) -> None:
         return
     if not getattr(images, "has_latents", False):
         raise ValueError(f"{name} needs a generator whose images are a smooth function of latents")
+    if space == "w" and not getattr(images, "has_styles", False):
+        raise ValueError(f"{name} in the space 'w' needs a generator with styles, such as StyleGAN")
     if name == "separability" and images.is_conditional:
         raise ValueError(f"{name} needs a generator without conditions: conditions, and not latents, determine the classes")
 

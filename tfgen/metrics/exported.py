@@ -16,6 +16,8 @@ from tfgen.files import sha256
 from tfgen.models.capabilities import Completer, Sampler, capabilities_of
 from tfgen.warmup import signatures
 
+STYLES = ("map", "synthesize")  # the signatures of a model with styles
+
 
 class ExportedModel:
     """A SavedModel, loaded with plain `tf.saved_model.load`, so that the metrics measure the model that is served.
@@ -138,6 +140,23 @@ class SavedModelGenerator(ExportedModel):
         inputs = {"latent": tf.constant(latents, tf.float32)}
         inputs |= {k: tf.constant(v) for k, v in self._given(0, len(latents)).items()}
         return self.signatures["decode"](**inputs)["image"].numpy()
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether latents have styles w, which `styles` and `synthesize` compute."""
+        return self.has_latents and set(STYLES) <= set(self.signatures)
+
+    def styles(self, seed: int, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, W], the w of the latents of the images `first` to `last - 1`, without truncation."""
+        inputs = {"latent": self.latents(seed, first, last), "truncation": np.ones(last - first, np.float32)}
+        inputs |= self._given(0, last - first)
+        return self.signatures["map"](**{k: tf.constant(v) for k, v in inputs.items()})["w"].numpy()[:, 0]
+
+    def synthesize(self, styles: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of w [B, W], the same in all layers, with the noise of samples."""
+        num_layers = self.signatures["synthesize"].structured_input_signature[1]["w"].shape[1]
+        w = tf.repeat(tf.constant(styles, tf.float32)[:, None], num_layers, axis=1)
+        return self.signatures["synthesize"](w=w, seeds=tf.zeros([len(styles)], tf.int64))["image"].numpy()
 
 
 def load_exported(path: str | os.PathLike, real: Source | None = None) -> ExportedModel:

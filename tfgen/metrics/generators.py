@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data.source import Source
-from tfgen.metrics.exported import Conditions, SavedModelGenerator
+from tfgen.metrics.exported import STYLES, Conditions, SavedModelGenerator
 from tfgen.models.capabilities import Completer, Sampler
 
 __all__ = ["RunGenerator", "SavedModelGenerator", "Samples", "imitated"]
@@ -47,6 +47,21 @@ class Samples:
         """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         return self.generator.decode(latents)
 
+    @property
+    def has_styles(self) -> bool:
+        """Whether latents have styles w, which `styles` and `synthesize` compute."""
+        return getattr(self.generator, "has_styles", False)
+
+    def styles(self, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, W]: the w of images first to last - 1, without truncation; of a conditional model with the
+        conditions of the first last - first images.
+        """
+        return self.generator.styles(self.seed, first, last)
+
+    def synthesize(self, styles: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of w [B, W], the same in all layers, with the noise of samples."""
+        return self.generator.synthesize(styles)
+
 
 class RunGenerator:
     """A model in memory, for instance loaded from a run folder.
@@ -82,6 +97,7 @@ class RunGenerator:
         self.model, self.batch_norm, self.binarization = model, batch_norm, binarization
         self.conditions = model.conditions()
         self.has_latents = batch_norm == "moving" and Completer not in model.capabilities()
+        self.has_styles = self.has_latents and set(STYLES) <= model.signatures().keys()
         self.image_shape = model.image_shape
         ema = model.ema is not None and use_ema
         self.weights = "ema" if ema else "raw"
@@ -110,6 +126,14 @@ class RunGenerator:
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images float32 [B, H, W, C] of latents [B, Z], with the conditions of the first B images."""
         return self.model.decode_images(tf.constant(latents, tf.float32), **self._given(0, len(latents))).numpy()
+
+    def styles(self, seed: int, first: int, last: int) -> np.ndarray:
+        """float32 [last - first, W], the w of the latents of the images `first` to `last - 1`, see `Samples.styles`."""
+        return self.model.map(self.latents(seed, first, last), **self._given(0, last - first))[:, 0].numpy()
+
+    def synthesize(self, styles: np.ndarray) -> np.ndarray:
+        """Images float32 [B, H, W, C] of w [B, W]."""
+        return self.model.synthesize(tf.constant(styles, tf.float32)).numpy()
 
 
 def imitated(source: Source, binarization: str | None) -> Source:

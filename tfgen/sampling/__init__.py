@@ -6,6 +6,7 @@ from tfgen.sampling.attention import attention_grid
 from tfgen.sampling.directions import Directions, feature_directions, principal_directions, sweep, weight_directions
 from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
+from tfgen.sampling.style import mixing_matrix, noise_deviation, noise_variants, truncation_strip
 
 __all__ = [
     "Ascent",
@@ -21,12 +22,16 @@ __all__ = [
     "interpolate",
     "latent_path",
     "lerp",
+    "mixing_matrix",
     "neighbourhood",
+    "noise_deviation",
+    "noise_variants",
     "principal_directions",
     "save_animation",
     "save_png",
     "slerp",
     "sweep",
+    "truncation_strip",
     "vector_arithmetic",
     "weight_directions",
 ]

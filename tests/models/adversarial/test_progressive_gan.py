@@ -89,15 +89,15 @@ def test_layers_of_both_networks_in_numpy():
     np.testing.assert_allclose(g([Z], position=0.0, levels=(0,)), conv(x, kernel(g.to_image[0], 1.0)), atol=1e-5)
 
     small = down(IMAGES)
-    x = leaky(conv(small, kernel(d.of_image[0])))
+    x = leaky(conv(small, kernel(d.from_image[0])))
     spread = np.sqrt(x.var(0) + 1e-8).mean()
-    x = leaky(conv(np.concatenate([x, np.full((2, 4, 4, 1), spread, "float32")], -1), kernel(d.last)))
-    x = leaky(x.reshape(2, -1) @ kernel(d.vector)) @ kernel(d.outputs, 1.0)
+    x = leaky(conv(np.concatenate([x, np.full((2, 4, 4, 1), spread, "float32")], -1), kernel(d.conv)))
+    x = leaky(x.reshape(2, -1) @ kernel(d.dense)) @ kernel(d.logit, 1.0)
     np.testing.assert_allclose(d([small], position=0.0, levels=(0,))["logit"], x, atol=1e-5)
 
 
 def test_halving_precedes_bias_and_rectifier():
-    layer = make().discriminator.convs[1]
+    layer = make().discriminator.downs[0]
     layer.bias.assign([0.1, -0.2, 0.3, -0.4])
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
     plain = tf.nn.conv2d(x, layer.kernel, 1, "SAME").numpy()
@@ -151,9 +151,9 @@ def test_every_position_lies_between_two_levels():
 def test_a_discriminator_in_mid_fade():
     """The features of the smaller image, after its rectifier, join those of the larger one after its block."""
     d = make().discriminator
-    of_large, of_small = d.of_image[1](IMAGES), d.of_image[0](down(IMAGES))
-    x = lerp(d.convs[1](d.convs[0](of_large)), of_small, 0.3)
-    expected = d.outputs(d.vector(tf.reshape(d.last(d.deviation(x)), [2, -1])))
+    of_large, of_small = d.from_image[1](IMAGES), d.from_image[0](down(IMAGES))
+    x = lerp(d.downs[0](d.convs[0](of_large)), of_small, 0.3)
+    expected = d.logit(d.dense(tf.reshape(d.conv(d.deviation(x)), [2, -1])))
     found = d([IMAGES], position=tf.constant(0.7), levels=(0, 1))["logit"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -216,7 +216,7 @@ def test_classes_as_in_the_code():
     np.testing.assert_array_equal(model.generate_raw(Z, one_hot), plain.generate_raw(both))
     outputs = model.discriminate(IMAGES)
     assert outputs["logit"].shape == (2,) and outputs["classes"].shape == (2, 3)
-    model.discriminator.outputs.raw_weight.assign(tf.zeros([4, 4]))
+    model.discriminator.logit.raw_weight.assign(tf.zeros([4, 4]))
     batch = {"raw": tf.constant(np.repeat(IMAGES, 4, 0)), "one_hot": tf.repeat(one_hot, 4, axis=0)}
     assert losses_of(model, "update_discriminator", batch)["class_loss"] == pytest.approx(np.log(3), rel=1e-5)
     assert losses_of(model, "update_generator", batch)["generator_class_loss"] == pytest.approx(0.5 * np.log(3), rel=1e-5)

@@ -109,6 +109,53 @@ def test_truncation(model):
     np.testing.assert_array_equal(part[:, 2:], plain[:, 2:])
 
 
+def test_truncated_samples(model):
+    """psi of any sign, one number or one for each image; psi = 1 is no truncation."""
+    plain = model.sample(3, seed=5).numpy()
+    np.testing.assert_allclose(model.sample(3, seed=5, truncation=1), plain, atol=1e-5)
+    seeds = tf.range(3, dtype=tf.int64) + (5 << 32)
+    w, mean = model.map(model.latents(seeds)).numpy(), model.mean_w.value.numpy()
+    psi = np.float32([-1.5, 0.0, 0.7])
+    expected = model.synthesize(mean + psi[:, None, None] * (w - mean))
+    np.testing.assert_allclose(model.sample(3, seed=5, truncation=psi), expected, atol=1e-5)
+    np.testing.assert_allclose(model.generate(seeds, truncation=psi), expected, atol=1e-5)
+    np.testing.assert_allclose(model.generate(seeds[:1], truncation=-1.5), expected[:1], atol=1e-5)
+    for wrong, error, what in (
+        (float("nan"), ValueError, "truncation must be a finite number; received nan"),
+        (True, ValueError, "truncation must be a finite number"), ("1", ValueError, "truncation must be a finite number"),
+        ([0.5, np.nan, 1.0], tf.errors.InvalidArgumentError, "truncation must be finite"),
+        ([0.5, 0.5], ValueError, "truncation must have one row for each of the 3 images"),
+        ([[0.5] * 3] * 3, ValueError, "truncation must have the shape"), (["a"] * 3, ValueError, "truncation must be float"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=what):
+            model.sample(3, truncation=wrong)
+    with pytest.raises(ValueError, match="truncation must have as many rows as latents, 3"):
+        model.map(model.latents(seeds), truncation=[0.5, 0.5])
+
+
+def test_signatures_of_styles(model):
+    signatures = model.signatures()
+    latents, psi = model.latents(SEEDS), tf.constant([1.0, 0.0, -1.0])
+    specs = {"sample_truncated": {"seeds", "truncation"}, "map": {"latent", "truncation"}, "synthesize": {"w", "seeds"},
+             "mix": {"w_a", "w_b", "layers"}}  # fmt: skip
+    for name, inputs in specs.items():
+        assert signatures[name][1].keys() == inputs and all(spec.shape[0] is None for spec in signatures[name][1].values())
+    w = signatures["map"][0](latent=latents, truncation=psi)["w"]
+    np.testing.assert_allclose(w, model.map(latents, truncation=psi), atol=1e-6)
+    own = signatures["synthesize"][0](w=w, seeds=SEEDS + 3)["image"]
+    np.testing.assert_allclose(own, model.synthesize(w, model.noise_inputs(SEEDS + 3)), atol=1e-6)
+    shared = signatures["synthesize"][0](w=w, seeds=tf.zeros([3], tf.int64))["image"]
+    np.testing.assert_allclose(shared, model.sample(3, seed=0, truncation=psi), atol=1e-5)
+    layers = tf.constant([[1, 1, 0, 0, 0, 0], [0] * 6, [1] * 6])
+    mixed = signatures["mix"][0](w_a=w, w_b=w[::-1], layers=layers)["image"]
+    by_hand = np.stack([np.concatenate([w[2, :2], w[0, 2:]]), w[1], w[0]])
+    np.testing.assert_allclose(mixed, model.synthesize(by_hand), atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="layers must lie in"):
+        signatures["mix"][0](w_a=w, w_b=w, layers=2 * layers)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="w must be finite"):
+        model.synthesize(np.nan * w)
+
+
 def test_mix(model):
     rows, columns = model.map(model.latents(SEEDS)), model.map(model.latents(SEEDS[:2] + 7))
     np.testing.assert_allclose(model.mix(rows, columns, [])[:, 1], model.synthesize(rows), atol=1e-5)
@@ -162,7 +209,8 @@ def test_wrong_inputs(model):
         (lambda: model.synthesize(w[0, 0]), "w must be"),
         (lambda: model.synthesize(w, model.noise_inputs()[:2]), "noise"),
         (lambda: model.mix(w, w, [6]), r"layers must be whole numbers in \[0, 6\)"),
-        (lambda: model.mix(w, w, [-1]), "layers"),
+        (lambda: model.mix(w, w, [-1]), "layers"), (lambda: model.mix(w, w, [0.5]), "layers"),
+        (lambda: model.mix(w, w, [True]), "layers"),
         (lambda: model.mix(w, w[:, 0], [1]), "w_columns"),
         (lambda: StyleGAN(**ARGS | {"image_shape": (30, 30, 1)}), "start_size times a power of two.* 15 x 15"),
         (lambda: model.noise_inputs([0.5]), "seeds"),

@@ -14,6 +14,7 @@ from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_we
 from tfgen.models.adversarial.augmentation import ADAPTIVE, POLICIES, is_policy
 from tfgen.models.adversarial.limited_data import LimitedDataMixin
 from tfgen.models.adversarial.passes import Pass, PassMixin
+from tfgen.models.adversarial.penalty import PenaltyMixin
 from tfgen.models.adversarial.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
@@ -28,7 +29,7 @@ _POLICIES = f"that is {ADAPTIVE}, or one or more of {', '.join(POLICIES)} with c
 Augmentation = Annotated[str, Rule(_POLICIES, lambda value: value == ADAPTIVE or is_policy(value))]
 
 
-class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, TrainableModel):
+class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSampler, TrainableModel):
     """A GAN with any combination of networks, objective, penalty, constraint and regulariser.
 
     The constructor of a subclass calls `set_networks`, usually with the result of `make_networks`. A subclass implements the
@@ -49,6 +50,11 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         penalty: None or a name in `tfgen.losses.PENALTIES`; added to the discriminator's loss.
         penalty_weight: its factor.
+        penalty_interval: k; above 1 the penalty is lazy (StyleGAN2, arXiv:1912.04958, section 3.1): every k-th step, the
+            first one included, has a second update of the discriminator, which minimises k times the weighted penalty of the
+            same images. The log has this loss as "penalty", and "discriminator_loss" is without it. Adam then takes k + 1
+            updates where it took k: `compile` corrects the default optimiser by `tfgen.training.schedules.lazy`, with which
+            you correct one of your own.
         weight_clip: None or c: the discriminator's weights are clipped to [-c, c] after each of its updates.
         regularizer: None or a name in `tfgen.losses.REGULARIZERS`; added to the losses of both networks.
         regularizer_weight: its factor.
@@ -82,6 +88,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         objective: ObjectiveName | Objective = "non_saturating",
         penalty: Literal[tuple(PENALTIES)] | None = None,
         penalty_weight: NonNegativeFloat = 1.0,
+        penalty_interval: PositiveInt = 1,
         weight_clip: PositiveFloat | None = None,
         regularizer: Literal[tuple(REGULARIZERS)] | None = None,
         regularizer_weight: NonNegativeFloat = 1e-5,
@@ -96,19 +103,19 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         seed: Seed = 0,
         **kwargs,
     ):
-        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0}
+        logs = {"augmentation_probability": discriminator_augmentation == ADAPTIVE, "lecam": lecam_weight > 0,
+                "penalty": penalty_interval > 1}  # fmt: skip
         # Before Keras' own __init__, in which it allows no attributes.
         object.__setattr__(self, "loss_names", (*type(self).loss_names, *(name for name, on in logs.items() if on)))
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         self.latent_dim, self.latent_distribution = int(latent_dim), latent_distribution
         self.num_classes = int(num_classes)
         self.objective = objective if isinstance(objective, Objective) else OBJECTIVES[objective]
-        self.penalty = None if penalty is None else PENALTIES[penalty]
         self.regularizer = None if regularizer is None else REGULARIZERS[regularizer]
-        self.penalty_weight, self.regularizer_weight = float(penalty_weight), float(regularizer_weight)
-        self.weight_clip = weight_clip
+        self.regularizer_weight, self.weight_clip = float(regularizer_weight), weight_clip
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
         self.generator_batch_factor = generator_batch_factor
+        self.set_penalty(penalty, penalty_weight, penalty_interval)
         self.set_limited_data(discriminator_augmentation, adaptation_images, lecam_weight)
         self.generator, self.discriminator = self._own_networks(generator, discriminator)
 
@@ -180,15 +187,17 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
 
     def updates_of(self, player: str, steps: int) -> int:
         if player == "discriminator":
-            return steps
+            return steps + self.lazy_turns(steps)
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
     def step_kind(self, step: int) -> Hashable:
-        """("discriminator", "generator"): the players that are updated, the second only if it is the generator's turn.
+        """("discriminator", "generator", "penalty"): the players that are updated, the second only if it is the generator's
+        turn, and the lazy penalty in its steps.
 
         A subclass with further kinds of step appends them.
         """
-        return ("discriminator", "generator") if self.generator_turn(step) else ("discriminator",)
+        turns = {"generator": self.generator_turn(step), "penalty": self.lazy_turn(step)}
+        return ("discriminator", *(name for name, on in turns.items() if on))
 
     # ---- what a paper changes
 
@@ -233,7 +242,7 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         return losses
 
     def update_discriminator(self, batch: dict, stream: int = 0) -> dict[str, tf.Tensor]:
-        """One update of the discriminator.
+        """One update of the discriminator; in a step of a lazy penalty, a second one, for the penalty.
 
         Args:
             batch: has `raw`, real images [B, H, W, C] in [-1, 1], and in a conditional model `one_hot`, [B, num_classes].
@@ -248,25 +257,20 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         size = tf.shape(real.images)[0]
         made = self.generated(size, stream)
         made = dataclasses.replace(made, images=tf.stop_gradient(made.images))
-        noise = self.discriminator_noise(size, stream, part=2)
 
         def losses_fn():
             seen, fake = self.passed(real, stream, part=0), self.passed(made, stream, part=1)
             terms = {**self.discriminator_terms(batch, seen, fake), **self.lecam_terms(seen.logit, fake.logit)}
             loss = self.objective.discriminator(seen.logit, fake.logit) + sum(terms.values())
-            if self.penalty is not None:
-                alpha = 0.5 + 0.5 * self.noise([], size, stream + 1, "uniform")
-
-                def logits_of(images):
-                    return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
-
-                loss += self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
+            if self.penalty is not None and self.penalty_interval == 1:
+                loss += self.weighted_penalty(real, made, stream)
             loss += self.regularization(self.discriminator)
             self.observe_logits(seen.logit)
             logits = {f"{name}_logit": tf.reduce_mean(one.logit) for name, one in (("real", seen), ("fake", fake))}
             return {**terms, "discriminator_loss": loss, **logits}
 
-        return self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
+        losses = self.step_players({"discriminator": "discriminator_loss"}, losses_fn)
+        return losses | self.update_lazily(real, made, stream)
 
     def update_generator(self, batch: dict, turn: int = 0) -> dict[str, tf.Tensor]:
         """One update of the generator with new latents; the discriminator does not change.
@@ -295,9 +299,3 @@ class AdversarialModel(LimitedDataMixin, PassMixin, AdversarialSampler, Trainabl
         if self.regularizer is None:
             return 0.0
         return self.regularizer_weight * self.regularizer(network.trainable_variables)
-
-
-def _choose(what, name, table):
-    if name not in table:
-        raise ValueError(f"{what} must be one of {', '.join(sorted(table))}; received {name!r}.")
-    return table[name]

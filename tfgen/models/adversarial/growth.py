@@ -11,7 +11,7 @@ Between two, the larger fades in: its image has the weight position - floor(posi
 import bisect
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -134,6 +134,31 @@ class Growth:
             smaller = upscale2d(downscale2d(images))
             images = smaller + (position - levels[0]) * (images - smaller)
         return upscale2d(images, factor)
+
+
+def joined(
+    images: tf.Tensor | None, draw: Callable, maps: tf.Tensor, level: int, levels: Sequence[int], position: float | tf.Tensor
+) -> tf.Tensor | None:  # fmt: skip
+    """The images of a generator up to a level: those of the levels below, upscaled, and its own by its share.
+
+    Args:
+        images: float32 [B, H / 2, W / 2, C], the result for the level below; None at level 0, or if no level below is shown.
+        draw: function of maps -> [B, H, W, C], the level's own images. It is called if the level is one of `levels`.
+        maps: [B, H, W, filters] of the level.
+        level: the number of the level.
+        levels: the levels that are shown; one alone has the share 1.
+        position: scalar or [B, 1, 1, 1]. Level l has the share max(0, 1 - |position - l|).
+
+    Returns:
+        float32 [B, H, W, C]; None before the first of `levels`.
+    """
+    images = None if images is None else upscale2d(images)
+    if level in levels:
+        shown = tf.cast(draw(maps), tf.float32)
+        if len(levels) > 1:
+            shown *= tf.clip_by_value(1.0 - tf.abs(position - level), 0.0, 1.0)
+        images = shown if images is None else images + shown
+    return images
 
 
 def number_of_levels(image_shape: Sequence[int], start: tuple[int, int]) -> int:
