@@ -227,8 +227,8 @@ CASES = {
     # Three phases in the first steps, and a lazy penalty.
     "style-gan-growing": Case(
         StyleGAN, {"image_shape": (8, 8, 1), "latent_dim": 3, "w_size": 4, "mapping_depth": 2, "max_filters": 4,
-                   "group_size": 1, "growing": True, "first_level": 0, "level_batch_sizes": 8, "stable_images": 16,
-                   "fade_images": 32, "penalty_interval": 3}, falling="discriminator_loss", long=True,
+                   "group_size": 1, "growing": True, "start_size": 2, "first_level": 1, "level_batch_sizes": 8,
+                   "stable_images": 16, "fade_images": 32, "penalty_interval": 3}, falling="discriminator_loss", long=True,
     ),
     "biggan": Case(
         BigGAN,
