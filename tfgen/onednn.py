@@ -1,9 +1,10 @@
 """Chooses, before TensorFlow is imported, whether it uses the oneDNN kernels on the CPU.
 
 By default TensorFlow 2.16 to 2.21 uses them only on CPUs with AVX512-VNNI, AMX or newer. It reads
-`TF_ENABLE_ONEDNN_OPTS` once, when it is imported. Convolutional networks train up to 2.2 times faster with them, dense and
-recurrent ones up to 1.3 times faster without. A value that the user has set is never changed. Importing this module does not
-import TensorFlow.
+`TF_ENABLE_ONEDNN_OPTS` once, when it is imported. Convolutional networks train up to 2.2 times faster with them on every
+CPU. Dense and recurrent ones are up to 1.3 times faster without them on CPUs where TensorFlow leaves them off, and up to 1.2
+times faster with them on one where it uses them (benchmarks/reproduce/onednn.json): there its default is right. A value that
+the user has set is never changed. Importing this module does not import TensorFlow.
 """
 
 import fnmatch
@@ -32,13 +33,14 @@ def choose(presets: Iterable[str] = (), runs: Iterable[str | os.PathLike] = ()) 
     """Sets the variable for this process and its child processes; no effect once TensorFlow is imported.
 
     Args:
-        presets: names of the presets to be trained; with none, and with any convolutional one, oneDNN is switched on.
+        presets: names of the presets to be trained; with none, and with any convolutional one, oneDNN is switched on, else
+            TensorFlow's default for the CPU stays.
         runs: run folders, of which those with a config.json are continued or used: they keep their choice, unless they
             differ in it.
     """
     if VARIABLE in os.environ or "tensorflow" in sys.modules or not supported():
         return
-    before, on = set(), suits(presets)
+    before, on = set(), True if suits(presets) else None
     try:
         for config in (pathlib.Path(run) / "config.json" for run in runs):
             if config.exists():
@@ -46,17 +48,18 @@ def choose(presets: Iterable[str] = (), runs: Iterable[str | os.PathLike] = ()) 
     except (OSError, ValueError, KeyError, TypeError):
         return  # a run of an older tfgen keeps TensorFlow's default; the trainer reports a damaged file
     on = before.pop() if len(before) == 1 else on
-    os.environ[VARIABLE] = "1" if on else "0"
+    if on is not None:
+        os.environ[VARIABLE] = "1" if on else "0"
 
 
 def suits(presets: Iterable[str]) -> bool:
-    """Whether oneDNN is faster for these presets: if there is any convolutional one among them, or none is named."""
+    """Whether oneDNN is faster for these presets on every CPU: if any is convolutional, or none is named."""
     presets = list(presets)
     return not presets or not all(is_dense(name) for name in presets)
 
 
 def is_dense(preset: str) -> bool:
-    """Whether the networks of a preset are dense or recurrent, so that they are faster without oneDNN."""
+    """Whether the networks of a preset are dense or recurrent, so that it depends on the CPU what is faster."""
     return any(fnmatch.fnmatchcase(preset, pattern) for pattern in DENSE)
 
 
