@@ -67,8 +67,9 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         if "container" in executor:
             # A task of a branch is called "Trainer.<slug>". TFX offers no setting for variables.
             preset = slugs.get(name.removesuffix("_executor").partition(".")[2])
-            value = os.environ.get(onednn.VARIABLE, str(int(onednn.suits([preset] if preset else []))))
-            executor["container"].setdefault("env", []).append({"name": onednn.VARIABLE, "value": value})
+            value = os.environ.get(onednn.VARIABLE, "1" if onednn.suits([preset] if preset else []) else None)
+            if value is not None:  # else the default of TensorFlow for the CPU stays
+                executor["container"].setdefault("env", []).append({"name": onednn.VARIABLE, "value": value})
     write_whole(output, json.dumps(compiled, sort_keys=True).encode())
     return compiled
 
