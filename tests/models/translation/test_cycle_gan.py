@@ -187,6 +187,28 @@ def test_full_pools_change_by_draws_of_their_own():
     assert 16 < np.sum(old["a"] != old["b"]) < 48
 
 
+def test_discriminators_see_what_the_pools_give_back():
+    """One image in each pool and in each step, nothing is learnt: by the draws of a step, the old image or the new one."""
+    model = of_factors(1.0, 1.0, 0.5, shape=(1, 1, 1), pool_size=1, seed=1)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    pools, swaps = {}, 0
+    for step in range(8):
+        value = {"a": step / 10 + 0.1, "b": 0.95 - step / 10}  # in [-1, 1]
+        loss = 0.0
+        # Each generator copies, so the new fakes of one domain are the images of the other.
+        for i, (name, new) in enumerate((("a", value["b"]), ("b", value["a"]))):
+            swapped = name in pools and float(model.noise([2], 1, i, "uniform")[0, 0]) > 0.0
+            seen, swaps = pools[name] if swapped else new, swaps + swapped
+            if swapped or name not in pools:
+                pools[name] = new
+            loss += ((value[name] / 2 - 1) ** 2 + (seen / 2) ** 2) / 2
+        row = {"image": value["a"], "other": value["b"]}
+        row = {name: np.full((1, 1, 1, 1), (one + 1) / 2, "float32") for name, one in row.items()}
+        found = model.fit(tf.data.Dataset.from_tensors(row), verbose=0).history["discriminator_loss"]
+        assert found == pytest.approx([loss], rel=1e-5), step
+    assert 3 < swaps < 13
+
+
 def test_pools_are_state_and_can_be_left_out():
     kept = [key for key in named_variables(CycleGAN(**SMALL)) if "pool" in key]
     assert sorted(kept) == ["pool_a/filled", "pool_a/images", "pool_b/filled", "pool_b/images"]
