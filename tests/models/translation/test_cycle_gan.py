@@ -287,6 +287,25 @@ def test_maps_of_the_discriminator(side, layers, logits):
     assert network.output_shape == (None, logits, logits, 1)
 
 
+def test_layers_of_the_discriminator():
+    """Only a convolution with a norm after it can have any bias; without norms, means of -1 pass two slopes of .2."""
+    network, x = patch_gan((24, 24, 1), layers=2, width=2, name="discriminator"), 2 * images(2, (24, 24, 1)) - 1
+    start, without_effect = network(x).numpy(), set()
+    for name in ("conv_0", "conv_1", "conv_2", "logits"):
+        bias = network.get_layer(name).bias
+        bias.assign(bias + 0.5)
+        if np.allclose(network(x), start, atol=1e-4):
+            without_effect.add(name)
+        bias.assign(bias - 0.5)
+    assert without_effect == {"conv_1", "conv_2"} and np.std(start) > 1e-3
+    network = patch_gan((24, 24, 1), layers=1, width=1, norm=None, name="discriminator")
+    network.build((None, 24, 24, 1))
+    for name in ("conv_0", "conv_1", "logits"):
+        kernel = network.get_layer(name).kernel
+        kernel.assign(tf.fill(kernel.shape, 1.0 / (16 * kernel.shape[2])))
+    assert float(network(-np.ones((1, 24, 24, 1), "float32"))[0, 5, 5, 0]) == pytest.approx(-0.04, rel=1e-5)
+
+
 def test_a_patch_has_70_pixels():
     """By the gradient of one logit in the middle. Instance norm, whose statistics are of the whole image, is left out."""
     network = patch_gan((128, 128, 1), width=2, norm=None, name="discriminator")
