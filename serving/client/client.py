@@ -209,19 +209,21 @@ class Client:
         return self._call("classify", "probability", {"image": images_of(images)}, timeout)
 
     def translate(
-        self, images: ArrayLike | None = None, *, output: str = "image", timeout: float | None = None, **fields
-    ) -> np.ndarray:
+        self, images: ArrayLike | None = None, *, back: bool = False, output: str = "image", timeout: float | None = None,
+        **fields,
+    ) -> np.ndarray:  # fmt: skip
         """Translates pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
 
         Args:
             images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
+            back: whether the images are of the second domain of a CycleGAN and become ones of the first.
             output: "image", or "frames" for a model that makes clips.
             **fields: the other fields that the model takes, by name, such as `content=` and `style=`.
         """
         inputs = with_conditions({} if images is None else {"image": images_of(images)}, **fields)
         if not inputs:
             raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
-        return self._call("translate", output, inputs, timeout)
+        return self._call("translate_back" if back else "translate", output, inputs, timeout)
 
     def maximize(
         self, unit: ArrayLike, seeds: ArrayLike, steps: int | ArrayLike, *, timeout: float | None = None

@@ -27,6 +27,7 @@ from tfgen.models import (
     WGANGP,
     Autoencoder,
     BigGAN,
+    CycleGAN,
     FactorizedPrior,
     GatedPixelCNN,
     GlimpseClassifier,
@@ -247,6 +248,13 @@ CASES = {
         SNGAN,
         {**_SMALL, "network": "resnet", "width": 4, "num_classes": 3, "discriminator_steps": 1, "generator_batch_factor": 2},
         falling="discriminator_loss",
+    ),
+    # A pool that is full after a few steps of eight images.
+    "cycle-gan": Case(
+        CycleGAN,
+        {"image_shape": (8, 8, 1), "width": 4, "blocks": 1, "halvings": 1, "discriminator_width": 4,
+         "discriminator_layers": 1, "identity_weight": 0.5, "pool_size": 12},
+        falling="generator_loss",
     ),
     "gan-maxout": Case(GAN, {**_SMALL, "width": 16}, falling="discriminator_loss"),
     "gan-conv-maxout": Case(

@@ -5,11 +5,12 @@ from tests.conformance.harness import STEPS, assert_close, assert_equal, for_cas
 from tests.owned import owned_variables
 
 
-# Every family; a network with moving averages of images; steps of several kinds; statistics of codes; frozen networks.
+# Every family; a network with moving averages of images; steps of several kinds; statistics of codes; frozen networks;
+# pools of images.
 @for_cases(
     quick=(
-        "dcgan", "dfc-vae", "dc-ign", "factorized-prior", "glimpse-classifier", "improved-gan-virtual-batch-norm",
-        "pixel-cnn-autoencoder", "vae-gan", "vae-mlp-bernoulli", "wgan",
+        "cycle-gan", "dcgan", "dfc-vae", "dc-ign", "factorized-prior", "glimpse-classifier",
+        "improved-gan-virtual-batch-norm", "pixel-cnn-autoencoder", "vae-gan", "vae-mlp-bernoulli", "wgan",
     )
 )  # fmt: skip
 def test_resumed_training_equals_uninterrupted(run):

@@ -148,6 +148,11 @@ CASES = {
         discriminator=keras.Model(*(lambda x, code: (x, [to_image(3, "tanh")(code), code]))(*(lambda x: (
             x, layers.Dense(3)(layers.Flatten()(x))))(keras.Input(SHAPE)))),
     ),
+    "cycle-gan": lambda: models.CycleGAN(
+        image_shape=SHAPE, to_b=chain(SHAPE, layers.Conv2D(1, 3, padding="same", activation="tanh")),
+        to_a=chain(SHAPE, layers.Flatten(), layers.Dense(64, "tanh"), layers.Reshape(SHAPE)), pool_size=8,
+        discriminator_a=chain(SHAPE, down(1)), discriminator_b=chain(SHAPE, layers.Dropout(0.1), layers.Conv2D(1, 3)),
+    ),
     "pixel-cnn-autoencoder": lambda: models.PixelCNNAutoencoder(
         image_shape=SHAPE, levels=2, width=4, depth=1, head_width=4, embedding_dim=3, encoder=to_vector(3)
     ),
@@ -162,7 +167,7 @@ IN_GRAPHS = ("vae", "dcgan-conditional", "vae-gan", "infogan")  # the others run
 def batch(model, size=6):
     rng = np.random.default_rng(0)
     images = (rng.random((size, *model.image_shape)) > 0.5).astype("float32")
-    return {"image": images, "label": rng.integers(0, CLASSES, size).astype("int32")}
+    return {"image": images, "label": rng.integers(0, CLASSES, size).astype("int32"), "other": 1.0 - images[::-1]}
 
 
 def train(model, steps):
@@ -188,13 +193,17 @@ def same(found, expected):
 def answers(model):
     """What the model does with its networks, as arrays."""
     labels = {"labels": np.arange(4, dtype="int32") % CLASSES} if model.num_classes else {}
-    found = {"sample": model.sample(4, seed=1, **labels)}
+    if isinstance(model, models.capabilities.Translator):
+        found = {"translated": model.translate(image=batch(model)["image"])["image"]}
+    else:
+        found = {"sample": model.sample(4, seed=1, **labels)}
     if isinstance(model, models.capabilities.Encoder):
         found["code"] = next(iter(model.code_outputs(batch(model)["image"]).values()))
     return {name: np.array(value) for name, value in found.items()}
 
 
-QUICK = ("vae", "dcgan-conditional", "pixel-cnn-autoencoder")  # one and two networks, and one in a part of the model
+# One and two networks, one in a part of the model, four.
+QUICK = ("vae", "dcgan-conditional", "pixel-cnn-autoencoder", "cycle-gan")
 
 
 @pytest.fixture(

@@ -31,7 +31,7 @@ SEEDS = [5, 0, -3, 2**40]
 
 
 class Painter(Translator, TrainableModel):
-    """Adds a colour to a picture."""
+    """Adds a colour to a picture, and back."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -42,6 +42,11 @@ class Painter(Translator, TrainableModel):
 
     def translate_rows(self, image, colour):
         return {"image": image + colour[:, None, None]}
+
+    def signatures(self):
+        found = super().signatures()
+        back = lambda image, colour: self.translate_rows(image, -colour)  # noqa: E731
+        return {**found, "translate_back": (back, found["translate"][1])}
 
 
 class Plain(Projector, Maximizer, TrainableModel):
@@ -264,6 +269,7 @@ def test_classes_and_translations(connect, loaded):
     colour = np.array([[0.25], [0.5], [0.0]], "float32")
     got = connect("painter").translate(images[:, :4, :4], colour=colour)
     np.testing.assert_array_equal(got, images[:, :4, :4] + colour[:, None, None])
+    np.testing.assert_allclose(connect("painter").translate(got, colour=colour, back=True), images[:, :4, :4], atol=1e-6)
     with pytest.raises(ValueError, match="needs images, or the fields"):
         connect("painter").translate()
 
@@ -291,6 +297,7 @@ def test_an_unsupported_call_names_the_signatures(connect):
     calls = {
         "classify": lambda client: client.classify(images),
         "translate": lambda client: client.translate(images),
+        "translate_back": lambda client: client.translate(images, back=True),
         "project": lambda client: client.project(images),
         "maximize": lambda client: client.maximize([0], [1], 1),
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),

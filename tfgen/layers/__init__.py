@@ -6,6 +6,7 @@ from tfgen.layers.blur import Blur2D
 from tfgen.layers.conditional_batch_norm import ConditionalBatchNorm
 from tfgen.layers.equalized import EqualizedConv2D, EqualizedDense
 from tfgen.layers.gdn import GDN
+from tfgen.layers.image_pool import ImagePool
 from tfgen.layers.instance_norm import InstanceNormalization
 from tfgen.layers.maxout import Maxout
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination, minibatch_similarity
@@ -39,6 +40,7 @@ __all__ = [
     "EqualizedConv2D",
     "EqualizedDense",
     "GaussianNoise",
+    "ImagePool",
     "InstanceNormalization",
     "Maxout",
     "MinibatchDiscrimination",

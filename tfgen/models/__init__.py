@@ -30,6 +30,7 @@ from tfgen.models.autoregressive.pixel_rnn import PixelRNN
 from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
+from tfgen.models.translation.cycle_gan import CycleGAN
 
 MODELS = {
     cls.__name__: cls for cls in (
@@ -37,7 +38,7 @@ MODELS = {
         GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, SSGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
-        GlimpseClassifier,
+        GlimpseClassifier, CycleGAN,
     )
 }  # fmt: skip
 

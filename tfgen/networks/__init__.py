@@ -13,6 +13,8 @@ from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
 from tfgen.networks.given import GivenNetwork, given_network
 from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
 from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
+from tfgen.networks.patch_gan import patch_gan
+from tfgen.networks.residual_translator import ResidualTranslator
 from tfgen.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from tfgen.networks.slots import CONVOLUTIONS, Convolution
 
@@ -33,8 +35,10 @@ __all__ = [
     "Network",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "ResidualTranslator",
     "given_network",
     "make_networks",
+    "patch_gan",
 ]
 
 NETWORKS = {
