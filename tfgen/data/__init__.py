@@ -6,27 +6,36 @@ from tfgen.data.catalog import from_tfds, load
 from tfgen.data.cluttered import cluttered_canvas, two_digits
 from tfgen.data.crops import crops
 from tfgen.data.factors import FactorSource
-from tfgen.data.folder import from_folder, from_folders
+from tfgen.data.folder import from_folder, from_folders, side_by_side
 from tfgen.data.records import described, from_tfrecords
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.unpaired import UnpairedSource, from_unpaired, unpaired
 
 __all__ = [
     "FactorSource",
     "SemiSupervisedSource",
     "Source",
+    "UnpairedSource",
     "augmented_shape",
     "check_augmentation",
     "check_batch_size",
     "cluttered_canvas",
     "crops",
     "described",
+    "domains",
+    "edge_pairs",
     "from_arrays",
     "from_folder",
     "from_folders",
     "from_tfds",
     "from_tfrecords",
+    "from_unpaired",
     "load",
+    "quadrant_pairs",
     "semi_supervised",
+    "side_by_side",
     "two_digits",
+    "unpaired",
 ]

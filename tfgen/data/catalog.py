@@ -17,12 +17,31 @@ from tfgen import settings
 from tfgen.data.binarized_mnist import binarized_mnist
 from tfgen.data.crops import crops
 from tfgen.data.factors import coil20
-from tfgen.data.folder import from_folder, from_folders, image_folders
+from tfgen.data.folder import from_folder, from_folders, image_folders, side_by_side
 from tfgen.data.image_files import check_options
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.unpaired import from_unpaired, unpaired_folders
 from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
+
+# What begins with "KIND:" and a path: (function, the arguments that name its files). `load` adds the options.
+_OF_FILES = {
+    "folder": (from_folder, lambda path, split: {"path": path}),
+    "folders": (from_folders, lambda path, split: image_folders(path)),
+    "pairs": (side_by_side, lambda path, split: {"path": path}),
+    "unpaired": (from_unpaired, unpaired_folders),
+    "crops": (crops, lambda path, split: {"photos": path}),
+}
+# What begins with "KIND:" and the name of another data set: the function that makes the one of the other.
+_MADE = {
+    "edges": edge_pairs,
+    "quadrants": quadrant_pairs,
+    "inverted": functools.partial(domains, other="inverted"),
+    "tinted": functools.partial(domains, other="tinted"),
+    "outlined": functools.partial(domains, other="edges"),
+}
 
 
 def default_data_dir():
@@ -38,13 +57,16 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         `tfgen.data.binarized_mnist`); "rendered_shapes" (rendered, no files) and "coil20" (from `manual_dir`), both a
         `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or "emnist/letters";
         "folder:/path"; "folders:/path", whose sub-folders `image`, `target`, `mask`, ... hold files of the same names (see
-        `tfgen.data.from_folders`); "crops:/path", random crops of photos (see `tfgen.data.crops`); "tfrecord:/glob", in
-        which "{split}" stands for the split; or the path of an existing folder. If a folder has the name of a
+        `tfgen.data.from_folders`); "pairs:/path", files of two pictures side by side (see `tfgen.data.side_by_side`);
+        "unpaired:/path", with the sub-folders `image` and `other`, or trainA, trainB, testA and testB (see
+        `tfgen.data.from_unpaired`); "crops:/path", random crops of photos (see `tfgen.data.crops`); "tfrecord:/glob", in
+        which "{split}" stands for the split; "edges:DATA", "quadrants:DATA", "inverted:DATA", "tinted:DATA" or
+        "outlined:DATA", a translation made of the data set DATA, such as "edges:mnist" (see `tfgen.data.edge_pairs`,
+        `quadrant_pairs` and `domains`); or the path of an existing folder. If a folder has the name of a
         tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder.
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
       in_memory: False reads images from files when they are needed, see `from_folder`.
-      **options: the options of from_tfds, from_folder, from_folders, crops or from_tfrecords. None means the option's
-        default.
+      **options: the options of the function that makes the Source. None means the option's default.
 
     Raises:
       ValueError: unknown spec, split or option; the message lists the known ones.
@@ -53,15 +75,20 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     options = {k: v for k, v in options.items() if v is not None}
     kind, colon, rest = spec.partition(":")
     kind = kind if colon else ""  # of "folder", as of every other word, the folder of this name
-    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # for the system that is the current folder
-        raise ValueError(f"data must be {kind}:PATH; received {spec!r}")
+    if kind in (*_OF_FILES, *_MADE, "tfrecord") and not rest.strip():  # for the system that is the current folder
+        what = "DATA, the name of another data set" if kind in _MADE else "PATH"
+        raise ValueError(f"data must be {kind}:{what}; received {spec!r}")
     of_files = {} if in_memory is None else {"in_memory": in_memory}
-    if kind == "folder":
-        return from_folder(rest, split=split, **_checked(options, from_folder, spec), **of_files)
-    if kind == "folders":
-        return from_folders(**image_folders(rest), split=split, **_checked(options, from_folders, spec), **of_files)
-    if kind == "crops":
-        return crops(rest, split=split, **_checked(options, crops, spec))
+    if kind in _MADE:
+        make = _MADE[kind]
+        own = {k: options.pop(k) for k in _own_options(make) if k in options}
+        return make(load(rest, split, in_memory=in_memory, **options), **own)
+    if kind in _OF_FILES:
+        function, find = _OF_FILES[kind]
+        options = _checked(options, function, spec)
+        if "in_memory" in inspect.signature(function).parameters:
+            options.update(of_files)
+        return function(**{"split": split, **find(rest, split)}, **options)
     if kind == "tfrecord":
         if "{split}" not in rest and split != "train":
             raise ValueError(
@@ -91,8 +118,8 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     raise ValueError(
         f"unknown data set {spec!r}{_close(spec, ['digits', *_names()])} Expected 'digits', the name of a "
-        "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'folders:/path', 'tfrecord:/glob' "
-        "or an existing folder"
+        "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'folders:/path', 'pairs:/path', "
+        "'unpaired:/path', 'tfrecord:/glob', 'edges:' and the name of another data set, or an existing folder"
     )
 
 
@@ -313,10 +340,17 @@ def _close(wrong, names):
     return f" (close: {', '.join(close)})." if close else "."
 
 
+def _own_options(make):
+    """The names of the options of a function of `_MADE`."""
+    bound = make.keywords if isinstance(make, functools.partial) else {}
+    return [p.name for p in inspect.signature(make).parameters.values() if p.kind == p.KEYWORD_ONLY and p.name not in bound]
+
+
 def _checked(options, function, spec):
     """The options, after a check that `function` takes all of them as keywords."""
     parameters = inspect.signature(function).parameters.values()
-    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in ("split", "image", "in_memory")]
+    found = ("split", "image", "other", "in_memory")  # by the path, or arguments of `load`
+    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in found]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")

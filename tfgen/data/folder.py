@@ -1,9 +1,10 @@
-"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`, and pairs of such folders."""
+"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`; pairs of folders, and of halves."""
 
 import os
+from typing import Literal
 
-from tfgen import fields
-from tfgen.data.image_files import adapt_image, check_options, open_image
+from tfgen import fields, settings
+from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
@@ -86,18 +87,56 @@ def from_folders(
             found[name][stem] = file
         if name == "image":
             labels, class_names = classes
+        alone = []
         for here, there in (("image", name), (name, "image")):
             missing = [stem for stem in found[here] if stem not in found[there]]
             if missing:
-                raise ValueError(
+                alone.append(
                     f"{found[here][missing[0]]} has no {there}: expected {missing[0]!r} with the suffix of an image in "
                     f"{roots[there]} ({len(missing)} such files)"
                 )
+        if alone:
+            raise ValueError("; ".join(alone))
     stems = list(found["image"])
     return build_source(
         _Files({k: [v[stem] for stem in stems] for k, v in found.items()}, labels, stems, size, channels, resize),
         on_error=on_error,
         name=f"folders:{','.join(roots.values())}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+        in_memory=in_memory,
+    )
+
+
+def side_by_side(
+    path: str | os.PathLike, *, split: str | None = None, input: Literal["left", "right"] = "left",
+    size: Size | None = None, channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise",
+    levels: Levels = 256, in_memory: bool | None = None,
+) -> Source:  # fmt: skip
+    """A Source of pairs that are stored as one file, two pictures of equal size side by side, as in the archives of pix2pix.
+
+    Example:
+        labels_to_facades = tfgen.data.side_by_side("facades", split="train", input="right", size=256)
+
+    One half is the field `image`, the other is `target`. The options apply to each half.
+
+    Args:
+      path, split, size, channels, resize, on_error, levels, in_memory: see `from_folder`.
+      input: the half that is `image`, "left" or "right". The archives call the left half A and the right half B: "right" is
+        the direction BtoA.
+
+    Raises:
+      ValueError: see `from_folder`; the width of a file is not even (the message names the file).
+    """
+    size = check_options(size, channels, resize, on_error)
+    settings.check(side_by_side, input=input)
+    root, files, labels, class_names = _find(path, split)
+    sides = ("image", "target") if input == "left" else ("target", "image")
+    return build_source(
+        _Halves(sides, files, labels, [_path_in(root, file) for file in files], size, channels, resize),
+        on_error=on_error,
+        name=f"pairs:{root}",
         split=split or "train",
         levels=levels,
         class_names=class_names,
@@ -196,6 +235,24 @@ class _Files:
 
     def further(self, keep):
         return {}
+
+
+class _Halves(_Files):
+    """The reader of `side_by_side`; sides: the fields of the left and of the right half."""
+
+    def __init__(self, sides, files, *options):
+        super().__init__({"image": files, "target": files}, *options)
+        self._sides = sides
+
+    def read(self, i, name):
+        both = open_image(self._files[name][i])
+        if both.width % 2:
+            raise ImageError(f"found a width of {both.width} pixels, expected an even one: two pictures side by side")
+        left = self._sides.index(name) * (both.width // 2)
+        return adapt_image(both.crop((left, 0, left + both.width // 2, both.height)), **self._options)
+
+    def files(self, i, name):
+        return None
 
 
 def _folders(path):

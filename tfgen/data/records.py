@@ -127,6 +127,10 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
         from tfgen.data.factors import FactorSource
 
         source = FactorSource.of(source, description["groups"])
+    if description.get("unpaired"):
+        from tfgen.data.unpaired import UnpairedSource
+
+        source = UnpairedSource.of(source)
     return source
 
 

@@ -449,7 +449,7 @@ def _eight_bits(values, levels, name):
             raise ValueError(
                 f"float {name} must lie in [0, 1]; {len(bad)} values do not, the first is {values[place]} at index {place}"
             )
-        return _level_values(levels)[np.round(values * (levels - 1)).astype(np.int64)]
+        return level_values(levels)[np.round(values * (levels - 1)).astype(np.int64)]
     if values.dtype != np.uint8:
         raise ValueError(f"{name} must be uint8, or floats in [0, 1]; received dtype {values.dtype}")
     return values
@@ -612,7 +612,7 @@ def _list_skipped(skipped):
     return f" ({len(skipped)} skipped, the first: {skipped[0][0]}: {skipped[0][1]})"
 
 
-def _level_values(levels):
+def level_values(levels):
     """uint8 [levels]: the stored value of each level."""
     return np.round(np.arange(levels) * (255 / (levels - 1))).astype(np.uint8)
 
@@ -621,7 +621,7 @@ def _check_levels(images, levels, name):
     if levels == 256:
         return
     allowed = np.zeros(256, bool)
-    allowed[_level_values(levels)] = True
+    allowed[level_values(levels)] = True
     bad = np.argwhere(~allowed[images])
     if len(bad):
         place = tuple(int(k) for k in bad[0])
