@@ -87,7 +87,13 @@ class Augmentation:
     def __init__(self, settings, fields, name):
         self.settings = check_augmentation(settings)
         self._fields = {k: f for k, f in fields.items() if f.pixels}
-        sizes = {k: f.shape[-3:-1] if f.encoded else f.shape for k, f in self._fields.items()}
+        sizes = {k: f.stored_shape[len(f.files_shape) :][:2] for k, f in self._fields.items()}
+        fixed = [k for k, f in fields.items() if k not in sizes and sizes["image"] in (f.shape[-3:-1], f.shape[-2:])]
+        if fixed and self.settings.keys() & _MOVES:
+            raise ValueError(
+                f"Augmentation by flip, jitter, shift or crop cannot move the field {fixed[0]!r} of {name}, numbers for "
+                f"each pixel; received {sorted(self.settings)}."
+            )
         if len(set(sizes.values())) > 1 and self.settings.keys() & _MOVES - {"flip"}:
             raise ValueError(
                 f"Augmentation by jitter, shift or crop needs fields of the same height and width; those of {name} are "
@@ -97,8 +103,7 @@ class Augmentation:
         if crop and any(c > n for c, n in zip(crop, sizes["image"], strict=True)):
             raise ValueError(f"crop {crop} of augmentation is larger than the images {sizes['image']} of {name}.")
         self.shapes = {
-            k: (*f.shape[: -3 if f.encoded else -2], *(crop or sizes[k]), *f.shape[-1 if f.encoded else len(f.shape) :])
-            for k, f in self._fields.items()
+            k: (*f.files_shape, *(crop or sizes[k]), *f.shape[len(f.files_shape) + 2 :]) for k, f in self._fields.items()
         }
 
     def move(self, values, keys):

@@ -194,7 +194,10 @@ def make_batches(
         pixels = augment.move({name: value for name, value in read.items() if fields[name].pixels}, keys)
         batch = {}
         for name, value in read.items():
-            if name in pixels:
+            if fields[name].classes is not None:
+                value = tf.one_hot(tf.cast(pixels[name], tf.int32), fields[name].classes)
+                value = tf.ensure_shape(value, [size, *augment.shapes[name]])
+            elif name in pixels:
                 value = tf.cast(pixels[name], tf.float32) / full_scale
                 if fields[name].encoded:
                     value = augment.colour(name, pixels[name], value, keys)

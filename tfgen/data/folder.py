@@ -44,7 +44,7 @@ def from_folder(
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
     return build_source(
-        _Files({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
+        FileReader({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
         on_error=on_error,
         name=f"folder:{root}",
         split=split or "train",
@@ -76,8 +76,31 @@ def from_folders(
       ValueError: see `from_folder`; an image has no counterpart in a folder, or several (the message names it).
     """
     size = check_options(size, channels, resize, on_error)
-    found, roots, labels, class_names = {}, {}, None, None
-    for name, path in {"image": image, **paired}.items():
+    found, labels, class_names, name = matched({"image": image, **paired}, split)
+    return build_source(
+        FileReader({k: list(v.values()) for k, v in found.items()}, labels, list(found["image"]), size, channels, resize),
+        on_error=on_error,
+        name=f"folders:{name}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+        in_memory=in_memory,
+    )
+
+
+def matched(folders, split):
+    """The files of several folders that belong together, see `from_folders`.
+
+    Args:
+      folders: {field: path}.
+      split: see `from_folder`.
+
+    Returns:
+      ({field: {path in the folder without suffix: file}}, all in the order of the first field; labels and class names of the
+      first field; the folders as a text).
+    """
+    found, roots, labels, class_names, main = {}, {}, None, None, next(iter(folders))
+    for name, path in folders.items():
         roots[name], files, *classes = _find(path, split)
         found[name] = {}
         for file in files:
@@ -85,10 +108,10 @@ def from_folders(
             if stem in found[name]:
                 raise ValueError(f"expected one {name} of {stem!r}; found {found[name][stem]} and {file}")
             found[name][stem] = file
-        if name == "image":
+        if name == main:
             labels, class_names = classes
         alone = []
-        for here, there in (("image", name), (name, "image")):
+        for here, there in ((main, name), (name, main)):
             missing = [stem for stem in found[here] if stem not in found[there]]
             if missing:
                 alone.append(
@@ -97,16 +120,8 @@ def from_folders(
                 )
         if alone:
             raise ValueError("; ".join(alone))
-    stems = list(found["image"])
-    return build_source(
-        _Files({k: [v[stem] for stem in stems] for k, v in found.items()}, labels, stems, size, channels, resize),
-        on_error=on_error,
-        name=f"folders:{','.join(roots.values())}",
-        split=split or "train",
-        levels=levels,
-        class_names=class_names,
-        in_memory=in_memory,
-    )
+    stems = list(found[main])
+    return {k: {stem: v[stem] for stem in stems} for k, v in found.items()}, labels, class_names, ",".join(roots.values())
 
 
 def side_by_side(
@@ -144,12 +159,12 @@ def side_by_side(
     )
 
 
-def image_folders(path):
-    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError if none is called `image`."""
+def image_folders(path, main="image", others="target, mask, ..."):
+    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError if none is called `main`."""
     root = os.path.abspath(os.path.expanduser(os.fspath(path)))
     names = _folders(root)
-    if "image" not in names:
-        raise ValueError(f"expected the folders image, and target, mask, ... in {root}; found {names or 'none'}")
+    if main not in names:
+        raise ValueError(f"expected the folders {main}, and {others}, in {root}; found {names or 'none'}")
     return {name: os.path.join(root, name) for name in names}
 
 
@@ -200,7 +215,7 @@ def _find(path, split):
     return root, [f for _, f in by_class], [k for k, _ in by_class], class_names
 
 
-class _Files:
+class FileReader:
     """The reader of `build_source`; files: {field: [path]}."""
 
     def __init__(self, files, labels, ids, size, channels, resize):
@@ -221,10 +236,13 @@ class _Files:
         return self._files[name][i]
 
     def read(self, i, name):
-        image = open_image(self._files[name][i])
         if name == "mask":
+            image = open_image(self._files[name][i])
             return adapt_image(image, **{**self._options, "channels": 1}, nearest=True)[..., 0]
-        return adapt_image(image, **self._options)
+        return self._picture(self._files[name][i])
+
+    def _picture(self, path):
+        return adapt_image(open_image(path), **self._options)
 
     def files(self, i, name):
         with open(self._files[name][i], "rb") as file:
@@ -237,7 +255,7 @@ class _Files:
         return {}
 
 
-class _Halves(_Files):
+class _Halves(FileReader):
     """The reader of `side_by_side`; sides: the fields of the left and of the right half."""
 
     def __init__(self, sides, files, *options):
