@@ -79,7 +79,7 @@ def quadrant_pairs(
 
     Example:
         >>> source = tfgen.data.load("quadrants:digits", quadrant="lower_right")
-        >>> source.values("mask")[0].mean()
+        >>> float(source.values("mask")[0].mean())
         0.75
 
     Args:
