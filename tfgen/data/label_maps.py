@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 
 from tfgen import fields, settings
-from tfgen.data.folder import FileReader, matched
+from tfgen.data.folder import FileReader, image_folders, matched
 from tfgen.data.image_files import ImageError, adapt_image, check_options
 from tfgen.data.source import Source, build_source, from_arrays
 from tfgen.settings import Channels, OnError, Resize, Size, within
@@ -176,7 +176,5 @@ class _Maps(FileReader):
 
 def label_map_folders(path, split):
     """The arguments label_map, target and instances of `from_label_maps`: the sub-folders of `path` of these names."""
-    from tfgen.data.folder import image_folders
-
     found = image_folders(path, "label_map", "target and instances")
     return {name: found[name] for name in ("label_map", "target", "instances") if name in found}
