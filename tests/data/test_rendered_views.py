@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfgen import data
-from tfgen.data.rendered_shapes import _HALF_WIDTH, visibility
+from tfgen.data.rendered_shapes import _HALF_WIDTH, render, visibility
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,18 @@ def test_a_part_hides_another():
     solid, visible, flow = visibility(centres, axes, np.array([45.0]), np.array([0.0]))
     assert visible[solid].mean() > 0.95
     np.testing.assert_allclose(flow[0, 15, 15, 0], 0.6 * np.sin(np.pi / 4) * 32 / 2.5, atol=1.0)
+
+
+def test_the_flow_of_a_view_from_above():
+    """A small ball moves by as much as its pictures do, down when it turns to the front of a camera that looks down."""
+    solid = np.array([[[0, 0, 0.9]]]), np.full((1, 1, 3), 0.06)
+    angles, up = {"image": np.array([70.0]), "target": np.zeros(1)}, np.full(1, 30.0)
+    pictures = {k: render(*solid, np.ones((1, 1)), a, up, a, size=96)[0, ..., 0] > 0 for k, a in angles.items()}
+    centre = {k: np.argwhere(picture).mean(axis=0) for k, picture in pictures.items()}  # (row, column)
+    assert centre["target"][0] > centre["image"][0] + 3
+    where, _, flow = visibility(*solid, angles["image"], angles["target"], up, size=96)
+    moved = flow[where].mean(axis=0)[::-1]
+    np.testing.assert_allclose(moved, centre["image"] - centre["target"], rtol=0.1)  # its front is nearer
 
 
 def test_the_visible_part_of_a_view_is_a_warp_of_the_other(source):
