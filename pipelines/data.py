@@ -22,6 +22,7 @@ class Data:
         num_examples: (train, eval).
         fields: the `tfgen.fields.Field`s of the records.
         groups: groups of a `tfgen.data.FactorSource`, else None.
+        unpaired: whether it is a `tfgen.data.UnpairedSource`.
         statistics: for the report, see `describe`.
     """
 
@@ -38,6 +39,7 @@ class Data:
     num_examples: tuple = ()
     fields: tuple = ()
     groups: tuple | None = None
+    unpaired: bool = False
     statistics: dict = dataclasses.field(default_factory=dict)
 
     def description(self):
@@ -53,6 +55,7 @@ class Data:
             "levels": self.levels,
             "fields": [field.config() for field in self.fields],
             "groups": None if self.groups is None else list(self.groups),
+            "unpaired": self.unpaired,
             "read": read,
         }
 
@@ -75,6 +78,11 @@ def load_split(config, name, in_memory=None):
     if config["eval_split"] is not None:
         return tfgen.data.load(spec, split, **options)
     source = tfgen.data.load(spec, config["train_split"], **options)
+    if isinstance(source, tfgen.data.UnpairedSource) and len(source.image_source) != len(source.other_source):
+        raise ValueError(
+            f"{spec!r} needs an eval_split: of two sets of {len(source.image_source)} and {len(source.other_source)} images "
+            "without pairs, images of the shorter one would be in both parts."
+        )
     order = np.random.default_rng(0).permutation(source.num_examples)
     held_out = max(1, round(HELD_OUT * source.num_examples))
     return source.subset(np.sort(order[:held_out] if name == "eval" else order[held_out:]))
@@ -87,6 +95,8 @@ def resolve(spec, options=None, *, train_split="train", eval_split="test", impor
         ValueError: the data set is unknown or cannot be read, a split has fewer than 2 images, or the splits differ in image
             shape or fields.
     """
+    import tfgen
+
     config = {"spec": spec, "options": dict(options or {}), "train_split": train_split, "eval_split": eval_split,
               "import_base": import_base}  # fmt: skip
     train, evaluation = load_split(config, "train"), load_split(config, "eval")
@@ -117,6 +127,7 @@ def resolve(spec, options=None, *, train_split="train", eval_split="test", impor
             for field, other in zip(train.stored_fields.values(), evaluation.stored_fields.values(), strict=True)
         ),
         groups=getattr(train, "groups", None),
+        unpaired=isinstance(train, tfgen.data.UnpairedSource),
     )
 
 

@@ -33,7 +33,7 @@ def preprocessing_fn(inputs, custom_config):
             if value.dtype != tf.string:
                 what = "encoded images (bytes)"
                 raise ValueError(f"The feature {name!r} must hold {what}; received dtype {value.dtype.name}.")
-            shape = shape[:1] if len(shape) == 4 else ()
+            shape = field.files_shape
         elif value.dtype == tf.string or (field.dtype == "int32" and not value.dtype.is_integer):
             raise ValueError(f"The feature {name!r} must hold {field.dtype}; received dtype {value.dtype.name}.")
         outputs[name] = tf.reshape(value, [-1, *shape])

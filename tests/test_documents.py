@@ -89,13 +89,22 @@ def test_data():
         for i in range(6):
             image = photos[i, ..., :1] if "mask" in folder else photos[i]
             pathlib.Path(folder, f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
+    for folder, width in (
+        ("facades/train", 16), ("horse2zebra/trainA", 8), ("horse2zebra/trainB", 8), ("walks/train/one", 8),
+        ("streets/label_map/train", 8), ("streets/target/train", 8), ("streets/instances/train", 8),
+    ):  # fmt: skip
+        pathlib.Path(folder).mkdir(parents=True)
+        for i in range(4):
+            image = np.zeros((8, width, 1 if "streets" in folder else 3), "uint8")
+            pathlib.Path(folder, f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
     frames = [tf.io.encode_png(np.zeros((64, 64, 3), "uint8")).numpy()] * 16
     with tf.io.TFRecordWriter("clips-0.tfrecord") as writer:
         feature = {"frames": tf.train.Feature(bytes_list=tf.train.BytesList(value=frames))}
         feature["image"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=frames[:1]))
         writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     names = run(
-        "docs/data.md", {"/my/pairs": "pairs"}, tfgen=tfgen, photos=photos, labels=np.arange(8) % 2, maps=photos,
+        "docs/data.md", {"/my/pairs": "pairs"}, tfgen=tfgen, np=np, photos=photos,
+        classes=rng.integers(0, 3, (8, 8, 8)), labels=np.arange(8) % 2, maps=photos,
         masks=rng.integers(0, 256, (8, 8, 8), dtype="uint8"), vectors=rng.normal(size=(8, 5)).astype("float32"),
     )  # fmt: skip
     assert set(names["source"].fields) == {"image", "target", "mask"}

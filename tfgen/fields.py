@@ -3,11 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.settings import shown
+from tfgen.settings import check_values, shown, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Field:
         encoded: whether the field is an image, stored as the bytes of a PNG or JPEG file. In a batch it is float in [0, 1].
         pixels: whether there is a value for each pixel: images, clips and masks. A Source stores them as uint8, records as
             PNG or JPEG files, and augmentation moves them.
+        classes: K of a map of classes [..., H, W, K], a one-hot vector for each pixel, else None. A Source stores the class
+            of each pixel.
         names: names of the components of a vector, such as attributes, or None.
         hint: how to make batches with the field; part of the error for a missing field.
 
     Raises:
-        ValueError: another dtype, or not one name for each component.
+        ValueError: another dtype, not one name for each component, or `classes` without pixels or with another shape.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Field:
     pixels: bool = False
     names: tuple | None = None
     hint: str = ""
+    classes: int | None = None
 
     def __post_init__(self):
         if self.dtype not in ("float32", "int32", "int64"):
@@ -61,9 +65,32 @@ class Field:
                     f"{len(self.names)}."
                 )
 
+        if self.classes is not None and (not self.pixels or self.encoded or self.shape[-1:] != (self.classes,)):
+            raise ValueError(
+                f"Field {self.name!r} with classes={self.classes} must have pixels that are no image, and the shape [..., "
+                f"height, width, {self.classes}]; received {list(self.shape)}."
+            )
+
     def config(self) -> dict:
         """The Field as a JSON-able dict, from which `Field(**config)` makes an equal one."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        found = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        if self.classes is None:  # as before there were maps: the dict is part of fingerprints
+            del found["classes"]
+        return found
+
+    @property
+    def stored_shape(self) -> tuple:
+        """The shape of one example in a Source: without the last axis of a map of classes."""
+        return self.shape if self.classes is None else self.shape[:-1]
+
+    @property
+    def files_shape(self) -> tuple:
+        """The shape of the files of one example of a field with pixels: (T,) of a clip, () of one picture."""
+        return self.stored_shape[: -3 if self.encoded else -2]
+
+    def of_stored(self, shape: Sequence[int | None]) -> "Field":
+        """The Field with another `stored_shape`."""
+        return dataclasses.replace(self, shape=(*shape, *([] if self.classes is None else [self.classes])))
 
     def takes(self, other: "Field") -> bool:
         """Whether values of `other` are valid for this field: same name and dtype, compatible shape, integers in range."""
@@ -236,9 +263,28 @@ def vector(name: str, size: int) -> Field:
     return Field(name, (size,))
 
 
-def mask(height: int, width: int, name: str = "mask") -> Field:
-    """A mask float32 [H, W], 1 where a pixel is known or chosen, 0 elsewhere."""
-    return Field(name, (height, width), low=0.0, high=1.0, pixels=True)
+def mask(height: int, width: int, name: str = "mask", *, num_frames: int | None = None) -> Field:
+    """A mask float32 [H, W], 1 where a pixel is known or chosen, 0 elsewhere; with `num_frames` T a clip [T, H, W]."""
+    return Field(name, (*_clip(num_frames), height, width), low=0.0, high=1.0, pixels=True)
+
+
+def label_map(
+    height: int, width: int, num_classes: int, name: str = "label_map", *, num_frames: int | None = None
+) -> Field:  # fmt: skip
+    """A class for each pixel, one-hot: float32 [H, W, K], K at most 256; with `num_frames` T a clip [T, H, W, K].
+
+    Example:
+        >>> field = tfgen.fields.label_map(32, 32, 11)
+        >>> field.shape, field.stored_shape
+        ((32, 32, 11), (32, 32))
+    """
+    check_values({"num_classes": Annotated[int, within(1, 256)]}, {"num_classes": num_classes})
+    shape = (*_clip(num_frames), height, width, num_classes)
+    return Field(name, shape, low=0.0, high=1.0, pixels=True, classes=num_classes)
+
+
+def _clip(num_frames):
+    return () if num_frames is None else (num_frames,)
 
 
 def frames(shape: Sequence[int], name: str = "frames") -> Field:

@@ -8,10 +8,10 @@ import ast
 import pathlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tfgen import settings
-from tfgen.settings import Channels, OnError, Resize, Rule, Text
+from tfgen.settings import Channels, OnError, PositiveInt, Resize, Rule, Text
 
 
 def can_hold(path: pathlib.Path) -> bool:
@@ -41,7 +41,7 @@ OutputPng = _paths(
 )  # fmt: skip
 OutputFolder = _paths("the path of a folder, or of one that can be made", can_hold)
 
-DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error")
+DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error", "input", "num_frames", "num_classes")
 
 
 class Parser(argparse.ArgumentParser):
@@ -120,5 +120,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--channels", type=option(Channels), help="1: grey, 3: colour")
     add("--resize", type=option(Resize), help="way of resizing: center_crop, pad, stretch or none")
     add("--on_error", type=option(OnError), help="unreadable images: raise (default) or skip")
+    add("--input", type=option(Literal["left", "right"]), help="the half that is the input, of files pairs:PATH")
+    add("--num_frames", type=option(PositiveInt), help="cut clips:PATH into pieces of so many frames")
+    add("--num_classes", type=option(PositiveInt), help="number of classes of the maps of label_maps:PATH")
     add("--set", action="append", type=assignment, default=[], metavar="NAME=VALUE", dest="overrides",
         help="override a setting of the preset, e.g. --set latent_dim=10 (repeatable)")  # fmt: skip

@@ -51,6 +51,7 @@ OPTIONS = [
     *lines(TRAIN, ("--channels",), ("0", "2", "4", "-1", "1.0", "rgb", "True", "")),
     *lines(TRAIN, ("--resize",), ("crop", "CENTER_CROP", "center-crop", "")),
     *lines(TRAIN, ("--on_error",), ("ignore", "Skip", "")),
+    *lines(TRAIN, ("--input", "--num_frames", "--num_classes"), ("middle", "0.5", "")),
     *lines(TRAIN, ("--set",), ("latent_dim", "=3", "", "latent_dim:3")),
     *lines(TRAIN, ("--preset", "--workdir", "--data", "--split", "--manual_dir", "--data_dir"), BLANK),
     *lines(TRAIN, ("--workdir",), UNDER_A_FILE),

@@ -151,3 +151,40 @@ def test_crops_of_fields_of_different_sizes():
     assert source.batches(4, augmentation={"flip": True})
     with pytest.raises(ValueError, match=r"the same height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
         source.batches(4, augmentation={"shift": 1})
+
+
+def enlarged(image, more, row, column):
+    """The window of the old size at (row, column) of `image` enlarged by `more` pixels, in float64."""
+    for axis, offset in ((0, row), (1, column)):
+        n = image.shape[axis]
+        at = (offset + np.arange(n) + 0.5) * n / (n + more) - 0.5
+        image = np.apply_along_axis(lambda line, at=at, n=n: np.interp(at, np.arange(n), line), axis, image.astype(float))
+    return image
+
+
+def test_jitter_enlarges_and_takes_every_window():
+    source, seen = make(), set()
+    straight = pixels()
+    windows = {(y, d): enlarged(straight[y, ..., 0], 2, *d) for y in range(N) for d in itertools.product(range(3), repeat=2)}
+    for y, image in all_rows(source, {"jitter": 2}, steps=60):
+        assert image.shape == (H, W, 1)
+        far = {d: np.abs(255 * image[..., 0] - windows[y, d]).max() for d in itertools.product(range(3), repeat=2)}
+        assert min(far.values()) < 1.5  # rounding to whole levels, and of the weights to 1/256 on each axis
+        seen.add(min(far, key=far.get))
+    assert len(seen) == 9
+
+
+def test_jitter_is_the_same_for_all_fields_and_takes_the_nearest_pixel_of_masks():
+    whole = take(make(), 4, augmentation={"jitter": 3, "flip": True})
+    plain = take(make(), 4)
+    for batch, straight in zip(whole, plain, strict=True):
+        np.testing.assert_array_equal(batch["target"], batch["image"])
+        np.testing.assert_array_equal(batch["frames"][:, 0], batch["image"])
+        for mask, old, image in zip(batch["mask"], straight["mask"], batch["image"], strict=True):
+            assert set(mask.ravel()) <= set(old.ravel())
+            assert np.abs(mask - image[..., 0]).mean() < 0.25  # moved with the image
+    ramp = np.broadcast_to(np.arange(0, 250, 25, dtype=np.uint8)[:, None, None], (8, 10, 10, 1))
+    ramps = data.from_arrays(ramp, fields={"mask": ramp[..., 0]})
+    for batch in take(ramps, 4, augmentation={"jitter": 4}):
+        assert np.abs(batch["image"][..., 0] - batch["mask"]).max() <= 13.5 / 255  # half a step of 25
+        assert np.all(np.diff(batch["image"][:, :, 0, 0], axis=1) >= 0)

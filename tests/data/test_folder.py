@@ -214,6 +214,25 @@ def test_in_memory_false_reads_files_when_they_are_needed(tmp_path):
     assert len(data.from_folder(tmp_path, in_memory=False, on_error="skip")) == 2
 
 
+def test_two_pictures_side_by_side(tmp_path):
+    for i in range(3):
+        save(tmp_path / "train" / f"{i}.png", np.concatenate([COLOUR + i, 255 - COLOUR], axis=1))
+    left, right = (data.load(f"pairs:{tmp_path}", input=side) for side in (None, "right"))
+    for source, names in ((left, ("image", "target")), (right, ("target", "image"))):
+        assert list(source.fields) == ["image", "target"] and source.image_shape == (6, 8, 3)
+        np.testing.assert_array_equal(np.round(255 * source.values(names[0]))[2], COLOUR + 2)
+        np.testing.assert_array_equal(np.round(255 * source.values(names[1]))[2], 255 - COLOUR)
+    assert left.ids.tolist() == [f"train/{i}.png" for i in range(3)] and left.fingerprint != right.fingerprint
+    lazy = data.side_by_side(tmp_path, split="train", size=4, channels=1, in_memory=False)
+    assert lazy.image_shape == lazy.fields["target"].shape == (4, 4, 1) and not lazy.in_memory
+    save(tmp_path / "train" / "3.png", COLOUR[:, :7])
+    with pytest.raises(ValueError, match=r"3\.png: found a width of 7 pixels, expected an even one"):
+        data.side_by_side(tmp_path, split="train", size=4)
+    assert data.side_by_side(tmp_path, split="train", size=4, on_error="skip").skipped[0][0].endswith("3.png")
+    with pytest.raises(ValueError, match="input must be"):
+        data.side_by_side(tmp_path, split="train", input="A")
+
+
 def pair_folders(root):
     """root/{image,target,mask}, three files each with other suffixes, in two classes."""
     for i, name in enumerate(("a/1", "a/2", "b/1")):
@@ -253,12 +272,16 @@ def test_pairs_in_splits(tmp_path):
     ("change", "message"),
     [
         (lambda root: (root / "target/a/2.bmp").unlink(), r"image/a/2.png has no target: expected 'a/2' .*target \(1 such"),
+        (
+            lambda root: (root / "image/b/1.png").rename(root / "image/b/2.png"),
+            r"image/b/2.png has no mask: .*; .*mask/b/1.png has no image: expected 'b/1' .*image \(1 such",
+        ),
         (lambda root: (root / "image/b/1.png").unlink(), r"mask/b/1.png has no image: expected 'b/1' .*image \(1 such"),
         (lambda root: save(root / "target/a/2.png"), "expected one target of 'a/2'; found .*a/2.bmp and .*a/2.png"),
         (lambda root: (root / "mask/a/1.png").write_bytes(b"no"), r"mask/a/1.png: not a readable image"),
         (lambda root: save(root / "mask/b/1.png", GREY[:3]), r"mask/b/1.png: found the shape \(3, 8\), but .* has \(6, 8\)"),
     ],
-    ids=["no-target", "no-image", "two", "unreadable", "size"],
+    ids=["no-target", "neither", "no-image", "two", "unreadable", "size"],
 )
 def test_pairs_that_do_not_fit(tmp_path, change, message):
     pair_folders(tmp_path)

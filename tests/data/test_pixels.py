@@ -41,6 +41,12 @@ def test_files_are_png_if_there_are_no_original_files():
             np.testing.assert_array_equal(pixels_of(file), image[..., 0] if image.shape[-1] == 1 else image)
 
 
+def test_a_clip_of_masks_is_a_file_for_each():
+    stored = pixels((2, 4, 3))
+    files = Pixels(stored).files(1, grey=True)
+    np.testing.assert_array_equal([pixels_of(file) for file in files], stored[1])
+
+
 def test_original_files_stay_with_their_examples():
     stored = pixels((3, 4, 1))
     origin = {0: [b"zero"], 2: [b"two"], 4: None}

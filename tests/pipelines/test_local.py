@@ -135,6 +135,7 @@ def test_options_of_train_reach_the_data_and_every_preset(monkeypatch):
     given = []
     monkeypatch.setattr(local, "main_of", lambda **kwargs: given.append(kwargs) or 0)
     options = ["--set", "steps=7", "--set", "ema_decay=0.5", "--size", "8x9", "--on_error", "skip", "--manual_dir", "m"]
+    options += ["--input", "right", "--num_frames", "4", "--num_classes", "12"]
     options += ["--override", "dcgan/digits:steps=9", "--data_options", '{"levels": 17}']
     presets = ["--preset", "vae/digits", "--preset", "dcgan/digits"]
     assert local.main(["--data", "x", *presets, *options]) == local.demo([*options]) == local.EXIT_OK
@@ -143,7 +144,8 @@ def test_options_of_train_reach_the_data_and_every_preset(monkeypatch):
         assert found["overrides"] == {
             "vae/digits": {"steps": 7, "ema_decay": 0.5}, "dcgan/digits": {"steps": 9, "ema_decay": 0.5}
         }  # fmt: skip
-        assert found["data_options"] == {"levels": 17, "size": (8, 9), "on_error": "skip", "manual_dir": "m"}
+        further = {"input": "right", "num_frames": 4, "num_classes": 12}
+        assert found["data_options"] == {"levels": 17, "size": (8, 9), "on_error": "skip", "manual_dir": "m", **further}
     assert [(found["data"], found["workspace"]) for found in given] == [("x", "tfgen-pipeline"), ("digits", "tfgen-demo")]
 
 

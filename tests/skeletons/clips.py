@@ -41,6 +41,7 @@ class ClipTranslator(Translator, TrainableModel):
         clip = (self.num_frames, *self.image_shape)
         return fields.frames(clip), fields.image(self.image_shape, "previous")
 
-    def translate_rows(self, frames, previous):
+    def translate_rows(self, frames, previous=None):
+        previous = tf.zeros_like(frames[:, 0]) if previous is None else previous  # as in training
         made, last = self.run(frames, previous)
         return {"frames": made, "previous": last}

@@ -3,30 +3,51 @@
 from tfgen.data.augmentation import augmented_shape, check_augmentation
 from tfgen.data.batches import check_batch_size
 from tfgen.data.catalog import from_tfds, load
+from tfgen.data.clips import clips, from_clips
 from tfgen.data.cluttered import cluttered_canvas, two_digits
 from tfgen.data.crops import crops
 from tfgen.data.factors import FactorSource
-from tfgen.data.folder import from_folder, from_folders
+from tfgen.data.folder import from_folder, from_folders, side_by_side
+from tfgen.data.label_maps import from_label_maps, instance_edges, label_maps, label_pictures
+from tfgen.data.moving_digits import moving_digits
 from tfgen.data.records import described, from_tfrecords
+from tfgen.data.rendered_views import rendered_views
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.unpaired import UnpairedSource, from_unpaired, unpaired
 
 __all__ = [
     "FactorSource",
     "SemiSupervisedSource",
     "Source",
+    "UnpairedSource",
     "augmented_shape",
     "check_augmentation",
     "check_batch_size",
+    "clips",
     "cluttered_canvas",
     "crops",
     "described",
+    "domains",
+    "edge_pairs",
     "from_arrays",
+    "from_clips",
     "from_folder",
     "from_folders",
+    "from_label_maps",
     "from_tfds",
     "from_tfrecords",
+    "from_unpaired",
+    "instance_edges",
+    "label_maps",
+    "label_pictures",
     "load",
+    "moving_digits",
+    "quadrant_pairs",
+    "rendered_views",
     "semi_supervised",
+    "side_by_side",
     "two_digits",
+    "unpaired",
 ]

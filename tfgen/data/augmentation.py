@@ -1,8 +1,12 @@
 """Augmentation of training images: flips, shifts, crops and colour, as a pure function of (seed, position in the data).
 
-    {"flip": True, "shift": 2, "crop": 32, "colour": 0.1}
+    {"flip": True, "jitter": 4, "shift": 2, "crop": 32, "colour": 0.1}
 
 - flip: True mirrors half of the images, left to right.
+- jitter: pixels, n: enlarges an image by n pixels in height and width and cuts out a window of the old size; its position
+  is drawn uniformly, one of n + 1 each way. 30 for images of 256 pixels is the jitter of pix2pix (Isola et al. 2017,
+  arXiv:1611.07004, section 6.2). Images and clips are interpolated linearly, with weights in steps of 1/256; masks and
+  label maps get the nearest pixel.
 - shift: pixels, n: moves an image by -n to n pixels up or down, and left or right; the border is repeated to fill the gap.
 - crop: a size, n or (height, width): cuts out a window of that size; its position is drawn uniformly.
 - colour: a in (0, 1]: multiplies the contrast and (of colour images) the saturation of each image by factors between 1 - a
@@ -20,8 +24,9 @@ import tensorflow as tf
 
 from tfgen import random
 
-_FLIP, _SHIFT, _CROP, _COLOUR = 1, 2, 3, 4  # numbers of the random streams
-SETTINGS = ("flip", "shift", "crop", "colour")
+_FLIP, _SHIFT, _CROP, _COLOUR, _JITTER = 1, 2, 3, 4, 5  # numbers of the random streams
+SETTINGS = ("flip", "shift", "crop", "colour", "jitter")
+_MOVES = {"flip", "jitter", "shift", "crop"}
 
 
 def check_augmentation(augmentation: dict | None) -> dict:
@@ -41,7 +46,7 @@ def check_augmentation(augmentation: dict | None) -> dict:
     for name, value in augmentation.items():
         if name == "flip":
             valid, wanted = isinstance(value, bool), "True or False"
-        elif name == "shift":
+        elif name in ("shift", "jitter"):
             valid, wanted = _whole(value) and value >= 0, "a whole number of pixels >= 0"
         elif name == "crop":
             value = (value, value) if _whole(value) else value
@@ -75,31 +80,40 @@ class Augmentation:
       shapes: {name: shape of one augmented example} of the fields with pixels.
 
     Raises:
-      ValueError: see `check_augmentation`; a crop is larger than the images; shift or crop is set and the fields differ in
-        height or width.
+      ValueError: see `check_augmentation`; a crop is larger than the images; jitter, shift or crop is set and the fields
+        differ in height or width.
     """
 
     def __init__(self, settings, fields, name):
         self.settings = check_augmentation(settings)
         self._fields = {k: f for k, f in fields.items() if f.pixels}
-        sizes = {k: f.shape[-3:-1] if f.encoded else f.shape for k, f in self._fields.items()}
-        if len(set(sizes.values())) > 1 and self.settings.keys() & {"shift", "crop"}:
+        sizes = {k: f.stored_shape[len(f.files_shape) :][:2] for k, f in self._fields.items()}
+        fixed = [k for k, f in fields.items() if k not in sizes and sizes["image"] in (f.shape[-3:-1], f.shape[-2:])]
+        if fixed and self.settings.keys() & _MOVES:
             raise ValueError(
-                f"Augmentation by shift or crop needs fields of the same height and width; those of {name} are {sizes}."
+                f"Augmentation by flip, jitter, shift or crop cannot move the field {fixed[0]!r} of {name}, numbers for "
+                f"each pixel; received {sorted(self.settings)}."
+            )
+        if len(set(sizes.values())) > 1 and self.settings.keys() & _MOVES - {"flip"}:
+            raise ValueError(
+                f"Augmentation by jitter, shift or crop needs fields of the same height and width; those of {name} are "
+                f"{sizes}."
             )
         crop = self.settings.get("crop")
         if crop and any(c > n for c, n in zip(crop, sizes["image"], strict=True)):
             raise ValueError(f"crop {crop} of augmentation is larger than the images {sizes['image']} of {name}.")
         self.shapes = {
-            k: (*f.shape[: -3 if f.encoded else -2], *(crop or sizes[k]), *f.shape[-1 if f.encoded else len(f.shape) :])
-            for k, f in self._fields.items()
+            k: (*f.files_shape, *(crop or sizes[k]), *f.shape[len(f.files_shape) + 2 :]) for k, f in self._fields.items()
         }
 
     def move(self, values, keys):
-        """{name: uint8 [B, ...]} of fields with pixels, flipped, shifted and cropped; keys: uint64 [B]."""
+        """{name: uint8 [B, ...]} of fields with pixels, enlarged, flipped, shifted and cropped; keys: uint64 [B]."""
         settings = self.settings
-        if not settings.keys() & {"flip", "shift", "crop"}:
+        if not settings.keys() & _MOVES:
             return values
+        if "jitter" in settings:
+            offsets = [_below(u, settings["jitter"] + 1) for u in _two(keys, _JITTER)]
+            values = {name: self._enlarged(name, value, offsets) for name, value in values.items()}
         flip = random.uniform(random.fold(keys, _FLIP), 1) < (0.5 if "flip" in settings else 0.0)  # [B, 1]
         shift = [_below(u, 2 * settings.get("shift", 0) + 1) - settings.get("shift", 0) for u in _two(keys, _SHIFT)]
         places = _two(keys, _CROP)
@@ -117,6 +131,28 @@ class Augmentation:
             value = tf.gather(value, rows, axis=axis, batch_dims=1)
             moved[name] = tf.gather(value, columns, axis=axis + 1, batch_dims=1)
         return moved
+
+    def _enlarged(self, name, value, offsets):
+        """The window of the old size that begins at `offsets`, int32 [B, 1] each, of `value` enlarged by "jitter"."""
+        more, linear = self.settings["jitter"], self._fields[name].encoded
+        rows = len(value.shape) - (3 if linear else 2)
+        total, divisor = tf.cast(value, tf.int32), 1
+        for axis, offset in zip((rows, rows + 1), offsets, strict=True):
+            n = value.shape[axis]
+            # The centre of pixel q of n + more is at (q + 1/2) n / (n + more) - 1/2 in pixels of the image. Integers: the
+            # same on every machine.
+            q = offset + tf.range(n)[None]  # [B, n]
+            if not linear:
+                total = tf.gather(total, (2 * q + 1) * n // (2 * (n + more)), axis=axis, batch_dims=1)
+                continue
+            numerator, denominator = (2 * q + 1) * n - (n + more), 2 * (n + more)
+            first = numerator // denominator  # -1 for the first pixels, which lie outside of the centre of pixel 0
+            weight = (256 * (numerator - first * denominator) + n + more) // denominator  # of the second, in 1/256, rounded
+            shape = [-1, *[1] * (axis - 1), n, *[1] * (len(value.shape) - axis - 1)]
+            weight = tf.reshape(weight, shape)
+            pair = [tf.gather(total, tf.clip_by_value(first + k, 0, n - 1), axis=axis, batch_dims=1) for k in (0, 1)]
+            total, divisor = (256 - weight) * pair[0] + weight * pair[1], 256 * divisor
+        return tf.cast((total + divisor // 2) // divisor, tf.uint8)
 
     def colour(self, name, pixels, values, keys):
         """Changes the colours of `values`, the `pixels` uint8 [B, ...] of the field `name` as float32 in [0, 1]."""

@@ -11,6 +11,7 @@ from step t on, and does not compute the batches before t. Three things make tha
 If the batch size changes with the step, each phase begins with a new epoch.
 """
 
+import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -48,6 +49,13 @@ def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[
         if not _is_whole(size) or size < 1:
             raise ValueError(f"batch_size must be a positive whole number; received {size!r}")
     return [(int(first), int(size)) for first, size in phases]
+
+
+def repeated(source, batch_size):
+    """`source` so often repeated that its examples fill a whole number of batches, if it is smaller than a batch."""
+    n, sizes = source.num_examples, [size for _, size in check_batch_size(batch_size)]
+    times = math.lcm(*(1 if n >= size else size // math.gcd(n, size) for size in sizes))
+    return source if times == 1 else source.subset(np.tile(np.arange(n), times))
 
 
 def make_batches(
@@ -186,7 +194,10 @@ def make_batches(
         pixels = augment.move({name: value for name, value in read.items() if fields[name].pixels}, keys)
         batch = {}
         for name, value in read.items():
-            if name in pixels:
+            if fields[name].classes is not None:
+                value = tf.one_hot(tf.cast(pixels[name], tf.int32), fields[name].classes)
+                value = tf.ensure_shape(value, [size, *augment.shapes[name]])
+            elif name in pixels:
                 value = tf.cast(pixels[name], tf.float32) / full_scale
                 if fields[name].encoded:
                     value = augment.colour(name, pixels[name], value, keys)

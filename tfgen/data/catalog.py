@@ -15,14 +15,42 @@ from absl import logging
 from tfgen import fields as declared
 from tfgen import settings
 from tfgen.data.binarized_mnist import binarized_mnist
+from tfgen.data.clips import clip_folders, from_clips
 from tfgen.data.crops import crops
 from tfgen.data.factors import coil20
-from tfgen.data.folder import from_folder, from_folders, image_folders
+from tfgen.data.folder import from_folder, from_folders, image_folders, side_by_side
 from tfgen.data.image_files import check_options
+from tfgen.data.label_maps import from_label_maps, label_map_folders
+from tfgen.data.moving_digits import moving_digits
 from tfgen.data.records import Records, from_tfrecords
+from tfgen.data.rendered_views import rendered_views
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.unpaired import from_unpaired, unpaired_folders
 from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
+
+# What begins with "KIND:" and a path: (function, the arguments that name its files). `load` adds the options.
+_OF_FILES = {
+    "folder": (from_folder, lambda path, split: {"path": path}),
+    "folders": (from_folders, lambda path, split: image_folders(path)),
+    "pairs": (side_by_side, lambda path, split: {"path": path}),
+    "unpaired": (from_unpaired, unpaired_folders),
+    "clips": (from_clips, clip_folders),
+    "label_maps": (from_label_maps, label_map_folders),
+    "crops": (crops, lambda path, split: {"photos": path}),
+}
+# Arguments of these functions that are no options: folders, and arguments of `load`.
+_GIVEN = ("image", "other", "frames", "label_map", "target", "instances", "split", "in_memory")
+# What begins with "KIND:" and the name of another data set: the function that makes the one of the other.
+_MADE = {
+    "edges": edge_pairs,
+    "quadrants": quadrant_pairs,
+    "inverted": functools.partial(domains, other="inverted"),
+    "tinted": functools.partial(domains, other="tinted"),
+    "moving": moving_digits,
+    "outlined": functools.partial(domains, other="edges"),
+}
 
 
 def default_data_dir():
@@ -37,14 +65,22 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
       spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" (from `manual_dir`, see
         `tfgen.data.binarized_mnist`); "rendered_shapes" (rendered, no files) and "coil20" (from `manual_dir`), both a
         `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or "emnist/letters";
-        "folder:/path"; "folders:/path", whose sub-folders `image`, `target`, `mask`, ... hold files of the same names (see
-        `tfgen.data.from_folders`); "crops:/path", random crops of photos (see `tfgen.data.crops`); "tfrecord:/glob", in
-        which "{split}" stands for the split; or the path of an existing folder. If a folder has the name of a
-        tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder.
+        "tfrecord:/glob", in which "{split}" stands for the split; the path of an existing folder. If a folder has the name
+        of a tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder. Other files:
+
+        - "folder:/path": images (see `tfgen.data.from_folder`); "crops:/path": random crops of photos (`crops`)
+        - "folders:/path": sub-folders `image`, `target`, `mask`, ... with files of the same names (`from_folders`)
+        - "pairs:/path": files of two pictures side by side (`side_by_side`)
+        - "unpaired:/path": sub-folders `image` and `other`, or trainA, trainB, testA and testB (`from_unpaired`)
+        - "clips:/path": a folder of frames for each clip, or sub-folders `frames` and `target` of them (`from_clips`)
+        - "label_maps:/path": sub-folders `label_map`, `target` and `instances` (`from_label_maps`)
+
+        Translations that are made of another data set, such as "edges:mnist": "edges:DATA" (`edge_pairs`), "quadrants:DATA"
+        (`quadrant_pairs`), "inverted:DATA", "tinted:DATA" and "outlined:DATA" (`domains`), "moving:DATA" (`moving_digits`).
+        Without any files: "rendered_views" (`rendered_views`).
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
       in_memory: False reads images from files when they are needed, see `from_folder`.
-      **options: the options of from_tfds, from_folder, from_folders, crops or from_tfrecords. None means the option's
-        default.
+      **options: the options of the function that makes the Source. None means the option's default.
 
     Raises:
       ValueError: unknown spec, split or option; the message lists the known ones.
@@ -53,15 +89,20 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     options = {k: v for k, v in options.items() if v is not None}
     kind, colon, rest = spec.partition(":")
     kind = kind if colon else ""  # of "folder", as of every other word, the folder of this name
-    if kind in ("folder", "folders", "crops", "tfrecord") and not rest.strip():  # for the system that is the current folder
-        raise ValueError(f"data must be {kind}:PATH; received {spec!r}")
+    if kind in (*_OF_FILES, *_MADE, "tfrecord") and not rest.strip():  # for the system that is the current folder
+        what = "DATA, the name of another data set" if kind in _MADE else "PATH"
+        raise ValueError(f"data must be {kind}:{what}; received {spec!r}")
     of_files = {} if in_memory is None else {"in_memory": in_memory}
-    if kind == "folder":
-        return from_folder(rest, split=split, **_checked(options, from_folder, spec), **of_files)
-    if kind == "folders":
-        return from_folders(**image_folders(rest), split=split, **_checked(options, from_folders, spec), **of_files)
-    if kind == "crops":
-        return crops(rest, split=split, **_checked(options, crops, spec))
+    if kind in _MADE:
+        make = _MADE[kind]
+        own = {k: options.pop(k) for k in _own_options(make) if k in options}
+        return make(load(rest, split, in_memory=in_memory, **options), **own)
+    if kind in _OF_FILES:
+        function, find = _OF_FILES[kind]
+        options = _checked(options, function, spec)
+        if "in_memory" in inspect.signature(function).parameters:
+            options.update(of_files)
+        return function(**{"split": split, **find(rest, split)}, **options)
     if kind == "tfrecord":
         if "{split}" not in rest and split != "train":
             raise ValueError(
@@ -82,6 +123,9 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
 
         _checked(options, rendered_shapes, spec)
         return rendered_shapes(split)
+    if spec == "rendered_views":
+        _checked(options, rendered_views, spec)
+        return rendered_views(split)
     if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     name = "sklearn_digits" if spec == "digits" else spec
@@ -91,8 +135,8 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     raise ValueError(
         f"unknown data set {spec!r}{_close(spec, ['digits', *_names()])} Expected 'digits', the name of a "
-        "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'folders:/path', 'tfrecord:/glob' "
-        "or an existing folder"
+        "tensorflow-datasets image data set ('mnist', 'cifar10', ...), 'folder:/path', 'folders:/path', 'pairs:/path', "
+        "'unpaired:/path', 'tfrecord:/glob', 'edges:' and the name of another data set, or an existing folder"
     )
 
 
@@ -313,10 +357,16 @@ def _close(wrong, names):
     return f" (close: {', '.join(close)})." if close else "."
 
 
+def _own_options(make):
+    """The names of the options of a function of `_MADE`."""
+    bound = make.keywords if isinstance(make, functools.partial) else {}
+    return [p.name for p in inspect.signature(make).parameters.values() if p.kind == p.KEYWORD_ONLY and p.name not in bound]
+
+
 def _checked(options, function, spec):
     """The options, after a check that `function` takes all of them as keywords."""
     parameters = inspect.signature(function).parameters.values()
-    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in ("split", "image", "in_memory")]
+    allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in _GIVEN]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")

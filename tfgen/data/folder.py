@@ -1,9 +1,10 @@
-"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`, and pairs of such folders."""
+"""Image folders: `path/*.png`, `path/<class>/**/*.jpg`, `path/train/<class>/...`; pairs of folders, and of halves."""
 
 import os
+from typing import Literal
 
-from tfgen import fields
-from tfgen.data.image_files import adapt_image, check_options, open_image
+from tfgen import fields, settings
+from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
@@ -43,7 +44,7 @@ def from_folder(
     size = check_options(size, channels, resize, on_error)
     root, files, labels, class_names = _find(path, split)
     return build_source(
-        _Files({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
+        FileReader({"image": files}, labels, [_path_in(root, file) for file in files], size, channels, resize),
         on_error=on_error,
         name=f"folder:{root}",
         split=split or "train",
@@ -75,29 +76,11 @@ def from_folders(
       ValueError: see `from_folder`; an image has no counterpart in a folder, or several (the message names it).
     """
     size = check_options(size, channels, resize, on_error)
-    found, roots, labels, class_names = {}, {}, None, None
-    for name, path in {"image": image, **paired}.items():
-        roots[name], files, *classes = _find(path, split)
-        found[name] = {}
-        for file in files:
-            stem = os.path.splitext(_path_in(roots[name], file))[0]
-            if stem in found[name]:
-                raise ValueError(f"expected one {name} of {stem!r}; found {found[name][stem]} and {file}")
-            found[name][stem] = file
-        if name == "image":
-            labels, class_names = classes
-        for here, there in (("image", name), (name, "image")):
-            missing = [stem for stem in found[here] if stem not in found[there]]
-            if missing:
-                raise ValueError(
-                    f"{found[here][missing[0]]} has no {there}: expected {missing[0]!r} with the suffix of an image in "
-                    f"{roots[there]} ({len(missing)} such files)"
-                )
-    stems = list(found["image"])
+    found, labels, class_names, name = matched({"image": image, **paired}, split)
     return build_source(
-        _Files({k: [v[stem] for stem in stems] for k, v in found.items()}, labels, stems, size, channels, resize),
+        FileReader({k: list(v.values()) for k, v in found.items()}, labels, list(found["image"]), size, channels, resize),
         on_error=on_error,
-        name=f"folders:{','.join(roots.values())}",
+        name=f"folders:{name}",
         split=split or "train",
         levels=levels,
         class_names=class_names,
@@ -105,12 +88,83 @@ def from_folders(
     )
 
 
-def image_folders(path):
-    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError if none is called `image`."""
+def matched(folders, split):
+    """The files of several folders that belong together, see `from_folders`.
+
+    Args:
+      folders: {field: path}.
+      split: see `from_folder`.
+
+    Returns:
+      ({field: {path in the folder without suffix: file}}, all in the order of the first field; labels and class names of the
+      first field; the folders as a text).
+    """
+    found, roots, labels, class_names, main = {}, {}, None, None, next(iter(folders))
+    for name, path in folders.items():
+        roots[name], files, *classes = _find(path, split)
+        found[name] = {}
+        for file in files:
+            stem = os.path.splitext(_path_in(roots[name], file))[0]
+            if stem in found[name]:
+                raise ValueError(f"expected one {name} of {stem!r}; found {found[name][stem]} and {file}")
+            found[name][stem] = file
+        if name == main:
+            labels, class_names = classes
+        alone = []
+        for here, there in ((main, name), (name, main)):
+            missing = [stem for stem in found[here] if stem not in found[there]]
+            if missing:
+                alone.append(
+                    f"{found[here][missing[0]]} has no {there}: expected {missing[0]!r} with the suffix of an image in "
+                    f"{roots[there]} ({len(missing)} such files)"
+                )
+        if alone:
+            raise ValueError("; ".join(alone))
+    stems = list(found[main])
+    return {k: {stem: v[stem] for stem in stems} for k, v in found.items()}, labels, class_names, ",".join(roots.values())
+
+
+def side_by_side(
+    path: str | os.PathLike, *, split: str | None = None, input: Literal["left", "right"] = "left",
+    size: Size | None = None, channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise",
+    levels: Levels = 256, in_memory: bool | None = None,
+) -> Source:  # fmt: skip
+    """A Source of pairs that are stored as one file, two pictures of equal size side by side, as in the archives of pix2pix.
+
+    Example:
+        labels_to_facades = tfgen.data.side_by_side("facades", split="train", input="right", size=256)
+
+    One half is the field `image`, the other is `target`. The options apply to each half.
+
+    Args:
+      path, split, size, channels, resize, on_error, levels, in_memory: see `from_folder`.
+      input: the half that is `image`, "left" or "right". The archives call the left half A and the right half B: "right" is
+        the direction BtoA.
+
+    Raises:
+      ValueError: see `from_folder`; the width of a file is not even (the message names the file).
+    """
+    size = check_options(size, channels, resize, on_error)
+    settings.check(side_by_side, input=input)
+    root, files, labels, class_names = _find(path, split)
+    sides = ("image", "target") if input == "left" else ("target", "image")
+    return build_source(
+        _Halves(sides, files, labels, [_path_in(root, file) for file in files], size, channels, resize),
+        on_error=on_error,
+        name=f"pairs:{root}",
+        split=split or "train",
+        levels=levels,
+        class_names=class_names,
+        in_memory=in_memory,
+    )
+
+
+def image_folders(path, main="image", others="target, mask, ..."):
+    """{field: folder} of the sub-folders of `path`, for `from_folders`; ValueError if none is called `main`."""
     root = os.path.abspath(os.path.expanduser(os.fspath(path)))
     names = _folders(root)
-    if "image" not in names:
-        raise ValueError(f"expected the folders image, and target, mask, ... in {root}; found {names or 'none'}")
+    if main not in names:
+        raise ValueError(f"expected the folders {main}, and {others}, in {root}; found {names or 'none'}")
     return {name: os.path.join(root, name) for name in names}
 
 
@@ -161,7 +215,7 @@ def _find(path, split):
     return root, [f for _, f in by_class], [k for k, _ in by_class], class_names
 
 
-class _Files:
+class FileReader:
     """The reader of `build_source`; files: {field: [path]}."""
 
     def __init__(self, files, labels, ids, size, channels, resize):
@@ -182,10 +236,13 @@ class _Files:
         return self._files[name][i]
 
     def read(self, i, name):
-        image = open_image(self._files[name][i])
         if name == "mask":
+            image = open_image(self._files[name][i])
             return adapt_image(image, **{**self._options, "channels": 1}, nearest=True)[..., 0]
-        return adapt_image(image, **self._options)
+        return self._picture(self._files[name][i])
+
+    def _picture(self, path):
+        return adapt_image(open_image(path), **self._options)
 
     def files(self, i, name):
         with open(self._files[name][i], "rb") as file:
@@ -196,6 +253,24 @@ class _Files:
 
     def further(self, keep):
         return {}
+
+
+class _Halves(FileReader):
+    """The reader of `side_by_side`; sides: the fields of the left and of the right half."""
+
+    def __init__(self, sides, files, *options):
+        super().__init__({"image": files, "target": files}, *options)
+        self._sides = sides
+
+    def read(self, i, name):
+        both = open_image(self._files[name][i])
+        if both.width % 2:
+            raise ImageError(f"found a width of {both.width} pixels, expected an even one: two pictures side by side")
+        left = self._sides.index(name) * (both.width // 2)
+        return adapt_image(both.crop((left, 0, left + both.width // 2, both.height)), **self._options)
+
+    def files(self, i, name):
+        return None
 
 
 def _folders(path):

@@ -30,13 +30,16 @@ class Pixels:
             out[k] = self._from_file(self._indices[place])
         return out
 
-    def files(self, place):
-        """The images of an example as bytes of PNG or JPEG files: the original files if there are any, else new PNGs."""
+    def files(self, place, grey=False):
+        """The images of an example as bytes of PNG or JPEG files: the original files if there are any, else new PNGs.
+
+        grey: whether the example has no axis for channels, as of masks; needed for clips of masks.
+        """
         found = self._encoded(self._indices[place]) if self._encoded else None
         if found is not None:
             return found
         pixels = self.read(np.array([place]))[0]
-        if pixels.ndim == 2:  # a mask
+        if grey or pixels.ndim == 2:
             pixels = pixels[..., None]
         return [encode_png(image) for image in (pixels if pixels.ndim == 4 else [pixels])]
 

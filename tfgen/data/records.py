@@ -127,6 +127,10 @@ def described(files: Sequence[str | os.PathLike], description: dict, split: str 
         from tfgen.data.factors import FactorSource
 
         source = FactorSource.of(source, description["groups"])
+    if description.get("unpaired"):
+        from tfgen.data.unpaired import UnpairedSource
+
+        source = UnpairedSource.of(source)
     return source
 
 
@@ -263,7 +267,7 @@ class Records:
         return f"{self._names[file]}: record {record}"
 
     def declare(self, name, shape):
-        return dataclasses.replace(self._fields[name], shape=shape)
+        return self._fields[name].of_stored(shape)
 
     def further(self, keep):
         """{name: (Field, array)} of the fields without pixels."""
@@ -302,18 +306,22 @@ class Records:
         raise ImageError(f"expected one encoded image or a float list as {self._image_key!r}, found {found}")
 
     def _pixels_of(self, field, files):
-        """The images of a field as uint8: [H, W] of a mask, [H, W, C] of an image, or [T, H, W, C] of a clip."""
-        wanted = field.shape[0] if len(field.shape) == 4 else 1
-        if len(files) != (wanted or max(1, len(files))):
-            raise ImageError(f"expected {wanted or 'some'} encoded images as {field.name!r}, found {len(files)}")
-        mask = not field.encoded
-        options = {**self._options, "channels": 1 if mask else self._options["channels"] or field.shape[-1]}
-        images = [adapt_image(open_image(file), **options, nearest=mask) for file in files]
+        """The pixels of a field as uint8: [H, W] of a mask or map, [H, W, C] of an image, [T, ...] of a clip."""
+        clip = field.files_shape
+        wanted = (clip[0] or max(1, len(files))) if clip else 1
+        if len(files) != wanted:
+            raise ImageError(f"expected {wanted} encoded images as {field.name!r}, found {len(files)}")
+        grey = not field.encoded
+        options = {**self._options, "channels": 1 if grey else self._options["channels"] or field.shape[-1]}
+        images = [adapt_image(open_image(file), **options, nearest=grey) for file in files]
         if len({image.shape for image in images}) > 1:
             raise ImageError(f"the images of {field.name!r} have different shapes")
-        pixels = images[0][..., 0] if mask else np.stack(images) if len(field.shape) == 4 else images[0]
-        if self._options["size"] is None and not tf.TensorShape(field.shape).is_compatible_with(pixels.shape):
-            raise ImageError(f"found {field.name!r} of shape {pixels.shape}, expected {field.shape}")
+        pixels = np.stack(images)[..., 0] if grey else np.stack(images)
+        pixels = pixels if clip else pixels[0]
+        if field.classes is not None and pixels.max() >= field.classes:
+            raise ImageError(f"expected {field.name!r} with classes in [0, {field.classes}), found {pixels.max()}")
+        if self._options["size"] is None and not tf.TensorShape(field.stored_shape).is_compatible_with(pixels.shape):
+            raise ImageError(f"found {field.name!r} of shape {pixels.shape}, expected {field.stored_shape}")
         return pixels
 
     def _from_floats(self, values):

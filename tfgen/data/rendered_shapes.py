@@ -66,11 +66,7 @@ def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
     Returns:
       uint8 [N, size, size, 1].
     """
-    # With R the rotation into the camera's frame, an ellipsoid is (p - R c)' M (p - R c) = 1, M = R diag(1 / axes^2) R'.
-    rotation = _rotation(np.deg2rad(azimuth), np.deg2rad(elevation))[:, None]  # [N, 1, 3, 3]
-    scaled = rotation / axes[:, :, None, :]  # [N, K, 3, 3]
-    m = np.sum(scaled[..., :, None, :] * scaled[..., None, :, :], axis=-1)  # [N, K, 3, 3]
-    centres = np.sum(rotation * centres[:, :, None, :], axis=-1)  # [N, K, 3]
+    m, centres = _seen(centres, axes, rotation_of(azimuth, elevation))
     lamp = np.deg2rad(light)
     lamp = np.stack(
         [np.sin(lamp) * np.cos(_LAMP_HEIGHT), np.full_like(lamp, np.sin(_LAMP_HEIGHT)), np.cos(lamp) * np.cos(_LAMP_HEIGHT)]
@@ -83,26 +79,80 @@ def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
     depth = np.full((len(m), len(places), len(places)), -np.inf, np.float32)
     shade = np.zeros_like(depth)
     for k in range(m.shape[1]):
-        entry = lambda i, j, k=k: m[:, k, i, j, None, None]  # noqa: E731
-        u, v = x - centres[:, k, 0, None, None], y - centres[:, k, 1, None, None]
-        # Along a ray: m22 w^2 + 2 b w + c = 0; the camera sees the larger root.
-        b = entry(0, 2) * u + entry(1, 2) * v
-        c = entry(0, 0) * u * u + 2.0 * entry(0, 1) * u * v + entry(1, 1) * v * v - np.float32(1.0)
-        discriminant = b * b - entry(2, 2) * c
-        w = (np.sqrt(np.maximum(discriminant, 0.0)) - b) / entry(2, 2)
-        normal = [entry(i, 0) * u + entry(i, 1) * v + entry(i, 2) * w for i in range(3)]
+        hit, w, normal = _hit(m[:, k], centres[:, k], x, y)
         length = np.sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
         cosine = (normal[0] * lamp[0] + normal[1] * lamp[1] + normal[2] * lamp[2]) / length
         lit = albedo[:, k] * (np.float32(_AMBIENT) + np.float32(1.0 - _AMBIENT) * np.maximum(cosine, 0.0))
-        w = w + centres[:, k, 2, None, None]
-        nearest = (discriminant > 0) & (w > depth)
+        nearest = hit & (w > depth)
         depth, shade = np.where(nearest, w, depth), np.where(nearest, lit, shade)
     pixels = shade.reshape(len(m), size, _SAMPLES, size, _SAMPLES).mean(axis=(2, 4))
     return np.rint(255.0 * pixels).astype(np.uint8)[..., None]
 
 
-def _rotation(azimuth, elevation):
-    """[N, 3, 3]: a rotation about y, then about x. A camera that moves up sees the front of the solid turn down."""
+def visibility(centres, axes, azimuth, target_azimuth, elevation=None, size=SIZE):
+    """What of each solid's view at `target_azimuth` is also seen at `azimuth`, exactly, at the centres of pixels.
+
+    Args:
+      centres, axes: [N, K, 3], see `render`.
+      azimuth, target_azimuth: [N], degrees, of the two views.
+      elevation: [N], degrees, of both; None: 0.
+
+    Returns:
+      (solid bool [N, size, size]: where the target's pixel shows the solid; visible bool: where it shows a point that is
+      seen in the other view too; flow float64 [N, size, size, 2]: (dx, dy) in pixels from a pixel of the target to the place
+      of the same point in the other view, 0 where `solid` is false).
+    """
+    elevation = np.zeros(len(centres)) if elevation is None else elevation
+    there, here = rotation_of(target_azimuth, elevation), rotation_of(azimuth, elevation)  # [N, 3, 3]
+    places = ((np.arange(size) + 0.5) / size * 2.0 - 1.0) * _HALF_WIDTH
+    x, y = places[None, None, :], -places[None, :, None]
+    depth = _depth(centres, axes, there, x, y)
+    solid = np.isfinite(depth)
+    points = np.stack(np.broadcast_arrays(x, y, np.where(solid, depth, 0.0)), axis=-1)  # [N, size, size, 3]
+    points = np.einsum("nij,nkj,nhwk->nhwi", here, there, points)  # in the frame of the other camera
+    nearest = _depth(centres, axes, here, points[..., 0], points[..., 1])
+    # A visible point is itself the nearest one, up to rounding.
+    visible = solid & (points[..., 2] >= nearest - 1e-6)
+    pixel = size / (2.0 * _HALF_WIDTH)
+    flow = np.stack([points[..., 0] - x, y - points[..., 1]], axis=-1) * pixel
+    return solid, visible, np.where(solid[..., None], flow, 0.0)
+
+
+def _seen(centres, axes, rotation):
+    """(M [N, K, 3, 3], centres [N, K, 3]) of ellipsoids in a camera's frame: with R the rotation into it, an ellipsoid is
+    (p - R c)' M (p - R c) = 1, M = R diag(1 / axes^2) R'."""
+    rotation = rotation[:, None]  # [N, 1, 3, 3]
+    scaled = rotation / axes[:, :, None, :]  # [N, K, 3, 3]
+    m = np.sum(scaled[..., :, None, :] * scaled[..., None, :, :], axis=-1)  # [N, K, 3, 3]
+    return m, np.sum(rotation * centres[:, :, None, :], axis=-1)
+
+
+def _hit(m, centre, x, y):
+    """(whether the rays at x, y meet the ellipsoids, depth, normal) for m [N, 3, 3], centre [N, 3]: each [N, H, W]."""
+    entry = lambda i, j: m[:, i, j, None, None]  # noqa: E731
+    u, v = x - centre[:, 0, None, None], y - centre[:, 1, None, None]
+    # Along a ray: m22 w^2 + 2 b w + c = 0; the camera sees the larger root.
+    b = entry(0, 2) * u + entry(1, 2) * v
+    c = entry(0, 0) * u * u + 2.0 * entry(0, 1) * u * v + entry(1, 1) * v * v - np.float32(1.0)
+    discriminant = b * b - entry(2, 2) * c
+    w = (np.sqrt(np.maximum(discriminant, 0.0)) - b) / entry(2, 2)
+    normal = [entry(i, 0) * u + entry(i, 1) * v + entry(i, 2) * w for i in range(3)]
+    return discriminant > 0, w + centre[:, 2, None, None], normal
+
+
+def _depth(centres, axes, rotation, x, y):
+    """float64 [N, H, W]: the depth of the nearest point on each ray, larger is nearer; -inf where there is none."""
+    m, centres = _seen(centres, axes, rotation)
+    depth = np.full(np.broadcast_shapes((len(m), 1, 1), x.shape, y.shape), -np.inf)
+    for k in range(m.shape[1]):
+        hit, w, _ = _hit(m[:, k], centres[:, k], x, y)
+        depth = np.where(hit & (w > depth), w, depth)
+    return depth
+
+
+def rotation_of(azimuth, elevation):
+    """[N, 3, 3], of degrees [N]: a rotation about y, then about x. A camera that moves up sees the front turn down."""
+    azimuth, elevation = np.deg2rad(azimuth), np.deg2rad(elevation)
     (sa, ca), (se, ce) = ((np.sin(angle), np.cos(angle)) for angle in (azimuth, elevation))
     zero = np.zeros_like(sa)
     rows = [[ca, zero, sa], [-se * -sa, ce, -se * ca], [ce * -sa, se, ce * ca]]

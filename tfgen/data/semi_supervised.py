@@ -2,14 +2,13 @@
 
 import functools
 import hashlib
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import fields, settings
-from tfgen.data.batches import check_batch_size
+from tfgen.data.batches import repeated
 from tfgen.data.source import Source
 from tfgen.settings import PositiveInt
 
@@ -88,10 +87,7 @@ class SemiSupervisedSource(Source):
         if options.pop("drop_remainder", True) is False:
             raise ValueError("drop_remainder must be True, since all batches have equal size; received False")
         unlabelled = self._whole.batches(batch_size, seed=seed, repeat=repeat, drop_remainder=True, **options)
-        n, sizes = len(self.labelled), [size for _, size in check_batch_size(batch_size)]
-        # Repeated so often that the labelled images fill a whole number of batches.
-        times = math.lcm(*(1 if n >= size else size // math.gcd(n, size) for size in sizes))
-        tiled = self.labelled.subset(np.tile(np.arange(n), times))
+        tiled = repeated(self.labelled, batch_size)
         # A different seed: otherwise both orders would be equal if every image had a label.
         labelled = tiled.batches(batch_size, seed=seed ^ 1, repeat=True, **options)
 

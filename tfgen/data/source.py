@@ -146,8 +146,10 @@ class Source:
         """The field `name` of the first n examples (default all) as in batches: float32, in [0, 1] for pixels, or int32."""
         if name not in self.stored_fields:
             raise ValueError(f"{self!r} has no field {name!r}; it has {', '.join(self.stored_fields)}")
-        values = self._read(name, np.arange(self._count(n)))
-        return values.astype(np.float32) / np.float32(255) if self.stored_fields[name].pixels else values
+        values, field = self._read(name, np.arange(self._count(n))), self.stored_fields[name]
+        if field.classes is not None:
+            return (values[..., None] == np.arange(field.classes)).astype(np.float32)
+        return values.astype(np.float32) / np.float32(255) if field.pixels else values
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -320,7 +322,7 @@ class Source:
         feature = {"id": _feature("bytes_list", [str(i if self._ids is None else self._ids[i]).encode()])}
         for name, field in self.stored_fields.items():
             if field.pixels:
-                feature[name] = _feature("bytes_list", self._columns[name].files(i))
+                feature[name] = _feature("bytes_list", self._columns[name].files(i, grey=not field.encoded))
             else:
                 kind = "int64_list" if field.dtype == "int32" else "float_list"
                 feature[name] = _feature(kind, np.ravel(self._columns[name][i]).tolist())
@@ -369,7 +371,8 @@ def from_arrays(
       images: uint8 [N, H, W, C] or [N, H, W], or floats in [0, 1] of such a shape. Pixels are held in 8 bits:
         floats are rounded to the nearest of `levels` values.
       labels: None or whole numbers [N] in [0, num_classes).
-      fields: other fields, {name: array} or {name: (array, `tfgen.fields.Field`)}. Without a Field, an array of uint8,
+      fields: other fields, {name: array} or {name: (array, `tfgen.fields.Field`)}. The array of a map of classes
+        (`tfgen.fields.label_map`) has the class of each pixel, [N, H, W]. Without a Field, an array of uint8,
         or of floats if it has three axes or more, is an image [N, H, W, C], a clip [N, T, H, W, C] or a mask [N, H, W]
         (a mask may be boolean); other floats are a number [N] or vector [N, size] of any range; booleans [N, A] are
         attributes; integers [N, ...] are int32 with the range of the array.
@@ -407,7 +410,12 @@ def _column(name, values, levels):
     values, field = values if isinstance(values, tuple) else (values, None)
     values = np.array(values)
     pixels = field.pixels if field else values.ndim >= 3 and values.dtype.kind in "ufb"
-    if pixels:
+    if field and field.classes is not None:
+        return field.of_stored(values.shape[1:]), _class_indices(values, field)
+    if pixels and field and not field.encoded and values.ndim == 4:  # a clip of masks
+        values = values.astype(np.uint8) * np.uint8(255) if values.dtype == bool else _eight_bits(values, 256, name)
+        found = declared.mask(*values.shape[2:], name, num_frames=values.shape[1])
+    elif pixels:
         if values.dtype == bool:
             values = values.astype(np.uint8) * np.uint8(255)
         found = {3: declared.mask, 4: declared.image, 5: declared.frames}.get(values.ndim)
@@ -441,6 +449,22 @@ def _column(name, values, levels):
     return found, values
 
 
+def _class_indices(values, field):
+    """uint8 of whole numbers [N, ...], the classes of pixels; ValueError if one is no class, or the shape is another one."""
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{field.name} must be the classes of pixels, whole numbers; received dtype {values.dtype}")
+    if not tf.TensorShape(field.stored_shape).is_compatible_with(values.shape[1:]):
+        raise ValueError(f"{field.name} was declared as classes {list(field.stored_shape)}; received {values.shape[1:]}")
+    bad = np.argwhere((values < 0) | (values >= field.classes))
+    if len(bad):
+        place = tuple(int(k) for k in bad[0])
+        raise ValueError(
+            f"{field.name} must be classes in [0, {field.classes}); received {values[place]} at index {place} "
+            f"({len(bad)} such pixels)"
+        )
+    return values.astype(np.uint8)
+
+
 def _eight_bits(values, levels, name):
     if np.issubdtype(values.dtype, np.floating):
         bad = np.argwhere(~((values >= 0) & (values <= 1)))  # also true for NaN
@@ -449,7 +473,7 @@ def _eight_bits(values, levels, name):
             raise ValueError(
                 f"float {name} must lie in [0, 1]; {len(bad)} values do not, the first is {values[place]} at index {place}"
             )
-        return _level_values(levels)[np.round(values * (levels - 1)).astype(np.int64)]
+        return level_values(levels)[np.round(values * (levels - 1)).astype(np.int64)]
     if values.dtype != np.uint8:
         raise ValueError(f"{name} must be uint8, or floats in [0, 1]; received dtype {values.dtype}")
     return values
@@ -468,7 +492,7 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
         `pixels`: names of the fields with pixels, "image" first;
         `len()`, `label(i)` (int or None), `id(i)` (text), `where(i, name)` (text for messages);
         `read(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of its files, or None;
-        `declare(name, shape)`: the Field called `name`, of examples with this shape, for all but "image";
+        `declare(name, shape)`: the Field called `name`, of stored examples with this shape, for all but "image";
         `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`.
       on_error: "raise" or "skip".
       skipped: (file, reason) pairs of examples that were skipped already.
@@ -501,7 +525,8 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
         raise unusable(attributes["name"], [*(f"{file}: {reason}" for file, reason in skipped), *(e for _, e in failures)])
 
     def encoded(i, name):
-        shape = shapes[name] if len(shapes[name]) > 2 else (*shapes[name], 1)  # a mask
+        grey = name != "image" and not reader.declare(name, shapes[name]).encoded  # masks and maps
+        shape = (*shapes[name], 1) if grey else shapes[name]
         files = reader.files(i, name)
         return files if files is not None and all(plain_file(file, shape[-3:]) for file in files) else None
 
@@ -612,7 +637,7 @@ def _list_skipped(skipped):
     return f" ({len(skipped)} skipped, the first: {skipped[0][0]}: {skipped[0][1]})"
 
 
-def _level_values(levels):
+def level_values(levels):
     """uint8 [levels]: the stored value of each level."""
     return np.round(np.arange(levels) * (255 / (levels - 1))).astype(np.uint8)
 
@@ -621,7 +646,7 @@ def _check_levels(images, levels, name):
     if levels == 256:
         return
     allowed = np.zeros(256, bool)
-    allowed[_level_values(levels)] = True
+    allowed[level_values(levels)] = True
     bad = np.argwhere(~allowed[images])
     if len(bad):
         place = tuple(int(k) for k in bad[0])

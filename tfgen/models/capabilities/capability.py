@@ -141,7 +141,7 @@ def serve_examples(signature, request_fields):
     def serve_examples(examples):
         features = {"seed": tf.io.FixedLenFeature([], tf.int64, 0)} if "seeds" in specs else {}
         for field in request_fields:
-            files = field.shape[:-3]  # of a clip, its length
+            files = field.files_shape if field.pixels else ()
             empty = np.full(files, "", object)
             features[field.name] = (
                 tf.io.FixedLenFeature(files, tf.string, empty) if field.pixels else field.example_feature()
@@ -152,8 +152,10 @@ def serve_examples(signature, request_fields):
             value = found[field.name]
             if field.encoded:
                 value = _images_of_files(value, field.shape)
-            elif field.pixels:  # a mask, a grey picture in records
-                value = _images_of_files(value, (*field.shape, 1))[..., 0]
+            elif field.pixels:  # a mask or a map of classes, a grey picture in records
+                value = _images_of_files(value, (*field.stored_shape, 1))[..., 0]
+                if field.classes is not None:
+                    value = tf.one_hot(tf.cast(tf.round(255.0 * value), tf.int32), field.classes)
             given[field.argument] = tf.cast(value, field.dtype)
         return function(**given)
 

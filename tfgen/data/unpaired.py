@@ -1,0 +1,199 @@
+"""Two sets of images without pairs, as CycleGAN is trained on (Zhu et al. 2017, arXiv:1703.10593)."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen import fields
+from tfgen.data.batches import repeated
+from tfgen.data.folder import from_folder
+from tfgen.data.source import Source
+from tfgen.settings import Channels, Levels, OnError, Resize, Size
+
+_BETWEEN = " | "  # the two ids in the id of an example
+_NAMES = ("image", "other")
+
+
+def unpaired(image: Source, other: Source) -> "UnpairedSource":
+    """The images of two Sources, which may differ in number and in shape, as the fields `image` and `other`.
+
+    Example:
+        >>> horses, zebras = (tfgen.data.from_arrays(np.zeros([n, 8, 8, 3], "uint8")) for n in (5, 7))
+        >>> source = tfgen.data.unpaired(horses, zebras)
+        >>> len(source), list(source.fields)
+        (7, ['image', 'other', 'places'])
+
+    Args:
+      image: the Source of `image`; its label and its further fields are kept.
+      other: the Source of `other`; its labels and further fields are not used.
+
+    Raises:
+      ValueError: the Sources differ in `levels`; `image` has a field `other` or `places`; an id contains " | ".
+    """
+    return UnpairedSource(image, other)
+
+
+def from_unpaired(
+    *, image: str | os.PathLike, other: str | os.PathLike, split: str | None = None, size: Size | None = None,
+    channels: Channels | None = None, resize: Resize = "center_crop", on_error: OnError = "raise", levels: Levels = 256,
+    in_memory: bool | None = None,
+) -> "UnpairedSource":  # fmt: skip
+    """The `UnpairedSource` of two folders of images.
+
+    Example:
+        source = tfgen.data.from_unpaired(image="horses", other="zebras", size=128)
+
+    Args:
+      image, other: the folders. A folder whose own name begins with `split`, such as testA, is taken as a whole.
+      split, size, channels, resize, on_error, levels, in_memory: see `from_folder`; they apply to both.
+
+    Raises:
+      ValueError: see `from_folder` and `unpaired`.
+    """
+    options = dict(size=size, channels=channels, resize=resize, on_error=on_error, levels=levels, in_memory=in_memory)
+    sides = []
+    for path in (image, other):
+        whole = split is not None and os.path.basename(os.path.normpath(path)).startswith(split)
+        sides.append(from_folder(path, split=None if whole else split, **options))
+    return UnpairedSource(*sides, split=split)
+
+
+def unpaired_folders(path, split):
+    """The arguments image and other of `from_unpaired` for the folder `path`; ValueError if it has no such folders.
+
+    Its sub-folders are `image` and `other`, or, as in CycleGAN's archives, trainA, trainB, testA, testB.
+    """
+    root = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    for names in (_NAMES, (f"{split}A", f"{split}B")):
+        folders = [os.path.join(root, name) for name in names]
+        if all(os.path.isdir(folder) for folder in folders):
+            return dict(zip(_NAMES, folders, strict=True))
+    found = sorted(os.listdir(root)) if os.path.isdir(root) else []
+    raise ValueError(f"expected the folders image and other, or {split}A and {split}B, in {root}; found {found or 'none'}")
+
+
+class UnpairedSource(Source):
+    """Two sets of images, made by `unpaired` and `from_unpaired`.
+
+    In stored order, example i holds image i of each set; the shorter set begins again at its end. Which two images stand
+    together there has no meaning. In shuffled batches each set has an order of its own.
+
+    Attributes:
+      image_source, other_source: the Sources of the two sets.
+    """
+
+    def __init__(self, image: Source, other: Source, *, name: str | None = None, split: str | None = None):
+        if image.levels != other.levels:
+            found = f"{image.levels} of {image!r} and {other.levels} of {other!r}"
+            raise ValueError(f"levels must be the same for both sets; received {found}")
+        taken = [key for key in ("other", "places") if key in image.stored_fields]
+        if taken:
+            raise ValueError(f"the first of two sets must have no field {taken[0]!r}; received {image!r}")
+        for source in (image, other):
+            bad = next((key for key in source.ids if _BETWEEN in key), None)
+            if bad is not None:
+                raise ValueError(f"ids of unpaired images must not contain {_BETWEEN!r}; received {bad!r} in {source!r}")
+        self.image_source, self.other_source = image, other
+        n = max(len(image), len(other))
+        places = np.stack([np.arange(n) % len(image), np.arange(n) % len(other)], axis=-1)
+        part, pictures = (
+            source._part(None if len(source) == n else places[:, k]) for k, source in enumerate((image, other))
+        )
+        part["fields"]["other"] = (fields.image(other.image_shape, "other"), pictures["images"])
+        declared = fields.Field("places", (2,), "int32", low=0, high=n - 1, names=_NAMES)
+        part["fields"]["places"] = (declared, places.astype(np.int32))
+        part["ids"] = [_BETWEEN.join(pair) for pair in zip(image.ids[places[:, 0]], other.ids[places[:, 1]], strict=True)]
+        part["skipped"] = [*image.skipped, *(entry for entry in other.skipped if entry not in image.skipped)]
+        part["name"], part["split"] = name or f"{image.name} and {other.name}", split or image.split
+        super().__init__(**part)
+
+    @classmethod
+    def of(cls, source: Source) -> "UnpairedSource":
+        """Makes an UnpairedSource of the examples of one in any order, such as its records.
+
+        Raises:
+          ValueError: `source` has no fields `other` and `places`, or its ids are not those of an UnpairedSource.
+        """
+        if any(name not in source.stored_fields for name in ("other", "places")):
+            raise ValueError(f"expected the fields 'other' and 'places'; {source!r} has {', '.join(source.stored_fields)}")
+        ids = [str(key).split(_BETWEEN) for key in source.ids]
+        if any(len(pair) != 2 for pair in ids):
+            raise ValueError(f"expected ids of two images with {_BETWEEN!r} between; {source!r} has {source.ids[0]!r}")
+        sides = []
+        for k, name in enumerate(_NAMES):
+            first = np.unique(source.values("places")[:, k], return_index=True)[1]  # in the order of the places
+            part = source._part(first)
+            columns = {key: part["fields"].pop(key) for key in ("other", "places")}
+            if name == "other":
+                part.update(images=columns["other"][1], labels=None, class_names=None, fields={})
+            sides.append(Source(**{**part, "ids": [ids[i][k] for i in first], "skipped": ()}))
+        made = cls(*sides, name=source.name, split=source.split)
+        made.skipped = list(source.skipped)
+        return made
+
+    def __repr__(self):
+        return f"{super().__repr__()[:-1]}; {len(self.image_source)} and {len(self.other_source)} without pairs)"
+
+    def description(self) -> dict:
+        return {**super().description(), "unpaired": True}
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "UnpairedSource":
+        """The images of both sets in the examples at `indices`, each once, as an UnpairedSource.
+
+        The shorter set is repeated in the examples, so parts of one UnpairedSource can have images of it in common.
+
+        Raises:
+          ValueError: see `Source.subset`; an index occurs twice.
+        """
+        part = self._part(indices)
+        if len(set(np.asarray(indices).tolist())) < len(indices):
+            raise ValueError("indices of an UnpairedSource must be different")
+        places = part["fields"]["places"][1]
+        kept = [list(dict.fromkeys(column.tolist())) for column in places.T]
+        sides = (source.subset(k) for source, k in zip((self.image_source, self.other_source), kept, strict=True))
+        return UnpairedSource(*sides, name=self.name, split=self.split)
+
+    def batches(
+        self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
+        **options,
+    ) -> tf.data.Dataset:  # fmt: skip
+        """A tf.data.Dataset of {"image": images of one set, "other": of the other, "places": their places, int32 [B, 2]}.
+
+        With `shuffle` each set has an order, augmentation and noise of its own, from `seed`; further fields are those of
+        `image`. With `repeat` each set has its own epochs: each of its images comes once in them, so all come equally often
+        in the long run. Without, an epoch is as long as the longer set, and images of the shorter one come several times.
+        Without `shuffle` the examples come in stored order. The batch of a step is a pure function of the source, the
+        arguments and the step, like that of `Source.batches`.
+
+        Args:
+          batch_size, shuffle, repeat, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be
+            False.
+
+        Raises:
+          ValueError: as in `Source.batches`; drop_remainder is False with `shuffle`.
+        """
+        if not shuffle:
+            return super().batches(batch_size, repeat=repeat, seed=seed, **options)
+        if options.pop("drop_remainder", True) is False:
+            raise ValueError("drop_remainder must be True with shuffle, since all batches have equal size; received False")
+        sides = []
+        for k, source in enumerate((self.image_source, self.other_source)):
+            part = source._part()
+            places = np.arange(len(source), dtype=np.int32)
+            part["fields"] = {**(part["fields"] if k == 0 else {}), "places": (fields.Field("places", (), "int32"), places)}
+            side = Source(**part)
+            if repeat:
+                side = repeated(side, batch_size)
+            elif len(side) < len(self):
+                side = side.subset(np.arange(len(self)) % len(side))
+            # Different seeds: otherwise both orders would be equal if the sets have the same number of images.
+            given = {"shuffle": True, "repeat": repeat, "seed": seed ^ k, "drop_remainder": True, **options}
+            sides.append(side.batches(batch_size, **given))
+
+        def join(image, other):
+            places = tf.stack([image["places"], other["places"]], axis=-1)
+            return {**image, "other": other["image"], "places": places}
+
+        return tf.data.Dataset.zip(*sides).map(join)
