@@ -6,9 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.skeletons.frozen_encoder import StyleTransfer
 from tests.skeletons.inversion import Inversion
-from tests.skeletons.networks import conv
 from tests.skeletons.ppgn import PPGN
 from tfgen.models import (
     DCGAN,
@@ -32,6 +30,7 @@ from tfgen.models import (
     ImprovedGAN,
     InfoGAN,
     MultiScalePixelRNN,
+    Pix2Pix,
     PixelCNN,
     PixelCNNAutoencoder,
     PixelCNNPP,
@@ -283,6 +282,19 @@ CASES = {
         ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4},
         bfloat16=False,
     ),
+    # A grey image to a coloured target, with seeds; batch norm of each image alone.
+    "pix2pix": Case(
+        Pix2Pix,
+        {"image_shape": (8, 8, 1), "target_channels": 3, "width": 4, "levels": 2, "discriminator_width": 4,
+         "receptive_field": 16},
+        falling="absolute_error",
+    ),
+    "pix2pix-l1": Case(
+        Pix2Pix,
+        {"image_shape": (8, 8, 1), "width": 4, "adversarial": None, "statistics": "moving", "test_dropout": False,
+         "skips": False},
+        falling="absolute_error", long=True,
+    ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "sngan-adaptive-lecam": Case(
         SNGAN, {**_SMALL, "network": "mlp", "width": 4, "discriminator_steps": 1, "discriminator_augmentation": "adaptive",
@@ -315,7 +327,4 @@ _CLASSES = keras.Sequential(
 STAND_INS = {
     "skeleton-inversion": Case(Inversion, {"image_shape": (8, 8, 1), "generator": _GENERATOR}),
     "skeleton-ppgn": Case(PPGN, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
-    "skeleton-style-transfer": Case(
-        StyleTransfer, {"image_shape": (8, 8, 1), "encoder": conv("encoder", (8, 8, 1), 4)}
-    ),
 }

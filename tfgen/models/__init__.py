@@ -29,6 +29,7 @@ from tfgen.models.autoregressive.pixel_rnn import PixelRNN
 from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
+from tfgen.models.translation.pix2pix import Pix2Pix
 
 MODELS = {
     cls.__name__: cls for cls in (
@@ -37,6 +38,7 @@ MODELS = {
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,
+        Pix2Pix,
     )
 }  # fmt: skip
 
