@@ -31,6 +31,7 @@ from tfgen.models import (
     InfoGAN,
     MultiScalePixelRNN,
     Pix2Pix,
+    Pix2PixHD,
     PixelCNN,
     PixelCNNAutoencoder,
     PixelCNNPP,
@@ -288,6 +289,13 @@ CASES = {
         {"image_shape": (8, 8, 1), "target_channels": 3, "width": 4, "levels": 2, "discriminator_width": 4,
          "receptive_field": 16},
         falling="absolute_error",
+    ),
+    # Three phases in the first steps.
+    "pix2pix-hd": Case(
+        Pix2PixHD,
+        {"image_shape": (8, 8, 1), "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1, "discriminator_width": 4,
+         "discriminator_halvings": 1, "global_steps": 4, "frozen_steps": 4},
+        falling="discriminator_loss",
     ),
     "pix2pix-l1": Case(
         Pix2Pix,

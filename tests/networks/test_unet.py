@@ -96,6 +96,9 @@ def test_sides_may_differ():
 
 def test_dropout_is_in_the_innermost_levels_and_a_function_of_the_keys():
     network, keys = built(dropout=0.5, dropout_levels=2), random.keys(np.arange(4))
+    for norm in network.up_norms:  # dropout comes after the shift of the norm
+        norm.beta.assign(norm.beta + 0.5)
+    assert len({layer.stream for layer in network.dropouts}) == 3
     assert [layer.amount for layer in network.dropouts] == [0.5, 0.5, 0.0]
     one, again = (network([IMAGES], keys=keys).numpy() for _ in range(2))
     np.testing.assert_array_equal(one, again)

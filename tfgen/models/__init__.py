@@ -30,6 +30,7 @@ from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 from tfgen.models.translation.pix2pix import Pix2Pix
+from tfgen.models.translation.pix2pix_hd import Pix2PixHD
 
 MODELS = {
     cls.__name__: cls for cls in (
@@ -38,7 +39,7 @@ MODELS = {
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
         GlimpseClassifier,
-        Pix2Pix,
+        Pix2Pix, Pix2PixHD,
     )
 }  # fmt: skip
 

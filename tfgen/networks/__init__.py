@@ -13,7 +13,9 @@ from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
 from tfgen.networks.given import GivenNetwork, given_network
 from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
 from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
+from tfgen.networks.multi_scale import MultiScalePatchGAN, halved
 from tfgen.networks.patch_gan import PatchGAN
+from tfgen.networks.residual_translator import ResidualTranslator
 from tfgen.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from tfgen.networks.slots import CONVOLUTIONS, Convolution
 from tfgen.networks.unet import UNet
@@ -32,12 +34,15 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGenerator",
     "MaxoutDiscriminator",
+    "MultiScalePatchGAN",
     "Network",
     "PatchGAN",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "ResidualTranslator",
     "UNet",
     "given_network",
+    "halved",
     "make_networks",
 ]
 

@@ -169,6 +169,10 @@ def test_only_a_conditional_discriminator_sees_the_image(adversarial):
     assert logits.shape == (4, 6, 6, 1)
     assert (tape.gradient(logits, image) is not None) == (adversarial == "conditional")
     other = model.judge(tf.constant(RAW["image"][::-1]), RAW["target"])
+    kernel = model.discriminator.convs[0].kernel  # its first channels are those of the image
+    kernel.assign(kernel * np.eye(2, dtype="float32")[0][: kernel.shape[2], None])
+    alone = model.judge(image, RAW["target"][::-1])
+    assert np.all(alone == model.judge(image, RAW["target"])) == (adversarial == "conditional")
     assert np.any(other != logits) == (adversarial == "conditional")
     assert parameters(model.discriminator) == (1 + (adversarial == "conditional")) * 64 + 4 + 16 * 4 * 8 + 8 + 16 + 129
 
@@ -189,6 +193,16 @@ def test_the_generator_sees_the_discriminator_after_its_update():
         variable.assign(value)
     assert losses["generator_loss"] == pytest.approx(loss(), rel=1e-5)
     assert abs(loss() - old_loss) > 1e-3
+
+
+def test_the_discriminator_sees_the_fakes_with_dropout():
+    model = made({"class_name": "SGD", "config": {"learning_rate": 0.0}})
+    image, keys = tf.constant(RAW["image"]), model.noise_keys(4, 0)
+    found = step(model)["fake_logit"]
+    with_dropout, without = (
+        float(tf.reduce_mean(model.judge(image, model.generator([image], training=True, keys=k)))) for k in (keys, None)
+    )
+    assert found == pytest.approx(with_dropout, rel=1e-4) and abs(found - without) > 1e-5
 
 
 def test_real_and_fake_are_normalised_apart():
