@@ -235,6 +235,23 @@ def test_which_networks_are_trained_in_which_phase():
         assert np.any(last != model.generator.last.kernel.numpy()) == (kind == "global")
 
 
+@pytest.mark.parametrize("kind", ["global", "enhancer"])
+def test_what_the_discriminators_see(kind):
+    """In the first phase means of input, target and translation over 3x3 pixels, later all at the full size."""
+    model, seen = made(), []
+    object.__setattr__(model, "kind", kind)
+    judge = model.judge
+    object.__setattr__(model, "judge", lambda x, y: (seen.append((x, y)), judge(x, y))[1])
+    x = model.inputs_of(BATCH["image"], BATCH["instances"])
+    made_up, size = (model.generator(halved(x)), halved) if kind == "global" else (model.refined(x), tf.identity)
+    model.update({name: tf.constant(value) for name, value in BATCH.items()})
+    (first, real), (second, fake) = seen
+    np.testing.assert_allclose(real, size(tf.constant(2 * BATCH["target"] - 1)), atol=1e-6)
+    np.testing.assert_allclose(fake, made_up, atol=1e-5)
+    for given in (first, second):
+        np.testing.assert_allclose(given, size(x), atol=1e-6)
+
+
 def test_optimisers_begin_anew():
     adam = {"class_name": "Adam", "config": {"learning_rate": 1e-3}}
     model = made(adam)
