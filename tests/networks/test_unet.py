@@ -126,7 +126,9 @@ def test_own_statistics_are_those_of_training_on_one_image():
         np.testing.assert_array_equal(before, variable)
     alone = [network([IMAGES[i : i + 1]], training=True) for i in range(4)]
     np.testing.assert_allclose(made, np.concatenate(alone), rtol=1e-3, atol=1e-4)
-    assert np.abs(made - network([IMAGES], training=True)).max() > 1e-2
+    whole = network([IMAGES], training=True)
+    assert np.abs(made - whole).max() > 1e-2
+    np.testing.assert_array_equal(whole, network([IMAGES], training=True, own_statistics=True))  # not of training
     assert np.abs(made - network([IMAGES])).max() > 1e-2
 
 
