@@ -209,20 +209,23 @@ class Client:
         return self._call("classify", "probability", {"image": images_of(images)}, timeout)
 
     def translate(
-        self, images: ArrayLike | None = None, *, back: bool = False, output: str = "image", timeout: float | None = None,
-        **fields,
+        self, images: ArrayLike | None = None, *, seeds: ArrayLike | None = None, back: bool = False, output: str = "image",
+        timeout: float | None = None, **fields,
     ) -> np.ndarray:  # fmt: skip
         """Translates pictures: float32 [n, H, W, C] in [0, 1], or clips [n, T, H, W, C].
 
         Args:
             images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
+            seeds: int [n], if the model draws noise; the translation of a seed and an image is always the same for the same
+                version.
             back: whether the images are of the second domain of a CycleGAN and become ones of the first.
             output: "image", or "frames" for a model that makes clips.
             **fields: the other fields that the model takes, by name, such as `content=` and `style=`.
         """
         inputs = with_conditions({} if images is None else {"image": images_of(images)}, **fields)
-        if not inputs:
+        if not inputs:  # seeds alone are no picture
             raise ValueError("translate needs images, or the fields that the model takes by their names; received none.")
+        inputs = same_rows({**inputs, **({} if seeds is None else seeds_of(seeds))})
         return self._call("translate_back" if back else "translate", output, inputs, timeout)
 
     def maximize(

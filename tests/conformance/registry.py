@@ -6,9 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.skeletons.frozen_encoder import StyleTransfer
 from tests.skeletons.inversion import Inversion
-from tests.skeletons.networks import conv
 from tests.skeletons.ppgn import PPGN
 from tfgen.models import (
     DCGAN,
@@ -34,6 +32,8 @@ from tfgen.models import (
     ImprovedGAN,
     InfoGAN,
     MultiScalePixelRNN,
+    Pix2Pix,
+    Pix2PixHD,
     PixelCNN,
     PixelCNNAutoencoder,
     PixelCNNPP,
@@ -305,6 +305,26 @@ CASES = {
         ScaleHyperprior, {"image_shape": (8, 8, 1), "width": 4, "latent_channels": 6, "distortion_weight": 1e-4},
         bfloat16=False,
     ),
+    # A grey image to a coloured target, with seeds; batch norm of each image alone.
+    "pix2pix": Case(
+        Pix2Pix,
+        {"image_shape": (8, 8, 1), "target_channels": 3, "width": 4, "levels": 2, "discriminator_width": 4,
+         "receptive_field": 16},
+        falling="absolute_error",
+    ),
+    # Three phases in the first steps.
+    "pix2pix-hd": Case(
+        Pix2PixHD,
+        {"image_shape": (8, 8, 1), "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1, "discriminator_width": 4,
+         "discriminator_halvings": 1, "global_steps": 4, "frozen_steps": 4},
+        falling="discriminator_loss",
+    ),
+    "pix2pix-l1": Case(
+        Pix2Pix,
+        {"image_shape": (8, 8, 1), "width": 4, "adversarial": None, "statistics": "moving", "test_dropout": False,
+         "skips": False},
+        falling="absolute_error", long=True,
+    ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "sngan-adaptive-lecam": Case(
         SNGAN, {**_SMALL, "network": "mlp", "width": 4, "discriminator_steps": 1, "discriminator_augmentation": "adaptive",
@@ -337,7 +357,4 @@ _CLASSES = keras.Sequential(
 STAND_INS = {
     "skeleton-inversion": Case(Inversion, {"image_shape": (8, 8, 1), "generator": _GENERATOR}),
     "skeleton-ppgn": Case(PPGN, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
-    "skeleton-style-transfer": Case(
-        StyleTransfer, {"image_shape": (8, 8, 1), "encoder": conv("encoder", (8, 8, 1), 4)}
-    ),
 }

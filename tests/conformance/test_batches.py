@@ -37,9 +37,10 @@ def wrong_batches(case):
             message = rf"(?i){field.argument} must lie in \[0, {int(field.high) + 1}\); received a range of"
             for value in (-1, int(field.high) + 1):
                 other = good[field.name].copy()
-                other[-1] = value
+                other[(-1, *[0] * len(field.shape))] = value
                 found[f"{field.name} {value}"] = ({**good, field.name: other}, message)
-            text = rf"(?i){field.argument} must be integers \[batch\]; received dtype float32"
+            axes = ", ".join(map(str, ("batch", *field.shape)))
+            text = rf"(?i){field.argument} must be integers \[{axes}\]; received dtype float32"
             found[f"{field.name} as float"] = ({**good, field.name: good[field.name].astype("float32")}, text)
     return found
 

@@ -39,3 +39,28 @@ def test_wrong_input():
         losses.feature_matching(features(0), features(1), "l2")
     with pytest.raises(ValueError, match=r"received \(6, 3, 4\) and \(6, 1, 4\)"):
         losses.feature_matching(features(0), features(1)[:, :1])
+
+
+@pytest.mark.parametrize("scales, layers, factor", [(1, 4, 1.0), (2, 4, 0.5), (3, 4, 1 / 3), (1, 3, 4 / 3), (2, 3, 2 / 3),
+                                                    (3, 3, 4 / 9), (1, 2, 2.0), (2, 2, 1.0), (3, 2, 2 / 3)])  # fmt: skip
+def test_matching_at_several_scales(scales, layers, factor):
+    """4 / (layers scales) of each map; maps of different sizes count the same."""
+    zeros = [[tf.zeros([2, 8 - i, 8 - j, 3]) for j in range(layers)] for i in range(scales)]
+    assert float(losses.multi_scale_feature_matching(zeros, zeros)) == 0.0
+    ones = [[tf.ones_like(one) for one in maps] for maps in zeros]
+    assert float(losses.multi_scale_feature_matching(zeros, ones)) == pytest.approx(4.0)
+    changed = [list(maps) for maps in zeros]
+    changed[-1][0] = -ones[-1][0]
+    assert float(losses.multi_scale_feature_matching(changed, zeros)) == pytest.approx(factor)
+
+
+def test_matching_pulls_the_fakes_alone_and_compares_pairs():
+    real, fake = tf.Variable([[1.0], [3.0]]), tf.Variable([[3.0], [1.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.multi_scale_feature_matching([[real]], [[fake]])
+    assert float(loss) == 8.0  # the means of both batches are equal
+    of_real, of_fake = tape.gradient(loss, [real, fake])
+    assert of_real is None and of_fake.numpy().ravel().tolist() == [2.0, -2.0]
+    for wrong in ([], [[]], [[real], [real]], [[real[:, 0]]]):
+        with pytest.raises(ValueError, match="must have the same scales, layers and shapes"):
+            losses.multi_scale_feature_matching(wrong, [[fake]] if wrong else [])

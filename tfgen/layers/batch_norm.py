@@ -7,6 +7,8 @@ arXiv:1502.03167.
 import keras
 import tensorflow as tf
 
+from tfgen.layers.instance_norm import normalize_maps
+
 
 @keras.saving.register_keras_serializable("tfgen")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -31,3 +33,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for kept, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             kept.assign(self.momentum * tf.convert_to_tensor(kept) + (1.0 - self.momentum) * value)
         return tf.cast(outputs, self.compute_dtype)
+
+    def of_each_image(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Each image of [B, H, W, C] with its own statistics, as in training with batches of one. No variable changes."""
+        x = normalize_maps(tf.cast(inputs, tf.float32), self.epsilon)
+        if self.scale:
+            x *= tf.cast(tf.convert_to_tensor(self.gamma), tf.float32)
+        if self.center:
+            x += tf.cast(tf.convert_to_tensor(self.beta), tf.float32)
+        return tf.cast(x, self.compute_dtype)

@@ -7,6 +7,14 @@ import keras
 import tensorflow as tf
 
 
+def normalize_maps(x: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """(x - mean) / sqrt(variance + epsilon) of each map, float32 [B, H, W, C] -> same; the variance is biased."""
+    # Not `tf.nn.moments`: followed by a scale and shift that are no constants, as in AdaIN, its operations make the graph
+    # optimiser of TensorFlow 2.16 abort the process if oneDNN is on.
+    x = x - tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=[1, 2], keepdims=True) + epsilon)
+
+
 @keras.saving.register_keras_serializable("tfgen")
 class InstanceNormalization(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon) over height and width, for each image and channel: [B, H, W, C] -> same.
@@ -37,11 +45,7 @@ class InstanceNormalization(keras.layers.Layer):
             self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", dtype="float32", autocast=False)
 
     def call(self, inputs):
-        x = tf.cast(inputs, tf.float32)
-        # Not `tf.nn.moments`: followed by a scale and shift that are no constants, as in AdaIN, its operations make the
-        # graph optimiser of TensorFlow 2.16 abort the process if oneDNN is on.
-        x = x - tf.reduce_mean(x, axis=[1, 2], keepdims=True)
-        x = x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=[1, 2], keepdims=True) + self.epsilon)
+        x = normalize_maps(tf.cast(inputs, tf.float32), self.epsilon)
         if self.affine:
             x = x * tf.convert_to_tensor(self.gamma) + tf.convert_to_tensor(self.beta)
         return tf.cast(x, inputs.dtype)

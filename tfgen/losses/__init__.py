@@ -1,7 +1,7 @@
 """Losses as pure functions: objectives of logits, penalties of the discriminator, regularisers of weights and codes."""
 
 from tfgen.losses.constraints import clip_weights
-from tfgen.losses.features import feature_matching
+from tfgen.losses.features import feature_matching, multi_scale_feature_matching
 from tfgen.losses.information import (
     categorical_entropy,
     categorical_log_likelihood,
@@ -37,6 +37,7 @@ __all__ = [
     "l2_regularizer",
     "label_smoothing",
     "lecam_penalty",
+    "multi_scale_feature_matching",
     "orthogonal_regularizer",
     "pulling_away",
     "r1_penalty",

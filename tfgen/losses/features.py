@@ -28,3 +28,32 @@ def feature_matching(real_features: tf.Tensor, fake_features: tf.Tensor, norm: s
     if real.shape.rank == 0 or not real.shape[1:].is_compatible_with(fake.shape[1:]):
         raise ValueError(f"real_features and fake_features must differ only in B; received {real.shape} and {fake.shape}.")
     return tf.reduce_mean(_NORMS[norm](tf.reduce_mean(real, axis=0) - tf.reduce_mean(fake, axis=0)))
+
+
+def multi_scale_feature_matching(real_maps: list[list[tf.Tensor]], fake_maps: list[list[tf.Tensor]]) -> tf.Tensor:
+    """Distance of all feature maps of discriminators at several scales: pix2pixHD, arXiv:1711.11585, eq. 4, as in the code.
+
+        sum over scales and layers of  4 / (layers S) mean |f(x) - f(G)|      for S scales
+
+    Rows correspond: fake row i is compared with real row i. No gradient goes into the real maps. If every mean is 1, the
+    result is 4 for any number of scales and layers.
+
+    Args:
+        real_maps: for each scale the maps of its layers, float [B, h, w, F], for real images.
+        fake_maps: the same for generated images.
+
+    Returns:
+        Scalar float32.
+
+    Raises:
+        ValueError: not the same scales, layers and shapes, or none.
+    """
+    shapes = [[[one.shape for one in maps] for maps in scales] for scales in (real_maps, fake_maps)]
+    if not shapes[0] or not all(shapes[0]) or shapes[0] != shapes[1]:
+        raise ValueError(f"real_maps and fake_maps must have the same scales, layers and shapes; received {shapes}.")
+    total = 0.0
+    for reals, fakes in zip(real_maps, fake_maps, strict=True):
+        for real, fake in zip(reals, fakes, strict=True):
+            distance = tf.abs(tf.stop_gradient(at_least_float32(real)) - at_least_float32(fake))
+            total += 4.0 / (len(reals) * len(real_maps)) * tf.reduce_mean(distance)
+    return total

@@ -31,6 +31,8 @@ from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
 from tfgen.models.translation.cycle_gan import CycleGAN
+from tfgen.models.translation.pix2pix import Pix2Pix
+from tfgen.models.translation.pix2pix_hd import Pix2PixHD
 
 MODELS = {
     cls.__name__: cls for cls in (
@@ -38,7 +40,8 @@ MODELS = {
         GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, SSGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
-        GlimpseClassifier, CycleGAN,
+        GlimpseClassifier,
+        Pix2Pix, Pix2PixHD, CycleGAN,
     )
 }  # fmt: skip
 

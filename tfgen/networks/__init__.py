@@ -1,4 +1,4 @@
-"""Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout.
+"""Generators and discriminators that several papers share: fully connected, convolutional, residual, maxout, of patches.
 
 Convolution, normalisation and attention are settings of each network: see `tfgen.networks.slots`.
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
@@ -13,10 +13,12 @@ from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
 from tfgen.networks.given import GivenNetwork, given_network
 from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
 from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
-from tfgen.networks.patch_gan import patch_gan
+from tfgen.networks.multi_scale import MultiScalePatchGAN, halved
+from tfgen.networks.patch_gan import PatchGAN
 from tfgen.networks.residual_translator import ResidualTranslator
 from tfgen.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from tfgen.networks.slots import CONVOLUTIONS, Convolution
+from tfgen.networks.unet import UNet
 
 __all__ = [
     "CONVOLUTIONS",
@@ -32,13 +34,16 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGenerator",
     "MaxoutDiscriminator",
+    "MultiScalePatchGAN",
     "Network",
+    "PatchGAN",
     "ResNetDiscriminator",
     "ResNetGenerator",
     "ResidualTranslator",
+    "UNet",
     "given_network",
+    "halved",
     "make_networks",
-    "patch_gan",
 ]
 
 NETWORKS = {

@@ -1,46 +1,91 @@
-"""PatchGAN: a convolutional discriminator that judges patches of an image and not the whole.
+"""PatchGAN: a fully convolutional discriminator, which judges every patch of an image on its own.
 
 Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017, arXiv:1611.07004,
-section 3.2.2 and appendix 6.1.2.
+section 3.2.2 and appendix 6.1.2; also the discriminator of CycleGAN and, at several scales, of pix2pixHD.
 """
 
-import keras
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
-from tfgen.layers import InstanceNormalization
+import tensorflow as tf
+
 from tfgen.layers.initializers import normal
+from tfgen.networks.common import Network
+from tfgen.networks.slots import make_norm, normalize
+from tfgen.settings import NonNegativeFloat, PositiveInt, within
+
+# {side of the patch that one output sees: number of convolutions of stride 2}
+RECEPTIVE_FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 
 
-def patch_gan(image_shape, *, layers=3, width=64, norm="instance", name, dtype=None):
-    """Images [B, H, W, C] -> logits [B, h, w, 1] of overlapping patches, of 70 x 70 pixels with 3 layers.
+class PatchGAN(Network):
+    """Images -> one logit for each patch. The inputs are a list of images [B, H, W, any], whose channels are joined.
 
-    Convolutions of 4 x 4: `layers` of stride 2, whose filters double up to 8 `width`, one more of stride 1, and the logit's.
-    Each pads one pixel of zeros on all sides, so that 256 x 256 pixels have 30 x 30 logits.
+    `halvings` convolutions of 4x4 with stride 2, one with stride 1, and one to the logit with stride 1. The filters double
+    up to 8 `width`. With 0 halvings all three convolutions are 1x1, so a patch is a pixel. Norm and leaky ReLU follow every
+    convolution but the first, which has no norm, and the last, which has neither.
 
     Args:
-        image_shape: (H, W, C).
-        layers: number of convolutions of stride 2.
-        width: filters of the first.
-        norm: "instance", without gain and shift, of all convolutions but the first and the last; or None.
-        name: of the network.
-        dtype: policy of the layers.
+        width: filters of the first convolution.
+        halvings: number of convolutions of stride 2. The patches have 1, 16, 34, 70, 142, 286 pixels for 0 to 5.
+        norm: "batch", "instance" (with gain and shift), None or a function, see `tfgen.networks.slots.make_norm`.
+        padding: zeros around the input of each 4x4 convolution: 1, or 2 as in CycleGAN's first code and in pix2pixHD.
+        slope: of the leaky ReLU.
+        use_bias: whether the convolutions have biases.
+        **kwargs: see `Network`.
+
+    Call returns:
+        {"logit": [B, h, w, 1], "maps": [[B, h, w, filters], ...] of all convolutions but the last, after the leaky ReLU}.
 
     Raises:
-        ValueError: the images are too small for so many layers.
+        ValueError: when it is built, images that are too small.
     """
-    strides, found = [2] * layers + [1, 1], []
-    if min(image_shape[:2]) < 3 * 2**layers:
-        raise ValueError(
-            f"A PatchGAN of {layers} layers needs images of {3 * 2**layers} x {3 * 2**layers} pixels or more; received "
-            f"{image_shape[0]} x {image_shape[1]}: use fewer layers."
-        )
-    for i, stride in enumerate(strides):
-        last = i == layers + 1
-        filters = 1 if last else width * 2 ** min(i, 3)
-        found.append(keras.layers.ZeroPadding2D(1, dtype=dtype, name=f"pad_{i}"))
-        conv = {"kernel_initializer": normal(0.02), "dtype": dtype, "name": "logits" if last else f"conv_{i}"}
-        found.append(keras.layers.Conv2D(filters, 4, strides=stride, **conv))
-        if not last:
-            if i and norm == "instance":
-                found.append(InstanceNormalization(dtype=dtype, name=f"norm_{i}"))
-            found.append(keras.layers.LeakyReLU(0.2, dtype=dtype, name=f"leaky_{i}"))
-    return keras.Sequential(found, name=name)
+
+    def __init__(
+        self, *, width: PositiveInt = 64, halvings: Annotated[int, within(0, 10)] = 3, norm: str | Callable | None = "batch",
+        padding: Literal[1, 2] = 1, slope: NonNegativeFloat = 0.2, use_bias: bool = True,
+        kernel_initializer: str | dict | None = None, **kwargs,
+    ):  # fmt: skip
+        super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
+        self.halvings, self.slope = halvings, slope
+        self.kernel, self.padding = (4, padding) if halvings else (1, 0)
+        hidden = max(halvings, 1) + 1
+        filters = [*(width * min(2**i, 8) for i in range(hidden)), 1]
+        self.strides = [2 if i < halvings else 1 for i in range(hidden + 1)]
+        self.convs = [
+            self.make_conv(n, self.kernel, strides=stride, padding="valid", use_bias=use_bias, name=f"conv_{i}")
+            for i, (n, stride) in enumerate(zip(filters, self.strides, strict=True))
+        ]
+        self.norms = [make_norm(norm if i else None, self.dtype_policy, f"norm_{i}") for i in range(hidden)]
+
+    @property
+    def patch(self) -> int:
+        """Side of the patch that one logit depends on, the receptive field."""
+        side = 1
+        for stride in reversed(self.strides):
+            side = (side - 1) * stride + self.kernel
+        return side
+
+    def size_of_maps(self, side: int) -> int:
+        """The side of the map of logits for images of this side; below 1 if they are too small."""
+        for stride in self.strides:
+            side = (side + 2 * self.padding - self.kernel) // stride + 1
+        return side
+
+    def build(self, input_shape):
+        sides = input_shape[0][1:3]
+        if min(self.size_of_maps(side) for side in sides) < 1:
+            least = next(side for side in range(1, 2**14) if self.size_of_maps(side) >= 1)
+            raise ValueError(
+                f"A PatchGAN with {self.halvings} halvings (patches of {self.patch} pixels, padding {self.padding}) needs "
+                f"images of at least {least} x {least} pixels; received {sides[0]} x {sides[1]}."
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: Sequence[tf.Tensor], training: bool = False):
+        x, maps = tf.concat(list(inputs), axis=-1), []
+        pads = [[0, 0], [self.padding] * 2, [self.padding] * 2, [0, 0]]
+        for conv, norm in zip(self.convs, self.norms, strict=False):
+            x = tf.nn.leaky_relu(normalize(norm, conv(tf.pad(x, pads)), training), self.slope)
+            maps.append(x)
+        return {"logit": self.convs[-1](tf.pad(x, pads)), "maps": maps}

@@ -117,13 +117,18 @@ class ResidualTranslator(Network):
         self.call(tf.zeros([1, *input_shape[1:]]))
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, added=None):
+        return self.activation(self.last(pad(self.features(inputs, training, added), 3, self.padding)))
+
+    def features(self, inputs: tf.Tensor, training: bool = False, added: tf.Tensor | None = None) -> tf.Tensor:
+        """The maps [B, H, W, width] before the last convolution; `added` is added to the maps before the residual blocks."""
         x = tf.nn.relu(normalize(self.first_norm, self.first(pad(inputs, 3, self.padding)), training))
         for conv, norm in zip(self.downs, self.down_norms, strict=True):
             x = tf.nn.relu(normalize(norm, conv(pad(x, 1, "zero")), training))
+        x = x if added is None else x + added
         for block in self.blocks:
             x = block(x, training=training)
         for conv, norm in zip(self.ups, self.up_norms, strict=True):
             x = conv(x)[:, 1:, 1:]  # [B, 2h, 2w, F]: without the row and column that belong to the padding
             x = tf.nn.relu(normalize(norm, x, training))
-        return self.activation(self.last(pad(x, 3, self.padding)))
+        return x

@@ -86,10 +86,16 @@ def make_norm(norm, dtype, name, *, num_classes=0, **batch_settings):
     return batch_norm(dtype, name, **batch_settings)
 
 
-def normalize(norm, x, training, one_hot=None):
-    """Applies a layer of `make_norm` to x, with `one_hot` if the layer has `num_classes`."""
+def normalize(norm, x, training, one_hot=None, own_statistics=False):
+    """Applies a layer of `make_norm` to x, with `one_hot` if the layer has `num_classes`.
+
+    Args:
+        own_statistics: whether, outside of training, batch norm uses the statistics of each image alone.
+    """
     if norm is None:
         return x
+    if own_statistics and not training and isinstance(norm, BatchNormalization):
+        return norm.of_each_image(x)
     return norm(x if one_hot is None else [x, one_hot], training=training)
 
 

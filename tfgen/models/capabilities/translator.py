@@ -15,6 +15,9 @@ class Translator(Capability):
     """A model that maps images or clips to others. A subclass implements `translate_rows` and, if it takes more than one
     image, `translated_fields`.
 
+    A model that draws noise also has `tfgen.fields.seeds()` among these fields: a translation is a function of the seed of
+    its row. Its `translate_rows` has a default for `seeds`, so that they may be left out.
+
     Style transfer is a translation of `image` and `style`, and has no verb of its own: a second name would need a second
     signature that computes the same.
     """
@@ -45,9 +48,12 @@ class Translator(Capability):
             ValueError: an argument is missing or unknown, has another dtype or shape, or another number of rows.
             InvalidArgumentError: a value is out of range or not finite.
         """
+        given = fields.check_given(self.translated_fields(), given, "translate", self._optional_arguments())
+        return self.translate_rows(**given)
+
+    def _optional_arguments(self):
         parameters = inspect.signature(self.translate_rows).parameters.values()
-        optional = [parameter.name for parameter in parameters if parameter.default is not parameter.empty]
-        return self.translate_rows(**fields.check_given(self.translated_fields(), given, "translate", optional))
+        return [parameter.name for parameter in parameters if parameter.default is not parameter.empty]
 
     def translate_rows(self, **given) -> dict[str, tf.Tensor]:
         """`translate` of checked fields."""
@@ -71,9 +77,11 @@ class Translator(Capability):
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:
-        """The translated images or clips. A model with one input field also takes its values alone."""
-        wanted = model.translated_fields()
-        return model.translated_picture(model.as_batch(model.named(data, wanted[0].name), wanted))
+        """The translated images or clips. A model for which one field is enough also takes its values alone."""
+        fields_of_model, optional = model.translated_fields(), model._optional_arguments()
+        found = model.named(data, fields_of_model[0].name)
+        wanted = [field for field in fields_of_model if field.name in found or field.argument not in optional]
+        return model.translated_picture(model.as_batch(found, wanted))
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
@@ -94,7 +102,7 @@ class Translator(Capability):
 
     @classmethod
     def request_fields_of(cls, model: keras.Model) -> tuple[Field, ...]:
-        return tuple(model.translated_fields())
+        return tuple(field for field in model.translated_fields() if field.argument != "seeds")
 
     @classmethod
     def signatures_of(cls, model: keras.Model) -> dict:

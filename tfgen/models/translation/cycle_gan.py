@@ -13,7 +13,7 @@ and F from B to A, are trained together, and each must bring back the image from
     G and F minimise adversarial + cycle_weight cycle + identity_weight cycle_weight identity       (eq. 3)
     D_B minimises (E (D_B(b) - 1)^2 + E D_B(pool of G(a))^2) / 2, and D_A likewise                   (section 4)
 
-|.| is the mean over pixels and channels of images in [-1, 1]. D judges patches of 70 x 70 pixels (`patch_gan`), and has half
+|.| is the mean over pixels and channels of images in [-1, 1]. D judges patches of 70 x 70 pixels (`PatchGAN`), and has half
 of its fakes from a pool of the last ones (`tfgen.layers.ImagePool`). A step updates G and F in one gradient, then D_A and
 D_B with the fakes of this step that G and F made before their update.
 
@@ -35,11 +35,11 @@ import keras
 import tensorflow as tf
 
 from tfgen import fields
-from tfgen.layers import ImagePool
+from tfgen.layers import ImagePool, InstanceNormalization
 from tfgen.losses import OBJECTIVES
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Translator
-from tfgen.networks.patch_gan import patch_gan
+from tfgen.networks.patch_gan import PatchGAN
 from tfgen.networks.residual_translator import Padding, ResidualTranslator
 from tfgen.settings import Count, ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, Rule
 from tfgen.training.players import Player
@@ -50,6 +50,16 @@ _STREAMS = {"a": 0, "b": 1}  # numbers of the random streams of the pools
 
 _Pair = Annotated[Sequence[NonNegativeFloat], Rule("of length 2", lambda pair: len(pair) == 2)]
 _OwnNetwork = keras.Model | dict | str | None
+
+
+class _Patches(PatchGAN):
+    """A PatchGAN of an image [B, H, W, C], or of a list of it, that returns its logits alone, [B, h, w, 1]."""
+
+    def build(self, input_shape):
+        super().build([input_shape])
+
+    def call(self, image, training=False):
+        return super().call(image if isinstance(image, list) else [image], training)["logit"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -73,7 +83,7 @@ class CycleGAN(Translator, TrainableModel):
         halvings: how often the generators halve the sides before the residual blocks.
         padding: of the generators, "reflect" as in the paper, or "zero"; see `tfgen.networks.ResidualTranslator`.
         discriminator_width: filters of the discriminators' first convolution.
-        discriminator_layers: their convolutions of stride 2; see `tfgen.networks.patch_gan`.
+        discriminator_layers: their convolutions of stride 2; see `tfgen.networks.PatchGAN`.
         cycle_weight: lambda, a number, or two: of the forward and of the backward cycle.
         identity_weight: of the identity loss, as a multiple of `cycle_weight` (for F that of the forward cycle, for G of the
             backward one); 0, as in eq. 3, leaves it out, .5 is that of section 5.2.
@@ -116,8 +126,8 @@ class CycleGAN(Translator, TrainableModel):
             return [ResidualTranslator(image_shape=shape, name=name, **settings) for name in _GENERATORS]
 
         def discriminators():
-            settings = {"width": discriminator_width, "layers": discriminator_layers, "dtype": dtype}
-            return [patch_gan(shape, name=name, **settings) for name in _DISCRIMINATORS]
+            settings = {"width": discriminator_width, "halvings": discriminator_layers, "norm": InstanceNormalization}
+            return [_Patches(name=name, dtype=dtype, **settings) for name in _DISCRIMINATORS]
 
         self.choose_networks(generators, to_b=(to_b, shape, shape), to_a=(to_a, shape, shape))
         given = {"discriminator_a": discriminator_a, "discriminator_b": discriminator_b}

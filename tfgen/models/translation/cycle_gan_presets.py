@@ -22,13 +22,13 @@ PRESETS = [
     Preset(
         "cycle-gan/mnist-usps", CycleGAN,
         {"image_shape": (28, 28, 1), "discriminator_layers": 2, "identity_weight": 0.5, **_SMALL},
-        data="mnist_usps", source="networks of 16 filters and 3 blocks at 28 px, identity loss of section 5.2",
+        data="unpaired:mnist-usps", source="networks of 16 filters and 3 blocks at 28 px, identity loss of section 5.2",
         batch_size=4, steps=10_000, compile_args=_RATE,
     ),
     Preset(
         "cycle-gan/digits-inverted", CycleGAN,
         # Without the identity loss: with a weight of .5 the generators did not invert, in a run of 2000 steps.
-        {"image_shape": (8, 8, 1), "halvings": 1, "discriminator_layers": 1, **_SMALL}, data="digits_inverted",
+        {"image_shape": (8, 8, 1), "halvings": 1, "discriminator_layers": 1, **_SMALL}, data="inverted:digits",
         source="networks of 16 filters and 3 blocks on scikit-learn's 8x8 digits and inverted ones", batch_size=16,
         steps=3_000, compile_args=_RATE,
     ),

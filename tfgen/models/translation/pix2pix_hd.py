@@ -1,0 +1,248 @@
+"""pix2pixHD: translation of label maps to large images.
+
+Wang, Liu, Zhu, Tao, Kautz, Catanzaro, "High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs",
+CVPR 2018, arXiv:1711.11585; settings as in the authors' code (NVIDIA/pix2pixHD).
+
+The idea: a large image needs a network that sees all of it and one that draws its details. The global generator G_1
+translates the input at half the size; the enhancer G_2 adds G_1's last features to its own at that size and goes on to the
+full size. Discriminators D_1, ..., D_S judge patches of the images at S scales. Matching their features replaces a distance
+of pixels.
+
+    D_k minimises  (E (D_k(x, y) - 1)^2 + E D_k(x, G(x))^2) / 2
+    G minimises    sum_k E (D_k(x, G(x)) - 1)^2 + lambda sum_k sum_i 4 / (n S) E |D_k^i(x, y) - D_k^i(x, G(x))|  (eq. 3 to 5)
+
+D_k^i are the n feature maps of D_k, lambda = 10. The input x has one channel for each class and one with the borders of
+instances, which separates objects of one class. Generator and discriminators are updated at once, as in the code.
+
+Training has three phases: `global_steps` steps of G_1 at half the size, `frozen_steps` of G_2 with G_1 fixed, then both. In
+the second phase all optimisers begin anew, in the third that of the generators.
+
+What differs from the code: there the phases are runs with images of two sizes; here one run makes the half-sized label maps
+and images by averages over 3x3 pixels, so the one-hot maps are soft in the first phase too. The code's distance of VGG
+features and the encoder of instances (section 3.4) are left out.
+"""
+
+import dataclasses
+from typing import Annotated
+
+import keras
+import tensorflow as tf
+
+from tfgen import fields
+from tfgen.losses import OBJECTIVES, multi_scale_feature_matching
+from tfgen.models.base import TrainableModel
+from tfgen.models.capabilities import Translator
+from tfgen.models.translation.label_maps import instance_edges, one_hot_map
+from tfgen.networks import MultiScalePatchGAN, ResidualTranslator, halved
+from tfgen.networks.residual_translator import plain_instance_norm
+from tfgen.settings import Count, ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, within
+from tfgen.training.players import Player
+
+_LEAST_SQUARES = OBJECTIVES["least_squares"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class Pix2PixHD(Translator, TrainableModel):
+    """pix2pixHD: residual generators of two sizes and discriminators at several scales, trained on pairs.
+
+    Batches have `image`, `target`, and with `instances` the field `instances`, the numbers of the objects, int32 [B, H, W].
+
+    Args:
+        image_shape: (H, W, C) of `image`; H and W are multiples of 2^halvings, and of twice that with an enhancer.
+        map_classes: 0: `image` is a picture; else the number of classes of a label map, for which C is 1 and the class k has
+            the grey value k / 255, as in files of label maps.
+        instances: whether the borders of instances are an input.
+        target_channels: channels of `target` and of the translations.
+        width: filters of the first convolution of G_1; they double with each halving.
+        halvings: how often G_1 halves its input.
+        blocks: residual blocks of G_1.
+        enhancer: whether there is G_2, of half the filters; without it G_1 makes the whole image, in one phase.
+        enhancer_blocks: residual blocks of G_2.
+        global_steps: steps of the phase of G_1 alone.
+        frozen_steps: steps of the phase of G_2 alone.
+        discriminator_width: filters of the first convolution of each discriminator.
+        discriminator_halvings: convolutions of stride 2 of each; 3: patches of 70 pixels.
+        scales: number of discriminators S.
+        matching_weight: lambda; 0: the GAN alone.
+        **kwargs: see `TrainableModel`.
+
+    Raises:
+        ValueError: sides that do not fit, a label map of several channels, or steps of phases without an enhancer.
+
+    Example:
+
+    >>> model = tfgen.models.Pix2PixHD(
+    ...     image_shape=(32, 32, 1), map_classes=11, width=8, halvings=2, blocks=1, discriminator_width=8)
+    >>> found = model.translate(image=tf.zeros([2, 32, 32, 1]), instances=tf.zeros([2, 32, 32], tf.int32))
+    >>> found["image"].shape
+    TensorShape([2, 32, 32, 3])
+    """
+
+    loss_names = ("generator_loss", "adversarial_loss", "matching_loss", "discriminator_loss")
+
+    def __init__(
+        self, *, image_shape: ImageShape, map_classes: Annotated[int, within(0, 256)] = 0, instances: bool = True,
+        target_channels: PositiveInt = 3, width: PositiveInt = 64, halvings: Count = 4, blocks: NaturalInt = 9,
+        enhancer: bool = True, enhancer_blocks: NaturalInt = 3, global_steps: NaturalInt = 0, frozen_steps: NaturalInt = 0,
+        discriminator_width: PositiveInt = 64, discriminator_halvings: Count = 3, scales: Count = 2,
+        matching_weight: NonNegativeFloat = 10.0, **kwargs,
+    ):  # fmt: skip
+        super().__init__(image_shape=image_shape, **kwargs)
+        height, wide, channels = self.image_shape
+        if map_classes and channels != 1:
+            raise ValueError(f"A label map (map_classes={map_classes}) has one channel; received {image_shape=}.")
+        if not enhancer and (global_steps or frozen_steps):
+            raise ValueError(
+                "global_steps and frozen_steps are of the phases of an enhancer, and must be 0 with enhancer=False; "
+                f"received {global_steps} and {frozen_steps}."
+            )
+        if enhancer and (width % 2 or any(side % 2 ** (halvings + 1) for side in (height, wide))):
+            raise ValueError(
+                f"With an enhancer width must be even, and the sides of image_shape multiples of {2 ** (halvings + 1)}; "
+                f"received width={width} and {height} x {wide}."
+            )
+        self.map_classes, self.instances, self.matching_weight = map_classes, instances, float(matching_weight)
+        self.global_steps, self.frozen_steps = global_steps, frozen_steps
+        inputs, parts = (map_classes or channels) + instances, 2 if enhancer else 1
+        shape = (height // parts, wide // parts, inputs)
+        made = {"channels": target_channels, "norm": plain_instance_norm, "dtype": self.dtype_policy}
+        self.generator = ResidualTranslator(
+            image_shape=shape, width=width, halvings=halvings, blocks=blocks, **made, name="generator"
+        )
+        self.generator.build((None, *shape))
+        self.enhancer = None
+        if enhancer:
+            full = (height, wide, inputs)
+            self.enhancer = ResidualTranslator(
+                image_shape=full, width=width // 2, halvings=1, blocks=enhancer_blocks, **made, name="enhancer"
+            )
+            self.enhancer.build((None, *full))
+        self.discriminator = MultiScalePatchGAN(
+            scales=scales, width=discriminator_width, halvings=discriminator_halvings, norm=plain_instance_norm, padding=2,
+            dtype=self.dtype_policy, name="discriminator",
+        )  # fmt: skip
+        smallest = shape[:2] if global_steps else (height, wide)
+        self.discriminator.build([(None, *smallest, inputs), (None, *smallest, target_channels)])
+        self.built = True
+
+    @classmethod
+    def fields_of(cls, config):
+        shape = config["image_shape"]
+        target = fields.image((*shape[:2], config["target_channels"]), "target")
+        return (*cls._input_fields(shape, config["instances"]), target)
+
+    @staticmethod
+    def _input_fields(shape, instances):
+        hint = "numbers of the objects of pixels; instances=False leaves them out"
+        ids = dataclasses.replace(fields.Field("instances", shape[:2], "int32", low=0, high=2**31 - 2), hint=hint)
+        return (fields.image(shape), *([ids] if instances else []))
+
+    def check_batch(self, batch):
+        return {**batch, "image": self._check_map(batch["image"])}
+
+    def _check_map(self, image):
+        if not self.map_classes:
+            return image
+        levels = 255.0 * image
+        whole = tf.reduce_all((tf.abs(levels - tf.round(levels)) < 0.01) & (tf.round(levels) < self.map_classes))
+        message = f"A label map must have the values k / 255 of classes k in [0, {self.map_classes}); received up to"
+        return fields.checked(image, whole, message, tf.reduce_max(image))
+
+    def players(self):
+        generators = (self.generator,) if self.enhancer is None else (self.generator, self.enhancer)
+        return {"generator": Player(generators), "discriminator": Player(self.discriminator, averaged=False)}
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(2e-4, beta_1=0.5, epsilon=1e-8)
+
+    # ---- phases
+
+    def step_kind(self, step):
+        """Which generators are trained: "global", "enhancer" or "all"."""
+        if self.enhancer is None or step >= self.global_steps + self.frozen_steps:
+            return "all"
+        return "global" if step < self.global_steps else "enhancer"
+
+    def phase(self, step):
+        return self.step_kind(step)
+
+    def begin_phase(self, phase):
+        self.reset_optimizers(*(["generator"] if phase == "all" and self.frozen_steps else []))
+
+    # ---- training
+
+    def inputs_of(self, image: tf.Tensor, instances: tf.Tensor | None = None) -> tf.Tensor:
+        """What the networks see, float32 [B, H, W, any]: one-hot classes, or the image in [-1, 1], and borders of instances.
+
+        Args:
+            image: float32 [B, H, W, C] in [0, 1].
+            instances: int32 [B, H, W], if the model has them.
+        """
+        x = one_hot_map(image, self.map_classes) if self.map_classes else 2.0 * image - 1.0
+        return x if instances is None else tf.concat([x, instance_edges(instances)[..., None]], axis=-1)
+
+    def update(self, batch):
+        x = self.inputs_of(batch["image"], batch["instances"] if self.instances else None)
+        target, kind = 2.0 * batch["target"] - 1.0, self.kind or "all"
+        if kind == "global":
+            x, target = halved(x), halved(target)
+        make = self.generator if kind == "global" or self.enhancer is None else self.refined
+
+        def losses_fn():
+            real, fake = (self.judge(x, y) for y in (target, tf.cast(make(x), tf.float32)))
+            pairs = list(zip(real, fake, strict=True))
+            adversarial = tf.add_n([2.0 * _LEAST_SQUARES.generator(b["logit"]) for _, b in pairs])
+            matching = multi_scale_feature_matching(*([scale["maps"] for scale in found] for found in (real, fake)))
+            # Of this sum only the gradient for the discriminator's variables is used, on which the fakes do not depend.
+            judged = tf.add_n([_LEAST_SQUARES.discriminator(a["logit"], b["logit"]) for a, b in pairs])
+            return {
+                "generator_loss": adversarial + self.matching_weight * matching, "adversarial_loss": adversarial,
+                "matching_loss": matching, "discriminator_loss": judged,
+            }  # fmt: skip
+
+        players = {"generator": "generator_loss", "discriminator": "discriminator_loss"}
+        return self.step_players(players, losses_fn, variables={"generator": self._trained(kind)})
+
+    def judge(self, x: tf.Tensor, y: tf.Tensor) -> list[dict]:
+        """What the discriminators say, the finest first: {"logit": [B, h, w, 1], "maps": [[B, h, w, F], ...]}, all float32.
+
+        Args:
+            x: result of `inputs_of`.
+            y: images float32 [B, H, W, target channels] in [-1, 1].
+        """
+        found = self.discriminator([x, y], training=True)
+        return tf.nest.map_structure(lambda value: tf.cast(value, tf.float32), found)
+
+    def _trained(self, kind):
+        """The variables of the generators that a step of this kind trains."""
+        own = self.generator.trainable_variables
+        if kind == "global" or self.enhancer is None:
+            return own
+        if kind == "all":  # the enhancer has the features before G_1's last convolution
+            last = {id(v) for v in self.generator.last.trainable_variables}
+            return [v for v in own if id(v) not in last] + self.enhancer.trainable_variables
+        return self.enhancer.trainable_variables
+
+    def refined(self, x: tf.Tensor) -> tf.Tensor:
+        """The image of the enhancer over the global generator, float [B, H, W, target channels] in [-1, 1], of inputs x."""
+        return self.enhancer(x, added=self.generator.features(halved(x)))
+
+    # ---- translation
+
+    def translated_fields(self):
+        return self._input_fields(self.image_shape, self.instances)
+
+    def translate_rows(self, image, instances=None):
+        """{"image": float32 [B, H, W, target channels] in [0, 1]}; in the first phase G_1's, enlarged."""
+        x = self.inputs_of(self._check_map(image), instances)
+        if self.enhancer is None:
+            raw = self.generator(x)
+        elif not self.global_steps:
+            raw = self.refined(x)
+        else:
+            raw = tf.cond(
+                tf.convert_to_tensor(self.step) < self.global_steps,
+                lambda: tf.image.resize(tf.cast(self.generator(halved(x)), tf.float32), self.image_shape[:2]),
+                lambda: tf.cast(self.refined(x), tf.float32),
+            )
+        return {"image": tf.clip_by_value(0.5 * tf.cast(raw, tf.float32) + 0.5, 0.0, 1.0)}
