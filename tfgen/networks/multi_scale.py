@@ -38,7 +38,7 @@ class MultiScalePatchGAN(Network):
         ValueError: when it is built, images that are too small at a scale.
     """
 
-    def __init__(self, *, scales: Count = 2, dtype=None, name: str | None = None, **settings):
+    def __init__(self, *, scales: Count = 2, dtype: object = None, name: str | None = None, **settings):
         super().__init__(dtype=dtype, name=name)
         self.discriminators = [PatchGAN(**settings, dtype=self.dtype_policy, name=f"scale_{i}") for i in range(scales)]
 

@@ -212,7 +212,7 @@ class CycleGAN(Translator, TrainableModel):
     def evaluation_fields(self):
         return self.translated_fields()
 
-    def translate_rows(self, image):
+    def translate_rows(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": self._translated(self.to_b, image)}
 
     def translate_back(self, **given) -> dict[str, tf.Tensor]:

@@ -167,7 +167,7 @@ class Pix2Pix(Translator, TrainableModel):
     def translated_fields(self):
         return (fields.image(self.image_shape), *([fields.seeds()] if self.draws_at_test else []))
 
-    def translate_rows(self, image, seeds=None):
+    def translate_rows(self, image: tf.Tensor, seeds: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """{"image": float32 [B, H, W, target channels] in [0, 1]}; a row depends on its image and seed alone."""
         keys = None
         if self.draws_at_test:

@@ -232,7 +232,7 @@ class Pix2PixHD(Translator, TrainableModel):
     def translated_fields(self):
         return self._input_fields(self.image_shape, self.instances)
 
-    def translate_rows(self, image, instances=None):
+    def translate_rows(self, image: tf.Tensor, instances: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         """{"image": float32 [B, H, W, target channels] in [0, 1]}; in the first phase G_1's, enlarged."""
         x = self.inputs_of(self._check_map(image), instances)
         if self.enhancer is None:
