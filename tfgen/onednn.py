@@ -22,8 +22,8 @@ VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 DENSE = (
     "autoencoder/mnist-dec-paper", "autoencoder/mnist-paper", "draw/*", "ebgan*/digits", "ebgan*/mnist-paper", "gan/digits",
     "gan/mnist*", "gan-minimax/*", "glimpse-classifier/*", "gmvae/digits", "gmvae/mnist", "improved-gan/digits*",
-    "improved-gan/mnist*", "infogan/digits", "sngan/digits*", "vae/digits", "vae/freyfaces-paper", "vae/mnist*",
-    "wgan/digits", "wgan-gp/digits",
+    "improved-gan/mnist*", "infogan/digits", "sngan/digits*", "ss-gan/digits", "vae/digits", "vae/freyfaces-paper",
+    "vae/mnist*", "wgan/digits", "wgan-gp/digits",
 )  # fmt: skip
 
 _hinted = False

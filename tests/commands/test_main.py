@@ -123,7 +123,7 @@ def test_presets_tell_their_time_if_it_is_known_and_measure_it_if_asked(capsys, 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["presets", "--model", "vqvae"], "no preset has --model vqvae; there are Autoencoder, BigGAN, DCGAN, "),
+        (["presets", "--model", "vqvae"], "no preset has --model vqvae; there are Autoencoder, BigGAN, CycleGAN, DCGAN, "),
         (["presets", "--model", "DRAW", "--data", "imagenet"], "no preset has --data imagenet; there are "),
         (["presets", "vae/nothing"], "There is no preset 'vae/nothing'"),
         (["presets", "--anew"], "--anew is for --time"),

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.skeletons.frozen_encoder import StyleTransfer
 from tests.skeletons.inversion import Inversion
+from tests.skeletons.networks import conv
 from tests.skeletons.ppgn import PPGN
 from tfgen.models import (
     DCGAN,
@@ -357,4 +359,7 @@ _CLASSES = keras.Sequential(
 STAND_INS = {
     "skeleton-inversion": Case(Inversion, {"image_shape": (8, 8, 1), "generator": _GENERATOR}),
     "skeleton-ppgn": Case(PPGN, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
+    "skeleton-style-transfer": Case(
+        StyleTransfer, {"image_shape": (8, 8, 1), "encoder": conv("encoder", (8, 8, 1), 4)}
+    ),
 }

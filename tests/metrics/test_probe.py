@@ -8,6 +8,7 @@ import tensorflow as tf
 import tfgen
 from tests.seeds import set_seed
 from tfgen import metrics
+from tfgen.metrics._checks import standardized
 from tfgen.models import DCGAN, SNGAN, SSGAN, VAE
 from tfgen.training import Checkpoints
 
@@ -189,3 +190,11 @@ def test_bad_arguments(critic, digits):
     unlabelled = tfgen.data.from_arrays(np.zeros((3, 8, 8, 1), np.uint8))
     with pytest.raises(ValueError, match="test, .*, has none"):
         metrics.CriticProbe(["features"], digits[0], unlabelled)
+
+
+def test_a_constant_column_decides_nothing():
+    """.1 is no float32, so the standard deviation of a column of it is 1e-17 and not 0."""
+    train, test = np.full([1001, 1], 0.1), np.full([2, 1], 0.1 + 1e-6)
+    assert train.std() > 0.0
+    for found in standardized(train, test):
+        np.testing.assert_allclose(found, 0.0, atol=1e-5)

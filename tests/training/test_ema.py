@@ -143,3 +143,14 @@ def test_averaged_kernels_of_spectral_norm_have_the_largest_singular_value_1():
         np.testing.assert_array_equal(layer.u, old)
     for shadow, old in zip(model.ema.shadows, shadows, strict=True):
         np.testing.assert_array_equal(shadow, old)
+
+
+def test_averages_that_are_not_finite_leave_the_model_as_it_was():
+    model = SAGAN(image_shape=(8, 8, 1), width=4, latent_dim=2, attention_size=None,
+                  network_args={"generator": {"stages": 1}, "discriminator": {"downs": 0}})  # fmt: skip
+    model.compile(keras.optimizers.SGD(0.1), ema_decay=0.5)
+    shadow = next(s for s, path in zip(model.ema.shadows, model.ema.paths, strict=True) if path.endswith("kernel"))
+    shadow.assign(np.full(shadow.shape, np.nan))
+    with model.ema.swapped():
+        assert np.isnan(model.sample(1).numpy()).any()
+    assert not model.ema.is_swapped and np.isfinite(model.sample(1).numpy()).all()

@@ -55,8 +55,13 @@ class SpectralNorm(Reparameterized):
         return [self.u]
 
     def derive(self):
-        """Sets u to the first right singular vector of the kernel, without estimating it; not inside a graph."""
+        """Sets u to the first right singular vector of the kernel, without estimating it; not inside a graph.
+
+        A kernel that is not finite has none: u stays.
+        """
         matrix = np.float64(keras.ops.convert_to_numpy(self._matrix(self.raw_kernel())))
+        if not np.isfinite(matrix).all():
+            return
         tall = matrix.shape[0] >= matrix.shape[1]
         vector = np.linalg.eigh(matrix.T @ matrix if tall else matrix @ matrix.T)[1][:, -1]
         vector = vector if tall else matrix.T @ vector

@@ -59,8 +59,9 @@ def integer_labels(values, count: int, name: str) -> np.ndarray:
 
 def standardized(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both [N, F], with mean 0 and variance 1 of each column over `train`; a column that never varies is only shifted."""
+    # Rounding gives a constant column a deviation that is tiny, but not 0.
     mean, deviation = train.mean(axis=0), train.std(axis=0)
-    deviation[deviation == 0.0] = 1.0
+    deviation[deviation <= 1e-12 * np.abs(mean)] = 1.0
     return (train - mean) / deviation, (test - mean) / deviation
 
 

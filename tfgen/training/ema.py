@@ -154,8 +154,9 @@ class EMA:
         """A context in which the model has the averaged weights; its own weights return at the end, also after an error."""
         if self.is_swapped:
             raise RuntimeError("The averaged weights are already in the model: swapped() must not be nested.")
-        self.swap()
         try:
+            self.swap()
             yield
         finally:
-            self.swap()
+            if self.is_swapped:
+                self.swap()

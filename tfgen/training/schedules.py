@@ -54,6 +54,8 @@ def lazy(optimizer: keras.optimizers.Optimizer | dict | str, interval: PositiveI
     """
     settings.check(lazy, interval=interval)
     optimizer = keras.optimizers.get(optimizer)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return keras.optimizers.LossScaleOptimizer(lazy(optimizer.inner_optimizer, interval))
     config, share = optimizer.get_config(), interval / (interval + 1)
     if not isinstance(config["learning_rate"], (int, float)):
         raise ValueError(f"lazy needs an optimizer with a number as its rate; received {config['learning_rate']}.")

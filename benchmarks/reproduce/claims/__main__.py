@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--steps", type=int, help="of each training, for a shorter run; saturating has its own")
+    parser.add_argument("--steps", type=int, help="of each training, for a trial, whose record goes to --workdir")
     args = parser.parse_args()
     slug = args.claim.replace("-", "_")
     module = f"{claims.__name__}.{slug}"
@@ -40,7 +40,9 @@ def main():
     if hasattr(claim, "measure"):
         started = time.perf_counter()
         results, protocol, gates, trainings, zoo = claim.measure(args)
-        path = pathlib.Path(args.out or f"benchmarks/reproduce/claim_{slug}.json")
+        folder = "benchmarks/reproduce" if args.steps is None else args.workdir
+        path = pathlib.Path(args.out or f"{folder}/claim_{slug}.json")
+        path.parent.mkdir(parents=True, exist_ok=True)
         report(
             path, claims.__name__, code=module, seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
@@ -53,6 +55,9 @@ def main():
             return
     # Read from the file, so that changes by JSON have no effect later.
     found = json.loads(path.read_text())
+    if args.steps is not None:  # a trial, of which the docs say nothing
+        print(claim.table(found))
+        return
     (args.docs / "images").mkdir(parents=True, exist_ok=True)
     figure = claim.draw(found, args)
     figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)

@@ -122,8 +122,8 @@ def measure(args):
     shares = {which: mixture["share"] for which, mixture in MIXTURES.items()}
     protocol = {
         "steps": steps, "batch": TOY_BATCH, "samples": TOY_SAMPLES, "model_args": _TOY, "seed": 0,
-        "optimizers": {name: [o.get_config() for o in m.player_optimizers.values()]
-                       for name in ("wgan-gp", "wgan") for m in [toy_model(name, steps["25"])]},
+        "optimizers": {f"{name}-{which}": [o.get_config() for o in toy_model(name, steps[which]).player_optimizers.values()]
+                       for name in ("wgan-gp", "wgan") for which in MIXTURES},
         "covered": f"a mode that has at least {shares} of the samples within 3 standard deviations",
     }  # fmt: skip
     model = toy_model("wgan-gp", steps["25"])

@@ -25,12 +25,13 @@ def measure(args):
     model, training, seconds = trained(args, sources[0], STYLES, 0, steps, folder="claim_styles", **load)
     classifier = train_classifier(*sources, seed=0)
     zoo = {"model": model, "metric": FCD, "training": training, "train": sources[0], "test": sources[1], "averaged": True}
-    samples, results = Samples(RunGenerator(model), 0), {}  # from here on the model has its averaged weights
+    samples, results, judged = Samples(RunGenerator(model), 0), {}, {}  # from here on the model has its averaged weights
     for space, metrics in (("z", ("score", "fid", "separability")), ("w", ("separability",))):
         evaluator = Evaluator(*sources, classifier, metrics=metrics, seed=0, space=space)
-        judged = evaluator.evaluate(samples, STYLE_SAMPLES, weights="ema")
-        results |= {key: judged.values[key] for key in (FCD, SCORE, CLASSES) if key in judged.values}
-        results[f"separability_{space}"] = judged.values["linear_separability"]
+        judged[space] = evaluator.evaluate(samples, STYLE_SAMPLES, weights="ema")
+        values = judged[space].values
+        results |= {key: values[key] for key in (FCD, SCORE, CLASSES) if key in values}
+        results[f"separability_{space}"] = values["linear_separability"]
         results[f"path_length_{space}"] = path_length_in(model, classifier, space, STYLE_PAIRS)
     w = [model.map(model.latents(tf.range(STYLE_PAIRS, dtype=tf.int64) + (seed << 32))) for seed in (1, 2)]
     classes = {name: classes_of(model, classifier, *w, layers) for name, layers in
@@ -43,7 +44,8 @@ def measure(args):
     results["train_seconds"] = seconds
     np.savez(_style_pictures(args, steps), **style_pictures(model))
     protocol = {
-        "preset": tfgen.presets.get(STYLES).config(), "steps": steps, "metrics": judged.protocol.to_dict(), "seed": 0,
+        "preset": tfgen.presets.get(STYLES).config(), "steps": steps, "seed": 0,
+        "metrics": {space: one.protocol.to_dict() for space, one in judged.items()},
         "classifier_accuracy": classifier.accuracy, "pairs": STYLE_PAIRS, "path_step": PATH_STEP,
         "path_length": "full paths, squared distance of the classifier's features over the squared step; slerp in z",
         "same_class": "share of mixtures with the class of the first image, if these layers are of the second",

@@ -338,6 +338,7 @@ def test_the_trainer_initialises_and_gives_labelled_batches(tmp_path):
         ({"feature_matching": "cubic"}, "'squared' or 'absolute' or None; received 'cubic'"),
         ({"unlabelled_weight": -1.0}, "unlabelled_weight must be a number >= 0"),
         ({"historical_weight": float("nan")}, "historical_weight must be a number >= 0"),
+        ({"historical_weight": 1.0, "penalty": "r1", "penalty_interval": 2}, "penalty_interval must be 1; received 2"),
         ({"real_target": 1.5}, "real_target must be"),
         ({"num_labels": 3, "objective": "hinge"}, "needs the objective 'minimax' or 'non_saturating'"),
         ({"noise": (0.1,)}, "noise must be .a number >= 0, a number >= 0.; received"),

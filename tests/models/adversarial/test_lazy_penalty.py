@@ -40,6 +40,8 @@ def test_golden_values_of_the_optimiser():
         assert optimizer.beta_2 == 0.99 and float(optimizer.learning_rate) == pytest.approx(2e-3), "it is not changed"
     assert lazy(keras.optimizers.Adam(2.5e-3), 16).get_config()["learning_rate"] == pytest.approx(0.0023529412, abs=1e-9)
     assert lazy(keras.optimizers.Adam(1e-3, beta_1=0.0), 16).beta_1 == 0.0
+    scaled = lazy(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(2.5e-3)), 16)
+    assert float(scaled.inner_optimizer.learning_rate) == pytest.approx(0.0023529412, abs=1e-9)
     with pytest.raises(ValueError, match="lazy needs an optimizer with a number as its rate"):
         lazy(keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)), 16)
     with pytest.raises(ValueError, match="interval must be an integer >= 1; received 0"):

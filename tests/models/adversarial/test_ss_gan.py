@@ -337,6 +337,7 @@ def test_wrong_settings():
         ({"image_shape": (8, 6, 1)}, "equal sides, since .*; received 8 x 6 pixels"),
         ({"discriminator_augmentation": "adaptive"}, "'adaptive' turns images by quarters"),
         ({"adversarial": False, "beta": 0.0}, "leaves the discriminator without a loss"),
+        ({"self_modulated": True, "network_args": {"generator": {"norm": "batch"}}}, "received a norm in network_args"),
         ({"rotated_share": 0.0}, r"rotated_share must be a number in \(0, 1\]"), ({"rotated_share": 1.5}, "rotated_share"),
         ({"alpha": -0.1}, "alpha must be"), ({"alpha_steps": 0}, "alpha_steps must be"), ({"beta": float("nan")}, "beta"),
         ({"adversarial": 0}, "adversarial"),

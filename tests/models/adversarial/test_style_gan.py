@@ -204,7 +204,8 @@ def test_wrong_inputs(model):
         (lambda: model.map(latents, truncation="0.5"), "truncation"),
         (lambda: model.map(latents, truncation=True), "truncation"),
         (lambda: model.map(latents, cutoff=-1), "cutoff"), (lambda: model.map(latents, cutoff=1.5), "cutoff"),
-        (lambda: model.map(latents[:, :2]), r"latents must be \[B, 4\]"),
+        (lambda: model.map(latents[:, :2]), r"latents must have the shape \[batch, 4\]"),
+        (lambda: model.sample(1, batch_norm="standing"), "which has no batch norm, must be 'moving'"),
         (lambda: model.synthesize(w[:, :3]), r"\[B, 6, 4\]"),
         (lambda: model.synthesize(w[0, 0]), "w must be"),
         (lambda: model.synthesize(w, model.noise_inputs()[:2]), "noise"),
@@ -218,5 +219,14 @@ def test_wrong_inputs(model):
         (lambda: StyleGAN(**ARGS, num_classes=3).map(latents), "label"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=what):
+            call()
+    served = {name: function for name, (function, _) in model.signatures().items()}
+    layers = tf.zeros([3, 6], tf.int32)
+    for call in (
+        lambda: model.map(latents * np.nan), lambda: served["map"](latent=latents * np.inf, truncation=tf.ones([3])),
+        lambda: served["synthesize"](w=w[:1], seeds=SEEDS), lambda: served["mix"](w_a=w[:1], w_b=w[:1], layers=layers),
+        lambda: served["mix"](w_a=w[:1], w_b=w, layers=layers),
+    ):  # fmt: skip
+        with pytest.raises(tf.errors.InvalidArgumentError, match="latents must be finite|same number of rows; received (1 3|3 1)"):
             call()
     assert StyleGAN(**ARGS | {"image_shape": (24, 28, 1), "start_size": (6, 7)}).generator.sizes[0] == (6, 7)

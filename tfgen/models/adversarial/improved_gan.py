@@ -89,6 +89,11 @@ class ImprovedGAN(Classifier, AdversarialModel):
         if self.num_classes:
             raise ValueError(f"ImprovedGAN's generator takes no labels: num_classes must be 0 (K is num_labels); "
                              f"received {self.num_classes}.")  # fmt: skip
+        if historical_weight and self.penalty_interval > 1:
+            raise ValueError(
+                "historical_weight counts the discriminator's updates, of which a lazy penalty has more than one in a step: "
+                f"penalty_interval must be 1; received {self.penalty_interval}."
+            )
         self.num_labels, self.feature_matching = num_labels, feature_matching
         self.historical_weight, self.network = float(historical_weight), network
         self.scaled_by_data = bool(scaled_by_data)

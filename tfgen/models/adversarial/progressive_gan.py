@@ -196,7 +196,6 @@ class ProgressiveGAN(GrowingMixin, AdversarialModel):
     """
 
     loss_names = (*AdversarialModel.loss_names, "drift")
-    batch_norm_modes = ("moving",)
 
     def __init__(
         self, *, image_shape: ImageShape, start_size: Size = 4, width: PositiveInt = 512, base: PositiveInt = 8192,

@@ -6,7 +6,7 @@ from typing import Literal
 import tensorflow as tf
 
 from tfgen import random, settings
-from tfgen.models.adversarial.statistics import kept_statistics, set_standing_statistics
+from tfgen.models.adversarial.statistics import kept_statistics, norms_of, set_standing_statistics
 from tfgen.models.capabilities import Sampler
 from tfgen.settings import PositiveInt, Seed
 
@@ -14,8 +14,12 @@ from tfgen.settings import PositiveInt, Seed
 class AdversarialSampler(Sampler):
     """The `Sampler` of `AdversarialModel`, with a choice of the statistics of the generator's batch norm."""
 
-    batch_norm_modes = ("moving", "batch", "standing")
     _batch_statistics = False  # whether sampling uses the statistics of its batch
+
+    @property
+    def batch_norm_modes(self) -> tuple[str, ...]:
+        """The values of `batch_norm` in `sample`: "moving" alone if the generator has no batch norm."""
+        return ("moving", "batch", "standing") if norms_of(self.generator) else ("moving",)
 
     def call(self, latents: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.decode_images(latents)

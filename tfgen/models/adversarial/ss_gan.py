@@ -91,7 +91,8 @@ class SSGAN(SNGAN):
             The "adaptive" `discriminator_augmentation` turns images itself, so it cannot be used.
 
     Raises:
-        ValueError: images that are not square, the augmentation "adaptive", or no loss that is not 0.
+        ValueError: images that are not square, the augmentation "adaptive", a discriminator that is left without a loss, or
+            `self_modulated` with another norm in `network_args`.
 
     Example:
 
@@ -121,6 +122,8 @@ class SSGAN(SNGAN):
             )
         if not adversarial and beta == 0:
             raise ValueError("adversarial=False with beta=0 leaves the discriminator without a loss; received both.")
+        if self_modulated and "norm" in (kwargs.get("network_args") or {}).get("generator", {}):
+            raise ValueError("self_modulated=True sets the generator's norm; received a norm in network_args as well.")
         object.__setattr__(self, "_modulated", bool(self_modulated))  # Keras allows no attributes before its own __init__
         super().__init__(image_shape=image_shape, discriminator_steps=discriminator_steps, **kwargs)
         self.alpha, self.alpha_steps, self.beta = float(alpha), alpha_steps, float(beta)

@@ -5,10 +5,15 @@ import contextlib
 import keras
 
 
+def norms_of(network):
+    """The batch norm layers of a network."""
+    return [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
 @contextlib.contextmanager
 def kept_statistics(network):
     """Yields the batch norm layers of `network`; their moving statistics are restored afterwards."""
-    norms = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = norms_of(network)
     variables = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
     values = [keras.ops.convert_to_numpy(v) for v in variables]
     try:

@@ -68,9 +68,7 @@ class StylesMixin:
         truncation = _psi(truncation)
         if cutoff is not None and (isinstance(cutoff, bool) or not isinstance(cutoff, (int, np.integer)) or cutoff < 0):
             raise ValueError(f"cutoff must be None or a whole number >= 0; received {cutoff!r}.")
-        latents = tf.convert_to_tensor(latents, tf.float32)
-        if latents.shape.rank != 2 or latents.shape[1] != self.latent_dim:
-            raise ValueError(f"latents must be [B, {self.latent_dim}]; received {latents.shape.as_list()}.")
+        latents = self.check_latents(latents)
         if truncation.shape.rank:
             fields.check_rows({"latents": latents, "truncation": truncation})
         one_hot = None if labels is None and not self.num_classes else self.one_hot(labels)
@@ -198,11 +196,11 @@ class StylesMixin:
             return {"w": self.map(latent, truncation=truncation, **conditions)}
 
         def synthesize(w, seeds):
-            return {"image": self.synthesize(w, self.noise_inputs(seeds))}
+            return {"image": self.synthesize(_same_rows(w, seeds), self.noise_inputs(seeds))}
 
         def mix(w_a, w_b, layers):
             of_b = tf.equal(given["layers"].check(layers), 1)[..., None]
-            return {"image": self.synthesize(tf.where(of_b, w_b, w_a))}
+            return {"image": self.synthesize(tf.where(of_b, _same_rows(w_b, w_a), _same_rows(w_a, of_b)))}
 
         return {
             **found,
@@ -211,6 +209,12 @@ class StylesMixin:
             "synthesize": (synthesize, {"w": given["w"].spec, "seeds": seeds}),
             "mix": (mix, {name: given[name].spec for name in ("w_a", "w_b", "layers")}),
         }
+
+
+def _same_rows(a, b):
+    """`a` after a check, at run time, that it has as many rows as `b`; else one row would stand for all."""
+    rows = tf.shape(a)[0], tf.shape(b)[0]
+    return fields.checked(a, tf.equal(*rows), "all inputs must have the same number of rows; received", *rows)
 
 
 def of_all_layers(w: tf.Tensor, num_layers: int) -> tf.Tensor:
