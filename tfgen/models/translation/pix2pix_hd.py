@@ -38,7 +38,6 @@ from tfgen.settings import Count, ImageShape, NaturalInt, NonNegativeFloat, Posi
 from tfgen.training.players import Player
 
 _LEAST_SQUARES = OBJECTIVES["least_squares"]
-_ENHANCER_BLOCKS = 3  # the default
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -86,7 +85,7 @@ class Pix2PixHD(Translator, TrainableModel):
     def __init__(
         self, *, image_shape: ImageShape, map_classes: Annotated[int, within(0, 256)] = 0, edges: bool = True,
         target_channels: PositiveInt = 3, width: PositiveInt = 64, halvings: Count = 4, blocks: NaturalInt = 9,
-        enhancer: bool = True, enhancer_blocks: NaturalInt = _ENHANCER_BLOCKS, global_steps: NaturalInt = 0,
+        enhancer: bool = True, enhancer_blocks: NaturalInt = 3, global_steps: NaturalInt = 0,
         frozen_steps: NaturalInt = 0, discriminator_width: PositiveInt = 64, discriminator_halvings: Count = 3,
         scales: Count = 2, matching_weight: NonNegativeFloat = 10.0, **kwargs,
     ):  # fmt: skip
@@ -97,11 +96,8 @@ class Pix2PixHD(Translator, TrainableModel):
                 "global_steps and frozen_steps are of the phases of an enhancer, and must be 0 with enhancer=False; "
                 f"received {global_steps} and {frozen_steps}."
             )
-        if not enhancer and enhancer_blocks != _ENHANCER_BLOCKS:
-            raise ValueError(
-                f"enhancer_blocks is of an enhancer, and must be left at {_ENHANCER_BLOCKS} with enhancer=False; received "
-                f"{enhancer_blocks}."
-            )
+        if not enhancer:
+            self.check_without_effect("enhancer=False", "enhancer_blocks")
         if enhancer and (width % 2 or any(side % 2 ** (halvings + 1) for side in (height, wide))):
             raise ValueError(
                 f"With an enhancer width must be even, and the sides of image_shape multiples of {2 ** (halvings + 1)}; "
