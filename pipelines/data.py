@@ -88,8 +88,8 @@ def load_split(config, name, in_memory=None):
     num_groups = 1 + int(group.max())
     if num_groups < 2 <= source.num_examples:
         raise ValueError(
-            f"{spec!r} needs an eval_split: its {source.num_examples} examples are of one clip, so what is held out would be "
-            "known from training."
+            f"{spec!r} needs an eval_split: its {source.num_examples} examples are of one clip, so what is held out would "
+            "be known from training."
         )
     order = np.random.default_rng(0).permutation(num_groups)
     held_out = order[: max(1, round(HELD_OUT * num_groups))]
