@@ -10,11 +10,12 @@ def positive(timeout):
     return float(timeout)
 
 
-def integers(values, name, dtype):
-    """[n] of `dtype`; ValueError names the argument `name`."""
+def integers(values, name, dtype, rank=1):
+    """[n, ...] of `dtype` and this rank; ValueError names the argument `name`."""
     array = np.asarray(values)
-    if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must be a list of at least one integer; received {array.dtype} of shape {array.shape}.")
+    if array.ndim != rank or not array.size or not np.issubdtype(array.dtype, np.integer):
+        what = "a list of at least one integer" if rank == 1 else f"integers with {rank} axes"
+        raise ValueError(f"{name} must be {what}; received {array.dtype} of shape {array.shape}.")
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     if int(array.min()) < low or int(array.max()) > high:
         raise ValueError(
@@ -70,8 +71,8 @@ def with_conditions(inputs, **conditions):
         if values is None:
             continue
         array = np.asarray(values)
-        if name == "labels" or (array.ndim == 1 and np.issubdtype(array.dtype, np.integer)):
-            inputs[name] = integers(values, name, np.int32)
+        if name == "labels" or (array.ndim and np.issubdtype(array.dtype, np.integer)):
+            inputs[name] = integers(array, name, np.int32, rank=1 if name == "labels" else array.ndim)
         else:
             inputs[name] = floats(values, name, ("n", *["..."] * (array.ndim - 1)) if array.ndim else ("n",))
     return same_rows(inputs)

@@ -95,6 +95,9 @@ class Case:
                 batch[field.name] = np.full(size, self.fixed[field.name], "int32")
             elif field.encoded and field.name != "image":
                 batch[field.name] = self._images(field.shape, labels, rng)
+            elif field.classes:
+                classes = rng.integers(0, field.classes, (size, *field.stored_shape))
+                batch[field.name] = np.eye(field.classes, dtype="float32")[classes]
             elif field.name not in batch:
                 batch[field.name] = _values(field.shape, field.dtype, size, rng)
         return batch
@@ -314,11 +317,11 @@ CASES = {
          "receptive_field": 16},
         falling="absolute_error",
     ),
-    # Three phases in the first steps.
+    # A label map with borders; three phases in the first steps.
     "pix2pix-hd": Case(
         Pix2PixHD,
-        {"image_shape": (8, 8, 1), "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1, "discriminator_width": 4,
-         "discriminator_halvings": 1, "global_steps": 4, "frozen_steps": 4},
+        {"image_shape": (8, 8, 3), "map_classes": 3, "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1,
+         "discriminator_width": 4, "discriminator_halvings": 1, "global_steps": 4, "frozen_steps": 4},
         falling="discriminator_loss",
     ),
     "pix2pix-l1": Case(

@@ -13,22 +13,23 @@ pytestmark = for_cases()
 def wrong_batches(case):
     """{what is wrong: (batch, the message)}."""
     good = case.batch()
-    images = good["image"]
+    key = next(field.name for field in case.fields if field.encoded)  # `image`; of models of label maps `target`
+    images = good[key]
     spoiled, outside = images.copy(), images.copy()
     spoiled[-1, 0, 0, 0], outside[-1] = np.nan, outside[-1] * 255 + 2
     name = f"^.*{case.model.__name__}"
     found = {
-        "other channels": ({**good, "image": np.repeat(images, 3, axis=-1)}, f"{name} was made for images"),
-        "other size": ({**good, "image": images[:, :-1]}, f"{name} was made for images"),
-        "integers": ({**good, "image": (images * 255).astype("uint8")}, "Images must be float.*received dtype uint8"),
-        "0 to 255": ({**good, "image": images * 255}, r"Images must lie in \[0, 1\]; received a range of"),
-        "0 to 255 in one row": ({**good, "image": outside}, r"Images must lie in \[0, 1\]; received a range of"),
-        "NaN": ({**good, "image": spoiled}, r"Images must lie in \[0, 1\]; received a range of"),
+        "other channels": ({**good, key: np.repeat(images, 3, axis=-1)}, f"{name} was made for images"),
+        "other size": ({**good, key: images[:, :-1]}, f"{name} was made for images"),
+        "integers": ({**good, key: (images * 255).astype("uint8")}, "Images must be float.*received dtype uint8"),
+        "0 to 255": ({**good, key: images * 255}, r"Images must lie in \[0, 1\]; received a range of"),
+        "0 to 255 in one row": ({**good, key: outside}, r"Images must lie in \[0, 1\]; received a range of"),
+        "NaN": ({**good, key: spoiled}, r"Images must lie in \[0, 1\]; received a range of"),
     }
     if case.binary or issubclass(case.model, AutoregressiveModel):
         between = images.copy()
         between[5] = 0.9 * between[5] + 0.03
-        found["between levels"] = ({**good, "image": between}, "must have the values|must be 0 or 1")
+        found["between levels"] = ({**good, key: between}, "must have the values|must be 0 or 1")
     for field in case.fields:
         left = {key: value for key, value in good.items() if key != field.name}
         found[f"no {field.name}"] = (left, f"{name} needs the field {field.name!r} in its batches.*; received the fields")

@@ -48,6 +48,30 @@ def test_edge_pairs_of_any_data_set(tmp_path):
         data.edge_pairs(source)
 
 
+def test_segments_by_hand(tmp_path):
+    pixels = np.zeros((2, 4, 4, 3), np.uint8)
+    pixels[0, 1:3, 1:3] = 128
+    pixels[1, :, 2:] = (255, 100, 28)  # 383 = 3 * 128 - 1 in all
+    pixels[1, 3, 3] = (255, 100, 29)
+    source = data.segment_maps(data.from_arrays(pixels, labels=[2, 0], num_classes=3))
+    maps = np.zeros((2, 4, 4), int)
+    maps[0, 1:3, 1:3], maps[1, 3, 3] = 3, 1
+    np.testing.assert_array_equal(source.values("label_map"), np.eye(4)[maps])
+    np.testing.assert_array_equal(source.values("edges"), data.instance_edges(maps))
+    np.testing.assert_array_equal(bytes_of(source, "target"), pixels)
+    np.testing.assert_array_equal(bytes_of(source), data.label_pictures(maps, 4))
+    assert source.labels().tolist() == [2, 0] and source.levels == 256 and source.name == "segments:arrays"
+    for i in range(4):
+        folder = tmp_path / f"{i % 2}"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)).save(folder / f"{i}.png")
+    now, later = (data.load(f"segments:folder:{tmp_path}", size=6, in_memory=x) for x in (None, False))
+    assert now.in_memory and not later.in_memory and now.fingerprint == later.fingerprint
+    assert now.values("label_map")[2:, ..., 1].sum() == 0 < now.values("label_map")[2:, ..., 2].sum()  # of the second class
+    with pytest.raises(ValueError, match="segments need images with labels of at most 255 classes"):
+        data.segment_maps(data.from_arrays(pixels))
+
+
 @pytest.mark.parametrize("in_memory", [None, False])
 def test_quadrants(tmp_path, in_memory):
     rng = np.random.default_rng(0)

@@ -51,6 +51,22 @@ def test_each_set_has_epochs_and_an_order_of_its_own():
     assert which(take(source, 1, seed=4)[0]["image"]) + which(take(source, 1, seed=4)[0]["other"]) != image[:2] + other[:2]
 
 
+def test_runs_of_two_seeds_are_not_mirror_images():
+    equal = data.unpaired(numbered(40), numbered(40))
+    orders = [
+        [sum((which(b[name]) for b in take(equal, 10, batch_size=4, seed=seed)), []) for name in ("image", "other")]
+        for seed in range(4)
+    ]
+    assert len({tuple(order) for both in orders for order in both}) == 8
+
+
+def test_what_does_not_fill_a_batch_is_left_out_of_an_epoch():
+    seen = sum((which(b["image"]) for b in take(make(5, 5), 40)), [])
+    seen = [seen[k : k + 4] for k in range(0, 80, 4)]
+    assert all(len(set(epoch)) == 4 for epoch in seen)
+    assert {image for epoch in seen for image in set(range(5)) - set(epoch)} == set(range(5))
+
+
 def test_a_batch_is_a_pure_function_of_the_step():
     source, options = make(), {"augmentation": {"flip": True, "shift": 1, "colour": 0.2}}
     whole = take(source, 12, **options)

@@ -40,6 +40,25 @@ def test_held_out_images_are_the_same_every_time_and_not_trained_on(folder):
     assert data_lib.load_split(data.config(), "eval").fingerprint == evaluation.fingerprint
 
 
+def test_whole_clips_are_held_out(tmp_path):
+    rng = np.random.default_rng(0)
+    for clip in range(4):
+        write_images(tmp_path / "c" / "train" / f"{clip}", rng.integers(0, 256, (7 + clip, 4, 4, 1), dtype=np.uint8))
+    config = data_lib.resolve(f"clips:{tmp_path / 'c'}", {"num_frames": 2}, eval_split=None).config()
+    clips = [[key.split("/")[-2] for key in data_lib.load_split(config, name).ids] for name in ("train", "eval")]
+    assert len(set(clips[0])) == 3 and len(set(clips[1])) == 1 and not set(clips[0]) & set(clips[1])
+    assert len(clips[0] + clips[1]) == 3 + 4 + 4 + 5  # pieces of two frames
+    write_images(tmp_path / "one" / "train" / "a", rng.integers(0, 256, (8, 4, 4, 1), dtype=np.uint8))
+    with pytest.raises(ValueError, match="needs an eval_split: its 4 examples are of one clip"):
+        data_lib.resolve(f"clips:{tmp_path / 'one'}", {"num_frames": 2}, eval_split=None)
+
+
+def test_whole_solids_are_held_out():
+    config = {"spec": "rendered_views", "options": {}, "train_split": "test", "eval_split": None}
+    solids = [data_lib.load_split(config, name).labels() for name in ("train", "eval")]
+    assert [len(labels) for labels in solids] == [14 * 56, 2 * 56] and not set(solids[0]) & set(solids[1])
+
+
 def test_changed_pixels_change_the_fingerprint(folder):
     before = data_lib.resolve(f"folder:{folder}", eval_split=None).fingerprint
     image = folder / "a" / "000.png"

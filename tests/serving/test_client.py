@@ -49,6 +49,21 @@ class Painter(Translator, TrainableModel):
         return {**found, "translate_back": (back, found["translate"][1])}
 
 
+class Selector(Translator, TrainableModel):
+    """Keeps the pixels of a picture whose number is that of the row; the numbers are integers for each pixel."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True
+
+    def translated_fields(self):
+        numbers = fields.Field("numbers", self.image_shape[:2], "int32", low=0, high=2**31 - 2)
+        return fields.image(self.image_shape), numbers, fields.Field("wanted", (), "int32")
+
+    def translate_rows(self, image, numbers, wanted):
+        return {"image": tf.where((numbers == wanted[:, None, None])[..., None], image, 0.0)}
+
+
 class Plain(Projector, Maximizer, TrainableModel):
     """Pictures of one shade: the code of an image is its mean, and the shade of a unit grows with the steps."""
 
@@ -94,6 +109,7 @@ def loaded(tmp_path_factory):
     others["style"].mean_w.value.assign([1.0, -1.0, 0.5, 2.0])
     others["style"].generator.styled[1].noise_weight.assign(np.ones(4))
     others |= {"painter": Painter(image_shape=(4, 4, 1)), "plain": Plain(image_shape=(4, 4, 1))}
+    others["selector"] = Selector(image_shape=(4, 4, 1))
     for name, model in others.items():
         model.compile()
         paths[name] = export_saved_model(model, root / name, warmup=False)
@@ -274,6 +290,18 @@ def test_classes_and_translations(connect, loaded):
         connect("painter").translate()
 
 
+def test_integers_for_each_pixel(connect):
+    """Integers of any rank are sent as int32."""
+    rng, client = np.random.default_rng(0), connect("selector")
+    images, numbers = rng.random((3, 4, 4, 1)).astype("float32"), rng.integers(0, 3, (3, 4, 4)) + 2**30
+    got = client.translate(images, numbers=numbers, wanted=2**30 + np.arange(3))
+    np.testing.assert_array_equal(got, images * (numbers == 2**30 + np.arange(3)[:, None, None])[..., None])
+    with pytest.raises(ValueError, match=r"numbers must fit int32; received up to 4294967296"):
+        client.translate(images, numbers=0 * numbers + 2**32, wanted=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"labels must be a list of .* received int64 of shape \(3, 4, 4\)"):
+        client.translate(images, labels=numbers)
+
+
 def test_projections_edits_and_maximised_units(connect):
     client, images = connect("plain", batch_size=2), np.random.default_rng(0).random((3, 4, 4, 1)).astype("float32")
     latents, projected = client.project(images)
@@ -448,7 +476,7 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
-    served = "big, classifier, codes, draw, embedded, gan, painter, pixels, plain, style, vae"
+    served = "big, classifier, codes, draw, embedded, gan, painter, pixels, plain, selector, style, vae"
     with pytest.raises(ServingError, match=f"Latest\\(vea\\). Models served: {served}$"):
         connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):

@@ -14,7 +14,7 @@ from tfgen.data.records import described, from_tfrecords
 from tfgen.data.rendered_views import rendered_views
 from tfgen.data.semi_supervised import SemiSupervisedSource, semi_supervised
 from tfgen.data.source import Source, from_arrays
-from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs, segment_maps
 from tfgen.data.unpaired import UnpairedSource, from_unpaired, unpaired
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "moving_digits",
     "quadrant_pairs",
     "rendered_views",
+    "segment_maps",
     "semi_supervised",
     "side_by_side",
     "two_digits",

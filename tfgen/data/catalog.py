@@ -25,7 +25,7 @@ from tfgen.data.moving_digits import moving_digits
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.rendered_views import rendered_views
 from tfgen.data.source import Source, build_source, from_arrays
-from tfgen.data.translations import domains, edge_pairs, quadrant_pairs
+from tfgen.data.translations import domains, edge_pairs, quadrant_pairs, segment_maps
 from tfgen.data.unpaired import from_unpaired, unpaired_folders
 from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
@@ -46,6 +46,7 @@ _GIVEN = ("image", "other", "frames", "label_map", "target", "instances", "split
 _MADE = {
     "edges": edge_pairs,
     "quadrants": quadrant_pairs,
+    "segments": segment_maps,
     "inverted": functools.partial(domains, other="inverted"),
     "tinted": functools.partial(domains, other="tinted"),
     "moving": moving_digits,
@@ -76,8 +77,8 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         - "label_maps:/path": sub-folders `label_map`, `target` and `instances` (`from_label_maps`)
 
         Translations that are made of another data set, such as "edges:mnist": "edges:DATA" (`edge_pairs`), "quadrants:DATA"
-        (`quadrant_pairs`), "inverted:DATA", "tinted:DATA" and "outlined:DATA" (`domains`), "moving:DATA" (`moving_digits`).
-        Without any files: "rendered_views" (`rendered_views`).
+        (`quadrant_pairs`), "segments:DATA" (`segment_maps`), "inverted:DATA", "tinted:DATA" and "outlined:DATA" (`domains`),
+        "moving:DATA" (`moving_digits`). Without any files: "rendered_views" (`rendered_views`).
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
       in_memory: False reads images from files when they are needed, see `from_folder`.
       **options: the options of the function that makes the Source. None means the option's default.

@@ -1,4 +1,4 @@
-"""Small tasks of image translation, made from any Source by fixed rules: outlines, hidden quadrants, unpaired domains.
+"""Small tasks of image translation, made from any Source by fixed rules: outlines, segments, quadrants, unpaired domains.
 
 Nothing is downloaded. The result is a function of the Source and the arguments; of a Source that reads files when they are
 needed, the pictures are also made when they are needed.
@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from tfgen import fields, settings
+from tfgen.data.label_maps import instance_edges, label_pictures
 from tfgen.data.pixels import Pixels
 from tfgen.data.source import Source, level_values
 from tfgen.data.unpaired import UnpairedSource
@@ -69,6 +70,48 @@ def edge_pairs(source: Source) -> Source:
     target = source._part()["images"]
     found = _mapped(source, lambda pixels, places: edges(pixels))
     return _replaced(source, found, {"target": _image(target, "target")}, f"edges:{source.name}")
+
+
+def segment_maps(source: Source) -> Source:
+    """Maps of classes and the images that they are the maps of, as label map -> photo of pix2pixHD (Wang et al. 2018).
+
+    A pixel whose mean over the channels is 128 or more belongs to the class 1 + label of its image, others to class 0, the
+    background.
+
+    Example:
+        >>> source = tfgen.data.load("segments:digits")
+        >>> source.fields["label_map"].shape, source.fields["edges"].shape, source.fields["target"].shape
+        ((8, 8, 11), (8, 8), (8, 8, 1))
+
+    Args:
+      source: a Source of at most 255 classes with labels, without the fields `label_map`, `edges` and `target`.
+
+    Returns:
+      a Source with `image`, a picture of the map in colours, `label_map`, in batches one-hot [H, W, 1 + classes], `edges`, a
+      mask of its `instance_edges`, `target`, the image itself, and all other fields of `source`.
+
+    Raises:
+      ValueError: `source` has no labels, too many classes, or one of the fields.
+    """
+    if not source.has_labels or source.num_classes > 255:
+        raise ValueError(f"segments need images with labels of at most 255 classes; received {source!r}")
+    (height, width, channels), labels = source.image_shape, source.labels()
+    count = 1 + source.num_classes
+
+    def maps(pixels, places):
+        bright = pixels.sum(axis=-1, dtype=np.int32) >= 128 * channels
+        return np.where(bright, 1 + labels[places][:, None, None], 0).astype(np.uint8)
+
+    def outlines(pixels, places):
+        return instance_edges(maps(pixels, places)).astype(np.uint8) * np.uint8(255)
+
+    further = {
+        "label_map": (fields.label_map(height, width, count), _mapped(source, maps)),
+        "edges": (fields.mask(height, width, "edges"), _mapped(source, outlines)),
+        "target": _image(source._part()["images"], "target"),
+    }
+    pictures = _mapped(source, lambda pixels, places: label_pictures(maps(pixels, places), count))
+    return _replaced(source, pictures, further, f"segments:{source.name}", levels=256)
 
 
 def quadrant_pairs(

@@ -1,5 +1,6 @@
 """Two sets of images without pairs, as CycleGAN is trained on (Zhu et al. 2017, arXiv:1703.10593)."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 
@@ -72,6 +73,11 @@ def unpaired_folders(path, split):
             return dict(zip(_NAMES, folders, strict=True))
     found = sorted(os.listdir(root)) if os.path.isdir(root) else []
     raise ValueError(f"expected the folders image and other, or {split}A and {split}B, in {root}; found {found or 'none'}")
+
+
+def _seed_of_other(seed):
+    """A seed for the second set, unlike those of the first set in runs with seeds nearby."""
+    return int.from_bytes(hashlib.blake2b(f"other {int(seed)}".encode(), digest_size=7).digest(), "big")
 
 
 class UnpairedSource(Source):
@@ -162,10 +168,11 @@ class UnpairedSource(Source):
         """A tf.data.Dataset of {"image": images of one set, "other": of the other, "places": their places, int32 [B, 2]}.
 
         With `shuffle` each set has an order, augmentation and noise of its own, from `seed`; further fields are those of
-        `image`. With `repeat` each set has its own epochs: each of its images comes once in them, so all come equally often
-        in the long run. Without, an epoch is as long as the longer set, and images of the shorter one come several times.
-        Without `shuffle` the examples come in stored order. The batch of a step is a pure function of the source, the
-        arguments and the step, like that of `Source.batches`.
+        `image`. With `repeat` each set has its own epochs: each of its images comes at most once in one. What does not fill
+        a batch is left out of this epoch, other images in each, so all come equally often in the long run; a set smaller
+        than a batch is repeated first. Without `repeat`, an epoch is as long as the longer set, and images of the shorter
+        one come several times. Without `shuffle` the examples come in stored order. The batch of a step is a pure function
+        of the source, the arguments and the step, like that of `Source.batches`.
 
         Args:
           batch_size, shuffle, repeat, seed, **options: as in `Source.batches`; with `shuffle`, drop_remainder must not be
@@ -188,8 +195,9 @@ class UnpairedSource(Source):
                 side = repeated(side, batch_size)
             elif len(side) < len(self):
                 side = side.subset(np.arange(len(self)) % len(side))
-            # Different seeds: otherwise both orders would be equal if the sets have the same number of images.
-            given = {"shuffle": True, "repeat": repeat, "seed": seed ^ k, "drop_remainder": True, **options}
+            # Of equal seeds both orders would be equal if the sets have the same number of images.
+            own = _seed_of_other(seed) if k else seed
+            given = {"shuffle": True, "repeat": repeat, "seed": own, "drop_remainder": True, **options}
             sides.append(side.batches(batch_size, **given))
 
         def join(image, other):

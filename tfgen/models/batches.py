@@ -13,7 +13,7 @@ class BatchMixin:
 
     @classmethod
     def fields_of(cls, config: dict) -> tuple[fields.Field, ...]:
-        """The `tfgen.fields.Field`s of a training batch, `image` first, of a config with all constructor arguments."""
+        """The `tfgen.fields.Field`s of a training batch, `image` first if it is one, of a config with all arguments."""
         found = [fields.image(config["image_shape"])]
         if config.get("num_classes"):
             found.append(fields.label(config["num_classes"]))

@@ -84,6 +84,19 @@ class ConfigMixin:
         """Raises ValueError if a constructor argument {name: value} is not of its declared type and range."""
         settings.check_values(cls.setting_types(), given)
 
+    def check_without_effect(self, reason: str, *names: str) -> None:
+        """Raises ValueError if one of these constructor arguments, which have no effect, is not its default.
+
+        Args:
+            reason: the settings because of which they have none, for the message.
+        """
+        for name, parameter in self.config_parameters().items():
+            if name in names and _plain(self._config[name]) != _plain(parameter.default):
+                raise ValueError(
+                    f"{name} has no effect with {reason} and must be left at {parameter.default!r}; received "
+                    f"{self._config[name]!r}."
+                )
+
     def get_config(self) -> dict:
         """The constructor arguments as JSON-able values; Keras serialises objects (layers, an `Objective`, ...)."""
         return {k: _plain(v) for k, v in self._config.items()}

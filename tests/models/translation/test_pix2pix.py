@@ -16,6 +16,7 @@ from tfgen.training.players import Player
 RNG = np.random.default_rng(0)
 SHAPE = (16, 16, 1)
 SMALL = {"image_shape": SHAPE, "width": 4, "levels": 3, "discriminator_width": 4, "receptive_field": 16}
+NO_GAN = {"adversarial": None, "discriminator_width": 64, "receptive_field": 70}
 BATCH = {name: RNG.random((4, *SHAPE), dtype="float32") for name in ("image", "target")}
 RAW = {name: 2.0 * value - 1.0 for name, value in BATCH.items()}
 SGD = {"class_name": "SGD", "config": {"learning_rate": 0.1}}
@@ -85,6 +86,11 @@ def test_levels_that_fit_the_images(side, levels):
         ({"image_shape": (5, 3, 1)}, "received 5 x 3. The nearest size is 4 x 4"),
         ({"image_shape": (32, 32, 1), "receptive_field": 286}, "patches of 286 pixels.* at least 96 x 96.*received 32 x 32"),
         ({"adversarial": None, "l1_weight": 0}, "nothing to minimise with adversarial=None and l1_weight=0"),
+        ({"adversarial": None, "receptive_field": 34}, "receptive_field has no effect with .* left at 70; received 34"),
+        ({"adversarial": None, "discriminator_width": 4}, "discriminator_width has no effect"),
+        ({"adversarial": None, "objective": "hinge"}, "objective has no effect with .* left at 'non_saturating'"),
+        ({"norm": "instance", "statistics": "moving"}, "statistics has no effect with norm='instance' and .* at 'image'"),
+        ({"norm": None, "statistics": "moving"}, "statistics has no effect with norm=None"),
         ({"receptive_field": 71}, "receptive_field must be 1, 16, 34, 70, 142 or 286; received 71"),
         ({"adversarial": "both"}, "adversarial must be 'conditional' or 'unconditional' or None; received 'both'"),
         ({"l1_weight": -1.0}, "l1_weight must be a number >= 0; received -1"),
@@ -218,7 +224,7 @@ def test_real_and_fake_are_normalised_apart():
 
 def test_l1_alone_is_regression():
     """As Keras' own loss "mae" with the generator as a functional model would do it, times 100."""
-    model, twin = (made({"class_name": "SGD", "config": {"learning_rate": 1e-3}}, adversarial=None, dropout=0.0)
+    model, twin = (made({"class_name": "SGD", "config": {"learning_rate": 1e-3}}, dropout=0.0, **NO_GAN)
                    for _ in range(2))  # fmt: skip
     assert list(model.players()) == ["generator"] and model.loss_names == ("generator_loss", "absolute_error")
     assert model.discriminator is None

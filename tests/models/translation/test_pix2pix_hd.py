@@ -1,4 +1,6 @@
-"""pix2pixHD: phases, losses of several scales, instance edges, label maps."""
+"""pix2pixHD: phases, losses of several scales, label maps and borders of instances."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -6,18 +8,19 @@ import tensorflow as tf
 
 import tfgen
 from tests.seeds import set_seed
+from tfgen import fields
 from tfgen.models import Pix2PixHD
-from tfgen.models.translation.label_maps import instance_edges, one_hot_map
 from tfgen.networks import ResidualTranslator, halved
 from tfgen.networks.residual_translator import plain_instance_norm
 
 RNG = np.random.default_rng(0)
-SMALL = {"image_shape": (16, 16, 1), "map_classes": 4, "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1,
+SMALL = {"image_shape": (16, 16, 3), "map_classes": 4, "width": 4, "halvings": 1, "blocks": 1, "enhancer_blocks": 1,
          "discriminator_width": 2, "discriminator_halvings": 1, "global_steps": 2, "frozen_steps": 2}  # fmt: skip
-BATCH = {"image": (RNG.integers(0, 4, (2, 16, 16, 1)) / 255).astype("float32"),
-         "target": RNG.random((2, 16, 16, 3), dtype="float32"), "instances": RNG.integers(0, 3, (2, 16, 16))}  # fmt: skip
-INPUTS = {name: BATCH[name] for name in ("image", "instances")}
-ONE = {"enhancer": False, "global_steps": 0, "frozen_steps": 0}
+MAPS, IDS = RNG.integers(0, 4, (2, 16, 16)), RNG.integers(0, 3, (2, 16, 16))
+BATCH = {"label_map": np.eye(4, dtype="float32")[MAPS], "edges": tfgen.data.instance_edges(IDS).astype("float32"),
+         "target": RNG.random((2, 16, 16, 3), dtype="float32")}  # fmt: skip
+INPUTS = {name: BATCH[name] for name in ("label_map", "edges")}
+ONE = {"enhancer": False, "enhancer_blocks": 3, "global_steps": 0, "frozen_steps": 0}
 
 
 def sgd(rate=0.1):
@@ -48,17 +51,17 @@ def train(model, steps=1):
 
 def test_parameters_at_32_pixels():
     small = {"map_classes": 11, "width": 16, "halvings": 2, "discriminator_width": 16, "discriminator_halvings": 2}
-    model = Pix2PixHD(image_shape=(32, 32, 1), blocks=3, enhancer=False, **small)
+    model = Pix2PixHD(image_shape=(32, 32, 3), blocks=3, enhancer=False, **small)
     assert parameters(model.generator) == 279_571
     assert [parameters(d) for d in model.discriminator.discriminators] == [45_937] * 2
-    model = Pix2PixHD(image_shape=(32, 32, 1), blocks=3, enhancer_blocks=2, **small)
+    model = Pix2PixHD(image_shape=(32, 32, 3), blocks=3, enhancer_blocks=2, **small)
     assert parameters(model.generator, model.enhancer) - parameters(model.generator.last) == 294_715
 
 
 @pytest.mark.long
 def test_parameters_of_the_paper():
     """Of 35 classes and the borders; the size of the images does not matter."""
-    model = Pix2PixHD(image_shape=(64, 64, 1), map_classes=35, scales=1)
+    model = Pix2PixHD(image_shape=(64, 64, 3), map_classes=35, scales=1)
     assert parameters(model.generator) == 182_546_755
     assert parameters(model.generator, model.enhancer) - parameters(model.generator.last) == 182_857_059
     assert parameters(model.discriminator) == 2_801_601
@@ -67,7 +70,7 @@ def test_parameters_of_the_paper():
 def test_the_enhancer_adds_the_features_of_the_global_generator():
     """Before its residual blocks, those before the last convolution of G_1, for the input at half the size."""
     model = made()
-    x = model.inputs_of(BATCH["image"], BATCH["instances"])
+    x = model.inputs_of(BATCH)
     small, seen = model.generator, {}
 
     def watched(layer, name):
@@ -98,44 +101,65 @@ def test_the_translator_without_addition_is_as_before():
 # ---- inputs
 
 
-def test_edges_of_instances():
-    ids = [[1, 1, 2, 2], [1, 1, 2, 2], [1, 3, 3, 2], [3, 3, 3, 3]]
-    wanted = [[0, 1, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1], [1, 0, 0, 1]]
-    np.testing.assert_array_equal(instance_edges(tf.constant([ids, np.transpose(ids)])), [wanted, np.transpose(wanted)])
-    centre = np.zeros((1, 5, 5), "int32")
-    centre[0, 2, 2] = 7
-    found = instance_edges(tf.constant(centre)).numpy()[0]
-    assert found.sum() == 5 and all(found[2 + dy, 2 + dx] == 1 for dy, dx in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)))
-
-
 def test_inputs_are_classes_and_borders():
     model = made()
-    x = model.inputs_of(BATCH["image"], BATCH["instances"]).numpy()
+    x = model.inputs_of(BATCH).numpy()
     assert x.shape == (2, 16, 16, 5)
-    np.testing.assert_array_equal(x[..., :4].argmax(-1), np.round(255 * BATCH["image"][..., 0]))
+    np.testing.assert_array_equal(x[..., :4].argmax(-1), MAPS)
     np.testing.assert_array_equal(x[..., :4].sum(-1), 1.0)
-    np.testing.assert_array_equal(x[..., 4], instance_edges(BATCH["instances"]))
-    assert one_hot_map(tf.constant([[[[255 / 255]]]]), 256).numpy().argmax() == 255
-    picture = made(map_classes=0, instances=False)
-    np.testing.assert_allclose(picture.inputs_of(BATCH["target"]), 2 * BATCH["target"] - 1)
+    np.testing.assert_array_equal(x[..., 4], tfgen.data.instance_edges(IDS))
+    np.testing.assert_array_equal(made(edges=False).inputs_of(BATCH), BATCH["label_map"])
+    picture = made(map_classes=0, edges=False)
+    np.testing.assert_allclose(picture.inputs_of({"image": BATCH["target"]}), 2 * BATCH["target"] - 1)
 
 
-def test_only_borders_of_instances_matter():
+def test_borders_are_seen():
     model = made(**ONE)
     one = model.translate(**INPUTS)["image"]
-    np.testing.assert_array_equal(one, model.translate(image=BATCH["image"], instances=5 - BATCH["instances"])["image"])
-    assert np.any(one != model.translate(image=BATCH["image"], instances=0 * BATCH["instances"])["image"])
+    assert np.any(one != model.translate(**{**INPUTS, "edges": 1 - BATCH["edges"]})["image"])
+    with pytest.raises(ValueError, match="translate takes label_map, edges; received label_map"):
+        model.translate(label_map=BATCH["label_map"])
+
+
+def test_fields():
+    """Those of `tfgen.data.label_maps`; without a map the picture is translated."""
+    labels, edges, target = fields.label_map(16, 16, 4), fields.mask(16, 16, "edges"), fields.image((16, 16, 3), "target")
+    for settings, wanted in (
+        ({}, [labels, edges]), ({"edges": False}, [labels]), ({"map_classes": 0}, [fields.image((16, 16, 3)), edges])
+    ):  # fmt: skip
+        model = made(**settings)
+        for found, expected in ((model.translated_fields(), wanted), (model.batch_fields(), [*wanted, target])):
+            assert [dataclasses.replace(field, hint="") for field in found] == expected
+
+
+def test_pictures_are_translated_without_a_map():
+    model = made(map_classes=0, edges=False, **ONE)
+    assert model.translate(image=BATCH["target"])["image"].shape == (2, 16, 16, 3)
+    history = model.fit({"image": BATCH["target"], "target": BATCH["target"]}, verbose=0).history
+    assert np.isfinite(history["generator_loss"][0])
+
+
+def test_it_is_trained_on_segments():
+    """The batches of `tfgen.data` are those of the model."""
+    source = tfgen.data.load("segments:digits").take(8)
+    model = Pix2PixHD(image_shape=source.image_shape, map_classes=11, target_channels=1, width=4, halvings=1, blocks=1,
+                      enhancer_blocks=1, discriminator_width=2, discriminator_halvings=1)  # fmt: skip
+    model.compile(sgd(1e-3))
+    before = copies(model.enhancer)
+    batches = source.batches(4, shuffle=True, repeat=True, augmentation={"flip": True, "jitter": 2})
+    model.fit(batches, steps_per_epoch=2, verbose=0)
+    assert any(np.any(a != b) for a, b in zip(before, copies(model.enhancer), strict=True))
 
 
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"image_shape": (16, 16, 3)}, r"label map .map_classes=4. has one channel; received image_shape=\(16, 16, 3\)"),
-        ({"image_shape": (18, 16, 1)}, "sides of image_shape multiples of 4; received width=4 and 18 x 16"),
+        ({"image_shape": (18, 16, 3)}, "sides of image_shape multiples of 4; received width=4 and 18 x 16"),
         ({"width": 3}, "width must be even"),
         ({"enhancer": False}, "must be 0 with enhancer=False; received 2 and 2"),
+        ({**ONE, "enhancer_blocks": 1}, "enhancer_blocks has no effect with enhancer=False and must be left at 3"),
         ({"map_classes": 257}, r"map_classes must be an integer in \[0, 256\]; received 257"),
-        ({**ONE, "image_shape": (17, 16, 1)}, "17 x 16"),
+        ({**ONE, "image_shape": (17, 16, 3)}, "17 x 16"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -143,18 +167,19 @@ def test_bad_settings(settings, message):
         Pix2PixHD(**{**SMALL, **settings})
 
 
-def test_values_that_are_no_classes():
+def test_batches_that_do_not_fit():
     model = made()
     before = copies(model.generator)
-    for wrong in (BATCH["image"] + 1 / 255, BATCH["image"] + 0.4 / 255):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"label map must have the values k / 255"):
-            model.translate(image=wrong, instances=BATCH["instances"])
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"label map must have the values k / 255"):
-            model.fit({**BATCH, "image": wrong}, verbose=0)
+    for name in INPUTS:
+        wrong = {**BATCH, name: BATCH[name] + 0.5}
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rf"{name} must lie in \[0, 1\]"):
+            model.fit(wrong, verbose=0)
+    with pytest.raises(ValueError, match=r"label_map must have the shape \[batch, 16, 16, 4\]"):
+        model.fit({**BATCH, "label_map": BATCH["target"]}, verbose=0)
     for a, b in zip(before, copies(model.generator), strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ValueError, match="needs the field 'instances'.*instances=False leaves them out"):
-        model.fit({"image": BATCH["image"], "target": BATCH["target"]}, verbose=0)
+    with pytest.raises(ValueError, match="needs the field 'edges'.*edges=False leaves them out"):
+        model.fit({"label_map": BATCH["label_map"], "target": BATCH["target"]}, verbose=0)
 
 
 # ---- losses
@@ -186,7 +211,7 @@ def test_losses_of_two_scales():
 
 def test_discriminators_see_the_input_at_every_scale():
     model = made()
-    x = tf.constant(model.inputs_of(BATCH["image"], BATCH["instances"]))
+    x = tf.constant(model.inputs_of(BATCH))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         logits = [scale["logit"] for scale in model.judge(x, 2 * BATCH["target"] - 1)]
@@ -242,7 +267,7 @@ def test_what_the_discriminators_see(kind):
     object.__setattr__(model, "kind", kind)
     judge = model.judge
     object.__setattr__(model, "judge", lambda x, y: (seen.append((x, y)), judge(x, y))[1])
-    x = model.inputs_of(BATCH["image"], BATCH["instances"])
+    x = model.inputs_of(BATCH)
     made_up, size = (model.generator(halved(x)), halved) if kind == "global" else (model.refined(x), tf.identity)
     model.update({name: tf.constant(value) for name, value in BATCH.items()})
     (first, real), (second, fake) = seen
@@ -272,7 +297,7 @@ def test_an_enhancer_without_phases_is_trained_with_the_rest():
 
 def test_translations_in_the_first_phase_are_those_of_the_global_generator():
     model = made()
-    x = model.inputs_of(BATCH["image"], BATCH["instances"])
+    x = model.inputs_of(BATCH)
     small = model.generator(halved(x))
     first = model.translate(**INPUTS)["image"]
     np.testing.assert_allclose(2 * first - 1, tf.image.resize(small, (16, 16)), atol=1e-5)

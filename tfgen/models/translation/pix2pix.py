@@ -60,7 +60,8 @@ class Pix2Pix(Translator, TrainableModel):
         **kwargs: see `TrainableModel`.
 
     Raises:
-        ValueError: H or W cannot be halved so often, the images are smaller than D needs, or there is neither L1 nor D.
+        ValueError: H or W cannot be halved so often, the images are smaller than D needs, there is neither L1 nor D, or a
+            setting has no effect: one of D without D, or `statistics` without batch norm.
 
     Example:
 
@@ -85,6 +86,10 @@ class Pix2Pix(Translator, TrainableModel):
         super().__init__(image_shape=image_shape, **kwargs)
         if adversarial is None and not l1_weight:
             raise ValueError("There is nothing to minimise with adversarial=None and l1_weight=0: set one of them.")
+        if adversarial is None:
+            self.check_without_effect("adversarial=None", "objective", "discriminator_width", "receptive_field")
+        if norm != "batch":
+            self.check_without_effect(f"norm={norm!r}", "statistics")
         self.target_shape = (*self.image_shape[:2], target_channels or self.image_shape[2])
         self.statistics, self.l1_weight, self.adversarial = statistics, float(l1_weight), adversarial
         self.draws_at_test = test_dropout and dropout > 0

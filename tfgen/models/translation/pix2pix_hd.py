@@ -17,9 +17,9 @@ instances, which separates objects of one class. Generator and discriminators ar
 Training has three phases: `global_steps` steps of G_1 at half the size, `frozen_steps` of G_2 with G_1 fixed, then both. In
 the second phase all optimisers begin anew, in the third that of the generators.
 
-What differs from the code: there the phases are runs with images of two sizes; here one run makes the half-sized label maps
-and images by averages over 3x3 pixels, so the one-hot maps are soft in the first phase too. The code's distance of VGG
-features and the encoder of instances (section 3.4) are left out.
+What differs from the code: there the phases are runs with images of two sizes, each with a schedule of its own; here one run
+makes the half-sized label maps and images by averages over 3x3 pixels, so the one-hot maps are soft in the first phase too.
+The code's distance of VGG features and the encoder of instances (section 3.4) are left out.
 """
 
 import dataclasses
@@ -32,7 +32,6 @@ from tfgen import fields
 from tfgen.losses import OBJECTIVES, multi_scale_feature_matching
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Translator
-from tfgen.models.translation.label_maps import instance_edges, one_hot_map
 from tfgen.networks import MultiScalePatchGAN, ResidualTranslator, halved
 from tfgen.networks.residual_translator import plain_instance_norm
 from tfgen.settings import Count, ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, within
@@ -45,19 +44,22 @@ _LEAST_SQUARES = OBJECTIVES["least_squares"]
 class Pix2PixHD(Translator, TrainableModel):
     """pix2pixHD: residual generators of two sizes and discriminators at several scales, trained on pairs.
 
-    Batches have `image`, `target`, and with `instances` the field `instances`, the numbers of the objects, int32 [B, H, W].
+    Batches have the fields of `tfgen.data.label_maps`: `label_map`, one-hot [B, H, W, K], `edges`, the borders of instances
+    [B, H, W], and `target`; with `map_classes=0` they have `image` in place of `label_map`.
+
+    A learning-rate schedule counts the updates since its optimiser began: with phases it begins anew too, see above.
 
     Args:
-        image_shape: (H, W, C) of `image`; H and W are multiples of 2^halvings, and of twice that with an enhancer.
-        map_classes: 0: `image` is a picture; else the number of classes of a label map, for which C is 1 and the class k has
-            the grey value k / 255, as in files of label maps.
-        instances: whether the borders of instances are an input.
+        image_shape: (H, W, C) of `image`; H and W are multiples of 2^halvings, and of twice that with an enhancer. Beside a
+            `label_map`, `image` is a picture of it in colours, which the networks do not see.
+        map_classes: the number of classes K of `label_map`; 0: `image` is translated.
+        edges: whether the borders of instances are an input.
         target_channels: channels of `target` and of the translations.
         width: filters of the first convolution of G_1; they double with each halving.
         halvings: how often G_1 halves its input.
         blocks: residual blocks of G_1.
         enhancer: whether there is G_2, of half the filters; without it G_1 makes the whole image, in one phase.
-        enhancer_blocks: residual blocks of G_2.
+        enhancer_blocks: residual blocks of G_2; without one it keeps its default.
         global_steps: steps of the phase of G_1 alone.
         frozen_steps: steps of the phase of G_2 alone.
         discriminator_width: filters of the first convolution of each discriminator.
@@ -67,13 +69,13 @@ class Pix2PixHD(Translator, TrainableModel):
         **kwargs: see `TrainableModel`.
 
     Raises:
-        ValueError: sides that do not fit, a label map of several channels, or steps of phases without an enhancer.
+        ValueError: sides that do not fit, or settings of an enhancer or its phases without one.
 
     Example:
 
     >>> model = tfgen.models.Pix2PixHD(
-    ...     image_shape=(32, 32, 1), map_classes=11, width=8, halvings=2, blocks=1, discriminator_width=8)
-    >>> found = model.translate(image=tf.zeros([2, 32, 32, 1]), instances=tf.zeros([2, 32, 32], tf.int32))
+    ...     image_shape=(32, 32, 3), map_classes=11, width=8, halvings=2, blocks=1, discriminator_width=8)
+    >>> found = model.translate(label_map=tf.one_hot(tf.zeros([2, 32, 32], tf.int32), 11), edges=tf.zeros([2, 32, 32]))
     >>> found["image"].shape
     TensorShape([2, 32, 32, 3])
     """
@@ -81,29 +83,29 @@ class Pix2PixHD(Translator, TrainableModel):
     loss_names = ("generator_loss", "adversarial_loss", "matching_loss", "discriminator_loss")
 
     def __init__(
-        self, *, image_shape: ImageShape, map_classes: Annotated[int, within(0, 256)] = 0, instances: bool = True,
+        self, *, image_shape: ImageShape, map_classes: Annotated[int, within(0, 256)] = 0, edges: bool = True,
         target_channels: PositiveInt = 3, width: PositiveInt = 64, halvings: Count = 4, blocks: NaturalInt = 9,
-        enhancer: bool = True, enhancer_blocks: NaturalInt = 3, global_steps: NaturalInt = 0, frozen_steps: NaturalInt = 0,
-        discriminator_width: PositiveInt = 64, discriminator_halvings: Count = 3, scales: Count = 2,
-        matching_weight: NonNegativeFloat = 10.0, **kwargs,
+        enhancer: bool = True, enhancer_blocks: NaturalInt = 3, global_steps: NaturalInt = 0,
+        frozen_steps: NaturalInt = 0, discriminator_width: PositiveInt = 64, discriminator_halvings: Count = 3,
+        scales: Count = 2, matching_weight: NonNegativeFloat = 10.0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         height, wide, channels = self.image_shape
-        if map_classes and channels != 1:
-            raise ValueError(f"A label map (map_classes={map_classes}) has one channel; received {image_shape=}.")
         if not enhancer and (global_steps or frozen_steps):
             raise ValueError(
                 "global_steps and frozen_steps are of the phases of an enhancer, and must be 0 with enhancer=False; "
                 f"received {global_steps} and {frozen_steps}."
             )
+        if not enhancer:
+            self.check_without_effect("enhancer=False", "enhancer_blocks")
         if enhancer and (width % 2 or any(side % 2 ** (halvings + 1) for side in (height, wide))):
             raise ValueError(
                 f"With an enhancer width must be even, and the sides of image_shape multiples of {2 ** (halvings + 1)}; "
                 f"received width={width} and {height} x {wide}."
             )
-        self.map_classes, self.instances, self.matching_weight = map_classes, instances, float(matching_weight)
+        self.map_classes, self.edges, self.matching_weight = map_classes, edges, float(matching_weight)
         self.global_steps, self.frozen_steps = global_steps, frozen_steps
-        inputs, parts = (map_classes or channels) + instances, 2 if enhancer else 1
+        inputs, parts = (map_classes or channels) + edges, 2 if enhancer else 1
         shape = (height // parts, wide // parts, inputs)
         made = {"channels": target_channels, "norm": plain_instance_norm, "dtype": self.dtype_policy}
         self.generator = ResidualTranslator(
@@ -127,26 +129,16 @@ class Pix2PixHD(Translator, TrainableModel):
 
     @classmethod
     def fields_of(cls, config):
-        shape = config["image_shape"]
-        target = fields.image((*shape[:2], config["target_channels"]), "target")
-        return (*cls._input_fields(shape, config["instances"]), target)
+        height, width, _ = config["image_shape"]
+        return (*cls._input_fields(config), fields.image((height, width, config["target_channels"]), "target"))
 
     @staticmethod
-    def _input_fields(shape, instances):
-        hint = "numbers of the objects of pixels; instances=False leaves them out"
-        ids = dataclasses.replace(fields.Field("instances", shape[:2], "int32", low=0, high=2**31 - 2), hint=hint)
-        return (fields.image(shape), *([ids] if instances else []))
-
-    def check_batch(self, batch):
-        return {**batch, "image": self._check_map(batch["image"])}
-
-    def _check_map(self, image):
-        if not self.map_classes:
-            return image
-        levels = 255.0 * image
-        whole = tf.reduce_all((tf.abs(levels - tf.round(levels)) < 0.01) & (tf.round(levels) < self.map_classes))
-        message = f"A label map must have the values k / 255 of classes k in [0, {self.map_classes}); received up to"
-        return fields.checked(image, whole, message, tf.reduce_max(image))
+    def _input_fields(config):
+        height, width, _ = config["image_shape"]
+        classes = config["map_classes"]
+        picture = fields.label_map(height, width, classes) if classes else fields.image(config["image_shape"])
+        edges = dataclasses.replace(fields.mask(height, width, "edges"), hint="edges=False leaves them out")
+        return (picture, *([edges] if config["edges"] else []))
 
     def players(self):
         generators = (self.generator,) if self.enhancer is None else (self.generator, self.enhancer)
@@ -171,18 +163,17 @@ class Pix2PixHD(Translator, TrainableModel):
 
     # ---- training
 
-    def inputs_of(self, image: tf.Tensor, instances: tf.Tensor | None = None) -> tf.Tensor:
-        """What the networks see, float32 [B, H, W, any]: one-hot classes, or the image in [-1, 1], and borders of instances.
+    def inputs_of(self, given: dict) -> tf.Tensor:
+        """What the networks see, float32 [B, H, W, any]: the label map, or the image in [-1, 1], and borders of instances.
 
         Args:
-            image: float32 [B, H, W, C] in [0, 1].
-            instances: int32 [B, H, W], if the model has them.
+            given: {name: float32 [B, H, W, ...] in [0, 1]} of the fields of `translated_fields`; others are left out.
         """
-        x = one_hot_map(image, self.map_classes) if self.map_classes else 2.0 * image - 1.0
-        return x if instances is None else tf.concat([x, instance_edges(instances)[..., None]], axis=-1)
+        x = given["label_map"] if self.map_classes else 2.0 * given["image"] - 1.0
+        return tf.concat([x, given["edges"][..., None]], axis=-1) if self.edges else x
 
     def update(self, batch):
-        x = self.inputs_of(batch["image"], batch["instances"] if self.instances else None)
+        x = self.inputs_of(batch)
         target, kind = 2.0 * batch["target"] - 1.0, self.kind or "all"
         if kind == "global":
             x, target = halved(x), halved(target)
@@ -230,11 +221,11 @@ class Pix2PixHD(Translator, TrainableModel):
     # ---- translation
 
     def translated_fields(self):
-        return self._input_fields(self.image_shape, self.instances)
+        return self._input_fields(self._config)
 
-    def translate_rows(self, image: tf.Tensor, instances: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def translate_rows(self, **given) -> dict[str, tf.Tensor]:
         """{"image": float32 [B, H, W, target channels] in [0, 1]}; in the first phase G_1's, enlarged."""
-        x = self.inputs_of(self._check_map(image), instances)
+        x = self.inputs_of(given)
         if self.enhancer is None:
             raw = self.generator(x)
         elif not self.global_steps:
