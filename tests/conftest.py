@@ -39,6 +39,19 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--part", help="I/N: every N-th group of tests, from the I-th on, in processes that end with them")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--part"):
+        part, parts = map(int, config.getoption("--part").split("/"))
+        groups = {name: i for i, name in enumerate(dict.fromkeys(group(item.nodeid) for item in items))}
+        others = [item for item in items if groups[group(item.nodeid)] % parts != part - 1]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if groups[group(item.nodeid)] % parts == part - 1]
+
+
 def pytest_terminal_summary(terminalreporter):
     """Where the time went: seconds of the tests of each folder and of the slowest models, of all processes together."""
     seconds, tests, models, processes = collections.Counter(), collections.Counter(), collections.Counter(), {}
