@@ -9,6 +9,7 @@ import scipy.special
 import tensorflow as tf
 
 import tfgen
+from tests.models.adversarial.growing import MIDDLE, STEPS, count, down, fit, replace, up, values
 from tests.seeds import set_seed
 from tfgen.models import ProgressiveGAN
 from tfgen.models.adversarial.base import AdversarialModel
@@ -16,7 +17,6 @@ from tfgen.models.adversarial.base import AdversarialModel
 # Steps 0 to 2 at 4 pixels, 3 to 8 while 8 pixels fade in (position .25 + (step - 3) / 8), then at 8 pixels.
 ARGS = {"image_shape": (8, 8, 1), "width": 4, "latent_dim": 3, "stable_images": 16, "fade_images": 32,
         "level_batch_sizes": (8, 4), "level_rates": (2e-3, 1e-3)}  # fmt: skip
-STEPS, MIDDLE = 12, 6
 Z = np.random.default_rng(1).normal(size=(2, 3)).astype("float32")
 IMAGES = np.random.default_rng(2).uniform(-1, 1, (2, 8, 8, 1)).astype("float32")
 
@@ -26,25 +26,8 @@ def make(seed=0, **changes):
     return ProgressiveGAN(**{**ARGS, **changes}, seed=seed)
 
 
-def trainable(network):
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
-
-def up(images, factor=2):
-    return np.repeat(np.repeat(images, factor, 1), factor, 2)
-
-
-def down(images):
-    n, h, w, c = images.shape
-    return images.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
-
-
 def lerp(a, b, t):
     return a + (b - a) * t
-
-
-def replace(model, name, value):
-    object.__setattr__(model, name, value)
 
 
 # ---- networks
@@ -62,7 +45,7 @@ def replace(model, name, value):
 ])  # fmt: skip
 def test_parameter_counts(args, generator, discriminator):
     model = ProgressiveGAN(**args)
-    assert (trainable(model.generator), trainable(model.discriminator)) == (generator, discriminator)
+    assert (count(model.generator), count(model.discriminator)) == (generator, discriminator)
 
 
 def test_layers_of_both_networks_in_numpy():
@@ -253,24 +236,10 @@ def test_settings_of_the_code():
 # ---- training
 
 
-def batches(first, steps):
-    sizes = [8] * 3 + [4] * (STEPS - 3)
-    made = [np.random.default_rng(step).random((sizes[step], 8, 8, 1), "float32") for step in range(first, first + steps)]
-    return tf.data.Dataset.from_generator(lambda: iter(made), output_signature=tf.TensorSpec([None, 8, 8, 1]))
-
-
 def compiled(**changes):
     model = make(**changes)
     model.compile(keras.optimizers.Adam(0.1, beta_1=0.5, beta_2=0.9), ema_decay=0.9)
     return model
-
-
-def fit(model, first, steps, callbacks=()):
-    model.fit(batches(first, steps), steps_per_epoch=steps, verbose=0, callbacks=list(callbacks))
-
-
-def values(model):
-    return {key: v.numpy() for key, v in model.state().items()}
 
 
 @pytest.fixture(scope="module")

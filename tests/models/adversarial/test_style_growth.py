@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
+from tests.models.adversarial.growing import MIDDLE, STEPS, count, down, fit, replace, up, values
 from tests.seeds import set_seed
 from tfgen.models import ProgressiveGAN, StyleGAN
 
@@ -14,7 +15,6 @@ ARGS = {"image_shape": (16, 16, 1), "latent_dim": 3, "w_size": 4, "mapping_depth
         "level_rates": (1.0, 2e-3, 1e-3)}  # fmt: skip
 # Steps 0 to 2 at 4 pixels, 3 to 8 while 8 pixels fade in (position .25 + (step - 3) / 8), then at 8 pixels.
 SMALL = {"image_shape": (8, 8, 1), "first_level": 0, "level_batch_sizes": (8, 4), "level_rates": (2e-3, 1e-3)}
-STEPS, MIDDLE = 12, 6
 SEEDS = tf.constant([0, 1], tf.int64)
 
 
@@ -25,23 +25,6 @@ def make(seed=0, **changes):
     for layer in model.generator.styled:
         layer.noise_weight.assign(rng.normal(size=layer.noise_weight.shape))
     return model
-
-
-def count(network):
-    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
-
-
-def up(images, factor=2):
-    return np.repeat(np.repeat(images, factor, 1), factor, 2)
-
-
-def down(images):
-    n, h, w, c = images.shape
-    return images.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
-
-
-def replace(model, name, value):
-    object.__setattr__(model, name, value)
 
 
 # ---- networks
@@ -149,24 +132,10 @@ def test_r1_is_by_pixels_of_the_full_size(step, level, penalty):
 # ---- training
 
 
-def batches(first, steps):
-    sizes = [8] * 3 + [4] * (STEPS - 3)
-    made = [np.random.default_rng(step).random((sizes[step], 8, 8, 1), "float32") for step in range(first, first + steps)]
-    return tf.data.Dataset.from_generator(lambda: iter(made), output_signature=tf.TensorSpec([None, 8, 8, 1]))
-
-
 def compiled(**changes):
     model = make(**{**SMALL, **changes})
     model.compile(keras.optimizers.Adam(0.1, beta_1=0.0, beta_2=0.9), ema_decay=0.9)
     return model
-
-
-def fit(model, first, steps, callbacks=()):
-    model.fit(batches(first, steps), steps_per_epoch=steps, verbose=0, callbacks=list(callbacks))
-
-
-def values(model):
-    return {key: v.numpy() for key, v in model.state().items()}
 
 
 @pytest.fixture(scope="module")
