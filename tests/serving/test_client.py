@@ -714,7 +714,14 @@ def test_a_server_that_comes_back(stub):
         client.sample([1])
         port = int(target.rpartition(":")[2])
     with Client(target, "m", retries=20, timeout=20.0) as client, contextlib.ExitStack() as stack:
-        restart = threading.Timer(0.5, lambda: stack.enter_context(stub(script, port)))
+
+        def start():  # again while a connection of another process has the port
+            for _ in range(100):
+                with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: gRPC's
+                    return stack.enter_context(stub(script, port))
+                time.sleep(0.1)
+
+        restart = threading.Timer(0.5, start)
         restart.start()
         try:
             assert client.wait_until_ready() == 1
