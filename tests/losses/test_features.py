@@ -64,3 +64,24 @@ def test_matching_pulls_the_fakes_alone_and_compares_pairs():
     for wrong in ([], [[]], [[real], [real]], [[real[:, 0]]]):
         with pytest.raises(ValueError, match="must have the same scales, layers and shapes"):
             losses.multi_scale_feature_matching(wrong, [[fake]] if wrong else [])
+
+
+# ---- of a frozen network
+
+
+def test_the_weights_of_layers_are_those_of_pix2pix_hd():
+    """1/32, 1/16, 1/8, 1/4, 1 for the five layers of VGG; no gradient to the real features."""
+    zeros = [tf.zeros([2, 3, 3, 4])] * 5
+    for layer, weight in enumerate((1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)):
+        other = [zeros[0] + float(i == layer) for i in range(5)]
+        assert float(losses.perceptual_distance(zeros, other)) == pytest.approx(weight)
+    assert float(losses.perceptual_distance(zeros[:1], [zeros[0] - 2.0])) == 2.0
+    real, fake = tf.Variable(tf.zeros([2, 4])), tf.Variable(tf.ones([2, 4]))
+    with tf.GradientTape() as tape:
+        loss = losses.perceptual_distance([real], [fake])
+    to_real, to_fake = tape.gradient(loss, [real, fake])
+    assert to_real is None
+    np.testing.assert_allclose(to_fake, np.full([2, 4], 1 / 8))
+    for wrong in ([], [tf.zeros([2, 3])], [real, real]):
+        with pytest.raises(ValueError, match="same layers and shapes"):
+            losses.perceptual_distance(wrong, [fake] if wrong else [])

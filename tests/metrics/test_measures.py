@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from tfgen import data
+from tfgen import data, fields
 from tfgen.metrics import MEASURES, default_thresholds, measure, measure_codes, measures, trivial
 from tfgen.metrics.measures import THRESHOLDS, Inapplicable, Unmeasurable, check_metrics
 from tfgen.models.capabilities import CAPABILITIES, Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
@@ -27,7 +27,10 @@ class Model:
     metadata = {"importance_samples": 7, "fields": [{"name": "image"}, {"name": "label"}]}
 
     def __init__(self, lacks=(), **signatures):
-        self.signatures, self.lacks, self.asked = signatures, lacks, []
+        self.signatures, self.lacks, self.asked, self.inputs = signatures, lacks, [], ()
+
+    def input_fields(self, name):
+        return self.inputs
 
     def missing(self, name, fields):
         return [field for field in self.lacks if field not in fields]
@@ -155,6 +158,39 @@ def test_translator_by_its_target(source, monkeypatch):
     monkeypatch.setattr(source, "batches", lambda *a, **k: [{**b, "target": tensor} for b in batches(*a, **k)])
     expected = (1.0 - source.images()).mean()
     assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": expected}, rel=1e-5)
+
+
+def test_flicker_of_translated_clips(source, monkeypatch):
+    """Only of clips with flow: each frame is a tenth brighter than the one before."""
+    clip = np.broadcast_to(np.linspace(0.1, 0.3, 3, dtype="float32").reshape(3, 1, 1, 1), [5, 3, 4, 2, 1])
+    further = {"target": clip, "flow": np.zeros([5, 3, 4, 2, 2], "float32")}
+    model, batches = Model(translate=lambda batch: {"frames": batch["target"]}), source.take(5).batches
+    source = source.take(5)
+    tensors = {name: types.SimpleNamespace(numpy=lambda value=value: value) for name, value in further.items()}
+    monkeypatch.setattr(source, "batches", lambda *a, **k: [{**b, **tensors} for b in batches(*a, **k)])
+    assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": 0.0, "temporal_l1": 0.1}, abs=1e-6)
+
+
+def test_given_frames_of_clips_are_not_measured(monkeypatch):
+    """The two first ones: they have no error, and between them nothing flickers. Made frames are 0.3 and 0.5, wanted 0.1."""
+    values = np.float32([0.1, 0.1, 0.3, 0.5]).reshape(1, 4, 1, 1, 1)
+    made = np.broadcast_to(values, [3, 4, 4, 2, 1])
+    shape = (3, 4, 4, 2)
+    further = {"frames": np.zeros_like(made), "target": np.full_like(made, 0.1), "confidence": np.ones(shape, "float32"),
+               "flow": np.zeros([*shape, 2], "float32")}  # fmt: skip
+    declared = {"flow": fields.Field("flow", (*shape[1:], 2)), "confidence": fields.Field("confidence", shape[1:])}
+    given = {name: (value, declared[name]) if name in declared else value for name, value in further.items()}
+    source = data.from_arrays(np.zeros([3, 4, 2, 1], "float32"), fields=given)
+    model = Model(translate=lambda batch: {"frames": made})
+    model.inputs = (fields.start((2, 4, 2, 1)),)
+    found = measure(model, Translator, source)[0]
+    assert found == pytest.approx({"target_l1": 0.3, "temporal_l1": 0.2}, abs=2e-3)  # pixels have 256 levels
+    model.inputs = (fields.start((3, 4, 2, 1)),)  # one frame is made
+    assert measure(model, Translator, source)[0] == pytest.approx({"target_l1": 0.4, "temporal_l1": 0.2}, abs=2e-3)
+    target = np.zeros([2, 4, 4, 2, 1], "float32")
+    target[0, 3] = 1.0  # the mean is 0.5 off in the last of four frames
+    clips = data.from_arrays(np.zeros([2, 4, 2, 1], "float32"), fields={"target": target})
+    assert trivial(model, Translator, clips, clips) == {"target_l1": pytest.approx(0.5)}
 
 
 def test_missing_fields_are_named(source):

@@ -63,7 +63,7 @@ class ImagePool(keras.layers.Layer):
             float32 [B, H, W, C].
         """
         rows = tf.shape(images)[0]
-        (images, draws), first = _gathered(tf.stop_gradient(images), draws)
+        (images, draws), first = gathered(tf.stop_gradient(images), draws)
         total = tf.shape(images)[0]
         number, places = tf.range(total), tf.range(self.size)
         filled = tf.cast(tf.convert_to_tensor(self.filled), tf.int32)
@@ -86,7 +86,7 @@ class ImagePool(keras.layers.Layer):
         return given_back[first : first + rows]
 
 
-def _gathered(*tensors):
+def gathered(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], int | tf.Tensor]:
     """(the tensors [B, ...] of all replicas in their order, [sum of B, ...]; the number of this replica's first row)."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

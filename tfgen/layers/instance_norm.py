@@ -7,12 +7,50 @@ import keras
 import tensorflow as tf
 
 
-def normalize_maps(x: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """(x - mean) / sqrt(variance + epsilon) of each map, float32 [B, H, W, C] -> same; the variance is biased."""
+def normalize_maps(x: tf.Tensor, epsilon: float, weights: tf.Tensor | None = None) -> tf.Tensor:
+    """(x - mean) / sqrt(variance + epsilon) of each map, float32 [B, H, W, C] -> same; the variance is biased.
+
+    Args:
+        x: the maps.
+        epsilon: added to the variance.
+        weights: None, or weights >= 0 of the pixels in both statistics, float32 [B, H, W, 1].
+    """
     # Not `tf.nn.moments`: followed by a scale and shift that are no constants, as in AdaIN, its operations make the graph
     # optimiser of TensorFlow 2.16 abort the process if oneDNN is on.
-    x = x - tf.reduce_mean(x, axis=[1, 2], keepdims=True)
-    return x * tf.math.rsqrt(tf.reduce_mean(tf.square(x), axis=[1, 2], keepdims=True) + epsilon)
+    x = x - _mean(x, weights)
+    return x * tf.math.rsqrt(_mean(tf.square(x), weights) + epsilon)
+
+
+def adaptive_instance_norm(
+    x: tf.Tensor, style: tf.Tensor, epsilon: float = 1e-5, weights: tf.Tensor | None = None
+) -> tf.Tensor:  # fmt: skip
+    """AdaIN: maps with the mean and standard deviation of those of a style.
+
+    Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017,
+    arXiv:1703.06868, eq. 8. Both variances are biased, so that AdaIN(x, x) = x; the authors' code has an unbiased one, and
+    no epsilon, for the style.
+
+    Example:
+        >>> x, style = (tf.reshape(tf.constant(v), [1, -1, 1, 1]) for v in ([1.0, 2, 3, 6], [10.0, 14, 10, 14]))
+        >>> tfgen.layers.adaptive_instance_norm(x, style).numpy().ravel().round().tolist()
+        [10.0, 11.0, 12.0, 15.0]
+
+    Args:
+        x: float32 [B, H, W, C].
+        style: float32 [B, h, w, C].
+        epsilon: added to both variances.
+        weights: None, or weights of the pixels of x in its statistics, see `normalize_maps`.
+    """
+    mean = _mean(style, None)
+    variance = _mean(tf.square(style - mean), None)
+    return normalize_maps(x, epsilon, weights) * tf.sqrt(variance + epsilon) + mean
+
+
+def _mean(x, weights):
+    if weights is None:
+        return tf.reduce_mean(x, axis=[1, 2], keepdims=True)
+    total = tf.reduce_sum(weights, axis=[1, 2], keepdims=True)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * x, axis=[1, 2], keepdims=True), total)
 
 
 @keras.saving.register_keras_serializable("tfgen")

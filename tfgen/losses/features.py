@@ -57,3 +57,30 @@ def multi_scale_feature_matching(real_maps: list[list[tf.Tensor]], fake_maps: li
             distance = tf.abs(tf.stop_gradient(at_least_float32(real)) - at_least_float32(fake))
             total += 4.0 / (len(reals) * len(real_maps)) * tf.reduce_mean(distance)
     return total
+
+
+def perceptual_distance(real_features: list[tf.Tensor], fake_features: list[tf.Tensor]) -> tf.Tensor:
+    """Distance of the features of a frozen network, as in the code of pix2pixHD (arXiv:1711.11585).
+
+        sum over layers of  w_l mean |f_l(x) - f_l(G)|,   w_l = 1 for the last layer, 1/4, 1/8, ... for those before it
+
+    Rows correspond. No gradient goes into the real features.
+
+    Args:
+        real_features: for each layer float [B, ...], of real images.
+        fake_features: the same of generated images.
+
+    Returns:
+        Scalar float32.
+
+    Raises:
+        ValueError: not the same layers and shapes, or none.
+    """
+    shapes = [[one.shape for one in layers] for layers in (real_features, fake_features)]
+    if not shapes[0] or shapes[0] != shapes[1]:
+        raise ValueError(f"real_features and fake_features must have the same layers and shapes; received {shapes}.")
+    total, last = 0.0, len(real_features) - 1
+    for i, (real, fake) in enumerate(zip(real_features, fake_features, strict=True)):
+        distance = tf.reduce_mean(tf.abs(tf.stop_gradient(at_least_float32(real)) - at_least_float32(fake)))
+        total += distance if i == last else 0.5 ** (last - i + 1) * distance
+    return total

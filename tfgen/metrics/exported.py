@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data.source import Source
-from tfgen.fields import Field, check_fields
+from tfgen.fields import Field, check_fields, with_defaults, with_start
 from tfgen.files import sha256
 from tfgen.models.capabilities import Completer, Sampler, capabilities_of
 from tfgen.warmup import signatures
@@ -64,20 +64,42 @@ class ExportedModel:
         """The names of the inputs of signature `name`."""
         return set(self.signatures[name].structured_input_signature[1])
 
+    def input_fields(self, name: str) -> tuple[Field, ...]:
+        """The `tfgen.fields.Field`s of the inputs of signature `name` that have one, in the order of the metadata."""
+        inputs, found = self.inputs(name), {}
+        for config in self._declared():
+            if config["argument"] in inputs and config["argument"] not in found:
+                found[config["argument"]] = Field(**config)
+        return tuple(found.values())
+
     def missing(self, name: str, fields: Iterable[str]) -> list[str]:
-        """The inputs of signature `name`, sorted, for which neither seeds nor `fields` (names in batches) have a value."""
-        return sorted(argument for argument in self.inputs(name) if self._field(argument) not in {*fields, "seeds"})
+        """The inputs of signature `name`, sorted, without a default, for which neither seeds nor `fields` (names in batches)
+        have a value."""
+        known = {*fields, "seeds", *(["start"] if "target" in fields else [])}
+        known |= {config["name"] for config in self._declared() if config.get("default") is not None}
+        return sorted(argument for argument in self.inputs(name) if self._field(argument) not in known)
 
     def ask(self, name: str, batch: dict) -> dict:
-        """Calls signature `name` with a batch {field: array}, seeds int64 [B], and returns the outputs {name: array}."""
-        given = {argument: batch[self._field(argument)] for argument in self.inputs(name)}
+        """Calls signature `name` with a batch {field: array}, seeds int64 [B], and returns the outputs {name: array}.
+
+        The known first frames of a clip, `start`, are those of `target`, see `tfgen.fields.with_start`. Inputs that the
+        batch lacks have their defaults.
+        """
+        specs = self.signatures[name].structured_input_signature[1]
+        batch = with_start(batch, [Field("start", specs["start"].shape[1:])] if "start" in specs else [])
+        names = {argument: self._field(argument) for argument in self.inputs(name)}
+        given = {argument: batch[field] for argument, field in names.items() if field in batch}
+        given = with_defaults(given, self.input_fields(name))
         found = self.signatures[name](**{argument: tf.constant(value) for argument, value in given.items()})
         return {output: value.numpy() for output, value in found.items()}
 
+    def _declared(self):
+        """The configs of the fields in the metadata."""
+        return [config for entry in ("inputs", "fields", "conditions") for config in self.metadata.get(entry, ())]
+
     def _field(self, argument):
         """The name in batches of an input of a signature."""
-        declared = (*self.metadata.get("fields", ()), *self.metadata.get("conditions", ()))
-        names = {field["argument"]: field["name"] for field in declared}
+        names = {config["argument"]: config["name"] for config in self._declared()}
         return names.get(argument, "label" if argument == "labels" else argument)
 
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from tfgen.data.source import Source
+from tfgen.fields import without_start
 from tfgen.metrics.clustering import hungarian_accuracy
 from tfgen.metrics.codes import few_label_accuracy, k_means
 from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
+from tfgen.metrics.temporal import temporal_l1
 from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
 from tfgen.progress import Progress
 
@@ -130,13 +132,24 @@ def _codec(model, source):
 
 
 def _translator(model, source):
-    """target_l1: absolute difference to the field `target`, mean over pixels and channels, of images in [0, 1]."""
+    """target_l1: absolute difference to the field `target`, mean over pixels and channels, of images in [0, 1]; of clips
+    with the field `flow` also temporal_l1, with the weights of a field `confidence`, see `tfgen.metrics.temporal_l1`.
+
+    Only frames that the model makes are counted: not the given first ones, `start`, with which its clips begin. temporal_l1
+    compares the first made frame with the last given one.
+    """
+    inputs = model.input_fields("translate")
 
     def of_batch(batch):
         outputs = model.ask("translate", batch)
         made = outputs["image"] if "image" in outputs else outputs["frames"]
-        errors = np.abs(made - batch["target"]).reshape(len(made), -1)
-        return {"target_l1": errors.mean(axis=1, dtype=np.float64)}
+        errors = without_start(np.abs(made - batch["target"]), inputs).reshape(len(made), -1)
+        found = {"target_l1": errors.mean(axis=1, dtype=np.float64)}
+        if "frames" in outputs and "flow" in batch:
+            names = ("flow", "confidence") if "confidence" in batch else ("flow",)
+            clips = (made, *(batch[name] for name in names))
+            found["temporal_l1"] = temporal_l1(*(without_start(clip, inputs, keep=1) for clip in clips))
+        return found
 
     return of_batch
 
@@ -207,7 +220,9 @@ MEASURES = {
     Codec: Measure(
         ("bits_per_pixel", "bits_over_raw", "psnr", "net_psnr"), ("bits", "reconstruct"), _codec, trivial=_mean_image
     ),
-    Translator: Measure(("target_l1",), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target),
+    Translator: Measure(
+        ("target_l1", "temporal_l1"), ("translate",), _translator, fields=("target",), trivial=_copy_or_mean_target
+    ),
     # A projection computes hundreds of gradients for each image.
     Projector: Measure(("projection_error",), ("project",), _squared_error("projection_error", "project"), limit=200),
 }
@@ -343,8 +358,8 @@ def trivial(
     """Values of baselines that need no model, on the same images as `measure`; a model should be better than these.
 
     The baseline of a likelihood is independent pixels; of an encoder and a codec, the mean training image; of a translator,
-    the image itself or the mean target. The images are not dequantised, because `bits_per_dim` of `measure` is that of the
-    levels.
+    the image itself or the mean target, of the frames that the model makes. The images are not dequantised, because
+    `bits_per_dim` of `measure` is that of the levels.
 
     Args:
       model, capability, source, seed: as for `measure`.
@@ -360,7 +375,10 @@ def trivial(
 
     def batches(of):
         for batch in of.batches(BATCH, binarization=model.binarization, seed=seed):
-            yield {field: value.numpy() for field, value in batch.items()}
+            batch = {field: value.numpy() for field, value in batch.items()}
+            if capability is Translator:
+                batch["target"] = without_start(batch["target"], model.input_fields("translate"))
+            yield batch
 
     found = rules.trivial(batches(_at_most(train, TRAIN_LIMIT, seed)), batches(_at_most(source, rules.limit, seed)), levels)
     # The nats of a density cannot be compared with the nats of levels.

@@ -8,8 +8,11 @@ from typing import Literal
 
 import keras
 
+from tfgen.networks.appearance_flow import AppearanceFlow
+from tfgen.networks.clip_generator import ClipGenerator, FrameGenerator
 from tfgen.networks.common import Discriminator, Network
 from tfgen.networks.conv import ConvDiscriminator, ConvGenerator
+from tfgen.networks.fusion_discriminator import FusionDiscriminator
 from tfgen.networks.given import GivenNetwork, given_network
 from tfgen.networks.maxout import ConvMaxoutDiscriminator, DeconvGenerator, MaxoutDiscriminator
 from tfgen.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -24,12 +27,16 @@ __all__ = [
     "CONVOLUTIONS",
     "NETWORKS",
     "NetworkKind",
+    "AppearanceFlow",
+    "ClipGenerator",
     "ConvDiscriminator",
     "ConvGenerator",
     "ConvMaxoutDiscriminator",
     "Convolution",
     "DeconvGenerator",
     "Discriminator",
+    "FrameGenerator",
+    "FusionDiscriminator",
     "GivenNetwork",
     "MLPDiscriminator",
     "MLPGenerator",

@@ -56,9 +56,10 @@ class ResidualBlock(layers.Layer):
         self.convs = [make_conv(filters, 3, padding="valid", name=f"conv_{i}") for i in range(2)]
         self.norms = [make_norm(norm, self.dtype_policy, f"norm_{i}") for i in range(2)]
 
-    def call(self, x, training=False):
-        h = normalize(self.norms[0], self.convs[0](pad(x, 1, self.padding)), training)
-        return x + normalize(self.norms[1], self.convs[1](pad(tf.nn.relu(h), 1, self.padding)), training)
+    def call(self, x, training=False, own_statistics=False):
+        how = {"training": training, "own_statistics": own_statistics}  # see `normalize`
+        h = normalize(self.norms[0], self.convs[0](pad(x, 1, self.padding)), **how)
+        return x + normalize(self.norms[1], self.convs[1](pad(tf.nn.relu(h), 1, self.padding)), **how)
 
 
 class ResidualTranslator(Network):

@@ -237,6 +237,31 @@ def test_both_directions(tmp_path):
     assert np.max(wide.translate(image=x)["image"]) == 1.0 and np.min(wide.translate(image=x)["image"]) == 0.0
 
 
+def test_grids_show_both_directions():
+    """The inputs above their translations; a known pair below."""
+    model = of_factors(to_b=0.5, to_a=-1.0, shape=(8, 8, 1))
+    given = {name: tf.constant(value) for name, value in batch(4).items()}
+    a, there, b, back = model.pictures(given)
+    for found, wanted in ((a, given["image"]), (b, given["other"]), (back, 1 - given["other"])):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    np.testing.assert_allclose(there, 0.25 + 0.5 * given["image"], atol=1e-6)
+    assert len(model.pictures({**given, "target": given["image"]})) == 5 and len(model.pictures({"image": a})) == 2
+    from tfgen.models.capabilities import Translator
+
+    grid = Translator.grid_of(model, 16, given)
+    assert grid.shape == (4, 4, 8, 8, 1)
+    np.testing.assert_allclose(grid[1], there, atol=1e-6)
+
+
+def test_a_copy_for_another_size():
+    """It has the weights and as many blocks; its pools are new."""
+    model = CycleGAN(**{**SMALL, "blocks": None, "pool_size": 2})
+    large = model.resized(12, 256)
+    assert large.get_config()["blocks"] == model.get_config()["blocks"] == 6
+    assert same(weights(model, *NETWORKS), weights(large, *NETWORKS))
+    assert large.translate(image=np.zeros([1, 12, 256, 1], "float32"))["image"].shape == (1, 12, 256, 1)
+
+
 def test_evaluation_against_known_pairs_needs_no_image_of_the_other_domain():
     model = of_factors(-1.0, shape=(2, 2, 1))
     model.compile()

@@ -366,3 +366,78 @@ def test_presets_of_the_paper():
         assert preset.steps == count and preset.model_args == {"image_shape": (256, 256, 3)}
     defaults = {name: p.default for name, p in Pix2Pix.config_parameters().items()}
     assert (defaults["l1_weight"], defaults["receptive_field"], defaults["statistics"]) == (100.0, 70, "image")
+
+
+# ---- networks of one's own
+
+
+def own_generator(channels=1):
+    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(channels, 3, padding="same", name="conv")])
+
+
+def own_discriminator(*shapes):
+    inputs = [keras.Input(shape) for shape in shapes]
+    joined = keras.layers.Concatenate()(inputs) if len(inputs) > 1 else inputs[0]
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], keras.layers.Conv2D(1, 3, name="logit")(joined))
+
+
+def test_networks_of_ones_own():
+    """They see what the built-in ones see, draw no dropout, and their biases stay."""
+    given = own_generator(), own_discriminator((8, 8, 1), (8, 8, 1))
+    model = Pix2Pix(image_shape=(8, 8, 1), generator=given[0], discriminator=given[1])
+    assert [field.argument for field in model.translated_fields()] == ["image"]
+    image = np.random.default_rng(0).random((2, 8, 8, 1), dtype="float32")
+    wanted = np.clip(0.5 + 0.5 * given[0](2 * image - 1).numpy(), 0, 1)
+    np.testing.assert_allclose(model.translate(image=image)["image"], wanted, atol=1e-6)
+    np.testing.assert_allclose(model.judge(image, 1 - image), given[1]([image, 1 - image]), atol=1e-5)
+    model.compile({"class_name": "SGD", "config": {"learning_rate": 0.1}}, run_eagerly=True)
+    model.fit({"image": image, "target": 1 - image}, verbose=0)
+    for network in (model.generator, model.discriminator):
+        assert any(np.any(v.numpy()) for v in network.trainable_variables if v.name == "bias")
+    half = Pix2Pix(image_shape=(8, 8, 1), discriminator=given[1], width=4)
+    assert half.draws_at_test
+    alone = Pix2Pix(image_shape=(8, 8, 1), generator=given[0], adversarial="unconditional",
+                    discriminator=own_discriminator((8, 8, 1)))  # fmt: skip
+    assert alone.judge(image, image).shape == (2, 6, 6, 1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"generator": own_generator(2)}, r"generator must take \[B, 8, 8, 1\] and return \[B, 8, 8, 1\]"),
+        ({"discriminator": own_discriminator((8, 8, 1))}, r"discriminator must take \[B, 8, 8, 1\] and \[B, 8, 8, 1\]"),
+        ({"generator": own_generator(), "width": 4}, "width=4 is a setting of the built-in networks"),
+        ({"generator": own_generator(), "test_dropout": False}, "test_dropout=False is a setting of the built-in networks"),
+        ({"discriminator": own_discriminator((8, 8, 1)), "adversarial": None}, "discriminator has no effect"),
+    ],
+)
+def test_networks_that_do_not_fit(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Pix2Pix(**{"image_shape": (8, 8, 1), **settings})
+
+
+def test_a_copy_for_another_size_has_the_weights():
+    """The levels are those of the first size; U-Net and discriminator do not depend on the size."""
+    model = Pix2Pix(image_shape=(8, 8, 1), width=2, discriminator_width=2, receptive_field=16, test_dropout=False)
+    model.step.assign(7)
+    large = model.resized(16, 24)
+    assert large.image_shape == (16, 24, 1) and large.get_config()["levels"] == 3 and int(large.step.value.numpy()) == 7
+    for a, b in zip(model.generator.weights, large.generator.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert large.translate(image=np.zeros([1, 16, 24, 1], "float32"))["image"].shape == (1, 16, 24, 1)
+    with pytest.raises(ValueError, match="12 x 16"):
+        model.resized(12, 16)
+    steps = keras.layers.Flatten(), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))
+    dense = keras.Sequential([keras.Input((8, 8, 1)), *steps])
+    with pytest.raises(ValueError, match="generator"):
+        Pix2Pix(image_shape=(8, 8, 1), generator=dense, adversarial=None).resized(16, 16)
+
+
+def test_grids_of_a_grey_image_and_a_coloured_target():
+    model = Pix2Pix(image_shape=(8, 8, 1), target_channels=3, width=2, receptive_field=16)
+    image, target = np.random.default_rng(0).random((2, 8, 8, 1)), np.random.default_rng(1).random((2, 8, 8, 3))
+    batch = {"image": tf.constant(image, tf.float32), "target": tf.constant(target, tf.float32)}
+    first, made, last = model.pictures(batch)
+    np.testing.assert_allclose(first, np.repeat(image, 3, -1), atol=1e-6)
+    np.testing.assert_allclose(last, target, atol=1e-6)
+    assert made.shape == (2, 8, 8, 3)

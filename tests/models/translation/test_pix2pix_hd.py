@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +10,10 @@ import tensorflow as tf
 import tfgen
 from tests.seeds import set_seed
 from tfgen import fields
+from tfgen.data import label_pictures
+from tfgen.data.label_maps import instance_numbers
 from tfgen.models import Pix2PixHD
+from tfgen.models.translation.parts import instance_features
 from tfgen.networks import ResidualTranslator, halved
 from tfgen.networks.residual_translator import plain_instance_norm
 
@@ -310,3 +314,255 @@ def test_presets():
         tfgen.presets.get(f"pix2pix-hd/{name}").check()
     large = tfgen.presets.get("pix2pix-hd/cityscapes-2048-code")
     assert (large.model_args["global_steps"], large.model_args["frozen_steps"], large.steps) == (595_000, 29_750, 892_500)
+
+
+# ---- features of instances
+
+ENCODER = {"feature_channels": 3, "clusters": 2, "encoder_width": 2, "encoder_halvings": 1}
+NUMBERS = instance_numbers(IDS)
+WITH_INSTANCES = {**BATCH, "instances": NUMBERS.astype("float32") / 255}
+GIVEN = {name: WITH_INSTANCES[name] for name in ("label_map", "edges", "instances")}
+
+
+def train_on(model, steps=1, batch=WITH_INSTANCES):
+    return model.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=1, epochs=steps, verbose=0).history
+
+
+def test_parameters_of_the_encoder():
+    model = Pix2PixHD(image_shape=(32, 32, 3), map_classes=3, feature_channels=3, halvings=1, blocks=0, width=2,
+                      enhancer=False, discriminator_width=2, discriminator_halvings=1)  # fmt: skip
+    assert parameters(model.encoder) == 788_803
+    assert model.generator.first.kernel.shape[2] == 3 + 1 + 3  # classes, borders, features
+    assert model.discriminator.discriminators[0].convs[0].kernel.shape[2] == 3 + 1 + 3  # and the image
+
+
+def test_features_are_means_over_instances():
+    """Of the maps of the encoder, which sees the real image in [-1, 1]; each pixel has those of its instance."""
+    model = made(**ENCODER)
+    found = model.instance_features(BATCH["target"], WITH_INSTANCES["instances"]).numpy()
+    maps = model.encoder(2 * BATCH["target"] - 1).numpy()
+    for row in range(2):
+        for number in range(3):
+            inside = IDS[row] == number
+            np.testing.assert_allclose(found[row][inside], np.tile(maps[row][inside].mean(axis=0), (inside.sum(), 1)),
+                                       atol=1e-6)  # fmt: skip
+
+
+def test_the_numbers_of_instances_are_exact():
+    numbers = np.arange(256).reshape(1, 16, 16)
+    np.testing.assert_array_equal(instance_features.numbers_of(numbers.astype("float32") / 255), numbers)
+    wide = np.array([[[7, 26001], [26002, 7]]])
+    np.testing.assert_array_equal(instance_numbers(wide), [[[0, 1], [2, 0]]])
+    with pytest.raises(ValueError, match="found 257 instances in an image, expected at most 256"):
+        instance_numbers(np.arange(257).reshape(1, 1, 257))
+
+
+@pytest.mark.parametrize("kind", ["global", "enhancer", "all"])
+def test_the_generators_learn_the_encoder_and_the_discriminators_do_not_see_it(kind):
+    """In every phase; in that of the enhancer the global generator stays the same."""
+    model = made({"generator": sgd(), "discriminator": sgd(0.0)}, **ENCODER)
+    model.step.assign({"global": 0, "enhancer": 2, "all": 4}[kind])
+    object.__setattr__(model, "begin_phase", lambda phase: None)
+    before = {name: copies(getattr(model, name)) for name in ("encoder", "generator", "enhancer", "discriminator")}
+    train_on(model)
+    changed = {
+        name: any(np.any(a != v.numpy()) for a, v in zip(values, getattr(model, name).trainable_variables, strict=True))
+        for name, values in before.items()
+    }
+    wanted = {"generator": kind != "enhancer", "enhancer": kind != "global", "encoder": True, "discriminator": False}
+    assert changed == wanted
+
+
+def test_the_encoder_sees_the_whole_image_in_the_first_phase():
+    model, seen = made(**ENCODER), []
+    call = model.encoder.call
+    object.__setattr__(model.encoder, "call", lambda x, *a, **k: (seen.append(x.shape), call(x, *a, **k))[1])
+    train_on(model)
+    assert seen == [(2, 16, 16, 3)]
+
+
+def test_clusters_are_those_of_large_instances_of_each_class():
+    """Two clusters of class 1, one vector of class 2; a small instance does not count."""
+    model = made(**ENCODER, **ONE)
+    maps, numbers = np.zeros((6, 16, 16), int), np.zeros((6, 16, 16), np.uint8)
+    maps[:5, :8, :8], numbers[:5, :8, :8] = 1, 1
+    maps[5, 8:, 8:], numbers[5, 8:, 8:] = 2, 1
+    maps[4, 15, :4], numbers[4, 15, :4] = 3, 2  # 4 of 256 pixels: not more than 1/64
+    values = np.array([0.0, 0.1, 1.0, 0.9, 1.1, 5.0])
+    target = np.zeros((6, 16, 16, 3), "float32")
+    target[numbers == 1] = np.repeat(values / 10, 64)[:, None]  # 64 pixels of each image
+    object.__setattr__(model.encoder, "call", lambda x, *a, **k: 5.0 * (x + 1.0))  # ten times the image in [0, 1]
+    batch = {"target": target, "label_map": np.eye(4, dtype="float32")[maps], "instances": numbers.astype("float32") / 255}
+    parts = [{name: tf.constant(value[k : k + 3]) for name, value in batch.items()} for k in (0, 3)]
+    model.cluster_features(parts)
+    centres, used = model.clusters.centres.numpy(), model.clusters.used.numpy()
+    assert used.tolist() == [1, 2, 1, 0]
+    np.testing.assert_allclose(np.sort(centres[1, :, 0]), [0.05, 1.0], atol=1e-4)
+    np.testing.assert_allclose(centres[2, 0], 5.0, atol=1e-4)
+    np.testing.assert_allclose(centres[[0, 2, 3], 1], 0.0)
+
+
+def clustered(**settings):
+    """A model with the centres 1, 2 of class k: 10 k + 1, 10 k + 2; class 3 has none."""
+    model = made(**{**ENCODER, **ONE, **settings})
+    centres = 10.0 * np.arange(4)[:, None, None] + np.arange(1, 3)[:, None] + np.zeros(3)
+    model.clusters.centres.assign(centres)
+    model.clusters.used.assign([1, 2, 2, 0])
+    return model
+
+
+def test_each_instance_gets_a_centre_of_its_class_by_its_seed():
+    model = clustered()
+    maps, numbers = np.zeros((2, 16, 16), int), np.zeros((2, 16, 16), np.uint8)
+    for k, window in enumerate((np.s_[:, :8, :8], np.s_[:, 8:, :8], np.s_[:, :8, 8:])):
+        maps[window], numbers[window] = (1, 1, 2)[k], k + 1
+    maps[:, 0, 0] = 3  # of most pixels of an instance, not of all
+    given = np.eye(4, dtype="float32")[maps], numbers.astype("float32") / 255
+    seen = set()
+    for seed in range(20):
+        found = model.draw_features(*given, tf.constant([seed, seed + 100])).numpy()
+        assert np.all(found == found[..., :1])
+        for row in found[..., 0]:
+            of = [set(row[numbers[0] == k].tolist()) for k in range(4)]
+            assert all(len(one) == 1 for one in of)
+            seen.add(tuple(one.pop() for one in of))
+    assert seen == {(1.0, a, b, c) for a in (11.0, 12.0) for b in (11.0, 12.0) for c in (21.0, 22.0)}
+    again = model.draw_features(*given, tf.constant([3, 5])).numpy()
+    np.testing.assert_array_equal(model.draw_features(*(value[1:] for value in given), tf.constant([5]))[0], again[1])
+
+
+def test_translations_are_those_of_the_drawn_features():
+    model = clustered()
+    one = model.translate(**GIVEN, seeds=[1, 2])["image"]
+    features = model.draw_features(GIVEN["label_map"], GIVEN["instances"], tf.constant([1, 2]))
+    np.testing.assert_allclose(one, model.render(features, **GIVEN)["image"], atol=1e-6)
+    x = tf.concat([model.inputs_of(GIVEN), features], axis=-1)
+    np.testing.assert_allclose(2 * one - 1, model.generator(x), atol=1e-5)
+    np.testing.assert_array_equal(model.translate(**GIVEN)["image"], model.translate(**GIVEN, seeds=[0, 0])["image"])
+    model.clusters.used.assign([2, 2, 2, 2])  # those of class 3 are 31 and 32
+    drawn = [model.translate(**GIVEN, seeds=[seed, seed])["image"].numpy() for seed in range(4)]
+    assert len({one.tobytes() for one in drawn}) > 1
+
+
+def test_one_instance_can_be_changed_alone():
+    """Its features change its own pixels, and through the network those near it."""
+    model = clustered()
+    features = model.draw_features(GIVEN["label_map"], GIVEN["instances"], tf.constant([0, 0])).numpy()
+    inside = IDS == 1
+    changed = np.where(inside[..., None], features + 5, features)
+    assert np.any(model.render(features, **GIVEN)["image"] != model.render(changed, **GIVEN)["image"])
+
+
+def test_grids_have_the_features_of_the_targets():
+    """Maps in colours, borders, the translation, the target."""
+    model = clustered()
+    batch = {name: tf.constant(value) for name, value in WITH_INSTANCES.items()}
+    maps, edges, made_of, target = model.pictures(batch)
+    np.testing.assert_array_equal(maps, label_pictures(MAPS, 4) / np.float32(255))
+    np.testing.assert_array_equal(edges, np.repeat(BATCH["edges"][..., None], 3, -1))
+    encoded = model.instance_features(batch["target"], batch["instances"])
+    np.testing.assert_allclose(made_of, model.render(encoded, **GIVEN)["image"], atol=1e-6)
+    np.testing.assert_array_equal(target, BATCH["target"])
+
+
+def test_a_grid_without_features_has_the_map_too():
+    model = made(**ONE)
+    maps, edges, result, target = model.pictures({name: tf.constant(value) for name, value in BATCH.items()})
+    np.testing.assert_array_equal(maps, label_pictures(MAPS, 4) / np.float32(255))
+    np.testing.assert_allclose(result, model.translate(**INPUTS)["image"], atol=1e-6)
+    assert edges.shape == target.shape == result.shape
+
+
+def test_features_have_signatures_of_their_own():
+    """What a client needs to change one instance: the features of an image, drawn ones, an image of changed ones."""
+    model = clustered()
+    signatures = model.signatures()
+    assert {name: set(specs) for name, (_, specs) in signatures.items() if name != "serve_examples"} == {
+        "translate": {"label_map", "edges", "instances", "seeds"}, "instance_features": {"image", "instances"},
+        "draw_features": {"label_map", "instances", "seeds"}, "render": {"label_map", "edges", "features"},
+    }  # fmt: skip
+    call = {name: function for name, (function, _) in signatures.items()}
+    maps = {name: tf.constant(value) for name, value in GIVEN.items()}
+    drawn = call["draw_features"](label_map=maps["label_map"], instances=maps["instances"], seeds=tf.constant([1, 2]))
+    edges = {name: maps[name] for name in ("label_map", "edges")}
+    made_of = call["render"](features=drawn["features"], **edges)["image"]
+    np.testing.assert_allclose(made_of, model.translate(**GIVEN, seeds=[1, 2])["image"], atol=1e-6)
+    found = call["instance_features"](image=tf.constant(BATCH["target"]), instances=maps["instances"])["features"]
+    np.testing.assert_array_equal(found, model.instance_features(BATCH["target"], maps["instances"]))
+
+
+def test_clusters_are_saved_and_not_averaged(tmp_path):
+    model = clustered()
+    model.compile(sgd(), ema_decay=0.5)
+    assert not any("clusters" in path for path in model.ema.named())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.translate(**GIVEN)["image"], model.translate(**GIVEN)["image"])
+
+
+def test_an_export_without_clusters_says_so(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(tfgen.export.logging, "warning", lambda message, *args: said.append(message % args))
+    monkeypatch.setattr(tfgen.export, "write_saved_model", lambda *args: None)
+    for model, texts in ((made(**ENCODER, **ONE), 1), (clustered(), 0), (made(), 0)):
+        said.clear()
+        tfgen.export.export_saved_model(model, tmp_path / "model", warmup=False)
+        assert len(said) == texts and all("Pix2PixHD is exported without" in text for text in said)
+
+
+@pytest.mark.long
+def test_training_ends_with_clusters(tmp_path):
+    """`tfgen train` sets them, and the checkpoint has them; an export draws of them."""
+    from tfgen_trainers.train import TrainConfig, load_run, train
+
+    source = tfgen.data.load("coloured:digits", num=16)
+    small = {name: value for name, value in SMALL.items() if name not in ("image_shape", "map_classes")}
+    small |= {"global_steps": 1, "frozen_steps": 0, **ENCODER, "batch_size": 4}
+    model = train(TrainConfig("pix2pix-hd/coloured-digits", small, 2), source, tmp_path / "run", report=None).model
+    assert model.clusters.used.numpy()[0] == 2 and model.clusters.used.numpy().sum() > 2
+    loaded, _ = load_run(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.clusters.centres.numpy(), model.clusters.centres.numpy())
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"clusters": 3}, "clusters has no effect with feature_channels=0"),
+        ({"feature_channels": 3, "map_classes": 0}, "feature_channels=3 needs map_classes"),
+        ({**ENCODER, "encoder_halvings": 4}, "multiples of 16, at least 32"),
+        ({"perceptual_weight": 3.0}, "perceptual_weight has no effect with feature_network=None"),
+    ],
+)
+def test_bad_settings_of_features(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Pix2PixHD(**{**SMALL, **settings})
+
+
+# ---- distance of features of a frozen network
+
+
+def frozen(shape=(None, None, 3)):
+    """Two layers that multiply by 1 and 2."""
+    start = keras.Input(shape)
+    one = keras.layers.Rescaling(1.0, name="one")(start)
+    return keras.Model(start, keras.layers.Rescaling(2.0, name="two")(one))
+
+
+def test_the_distance_is_a_part_of_the_loss():
+    model = made({"generator": sgd(0.0), "discriminator": sgd(0.0)}, **ONE, feature_network=frozen(),
+                 feature_layers=("one", "two"), perceptual_weight=3.0)  # fmt: skip
+    history = train(model)
+    losses = {name: history[name][0] for name in model.loss_names}
+    difference = np.abs(BATCH["target"] - (0.5 * model.generator(model.inputs_of(BATCH)) + 0.5)).mean()
+    assert losses["perceptual_loss"] == pytest.approx((0.25 + 2.0) * difference, rel=1e-4)  # layers of 1 and 2 times
+    total = losses["adversarial_loss"] + 10 * losses["matching_loss"] + 3 * losses["perceptual_loss"]
+    assert losses["generator_loss"] == pytest.approx(total, rel=1e-5)
+    assert "perceptual_loss" not in made().loss_names
+    again = Pix2PixHD.from_config(model.get_config())
+    assert again.feature_network.fingerprint == model.feature_network.fingerprint
+
+
+def test_the_network_must_take_the_images_of_all_phases():
+    with pytest.raises(ValueError, match=r"must take images \(8, 8, 3\)"):
+        made(feature_network=frozen((16, 16, 3)))
+    made(feature_network=frozen((16, 16, 3)), **ONE)

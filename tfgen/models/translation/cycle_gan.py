@@ -119,7 +119,10 @@ class CycleGAN(Translator, TrainableModel):
         weights = cycle_weight if isinstance(cycle_weight, (tuple, list)) else (cycle_weight, cycle_weight)
         self.forward_weight, self.backward_weight = (float(weight) for weight in weights)
         self.identity_weight = float(identity_weight)
-        blocks = (9 if min(shape[:2]) >= 256 else 6) if blocks is None else blocks
+        if blocks is None:
+            blocks = 9 if min(shape[:2]) >= 256 else 6
+            if to_b is None or to_a is None:
+                self._config["blocks"] = blocks  # also of a copy for another size
 
         def generators():
             settings = {"width": width, "blocks": blocks, "halvings": halvings, "padding": padding, "dtype": dtype}
@@ -219,6 +222,13 @@ class CycleGAN(Translator, TrainableModel):
         """As `translate`, from the domain B to A: `image` float32 [B, H, W, C] in [0, 1] -> {"image": the same}."""
         checked = fields.check_given(self.translated_fields(), given, "translate_back")
         return {"image": self._translated(self.to_a, checked["image"])}
+
+    def pictures(self, examples):
+        """Also images of B, and below them their translations."""
+        there = super().pictures(examples)
+        if "other" not in examples:
+            return there
+        return [*there, examples["other"].numpy(), self.translate_back(image=examples["other"])["image"].numpy()]
 
     def _translated(self, network, images):
         return tf.clip_by_value(0.5 + 0.5 * self.run(network, 2.0 * images - 1.0, training=False), 0.0, 1.0)

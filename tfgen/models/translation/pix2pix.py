@@ -30,6 +30,7 @@ from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Translator
 from tfgen.networks import PatchGAN, UNet
+from tfgen.networks.given import GivenNetwork
 from tfgen.networks.patch_gan import RECEPTIVE_FIELDS
 from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Rate, within
 from tfgen.training.players import Player
@@ -57,6 +58,11 @@ class Pix2Pix(Translator, TrainableModel):
         objective: a name in `tfgen.losses.OBJECTIVES`, or an `Objective`.
         discriminator_width: filters of D's first convolution; they double up to 8 times that.
         receptive_field: side of D's patches: 1 (PixelGAN), 16, 34, 70, 142 or 286.
+        generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights) from images
+            [B, H, W, C] to [B, H, W, target channels], both in [-1, 1]. Leave out the settings of the U-Net; `translate`
+            then draws nothing.
+        discriminator: None, or your own, from [image, translation], or from translations alone if it is unconditional, to
+            logits [B, h, w, 1] of any size. Leave out `discriminator_width` and `receptive_field`.
         **kwargs: see `TrainableModel`.
 
     Raises:
@@ -71,6 +77,11 @@ class Pix2Pix(Translator, TrainableModel):
     """
 
     loss_names = ("generator_loss", "absolute_error", "discriminator_loss", "real_logit", "fake_logit")
+    own_networks = {
+        ("generator",): ("width", "levels", "skips", "statistics", "dropout", "test_dropout"),
+        ("discriminator",): ("discriminator_width", "receptive_field"),
+        ("generator", "discriminator"): ("norm",),
+    }
 
     def __init__(
         self, *, image_shape: ImageShape, target_channels: PositiveInt | None = None, width: PositiveInt = 64,
@@ -79,7 +90,8 @@ class Pix2Pix(Translator, TrainableModel):
         dropout: Rate = 0.5, test_dropout: bool = True, l1_weight: NonNegativeFloat = 100.0,
         adversarial: Literal["conditional", "unconditional"] | None = "conditional",
         objective: ObjectiveName | Objective = "non_saturating", discriminator_width: PositiveInt = 64,
-        receptive_field: Literal[tuple(RECEPTIVE_FIELDS)] = 70, **kwargs,
+        receptive_field: Literal[tuple(RECEPTIVE_FIELDS)] = 70, generator: keras.Model | dict | str | None = None,
+        discriminator: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         if adversarial is None:  # before Keras' own __init__, in which it allows no attributes
             object.__setattr__(self, "loss_names", type(self).loss_names[:2])
@@ -87,26 +99,35 @@ class Pix2Pix(Translator, TrainableModel):
         if adversarial is None and not l1_weight:
             raise ValueError("There is nothing to minimise with adversarial=None and l1_weight=0: set one of them.")
         if adversarial is None:
-            self.check_without_effect("adversarial=None", "objective", "discriminator_width", "receptive_field")
+            names = ("objective", "discriminator_width", "receptive_field", "discriminator")
+            self.check_without_effect("adversarial=None", *names)
         if norm != "batch":
             self.check_without_effect(f"norm={norm!r}", "statistics")
         self.target_shape = (*self.image_shape[:2], target_channels or self.image_shape[2])
         self.statistics, self.l1_weight, self.adversarial = statistics, float(l1_weight), adversarial
-        self.draws_at_test = test_dropout and dropout > 0
+        self.draws_at_test = test_dropout and dropout > 0 and generator is None
         self.objective = objective if isinstance(objective, Objective) else OBJECTIVES[objective]
-        levels = _levels(self.image_shape, levels)
-        self.generator = UNet(
-            channels=self.target_shape[2], filters=[width * min(2**i, 8) for i in range(levels)], dropout=dropout,
-            skips=skips, norm=norm, dtype=self.dtype_policy, name="generator",
-        )  # fmt: skip
-        self.generator.build([(None, *self.image_shape)])
-        self.discriminator = None
-        if adversarial is not None:
+        if generator is None:
+            levels = self._config["levels"] = _levels(self.image_shape, levels)  # also of a copy for another size
+            self.generator = UNet(
+                channels=self.target_shape[2], filters=[width * min(2**i, 8) for i in range(levels)], dropout=dropout,
+                skips=skips, norm=norm, dtype=self.dtype_policy, name="generator",
+            )  # fmt: skip
+            self.generator.build([(None, *self.image_shape)])
+        else:
+            own = self.own_network("generator", generator, [self.image_shape], self.target_shape)
+            self.generator = GivenNetwork(own, name="generator")
+        self.discriminator, seen = None, [self.target_shape]
+        if adversarial == "conditional":
+            seen = [self.image_shape, *seen]
+        if discriminator is not None:
+            own = self.own_network("discriminator", discriminator, seen, {"logit": (None, None, 1)})
+            self.discriminator = GivenNetwork(own, ("logit",), name="discriminator")
+        elif adversarial is not None:
             self.discriminator = PatchGAN(
                 width=discriminator_width, halvings=RECEPTIVE_FIELDS[receptive_field], norm=norm, dtype=self.dtype_policy,
                 name="discriminator",
             )  # fmt: skip
-            seen = [self.image_shape, self.target_shape] if adversarial == "conditional" else [self.target_shape]
             self.discriminator.build([(None, *shape) for shape in seen])
         self.built = True
 
@@ -117,9 +138,13 @@ class Pix2Pix(Translator, TrainableModel):
         return fields.image(config["image_shape"]), target
 
     def players(self):
-        found = {"generator": Player(self.generator, constraint=_zero_biases)}
+        def player(network, **settings):
+            own = isinstance(network, GivenNetwork)
+            return Player(network, constraint=None if own else _zero_biases, **settings)
+
+        found = {"generator": player(self.generator)}
         if self.discriminator is not None:
-            found["discriminator"] = Player(self.discriminator, constraint=_zero_biases, averaged=False)
+            found["discriminator"] = player(self.discriminator, averaged=False)
         return found
 
     def default_optimizer(self):
@@ -165,7 +190,11 @@ class Pix2Pix(Translator, TrainableModel):
         return self.step_players({"generator": "generator_loss"}, losses_fn)
 
     def _made(self, image, keys):
-        return tf.cast(self.generator([image], training=True, keys=keys), tf.float32)
+        return self._generated(image, training=True, keys=keys)
+
+    def _generated(self, image, training, **of_unet):
+        of_unet = {} if isinstance(self.generator, GivenNetwork) else of_unet
+        return tf.cast(self.generator([image], training=training, **of_unet), tf.float32)
 
     # ---- translation
 
@@ -177,8 +206,9 @@ class Pix2Pix(Translator, TrainableModel):
         keys = None
         if self.draws_at_test:
             keys = random.keys(tf.zeros(tf.shape(image)[:1], tf.int64) if seeds is None else seeds)
-        raw = self.generator([2.0 * image - 1.0], keys=keys, own_statistics=self.statistics == "image")
-        return {"image": tf.clip_by_value(0.5 * tf.cast(raw, tf.float32) + 0.5, 0.0, 1.0)}
+        own = self.statistics == "image"
+        raw = self._generated(2.0 * image - 1.0, training=False, keys=keys, own_statistics=own)
+        return {"image": tf.clip_by_value(0.5 * raw + 0.5, 0.0, 1.0)}
 
 
 def _levels(image_shape, levels):
