@@ -4,8 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from tfgen import data
+from tfgen.fields import Field
 
 N, H, W = 12, 6, 5
 
@@ -151,6 +153,28 @@ def test_crops_of_fields_of_different_sizes():
     assert source.batches(4, augmentation={"flip": True})
     with pytest.raises(ValueError, match=r"the same height and width; .*'image': \(6, 5\), 'target': \(12, 10\)"):
         source.batches(4, augmentation={"shift": 1})
+
+
+def test_flips_and_shifts_of_directional_fields(tmp_path):
+    """The sentence "on the left" is wrong of a mirrored image, the turn to the left of two mirrored views."""
+    captioned = data.load("captioned:digits", num=4, size=8)
+    encoded = data.embedded(captioned, lambda sentences: np.ones([len(sentences), 3]))
+    described = data.Source(**{**encoded._part(), "fields": {"embedding": encoded._part()["fields"]["embedding"]}})
+    pixels = np.zeros((2, 8, 8, 1), np.uint8)
+    view = data.from_arrays(pixels, fields={"view": (np.eye(2), Field("view", (2,), directional=True))})
+    for source, field in ((captioned, "caption"), (encoded, "caption"), (described, "embedding"), (view, "view")):
+        for settings in ({"flip": True}, {"shift": 1}):
+            with pytest.raises(ValueError, match=f"by flip or shift would contradict the field '{field}' of {source.name},"):
+                source.batches(2, augmentation=settings)
+    assert view.batches(2, augmentation={"flip": False, "jitter": 1, "crop": 7, "colour": 0.1})
+    savemat(tmp_path / "COIL20.mat", {"X": np.zeros([1440, 1024], np.uint8), "Y": np.repeat(np.arange(1, 21), 72)[:, None]})
+    turntables = data.load("coil20_views", "test", manual_dir=tmp_path)
+    declared = {"view": [turntables, data.load("rendered_views", "test")], "caption embedding scene": [captioned]}
+    for names, sources in declared.items():
+        for source in sources:
+            assert [name for name, field in source.fields.items() if field.directional] == names.split()
+    named = data.load("named:digits").take(4)  # names of classes say nothing of places
+    assert named.batches(2, augmentation={"flip": True, "shift": 1})
 
 
 def enlarged(image, more, row, column):

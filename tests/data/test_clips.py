@@ -53,12 +53,25 @@ def test_pieces_of_longer_clips(tmp_path):
     source = data.load(f"clips:{tmp_path}", num_frames=2)
     assert source.ids.tolist() == ["train/clip0/000", "train/clip0/002", "train/clip1/000", "train/clip2/000"]
     np.testing.assert_array_equal(values(source)[1], FRAMES[0, 2:])
+    assert [path.rpartition("/")[2] for path in source.origins] == ["clip0", "clip0", "clip1", "clip2"]
     with pytest.raises(ValueError, match=r"num_frames=3 frames or more; 'clip2' has 2 \(1 such"):
         data.load(f"clips:{tmp_path}", num_frames=3)
     (tmp_path / "train/clip1/001.png").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"the frame .*clip1/001.png: not a readable image"):
         data.load(f"clips:{tmp_path}", num_frames=2)
-    assert len(data.load(f"clips:{tmp_path}", num_frames=2, on_error="skip")) == 3
+    some = data.load(f"clips:{tmp_path}", num_frames=2, on_error="skip")
+    assert [path.rpartition("/")[2] for path in some.origins] == ["clip0", "clip0", "clip2"]
+
+
+def test_frames_are_in_the_order_of_their_numbers(tmp_path):
+    write(tmp_path)
+    for clip in (tmp_path / "train").iterdir():
+        for t, name in enumerate((8, 9, 10, 100)):
+            (clip / f"{t:03d}.png").rename(clip / f"{name}.png")
+    for source in (data.load(f"clips:{tmp_path}"), data.load(f"clips:{tmp_path}", in_memory=False)):
+        np.testing.assert_array_equal(values(source), FRAMES)
+        assert source.ids.tolist() == [f"train/clip{k}/8" for k in range(3)]
+    assert data.load(f"clips:{tmp_path}", num_frames=2).ids.tolist()[:2] == ["train/clip0/8", "train/clip0/10"]
 
 
 def test_arrays():

@@ -31,6 +31,15 @@ def test_crops_are_parts_of_the_photos_from_everywhere(tmp_path):
         assert {*top[photo == k]} == {*range(height - 16 + 1)} and {*left[photo == k]} == {*range(width - 12 + 1)}
 
 
+def test_crops_of_a_photo_are_held_out_together(tmp_path):
+    photos(tmp_path)
+    (tmp_path / "0a.png").write_bytes(b"no picture")
+    rest, held_out = data.load(f"crops:{tmp_path}", size=8, num=30, on_error="skip").held_out(0.3)
+    photo = [set(values(part)[:, 0, 0, 2]) for part in (rest, held_out)]
+    assert len(photo[0]) == 2 and len(photo[1]) == 1 and not photo[0] & photo[1]
+    assert {path.rpartition("/")[2] for path in held_out.origins} == {f"{k}.png" for k in photo[1]}
+
+
 def test_crops_are_a_function_of_their_arguments(tmp_path):
     folder = photos(tmp_path / "train")
     photos(tmp_path / "test")

@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgen import data, fields
+from tfgen.data.label_maps import instance_numbers
 from tfgen.models.capabilities.capability import serve_examples
 
 RNG = np.random.default_rng(0)
@@ -41,6 +42,8 @@ def test_batches_are_one_hot():
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, one_hot)
     np.testing.assert_array_equal(batch["edges"], data.instance_edges(MAPS))
+    for i, numbers in enumerate(np.round(255 * batch["instances"]).astype(int)):  # of this image, from 0
+        np.testing.assert_array_equal(np.unique(MAPS[i])[numbers], MAPS[i])
     pictures = {tuple(p) for p in np.round(batch["image"] * 255).astype(int).reshape(-1, 3)}
     assert len(pictures) == 5 and (0, 0, 0) in pictures
     assert make().fingerprint == source.fingerprint != data.label_maps((MAPS + 1) % 5, 5, target=PHOTOS).fingerprint
@@ -96,8 +99,33 @@ def test_folders(tmp_path):
     assert small.fields["label_map"].shape == (4, 4, 5) and small.fields["target"].shape == (4, 4, 3)
     np.testing.assert_array_equal(small.values("label_map").argmax(axis=-1), nearest()[:3])
     np.testing.assert_array_equal(small.values("edges"), data.instance_edges(nearest()[:3]))
+    np.testing.assert_array_equal(np.round(255 * small.values("instances")), instance_numbers(nearest()[:3]))
     alone = data.from_label_maps(label_map=tmp_path / "label_map", num_classes=256, split="train")
     assert list(alone.fields) == ["image", "label_map"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_orientation_is_that_of_photos(dtype, tmp_path):
+    write(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    for name, values in (("label_map", MAPS), ("target", PHOTOS), ("instances", MAPS)):
+        for i in range(3):
+            pixels = values[i].astype("uint8" if name == "target" else dtype)
+            Image.fromarray(pixels).save(tmp_path / name / "train" / f"{i}.png", exif=exif)
+    source = data.load(f"label_maps:{tmp_path}", num_classes=5)
+    turned = np.rot90(MAPS[:3], -1, axes=(1, 2))
+    np.testing.assert_array_equal(source.values("label_map").argmax(axis=-1), turned)
+    np.testing.assert_array_equal(source.values("edges"), data.instance_edges(turned))
+    np.testing.assert_array_equal(np.round(255 * source.values("target")), np.rot90(PHOTOS[:3], -1, axes=(1, 2)))
+
+
+def test_damaged_maps_and_bombs(tmp_path, monkeypatch):
+    """Each error of Pillow's readers is one of the file."""
+    write(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match=r"label_map/train/0.png: not a readable image \(DecompressionBombError"):
+        data.load(f"label_maps:{tmp_path}", num_classes=5)
 
 
 def test_bad_classes(tmp_path):

@@ -76,6 +76,14 @@ def test_flow_is_not_moved_in_silence(source):
     assert batch["label_map"].shape == (2, 6, 32, 32, 11) and batch["edges"].shape == (2, 6, 32, 32)
 
 
+def test_clips_with_the_same_digit_are_held_out_together():
+    many = data.load("moving:digits", "test", num=60, num_frames=2, size=24, seed=0)
+    digits = [set(np.random.default_rng((0, i)).integers(397, size=2)) for i in range(60)]
+    shared = [(i, j) for i in range(60) for j in range(i) if digits[i] & digits[j]]
+    assert shared and all(many.origins[i] == many.origins[j] for i, j in shared)
+    assert 1 < len(set(many.origins)) < 60
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="size must be at least 14"):
         data.load("moving:digits", size=13, num=1)

@@ -67,6 +67,43 @@ def test_take_and_subset():
             source.take(wrong)
 
 
+def test_a_share_is_held_out():
+    source = data.from_arrays(np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1), name="numbers")
+    numbers = lambda part: np.round(255 * part.images().ravel()).astype(int).tolist()  # noqa: E731
+    rest, held_out = source.held_out(0.1)
+    chosen = sorted(np.random.default_rng(0).permutation(40)[:4].tolist())
+    assert numbers(held_out) == chosen and numbers(rest) == [k for k in range(40) if k not in chosen]
+    assert numbers(source.held_out(0.1, seed=1)[1]) != chosen
+    assert numbers(source.held_out(1e-6)[1]) == [int(np.random.default_rng(0).permutation(40)[0])]
+    with pytest.raises(ValueError, match="a share of 1.0 of the 40 examples leaves none"):
+        source.held_out(1.0)
+    with pytest.raises(ValueError, match="share must be a number in"):
+        source.held_out(0)
+
+
+def test_parts_of_one_thing_are_held_out_together():
+    """Also those of a part of the source, and of a Source that was made of it; `origins` do not change the fingerprint."""
+    images = np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1)
+    origins = [f"photo {k % 10}" for k in range(40)]
+    source = data.from_arrays(images, origins=origins)
+    assert source.fingerprint == data.from_arrays(images).fingerprint
+    for given in (source, source.subset(np.arange(40)[::-1]), source.take(35), data.quadrant_pairs(source)):
+        rest, held_out = given.held_out(0.2)
+        assert len(set(held_out.origins)) == 2 and not set(held_out.origins) & set(rest.origins)
+        assert len(rest) + len(held_out) == len(given)
+        for part in (rest, held_out):
+            pixels = part.values("target" if "target" in part.fields else "image")
+            found = [f"photo {int(v) % 10}" for v in np.round(255 * pixels.ravel())]
+            assert found == part.origins.tolist()
+    with pytest.raises(ValueError, match="of the 1 photos, clips or objects that its examples are parts of leaves none"):
+        data.from_arrays(images, origins=["a"] * 40).held_out(0.1)
+    with pytest.raises(ValueError, match="expected 40 origins, one for each image; received 39"):
+        data.from_arrays(images, origins=origins[1:])
+    for side in (0, 1):
+        with pytest.raises(ValueError, match="parts of photos, clips or objects, which both parts"):
+            data.unpaired(*[source, data.from_arrays(images)][:: 1 - 2 * side]).held_out(0.1)
+
+
 def test_float_arrays_are_held_in_8_bits():
     x = np.random.default_rng(0).random((3, 4, 4, 1))
     assert np.abs(data.from_arrays(x).images() - x).max() <= 0.5 / 255 + 1e-7

@@ -155,3 +155,92 @@ def test_bad_arguments():
         data.unpaired(numbered(2, ids=["a | b", "c"]), numbered(3))
     with pytest.raises(ValueError, match="drop_remainder must be True with shuffle"):
         make().batches(2, shuffle=True, drop_remainder=False)
+
+
+def test_a_style_keeps_its_number(tmp_path):
+    """In parts of any order, their batches and records; records that would change the numbers are an error."""
+    source = data.unpaired(numbered(8), numbered(5, 100), second="style")
+    for indices in ([5, 4, 3, 2, 1, 0], [7, 3, 1]):
+        part = source.subset(indices)
+        assert which(part.images()) == indices and which(part.other_source.images()) == [100, 101, 102, 103, 104]
+        assert part.values("style_label").tolist() == [i % 5 for i in indices] and part.fields["style_label"].high == 4
+        for batch in [*take(part, 3), *part.batches(2).as_numpy_iterator()]:
+            np.testing.assert_array_equal(np.array(which(batch["style"])) - 100, batch["style_label"])
+            np.testing.assert_array_equal(np.array(indices)[batch["places"][:, 0]], which(batch["image"]))
+    few = data.unpaired(numbered(2), numbered(5, 100), second="style").subset([4, 1, 2])  # images 0, 1, 0
+    assert which(few.images()) == [0, 1, 0] and which(few.image_source.images()) == [0, 1]
+    paths = source.write_tfrecords(tmp_path / "x.tfrecord", shards=2)  # styles 0 to 3; and 4, 0, 1, 2
+    assert which(data.described(paths[:1], source.description()).other_source.images()) == [100, 101, 102, 103]
+    with pytest.raises(ValueError, match=r"expected all styles up to 4, the last one; .* lacks 3"):
+        data.described(paths[1:], source.description())
+    with pytest.raises(ValueError, match="all its styles would be in both parts"):
+        data.unpaired(numbered(4), numbered(4), second="style").held_out(0.5)
+    partial = source._part()
+    del partial["fields"]["places"]
+    with pytest.raises(ValueError, match="expected the fields 'style' and 'places' and 'style_label'; .* has image, style,"):
+        data.UnpairedSource.of(data.Source(**partial))
+
+
+def test_contents_and_styles(tmp_path):
+    """The second field is called `style`, in batches, parts, records and folders."""
+    source = data.unpaired(numbered(6), numbered(3, 100), second="style")
+    assert source.fields["style"].shape == (4, 4, 1) and "other" not in source.fields
+    for batch in take(source, 4):
+        np.testing.assert_array_equal(np.array(which(batch["style"])) - 100, batch["places"][:, 1])
+        np.testing.assert_array_equal(batch["style_label"], batch["places"][:, 1])
+    (batch,) = source.batches(6).as_numpy_iterator()
+    assert batch["style_label"].tolist() == [0, 1, 2] * 2 and source.fields["style_label"].high == 2
+    assert source.subset([4, 0]).second == "style"
+    (path,) = source.write_tfrecords(tmp_path / "x.tfrecord")
+    read = data.described([path], source.description())
+    assert read.second == "style" and list(read.fields) == list(source.fields)
+    assert which(read.other_source.images()) == [100, 101, 102]
+    for folder, n in (("image", 3), ("style", 2)):
+        (tmp_path / folder).mkdir()
+        for i in range(n):
+            Image.fromarray(np.full((5 + i, 6), i, np.uint8)).save(tmp_path / folder / f"{i}.png")
+    found = data.load(f"styles:{tmp_path}", size=4)
+    assert found.second == "style" and (len(found.image_source), len(found.other_source)) == (3, 2)
+    with pytest.raises(ValueError, match="expected the folders image and style, in"):
+        data.load(f"styles:{tmp_path / 'style'}")
+    with pytest.raises(ValueError, match="^second must be 'other' or 'style'; received 'target'"):
+        data.unpaired(numbered(2), numbered(2), second="target")
+    with pytest.raises(ValueError, match="takes the options"):
+        data.load(f"styles:{tmp_path}", second="other")
+
+
+def test_names_of_folders_with_a_plus(tmp_path, monkeypatch):
+    """An existing folder is no pair of data sets; of a missing one the error names the path."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("image", "other"):
+        (tmp_path / "horse+zebra" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "horse+zebra" / name / "0.png")
+    assert len(data.load("unpaired:~/horse+zebra")) == 1
+    with pytest.raises(ValueError, match=f"there is no folder {tmp_path}/cat, and no folder {tmp_path}/cat[+]dog"):
+        data.load("unpaired:~/cat+dog")
+    with pytest.raises(ValueError, match="there is no folder ./dog, and"):
+        data.load("unpaired:digits+./dog")
+    folder = (tmp_path / "horse+zebra" / "image").rename(tmp_path / "zeros")
+    assert len(data.load(f"unpaired:folder:{folder}+digits", "train", levels=17).image_source) == 1
+
+
+def test_each_of_two_data_sets_has_the_options_that_it_takes(monkeypatch):
+    """data_dir is for mnist alone, size for both, digits for neither."""
+    seen, made = {}, numbered(2, levels=256)
+
+    def from_tfds(name, split, *, data_dir=None, size=None, in_memory=None):
+        seen["mnist"] = data_dir, size, split
+        return made
+
+    def usps(split="train", *, manual_dir=None, size=None):
+        seen["usps"] = manual_dir, size, split
+        return made
+
+    monkeypatch.setattr("tfgen.data.catalog.from_tfds", from_tfds)
+    monkeypatch.setattr("tfgen.data.catalog.usps", usps)
+    assert len(data.load("unpaired:mnist+usps", "test", data_dir="here", size=4)) == 2
+    assert seen == {"mnist": ("here", 4, "test"), "usps": (None, 4, "test")}
+    seen.clear()
+    with pytest.raises(ValueError, match=r"neither of the two data sets takes the options \['digits'\]"):
+        data.load("unpaired:mnist+usps", data_dir="here", digits=2)
+    assert not seen

@@ -25,6 +25,25 @@ def test_vgg_is_the_network_of_keras_behind_its_own_preprocessing(maker, name):
     assert found["block3_pool"].shape == (2, 4, 5, 256)
 
 
+@pytest.mark.long
+def test_average_pooling_of_vgg():
+    """The same weights; only the pooling layers differ."""
+    keras.utils.set_random_seed(1)
+    found = vgg16(None, ("block1_conv2", "block1_pool", "block2_conv1"), pooling="average")
+    maps = found(IMAGES)
+    np.testing.assert_allclose(maps["block1_pool"], tf.nn.avg_pool2d(maps["block1_conv2"], 2, 2, "VALID"), rtol=1e-5)
+    keras.utils.set_random_seed(1)
+    plain = vgg16(None, ("block1_conv2", "block1_pool", "block2_conv1"))
+    np.testing.assert_array_equal(maps["block1_conv2"], plain(IMAGES)["block1_conv2"])
+    assert np.any(maps["block2_conv1"] != plain(IMAGES)["block2_conv1"])
+    assert found.get_config()["arguments"]["pooling"] == "average" and found.fingerprint != plain.fingerprint
+
+
+def test_another_pooling_is_refused():
+    with pytest.raises(ValueError, match="pooling must be 'max' or 'average'; received 'sum'"):
+        vgg19(None, pooling="sum")
+
+
 def test_grey_is_three_equal_channels():
     keras.utils.set_random_seed(1)
     grey = vgg16(None, ("block1_conv1",), image_shape=(32, 32, 1))

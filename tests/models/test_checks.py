@@ -7,7 +7,7 @@ from tfgen.fields import checked
 from tfgen.layers import VirtualBatchNorm
 from tfgen.layers.minibatch_discrimination import minibatch_similarity
 from tfgen.losses.regularizers import pulling_away
-from tfgen.models.adversarial.code_layout import CodeLayout
+from tfgen.models.adversarial.parts.code_layout import CodeLayout
 
 
 def floats(*shape):

@@ -62,6 +62,12 @@ class Discriminator(keras.Model):
         return {**super().get_config(), "units": self.units, "kind": self.kind}
 
 
+def of_pairs():
+    """A discriminator of patches of two images."""
+    images, others = keras.Input(SHAPE), keras.Input(SHAPE)
+    return keras.Model([images, others], layers.Conv2D(1, 3)(layers.Concatenate()([images, others])))
+
+
 def down(filters):
     return layers.Conv2D(filters, 5, strides=4, padding="same")
 
@@ -153,6 +159,10 @@ CASES = {
         to_a=chain(SHAPE, layers.Flatten(), layers.Dense(64, "tanh"), layers.Reshape(SHAPE)), pool_size=8,
         discriminator_a=chain(SHAPE, down(1)), discriminator_b=chain(SHAPE, layers.Dropout(0.1), layers.Conv2D(1, 3)),
     ),
+    "pix2pix": lambda: models.Pix2Pix(
+        image_shape=SHAPE, generator=chain(SHAPE, layers.Conv2D(1, 3, padding="same", activation="tanh")),
+        discriminator=of_pairs(),
+    ),
     "pixel-cnn-autoencoder": lambda: models.PixelCNNAutoencoder(
         image_shape=SHAPE, levels=2, width=4, depth=1, head_width=4, embedding_dim=3, encoder=to_vector(3)
     ),
@@ -167,7 +177,8 @@ IN_GRAPHS = ("vae", "dcgan-conditional", "vae-gan", "infogan")  # the others run
 def batch(model, size=6):
     rng = np.random.default_rng(0)
     images = (rng.random((size, *model.image_shape)) > 0.5).astype("float32")
-    return {"image": images, "label": rng.integers(0, CLASSES, size).astype("int32"), "other": 1.0 - images[::-1]}
+    return {"image": images, "label": rng.integers(0, CLASSES, size).astype("int32"), "other": 1.0 - images[::-1],
+            "target": 1.0 - images}
 
 
 def train(model, steps):

@@ -27,6 +27,7 @@ from tfgen import random
 _FLIP, _SHIFT, _CROP, _COLOUR, _JITTER = 1, 2, 3, 4, 5  # numbers of the random streams
 SETTINGS = ("flip", "shift", "crop", "colour", "jitter")
 _MOVES = {"flip", "jitter", "shift", "crop"}
+_TURNS = {"flip", "shift"}  # these contradict a field that is directional
 
 
 def check_augmentation(augmentation: dict | None) -> dict:
@@ -81,7 +82,7 @@ class Augmentation:
 
     Raises:
       ValueError: see `check_augmentation`; a crop is larger than the images; jitter, shift or crop is set and the fields
-        differ in height or width.
+        differ in height or width; flip or shift is set and a field is directional.
     """
 
     def __init__(self, settings, fields, name):
@@ -93,6 +94,12 @@ class Augmentation:
             raise ValueError(
                 f"Augmentation by flip, jitter, shift or crop cannot move the field {fixed[0]!r} of {name}, numbers for "
                 f"each pixel; received {sorted(self.settings)}."
+            )
+        directional = [k for k, f in fields.items() if f.directional]
+        if directional and self.settings.keys() & _TURNS:
+            raise ValueError(
+                f"Augmentation by flip or shift would contradict the field {directional[0]!r} of {name}, which says where "
+                f"something is or which way it turns; received {sorted(self.settings)}."
             )
         if len(set(sizes.values())) > 1 and self.settings.keys() & _MOVES - {"flip"}:
             raise ValueError(

@@ -15,18 +15,24 @@ from absl import logging
 from tfgen import fields as declared
 from tfgen import settings
 from tfgen.data.binarized_mnist import binarized_mnist
+from tfgen.data.captions import captioned, named_classes
 from tfgen.data.clips import clip_folders, from_clips
+from tfgen.data.coloured_digits import coloured_digits
 from tfgen.data.crops import crops
 from tfgen.data.factors import coil20
 from tfgen.data.folder import from_folder, from_folders, image_folders, side_by_side
 from tfgen.data.image_files import check_options
 from tfgen.data.label_maps import from_label_maps, label_map_folders
+from tfgen.data.modified import modified_classes
 from tfgen.data.moving_digits import moving_digits
 from tfgen.data.records import Records, from_tfrecords
 from tfgen.data.rendered_views import rendered_views
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.data.textures import textured
 from tfgen.data.translations import domains, edge_pairs, quadrant_pairs, segment_maps
-from tfgen.data.unpaired import from_unpaired, unpaired_folders
+from tfgen.data.turntables import coil20_views
+from tfgen.data.unpaired import from_unpaired, unpaired, unpaired_folders
+from tfgen.data.usps import usps
 from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
@@ -36,12 +42,16 @@ _OF_FILES = {
     "folders": (from_folders, lambda path, split: image_folders(path)),
     "pairs": (side_by_side, lambda path, split: {"path": path}),
     "unpaired": (from_unpaired, unpaired_folders),
+    "styles": (
+        functools.partial(from_unpaired, second="style"), functools.partial(unpaired_folders, second="style")
+    ),
     "clips": (from_clips, clip_folders),
     "label_maps": (from_label_maps, label_map_folders),
     "crops": (crops, lambda path, split: {"photos": path}),
 }
+FOLDERS = tuple(_OF_FILES)
 # Arguments of these functions that are no options: folders, and arguments of `load`.
-_GIVEN = ("image", "other", "frames", "label_map", "target", "instances", "split", "in_memory")
+_GIVEN = ("image", "other", "frames", "label_map", "target", "instances", "split", "in_memory", "second")
 # What begins with "KIND:" and the name of another data set: the function that makes the one of the other.
 _MADE = {
     "edges": edge_pairs,
@@ -50,7 +60,12 @@ _MADE = {
     "inverted": functools.partial(domains, other="inverted"),
     "tinted": functools.partial(domains, other="tinted"),
     "moving": moving_digits,
+    "coloured": coloured_digits,
+    "modified": modified_classes,
+    "captioned": captioned,
+    "named": named_classes,
     "outlined": functools.partial(domains, other="edges"),
+    "textured": textured,
 }
 
 
@@ -63,22 +78,28 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     """Loads a Source by name.
 
     Args:
-      spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" (from `manual_dir`, see
-        `tfgen.data.binarized_mnist`); "rendered_shapes" (rendered, no files) and "coil20" (from `manual_dir`), both a
-        `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or "emnist/letters";
-        "tfrecord:/glob", in which "{split}" stands for the split; the path of an existing folder. If a folder has the name
-        of a tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder. Other files:
+      spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" and "usps" (from `manual_dir`, see
+        `tfgen.data.binarized_mnist` and `tfgen.data.usps`); "rendered_shapes" (rendered, no files) and "coil20" (from
+        `manual_dir`), both a `tfgen.data.FactorSource`; the name of a tensorflow-datasets image data set such as "mnist" or
+        "emnist/letters"; "tfrecord:/glob", in which "{split}" stands for the split; the path of an existing folder. If a
+        folder has the name of a tensorflow-datasets data set, the data set is loaded; write "./mnist" for the folder. Other
+        files:
 
         - "folder:/path": images (see `tfgen.data.from_folder`); "crops:/path": random crops of photos (`crops`)
         - "folders:/path": sub-folders `image`, `target`, `mask`, ... with files of the same names (`from_folders`)
         - "pairs:/path": files of two pictures side by side (`side_by_side`)
-        - "unpaired:/path": sub-folders `image` and `other`, or trainA, trainB, testA and testB (`from_unpaired`)
+        - "unpaired:/path": sub-folders `image` and `other`, or trainA, trainB, testA and testB (`from_unpaired`);
+          "unpaired:DATA+DATA", such as "unpaired:mnist+usps": two data sets, each with the options that it takes
+        - "styles:/path": sub-folders `image` and `style` (`from_unpaired` with second="style")
         - "clips:/path": a folder of frames for each clip, or sub-folders `frames` and `target` of them (`from_clips`)
         - "label_maps:/path": sub-folders `label_map`, `target` and `instances` (`from_label_maps`)
 
         Translations that are made of another data set, such as "edges:mnist": "edges:DATA" (`edge_pairs`), "quadrants:DATA"
         (`quadrant_pairs`), "segments:DATA" (`segment_maps`), "inverted:DATA", "tinted:DATA" and "outlined:DATA" (`domains`),
-        "moving:DATA" (`moving_digits`). Without any files: "rendered_views" (`rendered_views`).
+        "coloured:DATA" (`coloured_digits`), "textured:DATA" (`textured`), "moving:DATA" (`moving_digits`), "captioned:DATA"
+        (`captioned`), "named:DATA" (`named_classes`). Classes beside modified ones: "modified:DATA" (`modified_classes`).
+        Views of objects: "rendered_views" (`rendered_views`, without files), "coil20_views" (`coil20_views`, from
+        `manual_dir`).
       split: "train", "test", ...; for TFDS also slices such as "train[:80%]".
       in_memory: False reads images from files when they are needed, see `from_folder`.
       **options: the options of the function that makes the Source. None means the option's default.
@@ -98,6 +119,17 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         make = _MADE[kind]
         own = {k: options.pop(k) for k in _own_options(make) if k in options}
         return make(load(rest, split, in_memory=in_memory, **options), **own)
+    if kind == "unpaired" and rest.count("+") == 1 and not os.path.isdir(os.path.expanduser(rest)):
+        names = rest.split("+")
+        for name in names:
+            path, is_path = os.path.expanduser(name), (os.sep in name or name[:1] in ("~", ".")) and ":" not in name
+            if is_path and not os.path.isdir(path) and not _known(name):  # some of tfds' names have a "/"
+                raise ValueError(f"{spec!r}: there is no folder {path}, and no folder {os.path.expanduser(rest)}")
+        taken = [_taken(name, options) for name in names]
+        if unknown := sorted(set(options).difference(*taken)):
+            raise ValueError(f"{spec!r}: neither of the two data sets takes the options {unknown}")
+        sides = zip(names, taken, strict=True)
+        return unpaired(*(load(n, split, in_memory=in_memory, **{k: options[k] for k in of}) for n, of in sides))
     if kind in _OF_FILES:
         function, find = _OF_FILES[kind]
         options = _checked(options, function, spec)
@@ -117,8 +149,12 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         return _digits(split)
     if spec == "binarized_mnist":  # TFDS's version stores 1 as grey value 1 of 255, and must be downloaded
         return binarized_mnist(split, **_checked(options, binarized_mnist, spec))
+    if spec == "usps":
+        return usps(split, **_checked(options, usps, spec))
     if spec == "coil20":
         return coil20(split, **_checked(options, coil20, spec))
+    if spec == "coil20_views":
+        return coil20_views(split, **_checked(options, coil20_views, spec))
     if spec == "rendered_shapes" and "data_dir" not in options:
         from tfgen.data.rendered_shapes import rendered_shapes
 
@@ -364,12 +400,27 @@ def _own_options(make):
     return [p.name for p in inspect.signature(make).parameters.values() if p.kind == p.KEYWORD_ONLY and p.name not in bound]
 
 
+class _UnknownOptions(ValueError):
+    """A data set does not take the options `args[1]`."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+def _taken(spec, options):
+    """The names of those options that a data set takes, found without loading it: an unknown option is refused before."""
+    try:
+        load(spec, None, **options, **{"": True})
+    except _UnknownOptions as error:
+        return [name for name in options if name not in error.args[1]]
+
+
 def _checked(options, function, spec):
     """The options, after a check that `function` takes all of them as keywords."""
     parameters = inspect.signature(function).parameters.values()
     allowed = [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in _GIVEN]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise ValueError(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}")
-    settings.check(function, **options)
+        raise _UnknownOptions(f"{spec!r} takes the options {allowed or 'data_dir'}; received {unknown}", unknown)
+    settings.check(getattr(function, "func", function), **options)  # of a partial, the function
     return options

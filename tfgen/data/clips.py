@@ -9,6 +9,7 @@ from tfgen import fields
 from tfgen.data.folder import FileReader, image_folders, matched
 from tfgen.data.image_files import ImageError, check_options
 from tfgen.data.source import Source, build_source, from_arrays
+from tfgen.files import natural_order
 from tfgen.settings import Channels, Levels, OnError, PositiveInt, Resize, Size, check
 
 
@@ -49,7 +50,7 @@ def from_clips(
     num_frames: PositiveInt | None = None, size: Size | None = None, channels: Channels | None = None,
     resize: Resize = "center_crop", on_error: OnError = "raise", levels: Levels = 256, in_memory: bool | None = None,
 ) -> Source:  # fmt: skip
-    """A Source of clips, each a folder of frames, which are ordered by their paths.
+    """A Source of clips, each a folder of frames, which are ordered by their paths, 2.png before 10.png.
 
     Example:
         streets = tfgen.data.from_clips(frames="labels", target="photos", split="train", num_frames=6, size=(64, 128))
@@ -63,7 +64,8 @@ def from_clips(
         that cannot be used is left out.
 
     Returns:
-      a Source with the fields of `clips`. The id of an example is the path of its first frame.
+      a Source with the fields of `clips`. The id of an example is the path of its first frame; pieces of one clip have one
+      of the `origins`, so they are held out together.
 
     Raises:
       ValueError: clips differ in length, or one has less than `num_frames` frames (the message names them); see also
@@ -75,6 +77,8 @@ def from_clips(
     found, of_clip, names, where = matched(folders, split)
     if names is None:
         raise ValueError(f"expected a folder for each clip in {where}; found images such as {next(iter(found['frames']))!r}")
+    numbered = sorted(zip(of_clip, found["frames"], strict=True), key=lambda one: (one[0], natural_order(one[1])))
+    stems = [stem for _, stem in numbered]
     starts = np.flatnonzero(np.diff(of_clip, prepend=-1))  # the files of a clip follow each other
     lengths = np.diff(starts, append=len(of_clip))
     shortest, longest = int(lengths.argmin()), int(lengths.argmax())
@@ -92,8 +96,7 @@ def from_clips(
             f"clips in {where})"
         )
     first = [start + k for start, n in zip(starts, lengths, strict=True) for k in range(0, n - length + 1, length)]
-    stems = list(found["frames"])
-    files = {name: [list(of.values())[k : k + length] for k in first] for name, of in found.items()}
+    files = {name: [[of[stem] for stem in stems[k : k + length]] for k in first] for name, of in found.items()}
     return build_source(
         _Clips({"image": files["frames"], **files}, None, [stems[k] for k in first], size, channels, resize),
         on_error=on_error,
@@ -109,6 +112,9 @@ class _Clips(FileReader):
 
     def where(self, i, name):
         return self._files[name][i][0]
+
+    def origin(self, i):
+        return os.path.dirname(self._files["frames"][i][0])
 
     def read(self, i, name):
         if name == "image":

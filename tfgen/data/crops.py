@@ -27,6 +27,9 @@ def crops(
       channels: 1 or 3; photos are converted.
       on_error: "raise", or "skip" to leave out photos that cannot be read or are smaller than a crop.
 
+    Returns:
+      a Source without labels. Its `origins` are the photos, so crops of one photo are held out together.
+
     Raises:
       ValueError: see `from_folder`; a photo is smaller than a crop; `num` is smaller than the number of photos.
     """
@@ -37,13 +40,14 @@ def crops(
         name, files = f"crops:{os.path.abspath(os.path.expanduser(photos))}", image_files(photos, split)
     else:
         name, files = f"crops of {len(photos)} photos", [os.fspath(path) for path in photos]
-    images, skipped = [], []
+    images, used, skipped = [], [], []
     for path in files:
         try:
             image = adapt_image(open_image(path), channels=channels)
             if image.shape[0] < height or image.shape[1] < width:
                 raise ImageError(f"found {image.shape[0]}x{image.shape[1]} pixels, less than a crop of {height}x{width}")
             images.append(image)
+            used.append(path)
         except ImageError as error:
             skipped.append((path, str(error)))
     if skipped and on_error == "raise":
@@ -56,4 +60,5 @@ def crops(
         image = images[k % len(images)]
         top, left = (rng.integers(0, n - m + 1) for n, m in zip(image.shape, (height, width), strict=False))
         crop[:] = image[top : top + height, left : left + width]
-    return Source(found, None, name=name, split=split or "train", skipped=skipped)
+    origins = [used[k % len(used)] for k in range(num)]
+    return Source(found, None, name=name, split=split or "train", skipped=skipped, origins=origins)

@@ -6,9 +6,9 @@ from typing import Literal
 from tfgen import fields, settings
 from tfgen.data.image_files import ImageError, adapt_image, check_options, open_image
 from tfgen.data.source import Source, build_source
+from tfgen.files import SUFFIXES
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLIT_FOLDERS = ("train", "test", "val", "valid", "validation")
 
 

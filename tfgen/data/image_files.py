@@ -20,7 +20,7 @@ from tfgen import settings
 from tfgen.settings import Channels, OnError, Resize, Size
 
 # The exceptions that Pillow's readers raise on damaged files: the documented ones and those seen with broken headers.
-_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
 
 
 class ImageError(ValueError):
@@ -49,7 +49,7 @@ def open_image(data):
             return _to_grey_or_rgb(opened)
     except ImageError:
         raise
-    except (*_PILLOW_ERRORS, Image.DecompressionBombError) as e:
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as e:
         raise ImageError(f"not a readable image ({type(e).__name__}: {e})") from e
 
 
@@ -70,7 +70,7 @@ def plain_file(data, shape):
                 and getattr(opened, "n_frames", 1) == 1
                 and opened.getexif().get(0x0112, 1) == 1
             )
-    except (*_PILLOW_ERRORS, Image.DecompressionBombError):
+    except (*PILLOW_ERRORS, Image.DecompressionBombError):
         return False
 
 

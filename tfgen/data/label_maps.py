@@ -6,13 +6,14 @@ borders are used.
 
 import colorsys
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 
 from tfgen import fields, settings
 from tfgen.data.folder import FileReader, image_folders, matched
-from tfgen.data.image_files import ImageError, adapt_image, check_options
+from tfgen.data.image_files import PILLOW_ERRORS, ImageError, adapt_image, check_options
 from tfgen.data.source import Source, build_source, from_arrays
 from tfgen.settings import Channels, OnError, Resize, Size, within
 
@@ -37,6 +38,28 @@ def instance_edges(instances: np.ndarray) -> np.ndarray:
     return found
 
 
+def instance_numbers(instances: np.ndarray) -> np.ndarray:
+    """The instances of each image, numbered from 0 in the order of their own numbers.
+
+    Args:
+      instances: whole numbers [..., H, W], of at most 256 different values in each image.
+
+    Returns:
+      uint8 [..., H, W].
+
+    Raises:
+      ImageError: an image has more instances.
+    """
+    images = instances.reshape(-1, *instances.shape[-2:])
+    found = np.empty(images.shape, np.uint8)
+    for i, image in enumerate(images):
+        values, numbers = np.unique(image, return_inverse=True)
+        if len(values) > 256:
+            raise ImageError(f"found {len(values)} instances in an image, expected at most 256")
+        found[i] = numbers.reshape(image.shape)
+    return found.reshape(instances.shape)
+
+
 def label_pictures(maps: np.ndarray, num_classes: NumClasses) -> np.ndarray:
     """Pictures of maps of classes: uint8 [..., H, W] -> uint8 [..., H, W, 3]. Class 0 is black, the others are hues."""
     hues = [colorsys.hsv_to_rgb(k / max(num_classes - 1, 1), 1.0, 1.0) for k in range(num_classes - 1)]
@@ -45,7 +68,7 @@ def label_pictures(maps: np.ndarray, num_classes: NumClasses) -> np.ndarray:
 
 def label_maps(
     maps: np.ndarray, num_classes: NumClasses, *, target: np.ndarray | None = None, instances: np.ndarray | None = None,
-    name: str = "label maps", split: str = "train",
+    origins: Sequence[str] | None = None, name: str = "label maps", split: str = "train",
 ) -> Source:  # fmt: skip
     """A Source of maps of classes, given as arrays.
 
@@ -53,18 +76,20 @@ def label_maps(
         >>> maps = np.zeros([4, 16, 16], "uint8")
         >>> source = tfgen.data.label_maps(maps, 3, target=np.zeros([4, 16, 16, 3], "uint8"), instances=maps)
         >>> {name: field.shape for name, field in source.fields.items()}
-        {'image': (16, 16, 3), 'label_map': (16, 16, 3), 'edges': (16, 16), 'target': (16, 16, 3)}
+        {'image': (16, 16, 3), 'label_map': (16, 16, 3), 'edges': (16, 16), 'instances': (16, 16), 'target': (16, 16, 3)}
 
     Args:
       maps: whole numbers [N, H, W] in [0, num_classes).
       num_classes: K, at most 256.
       target: the images of the maps, as in `from_arrays`.
-      instances: whole numbers [N, H, W], different for different instances that touch each other.
+      instances: whole numbers [N, H, W], different for different instances of an image, at most 256 in each.
+      origins: N texts, see `Source`.
       name, split: of the Source.
 
     Returns:
       a Source with `image`, a picture of the map in colours, `label_map`, in batches one-hot [H, W, K], and, if they are
-      given, `edges`, a mask of the `instance_edges`, and `target`.
+      given, `edges`, a mask of the `instance_edges`, `instances`, a mask whose values are `instance_numbers` / 255, and
+      `target`.
 
     Raises:
       ValueError: a class is out of range (the message has the class and its place), or the shapes differ.
@@ -82,10 +107,11 @@ def label_maps(
                 f"instances must be whole numbers {maps.shape}, as the maps; received {instances.dtype} {instances.shape}"
             )
         further["edges"] = instance_edges(instances)
+        further["instances"] = instance_numbers(instances), fields.mask(*maps.shape[1:], "instances")
     if target is not None:
         further["target"] = target
     checked = np.clip(maps, 0, num_classes - 1)  # `from_arrays` says which are out of range
-    return from_arrays(label_pictures(checked, num_classes), fields=further, name=name, split=split)
+    return from_arrays(label_pictures(checked, num_classes), fields=further, origins=origins, name=name, split=split)
 
 
 def from_label_maps(
@@ -119,6 +145,7 @@ def from_label_maps(
     given = {"label_map": label_map, "target": target, "edges": instances}
     found, labels, class_names, name = matched({k: v for k, v in given.items() if v is not None}, split)
     files = {k: list(v.values()) for k, v in found.items()}
+    files |= {"instances": files["edges"]} if "edges" in files else {}
     reader = _Maps({"image": files["label_map"], **files}, labels, list(found["label_map"]), size, channels, resize)
     reader.num_classes = num_classes
     return build_source(
@@ -131,39 +158,60 @@ def from_label_maps(
     )
 
 
+def whole_numbers(path: str | os.PathLike, *, size: Size | None = None, resize: Resize = "center_crop") -> np.ndarray:
+    """int32 [H, W]: the values of the pixels of a grey file (8 or 16 bits), or the indices of one with a palette.
+
+    EXIF orientation is applied.
+
+    Raises:
+      ImageError: the file cannot be read, or has colours.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            ImageOps.exif_transpose(opened, in_place=True)
+            if opened.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+                raise ImageError(f"found an image of Pillow mode {opened.mode!r}, expected grey values or a palette")
+            picture = Image.fromarray(np.asarray(opened).astype(np.int32))
+    except ImageError:
+        raise
+    except (*PILLOW_ERRORS, Image.DecompressionBombError) as error:
+        raise ImageError(f"not a readable image ({type(error).__name__}: {error})") from error
+    return adapt_image(picture, size=size, resize=resize, nearest=True)[..., 0]
+
+
+def class_map(path: str | os.PathLike, num_classes: NumClasses, **options) -> np.ndarray:
+    """uint8 [H, W]: `whole_numbers` of a file, with the same options, which are classes.
+
+    Raises:
+      ImageError: see `whole_numbers`; or a class is out of range (the message has the class and its place).
+    """
+    numbers = whole_numbers(path, **options)
+    bad = np.argwhere((numbers < 0) | (numbers >= num_classes))
+    if len(bad):
+        place = tuple(int(k) for k in bad[0])
+        raise ImageError(
+            f"found the class {numbers[place]} at {place} (row, column), expected classes in [0, {num_classes}) "
+            f"({len(bad)} such pixels)"
+        )
+    return numbers.astype(np.uint8)
+
+
 class _Maps(FileReader):
-    """The reader of `from_label_maps`; files of "edges" are maps of instances."""
+    """The reader of `from_label_maps`; files of "edges" and "instances" are maps of instances."""
 
     def read(self, i, name):
         if name == "target":
             return super().read(i, name)
-        numbers = self._numbers(self._files[name][i])
+        path, options = self._files[name][i], {"size": self._options["size"], "resize": self._options["resize"]}
         if name == "edges":
-            return instance_edges(numbers) * np.uint8(255)
-        if numbers.max() >= self.num_classes or numbers.min() < 0:
-            bad = np.argwhere((numbers < 0) | (numbers >= self.num_classes))
-            place = tuple(int(k) for k in bad[0])
-            raise ImageError(
-                f"found the class {numbers[place]} at {place} (row, column), expected classes in [0, {self.num_classes}) "
-                f"({len(bad)} such pixels)"
-            )
-        maps = numbers.astype(np.uint8)
+            return instance_edges(whole_numbers(path, **options)) * np.uint8(255)
+        if name == "instances":
+            return instance_numbers(whole_numbers(path, **options))
+        maps = class_map(path, self.num_classes, **options)
         return label_pictures(maps, self.num_classes) if name == "image" else maps
-
-    def _numbers(self, path):
-        """int32 [H, W]: the values of the pixels of a grey file, or the indices of a palette."""
-        from PIL import Image
-
-        try:
-            with Image.open(path) as opened:
-                opened.load()
-                if opened.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
-                    raise ImageError(f"found an image of Pillow mode {opened.mode!r}, expected grey values or a palette")
-                picture = Image.fromarray(np.asarray(opened).astype(np.int32))
-        except (OSError, SyntaxError, EOFError) as error:
-            raise ImageError(f"not a readable image ({type(error).__name__}: {error})") from error
-        options = {"size": self._options["size"], "resize": self._options["resize"]}
-        return adapt_image(picture, **options, nearest=True)[..., 0]
 
     def files(self, i, name):
         return super().files(i, name) if name == "target" else None
@@ -171,7 +219,7 @@ class _Maps(FileReader):
     def declare(self, name, shape):
         if name == "label_map":
             return fields.label_map(*shape, self.num_classes)
-        return fields.mask(*shape, name) if name == "edges" else super().declare(name, shape)
+        return fields.mask(*shape, name) if name in ("edges", "instances") else super().declare(name, shape)
 
 
 def label_map_folders(path, split):

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfgen import fields, settings
 from tfgen.data.label_maps import instance_edges, label_pictures
-from tfgen.data.source import Source, from_arrays
+from tfgen.data.source import Source, from_arrays, linked
 from tfgen.settings import PositiveInt, Seed
 
 DIGIT = 14  # pixels
@@ -50,21 +50,16 @@ def moving_digits(
       ValueError: the images have colours or no labels, or `size` is too small.
     """
     settings.check(moving_digits, num=num, num_frames=num_frames, size=size, seed=seed)
-    if not source.has_labels or source.image_shape[2] != 1 or source.num_classes > 255:
-        raise ValueError(f"moving digits need grey images with labels of at most 255 classes; received {source!r}")
-    if size < DIGIT:
-        raise ValueError(f"size must be at least {DIGIT}, the size of a digit; received {size}")
-    height, width, _ = source.image_shape
-    rows, columns = ((2 * np.arange(DIGIT) + 1) * n // (2 * DIGIT) for n in (height, width))
+    check_digits(source, size, "moving digits")
     shape = num, num_frames, size, size
     clip, flow = np.empty((*shape, 3), np.uint8), np.zeros((*shape, 2), np.float32)
     classes, instances = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    labels = source.labels()
+    labels, chosen = source.labels(), np.empty((num, _NUM_DIGITS), int)
     for i in range(num):
         rng = np.random.default_rng((seed, i))
-        chosen = rng.integers(len(source), size=_NUM_DIGITS)
-        digits = source.subset(chosen).images()[:, rows][:, :, columns, 0] >= 0.5
-        _one(rng, digits, labels[chosen], clip[i], flow[i], classes[i], instances[i])
+        chosen[i] = rng.integers(len(source), size=_NUM_DIGITS)
+        digits = digit_masks(source, chosen[i])
+        _one(rng, digits, labels[chosen[i]], clip[i], flow[i], classes[i], instances[i])
     num_classes = source.num_classes + 1
     return from_arrays(
         clip[:, 0],
@@ -76,9 +71,24 @@ def moving_digits(
             "confidence": (confidence(clip, flow), fields.mask(size, size, "confidence", num_frames=num_frames)),
             "flow": (flow, fields.Field("flow", (num_frames, size, size, 2))),
         },
+        origins=linked(chosen),
         name=f"moving:{source.name}",
         split=source.split,
     )
+
+
+def check_digits(source: Source, size: int, what: str) -> None:
+    """Raises ValueError if the images have no labels or colours, or do not fit into pictures of this side; names `what`."""
+    if not source.has_labels or source.image_shape[2] != 1 or source.num_classes > 255:
+        raise ValueError(f"{what} need grey images with labels of at most 255 classes; received {source!r}")
+    if size < DIGIT:
+        raise ValueError(f"size must be at least {DIGIT}, the size of a digit; received {size}")
+
+
+def digit_masks(source: Source, chosen: np.ndarray) -> np.ndarray:
+    """Where these images are bright, at the nearest pixels of a `DIGIT` x `DIGIT` grid: bool [n, DIGIT, DIGIT]."""
+    rows, columns = ((2 * np.arange(DIGIT) + 1) * n // (2 * DIGIT) for n in source.image_shape[:2])
+    return source.subset(chosen).images()[:, rows][:, :, columns, 0] >= 0.5
 
 
 def confidence(clips: np.ndarray, flow: np.ndarray) -> np.ndarray:

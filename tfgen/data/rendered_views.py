@@ -31,7 +31,7 @@ def rendered_views(split: str = "train") -> Source:
       a Source with `image`, the given view; `view`, one-hot [7], the turn from it by 45, 90, ..., 315 degrees; `target`, the
       turned view; and of each pixel of the target, at its centre and exactly: `foreground`, whether it shows the solid;
       `mask`, whether it shows a point of the solid that is seen in `image` too; `flow` (dx, dy), float32 [32, 32, 2], the
-      way to the place of that point in `image`, in pixels. The label is the number of the solid.
+      way to the place of that point in `image`, in pixels. The label is the number of the solid, and so are `origins`.
 
     Raises:
       ValueError: another split.
@@ -55,7 +55,7 @@ def rendered_views(split: str = "train") -> Source:
         images,
         np.repeat(numbers, len(start)),
         fields={
-            "view": (fields.vector("view", NUM_VIEWS - 1), view),
+            "view": (fields.Field("view", (NUM_VIEWS - 1,), directional=True), view),
             "target": (fields.image((SIZE, SIZE, 1), "target"), targets),
             "mask": (fields.mask(SIZE, SIZE), seen[0]),
             "foreground": (fields.mask(SIZE, SIZE, "foreground"), seen[1]),
@@ -64,4 +64,5 @@ def rendered_views(split: str = "train") -> Source:
         name="rendered_views",
         split=split,
         num_classes=NUM_SHAPES,
+        origins=np.repeat(numbers, len(start)).astype(str),
     )

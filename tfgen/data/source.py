@@ -18,7 +18,7 @@ from tfgen import settings
 from tfgen.data.batches import make_batches
 from tfgen.data.image_files import ImageError, plain_file
 from tfgen.data.pixels import Pixels
-from tfgen.settings import MAX_CLASSES, Levels, within
+from tfgen.settings import MAX_CLASSES, Levels, PositiveFraction, Seed, within
 
 # A source of at most this many bytes of uint8 pixels is read once and held in memory. A larger one is read from files
 # batch by batch, in the same order and with the same noise.
@@ -51,17 +51,20 @@ class Source:
       has_labels: whether batches hold "label".
       stored_fields: {name: `tfgen.fields.Field`} of the stored values of each example, "image" first.
       skipped: list of (file, reason) of the examples that on_error="skip" left out.
+      origins: texts [N], equal for examples that are parts of one photo, one clip or one object, and so nearly known from
+        each other; None: examples are independent.
     """
 
     def __init__(
         self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
         ids: Sequence[str] | None = None, levels: Levels = 256, num_classes: int | None = None,
         class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
+        origins: Sequence[str] | None = None,
     ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], not copied, or Pixels.
 
         `fields`: {name: (Field, Pixels or array [N, ...])} of the other fields; arrays have the field's dtype, or uint8 if
-        it has pixels. `ids`: N different texts; None: the positions 0, 1, ...
+        it has pixels. `ids`: N different texts; None: the positions 0, 1, ... `origins`: N texts, see the attribute.
 
         Raises:
           ValueError: no images, or values that do not fit the number of images, the levels or the fields.
@@ -103,6 +106,9 @@ class Source:
         self._ids = None if ids is None else np.asarray(ids, object)
         if self._ids is not None and self._ids.shape != (n,):
             raise ValueError(f"{name}: expected {n} ids, one for each image; received {len(self._ids)}")
+        self.origins = None if origins is None else np.asarray(origins, object)
+        if self.origins is not None and self.origins.shape != (n,):
+            raise ValueError(f"{name}: expected {n} origins, one for each image; received {len(self.origins)}")
 
     def __repr__(self):
         what = f"{self.num_classes} classes" if self.has_labels else "no labels"
@@ -165,7 +171,8 @@ class Source:
             digest.update(b"no labels")
         found = digest.hexdigest()
         for name in sorted(self.stored_fields.keys() - {"image", "label", *without}):
-            digest = hashlib.sha256(f"{found} {self.stored_fields[name].config()}".encode())
+            field = dataclasses.replace(self.stored_fields[name], directional=False)  # does not change the data
+            digest = hashlib.sha256(f"{found} {field.config()}".encode())
             self._digest(name, digest)
             found = digest.hexdigest()
         return found
@@ -232,7 +239,7 @@ class Source:
     def _part(self, indices=None):
         """The arguments for a Source of the examples at `indices`, or of all examples without a copy."""
         if indices is None:
-            return self._arguments(dict(self._columns), self._ids)
+            return self._arguments(dict(self._columns), self._ids, self.origins)
         indices = np.asarray(indices)
         if indices.ndim != 1 or indices.size == 0 or not np.issubdtype(indices.dtype, np.integer):
             raise ValueError(f"indices must be a non-empty list of whole numbers; received {indices.dtype} {indices.shape}")
@@ -243,14 +250,42 @@ class Source:
             name: column.select(indices) if isinstance(column, Pixels) else column[indices]
             for name, column in self._columns.items()
         }
-        return self._arguments(columns, [str(i) for i in indices] if self._ids is None else self._ids[indices])
+        origins = None if self.origins is None else self.origins[indices]
+        return self._arguments(columns, [str(i) for i in indices] if self._ids is None else self._ids[indices], origins)
 
-    def _arguments(self, columns, ids):
+    def held_out(self, share: PositiveFraction, seed: Seed = 0) -> tuple["Source", "Source"]:
+        """Two Sources: the other examples, and a random share that is held out, at least one example, both in stored order.
+
+        Examples of one of the `origins` are on one side. Then the share is one of origins.
+
+        Example:
+            >>> rest, held_out = tfgen.data.load("digits").held_out(0.1)
+            >>> len(rest), len(held_out)
+            (1260, 140)
+
+        Raises:
+          ValueError: the share leaves none, as of a single origin.
+        """
+        settings.check(Source.held_out, share=share, seed=seed)
+        numbers = np.arange(self.num_examples)
+        if self.origins is not None:
+            known = {origin: number for number, origin in enumerate(dict.fromkeys(self.origins))}
+            numbers = np.array([known[origin] for origin in self.origins])
+        count = 1 + int(numbers.max())
+        held = max(1, round(share * count))
+        if held == count:
+            what = "examples" if self.origins is None else "photos, clips or objects that its examples are parts of"
+            raise ValueError(f"{self!r}: a share of {share} of the {count} {what} leaves none")
+        chosen = np.isin(numbers, np.random.default_rng(seed).permutation(count)[:held])
+        return self.subset(np.flatnonzero(~chosen)), self.subset(np.flatnonzero(chosen))
+
+    def _arguments(self, columns, ids, origins):
         return {
             "images": columns.pop("image"),
             "labels": columns.pop("label", None),
             "fields": {name: (self.stored_fields[name], column) for name, column in columns.items()},
             "ids": ids,
+            "origins": origins,
             "name": self.name,
             "split": self.split,
             "levels": self.levels,
@@ -357,7 +392,7 @@ class Source:
 def from_arrays(
     images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
     levels: Levels = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
-    num_classes: int | None = None,
+    num_classes: int | None = None, origins: Sequence[str] | None = None,
 ) -> Source:  # fmt: skip
     """A Source of arrays, which are copied.
 
@@ -382,6 +417,7 @@ def from_arrays(
       split: name of the split.
       class_names: names of the classes; default their numbers.
       num_classes: default len(class_names), else the largest label plus 1.
+      origins: N texts, equal for windows of one video, crops of one photo and the like, see `Source`.
 
     Raises:
       ValueError: wrong shape or dtype; a value that is not finite or not in [0, 1]; labels that do not fit.
@@ -402,6 +438,7 @@ def from_arrays(
         levels=levels,
         num_classes=num_classes,
         class_names=class_names,
+        origins=None if origins is None else [str(key) for key in origins],
     )
 
 
@@ -493,7 +530,8 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
         `len()`, `label(i)` (int or None), `id(i)` (text), `where(i, name)` (text for messages);
         `read(i, name)` -> uint8 [...], which may raise ImageError; `files(i, name)` -> the bytes of its files, or None;
         `declare(name, shape)`: the Field called `name`, of stored examples with this shape, for all but "image";
-        `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`.
+        `further(keep)`: {name: (Field, array)} of all other fields of the examples `keep`;
+        `origin(i)` (text), if it has this method: see `Source.origins`.
       on_error: "raise" or "skip".
       skipped: (file, reason) pairs of examples that were skipped already.
       in_memory: None: read now if all fits in memory; False: hold nothing in memory.
@@ -564,7 +602,8 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
     further = {name: (reader.declare(name, shapes[name]), column) for name, column in columns.items()}
     return Source(
         images, None if not labels or labels[0] is None else labels, fields={**further, **reader.further(keep)},
-        ids=[reader.id(i) for i in keep], skipped=skipped, **attributes,
+        ids=[reader.id(i) for i in keep], skipped=skipped,
+        origins=[reader.origin(i) for i in keep] if hasattr(reader, "origin") else None, **attributes,
     )  # fmt: skip
 
 
@@ -678,3 +717,28 @@ def _check_labels(labels, n, num_classes, class_names, name):
     labels = labels.astype(np.int32)
     labels.flags.writeable = False
     return labels, list(class_names) if class_names is not None else [str(k) for k in range(num_classes)]
+
+
+def linked(parts: np.ndarray) -> list[str]:
+    """`origins` of examples that are made of several parts: examples that share a part, or are linked by others, have one.
+
+    Example:
+        >>> linked(np.array([[0, 1], [2, 3], [1, 4]]))
+        ['0', '1', '0']
+
+    Args:
+      parts: numbers int [N, parts of an example].
+    """
+    parents = np.arange(parts.max() + 1)
+
+    def root(part):
+        while parents[part] != part:
+            parents[part] = part = parents[parents[part]]
+        return part
+
+    for first, *others in parts:
+        for other in others:
+            parents[root(other)] = root(first)
+    roots = [root(first) for first, *_ in parts]
+    numbers = {one: number for number, one in enumerate(dict.fromkeys(roots))}
+    return [str(numbers[one]) for one in roots]

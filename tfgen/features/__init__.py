@@ -11,17 +11,24 @@ import keras
 
 from tfgen.features.classifier import of_classifier
 from tfgen.features.efficientnet_lite import efficientnet_lite0
+from tfgen.features.encoder import encoder_network, train_encoder
 from tfgen.features.frozen import FeatureNetwork, MissingFeatureNetwork
 from tfgen.features.inception import inception_v3
 from tfgen.features.keras_model import from_keras
+from tfgen.features.random_conv import random_conv
+from tfgen.features.text import BagOfWords, CharacterEncoder, to_characters, to_sentences, train_text_encoder
 from tfgen.features.vgg import vgg16, vgg19
 
 MAKERS = {
-    maker.__name__: maker for maker in (efficientnet_lite0, from_keras, inception_v3, of_classifier, vgg16, vgg19)
-}  # fmt: skip
+    maker.__name__: maker
+    for maker in (efficientnet_lite0, from_keras, inception_v3, of_classifier, random_conv, vgg16, vgg19)
+}
 BY_NAME = ("inception_v3", "vgg16", "vgg19")  # the makers whose weights Keras downloads
 
-__all__ = ["BY_NAME", "MAKERS", "FeatureNetwork", "MissingFeatureNetwork", "deserialize", "get", *MAKERS]
+__all__ = [
+    "BY_NAME", "MAKERS", "BagOfWords", "CharacterEncoder", "FeatureNetwork", "MissingFeatureNetwork", "deserialize",
+    "encoder_network", "get", "to_characters", "to_sentences", "train_encoder", "train_text_encoder", *MAKERS,
+]  # fmt: skip
 
 
 def get(

@@ -30,9 +30,20 @@ from tfgen.models.autoregressive.pixel_rnn import PixelRNN
 from tfgen.models.base import TrainableModel
 from tfgen.models.compression.factorized_prior import FactorizedPrior
 from tfgen.models.compression.scale_hyperprior import ScaleHyperprior
+from tfgen.models.synthesis.deepsim import DeePSiM
+from tfgen.models.synthesis.dgn_am import DGNAM
+from tfgen.models.synthesis.fractal_net import FractalNet
+from tfgen.models.synthesis.igan import IGAN
+from tfgen.models.synthesis.ppgn import PPGN, JointPPGN
+from tfgen.models.translation.adain import AdaINStyleTransfer
 from tfgen.models.translation.cycle_gan import CycleGAN
+from tfgen.models.translation.fast_style_transfer import FastStyleTransfer
 from tfgen.models.translation.pix2pix import Pix2Pix
 from tfgen.models.translation.pix2pix_hd import Pix2PixHD
+from tfgen.models.translation.stack_gan import StackGAN
+from tfgen.models.translation.stack_gan_v2 import StackGANv2
+from tfgen.models.translation.tvsn import TVSN
+from tfgen.models.translation.vid2vid import Vid2Vid
 
 MODELS = {
     cls.__name__: cls for cls in (
@@ -40,8 +51,9 @@ MODELS = {
         GAN, DCGAN, EBGAN, ImprovedGAN, InfoGAN, SNGAN, SAGAN, SSGAN, BigGAN, ProgressiveGAN, StyleGAN, WGAN, WGANGP,
         PixelCNN, GatedPixelCNN, PixelCNNAutoencoder,
         PixelRNN, MultiScalePixelRNN, PixelCNNPP, FactorizedPrior, ScaleHyperprior, DCIGN,
-        GlimpseClassifier,
-        Pix2Pix, Pix2PixHD, CycleGAN,
+        GlimpseClassifier, FractalNet,
+        Pix2Pix, Pix2PixHD, Vid2Vid, CycleGAN, StackGAN, StackGANv2, AdaINStyleTransfer, FastStyleTransfer, TVSN,
+        DeePSiM, DGNAM, PPGN, JointPPGN, IGAN,
     )
 }  # fmt: skip
 

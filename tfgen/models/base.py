@@ -1,7 +1,7 @@
 """`TrainableModel`, the base class of all models of tfgen."""
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import keras
 import tensorflow as tf
@@ -73,6 +73,8 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
     num_classes = 0  # of a conditional model
     kind = None  # the kind, see `step_kind`, of the step that is being traced
     initialized_by_data = False  # whether `initialize` sets weights
+    concluded_by_data = False  # whether `conclude` sets anything
+    concluded = True  # whether that is set
 
     def __init__(self, *, image_shape: ImageShape, seed: Seed = 0, **kwargs):
         super().__init__(**kwargs)
@@ -270,6 +272,16 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             batch: a batch of training.
         """
 
+    def conclude(self, batches: Iterable[dict]) -> None:
+        """Sets what is computed from data with the trained weights, after the last step. By default nothing.
+
+        A model that implements it also sets `concluded_by_data` and `concluded`; `tfgen train` then calls it with a few
+        thousand examples, in a context in which the model has its averaged weights. After a `fit` of your own, call it.
+
+        Args:
+            batches: batches of training.
+        """
+
     def update(self, batch: dict) -> dict[str, tf.Tensor]:
         """Trains on one batch with `step_players`.
 
@@ -301,7 +313,10 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         """
 
     def reset_optimizers(self, *names) -> None:
-        """Resets the optimisers of the named players, by default of all, to their initial state. Learning rates are kept."""
+        """Resets the optimisers of the named players, by default of all, to their initial state.
+
+        A learning rate is kept, and a schedule of it begins anew, as the count of updates does.
+        """
         for name in names or self.player_optimizers:
             optimizer = self.player_optimizers[name]
             inner = getattr(optimizer, "inner_optimizer", optimizer)

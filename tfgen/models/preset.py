@@ -34,6 +34,8 @@ class Preset:
             see `tfgen.data.augmentation`.
         labels_per_class: None, or the number of images of each class whose labels are known: the batches are then
             those of `tfgen.data.semi_supervised`.
+        data_options: None, or options of `tfgen.data.load` for `data`, and for other data of its kind, where no others are
+            asked for; `size` is then that of `image_shape`.
         own_images: whether it is for images of the user's own, of any size: these are resized to the height and width of
             `image_shape` where no other size is asked for, and `image_shape` becomes theirs, see `for_images`.
         paper: the paper's result, with its metric, or None.
@@ -51,6 +53,7 @@ class Preset:
     dequantize: bool = False
     augmentation: dict | None = None
     labels_per_class: PositiveInt | None = None
+    data_options: dict | None = None
     own_images: bool = False
     paper: str | None = None
 
@@ -103,7 +106,16 @@ class Preset:
 
     def size(self) -> tuple[int, int] | None:
         """The size to which images are resized where no other is asked for; None: they stay as they are."""
-        return tuple(self.model_args["image_shape"][:2]) if self.own_images else None
+        resized = self.own_images or self.data_options is not None
+        return tuple(self.model_args["image_shape"][:2]) if resized else None
+
+    def options_for(self, spec: str) -> dict:
+        """The options with which the data set `spec` of `tfgen.data.load` is loaded where no others are asked for."""
+        of_kind = self.data_options is not None and spec.partition(":")[0] == self.data.partition(":")[0]
+        if not of_kind and not self.own_images:
+            return {}
+        of_one_size = spec.rpartition(":")[2] in ("digits", "binarized_mnist")  # which have no option `size`
+        return {**(self.data_options or {}), **({} if of_one_size else {"size": self.size()})}
 
     def for_images(self, image_shape: Sequence[int], overrides: dict) -> dict:
         """The overrides with which the preset fits images of this shape: `overrides` themselves but for `own_images`."""
@@ -133,8 +145,8 @@ class Preset:
 
     def config(self) -> dict:
         """The preset as JSON-compatible data."""
-        # `own_images` says where image_shape came from; image_shape itself is here.
-        names = (field.name for field in dataclasses.fields(self) if field.name != "own_images")
+        # `own_images` says where image_shape came from; image_shape itself is here. A run knows its data by a fingerprint.
+        names = (field.name for field in dataclasses.fields(self) if field.name not in ("own_images", "data_options"))
         return {**{name: getattr(self, name) for name in names}, "model": self.model.__name__}
 
 

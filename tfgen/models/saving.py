@@ -1,5 +1,8 @@
 """The state of a model in checkpoints and in Keras' files."""
 
+import importlib
+import os
+import pathlib
 from collections.abc import Mapping, MutableMapping
 
 import keras
@@ -24,6 +27,15 @@ class SavingMixin:
         if self.ema is not None:
             state |= {f"averages/{path}": v for path, v in self.ema.named().items()}
         return state
+
+    @classmethod
+    def from_preset(cls, source: str | os.PathLike, **kwargs) -> "SavingMixin":
+        """The trained model of a preset, of this class: `tfgen.from_preset` with its arguments."""
+        return _pretrained().from_preset(source, model_class=cls, **kwargs)
+
+    def save_to_preset(self, folder: str | os.PathLike, **kwargs) -> pathlib.Path:
+        """Saves the model as a folder for `from_preset`: `tfgen.pretrained.save_to_preset` with its arguments."""
+        return _pretrained().save_to_preset(self, folder, **kwargs)
 
     def get_compile_config(self) -> dict:
         if not self.compiled:
@@ -97,3 +109,8 @@ class SavingMixin:
             ema.restart()  # with skip_mismatch Keras continues, so the averages must not stay those of other weights
             raise
         self.ema = ema
+
+
+def _pretrained():
+    """`tfgen.pretrained`, by no import statement: it knows all models, whose code is no part of that of this one."""
+    return importlib.import_module("tfgen.pretrained")

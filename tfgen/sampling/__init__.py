@@ -6,6 +6,7 @@ from tfgen.sampling.attention import attention_grid
 from tfgen.sampling.directions import Directions, feature_directions, principal_directions, sweep, weight_directions
 from tfgen.sampling.grid import image_grid, save_png
 from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
+from tfgen.sampling.morph import morph
 from tfgen.sampling.style import mixing_matrix, noise_deviation, noise_variants, truncation_strip
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "interpolate",
     "latent_path",
     "lerp",
+    "morph",
     "mixing_matrix",
     "neighbourhood",
     "noise_deviation",

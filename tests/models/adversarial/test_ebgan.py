@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfgen import losses, presets
 from tfgen.models import EBGAN
 from tfgen.models.adversarial.ebgan import ENERGIES
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 
 MLP = {"image_shape": (8, 8, 1), "network": "mlp", "width": 16, "encoder": (12, 6), "latent_dim": 3}
 CONV = {"image_shape": (8, 8, 1), "width": 4, "depth": 1, "encoder": (3, 4), "latent_dim": 3}

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgen import data, losses, presets
 from tfgen.layers import MinibatchDiscrimination, VirtualBatchNorm
 from tfgen.models import ImprovedGAN
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 from tfgen.models.preset import held_decay
 from tfgen_trainers.train import TrainConfig, train
 

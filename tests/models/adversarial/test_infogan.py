@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfgen import losses, presets, random
 from tfgen.models import InfoGAN
-from tfgen.models.adversarial.code_layout import CodeLayout
 from tfgen.models.adversarial.infogan import MIN_STDDEV
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.code_layout import CodeLayout
+from tfgen.models.adversarial.parts.passes import Pass
 
 LN10, LN2 = 2.302585093, 0.693147181
 TINY = {

@@ -341,7 +341,7 @@ def test_training_by_the_trainer_has_a_batch_size_for_each_level():
     for name in tfgen.presets.names():
         if name.startswith("progressive-gan/"):
             preset = tfgen.presets.get(name)
-            growth = tfgen.models.adversarial.growth.Growth(
+            growth = tfgen.models.adversarial.parts.growth.Growth(
                 *(preset.model_args[key] for key in ("level_batch_sizes", "stable_images", "fade_images"))
             )
             assert preset.batch_size == growth.batch_schedule()

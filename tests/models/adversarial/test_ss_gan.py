@@ -10,7 +10,7 @@ from tests.seeds import set_seed
 from tfgen.layers import SpectralDense
 from tfgen.models import SNGAN, SSGAN
 from tfgen.models.adversarial import ss_gan
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 
 MLP = {"image_shape": (6, 6, 1), "network": "mlp", "width": 8, "latent_dim": 3}
 RESNET = {"image_shape": (8, 8, 1), "network": "resnet", "width": 4, "latent_dim": 3}

@@ -186,25 +186,10 @@ def test_killed_and_resumed_equals_uninterrupted(trained):
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
 
 
-@pytest.mark.long
-def test_two_devices_equal_one():
-    """With a group of one: others are within a replica."""
-    found = []
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-        strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
-        with strategy.scope():
-            model = make(**{**SMALL, "group_size": 1, "level_rates": None, "penalty_interval": 4})
-            model.compile(keras.optimizers.SGD(0.01), ema_decay=0.9)
-        fit(model, 0, STEPS)
-        found.append(values(model))
-    for key in found[0]:
-        np.testing.assert_allclose(found[0][key].astype("float64"), found[1][key], atol=5e-4, rtol=1e-3, err_msg=key)
-
-
 def test_presets_that_grow_have_a_batch_size_for_each_level():
     preset = tfgen.presets.get("style-gan/celeba-hq-1024-paper")
     model_args, growth = preset.model_args, None
-    growth = tfgen.models.adversarial.growth.Growth(
+    growth = tfgen.models.adversarial.parts.growth.Growth(
         *(model_args[key] for key in ("level_batch_sizes", "stable_images", "fade_images", "first_level"))
     )
     assert preset.batch_size == growth.batch_schedule() and preset.batch_size[0] == (0, 256)

@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
 from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
-from tfgen.models.adversarial.augmentation import ADAPTIVE, POLICIES, is_policy
-from tfgen.models.adversarial.limited_data import LimitedDataMixin
-from tfgen.models.adversarial.passes import Pass, PassMixin
-from tfgen.models.adversarial.penalty import PenaltyMixin
-from tfgen.models.adversarial.sampler import AdversarialSampler
+from tfgen.models.adversarial.parts.augmentation import ADAPTIVE, POLICIES, is_policy
+from tfgen.models.adversarial.parts.limited_data import LimitedDataMixin
+from tfgen.models.adversarial.parts.passes import Pass, PassMixin
+from tfgen.models.adversarial.parts.penalty import PenaltyMixin
+from tfgen.models.adversarial.parts.sampler import AdversarialSampler
 from tfgen.models.base import TrainableModel
 from tfgen.networks import GivenNetwork, make_networks
 from tfgen.settings import Classes, Count, ImageShape, NonNegativeFloat, PositiveFloat, PositiveInt, Rule, Seed
@@ -62,9 +62,9 @@ class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSam
         generator_steps: generator updates in one turn.
         generator_batch_factor: the generator's batch is this many times the discriminator's.
         discriminator_augmentation: None; or the random changes of real and generated images that the discriminator sees,
-            which help with few images (see `tfgen.models.adversarial.augmentation`): a policy of DiffAugment, for example
-            "color,translation,cutout", or "adaptive", whose probability rises while the discriminator overfits. "adaptive"
-            needs an objective whose logits are positive for real images.
+            which help with few images (see `tfgen.models.adversarial.parts.augmentation`): a policy of DiffAugment, for
+            example "color,translation,cutout", or "adaptive", whose probability rises while the discriminator overfits.
+            "adaptive" needs an objective whose logits are positive for real images.
         adaptation_images: for "adaptive", the number of real images over which the probability can rise from 0 to 1.
         lecam_weight: factor of `tfgen.losses.lecam_penalty` in the discriminator's loss; 0: none.
         generator: None, or a network of your own (see `tfgen.networks.given_network`; copied, with its weights): latents

@@ -36,9 +36,9 @@ import tensorflow as tf
 from tfgen import fields, settings
 from tfgen.layers import ConditionalBatchNorm
 from tfgen.losses import REGULARIZERS, Objective
-from tfgen.models.adversarial.attention import AttentionMaker
 from tfgen.models.adversarial.base import AdversarialModel, ObjectiveName
-from tfgen.models.adversarial.truncation import TruncationMixin
+from tfgen.models.adversarial.parts.attention import AttentionMaker
+from tfgen.models.adversarial.parts.truncation import TruncationMixin
 from tfgen.networks.common import Network, layers, split
 from tfgen.networks.resnet import UpBlock
 from tfgen.networks.slots import attend, batch_norm, make_attentions

@@ -34,7 +34,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.layers.initializers import uniform
-from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.models.adversarial.parts.free_network import FreeNetworkModel
 from tfgen.networks import GivenNetwork, NetworkKind
 from tfgen.networks.common import OUTPUTS
 

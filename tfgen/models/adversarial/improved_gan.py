@@ -40,7 +40,7 @@ import tensorflow as tf
 from tfgen import fields, losses, random
 from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 from tfgen.models.capabilities import Classifier
 from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFraction, PositiveInt, Rate, TwoOrMore, Widths

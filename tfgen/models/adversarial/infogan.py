@@ -36,7 +36,7 @@ import tensorflow as tf
 from tfgen import fields, losses, random, settings
 from tfgen.layers.initializers import normal
 from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
-from tfgen.models.adversarial.code_layout import CodeLayout
+from tfgen.models.adversarial.parts.code_layout import CodeLayout
 from tfgen.models.capabilities import Classifier
 from tfgen.networks import NetworkKind
 from tfgen.networks.common import Network, layers

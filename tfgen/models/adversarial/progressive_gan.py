@@ -38,8 +38,8 @@ import tensorflow as tf
 from tfgen.layers import Blur2D, EqualizedConv2D, EqualizedDense, MinibatchStdDev, PixelNormalization, downscale2d
 from tfgen.losses import PENALTIES, Objective
 from tfgen.models.adversarial.base import AdversarialModel, ObjectiveName
-from tfgen.models.adversarial.growing import GrowingMixin
-from tfgen.models.adversarial.growth import joined
+from tfgen.models.adversarial.parts.growing import GrowingMixin
+from tfgen.models.adversarial.parts.growth import joined
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Size
 
 layers = keras.layers

@@ -1,6 +1,6 @@
 """Presets of ProgressiveGAN. Their steps and batch sizes follow from numbers of images."""
 
-from tfgen.models.adversarial.growth import Growth
+from tfgen.models.adversarial.parts.growth import Growth
 from tfgen.models.adversarial.progressive_gan import ProgressiveGAN
 from tfgen.models.preset import Preset, adam
 

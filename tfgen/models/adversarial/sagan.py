@@ -28,9 +28,9 @@ import tensorflow as tf
 from tfgen import fields
 from tfgen.layers import SelfAttention2D
 from tfgen.losses import Objective
-from tfgen.models.adversarial.attention import AttentionMaker
 from tfgen.models.adversarial.base import ObjectiveName
-from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.models.adversarial.parts.attention import AttentionMaker
+from tfgen.models.adversarial.parts.free_network import FreeNetworkModel
 from tfgen.settings import ImageShape, PositiveInt
 
 _NETWORKS = ("generator", "discriminator")

@@ -26,7 +26,7 @@ import keras
 from tfgen.layers.spectral_norm import SpectralNorm
 from tfgen.losses import Objective
 from tfgen.models.adversarial.base import ObjectiveName
-from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.models.adversarial.parts.free_network import FreeNetworkModel
 from tfgen.settings import PositiveInt
 
 

@@ -35,7 +35,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import losses, settings
-from tfgen.models.adversarial.augmentation import ADAPTIVE
+from tfgen.models.adversarial.parts.augmentation import ADAPTIVE
 from tfgen.models.adversarial.sngan import SNGAN
 from tfgen.networks.common import Network
 from tfgen.settings import ImageShape, NonNegativeFloat, PositiveFraction, PositiveInt

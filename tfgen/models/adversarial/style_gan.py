@@ -37,11 +37,11 @@ from tfgen import random
 from tfgen.layers import Blur2D, EqualizedConv2D, EqualizedDense, InstanceNormalization, PixelNormalization
 from tfgen.losses import PENALTIES
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.growing import GrowingMixin
-from tfgen.models.adversarial.growth import joined
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.growing import GrowingMixin
+from tfgen.models.adversarial.parts.growth import joined
+from tfgen.models.adversarial.parts.passes import Pass
+from tfgen.models.adversarial.parts.styles import StylesMixin, of_all_layers
 from tfgen.models.adversarial.progressive_gan import Discriminator, LevelNetwork, leaky
-from tfgen.models.adversarial.styles import StylesMixin, of_all_layers
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Size, within
 
 layers = keras.layers

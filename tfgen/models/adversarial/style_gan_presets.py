@@ -1,6 +1,6 @@
 """Presets of StyleGAN."""
 
-from tfgen.models.adversarial.growth import Growth
+from tfgen.models.adversarial.parts.growth import Growth
 from tfgen.models.adversarial.style_gan import StyleGAN
 from tfgen.models.preset import Preset
 

@@ -27,7 +27,7 @@ import keras
 
 from tfgen.losses import Objective
 from tfgen.models.adversarial.base import ObjectiveName
-from tfgen.models.adversarial.free_network import FreeNetworkModel
+from tfgen.models.adversarial.parts.free_network import FreeNetworkModel
 from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt
 
 

@@ -74,6 +74,16 @@ class Capability:
         """
         return None
 
+    @classmethod
+    def animation_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
+        """A grid of clips float32 [rows, columns, T, H, W, C] in [0, 1] that shows the progress of training, or None.
+
+        Args:
+            num: approximate largest number of frames.
+            examples: a batch of checked fields, or None.
+        """
+        return None
+
 
 def in_graph(model: keras.Model, method: str) -> Callable:
     """A method of the model as a graph, which is traced once for each set of keywords, for batches of any size, and kept."""

@@ -7,7 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import fields, settings
-from tfgen.models.capabilities.capability import Capability, condition_specs, in_graph, in_rows, seeds_spec
+from tfgen.models.capabilities.capability import (
+    Capability,
+    condition_specs,
+    in_graph,
+    in_rows,
+    one_above_another,
+    seeds_spec,
+)
 from tfgen.settings import PositiveInt, Seed
 
 
@@ -118,9 +125,17 @@ class Sampler(Capability):
 
     @classmethod
     def grid_of(cls, model: keras.Model, num: int, examples: dict | None) -> np.ndarray | None:
-        """A grid of samples, with the same seeds in every call."""
+        """A grid of samples, with the same seeds in every call.
+
+        Where conditions are those of `examples`, the image of each stands above the sample.
+        """
         conditions = model.conditions_to_show(num, examples)
-        return None if conditions is None else in_rows(model.sample(num, **conditions).numpy(), num)
+        if conditions is None:
+            return None
+        if conditions.keys() == (model.conditions_to_show(num) or {}).keys():
+            return in_rows(model.sample(num, **conditions).numpy(), num)
+        real = np.resize(examples["image"], [num, *model.image_shape])
+        return one_above_another([real, model.sample(num, **conditions).numpy()], num)
 
     @classmethod
     def request_fields_of(cls, model: keras.Model) -> tuple[fields.Field, ...]:

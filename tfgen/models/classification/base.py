@@ -44,9 +44,12 @@ class ClassifierModel(Classifier, TrainableModel):
 
     def losses_of(self, batch: dict, training: bool) -> dict[str, tf.Tensor]:
         """{"loss", "accuracy"}, each float32 [B], of a batch of checked fields."""
-        logits = self.logits(batch["image"], training=training)
-        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch["label"], logits)
+        return self.judged(self.logits(batch["image"], training=training), batch["label"])
+
+    def judged(self, logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """{"loss", "accuracy"}, each float32 [B], of logits float32 [B, num_classes] for labels int32 [B]."""
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return {"loss": loss, "accuracy": tf.cast(right, tf.float32)}
 
     def update(self, batch: dict) -> dict[str, tf.Tensor]:

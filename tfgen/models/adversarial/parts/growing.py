@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfgen import fields, settings
 from tfgen.layers import downscale2d, upscale2d
 from tfgen.models.adversarial.base import AdversarialModel
-from tfgen.models.adversarial.growth import Growth, for_levels, number_of_levels
+from tfgen.models.adversarial.parts.growth import Growth, for_levels, number_of_levels
 from tfgen.settings import NaturalInt, PositiveInt
 from tfgen.training import Player
 

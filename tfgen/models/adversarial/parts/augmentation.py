@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.layers import sample_bilinear
 
 POLICIES = ("color", "translation", "cutout")
 ADAPTIVE = "adaptive"
@@ -169,21 +170,14 @@ def warp(images: tf.Tensor, matrix: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         images: float32 [B, H, W, C].
         matrix, shift: float32 [B, 2, 2] and [B, 2], of (column, row) from the centre of the image.
     """
-    height, width, channels = images.shape[1:]
+    height, width = images.shape[1:3]
     columns, rows = tf.meshgrid(tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32))
     centre = [0.5 * (width - 1), 0.5 * (height - 1)]
     grid = tf.reshape(tf.stack([columns - centre[0], rows - centre[1]]), [2, -1])
     # [B, 2, H W]. The sum by hand: a matrix product would have to copy the grid for every image.
     points = matrix[:, :, :1] * grid[0] + matrix[:, :, 1:] * grid[1] + shift[:, :, None]
-    x, y = (_reflected(points[:, i] + centre[i], size) for i, size in enumerate((width, height)))  # [B, H W]
-    left, top = tf.floor(x), tf.floor(y)
-    flat = tf.reshape(images, [-1, height * width, channels])
-    result = 0.0
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        weight = (1.0 - tf.abs(x - left - right)) * (1.0 - tf.abs(y - top - down))
-        at = [tf.cast(tf.minimum(v, size - 1.0), tf.int32) for v, size in ((top + down, height), (left + right, width))]
-        result += weight[..., None] * tf.gather(flat, at[0] * width + at[1], batch_dims=1)
-    return tf.reshape(result, tf.shape(images))
+    points = tf.stack([points[:, 1] + centre[1], points[:, 0] + centre[0]], axis=2)  # [B, H W, (row, column)]
+    return tf.reshape(sample_bilinear(images, points, "reflect"), tf.shape(images))
 
 
 def recolor(images: tf.Tensor, matrix: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
@@ -234,11 +228,3 @@ def saturate(factor: tf.Tensor) -> tf.Tensor:
 def _rotation(angle):  # [B] -> [B, 2, 2]
     c, s = tf.cos(angle), tf.sin(angle)
     return tf.reshape(tf.stack([c, -s, s, c], axis=1), [-1, 2, 2])
-
-
-def _reflected(position, size):  # the position in [0, size - 1], with mirrors at both ends
-    if size == 1:
-        return tf.zeros_like(position)
-    period = 2.0 * (size - 1)
-    position = tf.math.floormod(position, period)
-    return tf.minimum(position, period - position)

@@ -7,7 +7,7 @@ arXiv:1912.04958, section 3.1 and appendix B.
 import tensorflow as tf
 
 from tfgen.losses import PENALTIES
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 from tfgen.training.schedules import lazy
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import tensorflow as tf
 
 from tfgen import random, settings
-from tfgen.models.adversarial.statistics import kept_statistics, norms_of, set_standing_statistics
+from tfgen.models.adversarial.parts.statistics import kept_statistics, norms_of, set_standing_statistics
 from tfgen.models.capabilities import Sampler
 from tfgen.settings import PositiveInt, Seed
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from tests.seeds import set_seed
 from tfgen import losses, random
 from tfgen.models import DCGAN, SNGAN, WGANGP
-from tfgen.models.adversarial import augmentation as aug
-from tfgen.models.adversarial.limited_data import AdaptiveProbability, LogitAverages
+from tfgen.models.adversarial.parts import augmentation as aug
+from tfgen.models.adversarial.parts.limited_data import AdaptiveProbability, LogitAverages
 
 KEYS = random.key(tf.range(2_000))
 NUMBERS = np.random.default_rng(4).uniform(size=(2_000, 30)).astype("float32")

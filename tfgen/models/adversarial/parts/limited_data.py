@@ -1,7 +1,7 @@
 """What helps GANs with few images, as settings of the family: augmentation of what the discriminator sees, and LeCam.
 
-See `tfgen.models.adversarial.augmentation` for the augmentations and `tfgen.losses.lecam_penalty` for LeCam. All are off by
-default, and then a training step has the same operations as without this file.
+See `tfgen.models.adversarial.parts.augmentation` for the augmentations and `tfgen.losses.lecam_penalty` for LeCam. All are
+off by default, and then a training step has the same operations as without this file.
 """
 
 import keras
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.losses import lecam_penalty
-from tfgen.models.adversarial import augmentation
+from tfgen.models.adversarial.parts import augmentation
 from tfgen.training.players import mean_over_replicas
 
 _NOT_SIGNED = ("wasserstein", "least_squares", "ebgan")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tfgen
-from tfgen.models.adversarial.growth import Growth, for_levels, number_of_levels
+from tfgen.models.adversarial.parts.growth import Growth, for_levels, number_of_levels
 
 
 @pytest.mark.parametrize("first_level, golden", [

@@ -1,0 +1,39 @@
+"""Images on the way from one photo to another (Zhu et al. 2016, arXiv 1609.03552)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tfgen.sampling.interpolation import latent_path
+
+
+def morph(model: object, images: ArrayLike, others: ArrayLike, steps: int = 9, *, keep_detail: bool = True) -> np.ndarray:
+    """Images on the way from photos to others: both are projected, and the codes on the line between theirs decoded.
+
+    Args:
+      model: a `Projector`: it has `project(images) -> {"latent", "image"}` and `decode_images(latents)`.
+      images, others: [B, H, W, C] in [0, 1].
+      steps: number of images, at least 2.
+      keep_detail: whether each image also has what the projections lack of both photos, in the same mixture as the codes, so
+        that the first and the last image are the photos.
+
+    Returns:
+      float32 [B, steps, H, W, C] in [0, 1].
+
+    Raises:
+      ValueError: fewer than 2 steps, or another number of `others`.
+    """
+    images, others = np.asarray(images, np.float32), np.asarray(others, np.float32)
+    if images.shape != others.shape:
+        raise ValueError(f"images and others must have equal shapes; received {images.shape} and {others.shape}")
+    start, end = (
+        {name: np.asarray(found[name]) for name in ("latent", "image")} for found in map(model.project, (images, others))
+    )
+    codes = latent_path(start["latent"], end["latent"], steps)
+    made = np.asarray(model.decode_images(codes.reshape(-1, codes.shape[-1]).astype(np.float32)), np.float32)
+    made = made.reshape(len(images), steps, *made.shape[1:])
+    if keep_detail:
+        t = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None, None, None]
+        made = made + (1.0 - t) * (images - start["image"])[:, None] + t * (others - end["image"])[:, None]
+    return np.clip(made, 0.0, 1.0)
