@@ -13,8 +13,7 @@ from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
 from tfgen.training.callbacks import averaged_weights
-from tfgen_commands.arguments import require
-from tfgen_trainers.arguments import can_hold
+from tfgen_commands.arguments import output_file, require
 
 # A run folder has a codec file for each step at which photos were compressed.
 OF_RUN = "codec-{step:08d}.npz"
@@ -37,7 +36,7 @@ def compress(photo: str, out: str | None, model: str) -> str:
             is in colour.
     """
     image = _image_of(photo)
-    out = _place(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
+    out = output_file(out or pathlib.Path(photo).with_suffix(".tfgc"), photo)
     codec = codec_for_writing(model)
     if codec.channels == 1 and len({band.tobytes() for band in image.split()}) > 1:
         raise ValueError(f"{photo} is in colour, but {model} compresses grey images only.")
@@ -68,7 +67,7 @@ def decompress(file: str, out: str | None, model: str) -> str:
     from PIL import Image
 
     data = _bytes_of(file, "file")
-    out = _place(out or pathlib.Path(file).with_suffix(".png"), file)
+    out = output_file(out or pathlib.Path(file).with_suffix(".png"), file)
     if (kind := Image.registered_extensions().get(out.suffix.lower())) not in LOSSLESS:
         raise ValueError(f"--out: the format must be lossless, one of {', '.join(LOSSLESS)}; received {str(out)!r}")
     try:
@@ -94,18 +93,6 @@ def _bytes_of(path, name):
         return pathlib.Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"{name} must be a file that can be read; received {path} ({error.strerror})") from error
-
-
-def _place(out, source):
-    """Checks the output path for the input file `source`, and returns it as a Path."""
-    out = pathlib.Path(out)
-    if out.is_dir():
-        raise ValueError(f"--out must be a file to write; received the folder {out}")
-    if not can_hold(out.parent):
-        raise ValueError(f"--out must be a file to write, in a folder; received {out}")
-    if out.resolve() == pathlib.Path(source).resolve():
-        raise ValueError(f"--out must be another file than the input; received {out}, which is the input file")
-    return out
 
 
 def codec_for_writing(path: str | os.PathLike) -> Codec:

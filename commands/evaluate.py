@@ -146,7 +146,13 @@ def run(args: argparse.Namespace) -> int:
     folder = None if args.no_cache else Path(args.cache).expanduser() if args.cache else default_cache()
     if of_model and args.fake:
         raise ValueError(f"--metrics {of_model[0]} is of models; received a folder of images")
-    generator, own_data, model = _evaluated(args, bool(of_model))
+    generator, preset, model = _evaluated(args, bool(of_model))
+    own_data = preset and preset.data
+    if preset is not None and not args.real:
+        own = preset.options_for(args.data or own_data)
+        if own.get("size") is not None and hasattr(generator, "image_shape"):  # of an export, which knows no overrides
+            own["size"] = tuple(generator.image_shape[:2])
+        vars(args).update({name: value for name, value in own.items() if getattr(args, name) is None})
     if not args.fake and (Sampler not in generator.capabilities or not names):
         if Sampler in generator.capabilities or args.metrics is None:
             names = ()
@@ -342,8 +348,8 @@ def _options(args, *names):
 
 
 def _evaluated(args, exported):
-    """(generator, or an `ExportedModel` that generates no images; the data set of its preset or None; an `ExportedModel` of
-    the same model, where `exported` asks for it)."""
+    """(generator, or an `ExportedModel` that generates no images; its preset or None; an `ExportedModel` of the same model,
+    where `exported` asks for it)."""
     from tfgen import data, metrics, presets
 
     if args.fake:
@@ -355,17 +361,17 @@ def _evaluated(args, exported):
     if not path.exists():
         raise ValueError(f"--model: there is no {path}")
     if (path / "config.json").exists():
-        from tfgen_trainers.train import load_run
+        from tfgen_trainers.train import TrainConfig, load_run
 
         model, record = load_run(path)
-        preset = record["run"]["preset"]
-        generator, exported = _in_memory(args, model, preset["binarization"], preset["dequantize"], exported)
-        return generator, preset["data"], exported
+        preset = TrainConfig(**record["config"]).resolve()
+        generator, exported = _in_memory(args, model, preset.binarization, preset.dequantize, exported)
+        return generator, preset, exported
     if args.batch_norm != "moving":
         raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
     generator = metrics.load_exported(path)
     name = generator.metadata.get("preset")
-    return generator, presets.get(name).data if name in presets.names() else None, generator
+    return generator, presets.get(name) if name in presets.names() else None, generator
 
 
 def _in_memory(args, model, binarization, dequantize, exported):
@@ -399,7 +405,7 @@ def _from_checkpoint(args, exported):
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
     generator, exported = _in_memory(args, model, preset.binarization, preset.dequantize, exported)
-    return generator, preset.data, exported
+    return generator, preset, exported
 
 
 def _spec(args, own_data):

@@ -3,14 +3,16 @@
 import fnmatch
 import importlib
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from tfgen import onednn, progress, settings
+from tfgen.files import save_keras
 from tfgen.settings import PositiveInt, Seed, Text, within
-from tfgen_commands import evaluate, extras
+from tfgen_commands import doctor, edit, evaluate, extras, project, translate
 from tfgen_commands.arguments import require
 from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, OutputPng, Parser, add_data_options, option, overrides
 
@@ -119,18 +121,19 @@ def _parser():
     command.add_argument("--sample_every", type=count, default=2000, help="steps between sample grids (default: 2000)")
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("sample", help="draw a grid of samples from a run folder")
-    command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
+    command = commands.add_parser("sample", help="draw a grid of samples from a run folder or a preset's trained weights")
+    _add_trained(command)
     command.add_argument("--out", type=option(OutputPng), required=True, help="PNG file to write")
     command.add_argument("--num", type=option(Annotated[int, within(1, MAX_GRID)]), default=64,
                          help=f"number of images, at most {MAX_GRID} (default: 64)")  # fmt: skip
     command.add_argument("--seed", type=option(Seed), default=0, help="the same seed draws the same images (default: 0)")
     command.set_defaults(run=_sample)
 
-    command = commands.add_parser("export", help="write a run's model as a SavedModel for TensorFlow Serving")
-    command.add_argument("--workdir", type=option(Text), required=True, help="run folder of `tfgen train`")
+    command = commands.add_parser("export", help="write a trained model as a SavedModel for TensorFlow Serving")
+    _add_trained(command)
     command.add_argument("--to", type=option(OutputFolder), required=True,
-                         help="the model's folder; the version is a numbered folder in it")  # fmt: skip
+                         help="the model's folder; the version is a numbered folder in it. Or a new .keras file, for models "
+                         "that use this one, such as igan/mnist")  # fmt: skip
     command.add_argument("--version", type=option(PositiveInt),
                          help="version number (default: the largest in the folder plus 1)")  # fmt: skip
     command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
@@ -153,8 +156,20 @@ def _parser():
                          help="the model that wrote the file, as for `tfgen compress`")  # fmt: skip
     command.set_defaults(run=_decompress)
 
+    command = commands.add_parser("translate", help=translate.SUMMARY)
+    translate.add_arguments(command)
+
+    command = commands.add_parser("project", help=project.SUMMARY)
+    project.add_arguments(command)
+
+    command = commands.add_parser("edit", help=edit.SUMMARY)
+    edit.add_arguments(command)
+
     command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
     evaluate.add_arguments(command)
+
+    command = commands.add_parser("doctor", help=doctor.SUMMARY)
+    doctor.add_arguments(command)
 
     commands.add_parser("pipeline", help="run the TFX pipeline on your data and presets; see `tfgen pipeline --help`")
     commands.add_parser("demo", help="the pipeline for a VAE and a DCGAN on 8x8 digits; see `tfgen demo --help`")
@@ -229,8 +244,9 @@ def _train(args):
     if preset.own_images and args.data is None:
         raise ValueError(f"{args.preset} is for images of your own: give them with --data FOLDER")
     spec = args.data or preset.data
-    if options["size"] is None:
-        options["size"] = preset.size()
+    options |= {name: value for name, value in preset.options_for(spec).items() if options[name] is None}
+    if args.data is None:
+        _check_files(preset)
     if spec.startswith("crops:") and options["size"] is None:  # photos differ in size, so the crops have the model's size
         options["size"] = tuple(preset.model_args["image_shape"][:2])
     source = tfgen.data.load(spec, args.split, **options)
@@ -243,18 +259,48 @@ def _train(args):
     print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")
 
 
+def _check_files(preset):
+    """Raises ValueError if a preset's data are a folder that is not there."""
+    from tfgen.data.catalog import FOLDERS
+
+    kind, _, path = preset.data.partition(":")
+    if kind in FOLDERS and not os.path.exists(path) and "+" not in path:
+        raise ValueError(
+            f"{preset.name} is for files that are not here: put them into a folder {path}, or give theirs with --data "
+            f"{kind}:FOLDER ({preset.source})"
+        )
+
+
+def _add_trained(command):
+    """The two places of a trained model."""
+    given = command.add_mutually_exclusive_group(required=True)
+    given.add_argument("--workdir", type=option(Text), help="run folder of `tfgen train`")
+    given.add_argument("--preset", type=option(Text), help="a preset whose weights come with tfgen, such as vae/digits; a "
+                       "folder of save_to_preset; hf://USER/REPO")  # fmt: skip
+
+
+def _trained(args):
+    """(the model of --workdir or --preset, the run's config.json or None)"""
+    if args.workdir is None:
+        from tfgen import from_preset
+
+        return from_preset(args.preset, allow_download=True), None
+    from tfgen_trainers.train import load_run
+
+    return load_run(args.workdir)
+
+
 def _sample(args):
     from tfgen import sampling
     from tfgen.models.capabilities import Sampler
     from tfgen.training.callbacks import averaged_weights
-    from tfgen_trainers.train import load_run
 
-    model, record = load_run(args.workdir)
-    require(model, Sampler, args.workdir)
+    model, _ = _trained(args)
+    require(model, Sampler, args.workdir or args.preset)
     conditions = model.conditions_to_show(args.num)
     if conditions is None:
         needed = ", ".join(field.name for field in model.conditions())
-        raise ValueError(f"samples of {record['run']['preset']['model']} need {needed}, which this command cannot give")
+        raise ValueError(f"samples of {type(model).__name__} need {needed}, which this command cannot give")
     with averaged_weights(model):
         sampling.save_png(args.out, model.sample(args.num, seed=args.seed, **conditions).numpy())
     print(args.out)
@@ -262,13 +308,31 @@ def _sample(args):
 
 def _export(args):
     from tfgen.export import export_saved_model
-    from tfgen_trainers.train import export_metadata, load_run
+    from tfgen_trainers.train import export_metadata
 
-    model, record = load_run(args.workdir)
+    model, record = _trained(args)
+    if record is None and args.raw:
+        raise ValueError(f"--raw is for run folders; the weights of {args.preset} are the averages, if there are any")
+    if args.to.endswith(".keras"):
+        return _export_keras(model, args)
+    metadata = {"preset": args.preset} if record is None else export_metadata(record)
     path = export_saved_model(
-        model, args.to, version=args.version, use_ema=not args.raw, class_names=record.get("class_names"),
-        metadata=export_metadata(record),
+        model, args.to, version=args.version, use_ema=not args.raw, class_names=(record or {}).get("class_names"),
+        metadata=metadata,
     )  # fmt: skip
+    print(path)
+    name = pathlib.Path(args.to).resolve().name
+    print(f"next: tfgen serve --model_base_path={args.to} --model_name={name} --rest_api_port=8501", file=sys.stderr)
+
+
+def _export_keras(model, args):
+    """Writes Keras' own format, which has the weights and their averages."""
+    if args.raw or args.version is not None:
+        raise ValueError(
+            f"--{'raw' if args.raw else 'version'} is for exported folders; {args.to} is a file with all weights"
+        )
+    path = pathlib.Path(args.to)
+    save_keras(model, path)
     print(path)
 
 

@@ -1,7 +1,6 @@
 """The description of a data set for the pipeline: a runner resolves it once and passes it on as plain values."""
 
 import dataclasses
-import posixpath
 
 import numpy as np
 
@@ -17,7 +16,7 @@ class Data:
         image_shape: (H, W, C).
         fingerprint: fingerprint of both splits; part of the cache keys.
         train_split, eval_split: names of the splits. eval_split None: a share `HELD_OUT` of train_split, chosen by a fixed
-            permutation, is the evaluation split; of "clips:PATH" whole clips, of "rendered_views" all views of a solid.
+            permutation, is the evaluation split; see `Source.held_out`: whole clips, all crops of a photo, ...
         import_base: None, or for ImportExampleGen, which copies records, the folder to which the glob patterns `train_split`
             and `eval_split` are relative.
         num_examples: (train, eval).
@@ -79,33 +78,10 @@ def load_split(config, name, in_memory=None):
     if config["eval_split"] is not None:
         return tfgen.data.load(spec, split, **options)
     source = tfgen.data.load(spec, config["train_split"], **options)
-    if isinstance(source, tfgen.data.UnpairedSource) and len(source.image_source) != len(source.other_source):
-        raise ValueError(
-            f"{spec!r} needs an eval_split: of two sets of {len(source.image_source)} and {len(source.other_source)} images "
-            "without pairs, images of the shorter one would be in both parts."
-        )
-    group = _groups(spec, source)
-    num_groups = 1 + int(group.max())
-    if num_groups < 2 <= source.num_examples:
-        raise ValueError(
-            f"{spec!r} needs an eval_split: its {source.num_examples} examples are of one clip, so what is held out would "
-            "be known from training."
-        )
-    order = np.random.default_rng(0).permutation(num_groups)
-    held_out = order[: max(1, round(HELD_OUT * num_groups))]
-    return source.subset(np.flatnonzero(np.isin(group, held_out) == (name == "eval")))
-
-
-def _groups(spec, source):
-    """int [N]: examples with the same number, 0, 1, ..., are held out together: pieces of a clip, views of a solid."""
-    if spec == "rendered_views":
-        keys = source.labels().tolist()
-    elif spec.startswith("clips:"):
-        keys = [posixpath.dirname(key) for key in source.ids]  # the id is the path of the first frame
-    else:
-        return np.arange(source.num_examples)
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return np.array([numbers[key] for key in keys])
+    try:
+        return source.held_out(HELD_OUT)[name == "eval"]
+    except ValueError as error:
+        raise ValueError(f"{spec!r} needs an eval_split. {error}.") from error
 
 
 def resolve(spec, options=None, *, train_split="train", eval_split="test", import_base=None):

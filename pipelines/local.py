@@ -176,7 +176,7 @@ def run(
         _quiet(log_path, out or sys.stdout) as console,
         progress.shown(lambda line: console(f"      {line}")),
     ):
-        data_options = _with_size(dict(data_options or {}), presets, overrides)
+        data_options = _with_own(data, dict(data_options or {}), presets, overrides)
         resolved = _resolve(data, data_options, train_split, eval_split, import_base)
         console(
             f"data      {data}: {resolved.num_examples[0]} training and {resolved.num_examples[1]} evaluation images "
@@ -219,16 +219,27 @@ def run(
     return outcome
 
 
-def _with_size(options, presets, overrides):
-    """The options of the data set, with the size of presets for the user's own images if they name none."""
+def _with_own(data, options, presets, overrides):
+    """The options of the data set, with those of the presets where it names none, such as the size of images."""
     resolved = (tfgen.presets.get(name).override(overrides.get(name, {})) for name in presets)
-    sizes = {preset.name: preset.size() for preset in resolved if preset.own_images}
-    if options.get("size") is not None or not sizes:
-        return options
-    if len(set(sizes.values())) > 1:
-        wanted = ", ".join(f"{name} {height}x{width}" for name, (height, width) in sizes.items())
-        raise UsageError(f"The presets are for images of different sizes: {wanted}. Give --size, or run them one by one.")
-    return {**options, "size": next(iter(sizes.values()))}
+    own = {preset.name: found for preset in resolved if (found := preset.options_for(data))}
+    given = {name: value for name, value in options.items() if value is not None}
+    merged = {name: value for found in own.values() for name, value in found.items()}
+    for option_name in [name for name in merged if name not in given]:
+        values = {preset: found[option_name] for preset, found in own.items() if option_name in found}
+        if any(value != merged[option_name] for value in values.values()):
+            _refuse(option_name, values)
+    return merged | given
+
+
+def _refuse(name, values):
+    """Raises the UsageError for an option of the data set of which presets have different `values`, {preset: value}."""
+    text, what = repr, f"have different values of the data option {name}"
+    if name == "size":
+        text, what = (lambda size: "x".join(map(str, size))), "are for images of different sizes"
+    wanted = ", ".join(f"{preset} {text(value)}" for preset, value in values.items())
+    way = f"--{name}" if name in DATA_OPTIONS else f"{name} in --data_options"
+    raise UsageError(f"The presets {what}: {wanted}. Give {way}, or run them one by one.")
 
 
 def _resolve(data, options, train_split, eval_split, import_base):

@@ -34,6 +34,7 @@ METRICS = {
     "error_over_chance": ("Errors / chance", "share of errors over that of always saying the most frequent class"),
     "cross_entropy": ("Cross-entropy", "nats per image, less is better"),
     "target_l1": ("L1 to target", "mean absolute difference, less is better"),
+    "temporal_l1": ("Temporal L1", "difference to the frame before, moved by the flow, less is better"),
     "bits_per_pixel": ("bits/pixel", "of the code, less is better"),
     "bits_over_raw": ("Bits / raw", "share of the bits of uncompressed images, less is better"),
     "psnr": ("PSNR", "dB of images after the code, more is better"),
@@ -265,6 +266,7 @@ def _model(name, model, class_names=None):
         _image(model["evaluation"], "samples.png", "Samples")
         + _image(model["evaluation"], "real.png", "Real images of the evaluation split, as the model was trained on them")
         + _image(model["evaluation"], "reconstructions.png", "Reconstructions: image above, reconstruction below")
+        + _image(model["evaluation"], "translations.png", "Translations: the inputs, below them the result, and the target")
         + _image(
             model["evaluation"],
             "neighbours.png",

@@ -11,13 +11,24 @@ from tfgen import fields
 
 DECLARED = [
     fields.image((None, 8, 3), "target"), fields.label(10), fields.vector("embedding", 4), fields.mask(4, 5),
-    fields.frames((3, 4, 4, 1)), fields.attributes(2, names=("Bald", "Young")),
+    fields.frames((3, 4, 4, 1)), fields.attributes(2, names=("Bald", "Young")), fields.Field("view", (3,), directional=True),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("field", DECLARED, ids=lambda field: field.name)
 def test_a_declaration_survives_json(field):
     assert fields.Field(**json.loads(json.dumps(field.config()))) == field
+
+
+def test_directional_is_in_the_config_only_if_true_and_not_in_fingerprints():
+    assert [field.name for field in DECLARED if "directional" in field.config()] == ["view"]
+    marks = [
+        tfgen.data.from_arrays(
+            np.zeros((2, 4, 4, 1), np.uint8), fields={"view": (np.eye(2), fields.Field("view", (2,), directional=mark))}
+        )
+        for mark in (False, True)
+    ]
+    assert marks[0].fields != marks[1].fields and marks[0].fingerprint == marks[1].fingerprint
 
 
 def test_which_fields_have_pixels():

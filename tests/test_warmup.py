@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfgen import export, warmup
 from tfgen.export import export_saved_model
@@ -140,3 +141,20 @@ def test_an_input_without_fixed_shape(tmp_path):
     tf.saved_model.save(free, str(tmp_path), signatures={"serving_default": free.double})
     with pytest.raises(ValueError, match="fixed dimensions after the first"):
         warmup.write_warmup(tmp_path)
+
+
+def test_images_of_any_size():
+    """Height and width get a size; another free dimension is refused."""
+
+    def requests(shape):
+        info = tf.compat.v1.saved_model.build_tensor_info(tf.compat.v1.placeholder(tf.float32, shape))
+        signature = meta_graph_pb2.SignatureDef(inputs={"x": info})
+        logs = warmup.prediction_logs({"translate": signature}, [2])
+        return [[dim.size for dim in log.predict_log.request.inputs["x"].tensor_shape.dim] for log in logs]
+
+    with tf.Graph().as_default():
+        assert requests([None, None, None, 3]) == [[2, 64, 64, 3]]
+        assert requests([None, None, None]) == [[2, 64, 64]]
+        for shape in ([None, None, 5, None], [None, 4, None]):
+            with pytest.raises(ValueError, match="fixed dimensions after the first"):
+                requests(shape)

@@ -31,15 +31,17 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = (
     "data", "distributions", "export", "features", "fields", "losses", "metrics", "models", "networks", "presets",
-    "sampling", "training",
+    "pretrained", "sampling", "training",
 )  # fmt: skip
 
-__all__ = ["__version__", *_SUBPACKAGES]
+__all__ = ["__version__", "from_preset", *_SUBPACKAGES]
 
 
 def __getattr__(name):
     if name in _SUBPACKAGES:
         return importlib.import_module(f"tfgen.{name}")
+    if name == "from_preset":
+        return importlib.import_module("tfgen.pretrained").from_preset
     raise AttributeError(f"module 'tfgen' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -57,6 +57,11 @@ def export_saved_model(
         export_saved_model, base_dir=base_dir, version=version, use_ema=use_ema, class_names=class_names, metadata=metadata,
         warmup=warmup,
     )  # fmt: skip
+    if not model.concluded:
+        logging.warning(
+            "%s is exported without what follows its training: `conclude(batches)` has not set it yet (`tfgen train` calls "
+            "it after the last step).", type(model).__name__,
+        )  # fmt: skip
     ema, content = model.ema is not None and use_ema, card.card(model, class_names)
     with model.ema.swapped() if ema else contextlib.nullcontext():
         bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})
@@ -126,6 +131,7 @@ def _write_metadata(path, model, content, ema, extra):
     path.parent.mkdir(parents=True, exist_ok=True)
     own = {
         **content,
+        "inputs": [field.config() for field in model.input_fields()],
         "config": model.get_config(),
         "weights": "ema" if ema else "raw",
         "step": int(model.step.value.numpy()),

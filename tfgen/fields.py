@@ -34,6 +34,9 @@ class Field:
             of each pixel.
         names: names of the components of a vector, such as attributes, or None.
         hint: how to make batches with the field; part of the error for a missing field.
+        directional: whether the values say where something is or which way it turns, so that an example whose pictures are
+            mirrored or shifted would contradict them.
+        default: the value that fills the argument of a signature where callers have none, or None; see `with_defaults`.
 
     Raises:
         ValueError: another dtype, not one name for each component, or `classes` without pixels or with another shape.
@@ -50,6 +53,8 @@ class Field:
     names: tuple | None = None
     hint: str = ""
     classes: int | None = None
+    directional: bool = False
+    default: float | None = None
 
     def __post_init__(self):
         if self.dtype not in ("float32", "int32", "int64"):
@@ -74,9 +79,9 @@ class Field:
     def config(self) -> dict:
         """The Field as a JSON-able dict, from which `Field(**config)` makes an equal one."""
         found = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-        if self.classes is None:  # as before there were maps: the dict is part of fingerprints
-            del found["classes"]
-        return found
+        # As before there were these: the dict is part of fingerprints and of stored metadata.
+        later = {"classes": None, "default": None, "directional": False}
+        return {k: v for k, v in found.items() if k not in later or v != later[k]}
 
     @property
     def stored_shape(self) -> tuple:
@@ -290,6 +295,42 @@ def _clip(num_frames):
 def frames(shape: Sequence[int], name: str = "frames") -> Field:
     """A clip: images float32 [T, H, W, C] in [0, 1]."""
     return Field(name, shape, low=0.0, high=1.0, encoded=True)
+
+
+def start(shape: Sequence[int]) -> Field:
+    """The known first frames of a clip that is to be made, float32 [n, H, W, C] in [0, 1]; see `with_start`."""
+    return Field("start", shape, low=0.0, high=1.0, encoded=True)
+
+
+def with_start(batch: dict, wanted: Iterable[Field]) -> dict:
+    """The batch with the field `start`, the first frames of its `target`, if `start` is wanted and missing."""
+    lacking = [f for f in wanted if f.name == "start" and "start" not in batch and "target" in batch]
+    return {**batch, **{f.name: batch["target"][:, : f.shape[0]] for f in lacking}}
+
+
+def with_defaults(given: dict, wanted: Sequence[Field]) -> dict:
+    """`given`, {argument: array [B, ...]}, with the missing arguments of `wanted` that have a default.
+
+    Their free sizes are those of the first argument of `wanted` that is given, such as the sides of the image for a mask.
+    """
+    lacking = [field for field in wanted if field.default is not None and field.argument not in given]
+    like = next((np.shape(given[field.argument]) for field in wanted if field.argument in given), ())
+    for field in lacking:
+        shape = [like[i] if n is None else n for i, n in enumerate((None, *field.shape))]
+        given = {**given, field.argument: np.full(shape, field.default, field.dtype)}
+    return given
+
+
+def without_start(clips: tf.Tensor | np.ndarray, wanted: Iterable[Field], keep: int = 0) -> tf.Tensor | np.ndarray:
+    """Clips [B, T, ...] of results, or of their targets, without the first frames, which are given if `start` is wanted.
+
+    Args:
+        clips: array or tensor; without a `start` among the fields it may be anything.
+        wanted: the fields from which the results are made.
+        keep: how many of the given frames stay, the last ones, such as 1 for differences between frames.
+    """
+    given = next((field.shape[0] for field in wanted if field.name == "start"), 0)
+    return clips[:, max(0, given - keep) :] if given else clips
 
 
 def attributes(count: int, name: str = "attributes", names: Sequence[str] | None = None) -> Field:

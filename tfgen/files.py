@@ -13,10 +13,24 @@ import urllib.request
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
 SCHEMES = ("http://", "https://", "file://")
+# Of files that are taken as images, in lower or upper case.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+def natural_order(path: str | os.PathLike) -> tuple:
+    """A key for sorting paths, part by part, in which numbers are compared as numbers.
+
+    Example:
+        >>> sorted(["a/10", "a/2", "b/1"], key=tfgen.files.natural_order)
+        ['a/2', 'a/10', 'b/1']
+    """
+    parts = (re.split(r"(\d+)", part) for part in Path(path).parts)  # text, number, text, ...
+    return [[int(text) if k % 2 else text for k, text in enumerate(part)] for part in parts], str(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -25,9 +39,9 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: writing failed; the message names the file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
@@ -37,7 +51,21 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         raise OSError(error.errno, f"{path} could not be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or no folder
+            temporary.unlink()
+
+
+def save_keras(model: Any, path: Path) -> None:
+    """Saves a `keras.Model` as a .keras file atomically: under a temporary name, which is then renamed. Makes the folder."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.part.keras")  # another process may save to the same path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        model.save(hidden)
+        to_disk(hidden)
+        hidden.replace(path)
+        to_disk(path.parent)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 def remove_temporaries(pattern: Path) -> None:

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
+FREE_SIDE = 64  # height and width of images whose size is free: a multiple of what networks halve
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batching.config
 
 
@@ -23,7 +24,7 @@ def write_warmup(saved_model: str | os.PathLike, batch_sizes: Sequence[int] = BA
     """Writes the warm-up file into a SavedModel that no server sees yet.
 
     Numeric inputs are zeros, and strings are serialized examples without features: all signatures of tfgen's models take
-    these.
+    these. Images of any size, two free sizes in a row, have `FREE_SIDE` pixels.
 
     Args:
         saved_model: folder with `saved_model.pb`.
@@ -35,7 +36,7 @@ def write_warmup(saved_model: str | os.PathLike, batch_sizes: Sequence[int] = BA
     Raises:
         ModuleNotFoundError: tensorflow-serving-api, which brings the messages, is not installed.
         ValueError: the sizes are not positive integers, there would be no or more than 1,000 records, or an input has an
-            unknown dimension after the first.
+            unknown dimension after the first that is no height or width.
     """
     path = pathlib.Path(saved_model) / WARMUP_FILE
     logs = list(prediction_logs(signatures(saved_model), batch_sizes))
@@ -78,6 +79,9 @@ def signatures(saved_model: str | os.PathLike) -> dict:
 def _zeros(signature, alias, info, size):
     """A small TensorProto of `size` rows that holds one value: readers repeat the last value."""
     shape = [dim.size for dim in info.tensor_shape.dim]
+    free = [i for i, size in enumerate(shape) if i > 0 and size < 0]
+    if len(free) == 2 and free[1] == free[0] + 1:
+        shape[free[0] : free[1] + 1] = [FREE_SIDE] * 2
     if info.tensor_shape.unknown_rank or not shape or min(shape[1:], default=1) < 1:
         raise ValueError(f"Input {alias!r} of signature {signature!r} needs fixed dimensions after the first; has {shape}.")
     dtype = tf.as_dtype(info.dtype)

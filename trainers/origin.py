@@ -62,21 +62,29 @@ def versions() -> dict:
 
 
 def machine() -> dict:
-    """Usable cores, processor model, system, and whether TensorFlow used oneDNN (None: TensorFlow was not used)."""
+    """Usable cores, processor model, its widest vectors, system, and whether TensorFlow used oneDNN (None: unused)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     model = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    cpuinfo, vectors = pathlib.Path("/proc/cpuinfo"), None
     if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        text = cpuinfo.read_text()
+        lines = [line for line in text.splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
+        # Kernels for other vectors add up in another order. Models of one name may differ in them.
+        vectors = next((name for name in ("avx512f", "avx2", "avx") if name in text.split()), None)
     # Which kernels ran decides the last digits; of a measurement without TensorFlow there is nothing to tell.
     kernels = onednn.enabled() if "tensorflow" in sys.modules else None
-    return {"cores": cores, "cpu": model, "system": f"{platform.system()} {platform.machine()}", "onednn": kernels}
+    return {"cores": cores, "cpu": model, "vectors": vectors, "system": f"{platform.system()} {platform.machine()}",
+            "onednn": kernels}  # fmt: skip
 
 
 def same_kind(one: dict, other: dict) -> bool:
-    """Whether two `machine()`s should find the same bits: the same processor, system and kernels."""
-    return all(one.get(key) == other.get(key) for key in ("cpu", "system", "onednn"))
+    """Whether two `machine()`s should find the same bits: the same processor, vectors, system and kernels.
+
+    Records before 2026-12 do not say which vectors.
+    """
+    known = ("vectors",) if "vectors" in one and "vectors" in other else ()
+    return all(one.get(key) == other.get(key) for key in ("cpu", "system", "onednn", *known))
 
 
 def origin(followed: Iterable[str], alone: Iterable[str] = ()) -> dict:

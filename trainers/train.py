@@ -24,6 +24,7 @@ import time
 import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import presets, settings
@@ -33,7 +34,7 @@ from tfgen.fields import check_fields
 from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
-from tfgen.training.callbacks import read_history
+from tfgen.training.callbacks import averaged_weights, read_history
 from tfgen_trainers import origin
 from tfgen_trainers.code_hash import files_of, model_modules
 from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
@@ -42,6 +43,8 @@ from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
 STEPS_PER_CALL = 10
 # The number of images for the data-dependent initialisation of a model.
 INITIAL_IMAGES = 500
+# The number of images for what a model sets after training, and the largest number of those in a batch.
+CONCLUDING_IMAGES, CONCLUDING_BATCH = 2000, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +206,12 @@ def _train(config, preset, source, whole, workdir, report):
             at = int(model.step.value.numpy())
             raise ValueError(f"The batch of step {at} was refused: {_said(error)} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
+    if model.concluded_by_data:
+        # A random part, since files are often ordered by what they show; small batches, as in training.
+        chosen = np.random.default_rng(config.seed).permutation(source.num_examples)[:CONCLUDING_IMAGES]
+        with averaged_weights(model):
+            model.conclude(source.subset(np.sort(chosen)).batches(min(CONCLUDING_BATCH, config.resolve().batch_size)))
+        checkpoints.save()
     return model
 
 
@@ -360,7 +369,17 @@ def check_images_fit(preset: presets.Preset, source: Source) -> None:
 def check_fields_fit(preset: presets.Preset, source: Source) -> None:
     """Raises ValueError if batches of `source` lack a field that the preset's model needs in training."""
     needed = [field for field in preset.model.fields_of(_arguments(preset)) if field.name != "image"]
-    check_fields(needed, source.fields, f"Preset {preset.name!r}", source.name)
+    given = {name: _augmented(field, preset.augmentation) for name, field in source.fields.items()}
+    check_fields(needed, given, f"Preset {preset.name!r}", source.name)
+
+
+def _augmented(field, augmentation):
+    """The Field of batches with this augmentation."""
+    if not field.pixels:
+        return field
+    clip = len(field.files_shape)
+    sides = augmented_shape(field.shape[clip : clip + 2], augmentation)
+    return dataclasses.replace(field, shape=(*field.shape[:clip], *sides, *field.shape[clip + 2 :]))
 
 
 def _arguments(preset):

@@ -228,6 +228,46 @@ class Client:
         inputs = same_rows({**inputs, **({} if seeds is None else seeds_of(seeds))})
         return self._call("translate_back" if back else "translate", output, inputs, timeout)
 
+    def start_clip(self, start: ArrayLike, *, timeout: float | None = None, **fields) -> np.ndarray:
+        """The state float32 [n, ...] of clips after their first frames, which `next_frame` goes on from (Vid2Vid).
+
+        Args:
+            start: float [n, T, H, W, C] in [0, 1], the first frames, as many as the signature `start_state` takes.
+            **fields: the fields of these frames that the model takes, by name, such as `label_map=` float [n, T, H, W, K].
+        """
+        inputs = with_conditions({"start": floats(start, "start", ("n", "T", "H", "W", "C"))}, **fields)
+        return self._call("start_state", "state", inputs, timeout)
+
+    def next_frame(
+        self, state: ArrayLike | None = None, images: ArrayLike | None = None, *, timeout: float | None = None, **fields
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """The next frames float32 [n, H, W, C] in [0, 1] of clips, and the state after them (Vid2Vid).
+
+            for label_map in clip:
+                image, state = client.next_frame(state, label_map=label_map)
+
+        Each call may be answered by another version of the model.
+
+        Args:
+            state: what `start_clip` or the last call returned; None: the clips begin with this frame.
+            images: float [n, H, W, C] in [0, 1], the field `image`; None if the model has no such field.
+            **fields: the other fields of the frame that the model takes, by name, such as `label_map=` float [n, H, W, K].
+        """
+        inputs = with_conditions({} if images is None else {"image": images_of(images)}, **fields)
+        if not inputs:
+            raise ValueError("next_frame needs images, or the fields that the model takes by their names; received none.")
+        if state is not None:
+            inputs = same_rows({**inputs, "state": floats(state, "state", ("n", "N", "H", "W", "any"))})
+
+        def work(send, signatures):
+            given = inputs
+            if state is None:
+                shape = signatures["next_frame"]["inputs"]["state"]["shape"][1:]
+                given = {**inputs, "state": np.zeros((len(next(iter(inputs.values()))), *shape), np.float32)}
+            return tuple(send("next_frame", ["image", "state"], given))
+
+        return self._consistently(work, ("next_frame",), timeout)
+
     def maximize(
         self, unit: ArrayLike, seeds: ArrayLike, steps: int | ArrayLike, *, timeout: float | None = None
     ) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics, sampling
+from tfgen import data, metrics, pretrained, sampling
 from tfgen.export import read_metadata
 from tfgen_commands.main import main
 
@@ -123,7 +123,7 @@ def test_presets_tell_their_time_if_it_is_known_and_measure_it_if_asked(capsys, 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["presets", "--model", "vqvae"], "no preset has --model vqvae; there are Autoencoder, BigGAN, CycleGAN, DCGAN, "),
+        (["presets", "--model", "vqvae"], "no preset has --model vqvae; there are AdaINStyleTransfer, Autoencoder, "),
         (["presets", "--model", "DRAW", "--data", "imagenet"], "no preset has --data imagenet; there are "),
         (["presets", "vae/nothing"], "There is no preset 'vae/nothing'"),
         (["presets", "--anew"], "--anew is for --time"),
@@ -360,10 +360,37 @@ def test_a_model_that_makes_no_images(tmp_path, capsys):
     sampling.save_png(tmp_path / "photo.png", np.zeros((1, 16, 16, 3), "float32"))
     for argv, message in (
         (["evaluate", "--model", run, "--metrics", "fid"], "--metrics is for samples, but the model generates none"),
-        (["sample", "--workdir", run, "--out", "x.png"], "run of GlimpseClassifier, which is no sampler; it is: classifier"),
+        (["sample", "--workdir", run, "--out", "x.png"], "is a GlimpseClassifier, which is no sampler; it is: classifier"),
         (["compress", str(tmp_path / "photo.png"), "--model", run], "which is no codec; it is: classifier"),
     ):
         assert main(argv) == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not pretrained.names(), reason="needs the zoo of a checkout")
+def test_weights_that_come_with_tfgen(tmp_path, capsys):
+    """Of a preset's name, and of a folder of one's own: the same model."""
+    mine = pretrained.from_preset("vae/digits").save_to_preset(tmp_path / "mine", dtype="float16")
+    pictures = []
+    for i, name in enumerate(["vae/digits", str(mine)]):
+        out = tmp_path / f"{i}.png"
+        assert main(["sample", "--preset", name, "--out", str(out), "--num", "4"]) == 0
+        pictures.append(out.read_bytes())
+    assert pictures[0] == pictures[1]
+    assert main(["export", "--preset", "vae/digits", "--to", str(tmp_path / "models")]) == 0
+    served = tf.saved_model.load(str(tmp_path / "models/1")).signatures["sample"]
+    wanted = pretrained.from_preset("vae/digits").sample(2, seed=0)
+    np.testing.assert_allclose(served(seeds=tf.constant([0, 1], tf.int64))["image"], wanted, atol=1e-5)
+    capsys.readouterr()
+    for wrong, message in (
+        (["sample", "--preset", "vae/mnist", "--out", "x.png"], "'vae/mnist' has no trained weights here"),
+        (["sample", "--preset", "vae/digit", "--out", "x.png"], "Did you mean"),
+        (["export", "--preset", "vae/digits", "--raw", "--to", str(tmp_path / "raw")], "--raw is for run folders"),
+    ):
+        assert main(wrong) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["sample", "--preset", "vae/digits", "--workdir", "run", "--out", "x.png"])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

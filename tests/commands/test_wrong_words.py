@@ -19,6 +19,9 @@ SAMPLE = ("sample", "--workdir", "made", "--out", "made.png")
 EXPORT = ("export", "--workdir", "made", "--to", "models")
 COMPRESS = ("compress", "photo.png", "--model", "made")
 DECOMPRESS = ("decompress", "photo.tfgc", "--model", "made")
+TRANSLATE = ("translate", "photo.png", "--out", "other.png", "--model", "made")
+PROJECT = ("project", "photo.png", "--out", "other.png", "--model", "made")
+EDIT = ("edit", "photo.png", "--out", "other.png", "--model", "made")
 EVALUATE = ("evaluate", "--model", "made", "--data", "digits")
 GROWING = ("train", "--preset", "progressive-gan/digits", "--workdir", "made")
 BIGGAN = ("train", "--preset", "biggan/digits", "--workdir", "made")
@@ -74,6 +77,19 @@ OPTIONS = [
     *lines(EVALUATE, ("--model", "--data", "--split", "--test_split", "--metrics", "--cache", "--compare", "--out"), BLANK),
     *lines(EVALUATE, ("--out",), (".", "/", *UNDER_A_FILE)),
     *lines(EVALUATE, ("--cache", "--classifier"), UNDER_A_FILE),
+    *lines(TRANSLATE, ("--seed",), SEEDS),
+    *lines(TRANSLATE, ("--batch_size",), NOT_POSITIVE),
+    *lines(TRANSLATE, ("--size",), SIZES),
+    *lines(TRANSLATE, ("--resize",), ("crop", "center-crop", "")),
+    *lines(TRANSLATE, ("--set",), ("alpha", "=3", "", "alpha:3")),
+    *lines(TRANSLATE, ("--model", "--out", "--style"), BLANK),
+    *lines(PROJECT, ("--batch_size",), NOT_POSITIVE),
+    *lines(PROJECT, ("--frames",), ("1", "1001", *NOT_POSITIVE)),
+    *lines(PROJECT, ("--resize",), ("crop", "")),
+    *lines(PROJECT, ("--model", "--out", "--to", "--latents"), BLANK),
+    *lines(EDIT, ("--batch_size",), NOT_POSITIVE),
+    *lines(EDIT, ("--warp",), ("1,2,3", "1,2,3,4,5,6", "1,2,3,-4", "1,2,3,x", "1 2 3 4", "")),
+    *lines(EDIT, ("--model", "--out", "--colour", "--mask", "--edges", "--edge_mask"), BLANK),
     *lines(DEMO, ("--steps",), NOT_POSITIVE),
     *lines(DEMO, ("--num_samples",), ("-1", *NO_INTEGER)),
     *lines(DEMO, ("--seed",), SEEDS),
@@ -191,6 +207,10 @@ OTHERS = [
     ([*COMPRESS], ["photo", "received photo.png", "No such file"]),
     ([*DECOMPRESS], ["file", "received photo.tfgc", "No such file"]),
     (["compress", "..", "--model", "made"], ["photo", "received ..", "Is a directory"]),
+    (["translate", "photo.png"], ["required", "--out", "--model"]),
+    ([*TRANSLATE], ["input", "there is no photo.png"]),
+    ([*TRANSLATE, "--set", "alpha=1", "--set", "alpha=2"], ["--set alpha", "2 values", "expected one"]),
+    (["translate", "..", "--out", ".", "--model", "made"], ["--out", "outside of the input ..", "received ."]),
     (["evaluate"], ["--model", "--preset", "--fake", "received none"]),
     ([*EVALUATE], ["made"]),
     ([*EVALUATE, "--set", "latent_dim=3"], ["--set", "--preset"]),
@@ -259,7 +279,7 @@ def check(refused, cases):
     assert not wrong, "\n".join([f"{len(wrong)} of {len(cases)}:", *wrong])
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "export", "compress", "decompress", "evaluate", "demo", "serve"])
+@pytest.mark.parametrize("command", sorted({words[0] for words, _, _ in OPTIONS}))
 def test_wrong_values_of_options(command, refused):
     cases = [case for case in OPTIONS if case[0][0] == command]
     assert len(cases) >= 8

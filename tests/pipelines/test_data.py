@@ -49,8 +49,19 @@ def test_whole_clips_are_held_out(tmp_path):
     assert len(set(clips[0])) == 3 and len(set(clips[1])) == 1 and not set(clips[0]) & set(clips[1])
     assert len(clips[0] + clips[1]) == 3 + 4 + 4 + 5  # pieces of two frames
     write_images(tmp_path / "one" / "train" / "a", rng.integers(0, 256, (8, 4, 4, 1), dtype=np.uint8))
-    with pytest.raises(ValueError, match="needs an eval_split: its 4 examples are of one clip"):
+    with pytest.raises(ValueError, match="needs an eval_split.*of the 1 photos, clips or objects .* leaves none"):
         data_lib.resolve(f"clips:{tmp_path / 'one'}", {"num_frames": 2}, eval_split=None)
+
+
+def test_whole_photos_are_held_out(tmp_path):
+    write_images(tmp_path / "photos" / "train", [np.full((8, 9, 3), k, np.uint8) for k in range(3)])
+    config = data_lib.resolve(f"crops:{tmp_path / 'photos'}", {"size": 4, "num": 12}, eval_split=None).config()
+    images = [data_lib.load_split(config, name).images() for name in ("train", "eval")]
+    photos = [set(np.round(255 * part[:, 0, 0, 0])) for part in images]
+    assert len(photos[0]) == 2 and len(photos[1]) == 1 and not photos[0] & photos[1]
+    write_images(tmp_path / "one" / "train", [np.zeros((8, 9, 3), np.uint8)])
+    with pytest.raises(ValueError, match="needs an eval_split.*of the 1 photos, clips or objects .* leaves none"):
+        data_lib.resolve(f"crops:{tmp_path / 'one'}", {"size": 4, "num": 12}, eval_split=None)
 
 
 def test_whole_solids_are_held_out():

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import pathlib
+import shutil
 
 import apache_beam as beam
 import numpy as np
@@ -278,8 +279,8 @@ def labelled():
 
 def classifier(tmp_path, name, share, **metadata):
     path = tmp_path / name
-    fields = [{"name": "image", "argument": "image"}, {"name": "label", "argument": "labels"}]
-    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw", "fields": fields}
+    declared = [fields.image(SHAPE).config(), fields.label(3).config()]
+    meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw", "fields": declared}
     meta |= metadata
     write(Oracle(share), path, ["classify"], meta)
     return path
@@ -421,7 +422,7 @@ class Unordered(Oracle):
 
 def test_classes_found_without_labels_are_not_measured(run, tmp_path):
     meta = {"model": "Test", "preset": "test/test", "image_shape": list(SHAPE), "weights": "raw",
-            "fields": [{"name": "image", "argument": "image"}]}  # fmt: skip
+            "fields": [fields.image(SHAPE).config()]}  # fmt: skip
     write(Unordered(0.0), tmp_path / "u", ["sample", "classify"], meta)
     result = run(tmp_path / "u")
     assert result["verdict"]["blessed"] and result["thresholds"] == measures.THRESHOLDS[Sampler]
@@ -430,7 +431,7 @@ def test_classes_found_without_labels_are_not_measured(run, tmp_path):
         "Not measured: classifier: the model was not trained on labels, so its classes are not those of the data."
     ]
     # Of labels it learned it should know all: no crash, no blessing.
-    meta["fields"].append({"name": "label", "argument": "labels"})
+    meta["fields"].append(fields.label(3).config())
     write(Unordered(0.0), tmp_path / "few", ["sample", "classify"], meta)
     result = run(tmp_path / "few")
     assert failed(result) == [("error_over_chance", "measured"), ("accuracy", "measured")]
@@ -528,6 +529,43 @@ def test_drawn_reconstructions_are_compared_with_a_drawn_image(run, monkeypatch)
     mean = run(path)["metrics"]["reconstruction_error"]["trivial"]
     monkeypatch.setitem(models.MODELS, "Test", type("Test", (), {"draws_reconstructions": True}))
     assert run(path)["metrics"]["reconstruction_error"]["trivial"] == pytest.approx(2.0 * mean)
+
+
+def test_clips_whose_first_frames_are_given_are_shown(run, tmp_path, monkeypatch):
+    """The model is exported by the library, so `start` is an input that no batch has."""
+    from PIL import Image
+
+    from tfgen.export import export_saved_model
+    from tfgen.models import Vid2Vid
+
+    source = data.load("moving:digits", num=2, num_frames=5, size=16)
+    model = Vid2Vid(image_shape=(16, 16, 3), num_frames=5, map_classes=11, width=2, halvings=1, blocks=0,
+                    discriminator_width=2, discriminator_halvings=1, discriminator_scales=1, temporal_scales=0)  # fmt: skip
+    model.compile()
+    path = export_saved_model(model, tmp_path / "a", warmup=False, metadata={"preset": "test/test"})
+    monkeypatch.setattr(evaluate, "export_untrained", lambda _, folder, *more: shutil.copytree(path, folder))
+    result = run(path, train=source, test=source, classifier_dir=None)
+    assert result["metrics"].keys() == {"target_l1", "temporal_l1"}
+    with Image.open(run.output / "translations.png") as picture:
+        assert picture.height > 4 * 16  # maps, borders, result and target
+
+
+def test_inputs_with_defaults_are_not_asked_of_the_images(run, tmp_path, monkeypatch):
+    """The strength and the mask of a style; pictures show only what the images have."""
+    from tfgen.export import export_saved_model
+    from tfgen.models import AdaINStyleTransfer
+
+    features = {"maker": "random_conv", "arguments": {"filters": [4, 6], "channels": 3}}
+    model = AdaINStyleTransfer(image_shape=(8, 8, 3), decoder_filters=((6,), (5, 4)), feature_network=features, regions=1)
+    path = export_saved_model(model, tmp_path / "a", warmup=False, metadata={"preset": "test/test"})
+    images, style, target = np.random.default_rng(0).random((3, 2, 8, 8, 3)).astype(np.float32)
+    source = data.from_arrays(images, fields={"style": style, "target": target})
+    monkeypatch.setattr(evaluate, "export_untrained", lambda _, folder, *more: shutil.copytree(path, folder))
+    result = run(path, train=source, test=source, classifier_dir=None)
+    made = model.translate(image=source.images(), style=source.values("style"))["image"]
+    expected = np.abs(made - source.values("target")).mean()
+    assert result["metrics"]["target_l1"]["value"] == pytest.approx(expected, rel=1e-4)
+    assert (run.output / "translations.png").exists()
 
 
 @pytest.mark.long

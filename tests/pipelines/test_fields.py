@@ -13,6 +13,7 @@ from scipy.io import savemat
 import tfgen
 from tests.skeletons.clips import ClipTranslator
 from tests.skeletons.cycle_gan import CycleGAN
+from tfgen.models import TVSN
 from tfgen_pipelines import data as data_lib
 from tfgen_pipelines.components.generative_evaluator import evaluate
 from tfgen_pipelines.components.image_example_gen import EXAMPLES_PER_SHARD, ReadShard
@@ -90,6 +91,20 @@ def test_a_model_of_embeddings_trains(tmp_path):
 
 
 @pytest.mark.long
+def test_images_from_captions_train_and_are_evaluated(tmp_path):
+    data = data_lib.resolve("captioned:digits", {"num": 40, "size": 16})
+    overrides = {"image_shape": [16, 16, 3], "width": 4, "ups": 1, "discriminator_width": 4, "blocks": 0, "batch_size": 8}
+    run = train(tmp_path, data, preset="stack-gan/captions-digits", overrides={**overrides, "stage_1_steps": 2}, steps=4)
+    assert losses(run) and np.isfinite(losses(run)).all()
+    sources = {name: data_lib.load_split(data.config(), split) for name, split in (("train", "train"), ("test", "eval"))}
+    content = evaluate.evaluate(
+        str(tmp_path / "model" / "Format-Serving"), **sources, data_name="captioned:digits", num_samples=20, seed=0,
+        output_dir=str(tmp_path / "evaluation"),
+    )  # fmt: skip
+    assert np.isfinite(content["metrics"]["frechet_classifier_distance"]["value"])
+
+
+@pytest.mark.long
 def test_dc_ign_trains(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (1440, 1024), np.uint8)
     savemat(tmp_path / "COIL20.mat", {"X": pixels, "Y": np.repeat(np.arange(1, 21), 72)[:, None]})
@@ -163,8 +178,11 @@ def test_splits_with_different_fields(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spec", "options"), [("inverted:digits", {}), ("quadrants:digits", {"seed": 3}), ("moving:digits", {"num": 6})], ids=str
-)
+    ("spec", "options"),
+    [("inverted:digits", {}), ("quadrants:digits", {"seed": 3}), ("moving:digits", {"num": 6}),
+     ("captioned:digits", {"num": 6, "size": 8})],
+    ids=str,
+)  # fmt: skip
 def test_data_of_translators_come_through(tmp_path, spec, options):
     """All fields arrive, in the reverse order; sets without pairs are sets without pairs again."""
     data = data_lib.resolve(spec, options)
@@ -187,15 +205,18 @@ def test_data_of_translators_come_through(tmp_path, spec, options):
 def test_sets_of_different_length_need_a_test_split(tmp_path):
     write_photos(tmp_path / "trainA")
     write_photos(tmp_path / "trainB", n=5)
-    with pytest.raises(ValueError, match="needs an eval_split: of two sets of 15 and 6 images"):
+    with pytest.raises(ValueError, match="needs an eval_split.* of two sets of 15 and 6 images"):
         data_lib.resolve(f"unpaired:{tmp_path}", {"size": 8}, eval_split=None)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["cycle-gan", "clips"])
+@pytest.mark.parametrize("kind", ["cycle-gan", "clips", "tvsn"])
 def test_translators_train_and_are_evaluated(tmp_path, monkeypatch, kind):
     model, spec, options, args = {
         "cycle-gan": (CycleGAN, "inverted:digits", {}, {"image_shape": (8, 8, 1)}),
+        "tvsn": (TVSN, "rendered_views", {}, {
+            "image_shape": (32, 32, 1), "view_size": 7, "filters": (2, 2), "dense_width": 4, "view_widths": (2,),
+            "completion_view_width": 2, "discriminator_filters": (2, 2), "flow_steps": 1}),
         "clips": (ClipTranslator, "moving:digits", {"num": 6, "num_frames": 3}, {"image_shape": (32, 32, 3)}),
     }[kind]
     optimizer = {"class_name": "Adam", "config": {"learning_rate": 1e-3}}
@@ -204,7 +225,7 @@ def test_translators_train_and_are_evaluated(tmp_path, monkeypatch, kind):
     )
     monkeypatch.setattr(tfgen.presets, "get", lambda name: made)
     monkeypatch.setitem(tfgen.models.MODELS, model.__name__, model)
-    data = data_lib.resolve(spec, options)
+    data = data_lib.resolve(spec, options, **({"train_split": "validation"} if kind == "tvsn" else {}))
     run = train(tmp_path, data, preset=made.name, steps=3)
     assert losses(run) and np.isfinite(losses(run)).all()
     splits = {"train": "train", "test": "eval"}
@@ -217,3 +238,4 @@ def test_translators_train_and_are_evaluated(tmp_path, monkeypatch, kind):
     )  # fmt: skip
     found = content["metrics"]["target_l1"]
     assert np.isfinite([found[name] for name in ("value", "trivial", "untrained")]).all()
+    assert (tmp_path / "evaluation" / "translations.png").exists()

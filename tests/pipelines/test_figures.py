@@ -33,6 +33,14 @@ def test_reconstructions_stand_below_their_images(tmp_path):
     assert values == [[0, 51], [51, 102], [102, 153], [153, 204]]
 
 
+def test_translations_stand_below_their_inputs(tmp_path):
+    groups = [np.stack([np.full((32, 32, 1), v + k) for v in (0.0, 0.2, 0.4, 0.6)]) for k in (0.0, 0.1, 0.2)]
+    figures.write_translations(tmp_path / "t.png", groups, columns=2)
+    pixels = read(tmp_path / "t.png")
+    values = [[round(pixels[2 + 34 * r, 2 + 34 * c, 0] / 25.5) for c in range(2)] for r in range(6)]
+    assert values == [[0, 2], [1, 3], [2, 4], [4, 6], [5, 7], [6, 8]]
+
+
 def test_neighbours_are_the_nearest_in_order(tmp_path):
     reference = np.stack([np.full((32, 32, 1), v) for v in (0.0, 0.4, 1.0)])
     figures.write_neighbours(tmp_path / "n.png", np.full((1, 32, 32, 1), 0.6), reference, k=5)

@@ -35,8 +35,13 @@ from tfgen_pipelines import local
         (["--preset", "vae/digits", "--set", "latent_dims=3"], "Did you mean 'latent_dim'?"),
         (["--data_options", '{"size": 9}', "--size", "9"], "--size is given twice: as an option of its own, and in"),
         (
-            ["--preset", "vae/images-32", "--preset", "dcgan/images-64"],
+            ["--data", "folder:x", "--preset", "vae/images-32", "--preset", "dcgan/images-64"],
             "images of different sizes: vae/images-32 32x32, dcgan/images-64 64x64. Give --size",
+        ),
+        (
+            ["--data", "pairs:x", "--preset", "pix2pix/facades-paper", "--preset", "pix2pix/edges2shoes-paper"],
+            "different values of the data option input: pix2pix/facades-paper 'right', pix2pix/edges2shoes-paper 'left'. "
+            "Give --input",
         ),
         (
             ["--preset", "vae/digits", "--override", "vae/digits:batch_size=2000"],

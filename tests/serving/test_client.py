@@ -17,7 +17,19 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from tfgen import fields
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, DRAW, VAE, BigGAN, GatedPixelCNN, GlimpseClassifier, InfoGAN, StyleGAN, TrainableModel
+from tfgen.models import (
+    DCGAN,
+    DRAW,
+    TVSN,
+    VAE,
+    BigGAN,
+    GatedPixelCNN,
+    GlimpseClassifier,
+    InfoGAN,
+    StyleGAN,
+    TrainableModel,
+    Vid2Vid,
+)
 from tfgen.models.capabilities import Maximizer, Projector, Translator
 from tfgen.sampling import latent_path
 from tfgen_serving.client import Client, ServingError
@@ -110,6 +122,12 @@ def loaded(tmp_path_factory):
     others["style"].generator.styled[1].noise_weight.assign(np.ones(4))
     others |= {"painter": Painter(image_shape=(4, 4, 1)), "plain": Plain(image_shape=(4, 4, 1))}
     others["selector"] = Selector(image_shape=(4, 4, 1))
+    others["clips"] = Vid2Vid(
+        image_shape=(4, 4, 3), num_frames=4, map_classes=2, width=2, halvings=1, blocks=0, temporal_scales=0,
+        discriminator_width=2, discriminator_halvings=1, discriminator_scales=1,
+    )  # fmt: skip
+    others["views"] = TVSN(image_shape=(8, 8, 1), view_size=3, filters=(2, 2), dense_width=4, view_widths=(2,), flow_steps=0,
+                           completion_view_width=2, discriminator_filters=(2,))  # fmt: skip
     for name, model in others.items():
         model.compile()
         paths[name] = export_saved_model(model, root / name, warmup=False)
@@ -290,6 +308,16 @@ def test_classes_and_translations(connect, loaded):
         connect("painter").translate()
 
 
+def test_new_views(connect, loaded):
+    images, view = np.random.default_rng(0).random((3, 8, 8, 1)).astype("float32"), np.eye(3, dtype="float32")
+    expected = loaded["views"][1]["translate"](image=tf.constant(images), view=tf.constant(view))
+    for output in ("image", "warped", "mask"):
+        got = connect("views").translate(images, view=view, output=output)
+        np.testing.assert_allclose(got, expected[output], atol=1e-6)
+    with pytest.raises(ServingError, match=r"view must lie in \[-1, 1\]"):
+        connect("views").translate(images, view=45 * view)
+
+
 def test_integers_for_each_pixel(connect):
     """Integers of any rank are sent as int32."""
     rng, client = np.random.default_rng(0), connect("selector")
@@ -300,6 +328,35 @@ def test_integers_for_each_pixel(connect):
         client.translate(images, numbers=0 * numbers + 2**32, wanted=[0, 1, 2])
     with pytest.raises(ValueError, match=r"labels must be a list of .* received int64 of shape \(3, 4, 4\)"):
         client.translate(images, labels=numbers)
+
+
+def test_clips_frame_by_frame(connect, loaded):
+    """The state comes back with each frame; the clip is that of `translate`."""
+    rng, client = np.random.default_rng(0), connect("clips")
+    maps = {"label_map": np.eye(2, dtype="float32")[rng.integers(0, 2, (3, 4, 4, 4))],
+            "edges": rng.integers(0, 2, (3, 4, 4, 4)).astype("float32")}  # fmt: skip
+    start = rng.random((3, 2, 4, 4, 3)).astype("float32")
+    whole = client.translate(**maps, start=start, output="frames")
+    served = loaded["clips"][1]["translate"](**{k: tf.constant(v) for k, v in {**maps, "start": start}.items()})
+    np.testing.assert_allclose(whole, served["frames"], atol=1e-6)
+    state = client.start_clip(start, **{name: value[:, :2] for name, value in maps.items()})
+    for t in (2, 3):
+        image, state = client.next_frame(state, **{name: value[:, t] for name, value in maps.items()})
+        np.testing.assert_allclose(image, whole[:, t], atol=1e-5)
+    one = {name: value[:, 0] for name, value in maps.items()}
+    empty = client.next_frame(**one)
+    for found, same in zip(empty, client.next_frame(np.zeros_like(state), **one), strict=True):
+        np.testing.assert_array_equal(found, same)
+    with pytest.raises(ValueError, match="next_frame needs images, or the fields"):
+        client.next_frame(state)
+    with pytest.raises(ValueError, match="the same number of rows"):
+        client.next_frame(state[:2], **one)
+    message = r"state must be float32 \[n, 2, 4, 4, 7\]; received float32 \[3, 1, 4, 4, 7\]"
+    with pytest.raises(ServingError, match=message) as caught:
+        client.next_frame(state[:, :1], **one)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    with pytest.raises(ServingError, match="next_frame.* takes edges .*; received label_map, state"):
+        client.next_frame(state, label_map=one["label_map"])
 
 
 def test_projections_edits_and_maximised_units(connect):
@@ -326,6 +383,8 @@ def test_an_unsupported_call_names_the_signatures(connect):
         "classify": lambda client: client.classify(images),
         "translate": lambda client: client.translate(images),
         "translate_back": lambda client: client.translate(images, back=True),
+        "next_frame": lambda client: client.next_frame(images=images),
+        "start_state": lambda client: client.start_clip(images[None]),
         "project": lambda client: client.project(images),
         "maximize": lambda client: client.maximize([0], [1], 1),
         "complete": lambda client: client.complete(images, np.ones((8, 8), bool), [1]),
@@ -476,7 +535,7 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
-    served = "big, classifier, codes, draw, embedded, gan, painter, pixels, plain, selector, style, vae"
+    served = "big, classifier, clips, codes, draw, embedded, gan, painter, pixels, plain, selector, style, vae, views"
     with pytest.raises(ServingError, match=f"Latest\\(vea\\). Models served: {served}$"):
         connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):

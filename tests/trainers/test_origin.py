@@ -121,4 +121,7 @@ def test_dirty_counts_all_that_can_change_a_result(checkout, tmp_path, monkeypat
 def test_machines_of_one_kind():
     one = {"cores": 2, "cpu": "a", "system": "Linux x86_64", "onednn": True}
     assert origin.same_kind(one, {**one, "cores": 4})
+    with_vectors = [{**one, "vectors": vectors} for vectors in ("avx2", "avx512f")]
+    assert not origin.same_kind(*with_vectors) and origin.same_kind(with_vectors[0], {**with_vectors[0]})
+    assert origin.same_kind(one, with_vectors[1])  # an old record does not say
     assert not origin.same_kind(one, {**one, "onednn": False}) and not origin.same_kind(one, {**one, "cpu": "b"})

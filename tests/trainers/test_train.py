@@ -317,7 +317,7 @@ def test_fields_of_the_model_are_asked_for():
     class Model:
         config_parameters, fields_of = dict, lambda config: (tfgen.fields.image((8, 8, 1)), tfgen.fields.vector("view", 3))
 
-    preset = types.SimpleNamespace(name="a/b", model=Model, model_args={})
+    preset = types.SimpleNamespace(name="a/b", model=Model, model_args={}, augmentation=None)
     images = np.zeros((2, 8, 8, 1), np.uint8)
     check_fields_fit(preset, tfgen.data.from_arrays(images, fields={"view": np.zeros((2, 3))}))
     with pytest.raises(ValueError, match=r"Preset 'a/b' needs the field 'view', float32 \[batch, 3\]; arrays has .*'image'"):

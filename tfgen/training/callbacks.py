@@ -148,7 +148,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     It draws the grid of the model's first capability that has one (see `Capability.grid_of`): samples of the same seeds each
     time, or images of `examples` above their reconstructions or translations. For a model without a grid, such as a
-    classifier, it draws nothing.
+    classifier, it draws nothing. Of translated clips it also writes animations, as GIF.
 
     Args:
         model: the model; its averaged weights are used if it has them.
@@ -187,9 +187,22 @@ class SampleGrid(keras.callbacks.Callback):
         images = images.reshape(rows * columns, *shape)
         self.directory.mkdir(parents=True, exist_ok=True)
         sampling.save_png(self.directory / f"step-{step:08d}.png", images, columns)
+        self._animate(step)
         if self.writer:
             with self.writer.as_default(step=step):
                 tf.summary.image("samples", sampling.image_grid(images, columns)[None])
+
+
+    def _animate(self, step):
+        """Saves an animation of clips beside the picture."""
+        with averaged_weights(self.source):
+            found = (c.animation_of(self.source, self.num, self.examples) for c in self.source.capabilities())
+            clips = next((clips for clips in found if clips is not None), None)
+        if clips is None or clips.shape[-1] not in (1, 3) or not np.isfinite(clips).all():
+            return
+        _, columns, *shape = clips.shape
+        path = self.directory / f"step-{step:08d}.gif"
+        sampling.save_animation(path, clips.reshape(-1, *shape), columns=columns, scale=max(1, 128 // shape[1]))
 
 
 def grid_of(model, num, examples=None):

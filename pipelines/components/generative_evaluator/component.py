@@ -32,7 +32,8 @@ class GenerativeEvaluator(base_beam_component.BaseBeamComponent):
     """Measures a model on the eval split by its capabilities. Samples are made in shards, on Beam.
 
     Outputs `evaluation`: metrics.json with anchors and the protocol of each number; samples.png, real.png and neighbours.png
-    if the model makes images, reconstructions.png if it reconstructs. `Judge` compares the numbers with thresholds.
+    if the model makes images, reconstructions.png if it reconstructs, translations.png if it translates. `Judge` compares
+    the numbers with thresholds.
 
     Args:
         examples: channel of transformed examples, splits train and eval.

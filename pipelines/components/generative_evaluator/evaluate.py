@@ -16,12 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen import fields
 from tfgen.metrics.evaluate import DEFAULT, METRICS, OF_LATENTS, check_applies
 from tfgen.metrics.exported import load_exported
 from tfgen.metrics.generators import Samples, imitated
 from tfgen.metrics.measures import MEASURES, OF_CODES, Inapplicable, Unmeasurable, measure, measure_codes, trivial
 from tfgen.metrics.statistics import BATCH, NotFinite, draw
-from tfgen.models.capabilities import Encoder, Sampler
+from tfgen.models.capabilities import Encoder, Sampler, Translator
+from tfgen.models.capabilities.translator import translation_pictures
 from tfgen_pipelines.components.generative_evaluator import figures
 from tfgen_pipelines.components.generative_evaluator.through_beam import Remote
 
@@ -144,7 +146,7 @@ def evaluate(model_dir, *, train, test, data_name, output_dir, classifier_dir=No
         train, test: `tfgen.data.Source`s, or `Remote`s of them if `run` uses other processes.
         data_name: for the report.
         output_dir: gets metrics.json; samples.png, real.png and neighbours.png of a model that makes images;
-            reconstructions.png of a model that reconstructs them.
+            reconstructions.png of a model that reconstructs them; translations.png of one that translates.
         classifier_dir: folder of a `tfgen.metrics.Classifier`; None: samples are not measured.
         baseline_dir: SavedModel of the last blessed model, or None. It is measured here, with the same images,
             features and seeds: numbers of another protocol are never compared.
@@ -345,14 +347,22 @@ def _write(content, output_dir, model, num, reference_train, reference_test, tes
         figures.write_samples(os.path.join(output_dir, "real.png"), reference_test.subset(real).images())
         if np.isfinite(shown).all():
             figures.write_neighbours(os.path.join(output_dir, "neighbours.png"), shown, reference_train.images())
-    if Encoder.NAME in content["protocols"]:
+    asked = Translator in model.capabilities and not model.missing("translate", test.fields)
+    if asked or Encoder.NAME in content["protocols"]:
         noise = {"binarization": model.binarization, "dequantize": model.dequantize, "seed": seed}
         batch = next(iter(test.batches(min(64, test.num_examples), **noise)))
         batch = {field: value.numpy() for field, value in batch.items()}
         batch["seeds"] = np.arange(len(batch["image"]), dtype=np.int64) + (seed << 32)
+    if Encoder.NAME in content["protocols"]:
         figures.write_reconstructions(
             os.path.join(output_dir, "reconstructions.png"), batch["image"], model.ask("reconstruct", batch)["image"]
         )
+    if asked:
+        made = model.ask("translate", batch)
+        inputs = model.input_fields("translate")
+        batch = fields.with_start(batch, inputs)
+        groups = translation_pictures([field for field in inputs if field.name in batch], batch, made)
+        figures.write_translations(os.path.join(output_dir, "translations.png"), groups)
     # Written last: if metrics.json exists, all files do.
     with open(os.path.join(output_dir, "metrics.json"), "w") as f:
         json.dump(content, f, indent=1, sort_keys=True, allow_nan=False)

@@ -1,6 +1,8 @@
-"""Image arrays -> PNG files: sample grid, reconstructions, nearest training neighbours."""
+"""Image arrays -> PNG files: sample grid, reconstructions, translations, nearest training neighbours."""
 
 import numpy as np
+
+from tfgen.models.capabilities.capability import one_above_another
 
 MIN_TILE = 32  # pixels; smaller images are enlarged by a whole factor, so that they can be looked at
 
@@ -52,3 +54,9 @@ def write_neighbours(path, samples, reference, *, k=5, rows=12):
         squared = ((flat - sample.reshape(1, -1)) ** 2).sum(axis=1)
         tiles += [sample, *reference[np.argsort(squared, kind="stable")[:k]]]
     write_png(path, grid(np.stack(tiles), k + 1))
+
+
+def write_translations(path, groups, *, num=96, columns=16):
+    """Picture i of each group above picture i of the next; groups: see `Translator.pictures`."""
+    images = one_above_another(groups, num, columns)
+    write_png(path, grid(images.reshape(-1, *images.shape[2:]), images.shape[1]))

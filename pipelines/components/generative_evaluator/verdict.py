@@ -39,7 +39,8 @@ _ANCHORS = {
 # Metrics that cannot have a lower bound. Others may have both: a small distance to training images may mean copies.
 LOWER_IS_BETTER = frozenset(
     ("frechet_classifier_distance", "kernel_distance_mean", "negative_log_likelihood", "negative_elbo", "bits_per_dim",
-     "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1")
+     "reconstruction_error", "cross_entropy", "error_over_chance", "bits_per_pixel", "bits_over_raw", "target_l1",
+     "temporal_l1")
 )  # fmt: skip
 SHARES = frozenset(("accuracy", "precision", "recall", "coverage"))
 
