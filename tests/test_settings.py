@@ -364,8 +364,8 @@ VERBS = {
     "bits": ("factorized-prior", lambda model, images: model.bits(images)),
     "project": ("skeleton-inversion", lambda model, images: model.project(images)),
     "edit": ("skeleton-inversion", lambda model, images: model.edit(images, **EDIT)),
-    "translate": ("skeleton-style-transfer", lambda model, images: model.translate(image=images, style=HALF)),
-    "style": ("skeleton-style-transfer", lambda model, images: model.translate(image=HALF, style=images)),
+    "translate": ("adain", lambda model, images: model.translate(image=images, style=HALF)),
+    "style": ("adain", lambda model, images: model.translate(image=HALF, style=images)),
     "complete": ("gated-pixel-cnn-classes", lambda model, images: model.complete(images, MASK, labels=[0, 1])),
     "classify": ("glimpse-classifier", lambda model, images: model.classify(images)),
     "encode": ("autoencoder", lambda model, images: model.encode(images)),
@@ -422,12 +422,12 @@ def test_arguments_that_are_missing_or_unknown(built):
     with pytest.raises(ValueError, match="edit takes images, direction, amount; received images, direction.$"):
         built("skeleton-inversion").edit(HALF, direction=EDIT["direction"])
     with pytest.raises(ValueError, match="translate takes image, style, alpha; received image.$"):
-        built("skeleton-style-transfer").translate(image=HALF)
+        built("adain").translate(image=HALF)
     with pytest.raises(ValueError, match="translate takes image, style, alpha; received image, style, strength.$"):
-        built("skeleton-style-transfer").translate(image=HALF, style=HALF, strength=[1.0, 1.0])
+        built("adain").translate(image=HALF, style=HALF, strength=[1.0, 1.0])
     for alpha in (0.5, [True, False], [0.5], [2.0, 0.0], [NAN, 0.0], "a", None):
         with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="^alpha must"):
-            built("skeleton-style-transfer").translate(image=HALF, style=HALF, alpha=alpha)
+            built("adain").translate(image=HALF, style=HALF, alpha=alpha)
 
 
 @pytest.mark.parametrize("mask", [None, "a", [[True], [True, False]], MASK * 1.0, MASK[1:], MASK[None], [MASK] * 3])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.record import ROOT, filled, judged, module_command, report
-from benchmarks.reproduce.status import KNOWN, freshness, readme, records
+from benchmarks.reproduce.status import freshness, readme, records
 
 ABOUT = {"seed": 3, "protocol": "once", "seconds": 1.23456, "gates": {}}
 
@@ -106,9 +106,3 @@ def test_every_record_has_a_command_with_paths_of_the_repository():
 
 def test_every_record_has_gates_or_is_known_to_have_none():
     assert {name for name, record in records().items() if not record.get("gates")} == set()
-
-
-def test_known_reasons_are_of_old_records():
-    found = records()
-    for name in KNOWN:
-        assert "measured_by" not in found[name], f"{name} is made anew: remove its reason"

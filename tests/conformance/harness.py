@@ -35,14 +35,16 @@ class Run:
     checkpoints: str
 
 
-def for_cases(capability=None, quick=None):
+def for_cases(capability=None, quick=None, only=None):
     """Marks a test to be run for every case, or for those whose models must have a capability.
 
     Args:
         quick: None, or the names of the only cases that do not wait for `make test-long`.
+        only: None, or the names of the only cases.
     """
     cases = CASES if capability is None or _with(CASES, capability) else STAND_INS
     names = sorted(cases) if capability is None else _with(cases, capability)
+    names = names if only is None else sorted(only)
     long = [name for name in names if cases[name].long or quick is not None and name not in quick]
     marked = [pytest.param(name, marks=[pytest.mark.long] * (name in long)) for name in names]
     return pytest.mark.parametrize("case", marked, indirect=True, scope="session")

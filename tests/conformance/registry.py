@@ -1,38 +1,47 @@
 """Every public model with tiny arguments. A new model adds one line here."""
 
 import dataclasses
+import tempfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.skeletons.frozen_encoder import StyleTransfer
 from tests.skeletons.inversion import Inversion
-from tests.skeletons.networks import conv
-from tests.skeletons.ppgn import PPGN
+from tests.skeletons.ppgn import PPGN as PPGNSkeleton
+from tfgen.features import encoder_network
 from tfgen.models import (
     DCGAN,
     DCIGN,
     DFCVAE,
+    DGNAM,
     DRAW,
     EBGAN,
     GAN,
     GMVAE,
+    IGAN,
+    PPGN,
     SAGAN,
     SNGAN,
     SSGAN,
+    TVSN,
     VAE,
     VAEGAN,
     WGAN,
     WGANGP,
+    AdaINStyleTransfer,
     Autoencoder,
     BigGAN,
     CycleGAN,
+    DeePSiM,
     FactorizedPrior,
+    FastStyleTransfer,
+    FractalNet,
     GatedPixelCNN,
     GlimpseClassifier,
     ImprovedGAN,
     InfoGAN,
+    JointPPGN,
     MultiScalePixelRNN,
     Pix2Pix,
     Pix2PixHD,
@@ -42,7 +51,10 @@ from tfgen.models import (
     PixelRNN,
     ProgressiveGAN,
     ScaleHyperprior,
+    StackGAN,
+    StackGANv2,
     StyleGAN,
+    Vid2Vid,
 )
 from tfgen.models.capabilities import CAPABILITIES, Likelihood, Sampler
 
@@ -60,6 +72,7 @@ class Case:
         without: capabilities of the class that this instance does not have.
         bfloat16: whether it can be trained in bfloat16; else it must be refused.
         long: whether its tests run in `make test-long` alone, as those of a larger variant of a model.
+        labels: the number of classes that it takes as labels, if no argument says so.
     """
 
     model: type
@@ -70,6 +83,7 @@ class Case:
     without: tuple = ()
     bfloat16: bool = True
     long: bool = False
+    labels: int = 0
 
     @property
     def capabilities(self):
@@ -114,8 +128,11 @@ class Case:
 
     def conditions(self, num):
         """{argument: values for `num` images} of what the model's verbs take beside images and seeds."""
-        classes = self.args.get("num_classes", 0) if Sampler in self.capabilities else 0
-        return {"labels": np.arange(num, dtype="int32") % classes} if classes else {}
+        classes = self.labels or (self.args.get("num_classes", 0) if Sampler in self.capabilities else 0)
+        found = {"labels": np.arange(num, dtype="int32") % classes} if classes else {}
+        rng = np.random.default_rng(1)  # more rows begin with those of fewer
+        vectors = [field for field in self.fields if field.name == "embedding"] if Sampler in self.capabilities else []
+        return found | {field.argument: _values(field.shape, field.dtype, num, rng) for field in vectors}
 
     def inputs(self, specs, num):
         """{name: tensor} for a signature with the specs {name: tf.TensorSpec}, `num` rows."""
@@ -125,7 +142,7 @@ class Case:
             if name == "seeds":
                 values = np.arange(num)
             elif name == "examples":
-                label = {"label": 2} if self.conditions(1) else {}
+                label = {"label": 2} if "labels" in self.conditions(1) else {}
                 values = [example(seed=i, **label) for i in range(num)]
             elif name == "mask":
                 values = np.round(rng.random((num, *spec.shape[1:])))
@@ -137,6 +154,9 @@ class Case:
                 values = rng.integers(0, 2, (num, *spec.shape[1:]))
             elif name in batch:
                 values = batch[name]
+                if values.ndim > spec.shape.rank:  # one frame of a clip
+                    values = values[:, 0]
+                values = values[tuple(map(slice, spec.shape))]  # or its first frames
             elif spec.dtype.is_integer:
                 values = np.arange(num) % CLASSES
             elif name == "latent":  # those of autoregressive models are uniform numbers
@@ -157,10 +177,11 @@ def _values(shape, dtype, size, rng):
 
 
 def example(**features):
-    """A serialized tf.Example of integers."""
+    """A serialized tf.Example of integers or floats."""
     made = tf.train.Example()
     for name, value in features.items():
-        made.features.feature[name].int64_list.value.extend(np.atleast_1d(value))
+        value, feature = np.atleast_1d(value), made.features.feature[name]
+        (feature.float_list if value.dtype.kind == "f" else feature.int64_list).value.extend(value)
     return made.SerializeToString()
 
 
@@ -172,6 +193,24 @@ _CONV = {**_SMALL, "width": 4, "network_args": {"stages": 1}}
 # With a seed: then the architecture alone makes the same features again.
 _SEEDED = {"kernel_initializer": keras.initializers.GlorotUniform(seed=0), "name": "conv"}
 _FEATURES = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="tanh", **_SEEDED)])
+
+# With seeds, so that every process has the same weights.
+_GENERATOR = keras.Sequential(
+    [
+        keras.Input((3,)),
+        keras.layers.Dense(64, "sigmoid", kernel_initializer=keras.initializers.GlorotUniform(seed=0)),
+        keras.layers.Reshape((8, 8, 1)),
+    ]
+)
+# A folder that lasts as long as the process, for models whose config has the path of a generator.
+_FOLDER = tempfile.TemporaryDirectory(prefix="tfgen-registry-")
+_GENERATOR_FILE = f"{_FOLDER.name}/generator.keras"
+_GENERATOR.save(_GENERATOR_FILE)
+_ENCODER = keras.saving.serialize_keras_object(encoder_network((8, 8, 1), 3, filters=(3, 4), units=5))
+_CHAINS = {"chain_steps": 4, "rate": 0.3, "epsilons": (1e-3, 1.0, 1e-3)}
+_CODES_OF_3 = keras.saving.serialize_keras_object(encoder_network((8, 8, 1), 3, filters=(3, 4), units=3, seed=1))
+_RANDOM_CONV = {"maker": "random_conv", "arguments": {"filters": [4, 6]}}
+_ADAIN = {"image_shape": (8, 8, 1), "feature_network": _RANDOM_CONV, "decoder_filters": ((4,), (4,)), "style_weight": 0.1}
 
 CASES = {
     "vae-mlp-bernoulli": Case(VAE, {**_SMALL, "hidden": (16,)}, binary=True),
@@ -186,6 +225,16 @@ CASES = {
     ),
     "glimpse-classifier": Case(
         GlimpseClassifier, {"image_shape": (8, 8, 1), "num_classes": 3, "glimpses": 2, "hidden": 6, "read_size": 3}
+    ),
+    # Steps of all columns and of each one alone, so several kinds; dropout.
+    "fractal-net": Case(
+        FractalNet, {"image_shape": (8, 8, 1), "num_classes": 3, "filters": (3, 4), "columns": 2, "dropout": (0.0, 0.1)}
+    ),
+    "fractal-net-column-losses": Case(
+        FractalNet,
+        {"image_shape": (8, 8, 1), "num_classes": 3, "filters": (3, 4), "columns": 2, "column_losses": True,
+         "own_statistics": False, "affine": True},
+        long=True,
     ),
     "autoencoder": Case(Autoencoder, {**_SMALL, "hidden": (4, 8)}),
     # Free bits at which the z-term ends within a few steps: replicas must agree on when.
@@ -324,11 +373,104 @@ CASES = {
          "discriminator_width": 4, "discriminator_halvings": 1, "global_steps": 4, "frozen_steps": 4},
         falling="discriminator_loss",
     ),
+    # With features of instances, as many numbers as there are pixels, and the distance of a frozen network.
+    "pix2pix-hd-features": Case(
+        Pix2PixHD,
+        {"image_shape": (8, 8, 3), "map_classes": 3, "width": 4, "halvings": 1, "blocks": 1, "enhancer": False,
+         "discriminator_width": 4, "discriminator_halvings": 1, "scales": 1, "feature_channels": 2, "clusters": 2,
+         "encoder_width": 2, "encoder_halvings": 1, "feature_network": keras.Sequential(
+             [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, kernel_initializer=keras.initializers.GlorotUniform(seed=2))]
+         )},
+        falling="discriminator_loss", long=True,
+    ),
+    # Clips of label maps with borders, given first frames and flow.
+    "vid2vid": Case(
+        Vid2Vid,
+        {"image_shape": (8, 8, 3), "num_frames": 5, "map_classes": 3, "width": 4, "halvings": 1, "blocks": 2,
+         "discriminator_width": 2, "discriminator_halvings": 1, "discriminator_scales": 1, "temporal_scales": 1},
+        falling="discriminator_loss",
+    ),
+    # Three kinds of steps in the first ones: DOAFN, both networks of the completion, its generator.
+    "tvsn": Case(
+        TVSN,
+        {"image_shape": (8, 8, 1), "view_size": 3, "filters": (4, 6), "dense_width": 8, "view_widths": (4,),
+         "completion_view_width": 4, "discriminator_filters": (4, 4), "flow_steps": 4, "near_identity": True},
+        falling="warp_error",
+    ),
+    # From the first step on the completion, without masks, and with features.
+    "tvsn-completion": Case(
+        TVSN,
+        {"image_shape": (8, 8, 1), "view_size": 3, "filters": (4, 6), "dense_width": 8, "view_widths": (4,),
+         "completion_view_width": 4, "discriminator_filters": (4, 4), "flow_steps": 0, "visibility": False,
+         "feature_network": keras.saving.serialize_keras_object(_FEATURES), "feature_layers": ("conv",)},
+        falling="absolute_error", long=True,
+    ),
     "pix2pix-l1": Case(
         Pix2Pix,
         {"image_shape": (8, 8, 1), "width": 4, "adversarial": None, "statistics": "moving", "test_dropout": False,
          "skips": False},
         falling="absolute_error", long=True,
+    ),
+    "adain": Case(AdaINStyleTransfer, _ADAIN),
+    "adain-regions": Case(AdaINStyleTransfer, {**_ADAIN, "regions": 2, "preserve_colour": True}, long=True),
+    "fast-style-transfer": Case(
+        FastStyleTransfer,
+        {"image_shape": (8, 8, 1), "num_styles": 3, "width": 4, "halvings": 1, "blocks": 1, "kernel_size": 5,
+         "feature_network": _RANDOM_CONV, "content_layer": "relu_1", "style_weight": 10.0},
+    ),
+    "deepsim": Case(
+        DeePSiM,
+        {"image_shape": (8, 8, 1), "encoder": _ENCODER, "encoder_layers": ("code", "maps"), "gating": "stateful",
+         "generator_hidden": (6,), "generator_grid": 4, "generator_filters": ((4,),),
+         "discriminator_convs": ((4, 3, 2),), "discriminator_code": (3,), "discriminator_units": 4},
+        falling="generator_loss",
+    ),
+    "ppgn": Case(
+        PPGN,
+        {"image_shape": (8, 8, 1), "prior": "codes", "generator": _GENERATOR_FILE, "encoder": _CODES_OF_3,
+         "encoder_layer": "code", "condition": _ENCODER, "prior_widths": (6,), **_CHAINS}, labels=3,
+    ),
+    "ppgn-pixels": Case(
+        PPGN, {"image_shape": (8, 8, 1), "prior": "pixels", "condition": _ENCODER, "prior_widths": (3, 4), **_CHAINS},
+        labels=3, long=True,
+    ),
+    "joint-ppgn": Case(
+        JointPPGN,
+        {"image_shape": (8, 8, 1), "encoder": _ENCODER, "encoder_layers": ("code", "maps"), "generator_hidden": (6,),
+         "generator_grid": 4, "generator_filters": ((4,),), "discriminator_convs": ((4, 3, 2),), "discriminator_code": (3,),
+         "discriminator_units": 4, "noise": (0.1, 0.2, 0.2), "code_weight": 1.0, **_CHAINS},
+        falling="generator_loss", labels=3,
+    ),
+    "dgn-am": Case(
+        DGNAM,
+        {"image_shape": (8, 8, 1), "classifier": _ENCODER, "generator": _GENERATOR_FILE, "encoder": _CODES_OF_3,
+         "encoder_layer": "code", "first_rate": 1.0, "ascent_steps": 20},
+    ),
+    "dgn-am-hidden": Case(
+        DGNAM,
+        {"image_shape": (8, 8, 1), "classifier": _ENCODER, "layer": "maps", "units": ((0,), (2,), (1, 3)),
+         "resize": "bilinear", "generator": _GENERATOR_FILE, "encoder": _CODES_OF_3, "encoder_layer": "code",
+         "bounds": "symmetric",
+         "first_rate": 1.0, "ascent_steps": 20}, long=True,
+    ),
+    # Two stages in the first steps; mismatched pairs within the batch.
+    "stack-gan": Case(
+        StackGAN,
+        {"image_shape": (8, 8, 1), "embedding_dim": 3, "stage_1_steps": 4, "factor": 2, "width": 4, "ups": 1, "downs": 1,
+         "blocks": 1, "noise_dim": 2, "condition_dim": 2, "discriminator_width": 4},
+        falling="discriminator_loss",
+    ),
+    "stack-gan-v2": Case(
+        StackGANv2,
+        {"image_shape": (8, 8, 1), "embedding_dim": 3, "width": 4, "ups": 1, "branches": 2, "blocks": 1, "noise_dim": 2,
+         "condition_dim": 2, "discriminator_width": 4, "colour_weight": 1.0, "mismatches": "given"},
+        falling="discriminator_loss",
+    ),
+    # Two kinds of steps; a few steps of each optimisation.
+    "igan": Case(
+        IGAN,
+        {"image_shape": (8, 8, 1), "generator": _GENERATOR_FILE, "width": 4, "sample_steps": 4, "projection_steps": 30,
+         "starts": 2, "candidates": 2, "edit_steps": 4, "frames": 3, "flow_steps": 3},
     ),
     "dcgan": Case(DCGAN, {**_DCGAN, "stages": 2, "regularizer": "l2"}, falling="discriminator_loss"),
     "sngan-adaptive-lecam": Case(
@@ -342,14 +484,6 @@ CASES = {
     ),
 }  # fmt: skip
 
-# With seeds, so that every process has the same weights.
-_GENERATOR = keras.Sequential(
-    [
-        keras.Input((3,)),
-        keras.layers.Dense(64, "sigmoid", kernel_initializer=keras.initializers.GlorotUniform(seed=0)),
-        keras.layers.Reshape((8, 8, 1)),
-    ]
-)
 _CLASSES = keras.Sequential(
     [
         keras.Input((8, 8, 1)),
@@ -361,8 +495,5 @@ _CLASSES = keras.Sequential(
 # Skeletons of papers to come: they are tested where no public model has the capability yet, and by its own tests alone.
 STAND_INS = {
     "skeleton-inversion": Case(Inversion, {"image_shape": (8, 8, 1), "generator": _GENERATOR}),
-    "skeleton-ppgn": Case(PPGN, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
-    "skeleton-style-transfer": Case(
-        StyleTransfer, {"image_shape": (8, 8, 1), "encoder": conv("encoder", (8, 8, 1), 4)}
-    ),
+    "skeleton-ppgn": Case(PPGNSkeleton, {"image_shape": (8, 8, 1), "generator": _GENERATOR, "classifier": _CLASSES}),
 }

@@ -20,8 +20,11 @@ def test_resumed_training_equals_uninterrupted(run):
     assert_equal(owned_variables(run.model), owned_variables(second))  # all there is, whatever state() says
 
 
-# One network; two players; steps of several kinds. The others have the same loop around them.
-@for_cases(quick=("sngan", "vae-mlp-bernoulli", "wgan"))
+# One network; two players; steps of several kinds; growth; stages. The others have the same loop around them.
+@for_cases(
+    quick=("sngan", "vae-mlp-bernoulli", "wgan"),
+    only=("progressive-gan", "sngan", "sngan-adaptive-lecam", "stack-gan", "vae-mlp-bernoulli", "vid2vid", "wgan"),
+)
 def test_resumed_training_equals_uninterrupted_with_many_steps_in_one_call(run):
     second = resumed(run)
     second.steps_per_execution = 10  # TensorFlow may order sums in another way inside of a loop

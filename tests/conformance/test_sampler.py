@@ -16,9 +16,9 @@ def test_sample_shape_range_dtype_and_seed(run):
     few, many = model.sample(3, seed=5, **case.conditions(3)), model.sample(6, seed=5, **case.conditions(6))
     assert many.shape == (6, *case.args["image_shape"]) and many.dtype == tf.float32
     assert float(tf.reduce_min(many)) >= 0.0 and float(tf.reduce_max(many)) <= 1.0
-    np.testing.assert_allclose(few, many[:3], atol=1e-6)
+    np.testing.assert_allclose(few, many[:3], atol=1e-5)
     assert np.any(model.sample(3, seed=6, **case.conditions(3)).numpy() != few.numpy())
-    np.testing.assert_allclose(model.sample(6, seed=5, batch_size=2, **case.conditions(6)), many, atol=1e-6)
+    np.testing.assert_allclose(model.sample(6, seed=5, batch_size=2, **case.conditions(6)), many, atol=1e-5)
 
 
 def test_sample_draws_serving_seeds(run, served):
@@ -66,8 +66,10 @@ def test_bad_latents(run):
 
 def test_serialized_examples_name_seeds_and_labels(run, served):
     conditions = run.case.conditions(3)
-    labels = conditions.get("labels", [0, 0, 0])
-    features = [{"seed": 7, "label": int(labels[0])}, {"label": int(labels[1])}, {"seed": 2**40, "label": int(labels[2])}]
+    features = [{"seed": 7}, {}, {"seed": 2**40}]
+    for argument, values in {"labels": [0, 0, 0], **conditions}.items():
+        for row, value in zip(features, values, strict=True):
+            row["label" if argument == "labels" else argument] = value
     got = served["serve_examples"](examples=tf.constant([example(**f) for f in features]))["image"]
     inputs = {"seeds": tf.constant([7, 0, 2**40], tf.int64), **{k: tf.constant(v) for k, v in conditions.items()}}
     np.testing.assert_array_equal(got, served["sample"](**inputs)["image"])

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.adversarial.dcgan import DCGAN
-from tfgen.models.adversarial.passes import Pass
+from tfgen.models.adversarial.parts.passes import Pass
 
 
 @keras.saving.register_keras_serializable("tests")

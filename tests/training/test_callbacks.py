@@ -147,7 +147,8 @@ def test_a_grid_is_that_of_the_first_capability_that_has_one(model):
     assert grid_of(pixels, 4) is None, "there is nothing to sample with"
     given = np.array([[1.0, -1.0], [3.0, 0.5], [-2.0, 0.0]], "float32")
     grid = grid_of(pixels, 4, pixels.as_batch({"image": images(3)[:, :4, :4], "embedding": given}))
-    np.testing.assert_array_equal(grid.reshape(-1, 4, 4, 1), pixels.sample(4, embedding=given[[0, 1, 2, 0]]))
+    np.testing.assert_array_equal(grid[0], images(3)[:2, :4, :4])  # above the samples of their embeddings
+    np.testing.assert_array_equal(grid[1], pixels.sample(2, embedding=given[:2]))
 
 
 def test_the_grid_shows_the_averaged_weights(model):
@@ -200,11 +201,12 @@ def test_a_model_that_is_no_sampler_is_shown_by_the_examples(tmp_path):
     assert grid.shape == (4, 8, 8, 8, 1)
     np.testing.assert_array_equal(grid[3], 0.5 * images(16)[8:])
 
-    batch |= {"style": tf.zeros([6, 4, 4, 1]), "target": tf.zeros([6, 8, 8, 1])}
+    batch |= {"style": tf.fill([6, 4, 4, 1], 0.5), "target": tf.zeros([6, 8, 8, 1])}
     grid = grid_of(Painter(image_shape=(8, 8, 1)), 12, batch)
-    assert grid.shape == (3, 4, 8, 8, 1)
-    for row, wanted in zip(grid, (images(6), 1.0 - images(6), np.zeros([6, 8, 8, 1])), strict=True):
-        np.testing.assert_array_equal(row, wanted[:4])
+    assert grid.shape == (4, 3, 8, 8, 1)  # the style is enlarged
+    rows = images(6), np.full([6, 8, 8, 1], 0.5), 1.0 - images(6), np.zeros([6, 8, 8, 1])
+    for row, wanted in zip(grid, rows, strict=True):
+        np.testing.assert_allclose(row, wanted[:3], atol=1e-6)
     for model in (Darkener(image_shape=(8, 8, 1)), Painter(image_shape=(8, 8, 1))):
         assert grid_of(model, 8) is None
 

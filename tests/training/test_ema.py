@@ -126,7 +126,7 @@ def test_ema_of_a_constant_stays_and_swapping_is_undone():
 def test_averaged_kernels_of_spectral_norm_have_the_largest_singular_value_1():
     model = SAGAN(image_shape=(8, 8, 1), width=8, latent_dim=4, attention_size=8,
                   network_args={"generator": {"stages": 1}, "discriminator": {"downs": 0}})  # fmt: skip
-    model.compile(keras.optimizers.SGD(1.0), ema_decay=0.5)
+    model.compile(keras.optimizers.SGD(0.1), ema_decay=0.5)
     images = np.random.default_rng(0).uniform(size=[64, 8, 8, 1]).astype("float32")
     model.fit(images, batch_size=4, verbose=0)
     layers = [layer for layer in model.generator._flatten_layers() if hasattr(layer, "power_iteration")]
