@@ -23,6 +23,7 @@ class Turns:
         rounds: [{way: time}].
         errors: {way: error text}.
         peer: the peer's line about itself, or None.
+        facts: {way of the peer: what else its last answer had}.
     """
 
     def __init__(self, doc, *, rounds, steps):
@@ -31,7 +32,7 @@ class Turns:
         self.parser.add_argument("--rounds", type=int, default=rounds)
         self.parser.add_argument("--steps", type=int, default=steps, help="of training in a round")
         self.parser.add_argument("--torch_python", default=".venv-torch/bin/python", help="of PyTorch's environment")
-        self.runs, self.errors, self.rounds, self.peer = {}, {}, [], None
+        self.runs, self.errors, self.rounds, self.peer, self.facts = {}, {}, [], None, {}
 
     def start(self, multiple_of=1):
         """Parses and checks the arguments (--steps must be a multiple of `multiple_of`), and starts the clock."""
@@ -67,7 +68,9 @@ class Turns:
                 answer = peer.ask(way=way, steps=steps)
                 if "error" in answer:
                     raise RuntimeError(answer["error"])
-                return float(answer["seconds"])
+                seconds = float(answer.pop("seconds"))
+                self.facts[f"torch_{way}"] = answer
+                return seconds
 
             return run
 

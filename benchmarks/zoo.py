@@ -16,16 +16,16 @@ import functools
 import json
 import pathlib
 import re
-import shutil
 import tempfile
 
-import h5py
 import numpy as np
 
 import tfgen
 from benchmarks.record import ROOT, write
+from tfgen import pretrained
 from tfgen.files import sha256, write_whole
 from tfgen.metrics import Classifier, frechet_distance, hungarian_accuracy, train_classifier
+from tfgen.models.capabilities import Translator
 from tfgen.training.state import named_variables
 
 FOLDER = ROOT / "zoo"
@@ -65,11 +65,45 @@ def frechet_classifier_distance(model, part, number, settings):
     return float(frechet_distance(classifier.features(part.images()), classifier.features(images)))
 
 
+def match_rate(model, part, number, settings):
+    """Share of embeddings that fit their own image better than that of the row before, if this has another embedding."""
+    images, vectors = part.images(), part.values("embedding")
+    own, other = (np.asarray(model.match_logits(shown, vectors)) for shown in (images, np.roll(images, 1, axis=0)))
+    differs = np.any(vectors != np.roll(vectors, 1, axis=0), axis=1)
+    return float(np.mean(own[differs] > other[differs]))
+
+
 def within_3_std(model, part, number, settings):
     from benchmarks.reproduce.claims.gaussians import MIXTURES, modes, toy_samples
 
     mixture = MIXTURES[settings["mixture"]]
     return modes(toy_samples(model, mixture, seed=number), mixture)["within_3_std"]
+
+
+def target_l1(model, part, number, settings):
+    return float(np.mean(np.abs(_translated(model, part) - part.values("target"))))
+
+
+def content_l1(model, part, number, settings):
+    """Mean absolute change of contents, by their own styles, or by an even mixture of the model's styles."""
+    return float(np.mean(np.abs(_translated(model, part) - part.images())))
+
+
+def cycle_l1(model, part, number, settings):
+    there = _translated(model, part)
+    return float(np.mean(np.abs(np.asarray(model.translate_back(image=there)["image"]) - part.images())))
+
+
+def _translated(model, part):
+    given = {field.argument: part.values(field.name) for field in model.translated_fields() if field.name in part.fields}
+    return np.asarray(model.translate(**given)["image"])
+
+
+def moving_digits_l1(model, part, number, settings):
+    """Mean absolute error of translated clips of digits that no training saw, of the frames that are made."""
+    clips = tfgen.data.load("moving:digits", "test", num=20, num_frames=model.num_frames, seed=100 + number)
+    (batch,) = clips.batches(20)
+    return float(np.mean(Translator.number_of(model, batch, {})))
 
 
 @functools.cache
@@ -81,7 +115,7 @@ METRICS = {
     f.__name__: f
     for f in (
         negative_elbo_nats, bits_per_dim, mse, error_percent, hungarian_accuracy_of_codes, frechet_classifier_distance,
-        within_3_std,
+        match_rate, within_3_std, target_l1, cycle_l1, content_l1, moving_digits_l1,
     )
 }  # fmt: skip
 
@@ -112,7 +146,10 @@ def keep(record, model, metric, *, training, train=None, test=None, averaged=Non
 
 def _keep(record, model, metric, training, train, test, averaged, settings):
     config = json.loads(json.dumps({"class_name": type(model).__name__, "config": model.get_config()}))
-    plain, settings = _made(config), {"name": metric, **settings}
+    if needed := _files_of(config):
+        sizes = ", ".join(f"{path} ({pathlib.Path(path).stat().st_size:,} bytes)" for path in needed)
+        return {"kept": False, "why": f"it needs files of other networks beside its weights: {sizes}"}
+    plain, settings = type(model).from_config(config["config"]), {"name": metric, **settings}
     if (least := 2 * plain.count_params()) > LIMIT:
         return {"kept": False, "why": f"the weights have {least:,} bytes in float16, more than {LIMIT:,}"}
     if METRICS[metric] is frechet_classifier_distance:
@@ -137,7 +174,7 @@ def _keep(record, model, metric, training, train, test, averaged, settings):
         values = [METRICS[metric](plain, part, number, settings) for number, part in enumerate(parts)]
         tolerance = 0.1 * float(np.std(values))
         whole = (folder / "model.weights.h5").read_bytes()
-        _halve(folder / "model.weights.h5")
+        pretrained.halve(folder / "model.weights.h5")
         halved = METRICS[metric](load(folder), parts[0], 0, settings)
         dtype = "float16" if abs(halved - values[0]) <= tolerance else "float32"
         if dtype == "float32":
@@ -162,48 +199,47 @@ def _keep(record, model, metric, training, train, test, averaged, settings):
     return {"kept": True, "bytes": total, "dtype": dtype, metric: values[0]}
 
 
+def _files_of(config):
+    """The paths of files of other networks that a config names; that of a `feature_network` is known by its hash."""
+    if isinstance(config, dict):
+        for given in (config, config.get("arguments") or {}):
+            for path in (given.get("path"), given.get("model")):
+                if "fingerprint" in config and isinstance(path, str):
+                    return [path]
+        config = [value for name, value in config.items() if name != "feature_network"]
+    return sorted({path for one in config for path in _files_of(one)}) if isinstance(config, list) else []
+
+
 def _write_examples(path, part):
     images = np.round(part.images() * 255.0).astype(np.uint8)
     labels = {"labels": part.labels(), "num_classes": part.num_classes} if part.has_labels else {}
-    np.savez_compressed(path, images=images, levels=part.levels, **labels)
+    further = [field for name, field in part.fields.items() if name not in ("image", "label", "places")]
+    configs = {"fields": json.dumps([field.config() for field in further])} if further else {}
+    values = {f"field_{field.name}": _stored(part.values(field.name), field) for field in further}
+    np.savez_compressed(path, images=images, levels=part.levels, **labels, **configs, **values)
+
+
+def _stored(values, field):
+    """Values of a batch as a Source stores them."""
+    if field.classes is not None:
+        return values.argmax(axis=-1).astype(np.uint8)
+    return np.round(values * 255.0).astype(np.uint8) if field.pixels else values
 
 
 def _read_examples(path):
     with np.load(path) as file:
         levels = int(file["levels"])
         labels = {"labels": file["labels"], "num_classes": int(file["num_classes"])} if "labels" in file else {}
-        return tfgen.data.from_arrays(file["images"], levels=levels, name=path.parent.name, split="test", **labels)
+        configs = json.loads(str(file["fields"])) if "fields" in file else []
+        further = {one["name"]: (file[f"field_{one['name']}"], tfgen.fields.Field(**one)) for one in configs}
+        return tfgen.data.from_arrays(
+            file["images"], levels=levels, name=path.parent.name, split="test", fields=further or None, **labels
+        )
 
 
 def load(folder):
     """The model of an entry, not compiled."""
-    folder = pathlib.Path(folder)
-    model = _made(json.loads((folder / "config.json").read_text()))
-    model.load_weights(folder / "model.weights.h5")
-    return model
-
-
-def _made(config):
-    return tfgen.models.MODELS[config["class_name"]].from_config(config["config"])
-
-
-def _halve(path):
-    """Rewrites a file of weights with float16 in place of float32."""
-    with h5py.File(path, "r+") as file:
-        names = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        for name in names:
-            if file[name].dtype == np.float32:
-                values = file[name][()].astype(np.float16)
-                del file[name]
-                file[name] = values
-    with tempfile.TemporaryDirectory() as folder:  # a new file: the old one keeps the room of what was deleted
-        smaller = pathlib.Path(folder) / path.name
-        with h5py.File(path) as old, h5py.File(smaller, "w") as new:
-            for name in old:
-                old.copy(name, new)
-            new.attrs.update(old.attrs)
-        shutil.copy(smaller, path)
+    return pretrained.read(folder)
 
 
 def check(folder):
@@ -213,10 +249,6 @@ def check(folder):
         ValueError: a file is not the one that was written.
     """
     folder = pathlib.Path(folder)
-    content = json.loads((folder / "metadata.json").read_text())
-    for name, expected in content["sha256"].items():
-        if (found := sha256(folder / name)) != expected:
-            raise ValueError(f"{folder / name} has the sha256 {found}; its metadata.json has {expected}.")
-    metric, examples = content["metric"], folder / "examples.npz"
+    metric, examples = pretrained.check(folder)["metric"], folder / "examples.npz"
     part = _read_examples(examples) if examples.exists() else None
     return metric["value"], METRICS[metric["name"]](load(folder), part, 0, metric), metric["tolerance"]

@@ -13,8 +13,8 @@ def answer(prepare, ways):
     """Answers questions until stdin ends.
 
     Args:
-        prepare: function way -> (a function that runs one step, additional entries of its answers); called at the first
-            question about a way.
+        prepare: function way -> (a function that runs one step, additional entries of its answers, which it may change);
+            called at the first question about a way.
         ways: names of the ways.
     """
     # Output of libraries must not mix with the answers.

@@ -14,24 +14,39 @@ import pathlib
 import subprocess
 import sys
 
-from benchmarks.reproduce import autoregressive
+from benchmarks.reproduce import autoregressive, stack_gan
 from benchmarks.reproduce.adversarial import RUNS
 from tfgen import onednn
 
-CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation", "rotation", "styles")
+CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation", "rotation", "styles",
+          "modified")  # fmt: skip
 # name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},
     **{name: ["adversarial", name] for name in RUNS},
     **{name: ["autoregressive", name] for name in autoregressive.RUNS},
+    **{name: ["stack_gan", name] for name in stack_gan.RUNS},
     "pixel_cnn_autoencoder": ["pixel_cnn_autoencoder"],
     **{f"autoencoder_{data}": ["autoencoder", data] for data in ("digits", "mnist")},
     "dfc_vae": ["dfc_vae"],
     "vae_gan": ["vae_gan"],
+    **{f"pix2pix_{name}": ["pix2pix", name] for name in ("edges", "quadrants", "patches")},
+    **{f"pix2pix_hd_{name}": ["pix2pix_hd", name] for name in ("digits", "features")},
+    **{f"cycle_gan_{name}": ["cycle_gan", name] for name in ("inverted", "usps")},
+    **{f"fractal_net_{name}": ["fractal_net", name] for name in ("digits", "fashion", "cifar10_jpeg")},
+    "igan_mnist": ["igan", "mnist"],
     "compression": ["compression"],
+    "ppgn_mnist": ["ppgn", "mnist"],
+    "ppgn_fashion": ["ppgn", "fashion_mnist"],
+    "adain_kodak": ["style_transfer", "adain"],
+    "fast_style_transfer_kodak": ["style_transfer", "fast"],
     "glimpses": ["glimpses"],
+    "deepsim_mnist": ["deepsim", "mnist"],
+    "dgn_am_mnist": ["dgn_am", "mnist"],
+    "vid2vid": ["vid2vid"],
     **{f"{model}_{data}": [model, data] for model in ("gmvae", "draw") for data in ("digits", "mnist")},
     **{f"dc_ign_{data}": ["dc_ign", data] for data in ("rendered_shapes", "coil20")},
+    **{f"tvsn_{data}": ["tvsn", data] for data in ("rendered_views", "coil20_views")},
     **{f"infogan_{data}": ["infogan", data] for data in ("digits", "mnist")},
     **{f"claim_{name.replace('-', '_')}": ["claims", name] for name in CLAIMS},
     **{f"semi_supervised_{data}": ["semi_supervised", data] for data in ("digits", "mnist")},
@@ -65,14 +80,14 @@ def main():
 
 
 def _kernels_of(name, rest):
-    """{variable: value} by which runs of a record that are continued keep their CPU kernels; {} if there are none."""
+    """{variable: value} by which runs that are continued keep their CPU kernels, and new ones have oneDNN's on every CPU."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--workdir", default="runs")
     workdir = parser.parse_known_args(rest)[0].workdir
     for path in sorted(pathlib.Path(workdir).glob(f"{name}-*/config.json")):
         if isinstance(on := json.loads(path.read_text()).get("onednn"), bool):
             return {onednn.VARIABLE: str(int(on))}
-    return {}
+    return {onednn.VARIABLE: "1"} if onednn.supported() else {}
 
 
 def status():

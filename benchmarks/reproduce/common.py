@@ -46,7 +46,8 @@ def arguments(doc, name, *, data=None, seeds=(0,), picture=None):
 
 
 def main(
-    name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, zoo=None, **overrides
+    name, preset, measure, gates, *, data, tuning, argv=None, module=None, seeds=None, rank=None, zoo=None, sources=None,
+    **overrides,
 ):  # fmt: skip
     """Trains `preset`, measures, and writes `<out>`.
 
@@ -62,6 +63,7 @@ def main(
         module: the module of the recorded command; None: `benchmarks.reproduce.<name>`.
         seeds: None: one seed, --seed; or the default of --seeds.
         rank: with several seeds, the name of the result by which they are compared; the highest is best.
+        sources: None: the splits of --data; or (arguments of the command line) -> (train source, test source).
         zoo: the metric by which the model is kept in the zoo, see `benchmarks.zoo`; None: it is not.
         **overrides: settings of the preset.
 
@@ -71,15 +73,16 @@ def main(
     args = arguments(__doc__, name, data=data, seeds=seeds or (0,)).parse_args(argv)
     if seeds is not None:
         seeds = args.seeds
-    train_source, test_source = (
+    train_source, test_source = sources(args) if sources else (
         tfgen.data.load(args.data, split, manual_dir=args.manual_dir) for split in ("train", "test")
-    )
+    )  # fmt: skip
+    load = {} if sources else {"spec": args.data, "split": "train"}
     runs, trainings, evaluation_seconds = {}, {}, 0.0  # {seed: (model, results)}
     for seed in [args.seed] if seeds is None else seeds:
         config = TrainConfig(preset, overrides, args.steps, seed, log_every=500, checkpoint_every=5000, sample_every=10_000)
         workdir = pathlib.Path(args.workdir) / f"{name}-{seed}"
         result = train(config, train_source, workdir)
-        trainings[f"seed_{seed}"] = training_of(workdir, spec=args.data, split="train")
+        trainings[f"seed_{seed}"] = training_of(workdir, **load)
         started = time.perf_counter()
         results, protocol = measure(result.model, train_source, test_source, seed)
         evaluation_seconds += time.perf_counter() - started

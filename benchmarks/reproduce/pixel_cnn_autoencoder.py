@@ -22,7 +22,6 @@ from tfgen.metrics import sharpness
 from tfgen.sampling import save_png
 from tfgen.training.callbacks import averaged_weights
 from tfgen_trainers.first_steps import FirstSteps
-from tfgen_trainers.origin import origin
 from tfgen_trainers.train import STEPS_PER_CALL, TrainConfig, make_strategy, prepared
 
 LEVELS = 16
@@ -109,10 +108,7 @@ def main():
         seconds=time.perf_counter() - started,
         results=results,
         gates=GATES,
-        trainings={
-            "pixel_cnn": training,
-            "plain": {"trained_by": [origin(["benchmarks.reproduce.pixel_cnn_autoencoder"])], "first_steps": None},
-        },
+        trainings={"pixel_cnn": training},  # the ordinary one is a baseline of this script
         paper="figure 6: pictures alone",
     )  # fmt: skip
     keep(args.out, model, "bits_per_dim", training=training, train=train, test=test)

@@ -18,13 +18,6 @@ from tfgen_trainers.train import TrainConfig, examples_of, first_steps, snapshot
 
 FOLDER = ROOT / "benchmarks" / "reproduce"
 _BEGIN, _END = "<!-- records: from the JSON files, by `make reproduce ARGS=--status` -->", "<!-- end of records -->"
-_INITIALISER = "layers shared an initialiser's numbers"
-# Why old records, which do not say which code trained, are known to be of other code. To be removed with the old record.
-KNOWN = {
-    **dict.fromkeys(("infogan_mnist", "semi_supervised_digits", "semi_supervised_mnist"), _INITIALISER),
-    **dict.fromkeys(("pixel_cnn_pp_cifar10_jpeg", "wgan_gp_mnist"), _INITIALISER),
-    "pixel_cnn_autoencoder": "the network was another one",
-}
 
 
 def records(folder=FOLDER):
@@ -35,8 +28,7 @@ def records(folder=FOLDER):
 def freshness(name, record):
     """(whether a record is fresh, why) by the code of this process."""
     if "measured_by" not in record:
-        why = f"; {KNOWN[name]} then" if name in KNOWN else ""
-        return False, f"it does not say which code made it{why}"
+        return False, "it does not say which code made it"
     if not record["trainings"]:
         same = record["measured_by"]["code"] == _today(record["measured_by"]["modules"])
         return same, "same code" if same else "its code has changed since"
@@ -114,7 +106,8 @@ def _check(training, manual_dir):
         return None, "the first steps cannot be repeated by themselves"
     config, load = _config(training), dict(training["load"])
     validation, take = load.pop("validation", None), load.pop("take", None)
-    source = tfgen.data.load(**load, **({"manual_dir": manual_dir} if manual_dir else {}))
+    named = manual_dir and ":" not in load["spec"]  # files of one's own have their path in the spec
+    source = tfgen.data.load(**load, **({"manual_dir": manual_dir} if named else {}))
     source = source if take is None else source.take(take)
     if validation is not None:
         source = split_validation(source, validation, load["spec"], manual_dir)[0]
