@@ -97,9 +97,11 @@ def test_images_from_captions_train_and_are_evaluated(tmp_path):
     run = train(tmp_path, data, preset="stack-gan/captions-digits", overrides={**overrides, "stage_1_steps": 2}, steps=4)
     assert losses(run) and np.isfinite(losses(run)).all()
     sources = {name: data_lib.load_split(data.config(), split) for name, split in (("train", "train"), ("test", "eval"))}
+    # Four features: so few images cannot be compared by more.
+    tfgen.metrics.train_classifier(**sources, workdir=str(tmp_path / "classifier"), feature_width=4, epochs=1)
     content = evaluate.evaluate(
         str(tmp_path / "model" / "Format-Serving"), **sources, data_name="captioned:digits", num_samples=20, seed=0,
-        output_dir=str(tmp_path / "evaluation"),
+        output_dir=str(tmp_path / "evaluation"), classifier_dir=str(tmp_path / "classifier"),
     )  # fmt: skip
     assert np.isfinite(content["metrics"]["frechet_classifier_distance"]["value"])
 

@@ -36,6 +36,15 @@ def test_a_quadratic_in_few_steps():
     np.testing.assert_allclose(traced(start[2:])[0], codes[2:], atol=1e-5)
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3, 1e6])
+def test_costs_of_any_unit(factor):
+    """A mean over many pixels has a gradient of 1e-4, a sum over them one of 1e3; the way is the same."""
+    start = tf.constant([[0.0, 0, 0], [2.0, -1, 0.5]])
+    codes, costs = minimize(lambda x: factor * (quadratic(x) + 1.0), start, steps=10)
+    np.testing.assert_allclose(codes, [[1.0, 0.1, 0.01]] * 2, atol=1e-3)
+    np.testing.assert_allclose(costs / factor, [0.445] * 2, rtol=1e-5)
+
+
 def test_no_steps():
     codes, costs = minimize(quadratic, tf.ones([1, 3]), steps=0)
     assert float(costs[0]) == pytest.approx(52.5) and np.all(codes == 1.0)

@@ -25,7 +25,8 @@ def minimize(
         cost: function of codes [B, Z] -> [B].
         start: float32 [B, Z].
         steps: >= 0.
-        tolerance: a row ends where no part of its gradient is larger, or where its cost falls by a smaller share of itself.
+        tolerance: a row ends where no part of its gradient is larger than this share of the length of the first one, or where
+        its cost falls by a smaller share of itself.
 
     Returns:
         (codes float32 [B, Z], their costs float32 [B], at most those of the starts).
@@ -44,16 +45,26 @@ def minimize(
         return tf.where(finite, value, np.inf), tape.gradient(value, codes)
 
     def run():
-        before = cost(start)
         if not steps:
-            return start, before
+            return start, cost(start)
+        before, gradient = value_and_gradient(start)
+        # The first step has the length of the gradient. Costs are scaled such that this is 1: with a tiny gradient the step
+        # would lower the cost by less than the tolerance, and the row would end where it began.
+        length = tf.norm(gradient, axis=1)
+        scale = tf.where(tf.math.is_finite(length) & (length > 0), 1 / length, 1.0)
+
+        def scaled(codes):
+            value, gradient = value_and_gradient(codes)
+            return value * scale, gradient * scale[:, None]
+
         found = tfp.optimizer.lbfgs_minimize(
-            value_and_gradient, start, max_iterations=steps, tolerance=tolerance, f_relative_tolerance=tolerance,
+            scaled, start, max_iterations=steps, tolerance=tolerance, f_relative_tolerance=tolerance,
             max_line_search_iterations=20,
         )  # fmt: skip
-        lower = tf.math.is_finite(found.objective_value) & (found.objective_value < before)
+        after = found.objective_value / scale
+        lower = tf.math.is_finite(after) & (after < before)
         lower &= tf.reduce_all(tf.math.is_finite(found.position), axis=1)
-        return tf.where(lower[:, None], found.position, start), tf.where(lower, found.objective_value, before)
+        return tf.where(lower[:, None], found.position, start), tf.where(lower, after, before)
 
     # A graph: in eager mode Python would run every step, which is slow.
     return tf.function(run, autograph=False)() if tf.executing_eagerly() else run()
