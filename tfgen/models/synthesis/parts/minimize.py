@@ -25,8 +25,8 @@ def minimize(
         cost: function of codes [B, Z] -> [B].
         start: float32 [B, Z].
         steps: >= 0.
-        tolerance: a row ends where no part of its gradient is larger than this share of the length of its first, or where its
-        cost falls by a smaller share of itself.
+        tolerance: a row ends where no part of its gradient is larger than this share of the length of its first, or
+            where its cost falls by a smaller share of itself.
 
     Returns:
         (codes float32 [B, Z], their costs float32 [B], at most those of the starts).
