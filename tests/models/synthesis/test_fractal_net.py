@@ -413,7 +413,7 @@ def test_recalibrated_statistics(own):
     model = build(columns=2, dropout=(0.5, 0.5), own_statistics=own, local_drop=0.9)
     weights = [v.numpy() for v in model.trainable_variables]
     images = np.random.default_rng(2).random((40, 8, 8, 2), "float32")
-    model.recalibrate([{"image": images[i : i + 10]} for i in range(0, 40, 10)])
+    model.recalibrate([{"image": part} for part in np.split(images, [10, 35])])  # batches of several sizes
     for a, b in zip(weights, model.trainable_variables, strict=True):
         np.testing.assert_array_equal(a, b.numpy())
     for name in ("block_0_column_0_layer_1", "block_0_column_1_layer_0"):  # those that see the images
@@ -457,6 +457,7 @@ def test_recalibrated_statistics(own):
         ({"columns": 9}, r"integer in \[1, 8\]; received 9"),
         ({"only_column": 3}, r"only_column must be an integer in \[0, 2\]; received 3"),
         ({"only_column": 1, "local_drop": 0.5}, "local_drop has no effect with only_column=1"),
+        ({"columns": 1, "global_share": 0.1}, "global_share has no effect with columns=1"),
         ({"column_losses": True, "global_share": 0.1}, "global_share has no effect with column_losses=True"),
         ({"local_drop": 1.0}, r"in \[0, 1\)"),
     ],

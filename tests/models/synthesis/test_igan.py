@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfgen
-from tfgen.models import DCGAN, IGAN, InfoGAN, PixelCNN, StyleGAN
+from tfgen.models import DCGAN, IGAN, PPGN, InfoGAN, PixelCNN, StyleGAN
 from tfgen.models.synthesis.parts.photo_editing import shown
 
 SHAPE = (8, 8, 1)
@@ -328,6 +328,7 @@ def test_the_generator_of_a_file_has_its_averaged_weights(tmp_path):
     [
         ({"generator": "no.keras"}, r"there is no file no.keras; tfgen export --workdir RUN --to FILE.keras"),
         ({"generator": lambda: InfoGAN(image_shape=SHAPE, width=4)}, "choices among its latents"),
+        ({"generator": lambda: PPGN(image_shape=SHAPE, prior="pixels", epsilons=(1.0, 0.0, 0.0))}, "searches for its"),
         ({"generator": lambda: PixelCNN(image_shape=SHAPE, levels=2, width=4, depth=1)}, "pixel by pixel"),
         ({"generator": lambda: DCGAN(image_shape=SHAPE, width=4, num_classes=3)}, "DCGAN also takes labels"),
         ({"generator": lambda: DCGAN(image_shape=(16, 16, 1), width=4)}, r"makes images \(16, 16, 1\); expected"),

@@ -131,6 +131,9 @@ def test_noise_is_that_of_the_seed_and_of_the_start(model):
     latents = noisy.latents(tf.constant([4, 5]))
     once, again = (noisy.decode_images(latents[i:], labels=[1, 1][i:]) for i in range(2))
     np.testing.assert_allclose(once[1:], again, atol=1e-5)
+    # All verbs draw the same chain of a seed.
+    np.testing.assert_allclose(noisy.chain([4, 5], [1, 1]).image[:, -1], once, atol=1e-5)
+    np.testing.assert_allclose(noisy.maximize([1, 1], [4, 5])["image"], once, atol=1e-5)
 
 
 def test_resets_are_those_of_the_start():

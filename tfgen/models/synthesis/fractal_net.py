@@ -125,7 +125,8 @@ class FractalNet(ClassifierModel):
         image_shape: (H, W, C).
         num_classes: number of classes.
         filters: of the convolutions of each block; there are B blocks, and each halves the sides.
-        columns: C, the number of columns, in [1, 8]. The longest path has B 2^(C-1) convolutions.
+        columns: C, the number of columns, in [1, 8]. The longest path has B 2^(C-1) convolutions. With one there is no
+            drop-path, and its settings must be left out.
         dropout: rate of each block, in [0, 1); None: 0.
         local_drop: probability that local drop-path drops an input of a join, in [0, 1).
         global_share: probability of a step with one column, in [0, 1]; without effect with `column_losses`.
@@ -161,6 +162,8 @@ class FractalNet(ClassifierModel):
         if only_column is not None:
             self._check_column(only_column, "only_column")
             self.check_without_effect(f"only_column={only_column}", *_OF_PATHS)
+        elif columns == 1:
+            self.check_without_effect("columns=1", "local_drop", "global_share", "column_losses")
         if column_losses:
             self.check_without_effect("column_losses=True", "global_share")
         self.global_share = 0.0 if column_losses or only_column is not None else global_share
@@ -320,7 +323,8 @@ class FractalNet(ClassifierModel):
         try:
             for norm in norms:
                 norm.momentum = 0.0  # so that the moving statistics are those of the last batch
-            found = [tf.nest.map_structure(np.array, of_batch(self.check_images(batch["image"]))) for batch in batches]
+            images = (self.check_images(batch["image"]) for batch in batches)
+            found = [(len(part), tf.nest.map_structure(np.array, of_batch(part))) for part in images]
         finally:
             for norm in norms:
                 norm.momentum = momentum
@@ -328,10 +332,12 @@ class FractalNet(ClassifierModel):
                 variable.assign(value)
         if not found:
             raise ValueError("recalibrate needs at least one batch; received none.")
+        sizes, found = zip(*found, strict=True)
         for norm, pairs in zip(norms, zip(*found, strict=True), strict=True):
             means, variances = (np.stack(values) for values in zip(*pairs, strict=True))
-            norm.moving_mean.assign(means.mean(axis=0))
-            norm.moving_variance.assign(variances.mean(axis=0) + means.var(axis=0))
+            mean = np.average(means, axis=0, weights=sizes)
+            norm.moving_mean.assign(mean)
+            norm.moving_variance.assign(np.average(variances + (means - mean) ** 2, axis=0, weights=sizes))
 
     def _check_column(self, index, name):
         settings.check_values({name: Annotated[int, within(0, self.columns - 1)]}, {name: index})

@@ -266,8 +266,9 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
         known: tf.Tensor | None = None, mask: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:  # fmt: skip
         """{name of `Chain`: tensor} of the checked arguments of `chain`."""
+        noise = None if start is None and known is None else seeds  # else that of `decode_images`, so of `sample`
         start = self._start(seeds, known, mask) if start is None else start
-        found = self._chain(start, units, seeds, steps, known, mask, record=True)
+        found = self._chain(start, units, noise, steps, known, mask, record=True)
         # One step after the other: the maps of all at once would need much memory.
         images = tf.map_fn(self.image_of, tf.transpose(found.path, [1, 0, 2]))
         images = tf.transpose(images, [1, 0, 2, 3, 4])
@@ -304,7 +305,7 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
 
     def maximize_rows(self, seeds, unit, steps):
         """{"image", "activation": log p of the unit, float32 [B], "probability"}."""
-        found = self._chain(self.latents(seeds), unit, seeds, steps)
+        found = self._chain(self.latents(seeds), unit, steps=steps)
         value = found.objective[:, -1]
         return {"image": self.image_of(found.codes), "activation": value, "probability": tf.exp(value)}
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.models.base import TrainableModel
-from tfgen.models.capabilities import Sampler
+from tfgen.models.capabilities import Maximizer, Sampler
 
 # Bounds of the codes by distribution; None: they have none.
 BOUNDS = {"normal": None, "uniform": 1.0, "unit_uniform": math.sqrt(3.0)}
@@ -35,8 +35,8 @@ class LatentGenerator:
         size: Z. bound: c, or None.
 
     Raises:
-        ValueError: the network has conditions or choices among its latents, draws its images pixel by pixel, has other
-            images, no known input, or is a sampler for which a distribution was given.
+        ValueError: the network has conditions or choices among its latents, draws its images pixel by pixel or searches
+            for them, has other images, no known input, or is a sampler for which a distribution was given.
     """
 
     def __init__(self, network: keras.Model, image_shape: Sequence[int], distribution: str | None = None):
@@ -46,6 +46,8 @@ class LatentGenerator:
         if self._is_sampler:
             if network.sequential:
                 raise ValueError(f"generator: {name} draws images pixel by pixel, so they have no gradients.")
+            if isinstance(network, Maximizer):
+                raise ValueError(f"generator: {name} searches for its images; the generator that it uses is meant here.")
             if network.conditions():
                 names = ", ".join(field.argument for field in network.conditions())
                 raise ValueError(f"generator: {name} also takes {names}; the generator must take a code alone.")
