@@ -42,6 +42,7 @@ COMMANDS = {
     "fast_style_transfer_kodak": ["style_transfer", "fast"],
     "glimpses": ["glimpses"],
     "deepsim_mnist": ["deepsim", "mnist"],
+    "deepsim_photos": ["deepsim_photos"],
     "dgn_am_mnist": ["dgn_am", "mnist"],
     "vid2vid": ["vid2vid"],
     **{f"{model}_{data}": [model, data] for model in ("gmvae", "draw") for data in ("digits", "mnist")},
