@@ -29,14 +29,14 @@ from tfgen.models import DGNAM
 from tfgen.sampling import save_png
 
 NAME, PRESET, PICTURE = "deepsim_photos", "deepsim/photos-32", "docs/images/deepsim_photos.png"
-BATCH, STEPS, TESTED, SHOWN = 16, 2_500, 500, 12
+BATCH, STEPS, TESTED, SHOWN = 16, 4_000, 500, 12
 PART = 50  # images at a time: the first layers of the network need some 3 MB for each
 # Classes of ImageNet, most of them near to those of CIFAR-10: airliner, sports car, robin, tabby cat, hartebeest, golden
 # retriever, tree frog, sorrel horse, container ship, fire engine, macaw, daisy.
 CLASSES = (404, 817, 15, 281, 351, 207, 31, 339, 510, 555, 88, 985)
 STARTS, ASCENT = 2, 100
 TUNING = (
-    "none on test images: layers and losses are those of the preset; batches of 16, and so many steps as 25 minutes have "
+    "none on test images: layers and losses are those of the preset; batches of 16, and so many steps as 15 to 20 minutes have "
     "room for, were chosen by the time of a step"
 )
 GATES = {
