@@ -36,8 +36,8 @@ PART = 50  # images at a time: the first layers of the network need some 3 MB fo
 CLASSES = (404, 817, 15, 281, 351, 207, 31, 339, 510, 555, 88, 985)
 STARTS, ASCENT = 2, 100
 TUNING = (
-    "none on test images: layers and losses are those of the preset; batches of 16, and so many steps as 15 to 20 minutes have "
-    "room for, were chosen by the time of a step"
+    "none on test images: layers and losses are those of the preset; batches of 16, and so many steps as 20 minutes allow, "
+    "were chosen by the time of a step"
 )
 GATES = {
     "mse_over_mean_image": ("<=", 0.5), "block_4_error": ("<=", 0.5), "block_10_error": ("<=", 0.6),
