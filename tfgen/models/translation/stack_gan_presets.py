@@ -29,8 +29,8 @@ _CAPTIONS = {"image_shape": (32, 32, 3), "embedding_dim": 32, **_SMALL, "ups": 2
 def _small(name, args, data, what, stage_1_steps, steps):
     return Preset(
         f"stack-gan/{name}", StackGAN, {**args, "stage_1_steps": stage_1_steps}, data=data,
-        source=f"{what}; batches of 64, the rate is halved every sixth of each stage", batch_size=64, steps=steps,
-        compile_args=halved(stage_1_steps, epochs=(100, 100)),
+        source=f"{what}; batches of 64, the rate is halved in the middle of each stage", batch_size=64, steps=steps,
+        compile_args=halved(stage_1_steps, epochs=(300, 300)),
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ PRESETS = [
         )
     ),
     _small("mnist", {"image_shape": (28, 28, 1), "embedding_dim": 32, **_SMALL, "width": 32, "ups": 1}, "named:mnist",
-           "MNIST by the names of its classes, 14 and 28 px", 4_000, 8_000),
+           "MNIST by the names of its classes, 14 and 28 px", 6_000, 12_000),
     _small("captions-mnist", {**_CAPTIONS, "width": 32}, "captioned:mnist", "captions of MNIST digits, 16 and 32 px", 5_000,
            10_000),
     _small("captions-digits", {**_CAPTIONS, "width": 16}, "captioned:digits", "captions of the 8x8 digits, 16 and 32 px",
