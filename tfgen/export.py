@@ -6,7 +6,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -57,24 +57,44 @@ def export_saved_model(
         export_saved_model, base_dir=base_dir, version=version, use_ema=use_ema, class_names=class_names, metadata=metadata,
         warmup=warmup,
     )  # fmt: skip
-    if not model.concluded:
-        logging.warning(
-            "%s is exported without what follows its training: `conclude(batches)` has not set it yet (`tfgen train` calls "
-            "it after the last step).", type(model).__name__,
-        )  # fmt: skip
-    ema, content = model.ema is not None and use_ema, card.card(model, class_names)
-    with model.ema.swapped() if ema else contextlib.nullcontext():
-        bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})
-        if bad:
-            raise FloatingPointError(f"Not exported to {base_dir}: {bad}{' (averaged)' if ema else ''}.")
+    content = card.card(model, class_names)
+    with weights_to_export(model, base_dir, use_ema) as ema:
         with new_version(pathlib.Path(base_dir), None if version is None else int(version)) as (hidden, target):
             write_saved_model(model, hidden, content)
-            _write_metadata(hidden / METADATA, model, content, ema, metadata or {})
+            file = hidden / METADATA
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(metadata_of(model, content, ema, metadata or {}), indent=2, default=str))
             if Codec in model.capabilities():
                 model.codec().save(hidden / CODEC)
             if warmup:
                 _write_warmup(hidden)
     return target
+
+
+@contextlib.contextmanager
+def weights_to_export(model: keras.Model, to: str | os.PathLike, use_ema: bool) -> Iterator[bool]:
+    """A context in which the model has the weights that are exported.
+
+    Args:
+        to: where they go, for the message.
+
+    Yields:
+        Whether they are the averages.
+
+    Raises:
+        FloatingPointError: a weight is not finite.
+    """
+    if not model.concluded:
+        logging.warning(
+            "%s is exported without what follows its training: `conclude(batches)` has not set it yet (`tfgen train` calls "
+            "it after the last step).", type(model).__name__,
+        )  # fmt: skip
+    ema = model.ema is not None and use_ema
+    with model.ema.swapped() if ema else contextlib.nullcontext():
+        bad = not_finite(model, {f"weights/{path}": variable for path, variable in named_variables(model).items()})
+        if bad:
+            raise FloatingPointError(f"Not exported to {to}: {bad}{' (averaged)' if ema else ''}.")
+        yield ema
 
 
 def write_saved_model(model: keras.Model, path: str | pathlib.Path, content: dict | None = None) -> None:
@@ -127,8 +147,14 @@ def _write_warmup(path):
         )
 
 
-def _write_metadata(path, model, content, ema, extra):
-    path.parent.mkdir(parents=True, exist_ok=True)
+def metadata_of(model: keras.Model, content: dict, ema: bool, extra: dict) -> dict:
+    """The metadata of an export, a dict for JSON.
+
+    Args:
+        content: the card without signatures, see `tfgen.card.card`.
+        ema: whether the weights are the averages.
+        extra: entries that are added, or replace others.
+    """
     own = {
         **content,
         "inputs": [field.config() for field in model.input_fields()],
@@ -140,7 +166,7 @@ def _write_metadata(path, model, content, ema, extra):
     }
     if Likelihood in model.capabilities():
         own["importance_samples"] = model.importance_samples
-    path.write_text(json.dumps({**own, **extra}, indent=2, default=str))
+    return {**own, **extra}
 
 
 def read_metadata(path: str | pathlib.Path) -> dict:
