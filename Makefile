@@ -67,7 +67,7 @@ lock: setup ## resolve setup.cfg again and rewrite constraints/ (needs uv)
 	@uv=$$(command -v uv || echo .tools/bin/uv); \
 	lock="$$uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links"; \
 	printf 'pip\nsetuptools\nwheel\n' | \
-		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra compression --extra dev - -o constraints/py310.txt && \
+		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra compression --extra onnx --extra dev - -o constraints/py310.txt && \
 	printf 'setuptools\nwheel\n' | \
 		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt
 

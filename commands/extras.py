@@ -13,6 +13,7 @@ _EXTRAS = {
     "serve": ("serving", _SERVING, "3.10 and later"),
     "compress": ("compression", ("constriction",), "3.10 and later"),
     "decompress": ("compression", ("constriction",), "3.10 and later"),
+    "export --to *.onnx": ("onnx", ("onnx", "onnxruntime", "tf2onnx"), "3.10 and later"),  # without it export needs none
 }
 
 

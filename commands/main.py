@@ -133,7 +133,10 @@ def _parser():
     _add_trained(command)
     command.add_argument("--to", type=option(OutputFolder), required=True,
                          help="the model's folder; the version is a numbered folder in it. Or a new .keras file, for models "
-                         "that use this one, such as igan/mnist")  # fmt: skip
+                         "that use this one, such as igan/mnist; or a new .onnx file with one signature")  # fmt: skip
+    command.add_argument("--signature", type=option(Text),
+                         help="of an .onnx file: what it computes, such as decode or reconstruct (default: the first use of "
+                         "the model, such as sample or translate)")  # fmt: skip
     command.add_argument("--version", type=option(PositiveInt),
                          help="version number (default: the largest in the folder plus 1)")  # fmt: skip
     command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
@@ -310,16 +313,28 @@ def _export(args):
     from tfgen.export import export_saved_model
     from tfgen_trainers.train import export_metadata
 
+    onnx = args.to.endswith(".onnx")
+    if onnx and args.version is not None:
+        raise ValueError(f"--version is for exported folders; received {args.version} and the file --to {args.to}")
+    if args.signature is not None and not onnx:
+        raise ValueError(f"--signature is for .onnx files; received {args.signature} and --to {args.to}, which gets all")
+    if onnx and (missing := extras.missing("export --to *.onnx")):
+        raise ValueError(missing)
     model, record = _trained(args)
     if record is None and args.raw:
         raise ValueError(f"--raw is for run folders; the weights of {args.preset} are the averages, if there are any")
     if args.to.endswith(".keras"):
         return _export_keras(model, args)
-    metadata = {"preset": args.preset} if record is None else export_metadata(record)
-    path = export_saved_model(
-        model, args.to, version=args.version, use_ema=not args.raw, class_names=(record or {}).get("class_names"),
-        metadata=metadata,
-    )  # fmt: skip
+    common = {
+        "use_ema": not args.raw, "class_names": (record or {}).get("class_names"),
+        "metadata": {"preset": args.preset} if record is None else export_metadata(record),
+    }  # fmt: skip
+    if onnx:
+        from tfgen.onnx import export_onnx
+
+        print(export_onnx(model, args.to, args.signature, **common))
+        return
+    path = export_saved_model(model, args.to, version=args.version, **common)
     print(path)
     name = pathlib.Path(args.to).resolve().name
     print(f"next: tfgen serve --model_base_path={args.to} --model_name={name} --rest_api_port=8501", file=sys.stderr)

@@ -57,7 +57,7 @@ def test_locks_hold_names_and_versions_only(version):
 
 
 @pytest.mark.parametrize(
-    ("version", "extras"), [("3.10", ["tfx", "serving", "compression", "dev"]), ("3.12", ["compression", "dev"])]
+    ("version", "extras"), [("3.10", ["tfx", "serving", "compression", "onnx", "dev"]), ("3.12", ["compression", "dev"])]
 )
 def test_every_requirement_is_locked_to_a_version_it_allows(version, extras):
     cfg, lock = setup_cfg(), locked(version)
@@ -113,7 +113,7 @@ def test_import_tfgen_needs_no_heavy_module():
 
 def test_every_core_module_imports_without_the_extras():
     blocked = ["apache_beam", "constriction", "kfp", "orjson", "starlette", "tensorflow_serving", "tensorflow_transform"]
-    blocked += ["tfx", "uvicorn"]
+    blocked += ["onnx", "onnxruntime", "tf2onnx", "tfx", "uvicorn"]
     run = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
         "import importlib, pkgutil, tfgen, tfgen_commands, tfgen_trainers\n"

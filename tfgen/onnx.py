@@ -39,9 +39,10 @@ def export_onnx(
     """Writes one signature of `model.signatures()` as an ONNX file, after its results were compared with TensorFlow's.
 
     Inputs and outputs are named as in the signature, and the batch dimension is free. Names in an ONNX file are unique: an
-    output that is named like an input has `_out` added, so `reconstruct` takes `image` and returns `image_out`. The file's
-    `metadata_props` are the entries of `assets.extra/tfgen.json` (see `export_saved_model`), those that are no text as JSON;
-    `signature`, its name; and `signatures`, its inputs and outputs as in the card (see `tfgen.card`).
+    output that is named like an input has `_out` added, so `reconstruct` takes `image` and returns `image_out`. ONNX has no
+    assertions, so the file does not check its inputs. Its `metadata_props` are the entries of `assets.extra/tfgen.json` (see
+    `export_saved_model`), those that are no text as JSON; `signature`, its name; and `signatures`, its inputs and outputs as
+    in the card (see `tfgen.card`).
 
     Args:
         model: a `TrainableModel`.
@@ -80,9 +81,10 @@ def export_onnx(
     content = card.card(model, class_names)
     with weights_to_export(model, path, use_ema) as ema:
         compute = tf.function(compute, jit_compile=False, autograph=False)  # as for a SavedModel
-        outputs = compute.get_concrete_function(*specs.values()).structured_outputs
+        traced = compute.get_concrete_function(*specs.values())
+        outputs = traced.structured_outputs
         file = _converted(what, compute, specs, outputs)
-        _compare(what, compute, specs, file)
+        _compare(what, traced, specs, file)
         described = card.signatures_of(model, {name: (specs, outputs)}, content["classes"])
         entries = {**metadata_of(model, content, ema, metadata or {}), "signature": name, "signatures": described}
     texts = {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in entries.items()}
@@ -154,15 +156,23 @@ def _nodes(graph):
                 yield from _nodes(inner)
 
 
-def _compare(what, compute, specs, file):
+def _compare(what, traced, specs, file):
     """Runs two rows in TensorFlow and in ONNX Runtime; ValueError unless the results agree."""
     onnxruntime = _packages()[1]
-    rng, request = np.random.default_rng(0), {}
-    for name, spec in specs.items():
+    rng = np.random.default_rng(0)
+
+    def rows(name, spec):
         shape = [2, *(size or FREE_SIDE for size in spec.shape[1:])]
         values = rng.random(shape) if spec.dtype.is_floating else np.zeros(shape)  # 0 is a valid class, level, ...
-        request[name] = (np.arange(2) if name == "seeds" else values).astype(spec.dtype.as_numpy_dtype)
-    wanted = {name: tensor.numpy() for name, tensor in compute(*map(tf.constant, request.values())).items()}
+        return (np.arange(2) if name == "seeds" else values).astype(spec.dtype.as_numpy_dtype)
+
+    request = {name: rows(name, spec) for name, spec in specs.items()}
+    try:
+        wanted = traced(*map(tf.constant, request.values()))
+    except tf.errors.InvalidArgumentError:  # from a model of images that are 0 or 1
+        request = {name: np.round(values) for name, values in request.items()}
+        wanted = traced(*map(tf.constant, request.values()))
+    wanted = {name: tensor.numpy() for name, tensor in wanted.items()}
     try:
         session = onnxruntime.InferenceSession(file.SerializeToString(), providers=["CPUExecutionProvider"])
         found = dict(zip(wanted, session.run(list(wanted), request), strict=True))
