@@ -136,7 +136,7 @@ def devices():
 
 def optional():
     """The extras."""
-    for command in ("serve", "compress", "pipeline"):
+    for command in ("serve", "compress", "export --to *.onnx", "pipeline"):
         missing = extras.missing(command)
         yield Finding(HINT if missing else OK, f"tfgen {command}", "can run" if missing is None else missing)
 

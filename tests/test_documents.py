@@ -111,6 +111,13 @@ def test_data():
     assert next(iter(names["batches"]))["image"].shape == (4, 8, 8, 3)
 
 
+def test_onnx():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    names = run("docs/onnx.md")
+    assert names["images"].shape == (16, 8, 8, 1) and names["about"]["preset"] == "vae/digits"
+
+
 def test_metrics():
     protocol = tfgen.metrics.Protocol(
         data="digits", data_fingerprint="0", split="test", n_real=9, n_fake=9, features="none", features_hash="0", seed=0,

@@ -30,8 +30,8 @@ quiet.start()
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "data", "distributions", "export", "features", "fields", "losses", "metrics", "models", "networks", "presets",
-    "pretrained", "sampling", "training",
+    "data", "distributions", "export", "features", "fields", "losses", "metrics", "models", "networks", "onnx",
+    "presets", "pretrained", "sampling", "training",
 )  # fmt: skip
 
 __all__ = ["__version__", "from_preset", *_SUBPACKAGES]

@@ -63,7 +63,7 @@ OPTIONS = [
     *lines(SAMPLE, ("--workdir", "--out"), BLANK),
     *lines(SAMPLE, ("--out",), ("x.jpg", "x", ".", "/", "/dev/null/x.png", "y" * 300 + ".png")),
     *lines(EXPORT, ("--version",), (*NOT_POSITIVE, "9223372036854775808", "v1", "latest")),
-    *lines(EXPORT, ("--workdir", "--to"), BLANK),
+    *lines(EXPORT, ("--workdir", "--to", "--signature"), BLANK),
     *lines(EXPORT, ("--to",), UNDER_A_FILE),
     *lines(COMPRESS, ("--out", "--model"), BLANK),
     *lines(DECOMPRESS, ("--out", "--model"), BLANK),
