@@ -116,6 +116,24 @@ def test_random_numbers_are_the_same():
 
 
 @needs_extra
+def test_functions_that_onnx_lacks():
+    import onnxruntime
+
+    specs = {"x": tf.TensorSpec([None], tf.float32, name="x")}
+    compute = tf.function(
+        lambda x: {"log1p": tf.math.log1p(x), "expm1": tf.math.expm1(x), "no_nan": tf.math.multiply_no_nan(1.0 / x, x)},
+        autograph=False,
+    )  # fmt: skip
+    outputs = compute.get_concrete_function(**specs).structured_outputs
+    session = onnxruntime.InferenceSession(_converted("test", compute, specs, outputs).SerializeToString())
+    x = np.array([-0.99, -1e-3, -1e-9, 0.0, 1e-9, 1e-3, 1.0, 30.0], "float32")
+    log1p, expm1, no_nan = session.run(["log1p", "expm1", "no_nan"], {"x": x})
+    np.testing.assert_allclose(log1p, np.log1p(x), rtol=1e-6)
+    np.testing.assert_allclose(expm1, np.expm1(x), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(no_nan, np.where(x == 0, 0, 1), rtol=1e-6)
+
+
+@needs_extra
 def test_the_file_describes_itself(model, tmp_path):
     import onnx
 

@@ -221,6 +221,7 @@ def _handlers():
         "Add": in_integers("Add"), "AddV2": in_integers("Add"), "Sub": in_integers("Sub"), "Mul": in_integers("Mul"),
         "Bitcast": (bitcast, []),
         "Expm1": replaced_by(lambda make, x: make("Sub", make("Exp", x), 1.0)),
+        "Log1p": replaced_by(_log1p),
         "MulNoNan": replaced_by(lambda make, x, y: make("Where", make("Equal", y, 0.0), 0.0, make("Mul", x, y))),
         "Ndtri": replaced_by(_ndtri),
     }  # fmt: skip
@@ -242,6 +243,13 @@ def _replace(graph, node, build):
 
     graph.remove_node(node.name)
     graph.make_node("Identity", [build(make, *inputs)], outputs=[output], name=node.name, shapes=[shape], dtypes=[dtype])
+
+
+def _log1p(make, x):
+    """log(u) x / (u - 1) with u = 1 + x as rounded, or x where u is 1: exact for small x too."""
+    u = make("Add", 1.0, x)
+    quotient = make("Div", make("Mul", make("Log", u), x), make("Sub", u, 1.0))
+    return make("Where", make("Equal", u, 1.0), x, quotient)
 
 
 def _ndtri(make, p):
