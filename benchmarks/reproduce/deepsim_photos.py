@@ -51,6 +51,11 @@ def outputs(network, images):
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
 
 
+def some(source, count):
+    """`count` images of a Source, drawn evenly: folders come class by class."""
+    return source.subset(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int))
+
+
 def measure(model, seen, images):
     """({name: number}, reconstructions) of test images."""
     made = in_parts(model.reconstruct, images, size=PART)
@@ -73,7 +78,7 @@ def climbed(args, model, recipe, train):
         encoder_layer="block_10", bounds="symmetric", first_rate=1.0, ascent_steps=ASCENT,
     )  # fmt: skip
     search.compile()
-    search.fit(train.take(1_000).images(), batch_size=PART, verbose=0)  # the bounds of codes
+    search.fit(some(train, 1_000).images(), batch_size=PART, verbose=0)  # the bounds of codes
     units = np.repeat(np.array(CLASSES, np.int32), STARTS)
     images = search.maximize(units, np.tile(np.arange(STARTS), len(CLASSES)), ASCENT)["image"].numpy()
     logits = outputs(search.classifier, images)["logits"]
@@ -104,12 +109,13 @@ def main():
         args, train, PRESET, args.seed, args.steps or STEPS, settings, NAME, spec=args.data, split="train"
     )
     seen = tfgen.features.get(recipe(["block_4", "block_10", "logits"]), None, tuple(shape))
-    images = test.take(TESTED).images()
+    tested = some(test, TESTED)
+    images = tested.images()
     results, made = measure(model, seen, images)
-    mean = train.take(10_000).images().mean(axis=0)
+    mean = some(train, 10_000).images().mean(axis=0)
     results["mean_image_mse"] = float(np.mean((images - mean) ** 2))
     results["mse_over_mean_image"] = results["mse"] / results["mean_image_mse"]
-    untrained, _ = measure(type(model).from_config(model.get_config()), seen, images[:PART])
+    untrained, _ = measure(type(model).from_config(model.get_config()), seen, images[::TESTED // PART])
     results |= {f"untrained_{name}": value for name, value in untrained.items()}
     found, best = climbed(args, model, recipe, train)
     results |= {**found, "train_seconds": seconds}
@@ -123,7 +129,7 @@ def main():
             "errors": "squared errors of the outputs over their mean square",
             "classes": CLASSES, "starts": STARTS, "ascent": ASCENT,
             "classes_reached": "of these, those with p >= .5 in one of the starts or more",
-            "features": seen.fingerprint, **protocol_of(train, test.take(TESTED)),
+            "features": seen.fingerprint, **protocol_of(train, tested),
         },
         seconds=time.perf_counter() - started,
         results=results,
@@ -134,7 +140,9 @@ def main():
     if args.out and not args.validate:
         keep(args.out, model, "mse", training=training, train=train, test=test)
     if args.picture:  # rows: photos, their reconstructions, images for classes
-        rows = [images[:SHOWN], made[:SHOWN], *(best.reshape(len(CLASSES), STARTS, *shape)[:, i] for i in range(STARTS))]
+        shown = np.linspace(0, len(images) - 1, SHOWN).astype(int)
+        found = best.reshape(len(CLASSES), STARTS, *shape)
+        rows = [images[shown], made[shown], *(found[:, i] for i in range(STARTS))]
         save_png(PICTURE, np.concatenate(rows), columns=SHOWN, scale=2)
 
 
