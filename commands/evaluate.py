@@ -71,7 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument_group("images to evaluate").add_argument
     add("--model", type=option(Text), metavar="PATH", help="SavedModel or run folder")
-    add("--preset", type=option(Text), help="a name that `tfgen presets` lists; needs --checkpoint")
+    add("--preset", type=option(Text), 
+        help="a name that `tfgen presets` lists, or your own as for `tfgen train`; needs --checkpoint")  # fmt: skip
     add("--checkpoint", type=option(Text), metavar="DIR", help="folder of checkpoints of that preset")
     add("--fake", type=option(Text), metavar="DIR", help="folder of generated images")
     add("--n_fake", type=option(TwoOrMore), help="number of samples (default: as many as real images; of a folder: all)")

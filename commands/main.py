@@ -88,7 +88,8 @@ def _parser():
         description="Lists presets: name, model, data, steps, how long they take on this machine if that was measured, "
         "source, the paper's result.",
     )  # fmt: skip
-    command.add_argument("names", type=option(Text), nargs="*", metavar="NAME", help="presets to list (default: all)")
+    command.add_argument("names", type=option(Text), nargs="*", metavar="NAME",
+                         help="presets to list (default: all); your own as package.module:NAME or file.py")  # fmt: skip
     command.add_argument("--model", type=option(Text), help="of this model only, e.g. DCGAN or '*gan*'")
     command.add_argument("--data", type=option(Text), help="of this data set only, e.g. mnist or 'imagenet*'")
     command.add_argument("--time", action="store_true",
@@ -102,7 +103,8 @@ def _parser():
         description="Trains a preset. After an interruption the same command continues from the last checkpoint.",
     )  # fmt: skip
     command.add_argument("--preset", type=option(Text), required=True,
-                         help="a name that `tfgen presets` lists, e.g. vae/mnist")  # fmt: skip
+                         help="a name that `tfgen presets` lists, e.g. vae/mnist; or your own: package.module:NAME, "
+                         "file.py:NAME or file.py")  # fmt: skip
     command.add_argument("--workdir", type=option(OutputFolder), required=True,
                          help="run folder: checkpoints, losses, TensorBoard, sample grids")  # fmt: skip
     command.add_argument(
@@ -188,9 +190,8 @@ def _presets(args):
 
     if args.anew and not args.time:
         raise ValueError("--anew is for --time")
-    found = [preset for _, preset in sorted(presets.all_presets().items())]
-    if args.names:
-        found = [presets.get(name) for name in args.names]
+    named = {name: presets.get(name) for name in args.names} if args.names else dict(sorted(presets.all_presets().items()))
+    found, name_of = list(named.values()), {preset.name: name for name, preset in named.items()}
     for filtered, words_of in (("model", _model_words), ("data", _data_words)):
         if (pattern := getattr(args, filtered)) is None:
             continue
@@ -200,17 +201,17 @@ def _presets(args):
             raise ValueError(f"no preset has --{filtered} {pattern}; there are {', '.join(known)}, and patterns")
     for preset in found:
         result = f"; paper: {preset.paper}" if preset.paper else ""
-        steps = f"{preset.steps:>9} steps  {_time_of(timing, preset, args):36}".rstrip()
+        steps = f"{preset.steps:>9} steps  {_time_of(timing, preset, name_of[preset.name], args):36}".rstrip()
         print(f"{preset.name:28} {preset.model.__name__:18} {preset.data:22} {steps}  {preset.source}{result}", flush=True)
 
 
-def _time_of(timing, preset, args):
+def _time_of(timing, preset, name, args):
     """How long a preset trains here, in words: as it was measured before, or with --time is measured now."""
     known = None if args.anew else timing.cached(preset)
     if known is None and not args.time:
         return ""
     try:
-        known = known or timing.measure(preset)
+        known = known or timing.measure(preset, name)
     except RuntimeError as error:
         return f"not timed: {error}"
     seconds = known.seconds_per_step
@@ -259,7 +260,7 @@ def _train(args):
     pictures = result.workdir / "samples"
     drawn = f"; pictures in {pictures}" if pictures.exists() else ""
     print(f"done: {result.step} steps in {result.workdir}{drawn}")
-    print(f"next: tfgen export --workdir {result.workdir} --to models/{args.preset.replace('/', '-')}")
+    print(f"next: tfgen export --workdir {result.workdir} --to models/{preset.name.replace('/', '-')}")
 
 
 def _check_files(preset):

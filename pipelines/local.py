@@ -95,9 +95,9 @@ def check_request(presets, overrides, thresholds, steps=None, metrics=()):
 
     if not presets:
         raise UsageError("No preset was given.")
-    if len(set(presets)) != len(presets):
-        raise UsageError(f"Each preset can be given once; received {', '.join(presets)}.")
     try:
+        if len({tfgen.presets.get(preset).name for preset in presets}) != len(presets):
+            raise UsageError(f"Each preset can be given once; received {', '.join(presets)}.")
         evaluate.check_further(metrics)
         for preset in {**dict.fromkeys(presets), **overrides, **thresholds}:
             of_preset = steps.get(preset) if isinstance(steps, dict) else steps
@@ -135,7 +135,7 @@ def run(
     Args:
         workspace: folder; made if it does not exist.
         data: data spec of `tfgen.data.load`; data_options: its options.
-        presets: names of `tfgen.presets`.
+        presets: names that `tfgen.presets.get` takes.
         steps: None (those of the presets), one int for all, or {preset: int}.
         overrides: {preset: {name: value}}.
         thresholds: {preset: thresholds}; presets that are not named have the default ones of their capabilities. With
@@ -167,7 +167,8 @@ def run(
     from tfgen.data.source import skipped_text
 
     data = f"tfrecord:{import_base}" if import_base else data
-    overrides, thresholds = overrides or {}, thresholds or {}
+    presets = [tfgen.presets.canonical(name) for name in presets]  # a run folder and the report are read from anywhere
+    overrides, thresholds, steps = _of_canonical(overrides or {}), _of_canonical(thresholds or {}), _of_canonical(steps)
     check_request(presets, overrides, thresholds, steps, metrics)
     made = check_workspace(workspace)
     log_path = workspace / LOG
@@ -217,6 +218,11 @@ def run(
         console(f"finished in {time.monotonic() - started:.0f} s")
         _print_outcome(outcome, console)
     return outcome
+
+
+def _of_canonical(given):
+    """{preset: value} by the canonical names of presets; anything else as it is."""
+    return {tfgen.presets.canonical(name): value for name, value in given.items()} if isinstance(given, dict) else given
 
 
 def _with_own(data, options, presets, overrides):
@@ -478,7 +484,7 @@ def build_parser(demo=False):
         help="instead of --data: a folder of TFRecords of {image, label}, which are copied unchanged; --train_split and "
         "--eval_split are then glob patterns in it")  # fmt: skip
     add("--preset", action="append", type=option(Text), dest="presets", metavar="NAME", required=not demo,
-        help="preset to train, see `tfgen presets`; may be repeated"
+        help="preset to train, see `tfgen presets`, or your own: package.module:NAME, file.py:NAME, file.py; may be repeated"
         + (f" (default: {' and '.join(DEMO_PRESETS)})" if demo else ""))  # fmt: skip
     add("--steps", type=option(PositiveInt), default=None, help="training steps (default: the preset's)")
     add("--override", action="append", default=[], metavar="PRESET:NAME=VALUE",
@@ -521,7 +527,7 @@ def parse_overrides(texts):
     """["vae/digits:latent_dim=8"] -> {"vae/digits": {"latent_dim": 8}}; a value that is not JSON is a string."""
     result = {}
     for text in texts:
-        match = re.fullmatch(r"([^:=]+):([^=]+)=(.*)", text)
+        match = re.fullmatch(r"([^=]+):([^:=]+)=(.*)", text)
         if not match:
             raise UsageError(f"--override must read PRESET:NAME=VALUE; received {text!r}.")
         preset, name, value = match.groups()

@@ -12,6 +12,7 @@ import json
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 
+from tfgen import presets
 from tfgen_pipelines.components.classifier_trainer import ClassifierTrainer
 from tfgen_pipelines.components.generative_evaluator.component import GenerativeEvaluator
 from tfgen_pipelines.components.generative_evaluator.judge import Judge
@@ -30,7 +31,7 @@ class Branch:
     """One preset in the pipeline.
 
     Attributes:
-        preset: its name.
+        preset: its name, or its place if it is one of your own, see `tfgen.presets`.
         steps: number of training steps; None: that of the preset.
         overrides: {name: value} of settings of the preset.
         thresholds: the conditions of a blessing, see `tfgen_pipelines.components.generative_evaluator.verdict`. None: the
@@ -46,7 +47,7 @@ class Branch:
 
     @property
     def slug(self):
-        return self.preset.replace("/", "-")
+        return presets.get(self.preset).name.replace("/", "-")
 
     def resolve(self):
         """The preset with all overrides, checked."""
@@ -176,7 +177,7 @@ def _branch(branch, data, example_gen, transform, schema, classifier, workdir, p
             "data": data.description(),
             # Parts of the cache key: the resolved preset and the code, including the user's.
             "resolved": json.dumps(resolved.config(), sort_keys=True),
-            "code": code_hash("tfgen", "tfgen_trainers") + own_hash(resolved),
+            "code": code_hash("tfgen", "tfgen_trainers") + own_hash(resolved, presets.module_of(branch.preset)),
         },
     ).with_id(f"Trainer.{slug}")
 

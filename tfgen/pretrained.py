@@ -238,7 +238,7 @@ def _folder(source, expected, allow_download, cache):
         return path
     from tfgen import presets, settings
 
-    if source in presets.names():
+    if source in presets.names() or (presets.is_reference(source) and presets.get(source)):
         raise ValueError(
             f"The preset {source!r} has no trained weights here; presets.get({source!r}).build() makes its untrained model. "
             f"There are weights of: {', '.join(sorted(known)) or 'none'}."
@@ -291,16 +291,20 @@ def _unpacked(path):
 
 
 def _class_of(config, folder, wanted):
-    from tfgen.models import MODELS
+    from tfgen.presets import model_class
 
+    # A file must not call functions: no module is imported because a folder names it.
     name = config["class_name"]
-    if wanted is None:
-        if name not in MODELS:
-            raise ValueError(f"{folder} has a {name}, which is no model of tfgen: load it by {name}.from_preset(folder).")
-        return MODELS[name]
-    if name == wanted.__name__:
+    if wanted is not None and name == wanted.__name__:
         return wanted
-    found = MODELS.get(name)
+    found = model_class(name)
+    if wanted is None:
+        if found is None:
+            raise ValueError(
+                f"{folder} has a {name}, which is no model of tfgen: load it by {name}.from_preset(folder). It is "
+                "also found if an installed package has presets of it, see tfgen.presets."
+            )
+        return found
     if found is None or not issubclass(found, wanted):
         raise ValueError(f"{folder} has a {name}, not a {wanted.__name__}.")
     return found

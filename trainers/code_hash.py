@@ -50,15 +50,29 @@ def code_hash(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def own_hash(preset: Preset) -> str:
+def own_hash(preset: Preset, module: str | None = None) -> str:
     """Hash of what a resolved `tfgen.presets.Preset` takes from outside of tfgen; "" where it takes nothing.
 
     These are the modules of a model class of the user's own, of its presets and of makers of networks that are named by
     dotted names, all modules that these import and that are not installed libraries, and files that the preset names.
+
+    Args:
+        module: dotted name of the module of the preset itself, if it is the user's own, see `tfgen.presets.module_of`.
+
+    Raises:
+        ValueError: a file has changed since this process imported it, so the hash would not be that of the code that runs.
     """
     names = {cls.__module__ for cls in preset.model.__mro__} | {f"{preset.model.__module__}_presets"} | _makers(preset)
+    names |= set() if module is None else {module}
     names = {name for name in names if _root(name) not in _LIBRARIES}
     code = closure(names, lambda name: _root(name) not in _LIBRARIES and _follows(names, name))
+    from tfgen.presets import changed_since_import  # here, since it imports TensorFlow
+
+    if changed := changed_since_import(code):
+        raise ValueError(
+            f"The code of {preset.name} has changed since this process imported it, in {', '.join(changed)}, and would not "
+            "be used. Start a new process."
+        )
     if "__main__" in names and _source("__main__") is None:  # a notebook
         code["__main__"] = inspect.getsource(preset.model)
     files = files_of(preset)

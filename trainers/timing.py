@@ -114,17 +114,18 @@ def cached(preset: presets.Preset) -> Timing | None:
         return None
 
 
-def measure(preset: presets.Preset) -> Timing:
+def measure(preset: presets.Preset, name: str | None = None) -> Timing:
     """Times a preset of `tfgen.presets` in a process of its own, with the kernels that `tfgen train` chooses, and keeps it.
 
     Args:
         preset: one without overrides, since the process finds it by its name.
+        name: the name by which `tfgen.presets.get` finds it, if that is not its own.
 
     Raises:
         RuntimeError: the preset cannot be built or trained here; the message says why.
     """
     path = os.pathsep.join(filter(None, [str(pathlib.Path(tfgen.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "tfgen_trainers.timing", preset.name]
+    command = [sys.executable, "-m", "tfgen_trainers.timing", name or preset.name]
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
     if run.returncode:
         raise RuntimeError((run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1])

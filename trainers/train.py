@@ -52,7 +52,7 @@ class TrainConfig:
     """The settings of a training run.
 
     Attributes:
-        preset: a name in `tfgen.presets.names()`.
+        preset: a name that `tfgen.presets.get` takes; the path of a file of your own becomes absolute.
         overrides: {name: value}, see `Preset.override`.
         steps: number of steps; None: that of the preset.
         seed: in [0, 2**31); weights, noise and data order are functions of it.
@@ -76,6 +76,7 @@ class TrainConfig:
 
     def __post_init__(self):
         settings.check(TrainConfig, **vars(self))
+        object.__setattr__(self, "preset", presets.canonical(self.preset))  # a run folder is read from anywhere
 
     def resolve(self) -> presets.Preset:
         """The preset with all overrides; ValueError for an unknown name, or a value that is not of its type or range."""
@@ -288,8 +289,9 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     Args:
         loop: dotted name of the module with the loop. Of it and of the schedules only their own code counts.
     """
-    preset = config.resolve()
-    followed = {*model_modules(preset), *(cls.__module__ for cls in type(source).__mro__ if cls is not object)}
+    preset, own = config.resolve(), presets.module_of(config.preset)
+    followed = {*model_modules(preset), *([own] if own else [])}
+    followed |= {cls.__module__ for cls in type(source).__mro__ if cls is not object}
     found = origin.origin(followed, {loop, "tfgen.training.schedules"})
     files = files_of(preset)
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
@@ -403,7 +405,7 @@ def snapshot(config: TrainConfig, preset: presets.Preset, source: Source) -> dic
 def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
     """The folder name of a run: preset and a hash of `snapshot` and `code`."""
     run = json.dumps([snapshot(config, config.resolve(), source), code], sort_keys=True)
-    return f"{config.preset.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
+    return f"{config.resolve().name.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
 def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
@@ -480,7 +482,9 @@ def read_record(workdir: str | pathlib.Path) -> dict:
         record = json.loads(path.read_text())
         TrainConfig(**record["config"]).resolve()
         snapshot_of = {name: record["run"][name] for name in ("preset", "seed", "mixed_precision", "data")}
-        export_metadata({"run": snapshot_of, "data": record["data"]})
+        export_metadata({"run": snapshot_of, "config": record["config"], "data": record["data"]})
+    except presets.PresetError as error:
+        raise ValueError(f"{path} has the preset {record['config']['preset']!r}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged, or of another version of tfgen ({type(error).__name__}: {error}).") from error
     return record
@@ -488,9 +492,10 @@ def read_record(workdir: str | pathlib.Path) -> dict:
 
 def export_metadata(record: dict) -> dict:
     """The entries about the run in an exported model's metadata, from the run's config.json."""
-    run = record["run"]
+    run, preset = record["run"], record["config"]["preset"]
     return {
         "preset": run["preset"]["name"],
+        **({"own_preset": preset} if presets.is_reference(preset) else {}),  # where it is, and the class of the model
         "seed": run["seed"],
         "binarization": run["preset"]["binarization"],
         "dequantize": run["preset"]["dequantize"],

@@ -64,15 +64,18 @@ def export_untrained(metadata, path, seed, wanted):
         seed: int.
         wanted: names of the signatures to export.
     """
-    from tfgen import models
     from tfgen.export import METADATA, write_saved_model
+    from tfgen.models import MODELS
     from tfgen.training.state import fixed_networks
 
-    name = metadata["model"]
-    if name not in models.MODELS:
-        raise ValueError(f"tfgen.models has no model {name!r}; it has {', '.join(sorted(models.MODELS))}.")
+    model_class = _class_of(metadata)
+    if model_class is None:
+        raise ValueError(
+            f"tfgen.models has no model {metadata['model']!r}; it has {', '.join(sorted(MODELS))}. A model of your own is "
+            "found if it was trained as a preset."
+        )
     keras.utils.set_random_seed(seed)
-    model = models.MODELS[name].from_config(metadata["config"])
+    model = model_class.from_config(metadata["config"])
     found = {signature: parts for signature, parts in model.signatures().items() if signature in wanted}
     parts = {**fixed_networks(model), "variables": model.variables, "signatures": lambda: found}
     write_saved_model(types.SimpleNamespace(**parts), path)
@@ -84,9 +87,16 @@ def export_untrained(metadata, path, seed, wanted):
 
 def draws_reconstructions(metadata):
     """Whether reconstructions are random draws, see `Encoder.draws_reconstructions`; `metadata`: tfgen.json."""
-    from tfgen import models
+    return getattr(_class_of(metadata), "draws_reconstructions", False)
 
-    return getattr(models.MODELS.get(metadata["model"]), "draws_reconstructions", False)
+
+def _class_of(metadata):
+    """The class of a trained model, or None; `metadata`: tfgen.json, which says where a preset of the user's own is."""
+    from tfgen import presets
+
+    if "own_preset" in metadata:
+        presets.get(metadata["own_preset"])
+    return presets.model_class(metadata["model"])
 
 
 def reference_images(source, binarization):
