@@ -121,6 +121,11 @@ def _parser():
     command.add_argument("--log_every", type=count, default=100, help="steps between lines of progress (default: 100)")
     command.add_argument("--checkpoint_every", type=count, default=1000, help="steps between checkpoints (default: 1000)")
     command.add_argument("--sample_every", type=count, default=2000, help="steps between sample grids (default: 2000)")
+    command.add_argument("--init_from", type=option(Text), metavar="RUN_OR_PRESET",
+                         help="start from the trained weights of a run folder, a folder of save_to_preset, a preset whose "
+                         "weights come with tfgen, or hf://USER/REPO")  # fmt: skip
+    command.add_argument("--freeze", type=option(Text), action="append", default=[], metavar="PATTERN",
+                         help="do not train the weights of such names, e.g. 'encoder/*' (repeatable)")  # fmt: skip
     command.set_defaults(run=_train)
 
     command = commands.add_parser("sample", help="draw a grid of samples from a run folder or a preset's trained weights")
@@ -242,6 +247,7 @@ def _train(args):
     config = TrainConfig(
         preset=args.preset, overrides=changes, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
         log_every=args.log_every, checkpoint_every=args.checkpoint_every, sample_every=args.sample_every,
+        init_from=args.init_from, freeze=tuple(args.freeze),
     )  # fmt: skip
     preset = config.resolve()
     options = {name: getattr(args, name) for name in DATA_OPTIONS}

@@ -22,6 +22,7 @@ import re
 import shutil
 import time
 import typing
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -35,7 +36,7 @@ from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import averaged_weights, read_history
-from tfgen_trainers import origin
+from tfgen_trainers import origin, start
 from tfgen_trainers.code_hash import files_of, model_modules
 from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
 
@@ -60,6 +61,8 @@ class TrainConfig:
         log_every: steps between lines of progress.
         checkpoint_every: steps between checkpoints.
         sample_every: steps between pictures.
+        init_from: None, or the trained weights to start from, see `tfgen_trainers.start.initial_weights`.
+        freeze: patterns of names of weights that are not trained, see `tfgen_trainers.start.freeze`.
 
     Raises:
         ValueError: a value is not of its type or out of its range.
@@ -73,10 +76,15 @@ class TrainConfig:
     log_every: PositiveInt = 100
     checkpoint_every: PositiveInt = 1000
     sample_every: PositiveInt = 2000
+    init_from: Text | None = None
+    freeze: Sequence[Text] = ()
 
     def __post_init__(self):
         settings.check(TrainConfig, **vars(self))
-        object.__setattr__(self, "preset", presets.canonical(self.preset))  # a run folder is read from anywhere
+        # A run folder is read from anywhere.
+        object.__setattr__(self, "preset", presets.canonical(self.preset))
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", start.canonical(self.init_from))
 
     def resolve(self) -> presets.Preset:
         """The preset with all overrides; ValueError for an unknown name, or a value that is not of its type or range."""
@@ -91,7 +99,9 @@ class TrainConfig:
         keras.utils.set_random_seed(self.seed)
         dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
         try:
-            return self.resolve().build(seed=self.seed, **dtype)
+            model = self.resolve().build(seed=self.seed, **dtype)
+            start.freeze(model, self.freeze)
+            return model
         except (tf.errors.ResourceExhaustedError, MemoryError, OverflowError) as error:
             raise ValueError(
                 f"The model of {self.preset} with the settings {settings.shown(self.overrides)} does not fit in memory: "
@@ -172,13 +182,19 @@ def _train(config, preset, source, whole, workdir, report):
             model.as_batch(examples)
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"The images do not fit the settings of {preset.name}: {_said(error)}") from error
-        open_run(workdir, config, preset, source)  # when all that can be refused before the first step was not
+        given = None
+        if config.init_from is not None and not (workdir / "checkpoints" / "checkpoint").exists():
+            given = start.initial_weights(config.init_from, model)
+        open_run(workdir, config, preset, source, given)  # when all that can be refused before the first step was not
         checkpoints = Checkpoints(
             model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
         )
         step = checkpoints.restore()
         checkpoints.remove_leftovers()
-        if step == 0:
+        if given is not None:
+            start.begin_with(model, given)
+            say(f"starts from the weights of {config.init_from}, of step {given.origin['step']}")
+        elif step == 0:
             initialize(model, config, whole)
 
     if step:
@@ -292,7 +308,8 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     preset, own = config.resolve(), presets.module_of(config.preset)
     followed = {*model_modules(preset), *([own] if own else [])}
     followed |= {cls.__module__ for cls in type(source).__mro__ if cls is not object}
-    found = origin.origin(followed, {loop, "tfgen.training.schedules"})
+    alone = {loop, "tfgen.training.schedules"} | ({start.__name__} if config.init_from or config.freeze else set())
+    found = origin.origin(followed, alone)
     files = files_of(preset)
     return {**found, "steps": preset.steps, **({"files": files} if files else {})}
 
@@ -399,7 +416,8 @@ def snapshot(config: TrainConfig, preset: presets.Preset, source: Source) -> dic
         "mixed_precision": config.mixed_precision,
         "data": {"num_examples": source.num_examples, "fingerprint": source.fingerprint},
     }
-    return json.loads(json.dumps(run))
+    given = {"init_from": config.init_from, "freeze": list(config.freeze)}
+    return json.loads(json.dumps({**run, **{name: value for name, value in given.items() if value}}))
 
 
 def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
@@ -408,7 +426,9 @@ def run_name(config: TrainConfig, source: Source, code: str = "") -> str:
     return f"{config.resolve().name.replace('/', '-')}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
 
 
-def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source) -> None:
+def open_run(
+    workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset, source: Source, given: start.Start | None = None
+) -> None:
     """Makes the folder and its config.json, or checks that an existing config.json is of the same run.
 
     Args:
@@ -416,6 +436,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
         config: `TrainConfig`.
         preset: what `config` resolves to.
         source: `tfgen.data.Source` of training images.
+        given: the weights to start from, if the run is at its start and is given some.
 
     Raises:
         ValueError: the folder has another run, or one that was trained with other CPU kernels.
@@ -430,6 +451,11 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
             raise ValueError(
                 f"{workdir} holds another run; it differs in {'; '.join(different)}. Choose another workdir, or delete it."
             )
+        if given is not None and record.get("start") != given.origin:
+            raise ValueError(
+                f"{workdir} has no checkpoint yet, and the weights of {config.init_from} have changed since it was begun: "
+                f"{record.get('start')} there, {given.origin} now. Delete it, or choose another workdir."
+            )
         return
     try:
         record = {
@@ -439,6 +465,7 @@ def open_run(workdir: pathlib.Path, config: TrainConfig, preset: presets.Preset,
             "config": dataclasses.asdict(config),
             "versions": versions(),
             "onednn": onednn.enabled(),
+            **({} if given is None else {"start": given.origin}),
         }
         write_whole(path, json.dumps(record, indent=2).encode())
     except OSError as error:
