@@ -126,6 +126,14 @@ def _parser():
                          "weights come with tfgen, or hf://USER/REPO")  # fmt: skip
     command.add_argument("--freeze", type=option(Text), action="append", default=[], metavar="PATTERN",
                          help="do not train the weights of such names, e.g. 'encoder/*' (repeatable)")  # fmt: skip
+    command.add_argument("--keep_best", type=option(Text), metavar="METRIC",
+                         help="also keep the best snapshot by a metric of held-out images, a tenth of those to train on: "
+                         "kid, fid, score, swd of samples; bits_per_dim, reconstruction_error, accuracy, l1")  # fmt: skip
+    command.add_argument("--evaluate_every", type=count, default=2000,
+                         help="steps between measurements for --keep_best (default: 2000)")  # fmt: skip
+    command.add_argument("--callback", type=option(Text), action="append", default=[], dest="callbacks", metavar="PLACE",
+                         help="package.module:make or file.py:make, a function that makes a further Keras callback, of "
+                         "config, model and workdir if it takes them (repeatable)")  # fmt: skip
     command.set_defaults(run=_train)
 
     command = commands.add_parser("sample", help="draw a grid of samples from a run folder or a preset's trained weights")
@@ -147,6 +155,7 @@ def _parser():
     command.add_argument("--version", type=option(PositiveInt),
                          help="version number (default: the largest in the folder plus 1)")  # fmt: skip
     command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
+    command.add_argument("--best", action="store_true", help="export the best snapshot of a run with --keep_best")
     command.set_defaults(run=_export)
 
     teach = (
@@ -247,7 +256,8 @@ def _train(args):
     config = TrainConfig(
         preset=args.preset, overrides=changes, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
         log_every=args.log_every, checkpoint_every=args.checkpoint_every, sample_every=args.sample_every,
-        init_from=args.init_from, freeze=tuple(args.freeze),
+        init_from=args.init_from, freeze=tuple(args.freeze), keep_best=args.keep_best, evaluate_every=args.evaluate_every,
+        callbacks=tuple(args.callbacks),
     )  # fmt: skip
     preset = config.resolve()
     options = {name: getattr(args, name) for name in DATA_OPTIONS}
@@ -289,7 +299,7 @@ def _add_trained(command):
                        "folder of save_to_preset; hf://USER/REPO")  # fmt: skip
 
 
-def _trained(args):
+def _trained(args, **of_run):
     """(the model of --workdir or --preset, the run's config.json or None)"""
     if args.workdir is None:
         from tfgen import from_preset
@@ -297,7 +307,7 @@ def _trained(args):
         return from_preset(args.preset, allow_download=True), None
     from tfgen_trainers.train import load_run
 
-    return load_run(args.workdir)
+    return load_run(args.workdir, **of_run)
 
 
 def _sample(args):
@@ -327,7 +337,9 @@ def _export(args):
         raise ValueError(f"--signature is for .onnx files; received {args.signature} and --to {args.to}, which gets all")
     if onnx and (missing := extras.missing("export --to *.onnx")):
         raise ValueError(missing)
-    model, record = _trained(args)
+    if args.best and args.workdir is None:
+        raise ValueError(f"--best is for run folders, given with --workdir; received --preset {args.preset}")
+    model, record = _trained(args, at_best=args.best)
     if record is None and args.raw:
         raise ValueError(f"--raw is for run folders; the weights of {args.preset} are the averages, if there are any")
     if args.to.endswith(".keras"):

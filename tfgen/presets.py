@@ -37,7 +37,7 @@ from tfgen.models.preset import Preset
 
 __all__ = [
     "GROUP", "Preset", "PresetError", "all_presets", "canonical", "changed_since_import", "get", "is_reference",
-    "model_class", "module_of", "names",
+    "model_class", "module_at", "module_of", "names",
 ]  # fmt: skip
 
 GROUP = "tfgen.presets"  # of entry points
@@ -96,7 +96,7 @@ def canonical(name: str) -> str:
 def module_of(name: str) -> str | None:
     """The dotted name of the module of a preset of your own, which `get` finds by `name`; None of a preset of tfgen."""
     if is_reference(name):
-        return _module(name).__name__
+        return module_at(name).__name__
     return next((entry.module for entry, preset in _of_packages() if preset.name == name), None)
 
 
@@ -164,7 +164,7 @@ def _is_file(place):
 
 def _referenced(name):
     place, label = _parts(name)
-    found = _presets_in(vars(_module(name)))
+    found = _presets_in(vars(module_at(name)))
     if label is None:
         mine = _mine(found)
         if len(mine) != 1:
@@ -174,7 +174,7 @@ def _referenced(name):
     elif label in found:
         preset = found[label]
     else:
-        value = vars(_module(name)).get(label)
+        value = vars(module_at(name)).get(label)
         what = "" if value is None else f" What it has under this name is {settings.shown(value)}."
         hint, known = settings.did_you_mean(label, found), ", ".join(sorted(found)) or "none"
         raise PresetError(f"{place} has no preset {label!r}.{what}{hint} Its presets are: {known}.")
@@ -200,8 +200,12 @@ def _mine(found):
     return list({id(one): one for one in found.values() if own.get(one.name) is not one}.values())
 
 
-def _module(name):
-    """The module in which a preset is that is named by its place."""
+def module_at(name: str, what: str = "preset") -> types.ModuleType:
+    """The module in which something is that is named by its place, "package.module:NAME" or "file.py:NAME".
+
+    Raises:
+        PresetError: there is no such module, or it cannot be imported; `what` says of what, for the message.
+    """
     place, _ = _parts(name)
     path = pathlib.Path(os.path.abspath(os.path.expanduser(place))) if _is_file(place) else None
     module = place if path is None else _on_path(path)
@@ -211,10 +215,10 @@ def _module(name):
     except Exception as error:  # of any module
         if isinstance(error, ModuleNotFoundError) and path is None and f"{module}.".startswith(f"{error.name}."):
             raise PresetError(
-                f"The preset {name}: Python finds no module {error.name!r}. Install its package, name its folder in "
+                f"The {what} {name}: Python finds no module {error.name!r}. Install its package, name its folder in "
                 "PYTHONPATH, or give the path of its file, file.py:NAME."
             ) from error
-        raise PresetError(f"The preset {name}: {place} cannot be imported: {_said(error)}.") from error
+        raise PresetError(f"The {what} {name}: {place} cannot be imported: {_said(error)}.") from error
     _note({module, *(set(sys.modules) - before)})
     return found
 

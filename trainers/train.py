@@ -6,6 +6,7 @@
 <workdir>/history.jsonl      mean losses of every `log_every` steps
 <workdir>/tensorboard/       the same as scalars, and sample grids
 <workdir>/samples/           pictures during training, see `SampleGrid`
+<workdir>/best/              the best snapshot by a metric, if one is kept, see `tfgen_trainers.best`
 <workdir>/.lock              locked while a process trains here
 """
 
@@ -36,7 +37,7 @@ from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import averaged_weights, read_history
-from tfgen_trainers import origin, start
+from tfgen_trainers import best, callbacks, origin, start
 from tfgen_trainers.code_hash import files_of, model_modules
 from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
 
@@ -63,6 +64,11 @@ class TrainConfig:
         sample_every: steps between pictures.
         init_from: None, or the trained weights to start from, see `tfgen_trainers.start.initial_weights`.
         freeze: patterns of names of weights that are not trained, see `tfgen_trainers.start.freeze`.
+        keep_best: None, or the metric by which the best snapshot is kept, see `tfgen_trainers.best`; a part of the training
+            images is then held out.
+        evaluate_every: steps between measurements of this metric.
+        callbacks: places of functions that make further Keras callbacks, see `tfgen_trainers.callbacks.made`; they are
+            called with those of `config`, `model` and `workdir` that are among their arguments.
 
     Raises:
         ValueError: a value is not of its type or out of its range.
@@ -78,11 +84,15 @@ class TrainConfig:
     sample_every: PositiveInt = 2000
     init_from: Text | None = None
     freeze: Sequence[Text] = ()
+    keep_best: Text | None = None
+    evaluate_every: PositiveInt = 2000
+    callbacks: Sequence[Text] = ()
 
     def __post_init__(self):
         settings.check(TrainConfig, **vars(self))
         # A run folder is read from anywhere.
         object.__setattr__(self, "preset", presets.canonical(self.preset))
+        object.__setattr__(self, "callbacks", tuple(presets.canonical(name) for name in self.callbacks))
         if self.init_from is not None:
             object.__setattr__(self, "init_from", start.canonical(self.init_from))
 
@@ -92,6 +102,8 @@ class TrainConfig:
         preset = presets.get(self.preset).override({**self.overrides, **steps})
         check_batch_size(preset.batch_size)
         check_augmentation(preset.augmentation)
+        if self.keep_best is not None:
+            best.check(self.keep_best, preset.model)
         return preset
 
     def model(self) -> keras.Model:
@@ -155,12 +167,16 @@ def train(
     config = dataclasses.replace(config, overrides=overrides)
     preset = config.resolve()
     check_images_fit(preset, source)
+    held_out = None
+    if config.keep_best is not None:
+        source, held_out = best.split(source, config.seed)
+        check_images_fit(preset, source)
     whole, source = source, examples_of(config, source)
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
     with only_training_in(workdir):
         try:
-            model = _train(config, preset, source, whole, workdir, report)
+            model = _train(config, preset, source, whole, held_out, workdir, report)
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             raise MemoryError(
                 f"The training of {preset.name} with batch_size {preset.batch_size} and images of the size "
@@ -171,8 +187,8 @@ def train(
     return TrainResult(workdir, step, model, read_history(workdir / "history.jsonl"), time.perf_counter() - started)
 
 
-def _train(config, preset, source, whole, workdir, report):
-    """The trained model; for the arguments see `train`. `whole` is the source with all labels."""
+def _train(config, preset, source, whole, held_out, workdir, report):
+    """The trained model; for the arguments see `train`. `whole`: the source with all labels; `held_out`: of `best.split`."""
     say = report or (lambda line: None)
     strategy = make_strategy()
     with strategy.scope():
@@ -182,6 +198,9 @@ def _train(config, preset, source, whole, workdir, report):
             model.as_batch(examples)
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"The images do not fit the settings of {preset.name}: {_said(error)}") from error
+        if held_out is not None:
+            best.check_complete(model)
+        own_callbacks = callbacks.made(config.callbacks, config=config, model=model, workdir=workdir)
         given = None
         if config.init_from is not None and not (workdir / "checkpoints" / "checkpoint").exists():
             given = start.initial_weights(config.init_from, model)
@@ -191,6 +210,11 @@ def _train(config, preset, source, whole, workdir, report):
         )
         step = checkpoints.restore()
         checkpoints.remove_leftovers()
+        keepers = []
+        if held_out is not None:
+            measured = best.measure(config.keep_best, whole, held_out, preset, config.seed, workdir / best.FOLDER)
+            keepers = [best.KeepBest(model, workdir, config.keep_best, measured, every_steps=config.evaluate_every,
+                                     held_out=held_out.num_examples, examples=examples, report=report)]  # fmt: skip
         if given is not None:
             start.begin_with(model, given)
             say(f"starts from the weights of {config.init_from}, of step {given.origin['step']}")
@@ -207,22 +231,28 @@ def _train(config, preset, source, whole, workdir, report):
         epochs = (preset.steps - step) // interval
         model.steps_per_execution = STEPS_PER_CALL if interval % STEPS_PER_CALL == 0 else 1
         history = History(model, workdir, total_steps=preset.steps, report=report)
-        callbacks = [
+        all_callbacks = [
             StopOnNonFinite(checkpoints),
             history,
             # Before the checkpoint: what was lost by an interruption is then drawn again.
             SampleGrid(
                 model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
             ),
+            *keepers,
+            *own_callbacks,
             checkpoints,
             *([_first_steps_of(model, workdir)] if step < FIRST_STEPS else []),
         ]
         try:
-            model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=callbacks)
+            model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=all_callbacks)
         except tf.errors.InvalidArgumentError as error:  # of the checks of fields
             at = int(model.step.value.numpy())
             raise ValueError(f"The batch of step {at} was refused: {_said(error)} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
+        if model.stop_training and step < preset.steps:  # by a callback of the user's own
+            checkpoints.save()
+            say(f"stopped at step {step} of {preset.steps} by a callback")
+            break
     if model.concluded_by_data:
         # A random part, since files are often ordered by what they show; small batches, as in training.
         chosen = np.random.default_rng(config.seed).permutation(source.num_examples)[:CONCLUDING_IMAGES]
@@ -416,7 +446,7 @@ def snapshot(config: TrainConfig, preset: presets.Preset, source: Source) -> dic
         "mixed_precision": config.mixed_precision,
         "data": {"num_examples": source.num_examples, "fingerprint": source.fingerprint},
     }
-    given = {"init_from": config.init_from, "freeze": list(config.freeze)}
+    given = {"init_from": config.init_from, "freeze": list(config.freeze), "keep_best": config.keep_best}
     return json.loads(json.dumps({**run, **{name: value for name, value in given.items() if value}}))
 
 
@@ -481,11 +511,12 @@ def _differences(theirs, ours, prefix=""):
             yield f"{prefix}{key}: {a!r} there, {b!r} now"
 
 
-def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
+def load_run(workdir: str | pathlib.Path, *, at_best: bool = False) -> tuple[keras.Model, dict]:
     """Loads the model of a run folder at its last checkpoint.
 
     Args:
         workdir: the run folder.
+        at_best: whether at the best snapshot in place of the last one; of a run with `keep_best`.
 
     Returns:
         (model, config.json as a dict).
@@ -495,8 +526,10 @@ def load_run(workdir: str | pathlib.Path) -> tuple[keras.Model, dict]:
     """
     record = read_record(workdir)
     model = TrainConfig(**record["config"]).model()
-    if Checkpoints(model, pathlib.Path(workdir) / "checkpoints").restore() == 0:
-        raise ValueError(f"{workdir} has no checkpoint yet.")
+    if at_best and record["config"].get("keep_best") is None:
+        raise ValueError(f"{workdir} keeps no best snapshot: it was not trained with --keep_best METRIC.")
+    if Checkpoints(model, pathlib.Path(workdir) / (best.FOLDER if at_best else "checkpoints")).restore() == 0:
+        raise ValueError(f"{workdir} has no {'best snapshot' if at_best else 'checkpoint'} yet.")
     return model, record
 
 
