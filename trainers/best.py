@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tfgen.data import Source
-from tfgen.files import write_whole
+from tfgen.files import remove_temporaries, write_whole
 from tfgen.models.capabilities import CAPABILITIES, Sampler
 from tfgen.training import Checkpoints
 from tfgen.training.callbacks import averaged_weights
@@ -42,10 +42,16 @@ def check(metric: str, model_class: type) -> None:
         raise ValueError(f"keep_best={metric!r} is no metric of a {model_class.__name__}; its metrics are: {known}.")
 
 
-def check_complete(model: keras.Model) -> None:
-    """Raises ValueError if a model is complete only after its last step, so that no earlier snapshot could be used."""
+def check_fits(metric: str, model: keras.Model, source: Source) -> None:
+    """Raises ValueError if these images do not do for the metric, or if no snapshot of the model but the last is complete."""
+    from tfgen.metrics.evaluate import WITHOUT_FEATURES, check_applies
+
     if model.concluded_by_data:
-        raise ValueError(f"keep_best: this {type(model).__name__} is complete only after its last step, see `conclude`.")
+        raise ValueError(f"keep_best={metric!r}: this {type(model).__name__} is complete only after its last step.")
+    if metric in OF_SAMPLES:
+        check_applies(metric, None, source.image_shape)
+        if metric not in WITHOUT_FEATURES and not source.has_labels:
+            raise ValueError(f"keep_best={metric!r} needs labels, for a classifier; {source.name} has none. Take swd.")
 
 
 def split(source: Source, seed: int) -> tuple[Source, Source]:
@@ -66,9 +72,6 @@ def measure(metric: str, train: Source, held_out: Source, preset, seed: int, fol
         preset: the resolved preset, whose binarization and noise the images get.
         seed: of samples, subsets and the classifier.
         folder: where the classifier is kept.
-
-    Raises:
-        ValueError: features need a classifier, and the images have no labels.
     """
     if metric in OF_MODEL:
         noise = {"binarization": preset.binarization, "dequantize": preset.dequantize, "seed": seed}
@@ -82,14 +85,11 @@ def measure(metric: str, train: Source, held_out: Source, preset, seed: int, fol
 
         return number
     from tfgen import metrics
-    from tfgen.metrics.evaluate import WITHOUT_FEATURES, check_applies
+    from tfgen.metrics.evaluate import WITHOUT_FEATURES
     from tfgen.metrics.statistics import NotFinite
 
-    check_applies(metric, None, held_out.image_shape)
     extractor = None
     if metric not in WITHOUT_FEATURES:
-        if not train.has_labels:
-            raise ValueError(f"keep_best={metric!r} needs labels, for a classifier; {train.name} has none. Take swd.")
         extractor = metrics.train_classifier(train, held_out, seed=seed, workdir=folder / "classifier")
     real = [metrics.imitated(images, preset.binarization) for images in (train, held_out)]
     evaluator = metrics.Evaluator(*real, extractor, metrics=[metric], reference="test", seed=seed)
@@ -140,6 +140,8 @@ class KeepBest(keras.callbacks.Callback):
         return self.content["values"].get(step)
 
     def on_train_begin(self, logs=None):
+        self.snapshots.remove_leftovers()  # of a process that was killed
+        remove_temporaries(self.path)
         self.step = int(self.source.step.value.numpy())
 
     def on_epoch_end(self, epoch, logs=None):

@@ -199,7 +199,7 @@ def _train(config, preset, source, whole, held_out, workdir, report):
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"The images do not fit the settings of {preset.name}: {_said(error)}") from error
         if held_out is not None:
-            best.check_complete(model)
+            best.check_fits(config.keep_best, model, whole)
         own_callbacks = callbacks.made(config.callbacks, config=config, model=model, workdir=workdir)
         given = None
         if config.init_from is not None and not (workdir / "checkpoints" / "checkpoint").exists():

@@ -99,7 +99,7 @@ def test_presets_are_filtered(options, names, capsys):
 def test_presets_tell_their_time_if_it_is_known_and_measure_it_if_asked(capsys, monkeypatch, tmp_path):
     from tfgen_trainers import timing
 
-    def measure(preset):
+    def measure(preset, name):
         measured.append(preset.name)
         if preset.name == "gan/digits":
             raise RuntimeError("no memory")

@@ -42,7 +42,14 @@ def test_metrics_that_a_model_does_not_have():
     gan = DCGAN(image_shape=(8, 8, 1), width=4, stages=1, latent_dim=2)
     gan.concluded_by_data = True
     with pytest.raises(ValueError, match="this DCGAN is complete only after its last step"):
-        best.check_complete(gan)
+        best.check_fits("kid", gan, None)
+    gan.concluded_by_data = False
+    unlabelled = tfgen.data.from_arrays(np.zeros([9, 8, 8, 1], "uint8"), name="black")
+    with pytest.raises(ValueError, match="'kid' needs labels, for a classifier; black has none"):
+        best.check_fits("kid", gan, unlabelled)
+    best.check_fits("swd", gan, unlabelled)
+    with pytest.raises(ValueError, match="swd needs images of at least 7 pixels"):
+        best.check_fits("swd", gan, tfgen.data.from_arrays(np.zeros([9, 6, 6, 1], "uint8")))
     with pytest.raises(ValueError, match="must be one of kid"):
         TrainConfig("vae/digits", keep_best="loss").resolve()
 
@@ -54,7 +61,13 @@ def test_a_run_keeps_the_best_beside_the_last(source, tmp_path, monkeypatch):
     def measure(*args):
         assert args[2].num_examples == 140
         measured = real(*args)
-        return lambda model: steps[int(model.step.value.numpy())] + 0.0 * seen.setdefault(int(model.step), measured(model))
+
+        def value(model):
+            step = int(model.step.value.numpy())
+            seen[step] = measured(model)
+            return steps[step]
+
+        return value
 
     seen = {}
     monkeypatch.setattr(best, "measure", measure)
