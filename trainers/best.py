@@ -43,7 +43,7 @@ def check(metric: str, model_class: type) -> None:
 
 
 def check_fits(metric: str, model: keras.Model, source: Source) -> None:
-    """Raises ValueError if these images do not do for the metric, or if no snapshot of the model but the last is complete."""
+    """Raises ValueError if the images do not fit the metric, or if no snapshot of the model but the last is complete."""
     from tfgen.metrics.evaluate import WITHOUT_FEATURES, check_applies
 
     if model.concluded_by_data:
