@@ -54,6 +54,7 @@ def test_metrics_that_a_model_does_not_have():
         TrainConfig("vae/digits", keep_best="loss").resolve()
 
 
+@pytest.mark.long
 def test_a_run_keeps_the_best_beside_the_last(source, tmp_path, monkeypatch):
     steps = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5}
     real = best.measure
