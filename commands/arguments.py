@@ -1,32 +1,65 @@
-"""Checks that several sub-commands share."""
+"""Options and checks that several sub-commands share."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import pathlib
+import re
 import tempfile
-import typing
+from typing import Annotated
 
-from tfgen_trainers.arguments import can_hold
+from tfgen.settings import Rule, Text, shown, within
+from tfgen_trainers.arguments import can_hold, option
 
-if typing.TYPE_CHECKING:
-    import keras
+# The most images of a grid: all are in memory, of 256 x 256 pixels in colour 7.9 GB.
+MAX_GRID = 10_000
 
 
-def require(model: keras.Model, capability: type, path: str | os.PathLike) -> None:
-    """Checks that a model has a capability.
+def _can_be_grid(text):
+    path = pathlib.Path(text)
+    try:
+        return path.suffix.lower() in (".png", ".gif") and not path.is_dir() and can_hold(path.parent)
+    except OSError:  # as of a name that is too long
+        return False
 
-    Args:
-        model: a `tfgen.models.TrainableModel`.
-        capability: a class of `tfgen.models.capabilities`.
-        path: where the model is from, a run folder or a preset, for the message.
+
+# Checked before anything is loaded or computed.
+OutputGrid = Annotated[Text, Rule("", _can_be_grid), "the path of a .png or .gif file to write, in a folder"]
+
+
+def numbers(text: str) -> list[int | float]:
+    """Parses numbers with commas between, and ranges of whole ones: "0-2,0.5" to [0, 1, 2, 0.5].
 
     Raises:
-        ValueError: it has not; the message lists those that it has.
+        argparse.ArgumentTypeError: another text, or more than `MAX_GRID` numbers.
     """
-    if capability not in model.capabilities():
-        can = ", ".join(found.NAME for found in model.capabilities())
-        raise ValueError(f"{path} is a {type(model).__name__}, which is no {capability.NAME}; it is: {can}.")
+    found = []
+    for item in text.split(","):
+        whole = re.fullmatch("([0-9]{1,9})(?:-([0-9]{1,9}))?", item)
+        first, last = (int(whole[1]), int(whole[2] or whole[1])) if whole else (0, -1)
+        if whole and first <= last < first + MAX_GRID - len(found):
+            found += range(first, last + 1)
+        elif not whole and re.fullmatch(r"-?[0-9]{0,9}\.?[0-9]{1,9}(e-?[0-9]{1,2})?", item):
+            found.append(float(item))
+        else:
+            raise argparse.ArgumentTypeError(f"got {shown(text)}, expected numbers such as 3 or 0,1,2 or 0-9")
+    return found
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Parses whole numbers >= 0 with commas between, and ranges of them: "0-2,5" to [0, 1, 2, 5]; raises as `numbers`."""
+    found = numbers(text)
+    if not all(isinstance(number, int) for number in found):
+        raise argparse.ArgumentTypeError(f"got {shown(text)}, expected whole numbers >= 0 such as 3 or 0,1,2 or 0-9")
+    return found
+
+
+def add_grid(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a grid to write, see `tfgen_commands.pictures.write_grid`."""
+    parser.add_argument("-o", "--out", type=option(OutputGrid), required=True, metavar="FILE",
+                        help="grid to write, a .png; or a .gif, in which each row is an animation")  # fmt: skip
+    parser.add_argument("--scale", type=option(Annotated[int, within(1, 64)]), default=1, help="side of a pixel of the images in the grid (default: 1)")
 
 
 def output_file(out: str | os.PathLike, source: str | os.PathLike) -> pathlib.Path:

@@ -13,7 +13,8 @@ from tfgen.models.capabilities import Codec as CodecCapability
 from tfgen.models.compression.codec import Codec
 from tfgen.models.compression.container import Container
 from tfgen.training.callbacks import averaged_weights
-from tfgen_commands.arguments import output_file, require
+from tfgen_commands.arguments import output_file
+from tfgen_commands.models import require
 
 # A run folder has a codec file for each step at which photos were compressed.
 OF_RUN = "codec-{step:08d}.npz"

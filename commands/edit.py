@@ -9,6 +9,7 @@ import re
 import numpy as np
 
 from tfgen.settings import Text
+from tfgen_commands.models import place
 from tfgen_commands.pictures import check_size, files_and_targets, of_name, picture_or_pictures
 from tfgen_commands.project import MODEL, add_shared_arguments, batches, load, write_row
 from tfgen_trainers.arguments import option
@@ -75,10 +76,10 @@ def run(args: argparse.Namespace) -> None:
         for name in ("colour", "mask", "edges", "edge_mask") if (value := getattr(args, name)) is not None
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
-        model = load(args.model, stack)
+        model = load(args, stack)
         if not {"strokes", "mask", "edges", "edge_mask"} <= set(model.edit_inputs):
             takes = ", ".join(model.edit_inputs)
-            raise ValueError(f"--model {args.model}: its edits take {takes}, and no strokes")
+            raise ValueError(f"{place(args)}: its edits take {takes}, and no strokes")
         for names, photos in batches(files, model, args):
             drawn = [_drawn(photo, name, given, args) for name, photo in zip(names, photos, strict=True)]
             wanted = {key: np.stack([one[key] for one in drawn]) for key in drawn[0]}

@@ -7,17 +7,28 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated
 
 from tfgen import onednn, progress, settings
 from tfgen.files import save_keras
-from tfgen.settings import PositiveInt, Seed, Text, within
-from tfgen_commands import doctor, edit, evaluate, extras, project, translate
-from tfgen_commands.arguments import require
-from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, OutputPng, Parser, add_data_options, option, overrides
+from tfgen.settings import PositiveInt, Seed, Text
+from tfgen_commands import (
+    classify,
+    complete,
+    doctor,
+    edit,
+    evaluate,
+    extras,
+    interpolate,
+    mix,
+    models,
+    project,
+    reconstruct,
+    sample,
+    translate,
+    traverse,
+)
+from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, Parser, add_data_options, option, overrides
 
-# The most images of a grid: all are in memory, of 256 x 256 pixels in colour 7.9 GB.
-MAX_GRID = 10_000
 # {sub-command: (module, function)}; these parse their own options.
 _APPLICATIONS = {
     "demo": ("tfgen_pipelines.local", "demo"), "pipeline": ("tfgen_pipelines.local", "main"),
@@ -46,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         module, function = _APPLICATIONS[argv[0]]
         return getattr(importlib.import_module(module), function)(argv[1:])
     if argv[:1] != ["presets"]:  # which times each preset in a process of its own
-        onednn.choose(_values(argv, "--preset"), [*_values(argv, "--workdir"), *_values(argv, "--model")])
+        given = {name: _values(argv, f"--{name}") for name in ("preset", "workdir", "model")}
+        onednn.choose([*given["preset"], *given["model"]], [*given["workdir"], *given["model"]])
     parser = _parser()
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -136,16 +148,9 @@ def _parser():
                          "config, model and workdir if it takes them (repeatable)")  # fmt: skip
     command.set_defaults(run=_train)
 
-    command = commands.add_parser("sample", help="draw a grid of samples from a run folder or a preset's trained weights")
-    _add_trained(command)
-    command.add_argument("--out", type=option(OutputPng), required=True, help="PNG file to write")
-    command.add_argument("--num", type=option(Annotated[int, within(1, MAX_GRID)]), default=64,
-                         help=f"number of images, at most {MAX_GRID} (default: 64)")  # fmt: skip
-    command.add_argument("--seed", type=option(Seed), default=0, help="the same seed draws the same images (default: 0)")
-    command.set_defaults(run=_sample)
-
-    command = commands.add_parser("export", help="write a trained model as a SavedModel for TensorFlow Serving")
-    _add_trained(command)
+    command = commands.add_parser("export", help="write a trained model as a SavedModel for TensorFlow Serving",
+                                  description=models.MODEL)  # fmt: skip
+    models.add_model(command)
     command.add_argument("--to", type=option(OutputFolder), required=True,
                          help="the model's folder; the version is a numbered folder in it. Or a new .keras file, for models "
                          "that use this one, such as igan/mnist; or a new .onnx file with one signature")  # fmt: skip
@@ -175,20 +180,11 @@ def _parser():
                          help="the model that wrote the file, as for `tfgen compress`")  # fmt: skip
     command.set_defaults(run=_decompress)
 
-    command = commands.add_parser("translate", help=translate.SUMMARY)
-    translate.add_arguments(command)
-
-    command = commands.add_parser("project", help=project.SUMMARY)
-    project.add_arguments(command)
-
-    command = commands.add_parser("edit", help=edit.SUMMARY)
-    edit.add_arguments(command)
-
-    command = commands.add_parser("evaluate", help=evaluate.SUMMARY)
-    evaluate.add_arguments(command)
-
-    command = commands.add_parser("doctor", help=doctor.SUMMARY)
-    doctor.add_arguments(command)
+    for module in (
+        sample, complete, interpolate, traverse, mix, reconstruct, classify, translate, project, edit, evaluate, doctor,
+    ):  # fmt: skip
+        command = commands.add_parser(module.__name__.rpartition(".")[2], help=module.SUMMARY)
+        module.add_arguments(command)
 
     commands.add_parser("pipeline", help="run the TFX pipeline on your data and presets; see `tfgen pipeline --help`")
     commands.add_parser("demo", help="the pipeline for a VAE and a DCGAN on 8x8 digits; see `tfgen demo --help`")
@@ -291,42 +287,8 @@ def _check_files(preset):
         )
 
 
-def _add_trained(command):
-    """The two places of a trained model."""
-    given = command.add_mutually_exclusive_group(required=True)
-    given.add_argument("--workdir", type=option(Text), help="run folder of `tfgen train`")
-    given.add_argument("--preset", type=option(Text), help="a preset whose weights come with tfgen, such as vae/digits; a "
-                       "folder of save_to_preset; hf://USER/REPO")  # fmt: skip
-
-
-def _trained(args, **of_run):
-    """(the model of --workdir or --preset, the run's config.json or None)"""
-    if args.workdir is None:
-        from tfgen import from_preset
-
-        return from_preset(args.preset, allow_download=True), None
-    from tfgen_trainers.train import load_run
-
-    return load_run(args.workdir, **of_run)
-
-
-def _sample(args):
-    from tfgen import sampling
-    from tfgen.models.capabilities import Sampler
-    from tfgen.training.callbacks import averaged_weights
-
-    model, _ = _trained(args)
-    require(model, Sampler, args.workdir or args.preset)
-    conditions = model.conditions_to_show(args.num)
-    if conditions is None:
-        needed = ", ".join(field.name for field in model.conditions())
-        raise ValueError(f"samples of {type(model).__name__} need {needed}, which this command cannot give")
-    with averaged_weights(model):
-        sampling.save_png(args.out, model.sample(args.num, seed=args.seed, **conditions).numpy())
-    print(args.out)
-
-
 def _export(args):
+    from tfgen import metrics
     from tfgen.export import export_saved_model
     from tfgen_trainers.train import export_metadata
 
@@ -337,16 +299,17 @@ def _export(args):
         raise ValueError(f"--signature is for .onnx files; received {args.signature} and --to {args.to}, which gets all")
     if onnx and (missing := extras.missing("export --to *.onnx")):
         raise ValueError(missing)
-    if args.best and args.workdir is None:
-        raise ValueError(f"--best is for run folders, given with --workdir; received --preset {args.preset}")
-    model, record = _trained(args, at_best=args.best)
-    if record is None and args.raw:
-        raise ValueError(f"--raw is for run folders; the weights of {args.preset} are the averages, if there are any")
+    model, record = models.load(args, at_best=args.best)
+    if isinstance(model, metrics.ExportedModel):
+        raise ValueError(f"--model: {args.model} is exported already")
+    of_run = record is not None and "run" in record
+    if args.raw and model.ema is None and not of_run:
+        raise ValueError(f"--raw is for run folders; the weights of {models.place(args)} are the averages, if there are any")
     if args.to.endswith(".keras"):
         return _export_keras(model, args)
     common = {
         "use_ema": not args.raw, "class_names": (record or {}).get("class_names"),
-        "metadata": {"preset": args.preset} if record is None else export_metadata(record),
+        "metadata": export_metadata(record) if of_run else {"preset": _preset_of(args, record)},
     }  # fmt: skip
     if onnx:
         from tfgen.onnx import export_onnx
@@ -357,6 +320,11 @@ def _export(args):
     print(path)
     name = pathlib.Path(args.to).resolve().name
     print(f"next: tfgen serve --model_base_path={args.to} --model_name={name} --rest_api_port=8501", file=sys.stderr)
+
+
+def _preset_of(args, training):
+    """The name of the preset of weights: with it `tfgen evaluate` finds the data of the export."""
+    return training["config"]["preset"] if training is not None else models.place(args)
 
 
 def _export_keras(model, args):

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import pathlib
-import typing
 from collections.abc import Sequence
 
 import numpy as np
 
 from tfgen.files import SUFFIXES, natural_order, write_whole
-from tfgen_commands.arguments import check_writable, output_file
-from tfgen_trainers.arguments import can_hold
-
-if typing.TYPE_CHECKING:
-    from tfgen.settings import Resize
+from tfgen.settings import Resize, Text
+from tfgen_commands.arguments import MAX_GRID, check_writable, output_file
+from tfgen_trainers.arguments import can_hold, option
 
 # A border between the pictures of a grid, in pixels.
 GAP = 2
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """Adds the images of a command, see `read_all`, and --resize."""
+    parser.add_argument("input", type=option(Text), nargs="+", help="image files, or folders of images")
+    add_resize(parser)
+
+
+def add_resize(parser: argparse.ArgumentParser) -> None:
+    """Adds --resize, see `read_picture`."""
+    parser.add_argument("--resize", type=option(Resize), help="how images of another size are brought to the model's: "
+                        "center_crop, pad or stretch (default: they are refused); colours become those of the model")  # fmt: skip
 
 
 def files_and_targets(given: str, out: str) -> tuple[dict, dict, pathlib.Path]:
@@ -119,6 +129,26 @@ def read_picture(path: pathlib.Path, shape: Sequence[int], resize: Resize | None
     return pixels.astype(np.float32) / np.float32(255)
 
 
+def read_all(given: Sequence[str], shape: Sequence[int], resize: Resize | None) -> dict[str, np.ndarray]:
+    """{path: `read_picture`} of files and of all images in folders, in this order.
+
+    Raises:
+        ValueError: there is no such file, a folder holds no images, or there are more than `MAX_GRID` images.
+    """
+    paths = []
+    for one in given:
+        path = pathlib.Path(one)
+        if not path.exists():
+            raise ValueError(f"input must be an image file or a folder; there is no {path}")
+        found = list(pictures_in(path).values()) if path.is_dir() else [path]
+        if not found:
+            raise ValueError(f"input: {path} holds no images")
+        paths += found
+    if len(paths) > MAX_GRID:
+        raise ValueError(f"input must be at most {MAX_GRID:,} images; received {len(paths):,}")
+    return {str(path): read_picture(path, shape, resize) for path in paths}
+
+
 def check_size(size: tuple[int, int], shape: Sequence[int], resize: Resize | None) -> None:
     """Raises ValueError if a picture of the size (W, H) is not of `shape` (H, W, ...) and there is no rule to resize it."""
     if resize is None and size != tuple(shape[1::-1]):
@@ -141,3 +171,20 @@ def write_picture(picture: np.ndarray, path: pathlib.Path) -> None:
         write_whole(path, content.getvalue())
     except OSError as error:
         raise ValueError(f"--out: {error.strerror}") from error
+
+
+def write_grid(rows: np.ndarray, out: str, scale: int, columns: int | None = None) -> None:
+    """Writes images as a grid: a .png; or a .gif, in which each row is an animation.
+
+    Args:
+        rows: float [R, S, H, W, C] in [0, 1].
+        out: the path.
+        scale: side of a pixel of the images.
+        columns: of a .png; None: S.
+    """
+    from tfgen import sampling
+
+    if pathlib.Path(out).suffix.lower() == ".gif":
+        sampling.save_animation(out, rows, scale=scale)
+    else:
+        sampling.save_png(out, rows.reshape(-1, *rows.shape[2:]), columns or rows.shape[1], scale)

@@ -13,17 +13,19 @@ import numpy as np
 
 from tfgen.files import write_whole
 from tfgen.settings import PositiveInt, Resize, Text, within
-from tfgen_commands.arguments import output_file, require
+from tfgen_commands import models
+from tfgen_commands.arguments import output_file
 from tfgen_commands.pictures import GAP, files_and_targets, read_picture, write_picture
 from tfgen_trainers.arguments import option
 
 SUMMARY = "find photos in a trained generator, and images between two photos"
-MODEL = """\
-MODEL is a run folder of `tfgen train`, of IGAN or of a model that draws images from codes, such as a DCGAN or a StyleGAN
-without classes; or a folder of `tfgen export` of an IGAN. An IGAN predicts codes and improves them; with another model they
-are found by optimisation alone, from several starts. A generator shows what it was trained on: other photos come out as the
-nearest thing that it knows. A photo of another size than the model's needs --resize, such as --resize center_crop.
-"""
+MODEL = f"""\
+The model is an IGAN, or one that draws images from codes, such as a DCGAN or a StyleGAN without classes; an exported folder can
+only be that of an IGAN. An IGAN predicts codes and improves them; with another model they are found by optimisation alone, from
+several starts. A generator shows what it was trained on: other photos come out as the nearest thing that it knows. A photo of
+another size than the model's needs --resize, such as --resize center_crop.
+
+{models.MODEL}"""
 DESCRIPTION = f"""\
 Writes, for one photo or each photo of a folder, the generator's image that is closest to it; with --latents also its code.
 With --to it writes images on the way from the photo to another one: a strip, or an animation if --out ends in .gif.
@@ -31,6 +33,7 @@ With --to it writes images on the way from the photo to another one: a strip, or
 {MODEL}"""
 EPILOG = """\
 examples:
+  tfgen project digit.png -o found.png --preset gan/digits --grid
   tfgen project face.png -o found.png --model runs/dcgan-faces --grid
   tfgen project faces/ -o found/ --model runs/igan-faces --latents codes.npz --resize center_crop
   tfgen project face.png -o morph.gif --model runs/igan-faces --to other.png --frames 24
@@ -58,7 +61,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser):
     add = parser.add_argument
     add("input", type=option(Text), help="photo, or folder of photos")
     add("-o", "--out", type=option(Text), required=True, help="file or folder to write")
-    add("--model", type=option(Text), required=True, help="run folder or exported folder")
+    models.add_model(parser)
     add("--resize", type=option(Resize), help="way of resizing to the model's size: center_crop, pad, stretch or none")
     add("--grid", action="store_true", help="write photo and result side by side")
     add("--batch_size", type=option(PositiveInt), default=BATCH, help=f"photos at once (default: {BATCH})")
@@ -84,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     codes_file = None if args.latents is None else output_file(args.latents, args.input)
     codes = {}
     with contextlib.ExitStack() as stack:
-        model = load(args.model, stack)
+        model = load(args, stack)
         other = None if args.to is None else read_picture(args.to, model.image_shape, args.resize, "--to")
         for names, photos in batches(files, model, args):
             found = model.project(photos)
@@ -187,35 +190,25 @@ def _arrays(found):
     return {name: value.numpy() for name, value in found.items()}
 
 
-def load(path: str, stack: contextlib.ExitStack) -> OfRun | OfExport:
-    """The model of --model; ValueError if it can neither project photos nor draw images from codes."""
+def load(args: argparse.Namespace, stack: contextlib.ExitStack) -> OfRun | OfExport:
+    """The model that the options name; ValueError if it can neither project photos nor draw images from codes."""
     from tfgen import metrics
     from tfgen.models import IGAN
     from tfgen.models.capabilities import Projector, Sampler
     from tfgen.training.callbacks import averaged_weights
 
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise ValueError(f"--model: there is no {path}")
-    if not (path / "config.json").exists():
-        exported = metrics.load_exported(path)
-        if Projector not in exported.capabilities:
-            can = ", ".join(capability.NAME for capability in exported.capabilities)
-            hint = (
-                "; give the run folder of the generator, which has its gradients" if Sampler in exported.capabilities else ""
-            )
-            raise ValueError(f"--model {path} is the export of a model that is no projector; it is: {can}{hint}")
-        return OfExport(exported)
-    from tfgen_trainers.train import load_run
-
-    model, _ = load_run(path)
+    (model, _), path = models.load(args), models.place(args)
+    if isinstance(model, metrics.ExportedModel):
+        hint = "; give the run folder of the generator, which has its gradients" if Sampler in model.capabilities else ""
+        models.require(model, Projector, path, hint)
+        return OfExport(model)
     if Projector in model.capabilities():
         stack.enter_context(averaged_weights(model))
         return OfRun(model)
-    require(model, Sampler, path)
+    models.require(model, Sampler, path)
     cell = 8 if model.image_shape[2] == 3 and min(model.image_shape[:2]) >= 32 else 4
     try:
         return OfRun(IGAN(image_shape=model.image_shape, generator=model, method="optimization", starts=STARTS, width=1,
                           edge_cell=cell))  # fmt: skip
     except ValueError as error:
-        raise ValueError(f"--model {path}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error

@@ -1,4 +1,4 @@
-"""`tfgen translate`: images, maps of classes and clips to others, with the model of a run or an export.
+"""`tfgen translate`: images, maps of classes and clips to others, with a trained model.
 
 What the model takes is read from its fields (see `tfgen.fields`), not from its class. The first field with pixels is the
 input; every other one is given by name: a file or a folder where it has pixels, else a number or a list.
@@ -15,23 +15,24 @@ import pathlib
 import numpy as np
 
 from tfgen.settings import PositiveInt, Resize, Seed, Text
-from tfgen_commands.arguments import require
+from tfgen_commands import models
 from tfgen_commands.pictures import GAP, files_and_targets, of_name, picture_or_pictures, write_picture
 from tfgen_trainers.arguments import assignment, option, overrides, size
 
 SUMMARY = "translate an image, a folder of images, or clips, with a trained model"
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Translates one image file; a folder of them, with its sub-folders, to a folder of PNG files with the same names; or, with a
 model of clips, each folder of frames.
 
-MODEL is a run folder of `tfgen train`, or a folder of `tfgen export`. What the model takes beside the input is given by
-name: --set style=FILE, --set alpha=0.5. A value for pixels is a file, for all, or a folder with files of the same names.
+What the model takes beside the input is given by name: --set style=FILE, --set alpha=0.5. A value for pixels is a file, for
+all, or a folder with files of the same names.
 
 A map of classes is a grey PNG whose values are the classes, or one with a palette whose indices are. Borders of instances
 (the field edges) are those of --set instances=FILE, a map of the instances' numbers, or else those of the classes.
 
-Images keep their size where the network allows it, which only a run folder can; --resize brings them to another.
-"""
+Images keep their size where the network allows it, which an exported folder cannot; --resize brings them to another.
+
+{models.MODEL}"""
 EPILOG = """\
 examples:
   tfgen translate horse.jpg -o zebra.png --model runs/horse2zebra
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("input", type=option(Text), help="image file, or folder of images or of clips")
     add("-o", "--out", type=option(Text), required=True, help="file or folder to write")
-    add("--model", type=option(Text), required=True, help="run folder or exported folder")
+    models.add_model(parser)
     add("--reverse", action="store_true", help="from the second domain back to the first, as a CycleGAN can")
     add("--style", type=option(Text), metavar="FILE", help="the same as --set style=FILE")
     add("--set", action="append", type=assignment, default=[], metavar="NAME=VALUE", dest="given",
@@ -77,10 +78,8 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError("give --style or --set style=FILE, not both")
         given["style"] = args.style
     files, targets, out = files_and_targets(args.input, args.out)
-    if not pathlib.Path(args.model).exists():
-        raise ValueError(f"--model: there is no {args.model}")
     with contextlib.ExitStack() as stack:
-        model = _model(args.model, args.reverse, stack)
+        model = _model(args, stack)
         work = Work(model, given, size=args.size, resize=args.resize, seed=args.seed)
         if work.main.files_shape and not source.is_dir():
             raise ValueError(f"input must be a folder of frames, since the model takes clips; received the file {source}")
@@ -142,27 +141,19 @@ class _OfExport:
         raise ValueError(f"{self._path} is an export for {height} x {width} pixels; received {sides[0]} x {sides[1]}")
 
 
-def _model(path, reverse, stack):
+def _model(args, stack):
     from tfgen import metrics
     from tfgen.models.capabilities import Translator
     from tfgen.training.callbacks import averaged_weights
 
-    path = pathlib.Path(path)
-    if (path / "config.json").exists():
-        from tfgen_trainers.train import load_run
-
-        model, _ = load_run(path)
-        require(model, Translator, path)
+    (model, _), path, reverse = models.load(args), models.place(args), args.reverse
+    models.require(model, Translator, path)
+    if isinstance(model, metrics.ExportedModel):
+        if (signature := "translate_back" if reverse else "translate") in model.signatures:
+            return _OfExport(model, signature)
+    elif hasattr(model, "translate_back") or not reverse:
         stack.enter_context(averaged_weights(model))
-        if hasattr(model, "translate_back") or not reverse:
-            return _OfRun(model, reverse)
-    else:
-        exported = metrics.load_exported(path)
-        if Translator not in exported.capabilities:
-            can = ", ".join(capability.NAME for capability in exported.capabilities)
-            raise ValueError(f"--model {path} is the export of a model that is no translator; it is: {can}")
-        if (signature := "translate_back" if reverse else "translate") in exported.signatures:
-            return _OfExport(exported, signature)
+        return _OfRun(model, reverse)
     raise ValueError(f"--reverse: {path} translates in one direction only")
 
 

@@ -80,9 +80,22 @@ def from_preset(
         ValueError: there is no such preset, a file is missing or not the one that was saved (the message has both hashes),
             or the model is of another class.
     """
-    folder = _folder(str(source), sha256, allow_download, cache)
+    folder = find(source, sha256=sha256, allow_download=allow_download, cache=cache)
     check(folder)
     return read(folder, model_class)
+
+
+def find(
+    source: str | os.PathLike, *, sha256: str | None = None, allow_download: bool = False,
+    cache: str | os.PathLike | None = None,
+) -> Path:  # fmt: skip
+    """The folder of a trained model, by what `from_preset` takes; `check` looks at its files and returns its metadata.
+
+    Example:
+        >>> tfgen.pretrained.find("vae/digits").name if tfgen.pretrained.names() else "vae_digits"
+        'vae_digits'
+    """
+    return _folder(str(source), sha256, allow_download, cache)
 
 
 def save_to_preset(

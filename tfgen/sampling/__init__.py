@@ -5,7 +5,7 @@ from tfgen.sampling.arithmetic import attribute_vector, combine, concept, neighb
 from tfgen.sampling.attention import attention_grid
 from tfgen.sampling.directions import Directions, feature_directions, principal_directions, sweep, weight_directions
 from tfgen.sampling.grid import image_grid, save_png
-from tfgen.sampling.interpolation import interpolate, latent_path, lerp, slerp
+from tfgen.sampling.interpolation import decoded, interpolate, latent_path, lerp, slerp
 from tfgen.sampling.morph import morph
 from tfgen.sampling.style import mixing_matrix, noise_deviation, noise_variants, truncation_strip
 
@@ -18,6 +18,7 @@ __all__ = [
     "attribute_vector",
     "combine",
     "concept",
+    "decoded",
     "feature_directions",
     "image_grid",
     "interpolate",

@@ -79,7 +79,7 @@ def latent_path(a: ArrayLike, b: ArrayLike, steps: int = 9, *, rule: str = "lerp
 
 
 def interpolate(
-    model: keras.Model, seeds_a: ArrayLike, seeds_b: ArrayLike, steps: int = 9, *, rule: str = "lerp"
+    model: keras.Model, seeds_a: ArrayLike, seeds_b: ArrayLike, steps: int = 9, *, rule: str = "lerp", **conditions
 ) -> np.ndarray:
     """One row of images for each pair of seeds, from the latent of seed a to that of seed b.
 
@@ -87,6 +87,7 @@ def interpolate(
       model: has `latents(seeds) -> [B, Z]` and `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].
       seeds_a, seeds_b: B integers each.
       rule: "lerp" (for uniform latents) or "slerp".
+      **conditions: arrays [B, ...], of a model that takes some, such as `labels`: one for each row of images.
 
     Returns:
       float32 [B, steps, H, W, C]; `image_grid(result.reshape(-1, H, W, C), columns=steps)` shows it.
@@ -97,5 +98,22 @@ def interpolate(
             f"seeds_a and seeds_b must hold equally many integers, at least one; received {len(seeds_a)} and {len(seeds_b)}"
         )
     z = latent_path(np.asarray(model.latents(seeds_a)), np.asarray(model.latents(seeds_b)), steps, rule=rule)
-    images = np.asarray(model.decode_images(z.reshape(-1, z.shape[-1]).astype(np.float32)), np.float32)
-    return images.reshape(len(seeds_a), steps, *images.shape[1:])
+    return decoded(model, z, **conditions)
+
+
+def decoded(model: keras.Model, latents: ArrayLike, **conditions) -> np.ndarray:
+    """Images of rows of latents, as `latent_path` and `sweep` make them.
+
+    Args:
+      model: has `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].
+      latents: [B, S, Z].
+      **conditions: arrays [B, ...], of a model that takes some, such as `labels`: one for each row of images.
+
+    Returns:
+      float32 [B, S, H, W, C].
+    """
+    latents = np.asarray(latents, np.float32)
+    rows, steps, width = latents.shape
+    given = {name: np.repeat(values, steps, axis=0) for name, values in conditions.items()}
+    images = np.asarray(model.decode_images(latents.reshape(-1, width), **given), np.float32)
+    return images.reshape(rows, steps, *images.shape[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfgen.sampling.interpolation import latent_path
+from tfgen.sampling.interpolation import decoded, latent_path
 
 
 def morph(model: object, images: ArrayLike, others: ArrayLike, steps: int = 9, *, keep_detail: bool = True) -> np.ndarray:
@@ -30,9 +30,7 @@ def morph(model: object, images: ArrayLike, others: ArrayLike, steps: int = 9, *
     start, end = (
         {name: np.asarray(found[name]) for name in ("latent", "image")} for found in map(model.project, (images, others))
     )
-    codes = latent_path(start["latent"], end["latent"], steps)
-    made = np.asarray(model.decode_images(codes.reshape(-1, codes.shape[-1]).astype(np.float32)), np.float32)
-    made = made.reshape(len(images), steps, *made.shape[1:])
+    made = decoded(model, latent_path(start["latent"], end["latent"], steps))
     if keep_detail:
         t = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None, None, None]
         made = made + (1.0 - t) * (images - start["image"])[:, None] + t * (others - end["image"])[:, None]
