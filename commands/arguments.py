@@ -28,8 +28,12 @@ def _can_be_grid(text):
 OutputGrid = Annotated[Text, Rule("", _can_be_grid), "the path of a .png or .gif file to write, in a folder"]
 
 
-def numbers(text: str) -> list[int | float]:
+def numbers(text: str, whole_text: str | None = None) -> list[int | float]:
     """Parses numbers with commas between, and ranges of whole ones: "0-2,0.5" to [0, 1, 2, 0.5].
+
+    Args:
+        text: the numbers.
+        whole_text: for the message, the value of the option that they are a part of; None: `text`.
 
     Raises:
         argparse.ArgumentTypeError: another text, or more than `MAX_GRID` numbers.
@@ -43,7 +47,7 @@ def numbers(text: str) -> list[int | float]:
         elif not whole and re.fullmatch(r"-?[0-9]{0,9}\.?[0-9]{1,9}(e-?[0-9]{1,2})?", item):
             found.append(float(item))
         else:
-            raise argparse.ArgumentTypeError(f"got {shown(text)}, expected numbers such as 3 or 0,1,2 or 0-9")
+            raise argparse.ArgumentTypeError(f"got {shown(whole_text or text)}, expected numbers such as 3 or 0,1,2 or 0-9")
     return found
 
 
@@ -57,9 +61,11 @@ def whole_numbers(text: str) -> list[int]:
 
 def add_grid(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a grid to write, see `tfgen_commands.pictures.write_grid`."""
-    parser.add_argument("-o", "--out", type=option(OutputGrid), required=True, metavar="FILE",
-                        help="grid to write, a .png; or a .gif, in which each row is an animation")  # fmt: skip
-    parser.add_argument("--scale", type=option(Annotated[int, within(1, 64)]), default=1, help="side of a pixel of the images in the grid (default: 1)")
+    add = parser.add_argument
+    add("-o", "--out", type=option(OutputGrid), required=True, metavar="FILE",
+        help="grid to write, a .png; or a .gif, in which each row is an animation")  # fmt: skip
+    add("--scale", type=option(Annotated[int, within(1, 64)]), default=1,
+        help="side in the grid of a pixel of the images (default: 1)")  # fmt: skip
 
 
 def output_file(out: str | os.PathLike, source: str | os.PathLike) -> pathlib.Path:

@@ -13,9 +13,9 @@ from tfgen_commands.pictures import add_input, read_all
 
 SUMMARY = "say the class of each image, and its probability"
 DESCRIPTION = f"""\
-Prints a line for each image: its path, its most probable class, and the probability, with tabs between. --json prints a list of
-objects instead, which also have the probabilities of all classes. A model that found its classes without labels, such as an
-InfoGAN, has them in any order.
+Prints a line for each image: its path, its most probable class, and the probability, with tabs between. --json prints a
+list of objects instead, which also have the probabilities of all classes. A model that found its classes without labels,
+such as an InfoGAN, has them in any order.
 
 {MODEL}"""
 EPILOG = """\

@@ -16,9 +16,10 @@ from tfgen_trainers.arguments import option
 
 SUMMARY = "complete images of which a part is known"
 DESCRIPTION = f"""\
-Writes a row for each image: the image, what is known of it (the rest in grey), and several completions. Known are the half that
---keep names, or the white pixels of --mask, a picture of the image's size. Autoregressive models draw pixels row by row, so an
-unknown pixel depends on the known ones before it alone: they complete the lower part of an image best.
+Writes a row for each image: the image, what is known of it (the rest in grey), and several completions. Known are the half
+that --keep names, or the white pixels of --mask, a picture of the image's size. Autoregressive models draw pixels row by
+row, so an unknown pixel depends on the known ones before it alone: they complete the lower part of an image best. Pixels
+are rounded to the grey levels that the model has.
 
 {MODEL}"""
 EPILOG = """\
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         model = opened(args, stack, Completer)
         images = np.stack(list(read_all(args.input, model.image_shape, args.resize).values()))
+        if model.levels is not None:
+            images = np.rint(images * (model.levels - 1)) / np.float32(model.levels - 1)
         mask = _known(args.keep, args.mask, model.image_shape, args.resize)
         total = len(images) * args.num
         seeds = np.tile(np.arange(args.num) + (args.seed << 32), len(images))

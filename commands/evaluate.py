@@ -12,6 +12,7 @@ import typing
 from pathlib import Path
 
 from tfgen.settings import PositiveInt, Seed, Sha256, Text, TwoOrMore
+from tfgen_commands import models
 from tfgen_trainers.arguments import DATA_OPTIONS, OutputFile, OutputFolder, add_data_options, option, overrides
 
 if typing.TYPE_CHECKING:
@@ -22,7 +23,10 @@ DESCRIPTION = """\
 Measures generated images against real ones, and prints each number with the protocol under which it was obtained.
 
 The images, one of
-  --model PATH                    a SavedModel (or a folder of numbered versions), or a run folder of `tfgen train`
+  --model PATH                    a SavedModel (or a folder of numbered versions), a run folder of `tfgen train`, a .keras
+                                  file, or what --preset takes
+  --preset NAME                   a preset whose trained weights come with tfgen, such as vae/digits; a folder of
+                                  save_to_preset; hf://USER/REPO
   --preset NAME --checkpoint DIR  a preset with the weights in DIR, as in the folder `checkpoints` of a run
   --fake DIR                      a folder of images
 against
@@ -60,6 +64,7 @@ Numbers compare only under one protocol: as many images, the same features, data
 EPILOG = """\
 examples:
   tfgen evaluate --model runs/dcgan-mnist --data mnist --metrics fid,kid,prdc --out dcgan.json
+  tfgen evaluate --preset vae/digits --anchor
   tfgen evaluate --model models/vae-digits --data digits --anchor
   tfgen evaluate --fake samples/ --real photos/ --size 64 --features inception --weights classify_image_graph_def.pb
 """
@@ -70,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument_group("images to evaluate").add_argument
-    add("--model", type=option(Text), metavar="PATH", help="SavedModel or run folder")
-    add("--preset", type=option(Text), 
-        help="a name that `tfgen presets` lists, or your own as for `tfgen train`; needs --checkpoint")  # fmt: skip
+    add("--model", type=option(Text), metavar="PATH", help="SavedModel, run folder, .keras file, or as --preset")
+    add("--preset", type=option(Text), help="a preset with trained weights, or folder of save_to_preset; with --checkpoint, "
+        "any name that `tfgen presets` lists, or your own as for `tfgen train`")  # fmt: skip
     add("--checkpoint", type=option(Text), metavar="DIR", help="folder of checkpoints of that preset")
     add("--fake", type=option(Text), metavar="DIR", help="folder of generated images")
     add("--n_fake", type=option(TwoOrMore), help="number of samples (default: as many as real images; of a folder: all)")
@@ -121,7 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", type=option(Text), metavar="FILE",
         help="JSON of an earlier --out with the same protocol; prints the differences")  # fmt: skip
     add("--out", type=option(OutputFile), metavar="FILE", help="JSON file to write with all results")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, workdir=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -188,7 +193,7 @@ def run(args: argparse.Namespace) -> int:
     print(table(result, anchor, difference))
     _print_measures(measures)
     if args.out:
-        content = {"evaluated": args.model or args.fake or f"{args.preset} {args.checkpoint}", "result": result.to_dict()}
+        content = {"evaluated": _what(args), "result": result.to_dict()}
         content |= {"anchor": anchor.to_dict()} if anchor else {}
         content |= {"difference": difference} if difference is not None else {}
         content |= {"measures": measures} if measures else {}
@@ -221,8 +226,13 @@ def _measure(args, model, own_data, names, of_model) -> int:
     measures = _measures(args, model, own_data, of_model)
     _print_measures(measures)
     if args.out:
-        _write(args.out, {"evaluated": args.model or f"{args.preset} {args.checkpoint}", "measures": measures})
+        _write(args.out, {"evaluated": _what(args), "measures": measures})
     return 0
+
+
+def _what(args):
+    """What is evaluated, in words."""
+    return args.model or args.fake or " ".join(filter(None, (args.preset, args.checkpoint)))
 
 
 def _measures(args, model, own_data, names):
@@ -287,11 +297,11 @@ def say(line: str) -> None:
 def _check(args):
     given = [name for name in ("model", "preset", "fake") if getattr(args, name)]
     if len(given) != 1:
-        raise ValueError(f"give one of --model, --preset with --checkpoint, --fake; received {', '.join(given) or 'none'}")
-    if bool(args.preset) != bool(args.checkpoint):
-        raise ValueError("--preset (the network) and --checkpoint (its weights) must be given together")
-    if args.overrides and not args.preset:
-        raise ValueError("--set changes a setting of --preset; received no --preset")
+        raise ValueError(f"give one of --model, --preset, --fake; received {', '.join(given) or 'none'}")
+    if args.checkpoint and not args.preset:
+        raise ValueError("--checkpoint has the weights of --preset, the network; received no --preset")
+    if args.overrides and not args.checkpoint:
+        raise ValueError("--set changes a setting of --preset with --checkpoint; received no --preset or no --checkpoint")
     if args.data and args.real:
         raise ValueError("give --data or --real, not both")
     if args.fake and not (args.data or args.real):
@@ -302,8 +312,8 @@ def _check(args):
         )
     if args.classifier and args.features != "classifier":
         raise ValueError(f"--classifier needs --features classifier; received {args.features}")
-    if args.raw and (args.fake or (args.model and not (Path(args.model) / "config.json").exists())):
-        raise ValueError("--raw needs a run folder or a checkpoint; a SavedModel or folder has no other weights")
+    if args.raw and args.fake:
+        raise ValueError("--raw is for run folders and checkpoints; received images, --fake")
 
 
 def _metrics(args, of_samples):
@@ -356,23 +366,24 @@ def _evaluated(args, exported):
     if args.fake:
         options = _options(args, "size", "channels", "resize", "on_error")
         return _Folder(data.load(f"folder:{args.fake}", **options)), None, None
-    if args.preset:
+    if args.checkpoint:
         return _from_checkpoint(args, exported)
-    path = Path(args.model)
-    if not path.exists():
-        raise ValueError(f"--model: there is no {path}")
-    if (path / "config.json").exists():
-        from tfgen_trainers.train import TrainConfig, load_run
+    model, training = models.load(args)
+    if args.raw:
+        models.check_raw(args, model, training)
+    if isinstance(model, metrics.ExportedModel):
+        if args.batch_norm != "moving":
+            raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
+        name = model.metadata.get("preset")
+        return model, presets.get(name) if name in presets.names() else None, model
+    preset = None
+    if training is not None:
+        from tfgen_trainers.train import TrainConfig
 
-        model, record = load_run(path)
-        preset = TrainConfig(**record["config"]).resolve()
-        generator, exported = _in_memory(args, model, preset.binarization, preset.dequantize, exported)
-        return generator, preset, exported
-    if args.batch_norm != "moving":
-        raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
-    generator = metrics.load_exported(path)
-    name = generator.metadata.get("preset")
-    return generator, presets.get(name) if name in presets.names() else None, generator
+        preset = TrainConfig(**training["config"]).resolve()
+    as_trained = (None, False) if preset is None else (preset.binarization, preset.dequantize)
+    generator, exported = _in_memory(args, model, *as_trained, exported)
+    return generator, preset, exported
 
 
 def _in_memory(args, model, binarization, dequantize, exported):

@@ -18,8 +18,8 @@ from tfgen_trainers.arguments import option
 SUMMARY = "show the way between two images, or between the samples of two seeds"
 DESCRIPTION = f"""\
 Draws images of evenly spaced points between two latents, ends included: those of two whole numbers, the seeds of samples; or
-those of two image files, which the model must be able to encode or project. `tfgen project --to` does the same with a generator
-that has no encoder.
+those of two image files, which the model must be able to encode or project. `tfgen project --to` does the same with a
+generator that has no encoder.
 
 {MODEL}"""
 EPILOG = """\

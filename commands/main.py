@@ -302,14 +302,15 @@ def _export(args):
     model, record = models.load(args, at_best=args.best)
     if isinstance(model, metrics.ExportedModel):
         raise ValueError(f"--model: {args.model} is exported already")
-    of_run = record is not None and "run" in record
-    if args.raw and model.ema is None and not of_run:
-        raise ValueError(f"--raw is for run folders; the weights of {models.place(args)} are the averages, if there are any")
+    if args.raw:
+        models.check_raw(args, model, record)
     if args.to.endswith(".keras"):
         return _export_keras(model, args)
+    of_run = record is not None and "run" in record  # the weights of a preset have a shorter record
+    preset = {"preset": (record or {}).get("config", {}).get("preset", args.preset)}
     common = {
         "use_ema": not args.raw, "class_names": (record or {}).get("class_names"),
-        "metadata": export_metadata(record) if of_run else {"preset": _preset_of(args, record)},
+        "metadata": export_metadata(record) if of_run else preset,
     }  # fmt: skip
     if onnx:
         from tfgen.onnx import export_onnx
@@ -320,11 +321,6 @@ def _export(args):
     print(path)
     name = pathlib.Path(args.to).resolve().name
     print(f"next: tfgen serve --model_base_path={args.to} --model_name={name} --rest_api_port=8501", file=sys.stderr)
-
-
-def _preset_of(args, training):
-    """The name of the preset of weights: with it `tfgen evaluate` finds the data of the export."""
-    return training["config"]["preset"] if training is not None else models.place(args)
 
 
 def _export_keras(model, args):

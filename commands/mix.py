@@ -13,7 +13,7 @@ from tfgen_trainers.arguments import option
 SUMMARY = "mix the styles of samples of a StyleGAN"
 DESCRIPTION = f"""\
 Writes the matrix of figure 3 of the paper: above are the samples of the seeds of --columns, at the left those of --rows, and
-between them images with the styles of their row, but in --layers those of their column. The first layers are the coarse ones.
+between them images with the styles of their row, but in --layers those of their column. The first layers are the coarsest.
 
 {MODEL}"""
 EPILOG = """\

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import re
 import typing
 from collections.abc import Sequence
 
@@ -24,8 +25,8 @@ if typing.TYPE_CHECKING:
 
 MODEL = """\
 MODEL is a preset whose trained weights come with tfgen, such as vae/digits; a run folder of `tfgen train`; a folder of
-`tfgen export`; a folder of save_to_preset; a .keras file; or hf://USER/REPO. Where a folder has the name of a preset, --model
-means the folder. --preset and --workdir take only what their names say.
+`tfgen export`; a folder of save_to_preset; a .keras file; or hf://USER/REPO. Where a folder has the name of a preset, it is
+the folder that --model means. --preset and --workdir take only what their names say.
 """
 BATCH = 256  # rows that a signature computes at once
 
@@ -142,6 +143,12 @@ def require(model: keras.Model | ExportedModel, capability: type, path: str, hin
         raise ValueError(f"{path} is {_called(model)}, which is no {capability.NAME}; it is: {can}{hint}")
 
 
+def check_raw(args: argparse.Namespace, model: keras.Model | ExportedModel, training: dict | None) -> None:
+    """Raises ValueError unless a model of `load` can have other weights beside the averages, as --raw asks for."""
+    if "run" not in (training or {}) and getattr(model, "ema", None) is None:
+        raise ValueError(f"--raw is for run folders; the weights of {place(args)} are the averages, if there are any")
+
+
 def _is_exported(model):
     from tfgen.metrics import ExportedModel
 
@@ -169,7 +176,7 @@ class Trained:
         signatures: {name: {input name: tf.TensorSpec}}.
         image_shape: (H, W, C). conditions: the `tfgen.fields.Field`s that it takes beside images or seeds.
         fields: {argument: `Field`} of what signatures take. codes: the `Field`s of the parts of the argument `codes`.
-        class_names: the names of its classes, or None.
+        class_names: the names of its classes, or None. levels: the number of values of its pixels, or None if it is free.
     """
 
     def __init__(self, model, path, class_names=None):
@@ -181,11 +188,13 @@ class Trained:
             self._functions = dict(model.signatures)
             self.signatures = {name: one.structured_input_signature[1] for name, one in self._functions.items()}
             self.conditions, self.class_names = model.conditions, (model.metadata.get("classes") or {}).get("names")
+            self.levels = model.metadata.get("config", {}).get("levels")
             inputs, self.codes = (
                 tuple(Field(**config) for config in model.metadata.get(entry, ())) for entry in ("inputs", "codes")
             )
         else:
             self._functions, self._made, self.class_names = {}, model.signatures(), class_names
+            self.levels = getattr(model, "levels", None)
             self.signatures = {name: specs for name, (_, specs) in self._made.items()}
             self.conditions, inputs, self.codes = model.conditions(), model.input_fields(), model.code_fields()
         self.fields = {field.argument: field for field in (*inputs, *self.conditions)}
@@ -214,7 +223,8 @@ class Trained:
                 for i in range(0, rows, BATCH)
             ]
         except tf.errors.InvalidArgumentError as error:
-            why = error.message.splitlines()[0].rpartition("}} ")[2]  # without the name of TensorFlow's node
+            inside = re.search(r"assertion failed: (.*)", error.message)
+            why = inside[1] if inside else error.message.partition("\n")[0]
             raise ValueError(f"{self.path}: {why}") from error
         return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 

@@ -26,8 +26,8 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 def add_resize(parser: argparse.ArgumentParser) -> None:
     """Adds --resize, see `read_picture`."""
-    parser.add_argument("--resize", type=option(Resize), help="how images of another size are brought to the model's: "
-                        "center_crop, pad or stretch (default: they are refused); colours become those of the model")  # fmt: skip
+    parser.add_argument("--resize", type=option(Resize), help="resize images of another size than the model's: center_crop, "
+                        "pad or stretch (default: none, they are refused)")  # fmt: skip
 
 
 def files_and_targets(given: str, out: str) -> tuple[dict, dict, pathlib.Path]:

@@ -20,10 +20,10 @@ from tfgen_trainers.arguments import option
 
 SUMMARY = "find photos in a trained generator, and images between two photos"
 MODEL = f"""\
-The model is an IGAN, or one that draws images from codes, such as a DCGAN or a StyleGAN without classes; an exported folder can
-only be that of an IGAN. An IGAN predicts codes and improves them; with another model they are found by optimisation alone, from
-several starts. A generator shows what it was trained on: other photos come out as the nearest thing that it knows. A photo of
-another size than the model's needs --resize, such as --resize center_crop.
+The model is an IGAN, or one that draws images from codes, such as a DCGAN or a StyleGAN without classes; an exported folder
+can only be that of an IGAN. An IGAN predicts codes and improves them; with another model they are found by optimisation
+alone, from several starts. A generator shows what it was trained on: other photos come out as the nearest thing that it
+knows. A photo of another size than the model's needs --resize, such as --resize center_crop.
 
 {models.MODEL}"""
 DESCRIPTION = f"""\

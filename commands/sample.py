@@ -22,8 +22,8 @@ from tfgen_trainers.arguments import option, overrides
 SUMMARY = "draw a grid of samples from a trained model"
 DESCRIPTION = f"""\
 Draws samples. A list of several values, such as --labels 0-9 or --truncation 1,0.7,0.5, gives a row for each value, two such
-lists a row for each pair; then all rows have the same noise, and differ by these values alone. Classes that are not given come
-in turn.
+lists a row for each pair; then all rows have the same noise, and differ by these values alone. Classes that are not given
+come in turn.
 
 {MODEL}"""
 EPILOG = """\
@@ -49,25 +49,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"number of images, at most {MAX_GRID} (default: {NUM}, with several rows {PER_ROW} each)")  # fmt: skip
     add("--seed", type=option(Seed), default=0, help="the same seed draws the same images (default: 0)")
     add("--labels", type=whole_numbers, metavar="LIST", help="classes, such as 3 or 0,1,2 or 0-9")
-    add("--codes", type=_codes, metavar="LIST", help="values of the codes of an InfoGAN in their order, with commas between; "
-        "_ leaves a code as it is drawn, 0-9 gives a row for each value (a list that begins with -: --codes=-1,_)")  # fmt: skip
+    add("--codes", type=_codes, metavar="LIST", help="values of the codes of an InfoGAN in their order, such as 3,0.5; "
+        "_ leaves a code as it is drawn, 0-9 gives a row for each value; --codes=-1,_ if it begins with -")  # fmt: skip
     add("--truncation", type=numbers, metavar="LIST",
         help="of a BigGAN the threshold > 0 of the latents; of a StyleGAN psi, 1 for none")  # fmt: skip
     add("--set", action="append", type=_named, default=[], metavar="NAME=LIST", dest="given",
-        help="another setting of samples, such as clusters=0-9 of a GMVAE, level=0 of a ProgressiveGAN (repeatable)")  # fmt: skip
+        help="another setting of samples, as clusters=0-9 of a GMVAE, level=0 of a ProgressiveGAN (repeatable)")  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def _codes(text):
     """[(value of each code, NaN where it is drawn)]: all combinations of the values."""
-    return list(itertools.product(*([math.nan] if item == "_" else numbers(item) for item in text.split(","))))
+    return list(itertools.product(*([math.nan] if item == "_" else numbers(item, text) for item in text.split(","))))
 
 
 def _named(text):
     name, equals, values = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"got {shown(text)}, expected NAME=LIST")
-    return name, numbers(values)
+    return name, numbers(values, text)
 
 
 def run(args: argparse.Namespace) -> None:

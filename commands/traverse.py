@@ -16,10 +16,10 @@ from tfgen_trainers.arguments import option
 
 SUMMARY = "show what each latent, or a code of an InfoGAN, changes in an image"
 DESCRIPTION = f"""\
-Writes a row for each of some latents, which differs from the image in the middle by this number alone: it goes from REACH below
-its value to REACH above. The image is the sample of --seed, or --image, which the model must be able to encode or project.
-With --code K all rows show the code K of an InfoGAN, each with other noise: all classes of a code with classes, else the values
-from -REACH to REACH.
+Writes a row for each of some latents, whose images differ by this number alone: it goes from REACH below its value in the
+image in the middle to REACH above. That image is the sample of --seed, or --image, which the model must be able to encode
+or project. With --code K all rows show the code K of an InfoGAN, each with other noise: all classes of a code with classes,
+else the values from -REACH to REACH.
 
 {MODEL}"""
 EPILOG = """\

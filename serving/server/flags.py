@@ -28,7 +28,7 @@ def parser():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(16, 4 * cores)
     p = argparse.ArgumentParser(
-        prog="tfgen serve", allow_abbrev=False, usage="%(prog)s --model_base_path=FOLDER [flag ...]",
+        prog="tfgen serve", allow_abbrev=False, usage="%(prog)s --model_base_path=FOLDER | --preset=NAME [flag ...]",
         description="Serves SavedModels over TensorFlow Serving's gRPC and REST protocols.",
         epilog="Flags have the names of tensorflow_model_server, which does not have the flags marked (own).",
     )  # fmt: skip
@@ -39,6 +39,8 @@ def parser():
     add("--model_name", type=_text, default="default",
         help="name of the one model of --model_base_path (default: %(default)s)")  # fmt: skip
     add("--model_base_path", type=_text, help="folder whose numbered folders are versions of the model")
+    add("--preset", type=_text, help="(own) in place of a folder: a preset whose trained weights come with tfgen, such as "
+        "vae/digits, a folder of save_to_preset or hf://USER/REPO; it is exported to a temporary folder")  # fmt: skip
     add("--model_config_file", type=_text, help="text ModelServerConfig with any number of models")
     add("--model_config_file_poll_wait_seconds", type=_natural, default=0, help="seconds between readings; 0: read once")
     add("--file_system_poll_wait_seconds", type=_natural, default=1,
@@ -103,9 +105,10 @@ def parse(argv):
 
 def check(flags):
     """Raises ConfigError for flags that are missing or contradict each other."""
-    if bool(flags.model_base_path) == bool(flags.model_config_file):
-        given = ", ".join(name for name in ("model_base_path", "model_config_file") if getattr(flags, name))
-        raise ConfigError(f"give either --model_base_path or --model_config_file; received {given or 'neither'}")
+    given = [name for name in ("model_base_path", "model_config_file", "preset") if getattr(flags, name)]
+    if len(given) != 1:
+        received = ", ".join(f"--{name}" for name in given) or "none"
+        raise ConfigError(f"give one of --model_base_path, --model_config_file and --preset; received {received}")
     if flags.batching_parameters_file and not flags.enable_batching:
         raise ConfigError("server_options.batching_parameters_file is set without setting server_options.enable_batching to "
                           "true.")  # fmt: skip

@@ -1,6 +1,7 @@
 """`tfgen serve`: TensorFlow Serving's protocols in one Python process.
 
     tfgen serve --model_name=digits --model_base_path=models/vae-digits --port=8500 --rest_api_port=8501
+    tfgen serve --model_name=digits --preset=vae/digits --rest_api_port=8501
 
 The ports open when every configured model has an available version. Exit status: 0 after SIGTERM or SIGINT, 1 if a model
 cannot be loaded, 2 for wrong flags or files, or a base path without a version (see --wait_for_versions).
@@ -13,6 +14,7 @@ import threading
 import time
 
 from tfgen import onednn
+from tfgen.files import TemporaryFolder
 
 onednn.choose()
 
@@ -30,10 +32,11 @@ _log = logging.getLogger("tfgen.serving")
 class RunningServer:
     """A running server with the ports `grpc_port` and `rest_port` (None without REST)."""
 
-    def __init__(self, manager, metrics, batcher, grpc, grpc_port, rest, config_poller):
+    def __init__(self, manager, metrics, batcher, grpc, grpc_port, rest, config_poller, folder=None):
         self.manager, self.metrics = manager, metrics
         self.grpc_port, self.rest_port = grpc_port, rest.port if rest else None
         self._batcher, self._grpc, self._rest, self._config_poller = batcher, grpc, rest, config_poller
+        self._folder = folder  # of an export that is removed with this object
         self._stopped = False
 
     def stop(self, grace=5.0):
@@ -106,6 +109,10 @@ def start(argv_or_flags, *, stop=None):
     """
     flags = argv_or_flags if hasattr(argv_or_flags, "model_base_path") else flags_module.parse(argv_or_flags)
     flags_module.check(flags)
+    folder = None
+    if flags.preset:
+        folder = TemporaryFolder("tfgen-serve-")
+        flags.model_base_path = str(folder.path)
     config = flags_module.model_config(flags)
     page_path = flags_module.prometheus_path(flags)
     parameters = flags_module.batching_parameters(flags)
@@ -113,14 +120,28 @@ def start(argv_or_flags, *, stop=None):
     ports.bind(flags.host, flags.port, "gRPC").close()  # gRPC binds it again when the models are loaded
     rest_socket = None if flags.rest_api_port is None else ports.bind(flags.host, flags.rest_api_port, "REST")
     try:
-        return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop)
+        if folder is not None:
+            _export(flags.preset, folder.path)
+        return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder)
     except BaseException:
         if rest_socket is not None:
             rest_socket.close()
         raise
 
 
-def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop):
+def _export(preset, folder):
+    """Exports the trained model of a preset, or of a folder of save_to_preset."""
+    from tfgen.export import export_saved_model
+    from tfgen.pretrained import from_preset
+
+    _log.info("Exporting %s to %s ...", preset, folder)
+    try:
+        export_saved_model(from_preset(preset, allow_download=True), folder, metadata={"preset": preset})
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"--preset: {error}") from error
+
+
+def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder):
     from tfgen_serving.server import grpc_server
     from tfgen_serving.server.batching import Batcher
     from tfgen_serving.server.loader import Loader
@@ -170,7 +191,7 @@ def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop
         raise
     poll = flags.model_config_file and flags.model_config_file_poll_wait_seconds
     poller = _ConfigPoller(flags, manager, config) if poll else None
-    return RunningServer(manager, metrics, batcher, grpc, grpc_port, rest, poller)
+    return RunningServer(manager, metrics, batcher, grpc, grpc_port, rest, poller, folder)
 
 
 def main(argv=None):

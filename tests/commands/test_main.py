@@ -267,10 +267,12 @@ def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ((), "give one of --model, --preset with --checkpoint, --fake; received none"),
+        ((), "give one of --model, --preset, --fake; received none"),
         (("--model", "RUN", "--fake", "x"), "received model, fake"),
-        (("--model", "nowhere"), "there is no nowhere"),
-        (("--preset", "vae/digits"), "must be given together"),
+        (("--model", "nowhere"), "--model: There is no trained model 'nowhere'"),
+        (("--preset", "vae/mnist"), "'vae/mnist' has no trained weights here"),
+        (("--model", "RUN", "--checkpoint", "x"), "--checkpoint has the weights of --preset, the network"),
+        (("--preset", "vae/digits", "--set", "hidden=(8,)"), "--set changes a setting of --preset with --checkpoint"),
         (("--preset", "vae/digits", "--checkpoint", "x"), "there is no folder x"),
         (("--fake", "x"), "--fake needs the real images"),
         (("--fake", "x", "--real", "y"), "expected a folder of images, found nothing"),
@@ -291,7 +293,8 @@ def test_evaluate_with_a_graph_by_path(evaluate, tmp_path):
         (("--model", "RUN", "--metrics", "likelihood", "--anchor"), "--anchor is for samples, but no metric of samples"),
         (("--fake", "x", "--data", "digits", "--metrics", "k_means"), "--metrics k_means is of models"),
         (("--model", "RUN", "--metrics", "nearest", "--test_split", "validation"), "need a held-out split"),
-        (("--model", ".", "--raw"), "--raw needs a run folder"),
+        (("--model", "vae/digits", "--raw"), "--raw is for run folders; the weights of vae/digits are the averages"),
+        (("--fake", "x", "--data", "digits", "--raw"), "--raw is for run folders and checkpoints"),
     ],
 )
 def test_evaluate_says_what_is_wrong_in_one_line(argv, message, evaluate, tmp_path):

@@ -1,7 +1,5 @@
 """`tfgen project` and `tfgen edit`: files, sizes, codes, drawings, and which models they take."""
 
-import types
-
 import keras
 import numpy as np
 import pytest
@@ -56,7 +54,7 @@ def command(tmp_path, monkeypatch, capsys):
     def command(model, *words):
         if model is not None:
             for module in (project, edit):
-                monkeypatch.setattr(module, "load", lambda path, stack: model)
+                monkeypatch.setattr(module, "load", lambda args, stack: model)
         capsys.readouterr()
         status = main([*map(str, words), "--model", "model"])
         captured = capsys.readouterr()
@@ -230,7 +228,7 @@ def test_models_that_cannot(run, tmp_path):
     write(tmp_path / "in.png", np.zeros((8, 8)))
     conditional = DCGAN(image_shape=SHAPE, width=4, num_classes=3)
     error = run(conditional, "project", "in.png", "-o", "out.png")[2]
-    assert "--model model: generator: DCGAN also takes labels" in error and len(error.splitlines()) == 1
+    assert "project: model: generator: DCGAN also takes labels" in error and len(error.splitlines()) == 1
     other = GlimpseClassifier(image_shape=SHAPE, num_classes=3, glimpses=2, hidden=6, read_size=3)
     assert "which is no sampler" in run(other, "project", "in.png", "-o", "out.png")[2]
     (tmp_path / "model/config.json").unlink()
@@ -242,13 +240,16 @@ def test_edits_of_another_kind_are_refused(command, tmp_path):
     model = Made()
     model.edit_inputs = ["direction"]
     error = command(model, "edit", "in.png", "-o", "out.png", "--warp", "1,1,2,2")[2]
-    assert error == "tfgen edit: --model model: its edits take direction, and no strokes\n"
+    assert error == "tfgen edit: model: its edits take direction, and no strokes\n"
 
 
 def test_an_export_of_a_generator_is_refused_with_a_hint(command, tmp_path, monkeypatch):
+    from tfgen.metrics import ExportedModel
     from tfgen.models.capabilities import Sampler
 
     write(tmp_path / "in.png", np.zeros((8, 8)))
-    monkeypatch.setattr("tfgen.metrics.load_exported", lambda path: types.SimpleNamespace(capabilities=(Sampler,)))
+    exported = ExportedModel.__new__(ExportedModel)
+    exported.capabilities, exported.metadata = (Sampler,), {"model": "DCGAN"}
+    monkeypatch.setattr("tfgen.metrics.load_exported", lambda path: exported)
     error = command(None, "project", "in.png", "-o", "out.png")[2]
-    assert "no projector; it is: sampler; give the run folder of the generator" in error
+    assert "model is an export of a DCGAN, which is no projector; it is: sampler; give the run folder of the" in error

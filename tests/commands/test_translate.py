@@ -58,7 +58,7 @@ def command(tmp_path, monkeypatch, capsys):
 
     def command(model, *words):
         if model is not None:
-            monkeypatch.setattr(translate, "_model", lambda path, reverse, stack: model)
+            monkeypatch.setattr(translate, "_model", lambda args, stack: model)
         capsys.readouterr()
         status = main(["translate", *map(str, words), *([] if model is None else ["--model", "model"])])
         captured = capsys.readouterr()
@@ -397,7 +397,6 @@ def test_paths_are_checked_before_the_model_is_loaded(tmp_path, monkeypatch, cap
         assert main(["translate", *words]) == 2
         return capsys.readouterr().err
 
-    assert "--model: there is no nowhere" in error("in.png", "-o", "out.png", "--model", "nowhere")
     assert "input: empty holds no images" in error("empty", "-o", "out", "--model", "model")
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     for out in ("out.png", "a/b/out.png"):
@@ -454,7 +453,8 @@ def test_other_sizes_need_a_run(trained, command, tmp_path):
 
 def test_models_that_do_not_translate(trained, command, tmp_path):
     write(tmp_path / "in.png", np.zeros((8, 8)))
-    assert "--model: there is no nowhere" in command(None, "in.png", "-o", "out.png", "--model", "nowhere")[2]
+    error = command(None, "in.png", "-o", "out.png", "--model", "nowhere")[2]
+    assert "--model: There is no trained model 'nowhere'" in error
     assert "is not a SavedModel" in command(None, "in.png", "-o", "out.png", "--model", tmp_path)[2]
     words = ["--preset", "vae/digits", "--workdir", str(tmp_path / "vae"), "--steps", "1", "--set", "hidden=(8,)"]
     assert main(["train", *words]) == 0

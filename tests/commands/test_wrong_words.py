@@ -28,8 +28,17 @@ BIGGAN = ("train", "--preset", "biggan/digits", "--workdir", "made")
 DEMO = ("demo", "--workspace", "made")
 SERVE = ("serve", "--model_base_path=made", "--port=0")
 
+COMPLETE = ("complete", "photo.png", "--out", "made.png", "--keep", "top", "--model", "made")
+INTERPOLATE = ("interpolate", "1", "2", "--out", "made.png", "--model", "made")
+TRAVERSE = ("traverse", "--out", "made.png", "--model", "made")
+MIX = ("mix", "--out", "made.png", "--model", "made")
+RECONSTRUCT = ("reconstruct", "photo.png", "--out", "made.png", "--model", "made")
+CLASSIFY = ("classify", "photo.png", "--model", "made")
+
 NO_INTEGER = ("1.5", "1e3", "abc", "", " ", "None", "True", "nan", "inf", "0x10", "1_000", "9" * 30, "9" * 5000, "٣")
 NOT_POSITIVE = ("0", "-1", "-5", *NO_INTEGER)
+NO_NUMBERS = ("a", "", " ", "1,", ",1", "1,,2", "3-1", "0-99999", "0-999999999", "nan", "inf", "9" * 5000, "٣")
+NO_LIST = ("-1", "1.5", "0.5,1", *NO_NUMBERS)
 SEEDS = ("-1", "2147483648", "1099511627776", *NO_INTEGER)
 SIZES = ("0", "-5", "8x", "x8", "8x8x8", "axb", "1.5", "", "0x8", "8x0", "100000", "8193x8", "8x99999999999", "8 8")
 UNDER_A_FILE = ("/dev/null/x", "/dev/null/x/y", "z" * 300 + "/x")
@@ -61,6 +70,29 @@ OPTIONS = [
     *lines(SAMPLE, ("--num",), ("10001", "1000000000", *NOT_POSITIVE)),
     *lines(SAMPLE, ("--seed",), SEEDS),
     *lines(SAMPLE, ("--workdir", "--out"), BLANK),
+    *lines(SAMPLE, ("--labels",), NO_LIST),
+    *lines(SAMPLE, ("--truncation", "--codes"), NO_NUMBERS),
+    *lines(SAMPLE, ("--set",), ("clusters", "=3", "", "clusters=", "clusters=x")),
+    *lines(SAMPLE, ("--scale",), ("65", *NOT_POSITIVE)),
+    *lines(COMPLETE, ("--keep",), ("half", "TOP", "")),
+    *lines(COMPLETE, ("--num",), ("1001", *NOT_POSITIVE)),
+    *lines(COMPLETE, ("--seed",), SEEDS),
+    *lines(COMPLETE, ("--label",), ("-1", *NO_INTEGER)),
+    *lines(COMPLETE, ("--resize",), ("crop", "")),
+    *lines(COMPLETE, ("--model", "--preset", "--workdir", "--mask"), BLANK),
+    *lines(INTERPOLATE, ("--frames",), ("1", "1001", *NOT_POSITIVE)),
+    *lines(INTERPOLATE, ("--rule",), ("linear", "")),
+    *lines(INTERPOLATE, ("--out",), ("x.jpg", "x", ".", "/dev/null/x.png")),
+    *lines(TRAVERSE, ("--latents",), NO_LIST),
+    *lines(TRAVERSE, ("--reach",), ("0", "-1", "nan", "inf", "far", "")),
+    *lines(TRAVERSE, ("--code",), ("-1", *NO_INTEGER)),
+    *lines(TRAVERSE, ("--rows",), NOT_POSITIVE),
+    *lines(MIX, ("--rows", "--columns", "--layers"), NO_LIST),
+    *lines(MIX, ("--truncation",), ("nan", "inf", "much", "")),
+    *lines(RECONSTRUCT, ("--seed",), SEEDS),
+    *lines(RECONSTRUCT, ("--out",), ("x.jpg", "x", ".", "/dev/null/x.png")),
+    *lines(CLASSIFY, ("--resize",), ("crop", "")),
+    *lines(CLASSIFY, ("--model", "--preset", "--workdir"), BLANK),
     *lines(SAMPLE, ("--out",), ("x.jpg", "x", ".", "/", "/dev/null/x.png", "y" * 300 + ".png")),
     *lines(EXPORT, ("--version",), (*NOT_POSITIVE, "9223372036854775808", "v1", "latest")),
     *lines(EXPORT, ("--workdir", "--to", "--signature"), BLANK),
@@ -214,7 +246,9 @@ OTHERS = [
     ([*COMPRESS], ["photo", "received photo.png", "No such file"]),
     ([*DECOMPRESS], ["file", "received photo.tfgc", "No such file"]),
     (["compress", "..", "--model", "made"], ["photo", "received ..", "Is a directory"]),
-    (["translate", "photo.png"], ["required", "--out", "--model"]),
+    (["translate", "photo.png"], ["required", "--out"]),
+    (["translate", "photo.png", "--out", "other.png"], ["required", "--model", "--preset", "--workdir"]),
+    ([*TRANSLATE, "--preset", "vae/digits"], ["--preset", "not allowed with", "--model"]),
     ([*TRANSLATE], ["input", "there is no photo.png"]),
     ([*TRANSLATE, "--set", "alpha=1", "--set", "alpha=2"], ["--set alpha", "2 values", "expected one"]),
     (["translate", "..", "--out", ".", "--model", "made"], ["--out", "outside of the input ..", "received ."]),
@@ -230,12 +264,14 @@ OTHERS = [
     ([*DEMO, "--preset", "vae/digits", "--thresholds", '{"vae/digits": {"fid": {"least": 1}}}'], ["least"]),
     ([*DEMO, "--metrics", "kmeans"], ["kmeans", "k_means"]),
     ([*DEMO, "--step", "5"], ["--step"]),
-    (["serve"], ["--model_base_path", "--model_config_file", "neither"]),
+    (["serve"], ["--model_base_path", "--model_config_file", "--preset", "received none"]),
     ([*SERVE, "--model_config_file=x"], ["--model_base_path", "--model_config_file"]),
     (["serve", "--model_config_file=/no/such/file", "--port=0"], ["/no/such/file"]),
     ([*SERVE, "--batching_parameters_file=x"], ["batching"]),
     ([*SERVE, "--saved_model_tags=a,,b"], ["--saved_model_tags", "a,,b"]),
     ([*SERVE, "--portt=3"], ["--portt"]),
+    ([*SERVE, "--preset=vae/digits"], ["--model_base_path", "--preset"]),
+    (["serve", "--preset=vae/digit", "--port=0"], ["--preset", "'vae/digit'", "Did you mean 'vae/digits'"]),
     ([*SERVE], ["made", "Could not find base path"]),
     ([*SERVE, "--model_name=a/b"], ["a/b", "name"]),
 ]

@@ -55,7 +55,7 @@ def predict(channel):
         (["--version"], 0, "TensorFlow Library: 2."),
         (["--no_such_flag"], 2, "unrecognized arguments"),
         (["--port=x"], 2, "expected a port from 0 to 65535, received 'x'"),
-        ([], 2, "either --model_base_path or --model_config_file"),
+        ([], 2, "give one of --model_base_path, --model_config_file and --preset; received none"),
         (["--model_config_file=/no/such/file"], 2, "cannot read /no/such/file"),
         (["--model_base_path=/m", "--port=TAKEN"], 2, "cannot listen on 127.0.0.1:TAKEN for gRPC"),
         (["--model_base_path=/m", "--port=0", "--rest_api_port=TAKEN"], 2, "cannot listen on 127.0.0.1:TAKEN for REST"),
