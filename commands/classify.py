@@ -6,8 +6,6 @@ import argparse
 import contextlib
 import json
 
-import numpy as np
-
 from tfgen_commands.models import MODEL, add_model, opened
 from tfgen_commands.pictures import add_input, read_all
 
@@ -48,10 +46,10 @@ def run(args: argparse.Namespace) -> None:
 
     with contextlib.ExitStack() as stack:
         model = opened(args, stack, Classifier)
-        images = read_all(args.input, model.image_shape, args.resize)
-        found = model.ask("classify", image=np.stack(list(images.values())))["probability"]
+        paths, images = read_all(args.input, model.image_shape, args.resize)
+        found = model.ask("classify", image=images)["probability"]
     lines = []
-    for path, probabilities in zip(images, found, strict=True):
+    for path, probabilities in zip(paths, found, strict=True):
         best = int(probabilities.argmax())
         one = {"file": path, "class": best, "probability": float(probabilities[best])}
         if model.class_names is not None and best < len(model.class_names):

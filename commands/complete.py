@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
 
     with contextlib.ExitStack() as stack:
         model = opened(args, stack, Completer)
-        images = np.stack(list(read_all(args.input, model.image_shape, args.resize).values()))
+        _, images = read_all(args.input, model.image_shape, args.resize)
         if model.levels is not None:
             images = np.rint(images * (model.levels - 1)) / np.float32(model.levels - 1)
         mask = _known(args.keep, args.mask, model.image_shape, args.resize)

@@ -157,8 +157,13 @@ def _is_exported(model):
 
 def _called(model):
     if not _is_exported(model):
-        return f"a {type(model).__name__}"
-    return f"an export of a {model.metadata['model']}" if "model" in model.metadata else "an export of another program"
+        return _with_article(type(model).__name__)
+    name = model.metadata.get("model")
+    return "an export of another program" if name is None else f"an export of {_with_article(name)}"
+
+
+def _with_article(name):
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 # ---- using

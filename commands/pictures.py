@@ -129,8 +129,8 @@ def read_picture(path: pathlib.Path, shape: Sequence[int], resize: Resize | None
     return pixels.astype(np.float32) / np.float32(255)
 
 
-def read_all(given: Sequence[str], shape: Sequence[int], resize: Resize | None) -> dict[str, np.ndarray]:
-    """{path: `read_picture`} of files and of all images in folders, in this order.
+def read_all(given: Sequence[str], shape: Sequence[int], resize: Resize | None) -> tuple[list[str], np.ndarray]:
+    """(paths, `read_picture` of each: float32 [N, H, W, C]) of files and of all images in folders, in this order.
 
     Raises:
         ValueError: there is no such file, a folder holds no images, or there are more than `MAX_GRID` images.
@@ -146,7 +146,7 @@ def read_all(given: Sequence[str], shape: Sequence[int], resize: Resize | None) 
         paths += found
     if len(paths) > MAX_GRID:
         raise ValueError(f"input must be at most {MAX_GRID:,} images; received {len(paths):,}")
-    return {str(path): read_picture(path, shape, resize) for path in paths}
+    return [str(path) for path in paths], np.stack([read_picture(path, shape, resize) for path in paths])
 
 
 def check_size(size: tuple[int, int], shape: Sequence[int], resize: Resize | None) -> None:

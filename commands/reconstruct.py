@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
 
     with contextlib.ExitStack() as stack:
         model = opened(args, stack, Encoder, Projector)
-        images = np.stack(list(read_all(args.input, model.image_shape, args.resize).values()))
+        _, images = read_all(args.input, model.image_shape, args.resize)
         signature = "reconstruct" if "reconstruct" in model.signatures else "project"
         drawn = {"seeds": np.arange(len(images)) + (args.seed << 32)} if "seeds" in model.signatures[signature] else {}
         made = model.ask(signature, image=images, **drawn)["image"]
