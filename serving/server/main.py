@@ -112,7 +112,7 @@ def start(argv_or_flags, *, stop=None):
     folder = None
     if flags.preset:
         folder = TemporaryFolder("tfgen-serve-")
-        flags.model_base_path = str(folder.path)
+        flags.model_base_path = str(folder.path / "model")  # an export locks its folder, and this one is locked
     config = flags_module.model_config(flags)
     page_path = flags_module.prometheus_path(flags)
     parameters = flags_module.batching_parameters(flags)
@@ -121,7 +121,7 @@ def start(argv_or_flags, *, stop=None):
     rest_socket = None if flags.rest_api_port is None else ports.bind(flags.host, flags.rest_api_port, "REST")
     try:
         if folder is not None:
-            _export(flags.preset, folder.path)
+            _export(flags.preset, flags.model_base_path)
         return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder)
     except BaseException:
         if rest_socket is not None:
