@@ -71,7 +71,8 @@ def climb():
 def project():
     """(a function that runs the projections, one that returns their error over that of the start)"""
     gan = tfgen.presets.get("dcgan/mnist").build()
-    random_weights(gan.generator)
+    with gan.ema.swapped():  # iGAN uses the averages
+        random_weights(gan.generator)
     model = IGAN(
         image_shape=(28, 28, 1), generator=gan, width=4, method="optimization", projection_steps=PROJECTION_STEPS
     )
