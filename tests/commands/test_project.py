@@ -205,7 +205,7 @@ def run(command, tmp_path, monkeypatch):
     (tmp_path / "model/config.json").write_text("{}")
 
     def run(model, *words):
-        monkeypatch.setattr(train, "load_run", lambda path: (model, {}))
+        monkeypatch.setattr(train, "load_run", lambda path, at_best=False: (model, {}))
         return command(None, *words)
 
     return run
