@@ -1,7 +1,6 @@
 """The verbs that draw grids, and `classify`: each does what the method of the model does, also with an export."""
 
 import json
-
 import re
 
 import numpy as np
