@@ -1,13 +1,20 @@
 """Which records are fresh, and the table of all records in README.md.
 
 A record of trainings is fresh if the code that trains is still the same, or if today's code was seen to reproduce the losses
-and the weights of the first 20 steps (`check`). One of a measurement alone is fresh if its code is the same. Evaluation code
-is not compared. Hashes of code leave out comments and docstrings; the settings of presets are compared by their values.
+and the weights of the first 20 steps (`check`): those that the record has, or on another kind of machine, which rounds in
+another way, those of an earlier commit there, by whose code the record was fresh. One of a measurement alone is fresh if its
+code is the same. Evaluation code is not compared. Hashes of code leave out comments and docstrings; the settings of presets
+are compared by their values.
 """
 
+import contextlib
 import datetime
 import json
 import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import tfgen
 from benchmarks.record import ROOT, filled, markdown_table, write
@@ -17,6 +24,14 @@ from tfgen_trainers.origin import commit, machine, same_kind
 from tfgen_trainers.train import TrainConfig, examples_of, first_steps, snapshot
 
 FOLDER = ROOT / "benchmarks" / "reproduce"
+# Prints to a file what `first_steps_of` returns by the code of another folder.
+_ELSEWHERE = """
+import json, sys
+sys.path[0] = sys.argv[1]
+from benchmarks.reproduce import status
+found = status.first_steps_of(*json.load(sys.stdin))
+open(sys.argv[2], "w").write(json.dumps(found))
+"""
 _BEGIN, _END = "<!-- records: from the JSON files, by `make reproduce ARGS=--status` -->", "<!-- end of records -->"
 
 
@@ -75,8 +90,12 @@ def _settings(preset):
     return {name: value for name, value in preset.items() if name not in ("source", "paper", "steps")}
 
 
-def check(path, manual_dir=None):
+def check(path, manual_dir=None, against=None):
     """Trains the first steps of all trainings of a record with today's code, notes in the record what was found, prints it.
+
+    Args:
+        against: None, or a commit. Where the steps differ on another kind of machine, they are compared with those of this
+            commit's code here, if the record is fresh by that code.
 
     Returns:
         whether all were reproduced. What cannot be judged here (steps that cannot be repeated by themselves, or differ on
@@ -87,7 +106,7 @@ def check(path, manual_dir=None):
         raise ValueError(f"{path} is no record of trainings with first steps; make it anew.")
     verdicts, found = [], record.setdefault("checked", {})
     for name, training in record["trainings"].items():
-        reproduced, what = _check(training, manual_dir)
+        reproduced, what = _check(training, manual_dir, against, found.get(name))
         verdicts.append(reproduced)
         print(f"{pathlib.Path(path).stem} {name}: {what}", flush=True)
         if reproduced is not None:
@@ -99,11 +118,8 @@ def check(path, manual_dir=None):
     return all(verdicts)
 
 
-def _check(training, manual_dir):
-    """(whether the first steps are reproduced, None if that cannot be judged; what was found)."""
-    before, parts = training["first_steps"], training["trained_by"]
-    if before is None or not training.get("load") or not parts or parts[0]["code"] is None:
-        return None, "the first steps cannot be repeated by themselves"
+def first_steps_of(training, manual_dir=None):
+    """{"code": hash, "fingerprint": of the images, "steps": the first steps} of a record's training by today's code."""
     config, load = _config(training), dict(training["load"])
     validation, take = load.pop("validation", None), load.pop("take", None)
     named = manual_dir and ":" not in load["spec"]  # files of one's own have their path in the spec
@@ -111,15 +127,56 @@ def _check(training, manual_dir):
     source = source if take is None else source.take(take)
     if validation is not None:
         source = split_validation(source, validation, load["spec"], manual_dir)[0]
-    data = snapshot(config, config.resolve(), examples_of(config, source))["data"]
-    if data["fingerprint"] != training["data"]["fingerprint"]:
+    fingerprint = snapshot(config, config.resolve(), examples_of(config, source))["data"]["fingerprint"]
+    same = fingerprint == training["data"]["fingerprint"]
+    steps = json.loads(json.dumps(first_steps(config, source))) if same else None
+    return {"code": _today(training["trained_by"][0]["modules"]), "fingerprint": fingerprint, "steps": steps}
+
+
+def _check(training, manual_dir, against, checked):
+    """(whether the first steps are reproduced, None if that cannot be judged; what was found)."""
+    before, parts = training["first_steps"], training["trained_by"]
+    if before is None or not training.get("load") or not parts or parts[0]["code"] is None:
+        return None, "the first steps cannot be repeated by themselves"
+    now = first_steps_of(training, manual_dir)
+    if now["steps"] is None:
         return False, "the images are others now"
-    now = json.loads(json.dumps(first_steps(config, source)))
-    if now == before:
+    if now["steps"] == before:
         return True, f"the first {before['steps']} steps are the same"
-    if not same_kind(parts[0]["machine"], machine()):
+    if same_kind(parts[0]["machine"], machine()):
+        return False, "the first steps differ"
+    if against is None:
         return None, "the first steps differ here, on another kind of machine or with other kernels"
-    return False, "the first steps differ"
+    earlier = _by_code_of(against, training, manual_dir)
+    fresh = {part["code"] for part in parts} == {earlier["code"]}
+    if not fresh and not (checked and checked["reproduced"] and checked["code"] == earlier["code"]):
+        return None, f"the record is not known to be fresh by the code of {against}"
+    if earlier["steps"] == now["steps"]:
+        return True, f"the first {before['steps']} steps are those of the code of {against}, by which the record was fresh"
+    return False, f"the first steps differ from those of the code of {against}"
+
+
+def _by_code_of(other, training, manual_dir):
+    """`first_steps_of` by the code of another commit, in a process of its own."""
+    with _checkout(other) as folder:
+        result = folder / "found.json"
+        asked = json.dumps([training, manual_dir])
+        subprocess.run([sys.executable, "-c", _ELSEWHERE, str(folder), str(result)], input=asked, text=True, check=True)
+        return json.loads(result.read_text())
+
+
+@contextlib.contextmanager
+def _checkout(other):
+    """A folder with the files of a commit, but with this file as it is now."""
+    git = ["git", "-C", str(ROOT), "worktree"]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "code"
+        subprocess.run([*git, "add", "--quiet", "--detach", str(folder), other], check=True)
+        try:
+            shutil.copy(__file__, folder / "benchmarks" / "reproduce" / "status.py")
+            yield folder
+        finally:
+            subprocess.run([*git, "remove", "--force", str(folder)], check=True)
 
 
 def table(found):

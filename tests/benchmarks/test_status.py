@@ -88,6 +88,32 @@ def test_what_cannot_be_checked(record, tmp_path, capsys, monkeypatch):
         status.check(path)
 
 
+def test_against_an_earlier_commit_on_another_kind_of_machine(record, tmp_path, capsys, monkeypatch):
+    path, training = tmp_path / "run.json", json.loads(record)["trainings"]["seed_0"]
+    part, steps = training["trained_by"][0], training["first_steps"]
+    values = {"trained_by": [{**part, "code": "0" * 16, "machine": {**part["machine"], "cpu": "another"}}],
+              "first_steps": {**steps, "weights": "0" * 64}}  # fmt: skip
+    monkeypatch.setattr(status, "first_steps", lambda config, source: steps)
+    for code, earlier, checked, fresh, why in (
+        ("0" * 16, steps, {}, True, "those of the code of abc, by which the record was fresh"),
+        ("0" * 16, {**steps, "weights": "1" * 64}, {}, False, "differ from those of the code of abc"),
+        ("2" * 16, steps, {}, None, "not known to be fresh by the code of abc"),
+        ("2" * 16, steps, {"seed_0": {"code": "2" * 16, "reproduced": True, "found": ""}}, True, "those of the code of"),
+        ("2" * 16, steps, {"seed_0": {"code": "2" * 16, "reproduced": False, "found": ""}}, None, "not known to be fresh"),
+    ):
+        path.write_text(json.dumps({**changed(record, **values), "checked": checked}))
+        monkeypatch.setattr(status, "_by_code_of", lambda *_: {"code": code, "steps": earlier})  # noqa: B023
+        assert status.check(path, against="abc") is bool(fresh)
+        assert why in capsys.readouterr().out
+        assert (status.freshness("run", json.loads(path.read_text()))[0]) is bool(fresh)
+
+
+@pytest.mark.long
+def test_the_code_of_a_commit_trains_in_a_process_of_its_own(record):
+    training = json.loads(record)["trainings"]["seed_0"]
+    assert status._by_code_of("HEAD", training, None)["steps"] == training["first_steps"]
+
+
 def test_the_table_shows_state_kernels_and_gates(record):
     (line,) = status.table({"run": json.loads(record)}).splitlines()[2:]
     assert line.startswith("| `run` | fresh: same code | ") and "a 1 (>= 2.0: **missed**)" in line
