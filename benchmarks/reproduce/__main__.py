@@ -108,8 +108,8 @@ def check(args, rest):
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reproduce --check")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
-    parser.add_argument("--against", metavar="COMMIT", help="of records of another kind of machine: compare with the steps of "
-                        "this commit's code here, by which they were fresh")  # fmt: skip
+    parser.add_argument("--against", metavar="COMMIT", help="of records of another kind of machine: compare with the steps "
+                        "of this commit's code here, by which they were fresh")  # fmt: skip
     options = parser.parse_args(rest)
     reproduced = [check(f"{args.folder}/{name}.json", options.manual_dir, options.against) for name in args.names]
     if not all(reproduced):
