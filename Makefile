@@ -3,6 +3,7 @@
 
 VENV := .venv
 CORE_VENV := .venv-core312
+DOCS_VENV := .venv-docs
 PYTHON := $(VENV)/bin/python
 ARGS ?=
 # Where `make bench` and `make reproduce` write their records, one NAME.json each.
@@ -18,8 +19,12 @@ BENCHMARKS := $(filter-out %/__init__ %/record %/turns %/zoo,$(basename $(wildca
 # Tests that need the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 
+# The theme warns about MkDocs 2, which constraints/docs.txt keeps out.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
+.PHONY: docs docs-serve docs-pages
 
 help: ## list all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +62,17 @@ bench: setup ## measure speed: run benchmarks/*.py and write their records to OU
 reproduce: setup ## measure quality: long training runs with records in OUT; ARGS names them, e.g. "sngan_digits" or "all", or is --status
 	$(PYTHON) -m benchmarks.reproduce --folder "$(OUT)" $(ARGS)
 
+docs: docs-pages ## make the documentation site, build/docs/site, from docs/, docstrings, presets, records and weights; a warning fails
+	$(MKDOCS) build --quiet --config-file build/docs/mkdocs.yml $(ARGS)
+	@echo "The site is in build/docs/site; open build/docs/site/index.html."
+
+docs-serve: docs-pages ## make the pages and serve the site on this machine; ARGS="--dev-addr localhost:8001" for another address
+	$(MKDOCS) serve --config-file build/docs/mkdocs.yml $(ARGS)
+
+docs-pages: setup
+	@tools/setup_env.sh $(DOCS_VENV) 3.10 constraints/docs.txt
+	$(PYTHON) -m tools.docs build/docs
+
 setup: ## make the environment .venv (Python 3.10 and constraints/py310.txt)
 	@tools/setup_env.sh $(VENV) 3.10 constraints/py310.txt
 
@@ -69,9 +85,11 @@ lock: setup ## resolve setup.cfg again and rewrite constraints/ (needs uv)
 	printf 'pip\nsetuptools\nwheel\n' | \
 		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra compression --extra onnx --extra dev - -o constraints/py310.txt && \
 	printf 'setuptools\nwheel\n' | \
-		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt
+		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt && \
+	printf 'mkdocs<2\nmkdocs-material\nmkdocstrings[python]\npymdown-extensions<12\nsetuptools<80.9\nwheel\n' | \
+		$$lock --python-version 3.10 - -o constraints/docs.txt
 
 clean: ## remove environments and caches, keep runs
-	rm -rf $(VENV) $(VENV).lock $(VENV).installing $(CORE_VENV) $(CORE_VENV).lock $(CORE_VENV).installing .tools
+	rm -rf $(foreach venv,$(VENV) $(CORE_VENV) $(DOCS_VENV),$(venv) $(venv).lock $(venv).installing) .tools
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

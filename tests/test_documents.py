@@ -1,9 +1,12 @@
 """The code and the commands of README.md and docs/ work as they stand there."""
 
 import json
+import os
 import pathlib
 import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -53,12 +56,24 @@ def serve(model, name):
     return server.start([*flags, "--allow_version_labels_for_unavailable_models"])
 
 
-def run_served(page):
-    """`run` while a small DRAW is served as "vae"."""
-    draw = tfgen.models.DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
-    draw.compile()
-    with serve(draw, "vae") as server:
+def run_served(page, model=None):
+    """`run` while a model, or else a small DRAW, is served as "vae"."""
+    if model is None:
+        model = tfgen.models.DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=6, z_size=2, read_size=2, write_size=2)
+        model.compile()
+    with serve(model, "vae") as server:
         return run(page, {"localhost:8500": f"127.0.0.1:{server.grpc_port}"})
+
+
+def run_commands(page):
+    """Runs the `tfgen` commands of a page, each in a process of its own."""
+    for line in re.findall(r"^ {4}tfgen ([a-z]+(?: .*)?)$", (ROOT / page).read_text(), re.MULTILINE):
+        words = shlex.split(line, comments=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "tfgen_commands.main", *words], capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert not done.returncode, f"tfgen {line}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.long
@@ -73,6 +88,32 @@ def test_readme():
 def test_serving():
     names = run_served("docs/serving.md")
     assert names["canvas"].shape[0] == 3 and names["path"].shape == (9, 8, 8, 1)
+
+
+def test_tutorial_keras():
+    names = run("docs/tutorial-keras.md")
+    assert names["images"].shape == (16, 8, 8, 1) and names["codes"].shape == (64, 8) and names["between"].shape[1] == 9
+    assert names["losses"][-1] < names["losses"][0] and names["small"].latent_dim == 2
+    assert (pathlib.Path("mine") / "README.md").exists() and (pathlib.Path(names["path"]) / "saved_model.pb").exists()
+
+
+def test_tutorial_serving():
+    names = run_served("docs/tutorial-serving.md", tfgen.from_preset("vae/digits"))
+    assert names["card"]["model"] == "VAE" and names["on_the_way"].shape == (5, 8, 8, 1)
+    assert names["pngs"][0].startswith(b"\x89PNG") and names["latents"][0].shape == (2, 8)
+
+
+@pytest.mark.long
+def test_tutorial_pipelines():
+    pytest.importorskip("tfx")
+    run("docs/tutorial-pipelines.md")
+    run_commands("docs/tutorial-pipelines.md")
+    assert pathlib.Path("samples.png").exists() and list(pathlib.Path("work").rglob("saved_model.pb"))
+
+
+def test_help():
+    names = run("docs/help.md")
+    assert names["gan"].sample(2, seed=0).shape == (2, 8, 8, 1) and 15 < names["held_out"] < 50
 
 
 def test_architecture():

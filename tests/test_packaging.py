@@ -17,7 +17,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LOCKS = {"3.10": ROOT / "constraints/py310.txt", "3.12": ROOT / "constraints/core-py312.txt"}
+LOCKS = {
+    "3.10": ROOT / "constraints/py310.txt",
+    "3.12": ROOT / "constraints/core-py312.txt",
+    "docs": ROOT / "constraints/docs.txt",
+}
 
 
 def setup_cfg():

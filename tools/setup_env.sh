@@ -36,7 +36,7 @@ if command -v flock >/dev/null 2>&1; then
 fi
 
 start=$(date +%s)
-say "making $venv (Python $version, $(wc -l <"$lock") packages); the first time on a machine downloads about 1 GB"
+say "making $venv (Python $version, $(wc -l <"$lock") packages); the first time on a machine downloads up to 1 GB"
 
 # uv: the one on PATH if it runs (a pyenv shim may not), else our own copy in .tools, else none (then pip does the work).
 find_uv() {
