@@ -64,6 +64,7 @@ reproduce: setup ## measure quality: long training runs with records in OUT; ARG
 
 docs: docs-pages ## make the documentation site, build/docs/site, from docs/, docstrings, presets, records and weights; a warning fails
 	$(MKDOCS) build --quiet --config-file build/docs/mkdocs.yml $(ARGS)
+	@! grep -rE '<(script|link|img|iframe)[^>]*="https?://' --include='*.html' build/docs/site # it loads nothing from elsewhere
 	@echo "The site is in build/docs/site; open build/docs/site/index.html."
 
 docs-serve: docs-pages ## make the pages and serve the site on this machine; ARGS="--dev-addr localhost:8001" for another address
@@ -86,7 +87,7 @@ lock: setup ## resolve setup.cfg again and rewrite constraints/ (needs uv)
 		$$lock --python-version 3.10 setup.cfg --extra tfx --extra serving --extra compression --extra onnx --extra dev - -o constraints/py310.txt && \
 	printf 'setuptools\nwheel\n' | \
 		$$lock --python-version 3.12 setup.cfg --extra compression --extra dev - -o constraints/core-py312.txt && \
-	printf 'mkdocs<2\nmkdocs-material\nmkdocstrings[python]\npymdown-extensions<12\nsetuptools<80.9\nwheel\n' | \
+	printf 'mkdocs<2\nmkdocs-material\nmkdocstrings[python]\npymdown-extensions<12\nruff\nsetuptools<80.9\nwheel\n' | \
 		$$lock --python-version 3.10 - -o constraints/docs.txt
 
 clean: ## remove environments and caches, keep runs

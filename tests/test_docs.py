@@ -75,6 +75,12 @@ def test_links_of_the_files_themselves(source):
     assert not [target for target in links(path.read_text()) if not path.parent.joinpath(target).exists()]
 
 
+@pytest.mark.parametrize("source", docs.COPIED)
+def test_lists_begin_after_a_blank_line(source):
+    """Else the site shows them as running text, unlike GitHub."""
+    assert not re.findall(r"^(?!- |  |\n).+\n- .*", (ROOT / source).read_text(), re.MULTILINE)
+
+
 def test_a_link_to_nothing_is_an_error():
     with pytest.raises(ValueError, match="docs/data.md has a link to nothing.md"):
         docs.relinked("See [this](nothing.md).", "docs/data.md")
