@@ -63,7 +63,7 @@ reproduce: setup ## measure quality: long training runs with records in OUT; ARG
 	$(PYTHON) -m benchmarks.reproduce --folder "$(OUT)" $(ARGS)
 
 docs: docs-pages ## make the documentation site, build/docs/site, from docs/, docstrings, presets, records and weights; a warning fails
-	$(MKDOCS) build --quiet --config-file build/docs/mkdocs.yml $(ARGS)
+	$(MKDOCS) build --config-file build/docs/mkdocs.yml $(ARGS)
 	@! grep -rE '<(script|link|img|iframe)[^>]*="https?://' --include='*.html' build/docs/site # it loads nothing from elsewhere
 	@echo "The site is in build/docs/site; open build/docs/site/index.html."
 
