@@ -1,4 +1,4 @@
-"""For the site's reader of docstrings: a section `Example:` is one of code, as `Examples:` is. Else it is read as a quotation."""
+"""For the site's reader of docstrings: a section `Example:` is code, as `Examples:` is; else it is read as a quotation."""
 
 import re
 
