@@ -144,6 +144,23 @@ def test_resets_are_those_of_the_start():
     np.testing.assert_allclose(once[1:], again, atol=1e-5)
 
 
+def test_a_captioner_is_a_condition():
+    """A network of two units whose softmax is (p, 1 - p) for the probability p of a sentence: the product of its words'."""
+    words, count = [2, 0, 3], 5
+    before = np.eye(count, dtype="float32")[[4, 2, 0]]  # the words before each of them, the first of which is a beginning
+    image = keras.Input(SHAPE)
+    state = layers.Dense(8, "tanh")(layers.Flatten()(image))
+    given = keras.ops.zeros_like(state[:, None, :count]) + before[None]
+    logits = layers.Dense(count)(layers.GRU(8, return_sequences=True)(given, initial_state=state))
+    total = keras.ops.sum(keras.ops.log_softmax(logits) * np.eye(count, dtype="float32")[words], axis=(1, 2))
+    captioner = keras.Model(image, keras.ops.stack([total, keras.ops.log1p(-keras.ops.exp(total))], axis=1))
+    model = PPGN(**{**NETWORKS, "condition": captioner}, chain_steps=20, rate=0.3, epsilons=(0.0, 1.0, 0.0),
+                 full_gradient=True, code_bounds=(-3.0, 3.0))  # fmt: skip
+    found = model.chain([4, 5], [0, 0])
+    np.testing.assert_allclose(found.log_probability[:, 0], captioner(found.image[:, 0])[:, 0], atol=1e-4)
+    assert np.all(found.log_probability[:, -1] > found.log_probability[:, 0])
+
+
 # ---- completions
 
 

@@ -46,7 +46,9 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
     Args:
         image_shape: (H, W, C).
         condition: the fixed network of the conditions: what `tfgen.features.get` takes, such as a `keras.Model` of images in
-            [0, 1] or the path of its .keras file, or a `Classifier` of tfgen. Images are resized to its input size.
+            [0, 1] or the path of its .keras file, or a `Classifier` of tfgen. Images are resized to its input size. To ask a
+            captioner for a sentence, make it a network of two units whose softmax is (p, 1 - p), p the probability of the
+            sentence: log p and log(1 - p).
         condition_layer: its layer with the units; None: its output.
         position: (row, column) of the units in a layer of maps; None: the centre. Probabilities are then those of a softmax
             over the channels there.
