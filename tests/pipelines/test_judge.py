@@ -112,7 +112,7 @@ def test_what_runs_again_is_what_a_setting_is_for(keys, monkeypatch):
     monkeypatch.setattr(tfgen.presets, "all_presets", lambda: {"vae/digits": preset})
     assert changed(before, keys()) == {"Trainer"}
     monkeypatch.undo()
-    monkeypatch.setattr(pipeline, "own_hash", lambda preset: "of a model of the user's own")
+    monkeypatch.setattr(pipeline, "own_hash", lambda preset, module: "of a model of the user's own")
     assert changed(before, keys()) == {"Trainer"}
     monkeypatch.undo()
     monkeypatch.setattr(pipeline, "code_hash", lambda *modules: f"other code of {modules[0]}")
