@@ -112,7 +112,6 @@ def test_against_an_earlier_commit_on_another_kind_of_machine(record, tmp_path, 
 def test_the_code_of_a_commit_trains_in_a_process_of_its_own(record):
     training = json.loads(record)["trainings"]["seed_0"]
     found = status._by_code_of("HEAD", training, None)
-    assert found["code"] == training["trained_by"][0]["code"]
     # Tests may have other threads and kernels than a process of its own, so not the same bits.
     (found,), (before,) = (steps["losses"] for steps in (found["steps"], training["first_steps"]))
     assert found == pytest.approx(before, rel=1e-4)
