@@ -4,6 +4,8 @@ Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Redu
 arXiv:1502.03167.
 """
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -42,3 +44,22 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if self.center:
             x += tf.cast(tf.convert_to_tensor(self.beta), tf.float32)
         return tf.cast(x, self.compute_dtype)
+
+
+def norms_of(network: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
+    """The batch norm layers of a network."""
+    return [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+@contextlib.contextmanager
+def statistics_unmoved(*networks: keras.layers.Layer):
+    """Within it, training passes of networks use the statistics of their batch and leave the moving ones as they are."""
+    norms = [norm for network in networks for norm in norms_of(network)]
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = 1.0
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

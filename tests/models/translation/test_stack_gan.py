@@ -260,6 +260,19 @@ def test_match_logits_are_those_of_the_second_discriminator():
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_moving_statistics_are_those_of_real_images_with_their_own_text(stage):
+    model, other = made(sgd(0.0)), made(sgd(0.0))
+    in_stage(model, stage)
+    real = 2.0 * BATCH["image"] - 1.0
+    other.judge(stage, other.of_stage(tf.constant(real), stage), E, training=True)
+    pairs = zip(getattr(model, f"discriminator_{stage}").weights, getattr(other, f"discriminator_{stage}").weights, strict=True)
+    found = {a.path: (a.numpy(), b.numpy()) for a, b in pairs if "moving" in a.path}
+    assert found
+    for path, (a, b) in found.items():
+        np.testing.assert_allclose(a, b, atol=1e-6, err_msg=path)
+
+
 def test_rates_of_the_code():
     """2e-4, halved every 50 epochs in Stage I and every 100 in Stage II, where it begins anew."""
     preset = tfgen.presets.get("stack-gan/cub-code")

@@ -233,6 +233,19 @@ def test_colours_lead_from_small_to_large():
     assert not any(moved(before[0], model.generator.heads[0])) and any(moved(before[1], model.generator.heads[1]))
 
 
+def test_moving_statistics_are_those_of_real_images_with_their_own_text():
+    model, other = made(sgd(0.0)), made(sgd(0.0))
+    step(model)
+    mean, _ = other.generator.augment(E)
+    for i, images in enumerate(other.pyramid(tf.constant(2.0 * BATCH["image"] - 1.0))):
+        other.judge(i, images, mean, training=True)
+        pairs = zip(model.discriminators[i].weights, other.discriminators[i].weights, strict=True)
+        found = {a.path: (a.numpy(), b.numpy()) for a, b in pairs if "moving" in a.path}
+        assert found
+        for path, (a, b) in found.items():
+            np.testing.assert_allclose(a, b, atol=1e-6, err_msg=path)
+
+
 def test_match_logits_are_those_of_the_largest_branch():
     model = made()
     found = model.match_logits(BATCH["image"], BATCH["embedding"])

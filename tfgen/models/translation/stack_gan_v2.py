@@ -21,7 +21,7 @@ same noise.
 
 What differs from the code: it replaces the weights of G by their averages at every snapshot (2,000 steps); here averages
 are for sampling alone (`ema_decay`), and batch norm's statistics are averaged too. Small real images are means of the large
-ones.
+ones. The discriminators' moving statistics are those of real images with their own text, see `stack_gan`.
 """
 
 import math
@@ -30,6 +30,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers import ConditioningAugmentation, downscale2d, glu, upscale2d
+from tfgen.layers.batch_norm import statistics_unmoved
 from tfgen.losses import OBJECTIVES, augmentation_divergence, colour_consistency, matching_discriminator
 from tfgen.models.translation.parts.text_to_image import TextToImageModel
 from tfgen.networks import FusionDiscriminator
@@ -214,7 +215,9 @@ class StackGANv2(TextToImageModel):
         def of_discriminators():
             losses, means = [], []
             for i, images in enumerate(zip(real, other, shown["images"], strict=True)):
-                found = [self.judge(i, one, shown["mean"], training=True) for one in images]
+                found = [self.judge(i, images[0], shown["mean"], training=True)]
+                with statistics_unmoved(*self.discriminators):
+                    found += [self.judge(i, one, shown["mean"], training=True) for one in images[1:]]
                 losses.append(self.discriminator_loss(found, differs))
                 means.append([tf.reduce_mean(one["logit"]) for one in found])
             names = ("matching_logit", "mismatched_logit", "fake_logit")
@@ -225,7 +228,8 @@ class StackGANv2(TextToImageModel):
             made = self.made(latents, embedding, training=True)
             images, loss = made["images"], 0.0
             for i, image in enumerate(images):
-                found = self.judge(i, image, made["mean"], training=True)
+                with statistics_unmoved(*self.discriminators):
+                    found = self.judge(i, image, made["mean"], training=True)
                 loss += _NON_SATURATING.generator(found["logit"])
                 if self.unconditional_weight:
                     loss += self.unconditional_weight * _NON_SATURATING.generator(found["unconditional"])

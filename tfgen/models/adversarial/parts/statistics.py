@@ -4,10 +4,7 @@ import contextlib
 
 import keras
 
-
-def norms_of(network):
-    """The batch norm layers of a network."""
-    return [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+from tfgen.layers.batch_norm import norms_of
 
 
 @contextlib.contextmanager
