@@ -78,7 +78,7 @@ def of_names(model, train_source, test_source, seed):
     results = {
         "accuracy": accuracy(model), "accuracy_of_untrained": accuracy(untrained(model)),
         "classifier_accuracy": classifier.accuracy,
-    }
+    }  # fmt: skip
     results[MATCH] = match_rate(model, images[differs], images[other][differs], test_source.values("embedding")[differs])
     return results, {"samples": DRAWN, MATCH: f"{int(differs.sum()):,} test images, and others of another class"}
 

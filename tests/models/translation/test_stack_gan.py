@@ -266,7 +266,8 @@ def test_moving_statistics_are_those_of_real_images_with_their_own_text(stage):
     in_stage(model, stage)
     real = 2.0 * BATCH["image"] - 1.0
     other.judge(stage, other.of_stage(tf.constant(real), stage), E, training=True)
-    pairs = zip(getattr(model, f"discriminator_{stage}").weights, getattr(other, f"discriminator_{stage}").weights, strict=True)
+    judges = (getattr(one, f"discriminator_{stage}") for one in (model, other))
+    pairs = zip(*(one.weights for one in judges), strict=True)
     found = {a.path: (a.numpy(), b.numpy()) for a, b in pairs if "moving" in a.path}
     assert found
     for path, (a, b) in found.items():

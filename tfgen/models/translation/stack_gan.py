@@ -19,9 +19,10 @@ D sees e itself, through a dense layer. Its update comes first; G's has new nois
 `stage_1_steps`, then Stage II, with optimisers of its own.
 
 What differs from the code: D's moving statistics are those of real images with their own text, so that `match_logits`, for
-which the code has no use, can judge single images; the training does not depend on them. In Stage II the code runs Stage I with the statistics of the batch and changes its moving
-statistics; here Stage I is as it was, and works as it does at test. Small real images are means of the large ones, where the
-code resizes. The text has a KL term of weight 1, summed over components, and the gradient of log(1 - D) for G.
+which the code has no use, can judge single images; the training does not depend on them. In Stage II the code runs Stage I
+with the statistics of the batch and changes its moving statistics; here Stage I is as it was, and works as it does at test.
+Small real images are means of the large ones, where the code resizes. The text has a KL term of weight 1, summed over
+components, and the gradient of log(1 - D) for G.
 """
 
 import math
