@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 from tfgen import onednn, progress, settings
 from tfgen.files import save_keras
@@ -27,7 +28,15 @@ from tfgen_commands import (
     translate,
     traverse,
 )
-from tfgen_trainers.arguments import DATA_OPTIONS, OutputFolder, Parser, add_data_options, option, overrides
+from tfgen_trainers.arguments import (
+    DATA_OPTIONS,
+    OutputFolder,
+    Parser,
+    add_data_options,
+    add_mixed_precision,
+    option,
+    overrides,
+)
 
 # {sub-command: (module, function)}; these parse their own options.
 _APPLICATIONS = {
@@ -128,8 +137,11 @@ def _parser():
     count = option(PositiveInt)
     command.add_argument("--steps", type=count, help="optimiser steps (default: the preset's)")
     command.add_argument("--batch_size", type=count, help="images per step over all devices (default: the preset's)")
+    command.add_argument("--accumulate", type=option(Annotated[int, settings.at_least(2)]), metavar="N",
+                         help="update with the mean gradient of N batches, where a batch N times larger does not fit in "
+                         "memory; steps still count batches")  # fmt: skip
     command.add_argument("--seed", type=option(Seed), default=0, help="seed of weights, noise and data order (default: 0)")
-    command.add_argument("--mixed_precision", action="store_true", help="compute in bfloat16")
+    add_mixed_precision(command)
     command.add_argument("--log_every", type=count, default=100, help="steps between lines of progress (default: 100)")
     command.add_argument("--checkpoint_every", type=count, default=1000, help="steps between checkpoints (default: 1000)")
     command.add_argument("--sample_every", type=count, default=2000, help="steps between sample grids (default: 2000)")
@@ -245,6 +257,8 @@ def _train(args):
     changes = overrides(args.overrides)
     if args.batch_size is not None:
         changes["batch_size"] = args.batch_size
+    if args.accumulate is not None:
+        changes["accumulate"] = args.accumulate
     import tfgen
     from tfgen.data.source import skipped_text
     from tfgen_trainers.train import TrainConfig, train

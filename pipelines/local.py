@@ -29,7 +29,14 @@ from tfgen import onednn, progress, settings
 from tfgen.files import locked
 from tfgen.settings import NaturalInt, PositiveInt, Seed, Text
 from tfgen_trainers import arguments
-from tfgen_trainers.arguments import DATA_OPTIONS, Parser, add_data_options, option
+from tfgen_trainers.arguments import (
+    DATA_OPTIONS,
+    MixedPrecision,
+    Parser,
+    add_data_options,
+    add_mixed_precision,
+    option,
+)  # fmt: skip
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -119,7 +126,7 @@ def run(
     thresholds: dict[str, dict] | None = None,
     num_samples: NaturalInt = 0,
     seed: Seed = 0,
-    mixed_precision: bool = False,
+    mixed_precision: MixedPrecision = False,
     cache: bool = True,
     beam_args: Sequence[str] = (),
     train_split: Text = "train",
@@ -142,7 +149,7 @@ def run(
             {preset: {}} there are none: the model is not judged.
         num_samples: number of images for each evaluation; 0: as many as the eval split has.
         seed: seed of training, classifier and evaluation.
-        mixed_precision: bool.
+        mixed_precision: see `tfgen_trainers.train.TrainConfig`.
         cache: False runs all components again.
         beam_args: Beam pipeline options.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
@@ -504,7 +511,7 @@ def build_parser(demo=False):
         help="images per evaluation (default: as many as the eval split has)",
     )
     add("--seed", type=option(Seed), default=0, help="seed of training, classifier and evaluation (default: 0)")
-    add("--mixed_precision", action="store_true", help="train in bfloat16")
+    add_mixed_precision(parser)
     add("--no_cache", action="store_true", help="run all components, also unchanged ones")
     add("--infra_validation", choices=("local", "docker", "none"), default="local",
         help="serve each model and send it requests before it is pushed: with the compatible server, with TensorFlow "

@@ -20,6 +20,7 @@ from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 from tfgen_pipelines.components.pusher import Pusher
+from tfgen_trainers.arguments import MixedPrecision
 from tfgen_trainers.code_hash import code_hash, own_hash
 from tfgen_trainers.train import TrainConfig
 
@@ -42,7 +43,7 @@ class Branch:
     steps: int | None = None
     overrides: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
-    mixed_precision: bool = False
+    mixed_precision: MixedPrecision = False
     thresholds: dict | None = None
 
     @property

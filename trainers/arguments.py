@@ -41,6 +41,7 @@ OutputPng = _paths(
 )  # fmt: skip
 OutputFolder = _paths("the path of a folder, or of one that can be made", can_hold)
 
+MixedPrecision = bool | Literal["bfloat16", "float16"]  # see `tfgen_trainers.train.TrainConfig`
 DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error", "input", "num_frames", "num_classes")
 
 
@@ -109,6 +110,12 @@ def size(text: str) -> int | tuple[int, int]:
             f"({most} x {most} x 3 float32 have 805 MB)"
         )
     return found
+
+
+def add_mixed_precision(parser: argparse.ArgumentParser) -> None:
+    """Adds --mixed_precision, whose value is a `MixedPrecision`."""
+    parser.add_argument("--mixed_precision", nargs="?", const="bfloat16", default=False, choices=("bfloat16", "float16"),
+                        help="compute in bfloat16, or with loss scaling in float16")  # fmt: skip
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

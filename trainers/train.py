@@ -38,6 +38,7 @@ from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import averaged_weights, read_history
 from tfgen_trainers import best, callbacks, origin, start
+from tfgen_trainers.arguments import MixedPrecision
 from tfgen_trainers.code_hash import files_of, model_modules
 from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
 
@@ -58,7 +59,8 @@ class TrainConfig:
         overrides: {name: value}, see `Preset.override`.
         steps: number of steps; None: that of the preset.
         seed: in [0, 2**31); weights, noise and data order are functions of it.
-        mixed_precision: whether the model computes in bfloat16.
+        mixed_precision: the type that the model computes in beside float32, "bfloat16" or "float16", the latter with loss
+            scaling; True means bfloat16, False none.
         log_every: steps between lines of progress.
         checkpoint_every: steps between checkpoints.
         sample_every: steps between pictures.
@@ -78,7 +80,7 @@ class TrainConfig:
     overrides: dict[str, object] = dataclasses.field(default_factory=dict)
     steps: PositiveInt | None = None
     seed: Seed = 0
-    mixed_precision: bool = False
+    mixed_precision: MixedPrecision = False
     log_every: PositiveInt = 100
     checkpoint_every: PositiveInt = 1000
     sample_every: PositiveInt = 2000
@@ -109,7 +111,8 @@ class TrainConfig:
     def model(self) -> keras.Model:
         """The compiled model, with weights that depend on `seed` only. Under a strategy, call this in its scope."""
         keras.utils.set_random_seed(self.seed)
-        dtype = {"dtype": "mixed_bfloat16"} if self.mixed_precision else {}
+        kind = "bfloat16" if self.mixed_precision is True else self.mixed_precision
+        dtype = {"dtype": f"mixed_{kind}"} if kind else {}
         try:
             model = self.resolve().build(seed=self.seed, **dtype)
             start.freeze(model, self.freeze)

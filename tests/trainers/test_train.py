@@ -8,6 +8,7 @@ import sys
 import time
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -85,8 +86,26 @@ def test_dequantised_and_conditional_presets_train(source, tmp_path):
     train(config("dcgan/digits", overrides={"num_classes": 10}, steps=2, log_every=2), source, tmp_path / "a", report=None)
     grey = {"likelihood": "gaussian", "binarization": None, "dequantize": True, "levels": 17}
     train(config(overrides=grey, steps=2, log_every=2), source, tmp_path / "b", report=None)
-    bfloat16 = train(config(steps=2, log_every=2, mixed_precision=True), source, tmp_path / "c", report=None)
-    assert bfloat16.model.compute_dtype == "bfloat16"
+    for kind, dtype in ((True, "bfloat16"), ("bfloat16", "bfloat16"), ("float16", "float16")):
+        found = train(config(steps=2, log_every=2, mixed_precision=kind), source, tmp_path / f"c-{kind}", report=None)
+        assert found.model.compute_dtype == dtype
+        scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in found.model.player_optimizers.values()]
+        assert all(one == (dtype == "float16") for one in scaled)
+
+
+@pytest.mark.parametrize("preset", ["vae/digits", pytest.param("dcgan/digits", marks=pytest.mark.long)])
+def test_a_run_that_stopped_within_an_accumulation_goes_on_with_it(preset, source, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfgen_trainers.train.make_strategy", tf.distribute.get_strategy)  # one device
+    settings = {"overrides": {"accumulate": 3}, "log_every": 2, "checkpoint_every": 2}
+    whole = train(config(preset, steps=8, **settings), source, tmp_path / "whole", report=None)
+    train(config(preset, steps=4, **settings), source, tmp_path / "parts", report=None)
+    parts = train(config(preset, steps=8, **settings), source, tmp_path / "parts", report=None)
+    a, b = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
+    assert any("accumulator" in name for name in a) and a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    updates = [int(o.iterations) for o in parts.model.player_optimizers.values()]
+    assert updates == [int(o.iterations) for o in whole.model.player_optimizers.values()] and set(updates) == {2}
 
 
 class Shift(Encoder, TrainableModel):

@@ -206,6 +206,34 @@ def test_accumulated_gradients_move_weights_and_averages_at_once():
         assert float(model.ema.named()["left/w"].numpy()) == pytest.approx(shadow, rel=1e-5)
 
 
+def test_two_accumulated_batches_are_one_of_twice_the_size():
+    large, small = Pair(), Pair()
+    large.compile(keras.optimizers.Adam(RATE))
+    small.compile(keras.optimizers.Adam(RATE), accumulate=2)
+    for model, batches in ((large, [(0.0, 0.25, 0.5, 0.75)]), (small, [(0.0, 0.25), (0.5, 0.75)])):
+        for values in batches:
+            model.fit(data(*values, steps=1), verbose=0)
+    assert large.numbers != (2.0, 3.0)
+    assert small.numbers == pytest.approx(large.numbers, rel=1e-6)
+    again = type(small)()
+    again.compile_from_config(small.get_compile_config())
+    assert [o.gradient_accumulation_steps for o in again.player_optimizers.values()] == [2, 2]
+
+
+def test_a_number_of_accumulated_batches_that_cannot_be_is_refused():
+    for wrong in (1, 0, 2.5, True, "2"):
+        with pytest.raises(ValueError, match=f"accumulate must be None or a whole number of at least 2; received {wrong!r}"):
+            Pair().compile(sgd(), accumulate=wrong)
+    with pytest.raises(ValueError, match="accumulate=2, but the optimizer of 'left' has gradient_accumulation_steps=3"):
+        Pair().compile(sgd(gradient_accumulation_steps=3), accumulate=2)
+    model = Pair()
+    model.compile(sgd())
+    with pytest.raises(ValueError, match="accumulate=2, but the optimizer of 'left' has variables without those"):
+        model.compile(model.player_optimizers, accumulate=2)
+    with two_devices().scope(), pytest.raises(ValueError, match="'left' has gradient_accumulation_steps=2.*replicas"):
+        Pair().compile(sgd(), accumulate=2)
+
+
 # ---- clipping
 
 

@@ -17,7 +17,7 @@ from tfgen.models.saving import SavingMixin
 from tfgen.settings import ImageShape, Seed
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
-from tfgen.training.players import Player, mean_over_replicas, step_players
+from tfgen.training.players import Player, accumulate_gradients, mean_over_replicas, step_players
 from tfgen.training.state import named_variables
 
 
@@ -137,7 +137,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         return keras.optimizers.Adam(1e-3)
 
     def compile(
-        self, optimizer=None, *, ema_decay=None, ema_start=None, jit_compile=False, steps_per_execution=1,
+        self, optimizer=None, *, ema_decay=None, ema_start=None, accumulate=None, jit_compile=False, steps_per_execution=1,
         run_eagerly=False, **kwargs
     ):  # fmt: skip
         """Prepares `fit` and creates all variables that training needs.
@@ -149,13 +149,16 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
                 {player: optimizer}. Players that are not named, and all players for None, use `default_optimizer`.
             ema_decay: None, or the decay of an exponential moving average of the weights (see `tfgen.training.EMA`).
             ema_start: None, or the number of updates for which the averages are copies of the weights.
+            accumulate: None, or the number of batches, at least 2, of whose gradients each update of a player uses the mean.
+                The weights are then those of batches as many times larger, but for what depends on the batch as a whole,
+                such as batch norm; the memory is that of one batch. Steps and learning-rate schedules still count batches.
             jit_compile: whether XLA compiles the steps. On CPU it makes convolutional steps several times slower.
             steps_per_execution: number of steps in one call of the graph.
             run_eagerly: whether every step runs in Python, for debugging.
 
         Raises:
             ValueError: a player is unknown; `loss`, `metrics` or another argument of Keras is given, since a model of tfgen
-                has its own; or an optimiser accumulates gradients on several replicas.
+                has its own; `accumulate` is no such number; or gradients are accumulated on several replicas.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
@@ -165,19 +168,13 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             )
         players = self.players()
         self.player_optimizers = self._optimizers(optimizer, players)
+        accumulate_gradients(self.player_optimizers, accumulate, self.distribute_strategy.num_replicas_in_sync)
         super().compile(
             optimizer=next(iter(self.player_optimizers.values())), jit_compile=jit_compile, run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )  # fmt: skip
         for name, player in players.items():
-            optimizer = self.player_optimizers[name]
-            inner = getattr(optimizer, "inner_optimizer", optimizer)
-            if inner.gradient_accumulation_steps and self.distribute_strategy.num_replicas_in_sync > 1:
-                raise ValueError(
-                    f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}. Keras "
-                    "does not support this on several replicas; use a larger batch instead."
-                )
-            optimizer.build(player.variables)
+            self.player_optimizers[name].build(player.variables)
         self._keep_averages(players, ema_decay, ema_start)
         # Of each player, see `StopOnNonFinite`. Not through __setattr__: it is no part of the state.
         noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
@@ -245,7 +242,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         """Updates players once: one forward pass, and one gradient for each player.
 
         All training of weights uses this function. It averages over the global batch of all replicas, scales losses in
-        float16, checks that losses are finite, accumulates gradients if the optimiser is set so, applies constraints and
+        float16, checks that losses are finite, accumulates gradients if `compile` was told so, applies constraints and
         updates the averages. For sequential updates, call it once for each player. For simultaneous updates, call it once
         for all players: all gradients are computed before the first update.
 

@@ -59,7 +59,7 @@ class Preset:
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
         "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
-        "ema_start", "learning_rate",
+        "ema_start", "accumulate", "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides: dict) -> "Preset":
@@ -78,11 +78,13 @@ class Preset:
         arguments = set(self.model.config_parameters()) - {"seed"}
         for name, value in overrides.items():
             if name == "learning_rate":
+                if "optimizer" not in compile_args:
+                    raise ValueError(f"Preset {self.name!r} has no optimizer of its own, so it takes no learning_rate.")
                 spec = compile_args["optimizer"]
                 compile_args["optimizer"] = (
                     _with_rate(spec, value) if "class_name" in spec else {n: _with_rate(s, value) for n, s in spec.items()}
                 )
-            elif name in ("ema_decay", "ema_start"):
+            elif name in ("ema_decay", "ema_start", "accumulate"):
                 compile_args[name] = value
             elif name in self.TRAINING_FIELDS:
                 fields[name] = value
@@ -162,7 +164,8 @@ def _is_schedule(spec):
 
 # The settings of `compile` that `override` takes.
 _SCHEDULE = typing.Annotated[dict, "the config of a schedule of Keras", settings.Rule("", _is_schedule)]
-_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None, "ema_start": NaturalInt | None}
+_COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None, "ema_start": NaturalInt | None,
+                  "accumulate": typing.Annotated[int, settings.at_least(2)] | None}  # fmt: skip
 
 
 def _with_rate(spec, learning_rate):

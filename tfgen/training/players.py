@@ -55,6 +55,30 @@ class Player:
         return _unique(layer for layer in layers if hasattr(layer, "derived_variables"))
 
 
+def accumulate_gradients(optimizers: dict, accumulate: int | None, replicas: int) -> None:
+    """Sets optimisers, {player: one}, to update with the mean gradient of `accumulate` batches; None: as they are set.
+
+    Raises:
+        ValueError: `accumulate` is no whole number of at least 2, an optimiser is set to another number or is in use; or one
+            accumulates on several replicas.
+    """
+    if accumulate is not None and (not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 2):
+        raise ValueError(f"accumulate must be None or a whole number of at least 2; received {accumulate!r}.")
+    for name, optimizer in optimizers.items():
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        given = inner.gradient_accumulation_steps
+        if accumulate not in (None, given):
+            if given or inner.built:
+                state = f"gradient_accumulation_steps={given}" if given else "variables without those of accumulation"
+                raise ValueError(f"accumulate={accumulate}, but the optimizer of {name!r} has {state}: give a new one.")
+            inner.gradient_accumulation_steps = accumulate
+        if inner.gradient_accumulation_steps and replicas > 1:
+            raise ValueError(
+                f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}. Keras does "
+                "not support this on several replicas; use a larger batch instead."
+            )
+
+
 def step_players(model, player_losses, losses_fn, when=None, variables=None):
     """See `TrainableModel.step_players`."""
     players, optimizers = model.players(), model.player_optimizers

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.models.compression.helpers import MODELS, made
+from tfgen.models import FactorizedPrior
 from tfgen.models.compression import Codec, entropy
 from tfgen.models.compression.container import Container
 
@@ -119,6 +120,18 @@ def test_codec_is_frozen_and_can_be_stored(codec, image, tmp_path):
     assert loaded.model_id == frozen.model_id == codec.model_id and loaded.compress(image) == data
     np.testing.assert_array_equal(loaded.decompress(data), frozen.decompress(data))
     assert [path.name for path in tmp_path.iterdir()] == ["codec.npz"]
+
+
+def test_a_codec_of_a_class_of_your_own(tmp_path):
+    class Mine(FactorizedPrior):
+        pass
+
+    path = Mine(image_shape=(32, 32, 3), width=4).codec().save(tmp_path / "mine.npz")
+    with pytest.raises(ValueError, match="its model is of the class Mine, which is not known: give model_class"):
+        Codec.load(path)
+    with pytest.raises(ValueError, match="its model is of the class Mine, which is not FactorizedPrior"):
+        Codec.load(path, FactorizedPrior)
+    assert type(Codec.load(path, Mine).model) is Mine
 
 
 def test_codec_files_of_another_version(codec, tmp_path):

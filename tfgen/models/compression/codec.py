@@ -146,13 +146,17 @@ class Codec:
         return path
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Codec":
+    def load(cls, path: str | os.PathLike, model_class: type | None = None) -> "Codec":
         """Reads the codec from a file of `save`.
 
+        Args:
+            path: the file.
+            model_class: the class of its model, if that is one of your own whose preset is not installed.
+
         Raises:
-            ValueError: there is no such file, or it is damaged.
+            ValueError: there is no such file, it is damaged, or its model is of another class, or of one that is not known.
         """
-        from tfgen.models import MODELS
+        from tfgen import presets
 
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -163,7 +167,11 @@ class Codec:
                     f"it is of version {about.get('version', 1)}, and this tfgen makes and reads version {VERSION}; its "
                     "model and its files need the tfgen that made them"
                 )
-            model = MODELS[about["model"]].from_config(about["config"])
+            known = model_class or presets.model_class(about["model"])
+            if known is None or known.__name__ != about["model"]:
+                found = "is not known: give model_class" if known is None else f"is not {known.__name__}"
+                raise ValueError(f"its model is of the class {about['model']}, which {found}")
+            model = known.from_config(about["config"])
             for k, variable in enumerate(_weights(model)):
                 variable.assign(stored[f"weight/{k}"])
             prefix = "table/"
