@@ -75,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         close = settings.did_you_mean(unknown[0].partition("=")[0], known)
         kind = "option" if unknown[0].startswith("-") else "further argument"
         args.parser.error(f"it takes no {kind} {unknown[0]}.{close} See {args.parser.prog} --help.")
+    args.words = argv
     try:
         with progress.shown(evaluate.say):
             return args.run(args) or 0
@@ -140,6 +141,9 @@ def _parser():
     command.add_argument("--accumulate", type=option(Annotated[int, settings.at_least(2)]), metavar="N",
                          help="update with the mean gradient of N batches, where a batch N times larger does not fit in "
                          "memory; steps still count batches")  # fmt: skip
+    command.add_argument("--workers", type=option(Annotated[int, settings.within(2, 64)]), metavar="N",
+                         help="train with N processes on this machine; on several machines set TF_CONFIG instead, see "
+                         "docs/workers.md")  # fmt: skip
     command.add_argument("--seed", type=option(Seed), default=0, help="seed of weights, noise and data order (default: 0)")
     add_mixed_precision(command)
     command.add_argument("--log_every", type=count, default=100, help="steps between lines of progress (default: 100)")
@@ -261,8 +265,12 @@ def _train(args):
         changes["accumulate"] = args.accumulate
     import tfgen
     from tfgen.data.source import skipped_text
+    from tfgen_trainers import workers
     from tfgen_trainers.train import TrainConfig, train
 
+    if args.workers is not None and workers.mine() is None:
+        return workers.launch(args.workers, args.words)
+    workers.strategy()  # before TensorFlow is used
     config = TrainConfig(
         preset=args.preset, overrides=changes, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,
         log_every=args.log_every, checkpoint_every=args.checkpoint_every, sample_every=args.sample_every,

@@ -8,9 +8,10 @@ import importlib.machinery
 import os
 import sys
 import warnings
+from collections.abc import Callable
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# Regular expressions of harmless lines that TensorFlow writes while it is imported.
+# Regular expressions of harmless lines that TensorFlow writes while it is imported, and while workers find each other.
 HARMLESS = (
     r"All log messages before absl::InitializeLog\(\) is called are written to STDERR",
     r"oneDNN custom operations are on",
@@ -18,6 +19,7 @@ HARMLESS = (
     r"To enable the following instructions: .* rebuild TensorFlow",
     r"Unable to register cu(FFT|DNN|BLAS) factory: Attempting to register factory for plugin",
     r"TF-TRT Warning: Could not find TensorRT",
+    r"Coordination agent has successfully connected",
 )
 NO_DRIVERS = r"Could not find cuda drivers on your machine, GPU will not be used"
 DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, and of Windows' subsystem for Linux
@@ -32,7 +34,13 @@ def start() -> None:
     if LEVEL in os.environ or "tensorflow" in sys.modules:
         return
     os.environ[LEVEL] = "1" if _has_gpu() else "3"
+    _Finder.is_used = True
     sys.meta_path.insert(0, _Finder)
+
+
+def environment() -> dict[str, str]:
+    """The environment for another process, which leaves out lines by itself where this one does."""
+    return {name: value for name, value in os.environ.items() if name != LEVEL or not _Finder.is_used}
 
 
 def _has_gpu():
@@ -41,6 +49,8 @@ def _has_gpu():
 
 class _Finder:
     """Finds TensorFlow when it is first imported, and filters what it writes to standard error meanwhile."""
+
+    is_used = False
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -52,6 +62,11 @@ class _Finder:
             execute = spec.loader.exec_module
             spec.loader.exec_module = lambda module: _filtered(lambda: execute(module))
         return spec
+
+
+def filtered(run: Callable) -> object:
+    """The result of run(), without harmless lines that TensorFlow writes to standard error, unless the user wants all."""
+    return _filtered(run) if _Finder.is_used else run()
 
 
 def _filtered(run):

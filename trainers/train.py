@@ -16,6 +16,7 @@ onednn.choose()  # before TensorFlow is imported, if nobody has chosen: the comm
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -37,7 +38,7 @@ from tfgen.files import locked, remove_temporaries, write_whole
 from tfgen.settings import PositiveInt, Seed, Text
 from tfgen.training import Checkpoints, History, SampleGrid, StopOnNonFinite
 from tfgen.training.callbacks import averaged_weights, read_history
-from tfgen_trainers import best, callbacks, origin, start
+from tfgen_trainers import best, callbacks, origin, start, workers
 from tfgen_trainers.arguments import MixedPrecision
 from tfgen_trainers.code_hash import files_of, model_modules
 from tfgen_trainers.first_steps import FIRST_STEPS, FirstSteps
@@ -140,8 +141,9 @@ def train(
 ) -> TrainResult:
     """Trains a model, or continues the run in `workdir`.
 
-    Uses MirroredStrategy, with one replica for each device. The batch size of the preset is the global batch size. On one
-    CPU device an interrupted and resumed run ends with the same bits as an uninterrupted run.
+    Uses MirroredStrategy, with one replica for each device, or with several workers that of `tfgen_trainers.workers`, of
+    which all call this function, after `workers.strategy()`. The batch size of the preset is the global batch size. On one
+    CPU device, and with a number of workers, an interrupted and resumed run ends with the same bits as an uninterrupted run.
 
     A preset of `own_images` takes its image_shape from `source`.
 
@@ -164,6 +166,7 @@ def train(
         TrainingDiverged: a loss, a weight or a sample became NaN or infinite; the message names the step, the player and the
             last good checkpoint.
         MemoryError: the memory is not enough for the batch size and the size of the images.
+        RuntimeError: another worker was lost.
     """
     started = time.perf_counter()
     overrides = presets.get(config.preset).for_images(source.image_shape, config.overrides)
@@ -177,7 +180,9 @@ def train(
     whole, source = source, examples_of(config, source)
     check_fields_fit(preset, source)
     workdir = pathlib.Path(workdir)
-    with only_training_in(workdir):
+    worker = workers.mine()
+    alone = worker is None or worker.is_chief
+    with only_training_in(workdir) if alone else contextlib.nullcontext(), workers.watched():
         try:
             model = _train(config, preset, source, whole, held_out, workdir, report)
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -192,6 +197,9 @@ def train(
 
 def _train(config, preset, source, whole, held_out, workdir, report):
     """The trained model; for the arguments see `train`. `whole`: the source with all labels; `held_out`: of `best.split`."""
+    worker = workers.mine()
+    alone = worker is None or worker.is_chief  # others write nothing
+    report = report if alone else None
     say = report or (lambda line: None)
     strategy = make_strategy()
     with strategy.scope():
@@ -207,14 +215,16 @@ def _train(config, preset, source, whole, held_out, workdir, report):
         given = None
         if config.init_from is not None and not (workdir / "checkpoints" / "checkpoint").exists():
             given = start.initial_weights(config.init_from, model)
-        open_run(workdir, config, preset, source, given)  # when all that can be refused before the first step was not
+        if alone:
+            open_run(workdir, config, preset, source, given)  # when all that can be refused before the first step was not
         checkpoints = Checkpoints(
             model, workdir / "checkpoints", every_steps=config.checkpoint_every, examples=examples, report=report
         )
         step = checkpoints.restore()
-        checkpoints.remove_leftovers()
         keepers = []
-        if held_out is not None:
+        if alone:
+            checkpoints.remove_leftovers()
+        if held_out is not None and alone:
             measured = best.measure(config.keep_best, whole, held_out, preset, config.seed, workdir / best.FOLDER)
             keepers = [best.KeepBest(model, workdir, config.keep_best, measured, every_steps=config.evaluate_every,
                                      held_out=held_out.num_examples, examples=examples, report=report)]  # fmt: skip
@@ -223,45 +233,50 @@ def _train(config, preset, source, whole, held_out, workdir, report):
             say(f"starts from the weights of {config.init_from}, of step {given.origin['step']}")
         elif step == 0:
             initialize(model, config, whole)
+        if worker is not None:
+            workers.agree(strategy, "The step of the last checkpoint", step)
 
     if step:
         say(f"resumed at step {step} from {checkpoints.latest}")
-    if step < preset.steps:
+    if step < preset.steps and alone:
         origin.begin(workdir, step, origin_of(config, source))
     while step < preset.steps:
         # Whole intervals first, then the remaining steps as one shorter interval.
         interval = min(config.log_every, preset.steps - step)
         epochs = (preset.steps - step) // interval
         model.steps_per_execution = STEPS_PER_CALL if interval % STEPS_PER_CALL == 0 else 1
-        history = History(model, workdir, total_steps=preset.steps, report=report)
-        all_callbacks = [
-            StopOnNonFinite(checkpoints),
-            history,
+        all_callbacks = [StopOnNonFinite(checkpoints), *own_callbacks]
+        if alone:
+            history = History(model, workdir, total_steps=preset.steps, report=report)
             # Before the checkpoint: what was lost by an interruption is then drawn again.
-            SampleGrid(
+            pictures = SampleGrid(
                 model, workdir / "samples", every_steps=config.sample_every, examples=examples, writer=history.writer
-            ),
-            *keepers,
-            *own_callbacks,
-            checkpoints,
-            *([_first_steps_of(model, workdir)] if step < FIRST_STEPS else []),
-        ]
+            )
+            noted = [_first_steps_of(model, workdir)] if step < FIRST_STEPS else []
+            all_callbacks[1:1] = [history, pictures, *keepers]
+            all_callbacks += [checkpoints, *noted]
+        batches = batches_from(step)
+        if worker is not None:
+            batches = workers.shared(strategy, functools.partial(batches_from, step))
         try:
-            model.fit(batches_from(step), epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=all_callbacks)
+            model.fit(batches, epochs=epochs, steps_per_epoch=interval, verbose=0, callbacks=all_callbacks)
         except tf.errors.InvalidArgumentError as error:  # of the checks of fields
             at = int(model.step.value.numpy())
             raise ValueError(f"The batch of step {at} was refused: {_said(error)} {checkpoints.last_good()}") from error
         step = int(model.step.value.numpy())
         if model.stop_training and step < preset.steps:  # by a callback of the user's own
-            checkpoints.save()
+            if alone:
+                checkpoints.save()
             say(f"stopped at step {step} of {preset.steps} by a callback")
             break
-    if model.concluded_by_data:
+    if model.concluded_by_data and alone:
         # A random part, since files are often ordered by what they show; small batches, as in training.
         chosen = np.random.default_rng(config.seed).permutation(source.num_examples)[:CONCLUDING_IMAGES]
         with averaged_weights(model):
             model.conclude(source.subset(np.sort(chosen)).batches(min(CONCLUDING_BATCH, config.resolve().batch_size)))
         checkpoints.save()
+    if worker is not None:
+        workers.agree(strategy, "The last step", step)  # TensorFlow takes a worker that leaves before the chief for lost
     return model
 
 
@@ -278,7 +293,8 @@ def examples_of(config: TrainConfig, source: Source) -> Source:
 
 
 def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[keras.Model, typing.Callable]:
-    """The compiled model, and a function of a step that returns the endless batches from this step on.
+    """The compiled model, and a function of a step that returns the endless batches from this step on; and of `part`, see
+    `tfgen.data.Source.batches`.
 
     Under a strategy, call this in its scope.
 
@@ -295,10 +311,10 @@ def prepared(config: TrainConfig, source: Source, replicas: int = 1) -> tuple[ke
         if size % replicas:
             raise ValueError(f"batch_size {size} must be a multiple of the {replicas} devices.")
 
-    def batches_from(step):
+    def batches_from(step, part=None):
         return source.batches(
             preset.batch_size, shuffle=True, repeat=True, seed=config.seed, start_step=step,
-            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation,
+            binarization=preset.binarization, dequantize=preset.dequantize, augmentation=preset.augmentation, part=part,
         )  # fmt: skip
 
     return config.model(), batches_from
@@ -344,7 +360,9 @@ def origin_of(config: TrainConfig, source: Source, loop: str = __name__) -> dict
     alone = {loop, "tfgen.training.schedules"} | ({start.__name__} if config.init_from or config.freeze else set())
     found = origin.origin(followed, alone)
     files = files_of(preset)
-    return {**found, "steps": preset.steps, **({"files": files} if files else {})}
+    worker = workers.mine()
+    shared = {} if worker is None else {"workers": worker.count}
+    return {**found, "steps": preset.steps, **({"files": files} if files else {}), **shared}
 
 
 def _first_line(error):
@@ -390,8 +408,10 @@ def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
             raise
 
 
-def make_strategy() -> tf.distribute.MirroredStrategy:
-    """MirroredStrategy over all GPUs, or over the logical CPU devices if there is no GPU."""
+def make_strategy() -> tf.distribute.Strategy:
+    """That of several workers, if this is one; else MirroredStrategy over all GPUs, or the logical CPU devices without."""
+    if (found := workers.strategy()) is not None:
+        return found
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
     # On CPU the collectives of two strategies in one process mix up their messages; this reduction uses no collectives.

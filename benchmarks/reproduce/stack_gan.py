@@ -55,6 +55,13 @@ def match_rate(model, images, others, embedding):
     return float(np.mean(own > other))
 
 
+def match_rate_of_batches(model, images, others, embedding):
+    """`match_rate` of the first version, with the statistics of batches of 64, by which its discriminator is trained."""
+    judge = lambda x, text: model.judge(2, 2.0 * x - 1.0, tf.constant(text), training=True)  # noqa: E731
+    own, other = (in_parts(judge, shown, embedding, size=64) for shown in (images, others))
+    return float(np.mean(own > other))
+
+
 def untrained(model):
     return type(model).from_config(model.get_config())
 
@@ -79,7 +86,10 @@ def of_names(model, train_source, test_source, seed):
         "accuracy": accuracy(model), "accuracy_of_untrained": accuracy(untrained(model)),
         "classifier_accuracy": classifier.accuracy,
     }  # fmt: skip
-    results[MATCH] = match_rate(model, images[differs], images[other][differs], test_source.values("embedding")[differs])
+    pairs = images[differs], images[other][differs], test_source.values("embedding")[differs]
+    results[MATCH] = match_rate(model, *pairs)
+    if hasattr(model, "small_shape"):
+        results[f"{MATCH}_of_batches"] = match_rate_of_batches(model, *pairs)  # the last: it changes moving statistics
     return results, {"samples": DRAWN, MATCH: f"{int(differs.sum()):,} test images, and others of another class"}
 
 

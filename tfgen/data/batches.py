@@ -71,6 +71,7 @@ def make_batches(
     threshold: PositiveFraction = 0.5,
     dequantize: bool = False,
     augmentation=None,
+    part: Sequence[int] | None = None,
     choose=None,
 ):
     """Builds the dataset of `Source.batches`.
@@ -80,7 +81,7 @@ def make_batches(
     """
     settings.check(
         make_batches, shuffle=shuffle, repeat=repeat, seed=seed, start_step=start_step, drop_remainder=drop_remainder,
-        binarization=binarization, threshold=threshold, dequantize=dequantize,
+        binarization=binarization, threshold=threshold, dequantize=dequantize, part=part,
     )  # fmt: skip
     n, levels, fields = source.num_examples, source.levels, source.stored_fields
     if drop_remainder is None:
@@ -96,6 +97,13 @@ def make_batches(
             raise ValueError(
                 f"batch_size={size} is larger than the {n} examples of {source.name!r} and drop_remainder "
                 "is True: there is no full batch. Pass a smaller batch_size or drop_remainder=False"
+            )
+    index, parts = (0, 1) if part is None else part
+    for _, size in phases:
+        if not 0 <= index < parts or size % parts or (parts > 1 and not drop_remainder):
+            raise ValueError(
+                f"part must be (k, n) with 0 <= k < n, n must divide batch_size={batch_size!r}, and drop_remainder must be "
+                f"True; received part={part!r}, drop_remainder={drop_remainder}."
             )
     augment = Augmentation(augmentation, fields, source.name)
 
@@ -138,7 +146,11 @@ def make_batches(
                 if drop_remainder:
                     places = tf.ensure_shape(places, [size])
                     indices = tf.ensure_shape(indices, [size])
-                return indices, epoch * n + places, further
+                found = indices, epoch * n + places, further
+                if parts == 1:
+                    return found
+                share = size // parts
+                return tf.nest.map_structure(lambda rows: rows[index * share : (index + 1) * share], found)
 
             return tf.data.Dataset.range(first, steps).map(at_step)
 
@@ -157,11 +169,12 @@ def make_batches(
         last = phases[k + 1][0] if k + 1 < len(phases) else None
         if last is None or start_step < last:
             begin = max(start_step - first, 0)
-            part = phase(first, size, epoch, begin, None if last is None else last - first - begin)
-            dataset = part if dataset is None else dataset.concatenate(part)
+            added = phase(first, size, epoch, begin, None if last is None else last - first - begin)
+            dataset = added if dataset is None else dataset.concatenate(added)
         if last is not None:  # a phase begins with a new epoch
             epoch += -(-(last - first) // steps_per_epoch(size))
-    size = phases[-1][1] if drop_remainder and start_step >= phases[-1][0] else None  # None: batches differ in size
+    # None: batches differ in size
+    size = phases[-1][1] // parts if drop_remainder and start_step >= phases[-1][0] else None
 
     def noise_bits(name, stream, places, count):  # uint64 [B, count]
         key = random.fold(random.key(seed), stream)

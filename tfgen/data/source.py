@@ -185,7 +185,7 @@ class Source:
     def batches(
         self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
         start_step: int = 0, drop_remainder: bool | None = None, binarization: str | None = None, threshold: float = 0.5,
-        dequantize: bool = False, augmentation: dict | None = None,
+        dequantize: bool = False, augmentation: dict | None = None, part: Sequence[int] | None = None,
     ) -> tf.data.Dataset:  # fmt: skip
         """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known, and all `fields`}.
 
@@ -210,6 +210,8 @@ class Source:
           augmentation: None, or random flips, shifts, crops and colours, such as {"flip": True, "shift": 2, "crop": 32,
             "colour": 0.1}, from (seed, global position), the same for all images, clips and masks of an example; see
             `tfgen.data.augmentation`. It comes before binarisation and dequantisation.
+          part: None, or (k, n): only the k-th of n equal parts of the rows of each batch, for worker k of n. Others are not
+            read. n must divide B, and all batches must be full.
 
         Raises:
           ValueError: an argument is out of range, or no full batch exists.
@@ -226,6 +228,7 @@ class Source:
             threshold=threshold,
             dequantize=dequantize,
             augmentation=augmentation,
+            part=part,
         )
 
     def take(self, n: int) -> "Source":
