@@ -57,6 +57,11 @@ def _mean(x, weights):
 class InstanceNormalization(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon) over height and width, for each image and channel: [B, H, W, C] -> same.
 
+    Example:
+        >>> layer = tfgen.layers.InstanceNormalization()
+        >>> layer(tf.reshape([1.0, 3.0, 10.0, 30.0], [2, 1, 2, 1])).numpy().ravel().round(3).tolist()
+        [-1.0, 1.0, -1.0, 1.0]
+
     Args:
         affine: whether a learned gain and shift for each channel follow.
         epsilon: added to the (biased) variance.
