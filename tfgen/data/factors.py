@@ -48,7 +48,7 @@ class FactorSource(Source):
         self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
         labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
     ):  # fmt: skip
-        """`images`: uint8 [N, H, W, C], not copied; `fields`, `attributes`: further arguments of `Source`.
+        """`images`: uint8 [N, H, W, C], not copied; `fields`, `attributes`: of `Source`, which needs `name` and `split`.
 
         Raises:
           ValueError: a combination of values is missing or occurs twice; a group is not a factor.

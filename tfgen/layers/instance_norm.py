@@ -67,7 +67,7 @@ class InstanceNormalization(keras.layers.Layer):
         epsilon: added to the (biased) variance.
 
     Raises:
-        ValueError: inputs that are not [B, H, W, C].
+        ValueError: inputs that are not [B, H, W, C], or `epsilon` not positive.
     """
 
     def __init__(self, affine: bool = False, epsilon: float = 1e-5, **kwargs):

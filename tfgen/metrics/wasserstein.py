@@ -34,6 +34,7 @@ def laplacian_pyramid(images: ArrayLike, levels: int) -> list[np.ndarray]:
     """Levels [N, H / 2^i, W / 2^i, C] (rounded up), float64, of images [N, H, W, C].
 
     Level i is image i minus the enlarged image i + 1; the last level is the smallest image (Burt and Adelson 1983).
+    Its sides have at least 3 pixels, so images have 3 * 2^(levels - 1) or more.
 
     Example:
         >>> levels = tfgen.metrics.laplacian_pyramid(np.full([1, 16, 16, 1], 0.5), levels=3)
