@@ -33,6 +33,10 @@ _TURNS = {"flip", "shift"}  # these contradict a field that is directional
 def check_augmentation(augmentation: dict | None) -> dict:
     """The settings as a dict without those that do nothing, `crop` as (height, width); {} for None.
 
+    Example:
+        >>> tfgen.data.check_augmentation({"crop": 28, "flip": False})
+        {'crop': (28, 28)}
+
     Raises:
       ValueError: an unknown name, or a value out of range.
     """
@@ -64,7 +68,12 @@ def check_augmentation(augmentation: dict | None) -> dict:
 
 
 def augmented_shape(shape: Sequence[int], augmentation: dict | None) -> tuple[int, ...]:
-    """The shape (H, W, C) in batches with this augmentation of images of shape `shape`, (H, W, C), of a Source."""
+    """The shape (H, W, C) in batches with this augmentation of images of shape `shape`, (H, W, C), of a Source.
+
+    Example:
+        >>> tfgen.data.augmented_shape((32, 32, 3), {"crop": 28})
+        (28, 28, 3)
+    """
     return (*check_augmentation(augmentation).get("crop", shape[:2]), *shape[2:])
 
 

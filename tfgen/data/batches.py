@@ -30,6 +30,12 @@ _DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # random streams: independ
 def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The phases of a batch size as [(first step, examples in a batch)]; `batch_size` is a number or such a list.
 
+    Example:
+        >>> tfgen.data.check_batch_size(64)
+        [(0, 64)]
+        >>> tfgen.data.check_batch_size([(0, 64), (1000, 32)])
+        [(0, 64), (1000, 32)]
+
     Raises:
       ValueError: a batch size is not a positive whole number; the first steps of the phases do not begin at 0 or do not
         increase.

@@ -175,6 +175,12 @@ def named_classes(source: Source, *, embedding_dim: PositiveInt = 32) -> Source:
 def embedded(source: Source, encoder: Callable[[Sequence[str]], np.ndarray]) -> Source:
     """A captioned Source whose `embedding` is that of another encoder.
 
+    Example:
+        >>> source = tfgen.data.load("captioned:digits", num=4, size=16)
+        >>> lengths = tfgen.data.embedded(source, lambda sentences: np.array([[len(text)] for text in sentences], "float32"))
+        >>> lengths.fields["embedding"].shape
+        (1,)
+
     Args:
       source: a Source with the field `caption`, such as `captioned`.
       encoder: a function of a list of N sentences that returns float [N, E], such as one of `tfgen.features`.

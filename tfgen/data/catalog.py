@@ -77,6 +77,13 @@ def default_data_dir():
 def load(spec: str, split: str | None = "train", *, in_memory: bool | None = None, **options) -> Source:
     """Loads a Source by name.
 
+    Example:
+        >>> source = tfgen.data.load("digits")
+        >>> len(source), source.image_shape, source.num_classes
+        (1400, (8, 8, 1), 10)
+        >>> tfgen.data.load("inverted:digits", "test").fields["target"].shape
+        (8, 8, 1)
+
     Args:
       spec: "digits" (scikit-learn's, nothing is downloaded or written); "binarized_mnist" and "usps" (from `manual_dir`, see
         `tfgen.data.binarized_mnist` and `tfgen.data.usps`); "rendered_shapes" (rendered, no files) and "coil20" (from
@@ -193,6 +200,11 @@ def from_tfds(
     A data set that is not prepared yet is prepared in `data_dir`: from the original files in `manual_dir`, or from the
     network if download=True. For MNIST, Fashion-MNIST and KMNIST `manual_dir` is a folder with the four .gz files under
     their original names; it may be read-only. TFDS checks their checksums.
+
+    Example:
+        mnist = tfgen.data.from_tfds("mnist", download=True)
+        mnist = tfgen.data.from_tfds("mnist", "test", manual_dir="/data/mnist")  # a folder with the four .gz files
+        faces = tfgen.data.from_tfds("celeb_a", "train[:10%]", download=True, size=64)
 
     Args:
       name: TFDS name, with optional config and version ("emnist/letters").

@@ -17,6 +17,11 @@ def cluttered_canvas(
     Fragments are squares cut at random places from random images of `source`, and are put at random places. Where pixels
     overlap, the brighter one is kept. With num_distractors=0 the result is the "translated" data set.
 
+    Example:
+        >>> source = tfgen.data.cluttered_canvas(tfgen.data.load("digits").take(4), size=32, distractor_size=4)
+        >>> len(source), source.image_shape, source.num_classes
+        (4, (32, 32, 1), 10)
+
     Args:
         source: a Source.
         size: height and width S of the canvas.
@@ -48,6 +53,11 @@ def cluttered_canvas(
 
 def two_digits(source: Source, *, size: int = 60, num_images: int | None = None, seed: int = 0) -> Source:
     """Puts two random images of `source` at random places of each canvas; overlapping values are added and clipped to 1.
+
+    Example:
+        >>> source = tfgen.data.two_digits(tfgen.data.load("digits"), size=16, num_images=5)
+        >>> len(source), source.image_shape, source.has_labels
+        (5, (16, 16, 1), False)
 
     Args:
         source: a Source.

@@ -17,6 +17,13 @@ def crops(
 ) -> Source:  # fmt: skip
     """A Source of random crops, equally many (or one more) of each photo; their positions are drawn uniformly.
 
+    Example:
+        >>> photo = np.zeros([40, 60, 3], "uint8")
+        >>> path = tfgen.sampling.save_png("photos/a.png", photo[None] / 255, padding=0)
+        >>> source = tfgen.data.crops("photos", size=16, num=10)
+        >>> len(source), source.image_shape
+        (10, (16, 16, 3))
+
     Args:
       photos: a folder (see `tfgen.data.from_folder`; class folders are allowed and their names ignored), or a list of image
         files.

@@ -28,6 +28,16 @@ class FactorSource(Source):
     `where` returns a FactorSource of a part of the images; `subset` and `take` return a plain Source with the field
     `factors`, from which `FactorSource.of` makes a FactorSource if all combinations are there.
 
+    Example:
+        >>> indices = np.array([[shape, light] for shape in range(2) for light in range(3)])
+        >>> images = np.zeros([6, 8, 8, 1], "uint8")
+        >>> source = tfgen.data.FactorSource(
+        ...     images, indices, ("shape", "light"), groups=("light",), name="mine", split="train")
+        >>> source.where("light", [0, 2]).factor("shape").tolist()
+        [0, 0, 1, 1]
+        >>> list(source.fields)
+        ['image', 'factors', 'active']
+
     Attributes:
       factor_names: the names of the factors.
       indices: int [N, factors]: the values of the factors, as whole numbers; in batches the field `factors`, int32.
@@ -38,7 +48,7 @@ class FactorSource(Source):
         self, images: np.ndarray | Pixels, indices: np.ndarray, factor_names: Sequence[str], *, groups: Sequence[str],
         labels: np.ndarray | None = None, fields: dict | None = None, **attributes,
     ):  # fmt: skip
-        """`images`: uint8 [N, H, W, C], not copied; `fields`, `attributes`: further arguments of `Source`.
+        """`images`: uint8 [N, H, W, C], not copied; `fields`, `attributes`: of `Source`, which needs `name` and `split`.
 
         Raises:
           ValueError: a combination of values is missing or occurs twice; a group is not a factor.

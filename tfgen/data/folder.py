@@ -25,6 +25,13 @@ def from_folder(
     so a number means the same class in each split. See `tfgen.data.image_files` for the rules by which images are read. The
     id of an image is its path in the folder.
 
+    Example:
+        >>> for name in ("cat", "dog"):
+        ...     path = tfgen.sampling.save_png(f"photos/{name}/a.png", [[[[0.5]] * 12] * 8], padding=0)
+        >>> source = tfgen.data.from_folder("photos", size=8, channels=3)
+        >>> source.class_names, source.image_shape
+        (['cat', 'dog'], (8, 8, 3))
+
     Args:
       path: the folder.
       split: name of a sub-folder ("train", "test", ...). In a folder without such sub-folders, None and "train" mean the

@@ -23,6 +23,10 @@ NumClasses = Annotated[int, within(1, 256)]
 def instance_edges(instances: np.ndarray) -> np.ndarray:
     """Where the number of the instance differs from that of one of the four neighbours: both sides of each border.
 
+    Example:
+        >>> tfgen.data.instance_edges(np.array([[1, 1, 2, 2]])).tolist()
+        [[False, True, True, False]]
+
     Args:
       instances: whole numbers [..., H, W].
 
@@ -61,7 +65,12 @@ def instance_numbers(instances: np.ndarray) -> np.ndarray:
 
 
 def label_pictures(maps: np.ndarray, num_classes: NumClasses) -> np.ndarray:
-    """Pictures of maps of classes: uint8 [..., H, W] -> uint8 [..., H, W, 3]. Class 0 is black, the others are hues."""
+    """Pictures of maps of classes: uint8 [..., H, W] -> uint8 [..., H, W, 3]. Class 0 is black, the others are hues.
+
+    Example:
+        >>> tfgen.data.label_pictures(np.array([[0, 1, 2]], "uint8"), num_classes=3).tolist()
+        [[[0, 0, 0], [255, 0, 0], [0, 255, 255]]]
+    """
     hues = [colorsys.hsv_to_rgb(k / max(num_classes - 1, 1), 1.0, 1.0) for k in range(num_classes - 1)]
     return np.rint(255 * np.array([(0.0, 0.0, 0.0), *hues])).astype(np.uint8)[maps]
 

@@ -100,6 +100,15 @@ def from_tfrecords(
 def described(files: Sequence[str | os.PathLike], description: dict, split: str = "train") -> Source:
     """The Source of records that were written from another Source, with the attributes in that Source's `description`.
 
+    Example:
+        >>> source = tfgen.data.load("digits").take(3)
+        >>> with tf.io.TFRecordWriter("digits.tfrecord") as writer:
+        ...     for i in range(3):
+        ...         writer.write(source.example(i).SerializeToString())
+        >>> again = tfgen.data.described(["digits.tfrecord"], source.description())
+        >>> again.name, again.levels, bool((again.images() == source.images()).all())
+        ('digits', 17, True)
+
     Args:
       files: list of paths.
       description: a dict from `Source.description`, also after a round trip through JSON. Its optional entry `read`, a dict

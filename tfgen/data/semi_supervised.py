@@ -16,6 +16,11 @@ from tfgen.settings import PositiveInt
 def semi_supervised(source: Source, labels_per_class: PositiveInt, seed: int = 0) -> "SemiSupervisedSource":
     """Keeps the labels of `labels_per_class` images of each class of `source`, and drops all others.
 
+    Example:
+        >>> source = tfgen.data.semi_supervised(tfgen.data.load("digits"), labels_per_class=10)
+        >>> len(source.labelled), np.bincount(source.labelled.labels()).tolist()
+        (100, [10, 10, 10, 10, 10, 10, 10, 10, 10, 10])
+
     Args:
       source: a Source with labels.
       labels_per_class: number of labelled images of each class, at least 1.
@@ -46,6 +51,13 @@ def semi_supervised(source: Source, labels_per_class: PositiveInt, seed: int = 0
 
 class SemiSupervisedSource(Source):
     """All images of a Source, some of them with labels. `images()` and `labels()` return the whole set.
+
+    Example:
+        >>> source = tfgen.data.semi_supervised(tfgen.data.load("digits"), labels_per_class=5)
+        >>> len(source), len(source.labelled)
+        (1400, 50)
+        >>> {name: batch.shape[0] for name, batch in next(iter(source.batches(20))).items()}
+        {'image': 20, 'label': 20, 'unlabelled': 20}
 
     Attributes:
       labelled: the Source of the labelled images.

@@ -22,6 +22,9 @@ def coil20_views(split: str = "train", *, manual_dir: str | os.PathLike | None =
     of "train" has, and "validation", with 8 others, drawn once for all objects; "test", all pairs of the four objects that
     are in no other split. In "views" and "validation" the given view is one of "train".
 
+    Example:
+        views = tfgen.data.coil20_views("train", manual_dir="/data/coil20")
+
     Args:
       split: one of these.
       manual_dir: the folder with COIL20.mat, see `tfgen.data.load("coil20")`.

@@ -97,6 +97,12 @@ class UnpairedSource(Source):
     In stored order, example i holds image i of each set; the shorter set begins again at its end. Which two images stand
     together there has no meaning. In shuffled batches each set has an order of its own.
 
+    Example:
+        >>> digits = tfgen.data.load("digits")
+        >>> source = tfgen.data.unpaired(digits.take(10), digits.subset(range(10, 50)))
+        >>> len(source), len(source.image_source)
+        (40, 10)
+
     Attributes:
       image_source, other_source: the Sources of the two sets.
       second: the name of the second field, "other" or "style".

@@ -29,6 +29,12 @@ class DeepFactorized(keras.layers.Layer):
 
     `layer(v)` is `layer.log_prob(v)`. It has weights, so it is a layer and not a TensorFlow Probability distribution.
 
+    Example:
+        >>> density = tfgen.distributions.DeepFactorized(channels=2)
+        >>> values = tf.tile(tf.range(-500.0, 501.0)[:, None], [1, 2])
+        >>> tf.reduce_sum(tf.exp(density.log_prob(values)), axis=0).numpy().round(1).tolist()  # of the whole numbers
+        [1.0, 1.0]
+
     Args:
         channels: C.
         widths: widths of the hidden layers of the network.

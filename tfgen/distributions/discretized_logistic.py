@@ -39,6 +39,14 @@ class DiscretizedLogistic(FixedEvent):
     (Salimans et al. 2017, arXiv:1701.05517, section 2.1). The convention of Kingma et al. 2016 (arXiv:1606.04934, C.5)
     differs by half a bin: there a bin starts at x.
 
+    Example:
+        >>> distribution = tfgen.distributions.DiscretizedLogistic(tf.constant(0.3), tf.constant(-2.0), levels=4)
+        >>> levels = tf.range(4.0) / 3.0
+        >>> round(float(tf.reduce_sum(distribution.prob(levels))), 4)
+        1.0
+        >>> int(tf.argmax(distribution.prob(levels)))  # the level nearest to 0.3
+        1
+
     Args:
         loc: float tensor, in the units of x.
         log_scale: float tensor, broadcast against `loc`.

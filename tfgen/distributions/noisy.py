@@ -49,6 +49,11 @@ def normal_log_cdf(x):
 class NoisyNormal(FixedEvent):
     """N(0, scale^2) convolved with a unit box (Balle et al. 2018, arXiv:1802.01436, eq. 7 and 8).
 
+    Example:
+        >>> distribution = tfgen.distributions.NoisyNormal(tf.constant(1e-3))  # almost the unit box
+        >>> [round(float(distribution.prob(value)), 3) for value in (0.0, 0.4, 0.6)]
+        [1.0, 1.0, 0.0]
+
     Args:
         scale: float tensor, positive.
     """

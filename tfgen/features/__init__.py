@@ -37,6 +37,12 @@ def get(
 ) -> FeatureNetwork | MissingFeatureNetwork:  # fmt: skip
     """Makes the feature network from the value of a model's argument `feature_network`.
 
+    Example:
+        >>> maps = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="maps")])
+        >>> network = tfgen.features.get(maps, ["maps"], image_shape=(8, 8, 1))
+        >>> network(keras.ops.zeros([2, 8, 8, 1]))["maps"].shape
+        TensorShape([2, 6, 6, 4])
+
     Args:
         given: `FeatureNetwork`; a name in `BY_NAME`; a `keras.Model`, the path of a .keras file or the architecture of one,
             see `from_keras`; or a dict for `deserialize`, whose "arguments" then name the layers.
@@ -72,6 +78,11 @@ def deserialize(config: dict) -> FeatureNetwork | MissingFeatureNetwork:
     If the dict has a fingerprint (as from `FeatureNetwork.get_config`) and the network cannot be made, or has another
     fingerprint, the result is a `MissingFeatureNetwork`, which raises an error when it is called. Without a fingerprint the
     error is raised here.
+
+    Example:
+        >>> network = tfgen.features.deserialize({"maker": "random_conv", "arguments": {"filters": (8, 16)}})
+        >>> network.layers
+        ('relu_0', 'relu_1')
 
     Raises:
         ValueError: the maker is unknown, or fails and there is no fingerprint.

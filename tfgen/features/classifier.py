@@ -104,6 +104,10 @@ def load_classifier(directory):
 def of_classifier(classifier: object, layers: Sequence[str] = ("features",)) -> FeatureNetwork:
     """The feature network of a data set's classifier.
 
+    Example:
+        classifier = tfgen.metrics.train_classifier(train, test, workdir="classifier")
+        network = tfgen.features.of_classifier("classifier", layers=("relu_0", "features"))
+
     Args:
         classifier: `tfgen.metrics.Classifier`, or the folder of a saved one, which is then kept in the config of the result.
         layers: of "relu_0", "relu_1", ... (maps), "features" and "logits".

@@ -29,6 +29,10 @@ def efficientnet_lite0(
 ) -> FeatureNetwork:  # fmt: skip
     """The feature network EfficientNet-Lite0, with weights from a file.
 
+    Example:
+        network = tfgen.features.efficientnet_lite0("/data/efficientnet_lite0.npz", layers=("block_2", "pool"))
+        network(images)["pool"]  # float32 [B, 1280] of images [B, H, W, 3] in [0, 1]
+
     Args:
         path: an .npz of float32 arrays under the names of the PyTorch state dict (`_conv_stem.weight`, [out, in / groups,
             height, width], ...), or the folder of that file.

@@ -99,6 +99,14 @@ class MissingFeatureNetwork:
 
     A model that was saved with the network can do everything except compute its loss.
 
+    Example:
+        >>> network = tfgen.features.MissingFeatureNetwork({"maker": "vgg19", "arguments": {}}, "Its file is missing.")
+        >>> try:
+        ...     network(np.zeros([1, 32, 32, 3]))
+        ... except ValueError as error:
+        ...     print("Its file is missing." in str(error))
+        True
+
     Args:
         config: a dict from `FeatureNetwork.get_config`.
         reason: the cause, a sentence for the error.

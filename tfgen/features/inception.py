@@ -19,6 +19,10 @@ def inception_v3(
 ) -> FeatureNetwork:  # fmt: skip
     """The feature network Inception-v3.
 
+    Example:
+        network = tfgen.features.inception_v3(layers=("mixed7", "avg_pool"))  # Keras downloads the weights once
+        network(images)["avg_pool"]  # float32 [B, 2048] of images [B, H, W, 3] in [0, 1]
+
     Args:
         weights: "imagenet" (Keras downloads 90 MB once), the path of the .h5 file of `keras.applications` with the top, or
             None: random.

@@ -14,6 +14,12 @@ def from_keras(
 ) -> FeatureNetwork:
     """The feature network of a copy of a Keras model of images [B, H, W, C] in [0, 1].
 
+    Example:
+        >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, name="maps")])
+        >>> network = tfgen.features.from_keras(model, ["maps"])
+        >>> network(keras.ops.zeros([2, 8, 8, 1]))["maps"].shape
+        TensorShape([2, 6, 6, 4])
+
     Args:
         model: a functional or sequential `keras.Model`, the path of its .keras file, or its architecture as a dict from
             `keras.saving.serialize_keras_object`.

@@ -39,7 +39,12 @@ def to_characters(sentences: Sequence[str], length: PositiveInt = LENGTH) -> np.
 
 
 def to_sentences(characters: np.ndarray) -> list[str]:
-    """The sentences of ASCII codes [N, length], without the zeros at their ends."""
+    """The sentences of ASCII codes [N, length], without the zeros at their ends.
+
+    Example:
+        >>> tfgen.features.to_sentences(tfgen.features.to_characters(["a red seven"], 20))
+        ['a red seven']
+    """
     return [bytes(row.astype(np.uint8)).rstrip(b"\0").decode() for row in np.asarray(characters)]
 
 
@@ -79,6 +84,13 @@ class BagOfWords:
 
 class CharacterEncoder:
     """An encoder of sentences: a `keras.Model` of their characters.
+
+    Example:
+        >>> layers = [keras.layers.Embedding(128, 4), keras.layers.GlobalAveragePooling1D()]
+        >>> network = keras.Sequential([keras.Input((100,)), *layers])
+        >>> encoder = tfgen.features.CharacterEncoder(network)
+        >>> encoder(["a small red seven", "a large blue one"]).shape
+        (2, 4)
 
     Args:
         network: int32 [N, length] of `to_characters` -> float [N, E].
@@ -128,6 +140,12 @@ def train_text_encoder(
 
     A linear layer over the vectors gives a logit for each value of each attribute; the loss is their cross-entropy. The
     layer is then dropped.
+
+    Example:
+        >>> sentences, attributes = ["a red seven", "a blue one"], np.array([[0, 7], [1, 1]])  # of colours and digits
+        >>> encoder = tfgen.features.train_text_encoder(sentences, attributes, size=8, epochs=1)
+        >>> encoder(["a red one"]).shape
+        (1, 8)
 
     Args:
         sentences: N texts.

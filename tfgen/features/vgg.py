@@ -17,7 +17,12 @@ def vgg16(
     weights: str | None = "imagenet", layers: Sequence[str] | None = None, *,
     image_shape: Sequence[int | None] = (None, None, 3), pooling: Literal["max", "average"] = "max",
 ) -> FeatureNetwork:  # fmt: skip
-    """The feature network VGG-16; see `vgg19`."""
+    """The feature network VGG-16; see `vgg19`.
+
+    Example:
+        network = tfgen.features.vgg16(layers=("block2_conv2", "block4_conv3"))  # Keras downloads the weights once
+        network(images)["block2_conv2"]  # float32 [B, H / 2, W / 2, 128] of images [B, H, W, 3] in [0, 1]
+    """
     return _vgg("VGG16", weights, layers, image_shape, pooling)
 
 
@@ -26,6 +31,11 @@ def vgg19(
     image_shape: Sequence[int | None] = (None, None, 3), pooling: Literal["max", "average"] = "max",
 ) -> FeatureNetwork:  # fmt: skip
     """The feature network VGG-19, without its dense layers.
+
+    Example:
+        >>> network = tfgen.features.vgg19(None, layers=("block1_conv2", "block2_conv1"))  # random weights
+        >>> {name: tuple(maps.shape) for name, maps in network(keras.ops.zeros([1, 32, 32, 3])).items()}
+        {'block1_conv2': (1, 32, 32, 64), 'block2_conv1': (1, 16, 16, 128)}
 
     Args:
         weights: "imagenet" (Keras downloads 80 MB once), the path of the file of `keras.applications` without the top, or

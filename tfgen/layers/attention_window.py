@@ -48,6 +48,14 @@ class AttentionWindow(keras.layers.Layer):
 
     With weights 0 the window covers the image evenly, with sigma 1 and gain 1.
 
+    Example:
+        >>> layer = tfgen.layers.AttentionWindow(3, (8, 8))
+        >>> window = layer(tf.zeros([2, 16]))
+        >>> window.row_filters.shape
+        TensorShape([2, 3, 8])
+        >>> window.box[0, :2].numpy().tolist()  # the centre, in pixels that are counted from 1
+        [4.5, 4.5]
+
     Args:
         size: N >= 2, filters along each axis.
         image_size: (H, W).

@@ -17,6 +17,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`, faster in training on maps [B, H, W, C]; same arguments, weights and results.
 
     With several replicas, and for other inputs, it is Keras' layer.
+
+    Example:
+        >>> layer = tfgen.layers.BatchNormalization(epsilon=0.0)
+        >>> layer(tf.constant([[1.0], [3.0]]), training=True).numpy().round(3).tolist()
+        [[-1.0], [1.0]]
     """
 
     def call(self, inputs, training=None, mask=None):

@@ -56,6 +56,12 @@ def warp_by_flow(images: tf.Tensor, flow: tf.Tensor, outside: Outside = "border"
 
     So a frame, warped by the flow from the next frame back to it, is an estimate of the next frame.
 
+    Example:
+        >>> images = tf.reshape(tf.range(4.0), [1, 1, 4, 1])
+        >>> right = tf.tile(tf.constant([[[[1.0, 0.0]]]]), [1, 1, 4, 1])  # dx = 1, dy = 0
+        >>> tfgen.layers.warp_by_flow(images, right).numpy().ravel().tolist()
+        [1.0, 2.0, 3.0, 3.0]
+
     Args:
         images: float [B, H, W, C].
         flow: float [B, H, W, 2], (dx, dy) in pixels.

@@ -17,6 +17,13 @@ class ConditionalBatchNorm(keras.layers.Layer):
     Classes are given as weights [B, K]: one-hot rows, or mixtures of classes, with gain and shift mixed in the same way
     (category morphing, arXiv:1802.05637, section 4.3). Under several replicas the statistics are those of the global batch.
 
+    Example:
+        >>> layer = tfgen.layers.ConditionalBatchNorm(num_classes=3)
+        >>> layer([tf.zeros([2, 8, 8, 4]), tf.one_hot([0, 2], 3)]).shape
+        TensorShape([2, 8, 8, 4])
+        >>> [tuple(weight.shape) for weight in layer.trainable_weights]  # gamma and beta of each class
+        [(3, 4), (3, 4)]
+
     Args:
         num_classes: K.
         momentum, epsilon: of the batch norm; defaults as in the authors' code (pfnet-research/sngan_projection).

@@ -15,6 +15,12 @@ class ConditionalInstanceNorm(keras.layers.Layer):
 
     Styles are given as weights [B, N]: one-hot rows, or mixtures of styles, with gain and shift mixed in the same way.
 
+    Example:
+        >>> layer = tfgen.layers.ConditionalInstanceNorm(num_styles=2)
+        >>> halfway = tf.constant([[0.5, 0.5]])  # between two styles
+        >>> layer([tf.zeros([1, 8, 8, 4]), halfway]).shape
+        TensorShape([1, 8, 8, 4])
+
     Args:
         num_styles: N.
         epsilon: added to the (biased) variance.

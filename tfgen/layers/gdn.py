@@ -44,6 +44,12 @@ def lower_bound(inputs, bound):
 class GDN(keras.layers.Layer):
     """Divisive normalisation across channels, or its approximate inverse: [B, H, W, C] -> same, computed in float32.
 
+    Example:
+        >>> layer, inverse = tfgen.layers.GDN(), tfgen.layers.GDN(inverse=True)
+        >>> x = tf.fill([1, 2, 2, 1], 10.0)
+        >>> [round(float(f(x)[0, 0, 0, 0]), 3) for f in (layer, inverse)]  # 10 over and times sqrt(1 + 0.1 10^2)
+        [3.015, 33.166]
+
     Args:
         inverse: whether this is IGDN.
         gamma_init: gamma starts as `gamma_init` times the identity; beta starts as 1.

@@ -57,12 +57,17 @@ def _mean(x, weights):
 class InstanceNormalization(keras.layers.Layer):
     """(x - mean) / sqrt(variance + epsilon) over height and width, for each image and channel: [B, H, W, C] -> same.
 
+    Example:
+        >>> layer = tfgen.layers.InstanceNormalization()
+        >>> layer(tf.reshape([1.0, 3.0, 10.0, 30.0], [2, 1, 2, 1])).numpy().ravel().round(3).tolist()
+        [-1.0, 1.0, -1.0, 1.0]
+
     Args:
         affine: whether a learned gain and shift for each channel follow.
         epsilon: added to the (biased) variance.
 
     Raises:
-        ValueError: inputs that are not [B, H, W, C].
+        ValueError: inputs that are not [B, H, W, C], or `epsilon` not positive.
     """
 
     def __init__(self, affine: bool = False, epsilon: float = 1e-5, **kwargs):

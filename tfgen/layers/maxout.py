@@ -13,6 +13,10 @@ import tensorflow as tf
 class Maxout(keras.layers.Layer):
     """[..., units * pieces] -> [..., units]: the largest value of each `pieces` neighbouring channels.
 
+    Example:
+        >>> tfgen.layers.Maxout(2)(tf.constant([[1.0, 4.0, 3.0, 2.0]])).numpy().tolist()
+        [[4.0, 3.0]]
+
     Args:
         pieces: k >= 1; with 1 the layer is the identity.
 

@@ -22,6 +22,11 @@ class MinibatchDiscrimination(keras.layers.Layer):
     Real and fake images must come in separate batches. In distributed training the other rows are those of the same replica.
     `tfgen.layers.data_dependent_init` sets the scale and the bias from one batch, as in the authors' code.
 
+    Example:
+        >>> layer = tfgen.layers.MinibatchDiscrimination(num_kernels=3, kernel_dim=2)
+        >>> layer(tf.zeros([4, 5])).shape
+        TensorShape([4, 8])
+
     Args:
         num_kernels: B.
         kernel_dim: C.
@@ -80,6 +85,11 @@ class MinibatchDiscrimination(keras.layers.Layer):
 
 def minibatch_similarity(projected: tf.Tensor, mask_self: bool = True) -> tf.Tensor:
     """o_b(i) = sum_j exp(-|M_ib - M_jb|_1).
+
+    Example:
+        >>> projected = tf.constant([[[0.0]], [[0.0]], [[100.0]]])  # two equal rows, and one far away
+        >>> tfgen.layers.minibatch_similarity(projected).numpy().tolist()
+        [[1.0], [1.0], [0.0]]
 
     Args:
         projected: M, float [N, B, C] with N of at least 2.

@@ -48,7 +48,13 @@ def matched_flow(images: tf.Tensor, previous: tf.Tensor, reach: int = 3, block: 
 
 
 def chained_flow(flows: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The flow over several frames, of the flows from each frame to the one before it, the latest first."""
+    """The flow over several frames, of the flows from each frame to the one before it, the latest first.
+
+    Example:
+        >>> right = tf.tile(tf.constant([[[[1.0, 0.0]]]]), [1, 4, 4, 1])  # by a pixel
+        >>> tfgen.layers.chained_flow([right, right])[0, 0, 0].numpy().tolist()
+        [2.0, 0.0]
+    """
     total = flows[0]
     for flow in flows[1:]:
         total += warp_by_flow(flow, total)
@@ -57,6 +63,12 @@ def chained_flow(flows: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def flow_confidence(images: tf.Tensor, previous: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
     """Where the frame before, moved by the flow, is like the frame: float32 [B, H, W, 1], 0 or 1.
+
+    Example:
+        >>> images = tf.zeros([1, 4, 4, 3])
+        >>> still = tf.zeros([1, 4, 4, 2])
+        >>> [float(tf.reduce_mean(tfgen.layers.flow_confidence(images, other, still))) for other in (images, images + 1.0)]
+        [1.0, 0.0]
 
     Args:
         images, previous: float [B, H, W, C] in [-1, 1]. Their squared difference, summed over the channels, is less than

@@ -78,7 +78,17 @@ class SpectralNorm(Reparameterized):
 
 @keras.saving.register_keras_serializable("tfgen")
 class SpectralDense(SpectralNorm, keras.layers.Dense):
-    """`keras.layers.Dense` with a spectrally normalised kernel; same arguments, inputs and outputs."""
+    """`keras.layers.Dense` with a spectrally normalised kernel; same arguments, inputs and outputs.
+
+    Example:
+        >>> kernel = keras.initializers.Constant([[4.0, 0.0], [0.0, 1.0]])
+        >>> layer = tfgen.layers.SpectralDense(2, use_bias=False, kernel_initializer=kernel)
+        >>> layer.build([None, 2])
+        >>> for _ in range(20):
+        ...     tfgen.layers.update_spectral_state(layer)
+        >>> layer(tf.eye(2)).numpy().round(3).tolist()  # the kernel over 4, its largest singular value
+        [[1.0, 0.0], [0.0, 0.25]]
+    """
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -86,19 +96,36 @@ class SpectralConv2D(SpectralNorm, keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a spectrally normalised kernel [kh * kw * in, out]; same arguments, inputs, outputs.
 
     This bounds the matrix, as in the paper, not the convolution as an operator.
+
+    Example:
+        >>> layer = tfgen.layers.SpectralConv2D(8, 3, strides=2, padding="same")
+        >>> layer(tf.zeros([2, 8, 8, 1])).shape
+        TensorShape([2, 4, 4, 8])
     """
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class SpectralConv2DTranspose(SpectralNorm, keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with a spectrally normalised kernel [kh * kw * in, out]; same arguments."""
+    """`keras.layers.Conv2DTranspose` with a spectrally normalised kernel [kh * kw * in, out]; same arguments.
+
+    Example:
+        >>> layer = tfgen.layers.SpectralConv2DTranspose(3, 4, strides=2, padding="same")
+        >>> layer(tf.zeros([2, 4, 4, 8])).shape
+        TensorShape([2, 8, 8, 3])
+    """
 
     output_axis = -2  # the kernel is [kh, kw, out, in]
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class SpectralEmbedding(SpectralNorm, keras.layers.Embedding):
-    """`keras.layers.Embedding` with a spectrally normalised table [num, dim]; same arguments, inputs and outputs."""
+    """`keras.layers.Embedding` with a spectrally normalised table [num, dim]; same arguments, inputs and outputs.
+
+    Example:
+        >>> layer = tfgen.layers.SpectralEmbedding(10, 4)
+        >>> layer(tf.constant([3, 7])).shape
+        TensorShape([2, 4])
+    """
 
     embeddings = SpectralNorm.kernel
 
@@ -107,6 +134,13 @@ def update_spectral_state(network: keras.layers.Layer) -> None:
     """One step of power iteration for every spectrally normalised layer inside `network`, at any depth.
 
     Call it once in each discriminator step. It does nothing for a network without such layers.
+
+    Example:
+        >>> layer = tfgen.layers.SpectralDense(3, kernel_initializer="ones")
+        >>> layer.build([None, 5])
+        >>> tfgen.layers.update_spectral_state(layer)
+        >>> round(float(np.linalg.norm(layer(tf.eye(5)), 2)), 2)  # the largest singular value
+        1.0
     """
     for layer in network._flatten_layers():
         if isinstance(layer, SpectralNorm):

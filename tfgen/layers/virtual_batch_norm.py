@@ -19,6 +19,13 @@ class VirtualBatchNorm(keras.layers.Layer):
 
     A gain and a shift for each channel follow. There are no moving statistics: inference needs the reference rows too.
 
+    Example:
+        >>> layer, reference = tfgen.layers.VirtualBatchNorm(), tf.random.stateless_normal([4, 3], [0, 0])
+        >>> alone = layer(tf.concat([reference, tf.ones([1, 3])], axis=0), num_reference=4)[4]
+        >>> among = layer(tf.concat([reference, tf.ones([1, 3]), tf.zeros([9, 3])], axis=0), num_reference=4)[4]
+        >>> bool(tf.reduce_all(tf.abs(alone - among) < 1e-6))  # other rows of the batch change nothing
+        True
+
     Args:
         epsilon: added to the variance.
 

@@ -69,17 +69,38 @@ class WeightNorm(Reparameterized):
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormDense(WeightNorm, keras.layers.Dense):
-    """`keras.layers.Dense` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
+    """`keras.layers.Dense` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`.
+
+    Example:
+        >>> layer = tfgen.layers.WeightNormDense(3)
+        >>> outputs = tfgen.layers.data_dependent_init(layer, tf.random.stateless_normal([500, 5], [0, 0]) + 7.0)
+        >>> tf.abs(tf.reduce_mean(outputs, axis=0)).numpy().round(3).tolist()
+        [0.0, 0.0, 0.0]
+        >>> tf.math.reduce_std(outputs, axis=0).numpy().round(3).tolist()
+        [1.0, 1.0, 1.0]
+    """
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormConv2D(WeightNorm, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
+    """`keras.layers.Conv2D` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`.
+
+    Example:
+        >>> layer = tfgen.layers.WeightNormConv2D(8, 3, padding="same")
+        >>> layer(tf.zeros([2, 8, 8, 1])).shape
+        TensorShape([2, 8, 8, 8])
+    """
 
 
 @keras.saving.register_keras_serializable("tfgen")
 class WeightNormConv2DTranspose(WeightNorm, keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`."""
+    """`keras.layers.Conv2DTranspose` with weight norm: same inputs and outputs; further arguments as in `WeightNorm`.
+
+    Example:
+        >>> layer = tfgen.layers.WeightNormConv2DTranspose(3, 4, strides=2, padding="same")
+        >>> layer(tf.zeros([2, 4, 4, 8])).shape
+        TensorShape([2, 8, 8, 3])
+    """
 
     output_axis = -2  # the kernel is [kh, kw, out, in]
 
@@ -94,6 +115,13 @@ def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tenso
 
     It initialises all layers with `initialize_from(inputs)`: those with weight norm, and `MinibatchDiscrimination`. A layer
     is initialised at its first call in the pass; a layer that is not called stays as it is. Call it once, before training.
+
+    Example:
+        >>> network = keras.Sequential([tfgen.layers.WeightNormDense(4, activation="relu"), tfgen.layers.WeightNormDense(2)])
+        >>> network.build([None, 3])
+        >>> outputs = tfgen.layers.data_dependent_init(network, tf.random.stateless_normal([100, 3], [0, 0]))
+        >>> tf.math.reduce_std(outputs, axis=0).numpy().round(3).tolist()
+        [1.0, 1.0]
 
     Args:
         network: a layer or model.

@@ -12,6 +12,12 @@ def clip_weights(variables: Iterable[keras.Variable | tf.Variable], limit: float
     The paper clips all parameters of the critic after its update. The released code clips before the update, so its weights
     may exceed the limit by one step.
 
+    Example:
+        >>> weights = keras.Variable([-3.0, 0.25, 1.0])
+        >>> tfgen.losses.clip_weights([weights], 0.5)
+        >>> weights.numpy().tolist()
+        [-0.5, 0.25, 0.5]
+
     Args:
         variables: `keras.Variable`s or `tf.Variable`s; under a distribution strategy, each replica clips its own copy.
         limit: positive and finite, 0.01 in the paper.

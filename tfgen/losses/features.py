@@ -14,6 +14,11 @@ def feature_matching(real_features: tf.Tensor, fake_features: tf.Tensor, norm: s
 
     It is a loss of the generator: use only its gradient with respect to the generator's variables.
 
+    Example:
+        >>> real, fake = tf.constant([[1.0, 0.0], [3.0, 0.0]]), tf.constant([[0.0, 0.0]])
+        >>> float(tfgen.losses.feature_matching(real, fake)), float(tfgen.losses.feature_matching(real, fake, "absolute"))
+        (2.0, 1.0)
+
     Args:
         real_features: float [B, ...], the outputs of a discriminator layer for real images.
         fake_features: float [B', ...], its outputs for generated images; the batch sizes may differ.
@@ -37,6 +42,12 @@ def multi_scale_feature_matching(real_maps: list[list[tf.Tensor]], fake_maps: li
 
     Rows correspond: fake row i is compared with real row i. No gradient goes into the real maps. If every mean is 1, the
     result is 4 for any number of scales and layers.
+
+    Example:
+        >>> real = [[tf.ones([1, 4, 4, 2]), tf.ones([1, 2, 2, 8])], [tf.ones([1, 2, 2, 2]), tf.ones([1, 1, 1, 8])]]
+        >>> fake = [[tf.zeros_like(maps) for maps in scale] for scale in real]
+        >>> float(tfgen.losses.multi_scale_feature_matching(real, fake))
+        4.0
 
     Args:
         real_maps: for each scale the maps of its layers, float [B, h, w, F], for real images.
@@ -65,6 +76,11 @@ def perceptual_distance(real_features: list[tf.Tensor], fake_features: list[tf.T
         sum over layers of  w_l mean |f_l(x) - f_l(G)|,   w_l = 1 for the last layer, 1/4, 1/8, ... for those before it
 
     Rows correspond. No gradient goes into the real features.
+
+    Example:
+        >>> real, fake = [tf.ones([1, 4, 4, 2]), tf.ones([1, 2, 2, 8])], [tf.zeros([1, 4, 4, 2]), tf.zeros([1, 2, 2, 8])]
+        >>> float(tfgen.losses.perceptual_distance(real, fake))  # 1/4 for the first layer, 1 for the last
+        1.25
 
     Args:
         real_features: for each layer float [B, ...], of real images.

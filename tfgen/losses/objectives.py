@@ -30,6 +30,13 @@ class Objective:
     `keras.saving.register_keras_serializable`, as those of this module are, or are a `functools.partial` of such a function
     with JSON-able keywords.
 
+    Example:
+        >>> objective = tfgen.losses.OBJECTIVES["hinge"]
+        >>> float(objective.discriminator(tf.constant([0.5, 2.0]), tf.constant([-2.0, -2.0])))  # mean of max(0, 1 - logit)
+        0.25
+        >>> float(objective.generator(tf.constant([-2.0, -2.0])))
+        2.0
+
     Attributes:
         name: its name in `OBJECTIVES`, or from `ebgan` or `label_smoothing`.
         discriminator: (real logits, fake logits), float of any equal rank -> scalar.
@@ -135,7 +142,13 @@ def energy_discriminator(real, fake, margin):
 
 
 def ebgan(margin: float) -> Objective:
-    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 has the unit of the energies."""
+    """The energy-based objective, for energies >= 0 instead of logits; `margin` > 0 has the unit of the energies.
+
+    Example:
+        >>> objective = tfgen.losses.ebgan(margin=10.0)
+        >>> float(objective.discriminator(tf.constant([1.0]), tf.constant([4.0])))  # 1 + max(0, 10 - 4)
+        7.0
+    """
     if not 0.0 < margin < float("inf"):
         raise ValueError(f"margin must be positive and finite; received {margin!r}.")
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), energy_generator)
@@ -158,6 +171,14 @@ def label_smoothing(objective: str | Objective = "non_saturating", real_target: 
 
     The discriminator's target for real examples becomes `real_target`. Its target for fakes stays 0: if both were smoothed,
     the optimal discriminator would pull the generator towards its own samples. The generator's loss stays the same.
+
+    Example:
+        >>> smoothed = tfgen.losses.label_smoothing("non_saturating", real_target=0.9)
+        >>> smoothed.name
+        'non_saturating_smoothed'
+        >>> losses = [float(smoothed.discriminator(tf.constant([logit]), tf.constant([0.0]))) for logit in (1.0, 2.2, 5.0)]
+        >>> min(losses) == losses[1]  # the best logit of real images is ln(0.9 / 0.1), about 2.2
+        True
 
     Args:
         objective: "minimax" or "non_saturating", as a name or an `Objective`.

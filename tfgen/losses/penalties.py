@@ -28,6 +28,12 @@ def gradient_penalty(
 
     There is one norm for each example, over all axes. For a gradient of 0 the derivative of the norm is set to 0, not NaN.
 
+    Example:
+        >>> critic = lambda images: 3.0 * images[:, 0]  # its gradient has the norm 3 everywhere
+        >>> real, fake = tf.ones([2, 1]), tf.zeros([2, 1])
+        >>> float(tfgen.losses.gradient_penalty(critic, real, fake, alpha=tf.constant([0.1, 0.7])))
+        4.0
+
     Raises:
         ValueError: `real` and `fake` differ in shape, or `alpha` is not [B]; without the check they would broadcast.
     """
@@ -41,13 +47,27 @@ def gradient_penalty(
 
 
 def r1_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """E ||d s(x) / d x||^2 / 2 at real images: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 with gamma = 1."""
+    """E ||d s(x) / d x||^2 / 2 at real images: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 with gamma = 1.
+
+    Example:
+        >>> critic = lambda images: 3.0 * images[:, 0]
+        >>> real, fake, alpha = tf.ones([2, 1]), tf.zeros([2, 1]), tf.zeros([2])
+        >>> float(tfgen.losses.r1_penalty(critic, real, fake, alpha))  # 3^2 / 2
+        4.5
+    """
     del fake, alpha
     return 0.5 * tf.reduce_mean(_squared_norms(_input_gradients(discriminate, real)))
 
 
 def r2_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """E ||d s(y) / d y||^2 / 2 at generated images y = G(z): the same paper, eq. 10 with gamma = 1."""
+    """E ||d s(y) / d y||^2 / 2 at generated images y = G(z): the same paper, eq. 10 with gamma = 1.
+
+    Example:
+        >>> critic = lambda images: images[:, 0] ** 2
+        >>> real, fake, alpha = tf.ones([2, 1]), tf.fill([2, 1], 2.0), tf.zeros([2])
+        >>> float(tfgen.losses.r2_penalty(critic, real, fake, alpha))  # (2 * 2)^2 / 2
+        8.0
+    """
     del real, alpha
     return 0.5 * tf.reduce_mean(_squared_norms(_input_gradients(discriminate, tf.stop_gradient(fake))))
 
@@ -56,6 +76,12 @@ def drift_penalty(discriminate: Callable, real: tf.Tensor, fake: tf.Tensor, alph
     """E s(x)^2 at real images. It keeps a critic near zero, whose loss would not change with an added constant.
 
     Karras et al. 2018, arXiv:1710.10196, appendix A.1 (weight 0.001 there). It costs one more forward pass.
+
+    Example:
+        >>> critic = lambda images: 3.0 * images[:, 0]
+        >>> real, fake, alpha = tf.ones([2, 1]), tf.zeros([2, 1]), tf.zeros([2])
+        >>> float(tfgen.losses.drift_penalty(critic, real, fake, alpha))
+        9.0
     """
     del fake, alpha
     return tf.reduce_mean(tf.square(discriminate(real)))
@@ -70,6 +96,11 @@ def lecam_penalty(
     Tseng, Jiang, Liu, Yang, Yang, "Regularizing Generative Adversarial Networks under Limited Data", CVPR 2021,
     arXiv:2104.03310, eq. 3: E (D(x) - a_F)^2 + E (D(G(z)) - a_R)^2. In the authors' code, as here by default, a distance
     counts only if a real logit is above a_F and a fake one below a_R.
+
+    Example:
+        >>> real, fake = tf.constant([2.0]), tf.constant([-1.0])
+        >>> float(tfgen.losses.lecam_penalty(real, fake, real_average=tf.constant(1.0), fake_average=tf.constant(0.0)))
+        8.0
 
     Args:
         real_logits, fake_logits: float32 [B].

@@ -21,7 +21,13 @@ def _kernels(variables):
 
 
 def l2_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
-    """Half the sum of squares of all weights of rank 2 and more; its gradient is the weight itself."""
+    """Half the sum of squares of all weights of rank 2 and more; its gradient is the weight itself.
+
+    Example:
+        >>> kernel, bias = keras.Variable([[1.0, 2.0]]), keras.Variable([100.0])
+        >>> float(tfgen.losses.l2_regularizer([kernel, bias]))  # of the kernel alone
+        2.5
+    """
     return tf.add_n([tf.nn.l2_loss(kernel) for kernel in _kernels(variables)])
 
 
@@ -31,6 +37,11 @@ def orthogonal_regularizer(variables: Iterable[keras.Variable]) -> tf.Tensor:
     W is [outputs, rest], where the outputs are the last axis of a kernel. (In Keras' transposed convolution the last axis is
     that of the inputs, so there the rows of W are the inputs.) Only products of different filters count; the norms of
     filters are free. The gradient is 4 (W W^T * (1 - I)) W; the code of the paper's first author adds half of it.
+
+    Example:
+        >>> orthogonal, parallel = keras.Variable([[2.0, 0.0], [0.0, 3.0]]), keras.Variable([[1.0, 1.0]])
+        >>> [float(tfgen.losses.orthogonal_regularizer([kernel])) for kernel in (orthogonal, parallel)]
+        [0.0, 2.0]
     """
     sums = []
     for kernel in _kernels(variables):
@@ -44,6 +55,12 @@ def pulling_away(codes: tf.Tensor) -> tf.Tensor:
     """Mean squared cosine over the N (N - 1) ordered pairs of different rows: the pulling-away term of EBGAN.
 
     Zhao et al. 2017, arXiv:1609.03126, section 2.4. It is part of the generator's loss only.
+
+    Example:
+        >>> round(float(tfgen.losses.pulling_away(tf.eye(3))), 4)  # orthogonal codes
+        0.0
+        >>> round(float(tfgen.losses.pulling_away(tf.constant([[1.0, 2.0], [3.0, 6.0]]))), 4)  # parallel ones
+        1.0
 
     Args:
         codes: [N, ...], N >= 2: the encoder's codes of generated images. A code of zeros has cosine 0 with all others.
@@ -73,6 +90,11 @@ def _without_diagonal(matrix):
 def historical(variables: Sequence[keras.Variable], averages: Sequence[tf.Tensor]) -> tf.Tensor:
     """Sum of ||theta - mean_t||^2, without gradient through the mean: Salimans et al. 2016, arXiv:1606.03498, section 3.3.
 
+    Example:
+        >>> weights = keras.Variable([1.0, 2.0])
+        >>> float(tfgen.losses.historical([weights], [tf.constant([0.0, 0.0])]))
+        5.0
+
     Args:
         variables: the weights theta; of any rank.
         averages: their `running_mean`s over the steps so far, in the same order and of the same shapes.
@@ -94,6 +116,13 @@ def running_mean(mean: tf.Tensor, value: tf.Tensor, count: int | tf.Tensor) -> t
     """mean_t = mean_{t-1} + (value_t - mean_{t-1}) / t: the mean of `count` = t >= 1 values, `value` being the newest.
 
     At t = 1 the result is `value` for any finite `mean`.
+
+    Example:
+        >>> mean = tf.constant(0.0)
+        >>> for count, value in enumerate([4.0, 6.0, 8.0], start=1):
+        ...     mean = tfgen.losses.running_mean(mean, tf.constant(value), count)
+        >>> float(mean)
+        6.0
     """
     if isinstance(count, int) and count < 1:
         raise ValueError(f"count, the number of values including this one, must be at least 1; received {count!r}.")

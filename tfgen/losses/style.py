@@ -15,6 +15,11 @@ def statistics_loss(maps: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     As in the authors' code the channels are summed. Both deviations are biased; the code has an unbiased one for the
     target, so that there equal maps have a loss above 0.
 
+    Example:
+        >>> maps, targets = tf.fill([1, 4, 4, 2], 3.0), tf.fill([1, 8, 8, 2], 1.0)
+        >>> float(tfgen.losses.statistics_loss(maps, targets))  # two channels, means 3 and 1, no deviations
+        8.0
+
     Args:
         maps: float [B, h, w, F].
         targets: float [B, h', w', F]; no gradient goes into them.
@@ -46,7 +51,14 @@ def gram_matrix(maps: tf.Tensor) -> tf.Tensor:
 
 
 def gram_loss(maps: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Mean squared difference of Gram matrices, a scalar; for the arguments and errors see `statistics_loss`."""
+    """Mean squared difference of Gram matrices, a scalar; for the arguments and errors see `statistics_loss`.
+
+    Example:
+        >>> float(tfgen.losses.gram_loss(tf.ones([1, 4, 4, 2]), tf.ones([1, 8, 8, 2])))
+        0.0
+        >>> float(tfgen.losses.gram_loss(tf.ones([1, 4, 4, 2]), tf.zeros([1, 8, 8, 2])))
+        1.0
+    """
     maps, targets = _same_channels(maps, targets)
     return tf.reduce_mean(tf.square(gram_matrix(maps) - tf.stop_gradient(gram_matrix(targets))))
 
@@ -55,6 +67,11 @@ def total_variation(images: tf.Tensor) -> tf.Tensor:
     """Half the mean squared difference of pixels above each other, and of those side by side, added; a scalar.
 
     As in magenta/magenta (image_stylization).
+
+    Example:
+        >>> stripes = tf.tile(tf.reshape([0.0, 1.0], [1, 1, 2, 1]), [1, 4, 2, 1])  # upright
+        >>> float(tfgen.losses.total_variation(stripes))
+        0.5
 
     Args:
         images: float [B, H, W, C], H and W at least 2.

@@ -10,6 +10,12 @@ def augmentation_divergence(mean: tf.Tensor, log_stddev: tf.Tensor) -> tf.Tensor
 
     The text sums over the components; the code has this mean, times 2.
 
+    Example:
+        >>> float(tfgen.losses.augmentation_divergence(tf.zeros([2, 3]), tf.zeros([2, 3])))
+        0.0
+        >>> float(tfgen.losses.augmentation_divergence(tf.ones([2, 3]), tf.zeros([2, 3])))  # half the square of the mean
+        0.5
+
     Args:
         mean, log_stddev: float [B, C], the natural logarithm.
 
@@ -26,6 +32,11 @@ def matching_discriminator(
     """The three cross-entropies of a discriminator that is shown pairs of image and text.
 
         E sp(-D(x, e)),  E sp(D(x', e)),  E sp(D(G, e))
+
+    Example:
+        >>> losses = tfgen.losses.matching_discriminator(tf.zeros([2]), tf.zeros([2]), tf.zeros([2]))
+        >>> [round(float(loss), 4) for loss in losses]  # ln 2
+        [0.6931, 0.6931, 0.6931]
 
     Args:
         matching: logits [B] of real images x with their text e.
@@ -47,6 +58,11 @@ def colour_consistency(images: tf.Tensor, reference: tf.Tensor, covariance_weigh
 
     mu is the mean colour of an image and Cov the covariance of its channels over the pixels. As in the code the squares are
     averaged over batch and channels, where the text sums over the channels. No gradient goes into the reference.
+
+    Example:
+        >>> grey, darker = tf.fill([1, 8, 8, 3], 0.5), tf.zeros([1, 4, 4, 3])
+        >>> float(tfgen.losses.colour_consistency(grey, darker))  # 0.5^2, no covariances
+        0.25
 
     Args:
         images: float [B, H, W, C].

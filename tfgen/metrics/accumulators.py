@@ -28,7 +28,19 @@ from tfgen.metrics._checks import activations, chunks, finite, generator
 
 
 class Accumulator:
-    """Base class: named `parts`, which are merged one by one, and `settings`, which must be equal to merge."""
+    """Base class: named `parts`, which are merged one by one, and `settings`, which must be equal to merge.
+
+    Example:
+        >>> class Count(tfgen.metrics.Accumulator):
+        ...     seen = 0
+        ...     def update(self, rows):
+        ...         self.seen += len(rows)
+        ...         return self
+        ...     def result(self):
+        ...         return self.seen
+        >>> Count().update([1, 2, 3]).update([4]).result()
+        4
+    """
 
     def __init__(self, **settings):
         self.settings, self.parts = settings, {}
@@ -55,6 +67,12 @@ class Moments(Accumulator):
 
     Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979):
         M = M_a + M_b + (m_b - m_a)(m_b - m_a)^T n_a n_b / (n_a + n_b),  where M is the sum of centred outer products.
+
+    Example:
+        >>> moments = tfgen.metrics.Moments().update([[1.0, 0.0]]).update([[3.0, 0.0]])
+        >>> mean, covariance = moments.result()
+        >>> mean.tolist(), covariance.tolist()
+        ([2.0, 0.0], [[2.0, 0.0], [0.0, 0.0]])
 
     Attributes:
       count: number of examples; mean: float64 [F]; scatter: float64 [F, F], the matrix M. Both are None while count is 0.
@@ -128,6 +146,12 @@ class Sums(Accumulator):
 
 class Rows(Accumulator):
     """Keeps the examples with their ids; float32 stays float32, any other type becomes float64.
+
+    Example:
+        >>> rows, others = tfgen.metrics.Rows(), tfgen.metrics.Rows()
+        >>> rows = rows.update([[5.0], [6.0]], ids=[1, 2]).merge(others.update([[4.0]], ids=[0]))
+        >>> rows.result().tolist()  # in the order of the ids
+        [[4.0], [5.0], [6.0]]
 
     Args:
       rank: rank of the batches: 2 for activations [N, F], 4 for images [N, H, W, C].

@@ -14,7 +14,13 @@ from tfgen.metrics.clustering import confusion_matrix
 
 class Accuracy(NamedTuple):
     """`accuracy`: share of the samples classified as their label; `per_class` float64 [K]: the accuracy of each class, NaN
-    for a class without samples; `confusion` int64 [K, K]: number of samples with label i (row) classified as j (column)."""
+    for a class without samples; `confusion` int64 [K, K]: number of samples with label i (row) classified as j (column).
+
+    Example:
+        >>> found = tfgen.metrics.conditional_accuracy([[2.0, 1.0], [3.0, 0.0], [0.0, 1.0]], [0, 1, 1])
+        >>> found.confusion.tolist(), found.per_class.tolist()
+        ([[1, 0], [1, 1]], [1.0, 0.5])
+    """
 
     accuracy: float
     per_class: np.ndarray
@@ -27,6 +33,10 @@ def conditional_accuracy(logits: ArrayLike, labels: ArrayLike) -> Accuracy:
     With a classifier trained on samples and tested on real images, the same function gives the classification
     accuracy score (CAS; Ravuri and Vinyals 2019, arXiv 1905.10887).
 
+    Example:
+        >>> tfgen.metrics.conditional_accuracy([[2.0, 1.0], [3.0, 0.0], [0.0, 1.0], [0.0, 2.0]], [0, 1, 1, 1]).accuracy
+        0.75
+
     Args:
       logits: float [N, K], the classifier's outputs; labels: int [N] in [0, K), the labels the samples were drawn with.
 
@@ -37,7 +47,13 @@ def conditional_accuracy(logits: ArrayLike, labels: ArrayLike) -> Accuracy:
 
 
 class ConditionalAccuracy(Accumulator):
-    """`conditional_accuracy` of samples that come in shards; keeps the confusion matrix."""
+    """`conditional_accuracy` of samples that come in shards; keeps the confusion matrix.
+
+    Example:
+        >>> accuracy = tfgen.metrics.ConditionalAccuracy().update([[2.0, 1.0]], [0]).update([[3.0, 0.0]], [1])
+        >>> accuracy.result().accuracy
+        0.5
+    """
 
     def __init__(self):
         super().__init__()

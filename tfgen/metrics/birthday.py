@@ -19,6 +19,11 @@ from tfgen.metrics.accumulators import OneSet
 def closest_pairs(features: ArrayLike, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """The `count` closest pairs of different rows of features [N, F].
 
+    Example:
+        >>> pairs, distances = tfgen.metrics.closest_pairs([[0.0], [5.0], [9.0], [5.5]], count=1)
+        >>> pairs.tolist(), distances.tolist()
+        ([[1, 3]], [0.5])
+
     Returns:
       (pairs int64 [count, 2], the smaller index first; Euclidean distances float64 [count], ascending, exactly 0 for
       equal rows). Uses a few blocks of 32 MiB of memory.
@@ -47,13 +52,25 @@ def closest_pairs(features: ArrayLike, count: int = 20) -> tuple[np.ndarray, np.
 
 
 class ClosestPairs(OneSet):
-    """`closest_pairs` of features that come in shards. All features are kept; indices refer to their order by id."""
+    """`closest_pairs` of features that come in shards. All features are kept; indices refer to their order by id.
+
+    Example:
+        >>> pairs = tfgen.metrics.ClosestPairs(count=1).update([[0.0], [5.0]]).update([[9.0], [5.5]])
+        >>> indices, distances = pairs.result()
+        >>> indices.tolist(), distances.tolist()
+        ([[1, 3]], [0.5])
+    """
 
     function = staticmethod(closest_pairs)
 
 
 def duplicate_rate(features: ArrayLike, *, batch_size: int, threshold: float, batches: int = 100, seed: int = 0) -> float:
     """Share of random batches in which two rows are at most `threshold` apart.
+
+    Example:
+        >>> rows = np.zeros([10, 2])
+        >>> tfgen.metrics.duplicate_rate(rows, batch_size=2, threshold=0.0)  # all rows are equal
+        1.0
 
     Args:
       features: [N, F]; batch_size: rows in a batch, 2 to N, drawn without replacement.
@@ -74,7 +91,12 @@ def duplicate_rate(features: ArrayLike, *, batch_size: int, threshold: float, ba
 
 
 def support_size(batch_size: float) -> float:
-    """Support size for which half of the batches of s = `batch_size` >= 2 samples hold a duplicate: s^2 / (2 ln 2)."""
+    """Support size for which half of the batches of s = `batch_size` >= 2 samples hold a duplicate: s^2 / (2 ln 2).
+
+    Example:
+        >>> round(tfgen.metrics.support_size(23))  # in half of the groups of 23 people two share a birthday
+        382
+    """
     if batch_size < 2:
         raise ValueError(f"batch_size must be at least 2; received {batch_size}")
     return batch_size**2 / (2.0 * math.log(2.0))

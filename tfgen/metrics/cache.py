@@ -20,6 +20,14 @@ _FORMAT = 1
 class Cache:
     """Named arrays for each key, one file per key: a line of JSON (format, key, sha256), then an .npz.
 
+    Example:
+        >>> cache = tfgen.metrics.Cache("statistics", report=lambda line: None)
+        >>> for _ in range(2):  # computed once, then read
+        ...     found = cache.get({"data": "digits", "seed": 0}, lambda: print("computing") or {"mean": np.zeros(3)})
+        computing
+        >>> found["mean"].shape
+        (3,)
+
     Args:
       folder: created if missing.
       report: function that takes a line of text.

@@ -31,6 +31,12 @@ MAX_FEATURES = 64
 class Classifier:
     """A trained classifier with the record of its training. Made by `train_classifier` or `Classifier.load`.
 
+    Example:
+        trained = tfgen.metrics.train_classifier(train, test, workdir="classifier")
+        classifier = tfgen.metrics.Classifier.load("classifier")
+        features, logits = classifier.outputs(images)  # of images [N, H, W, C] in [0, 1]
+        classifier.evaluate(tfgen.data.load("digits", "test"))  # the accuracy
+
     Attributes:
       config: network arguments (image_shape, num_classes, feature_width, dropout, seed), from which the network can
         be built again.
@@ -149,6 +155,12 @@ def train_classifier(
     the validation loss has not improved for `patience` epochs, and the weights of the best epoch are kept.
     Deterministic in `seed` on one CPU machine: all initializers, dropout masks and batches are seeded
     explicitly, and no global random state is used.
+
+    Example:
+        >>> train, test = tfgen.data.load("digits").take(100), tfgen.data.load("digits", "test").take(20)
+        >>> classifier = tfgen.metrics.train_classifier(train, test, epochs=1)
+        >>> classifier.logits(test.images()).shape
+        (20, 10)
 
     Args:
       train, test: labelled `tfgen.data.Source`s of equal image shape and classes.

@@ -15,6 +15,10 @@ from numpy.typing import ArrayLike
 def confusion_matrix(clusters: ArrayLike, labels: ArrayLike, num_clusters: int, num_classes: int) -> np.ndarray:
     """Number of examples of each class in each cluster: int64 [num_clusters, num_classes].
 
+    Example:
+        >>> tfgen.metrics.confusion_matrix([0, 0, 1], [2, 2, 0], num_clusters=2, num_classes=3).tolist()
+        [[0, 0, 2], [1, 0, 0]]
+
     Args:
       clusters: integers [N] in [0, num_clusters), N >= 1.
       labels: integers [N] in [0, num_classes).
@@ -34,6 +38,10 @@ def hungarian_accuracy(
     clusters: ArrayLike, labels: ArrayLike, num_classes: int, *, fit: tuple[ArrayLike, ArrayLike] | None = None
 ) -> float:
     """Accuracy under the best one-to-one matching of clusters to classes.
+
+    Example:
+        >>> tfgen.metrics.hungarian_accuracy([0, 0, 1, 1], [1, 1, 0, 0], num_classes=2)  # the clusters are the classes
+        1.0
 
     Args:
       clusters, labels: integers [N] in [0, num_classes): as many clusters as classes.
@@ -59,6 +67,11 @@ def majority_accuracy(
     fit: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> float:  # fmt: skip
     """Accuracy if each cluster is assigned its most frequent class (the lowest one in a tie).
+
+    Example:
+        >>> clusters, labels = [0, 0, 1, 2], [1, 1, 0, 1]
+        >>> tfgen.metrics.majority_accuracy(clusters, labels, num_clusters=3, num_classes=2)  # two clusters of one class
+        1.0
 
     Args:
       clusters: integers [N] in [0, num_clusters); clusters may be more or fewer than classes.
@@ -89,6 +102,11 @@ def exemplar_accuracy(
     The protocol of adversarial autoencoders (Makhzani et al. 2015, arXiv:1511.05644, section 5) and of Gaussian mixture
     VAEs; it uses one label per cluster. Cluster k gets the label of the example with the highest probability of
     k (the first one in a tie). Several clusters may get the same label.
+
+    Example:
+        >>> probabilities = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]
+        >>> tfgen.metrics.exemplar_accuracy(probabilities, [1, 1, 0, 0], num_classes=2)  # the last one is wrong
+        0.75
 
     Args:
       probabilities: floats [N, K], N >= 1, the cluster probabilities of each example.

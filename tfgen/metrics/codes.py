@@ -21,6 +21,11 @@ from tfgen.metrics._checks import activations, chunks, integer_labels, same_widt
 def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.ndarray:
     """Codes float32 [N, Z] of images float32 [N, H, W, C] in [0, 1].
 
+    Example:
+        >>> model = tfgen.models.Autoencoder(image_shape=(8, 8, 1), network="mlp", hidden=(8,), latent_dim=2)
+        >>> tfgen.metrics.codes_of(model, np.zeros([5, 8, 8, 1], "float32")).shape
+        (5, 2)
+
     Args:
       model: an `Encoder` (see `tfgen.models.capabilities`).
       batch_size: number of images that are encoded at once.
@@ -31,7 +36,14 @@ def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.n
 
 class Clusters(NamedTuple):
     """Result of k-means: `centroids` float64 [K, Z] in the space of the codes; `basis` float64 [Z, Z]: distances are
-    measured between codes @ basis; `inertia`: sum of the squared distances of the fitted codes to their centroids."""
+    measured between codes @ basis; `inertia`: sum of the squared distances of the fitted codes to their centroids.
+
+    Example:
+        >>> clusters = tfgen.metrics.k_means([[0.0], [1.0], [10.0], [11.0]], 2, whiten=False)
+        >>> first, second = clusters.assign([[2.0], [9.0]])
+        >>> clusters.inertia, bool(first != second)
+        (1.0, True)
+    """
 
     centroids: np.ndarray
     basis: np.ndarray
@@ -55,6 +67,11 @@ def k_means(
 
     `tfgen.metrics.hungarian_accuracy` scores the result of `assign`. Decoded centroids show a prototype of each cluster.
 
+    Example:
+        >>> clusters = tfgen.metrics.k_means([[0.0], [1.0], [10.0], [11.0]], 2, whiten=False)
+        >>> sorted(clusters.centroids.ravel().tolist())
+        [0.5, 10.5]
+
     Args:
       codes: codes of the train split; N >= num_clusters.
       seed: seed of the initializations.
@@ -77,7 +94,14 @@ def k_means(
 
 
 class FewLabels(NamedTuple):
-    """`accuracy`: mean over draws of labels; `deviation`: standard deviation over draws; `draws`: float64 [draws]."""
+    """`accuracy`: mean over draws of labels; `deviation`: standard deviation over draws; `draws`: float64 [draws].
+
+    Example:
+        >>> codes, labels = np.repeat(np.eye(2), 20, axis=0), np.repeat([0, 1], 20)
+        >>> found = tfgen.metrics.few_label_accuracy(codes, labels, codes, labels, per_class=5, draws=3)
+        >>> found.accuracy, found.deviation, found.draws.tolist()
+        (1.0, 0.0, [1.0, 1.0, 1.0])
+    """
 
     accuracy: float
     deviation: float
@@ -89,6 +113,11 @@ def few_label_accuracy(
     draws: int = 10, seed: int = 0, standardize: bool = True,
 ) -> FewLabels:  # fmt: skip
     """Test accuracy of logistic regression (l2 penalty of weight 1) on codes, fitted to a few labelled images per class.
+
+    Example:
+        >>> codes, labels = np.repeat(np.eye(2), 20, axis=0), np.repeat([0, 1], 20)
+        >>> tfgen.metrics.few_label_accuracy(codes, labels, codes, labels, per_class=5, draws=2).accuracy
+        1.0
 
     Args:
       train_codes, test_codes: [N, Z] and [M, Z]; labels: integers [N] and [M].

@@ -63,6 +63,16 @@ class Drawn:
 class Evaluator:
     """Evaluates sets of images against one reference under one protocol; statistics of real images are computed once.
 
+    Example:
+        >>> train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+        >>> network = tfgen.features.random_conv((8,), channels=3)
+        >>> extractor = tfgen.metrics.FeatureExtractor(network)
+        >>> evaluator = tfgen.metrics.Evaluator(train, test, extractor, metrics=["fid"])
+        >>> real, noise = evaluator.real_anchor(), evaluator(np.random.default_rng(0).random([300, 8, 8, 1]), weights="raw")
+        >>> name = "frechet_feature_distance"
+        >>> real.values[name] < noise.values[name]
+        True
+
     Args:
       train, test: `tfgen.data.Source`s of images with the same preprocessing as the generator's training images: for a
         model of binarised images give binarised sources (`imitated`). The one that is not the reference may be None
@@ -438,6 +448,14 @@ def evaluate_samples(
 
     To evaluate several sets (a model, an untrained one, real images), make one `Evaluator`: it computes the
     statistics of the real images once.
+
+    Example:
+        >>> train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+        >>> extractor = tfgen.metrics.FeatureExtractor(tfgen.features.random_conv((8,), channels=3))
+        >>> result = tfgen.metrics.evaluate_samples(
+        ...     test.images()[:200], train=train, test=test, classifier=extractor, weights="files", metrics=["prdc"])
+        >>> sorted(result.values)
+        ['coverage', 'density', 'precision', 'recall']
     """
     return Evaluator(train, test, classifier, seed=seed, **settings)(
         fake_images, weights=weights, batch_norm=batch_norm, extra=extra
@@ -449,6 +467,14 @@ def anchors(
     untrained: ArrayLike | None = None, **settings,
 ) -> dict:  # fmt: skip
     """Results of real images and of an untrained generator, to compare a generator's result with.
+
+    Example:
+        >>> train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+        >>> extractor = tfgen.metrics.FeatureExtractor(tfgen.features.random_conv((8,), channels=3))
+        >>> noise = np.random.default_rng(0).random([300, 8, 8, 1])
+        >>> found = tfgen.metrics.anchors(train, test, extractor, metrics=["prdc"], untrained=noise)
+        >>> found["real"].values["precision"] > found["untrained"].values["precision"]
+        True
 
     Args:
       n_fake: number of real images to evaluate; use the number of the generator's samples (fewer if the split has fewer).

@@ -22,6 +22,15 @@ STYLES = ("map", "synthesize")  # the signatures of a model with styles
 class ExportedModel:
     """A SavedModel, loaded with plain `tf.saved_model.load`, so that the metrics measure the model that is served.
 
+    Example:
+        >>> model = tfgen.models.Autoencoder(image_shape=(8, 8, 1), network="mlp", hidden=(8,), latent_dim=2)
+        >>> path = tfgen.export.export_saved_model(model, "autoencoder", version=1)
+        >>> exported = tfgen.metrics.ExportedModel("autoencoder")
+        >>> [capability.NAME for capability in exported.capabilities]
+        ['sampler', 'encoder']
+        >>> exported.ask("encode", {"image": np.zeros([2, 8, 8, 1], "float32")})["latent"].shape
+        (2, 2)
+
     Args:
       path: the folder of the SavedModel, or a folder of numbered versions (the latest is used).
 
@@ -109,6 +118,13 @@ class SavedModelGenerator(ExportedModel):
     Samples get every class in turn. A model with other conditions, such as an embedding, gets the conditions of real images:
     see `Conditions`.
 
+    Example:
+        >>> model = tfgen.models.GAN(image_shape=(8, 8, 1), network="mlp", width=8, latent_dim=2)
+        >>> path = tfgen.export.export_saved_model(model, "gan", version=1)
+        >>> generator = tfgen.metrics.SavedModelGenerator("gan")
+        >>> generator.images(seed=0, first=5, last=8).shape
+        (3, 8, 8, 1)
+
     Args:
       path: see `ExportedModel`.
       real: None, or a `tfgen.data.Source` with the conditions that are not classes.
@@ -182,7 +198,14 @@ class SavedModelGenerator(ExportedModel):
 
 
 def load_exported(path: str | os.PathLike, real: Source | None = None) -> ExportedModel:
-    """The `ExportedModel` at `path`; a `SavedModelGenerator` if it generates images (for `real` see there)."""
+    """The `ExportedModel` at `path`; a `SavedModelGenerator` if it generates images (for `real` see there).
+
+    Example:
+        >>> model = tfgen.models.GAN(image_shape=(8, 8, 1), network="mlp", width=8, latent_dim=2)
+        >>> path = tfgen.export.export_saved_model(model, "served", version=1)
+        >>> type(tfgen.metrics.load_exported("served")).__name__
+        'SavedModelGenerator'
+    """
     path = _version(path)
     return SavedModelGenerator(path, real) if Sampler in capabilities_of(signatures(path)) else ExportedModel(path)
 

@@ -53,6 +53,10 @@ def inception(
 ) -> GraphInception | SavedInception | KerasInception:
     """An Inception extractor with weights from a file.
 
+    Example:
+        extractor = tfgen.metrics.inception("inception-2015-12-05.tgz")
+        evaluator = tfgen.metrics.Evaluator(train, test, extractor)
+
     Args:
       weights: path or URL. For kind "inception" the published frozen graph (.pb, or the .tgz that holds it), or a
         SavedModel folder or .keras file of the same network; for "keras-inception" the .h5 file of keras.applications.
@@ -98,6 +102,12 @@ class _InBatches:
 
 class FeatureExtractor(_InBatches):
     """Any feature network (see `tfgen.features`) as an extractor.
+
+    Example:
+        >>> extractor = tfgen.metrics.FeatureExtractor(tfgen.features.random_conv((8, 16), channels=3), "relu_1")
+        >>> features, logits = extractor.outputs(np.zeros([2, 8, 8, 1]))
+        >>> features.shape, logits
+        ((2, 16), None)
 
     Args:
       network: `FeatureNetwork`.
@@ -156,6 +166,10 @@ class _Inception(_InBatches):
 class GraphInception(_Inception):
     """The frozen graph of 2015-12-05, or one with the same node names: Mul (input), pool_3, softmax/logits/MatMul or logits.
 
+    Example:
+        extractor = tfgen.metrics.inception("inception-2015-12-05.tgz")  # makes one of the published file
+        features, logits = extractor.outputs(images)  # [N, 2048] and [N, 1008] of images [N, H, W, 3] in [0, 1]
+
     Args:
       path: the .pb file, or the .tgz that holds it.
       digest: sha256 of the file.
@@ -213,6 +227,9 @@ class SavedInception(_Inception):
 
     With named outputs, the features are "features" or "pool_3" (averaged over pixels if of rank 4), and the logits are
     "logits" if there is one. A single output is the features; two outputs without names are features and logits.
+
+    Example:
+        extractor = tfgen.metrics.inception("inception.keras", resize="bicubic_antialias")
     """
 
     def __init__(self, path: str | os.PathLike, digest: str, *, resize: str = "bilinear_tf1"):
@@ -270,6 +287,10 @@ def _named_outputs(outputs, path):
 class KerasInception(FeatureExtractor):
     """keras.applications' Inception-v3 with its own ImageNet weights: not comparable with any published FID.
 
+    Example:
+        extractor = tfgen.metrics.inception(
+            "inception_v3_weights_tf_dim_ordering_tf_kernels.h5", kind="keras-inception")  # makes one
+
     Args:
       path: the .h5 file of weights, with the top; None: random weights, for tests.
       digest: sha256 of the file.
@@ -290,6 +311,10 @@ class VGGDistance:
     The activations of relu1_2, 2_2, 3_3, 4_3 and 5_3 are scaled to unit length over channels. Their squared differences
     are weighted by channel, averaged over pixels and summed over the five layers. Keras' ImageNet weights without learned
     channel weights do not give LPIPS values: compare these path lengths only with each other.
+
+    Example:
+        distance = tfgen.metrics.VGGDistance("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5")
+        distance(images, others)  # float32 [B]
 
     Args:
       weights: path or URL of the .h5 file of keras.applications, without the top.

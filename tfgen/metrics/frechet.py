@@ -18,7 +18,13 @@ from tfgen.metrics.accumulators import Moments, TwoSets
 
 
 def moments(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [F] and covariance [F, F] (divided by N - 1) of activations [N, F], N >= 2, in float64."""
+    """Mean [F] and covariance [F, F] (divided by N - 1) of activations [N, F], N >= 2, in float64.
+
+    Example:
+        >>> mean, covariance = tfgen.metrics.moments([[1.0, 0.0], [3.0, 0.0]])
+        >>> mean.tolist(), covariance.tolist()
+        ([2.0, 0.0], [[2.0, 0.0], [0.0, 0.0]])
+    """
     return _moments(values, "activations").result()
 
 
@@ -36,6 +42,11 @@ def frechet_distance_from_moments(
     Tr (Sa Sb)^(1/2) equals Tr (Sa^(1/2) Sb Sa^(1/2))^(1/2), whose argument is symmetric. Both roots come from
     a symmetric eigendecomposition with negative eigenvalues (rounding) set to zero, so singular covariances
     need no special case and no complex numbers occur. A result below zero by rounding is returned as 0.0.
+
+    Example:
+        >>> zeros = np.zeros(3)
+        >>> round(tfgen.metrics.frechet_distance_from_moments(zeros, np.eye(3), zeros, 4.0 * np.eye(3)), 6)  # 3 (2 - 1)^2
+        3.0
     """
     mean_a, mean_b = (np.asarray(m, np.float64) for m in (mean_a, mean_b))
     covariance_a, covariance_b = (np.asarray(c, np.float64) for c in (covariance_a, covariance_b))
@@ -81,6 +92,13 @@ def frechet_distance(a: ArrayLike, b: ArrayLike, *, force: bool = False) -> floa
 
     Either may also be a `Moments`, for instance those of a data set, stored earlier.
 
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=[100, 4])
+        >>> round(tfgen.metrics.frechet_distance(x, x), 6)
+        0.0
+        >>> round(tfgen.metrics.frechet_distance(x, x + 2.0), 6)  # the squared distance of the means, 2^2 for each feature
+        16.0
+
     Raises:
       ValueError: not finite, wrong rank, different F; N or M not above F (the covariance is singular
         and the estimate is mostly bias), unless `force=True` (then 2 rows suffice).
@@ -94,6 +112,14 @@ class FrechetDistance(TwoSets):
     """`frechet_distance` of activations that come in shards; keeps mean and covariance of each side.
 
     `parts["real"]` are the `Moments` of the real data; they can be stored and merged into another evaluation.
+
+    Example:
+        >>> distance = tfgen.metrics.FrechetDistance()
+        >>> rows = np.random.default_rng(0).normal(size=[100, 4])
+        >>> for part in np.split(rows, 4):  # in batches
+        ...     distance = distance.update("real", part).update("fake", part + 2.0)
+        >>> round(distance.result(), 6)  # 2^2 for each of four features
+        16.0
     """
 
     function = staticmethod(frechet_distance)
@@ -110,7 +136,14 @@ class FrechetDistance(TwoSets):
 
 class FrechetLimit(NamedTuple):
     """Fréchet distance of infinitely many generated images: the intercept `value` of the line value + slope / n
-    through the `distances` of `sizes` images."""
+    through the `distances` of `sizes` images.
+
+    Example:
+        >>> real, fake = np.random.default_rng(0).normal(size=[2, 1000, 4])
+        >>> found = tfgen.metrics.frechet_distance_infinity(real, fake, points=3)
+        >>> found.sizes, found.slope > 0  # fewer images have a larger distance
+        ([100, 550, 1000], True)
+    """
 
     value: float
     slope: float
@@ -126,6 +159,12 @@ def frechet_distance_infinity(
     Chong and Forsyth (2020), arXiv 1911.07023: a line is fitted to the distances of `points` random subsets of the fakes
     (of evenly spaced sizes) over 1 / size, because the bias is linear in 1 / size. The bias of the real side remains: use
     the whole data set. Noise in the fit can make the value negative.
+
+    Example:
+        >>> real, fake = np.random.default_rng(0).normal(size=[2, 1000, 4])
+        >>> limit = tfgen.metrics.frechet_distance_infinity(real, fake).value
+        >>> bool(abs(limit) < tfgen.metrics.frechet_distance(real, fake))
+        True
 
     Args:
       real: activations [N, F] or their `Moments`; fake: activations [M, F].
@@ -155,7 +194,15 @@ def frechet_distance_infinity(
 
 
 class FrechetDistanceInfinity(TwoSets):
-    """`frechet_distance_infinity` of activations that come in shards; keeps real moments and fake rows."""
+    """`frechet_distance_infinity` of activations that come in shards; keeps real moments and fake rows.
+
+    Example:
+        >>> distance = tfgen.metrics.FrechetDistanceInfinity(points=5)
+        >>> real, fake = np.random.default_rng(0).normal(size=[2, 1000, 4])
+        >>> found = distance.update("real", real).update("fake", fake).result()
+        >>> abs(found.value) < min(found.distances)
+        True
+    """
 
     function = staticmethod(frechet_distance_infinity)
 

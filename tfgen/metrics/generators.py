@@ -19,6 +19,12 @@ class Samples:
     """A function (first, last) -> float32 [last - first, H, W, C]: images first to last - 1 of a generator.
 
     Image i is generated from the serving seed `seed * 2**32 + i`, as in `Sampler.sample`.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> samples = tfgen.metrics.Samples(tfgen.metrics.RunGenerator(model), seed=0)
+        >>> samples(0, 3).shape, samples.latents(0, 3).shape
+        ((3, 8, 8, 1), (3, 2))
     """
 
     def __init__(self, generator: object, seed: int):
@@ -65,6 +71,13 @@ class Samples:
 
 class RunGenerator:
     """A model in memory, for instance loaded from a run folder.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> generator = tfgen.metrics.RunGenerator(model)
+        >>> some, all_of_them = generator.images(0, 5, 8), generator.images(0, 0, 8)  # image i depends on the seed and on i
+        >>> some.shape, bool(np.allclose(some, all_of_them[5:], atol=1e-5))
+        ((3, 8, 8, 1), True)
 
     Args:
       model: a `TrainableModel` that is a `Sampler`.
@@ -141,6 +154,12 @@ def imitated(source: Source, binarization: str | None) -> Source:
 
     A model trained on images binarised at a threshold is compared with images binarised in the same way. A model trained
     on Bernoulli draws of the grey levels outputs means, which are compared with the grey levels.
+
+    Example:
+        >>> digits = tfgen.data.load("digits").take(2)
+        >>> binary = tfgen.metrics.imitated(digits, "threshold")
+        >>> sorted(set(binary.images().ravel().tolist()))
+        [0.0, 1.0]
     """
     if binarization != "threshold":
         return source

@@ -15,6 +15,13 @@ import keras
 class KerasConditionalAccuracy(keras.metrics.SparseCategoricalAccuracy):
     """Share of generated images that a classifier assigns to the class they were generated for.
 
+    Example:
+        >>> brightness = lambda images: keras.ops.mean(images, axis=(1, 2)) - keras.ops.array([0.5, 0.0])  # two logits
+        >>> metric = tfgen.metrics.KerasConditionalAccuracy(brightness)
+        >>> metric.update_state([1, 0], keras.ops.ones([2, 8, 8, 1]))
+        >>> float(metric.result())
+        0.5
+
     Args:
       classify: function of images float32 [B, H, W, C] in [0, 1] -> logits [B, K], for instance a Keras model trained
         on real images.

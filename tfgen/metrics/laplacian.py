@@ -13,6 +13,12 @@ def sharpness(images: ArrayLike) -> float:
 
     Blur lowers it and noise raises it: compare samples with the value of real images.
 
+    Example:
+        >>> images = tfgen.data.load("digits").take(20).images()
+        >>> blurred = (images[:, :-1] + images[:, 1:]) / 2
+        >>> tfgen.metrics.sharpness(blurred) < tfgen.metrics.sharpness(images)
+        True
+
     Args:
       images: float [N, H, W, C] in [0, 1], of at least 3x3 pixels.
     """

@@ -21,6 +21,10 @@ def importance_log_prob(log_weights: ArrayLike) -> np.ndarray:
 
     A log-weight of -inf is a weight of 0; if all weights of an image are 0, its result is -inf.
 
+    Example:
+        >>> tfgen.metrics.importance_log_prob(np.log([[0.1], [0.3]])).round(4).tolist() == np.log([0.2]).round(4).tolist()
+        True
+
     Raises:
       ValueError: wrong rank, no weights, NaN or +inf.
     """
@@ -38,6 +42,10 @@ def importance_log_prob(log_weights: ArrayLike) -> np.ndarray:
 
 def bits_per_dim(nats: ArrayLike, dims: int, *, levels: float = 1, width: float = 1.0) -> np.ndarray | float:
     """Converts nats per image into bits per dimension: nats / (dims ln 2) + log2(levels / width).
+
+    Example:
+        >>> tfgen.metrics.bits_per_dim(0.0, dims=64, levels=256)  # a density of 1 on [0, 1]
+        8.0
 
     Args:
       nats: scalar or array of -log p(x) per image, summed over its dimensions.
@@ -63,7 +71,13 @@ def bits_per_dim(nats: ArrayLike, dims: int, *, levels: float = 1, width: float 
 
 
 class LikelihoodResult(NamedTuple):
-    """Negative log-likelihood: mean `nats` per image, its standard error (None for one image), `bits_per_dim`."""
+    """Negative log-likelihood: mean `nats` per image, its standard error (None for one image), `bits_per_dim`.
+
+    Example:
+        >>> found = tfgen.metrics.Likelihood(dims=64).update([-30.0, -34.0]).result()
+        >>> found.nats, found.standard_error
+        (32.0, 2.0)
+    """
 
     nats: float
     standard_error: float | None
@@ -72,6 +86,12 @@ class LikelihoodResult(NamedTuple):
 
 class Likelihood(Accumulator):
     """Mean negative log-likelihood of images that come in shards; keeps mean and variance.
+
+    Example:
+        >>> likelihood = tfgen.metrics.Likelihood(dims=64).update([-30.0, -34.0]).update([-32.0])
+        >>> found = likelihood.result()
+        >>> found.nats, round(found.bits_per_dim, 4)  # 32 / (64 ln 2)
+        (32.0, 0.7213)
 
     Args:
       dims, levels, width: as for `bits_per_dim`.

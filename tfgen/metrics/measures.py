@@ -282,6 +282,10 @@ def default_thresholds(capabilities: Iterable[type]) -> dict:
 
     A codec gets only those of `Codec`: it is trained on rate and distortion together, so neither its samples nor its error
     alone show its quality.
+
+    Example:
+        >>> tfgen.metrics.default_thresholds([tfgen.models.capabilities.Encoder])
+        {'reconstruction_error': {'relative_to_untrained': 0.9, 'relative_to_trivial': 1.0}}
     """
     if Codec in capabilities:
         capabilities = (Codec,)
@@ -295,6 +299,11 @@ def measure_codes(
     model: ExportedModel, train: Source, source: Source, names: Iterable[str], *, seed: int = 0
 ) -> tuple[dict[str, float], dict]:
     """Metrics of how well codes show the classes (see `tfgen.metrics.codes`), fitted on `train`, measured on `source`.
+
+    Example:
+        train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+        model = tfgen.metrics.load_exported("vae")  # a folder of `tfgen.export.export_saved_model`
+        numbers, protocol = tfgen.metrics.measure_codes(model, train, test, ["k_means", "few_labels"])
 
     Args:
       model: an `ExportedModel` that is an Encoder.
@@ -361,6 +370,11 @@ def trivial(
     the image itself or the mean target, of the frames that the model makes. The images are not dequantised, because
     `bits_per_dim` of `measure` is that of the levels.
 
+    Example:
+        train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+        model = tfgen.metrics.load_exported("vae")  # a folder of `tfgen.export.export_saved_model`
+        tfgen.metrics.trivial(model, tfgen.models.capabilities.Encoder, train, test)  # {"reconstruction_error": ...}
+
     Args:
       model, capability, source, seed: as for `measure`.
       train: a `tfgen.data.Source`, of which at most `TRAIN_LIMIT` images are used.
@@ -388,6 +402,14 @@ def trivial(
 
 def measure(model: ExportedModel, capability: type, source: Source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
     """The metrics of one capability on real images.
+
+    Example:
+        >>> model = tfgen.models.Autoencoder(image_shape=(8, 8, 1), network="mlp", hidden=(8,), latent_dim=2)
+        >>> path = tfgen.export.export_saved_model(model, "autoencoder", version=1)
+        >>> exported, digits = tfgen.metrics.load_exported("autoencoder"), tfgen.data.load("digits", "test").take(20)
+        >>> numbers, protocol = tfgen.metrics.measure(exported, tfgen.models.capabilities.Encoder, digits)
+        >>> list(numbers)
+        ['reconstruction_error']
 
     Args:
       model: an `ExportedModel` that has the capability.

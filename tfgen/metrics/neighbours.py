@@ -12,6 +12,11 @@ from tfgen.metrics.accumulators import TwoSets
 def nearest_neighbours(query: ArrayLike, reference: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Nearest row of `reference` [M, F] for each row of `query` [N, F].
 
+    Example:
+        >>> indices, distances = tfgen.metrics.nearest_neighbours([[2.0], [0.0]], [[0.0], [3.0]])
+        >>> indices.tolist(), distances.tolist()
+        ([1, 0], [1.0, 0.0])
+
     Returns:
       (indices int64 [N], Euclidean distances float64 [N]). The search runs over chunks of queries. The
       returned distances are computed from differences, so that an exact copy gives exactly 0.
@@ -33,7 +38,14 @@ def nearest_neighbours(query: ArrayLike, reference: ArrayLike) -> tuple[np.ndarr
 
 class NearestNeighbours(TwoSets):
     """`nearest_neighbours` of each fake among the real rows, both in shards. All rows are kept; indices refer to the order
-    of the real rows by id."""
+    of the real rows by id.
+
+    Example:
+        >>> neighbours = tfgen.metrics.NearestNeighbours().update("real", [[0.0], [3.0]]).update("fake", [[2.0]])
+        >>> indices, distances = neighbours.result()
+        >>> indices.tolist(), distances.tolist()
+        ([1], [1.0])
+    """
 
     function, sides = staticmethod(nearest_neighbours), ("fake", "real")
 
@@ -51,6 +63,13 @@ def nearest_images(query: ArrayLike, reference: ArrayLike, *, max_shift: int = 0
 
     With `max_shift` s > 0, the query is also shifted by up to s pixels in each direction (border repeated) and
     the smallest distance is kept: (2 s + 1)^2 searches. This detects copies that are shifted by a pixel or two.
+
+    Example:
+        >>> images = np.pad(tfgen.data.load("digits").take(10).images(), [(0, 0), (1, 1), (1, 1), (0, 0)])
+        >>> moved = np.roll(images[3:4], 1, axis=2)  # by a pixel
+        >>> indices, distances = tfgen.metrics.nearest_images(moved, images, max_shift=1)
+        >>> indices.tolist(), distances.tolist()
+        ([3], [0.0])
     """
     query = image_batch(query, "query")
     reference = image_batch(reference, "reference", shape=query.shape[1:])
@@ -74,6 +93,10 @@ def neighbour_ratio(fake_to_train: ArrayLike, test_to_train: ArrayLike) -> float
 
     About 1: samples are as far from the training set as unseen data. Much less than 1: memorised images. None
     if the median of the test images is 0 (they are in the training set), because the ratio is undefined then.
+
+    Example:
+        >>> tfgen.metrics.neighbour_ratio([0.0, 0.1, 0.2], [1.0, 1.0, 2.0])  # memorised images
+        0.1
     """
     medians = []
     for name, values in (("fake_to_train", fake_to_train), ("test_to_train", test_to_train)):

@@ -25,6 +25,10 @@ def trimmed_mean(distances: ArrayLike, *, trim: float = 1.0) -> Estimate:
     """Estimate(mean, std) of distances [N] without those below the `trim`-th or above the (100 - trim)-th percentile.
 
     The percentiles are elements of the data (the lower one rounded down, the upper one rounded up) and are kept.
+
+    Example:
+        >>> tfgen.metrics.trimmed_mean([1.0, 2.0, 3.0, 4.0, 1000.0], trim=25.0).mean
+        3.0
     """
     distances = finite(distances, "distances").astype(np.float64)
     if distances.ndim != 1 or not len(distances):
@@ -37,7 +41,13 @@ def trimmed_mean(distances: ArrayLike, *, trim: float = 1.0) -> Estimate:
 
 
 class PathLength(OneSet):
-    """`trimmed_mean` of the results of `path_distances` in shards. All are kept, for the percentiles."""
+    """`trimmed_mean` of the results of `path_distances` in shards. All are kept, for the percentiles.
+
+    Example:
+        >>> length = tfgen.metrics.PathLength().update([1.0, 2.0]).update([3.0])
+        >>> length.result().mean
+        2.0
+    """
 
     function, rank = staticmethod(trimmed_mean), 1
 
@@ -48,6 +58,13 @@ def path_distances(
     epsilon: float = 1e-4, crop: bool = False, largest: int = 256, batch_size: int = 32, seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """Perceptual distances divided by eps^2, float64 [N], of the pairs `ids` int [N]. Pair i depends only on (seed, i).
+
+    Example:
+        >>> generate = lambda w: w.reshape(-1, 1, 1, 1)  # an image of one pixel
+        >>> distance = lambda a, b: ((a - b) ** 2).sum(axis=(1, 2, 3))
+        >>> ends = lambda ids: np.stack([np.zeros([len(ids), 1]), np.full([len(ids), 1], 3.0)])
+        >>> tfgen.metrics.path_distances(generate, distance, np.arange(2), ends=ends, space="w").round(4).tolist()  # 3^2
+        [9.0, 9.0]
 
     Args:
       generate: latents float64 [B, ...] (z, or w if there is a mapping) -> images [B, H, W, C] in [0, 1]. It must be
@@ -121,8 +138,14 @@ def perceptual_path_length(
 ) -> Estimate:
     """Perceptual path length: Estimate(mean, std) over `pairs` pairs after trimming; lower is smoother.
 
+    Example:
+        >>> generate = lambda latents: np.full([len(latents), 8, 8, 1], 0.5)  # always the same image
+        >>> distance = lambda a, b: ((a - b) ** 2).sum(axis=(1, 2, 3))
+        >>> tfgen.metrics.perceptual_path_length(generate, distance, pairs=10, latent_dim=3)
+        Estimate(mean=0.0, std=0.0)
+
     Args:
-      generate, distance, settings: as in `path_distances` (`latent_dim` is required).
+      generate, distance, settings: as in `path_distances`; one of `latent_dim` and `ends` is required.
       pairs: number of pairs; trim: percent dropped at each end, see `trimmed_mean`.
     """
     if pairs < 1:

@@ -26,7 +26,12 @@ OUTPUT = "features"  # the name of the discriminator's own output of features
 
 
 class Probe(NamedTuple):
-    """The accuracy of a linear classifier on the images that it was fitted to (`train`) and on held-out ones (`test`)."""
+    """The accuracy of a linear classifier on the images that it was fitted to (`train`) and on held-out ones (`test`).
+
+    Example:
+        >>> tfgen.metrics.Probe(train=0.75, test=0.5).gap
+        0.25
+    """
 
     train: float
     test: float
@@ -42,6 +47,11 @@ def linear_probe(
     penalty: float = 1.0, max_iterations: int = 1000,
 ) -> Probe:  # fmt: skip
     """`Probe` of logistic regression on features, scaled to mean 0 and variance 1 over the train features.
+
+    Example:
+        >>> features, labels = np.repeat(np.eye(2), 20, axis=0), np.repeat([0, 1], 20)
+        >>> tfgen.metrics.linear_probe(features, labels, features, labels)
+        Probe(train=1.0, test=1.0)
 
     Args:
       train_features, test_features: [N, F] and [M, F]; labels: integers [N] and [M].
@@ -70,6 +80,11 @@ def linear_probe(
 def critic_layers(model: object) -> list[str]:
     """The names that `critic_features` takes: paths of the layers of a discriminator, and "features" if it has that output.
 
+    Example:
+        >>> model = tfgen.models.DCGAN(image_shape=(8, 8, 1), width=4, latent_dim=4)
+        >>> tfgen.metrics.critic_layers(model)
+        ['features', 'logit', 'conv_0']
+
     Args:
       model: an adversarial model of tfgen.
     """
@@ -81,6 +96,11 @@ def critic_features(model: object, layer: str, images: ArrayLike, *, batch_size:
 
     Maps [B, H, W, F] become the means of their positive parts over the positions, vectors their positive parts: layers with
     kernels return values from before the activation. The output "features" of the discriminator stays as it is.
+
+    Example:
+        >>> model = tfgen.models.DCGAN(image_shape=(8, 8, 1), width=4, latent_dim=4)
+        >>> tfgen.metrics.critic_features(model, "conv_0", np.zeros([5, 8, 8, 1], "float32")).shape
+        (5, 4)
 
     Args:
       model: an adversarial model of tfgen, with the weights that it has now (for averaged ones use `model.ema.swapped()`).
@@ -147,6 +167,16 @@ def probe_checkpoints(
     model: object, directory: str | os.PathLike, probe: object
 ) -> Iterator[tuple[int, Mapping[str, Probe]]]:
     """(step, probe(model)) at every checkpoint of a training that is still there, the oldest first.
+
+    Example:
+        >>> train, test = tfgen.data.load("digits").take(100), tfgen.data.load("digits", "test").take(50)
+        >>> model = tfgen.models.DCGAN(image_shape=(8, 8, 1), width=4, latent_dim=4)
+        >>> model.compile()
+        >>> checkpoints = tfgen.training.Checkpoints(model, "checkpoints")
+        >>> history = model.fit(train.batches(50), epochs=2, verbose=0, callbacks=[checkpoints])
+        >>> probe = tfgen.metrics.CriticProbe(["features"], train, test)
+        >>> [step for step, found in tfgen.metrics.probe_checkpoints(model, "checkpoints", probe)]
+        [2, 4]
 
     Args:
       model: compiled as for the training; in the end it has the state of the last checkpoint.

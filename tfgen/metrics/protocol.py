@@ -15,12 +15,31 @@ _MODEL_FIELDS = frozenset(["generator_hash"])
 
 
 class ProtocolMismatch(ValueError):
-    """Two results with different protocols were compared; the message names the fields that differ."""
+    """Two results with different protocols were compared; the message names the fields that differ.
+
+    Example:
+        >>> settings = {"data": "a", "data_fingerprint": "0", "split": "b", "features": "c", "features_hash": "0", "seed": 0}
+        >>> ema, raw = (
+        ...     tfgen.metrics.Result({"fid": 1.0}, tfgen.metrics.Protocol(**settings, n_real=9, n_fake=9, weights=weights))
+        ...     for weights in ("ema", "raw"))
+        >>> try:
+        ...     ema.difference(raw)
+        ... except tfgen.metrics.ProtocolMismatch as error:
+        ...     print("weights" in str(error))
+        True
+    """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
     """All settings that determine a metric's value, except the evaluated images.
+
+    Example:
+        >>> settings = {"data": "digits", "data_fingerprint": "0", "split": "train", "n_real": 9, "features": "inception"}
+        >>> protocol = tfgen.metrics.Protocol(**settings, n_fake=9, features_hash="0", seed=0, weights="ema")
+        >>> other = tfgen.metrics.Protocol(**settings, n_fake=500, features_hash="0", seed=0, weights="ema")
+        >>> protocol.differences(other)
+        {'n_fake': (9, 500)}
 
     Attributes:
       data, data_fingerprint, split: name, content hash and split of the reference (real) images.
@@ -112,7 +131,16 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Values by name (numbers, lists of numbers, None if undefined) and their protocol."""
+    """Values by name (numbers, lists of numbers, None if undefined) and their protocol.
+
+    Example:
+        >>> protocol = tfgen.metrics.Protocol(
+        ...     data="digits", data_fingerprint="0", split="train", n_real=9, n_fake=9, features="inception",
+        ...     features_hash="0", seed=0, weights="ema")
+        >>> a, b = tfgen.metrics.Result({"fid": 1.5}, protocol), tfgen.metrics.Result({"fid": 1.0}, protocol)
+        >>> a.difference(b), a.ratio(b, "fid")
+        ({'fid': 0.5}, 1.5)
+    """
 
     values: dict[str, Any]
     protocol: Protocol

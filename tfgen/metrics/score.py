@@ -18,7 +18,12 @@ from tfgen.metrics.accumulators import Accumulator, Sums, checked_ids
 
 
 class Estimate(NamedTuple):
-    """A number and its population standard deviation over splits or subsets (0.0 if there is only one)."""
+    """A number and its population standard deviation over splits or subsets (0.0 if there is only one).
+
+    Example:
+        >>> tfgen.metrics.Estimate(mean=1.5, std=0.0).mean
+        1.5
+    """
 
     mean: float
     std: float
@@ -26,6 +31,12 @@ class Estimate(NamedTuple):
 
 def classifier_score(outputs: ArrayLike, splits: int = 1, *, from_logits: bool = True) -> Estimate:
     """Classifier score of outputs [N, K], between 1 and K; higher is better.
+
+    Example:
+        >>> round(tfgen.metrics.classifier_score(100.0 * np.eye(10)).mean, 3)  # certain, and every class as often
+        10.0
+        >>> round(tfgen.metrics.classifier_score(np.zeros([5, 10])).mean, 3)  # uncertain
+        1.0
 
     Args:
       outputs: logits [N, K]; or, with `from_logits=False`, probabilities [N, K] whose rows sum to one.
@@ -46,6 +57,11 @@ def classifier_score(outputs: ArrayLike, splits: int = 1, *, from_logits: bool =
 
 class ClassifierScore(Accumulator):
     """`classifier_score` of outputs that come in shards; keeps sums [splits, K].
+
+    Example:
+        >>> certain = 100.0 * np.eye(10)
+        >>> round(tfgen.metrics.ClassifierScore().update(certain[:5]).update(certain[5:]).result().mean, 3)
+        10.0
 
     Args:
       splits, from_logits: as for `classifier_score`.
@@ -112,12 +128,23 @@ def _probabilities(outputs: np.ndarray, from_logits: bool) -> tuple[np.ndarray, 
 
 
 def class_shares(logits: ArrayLike) -> np.ndarray:
-    """Share of the examples whose largest output is class k: float64 [K], sums to one. `logits` is [N, K]."""
+    """Share of the examples whose largest output is class k: float64 [K], sums to one. `logits` is [N, K].
+
+    Example:
+        >>> tfgen.metrics.class_shares([[2.0, 1.0], [0.0, 1.0], [0.0, 3.0], [0.0, 4.0]]).tolist()
+        [0.25, 0.75]
+    """
     return ClassShares().update(activations(logits, "logits", cast=False)).result()
 
 
 class ClassShares(Accumulator):
-    """`class_shares` of logits that come in shards; keeps K counts."""
+    """`class_shares` of logits that come in shards; keeps K counts.
+
+    Example:
+        >>> shares = tfgen.metrics.ClassShares().update([[2.0, 1.0], [0.0, 1.0]]).update([[0.0, 3.0], [0.0, 4.0]])
+        >>> shares.result().tolist()
+        [0.25, 0.75]
+    """
 
     def __init__(self):
         super().__init__()
@@ -136,12 +163,22 @@ class ClassShares(Accumulator):
 
 
 def presence_threshold(num_classes: int) -> float:
-    """Share above which a class counts as present: 2 %, or a fifth of 1 / num_classes if that is smaller."""
+    """Share above which a class counts as present: 2 %, or a fifth of 1 / num_classes if that is smaller.
+
+    Example:
+        >>> tfgen.metrics.presence_threshold(10), tfgen.metrics.presence_threshold(1000)
+        (0.02, 0.0002)
+    """
     return min(0.02, 0.2 / num_classes)
 
 
 def count_classes(shares: ArrayLike, threshold: float | None = None) -> int:
-    """Number of classes whose share is above `threshold` (default: `presence_threshold`)."""
+    """Number of classes whose share is above `threshold` (default: `presence_threshold`).
+
+    Example:
+        >>> tfgen.metrics.count_classes([0.6, 0.395, 0.005])
+        2
+    """
     shares = np.asarray(shares, np.float64)
     if shares.ndim != 1 or not len(shares):
         raise ValueError(f"shares must be a vector, one share per class; received shape {shares.shape}")

@@ -22,7 +22,15 @@ PARTS = ("moments", "rows", "logits", "score", "queries", "similarity")
 
 
 class NotFinite(ValueError):
-    """Images hold NaN or infinity, so no metrics can be computed."""
+    """Images hold NaN or infinity, so no metrics can be computed.
+
+    Example:
+        >>> statistics = tfgen.metrics.Statistics(["queries"], total=2)
+        >>> statistics.update(np.full([2, 8, 8, 1], np.nan), [0, 1]).check("images")
+        Traceback (most recent call last):
+            ...
+        tfgen.metrics.statistics.NotFinite: images must be finite; 2 of 2 images hold NaN or infinity
+    """
 
 
 def draw(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
@@ -32,6 +40,13 @@ def draw(rng: np.random.Generator, total: int, count: int) -> np.ndarray:
 
 class Statistics(Accumulator):
     """Statistics of `total` images with ids 0 ... total - 1; `parts` holds those named in `needs`.
+
+    Example:
+        >>> statistics = tfgen.metrics.Statistics(["moments", "rows"], total=4)
+        >>> for ids in ([0, 1], [2, 3]):
+        ...     statistics = statistics.update(np.zeros([2, 8, 8, 1]), ids, features=np.ones([2, 5]))
+        >>> statistics.result().parts["rows"].result().shape
+        (4, 5)
 
     Args:
       needs: names from `PARTS`. "moments": moments of the features; "rows": the features; "logits": the logits; "score":
@@ -119,6 +134,11 @@ class NearestImages(Accumulator):
     """Distance in pixels from each query image [Q, H, W, C] to its nearest among images that come in batches.
 
     The distances are those of `nearest_images`; only one number per query is kept.
+
+    Example:
+        >>> images = np.zeros([3, 8, 8, 1])
+        >>> tfgen.metrics.NearestImages(images).update(images + 0.5).update(images + 0.25).result().tolist()
+        [2.0, 2.0, 2.0]
     """
 
     def __init__(self, queries: ArrayLike, max_shift: int = 0):
@@ -142,6 +162,13 @@ class NearestImages(Accumulator):
 
 class Walk:
     """Iterates over `count` images: a function of (first, last) that yields arguments of an accumulator's `update`.
+
+    Example:
+        >>> walk = tfgen.metrics.Walk(lambda first, last: np.zeros([last - first, 8, 8, 1]), count=10, batch=4)
+        >>> [batch["ids"].tolist() for batch in walk((0, 10))]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        >>> walk.shards(2)
+        [(0, 4), (4, 10)]
 
     Args:
       images: function (first, last) -> float32 [last - first, H, W, C].
@@ -173,6 +200,13 @@ class Walk:
 
 class InProcess:
     """Runs walks in this process. `run(make, walk, what)` updates make() with all batches and returns its result.
+
+    Example:
+        >>> images = tfgen.data.load("digits").take(10).images()
+        >>> walk = tfgen.metrics.Walk(lambda first, last: images[first:last], count=10)
+        >>> nearest = tfgen.metrics.InProcess()(lambda: tfgen.metrics.NearestImages(images[:2]), walk, "nearest images")
+        >>> nearest.tolist()
+        [0.0, 0.0]
 
     Args:
       report, every: see `tfgen.progress.Progress`.

@@ -34,6 +34,14 @@ def laplacian_pyramid(images: ArrayLike, levels: int) -> list[np.ndarray]:
     """Levels [N, H / 2^i, W / 2^i, C] (rounded up), float64, of images [N, H, W, C].
 
     Level i is image i minus the enlarged image i + 1; the last level is the smallest image (Burt and Adelson 1983).
+    Its sides have at least 3 pixels, so images have 3 * 2^(levels - 1) or more.
+
+    Example:
+        >>> levels = tfgen.metrics.laplacian_pyramid(np.full([1, 16, 16, 1], 0.5), levels=3)
+        >>> [level.shape[1] for level in levels]
+        [16, 8, 4]
+        >>> [round(float(np.abs(level).max()), 4) for level in levels]  # a grey image has no details
+        [0.0, 0.0, 0.5]
     """
     pyramid = [image_batch(images, "images").astype(np.float64)]
     if levels < 1 or min(pyramid[0].shape[1:3]) < 3 * 2 ** (levels - 1):
@@ -109,6 +117,12 @@ def sliced_wasserstein(
 ) -> dict[str, float]:
     """Sliced Wasserstein distance of real and fake images, both [N, H, W, C] in [0, 1]; lower is better.
 
+    Example:
+        >>> images = np.random.default_rng(0).random([20, 32, 32, 1])
+        >>> found = tfgen.metrics.sliced_wasserstein(images, images / 2, patches=16, directions=32)
+        >>> list(found)
+        ['swd_32', 'swd_16', 'swd']
+
     Args:
       smallest: minimum of the shorter side of the last level of the pyramid; at least 7.
       patches: number per image and level; directions: number of projections (4 x 128 as published).
@@ -125,7 +139,14 @@ def sliced_wasserstein(
 
 
 class SlicedWasserstein(Accumulator):
-    """`sliced_wasserstein` of images that come in shards; their patches are kept, the images are not."""
+    """`sliced_wasserstein` of images that come in shards; their patches are kept, the images are not.
+
+    Example:
+        >>> distance = tfgen.metrics.SlicedWasserstein(patches=16, directions=32)
+        >>> images = np.random.default_rng(0).random([20, 16, 16, 1])
+        >>> sorted(distance.update("real", images).update("fake", images / 2).result())
+        ['swd', 'swd_16']
+    """
 
     def __init__(self, *, smallest: int = 16, patches: int = 128, directions: int = 512, seed: int = 0):
         if min(patches, directions) < 1:

@@ -71,6 +71,11 @@ def make_networks(
 ) -> list[keras.layers.Layer]:  # fmt: skip
     """(generator, discriminator) of a kind in `NETWORKS`.
 
+    Example:
+        >>> generator, discriminator = tfgen.networks.make_networks("mlp", image_shape=(8, 8, 1), width=16)
+        >>> type(generator).__name__, type(discriminator).__name__
+        ('MLPGenerator', 'MLPDiscriminator')
+
     Args:
         kind: a name in `NETWORKS`, or a dict of two names, see `kinds_of`.
         generator, discriminator: dict of settings for this network, which override those in `shared`, or the network itself.

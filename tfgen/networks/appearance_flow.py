@@ -22,6 +22,12 @@ class AppearanceFlow(Network):
     that mirrors the encoder, of convolutions after enlargements by the nearest pixel. Convolutions of the outer half of the
     levels are 5x5, others 3x3. ReLU follows all layers but the last.
 
+    Example:
+        >>> network = tfgen.networks.AppearanceFlow(size=(2, 2), filters=(4, 8), dense_width=16, view_widths=(8,))
+        >>> found = network([tf.zeros([1, 8, 8, 3]), tf.one_hot([3], 17)])
+        >>> [points.shape for points in found["points"]], found["mask"].shape
+        ([TensorShape([8, 8, 2])], TensorShape([1, 8, 8]))
+
     Args:
         size: (h, w) of the innermost map: H and W over 2^levels.
         filters: of the encoder's levels.

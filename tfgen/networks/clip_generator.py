@@ -186,6 +186,13 @@ class ClipGenerator(Network):
     [B, N, h, w, C] in [-1, 1]; "known" [B, N], 1 where there is a frame, 0 before the first one. A history may have fewer
     scales, of smaller frames; its generators are then the coarsest ones.
 
+    Example:
+        >>> network = tfgen.networks.ClipGenerator(frame_shape=(16, 16, 3), inputs=2, width=4, halvings=1, blocks=2)
+        >>> network.build()
+        >>> made, history = network(network.beginning(tf.zeros([1, 2, 16, 16, 2])), tf.zeros([1, 16, 16, 2]))
+        >>> made["frame"].shape, history["known"].numpy().tolist()
+        (TensorShape([1, 16, 16, 3]), [[0.0, 1.0]])
+
     Args:
         frame_shape: (H, W, C) of the frames at the finest scale.
         inputs: I, the channels of the maps of one frame.

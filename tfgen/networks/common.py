@@ -55,6 +55,16 @@ class Network(layers.Layer):
     Every layer inside has an explicit name, which does not depend on other layers in the process. Checkpoints use these
     names.
 
+    Example:
+        >>> class Doubled(Network):
+        ...     def __init__(self, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.conv = self.make_conv(8, 3, name="conv")
+        ...     def call(self, inputs, training=False):
+        ...         return self.conv(inputs[0])
+        >>> Doubled(convolution="spectral")([tf.zeros([2, 8, 8, 1])]).shape
+        TensorShape([2, 8, 8, 8])
+
     Args:
         convolution: the classes of layers with kernels: "plain", "spectral" (spectrally normalised) or a `Convolution`.
         kernel_initializer: initialiser of all kernels, as a name or config: one initialiser object would give all kernels
@@ -95,6 +105,13 @@ class Discriminator(Network):
 
     A subclass implements `features(x, one_hot, training)`. A subclass with noise layers sets `noisy`; its `features` also
     takes `keys`: uint64 [B] in training, else None (see `tfgen.layers.noise`).
+
+    Example:
+        >>> class Flat(Discriminator):
+        ...     def features(self, x, one_hot, training):
+        ...         return tf.reshape(x, [-1, 64])
+        >>> Flat(conditioning="projection")([tf.zeros([2, 8, 8, 1]), tf.one_hot([0, 1], 10)])["logit"].shape
+        TensorShape([2, 1])
 
     Args:
         conditioning: use of the labels y. "concat": they are joined to the input of each weight layer. "projection":

@@ -35,6 +35,11 @@ class ConvGenerator(Network):
     `norm` and ReLU follow every layer but the last. If a side is not a multiple of the strides, outputs that are too large
     are cropped (28 from 4 x 4: 8 -> 7, 14, 28).
 
+    Example:
+        >>> network = tfgen.networks.ConvGenerator(image_shape=(28, 28, 1), width=4)
+        >>> network([tf.zeros([2, 3])]).shape
+        TensorShape([2, 28, 28, 1])
+
     Args:
         width: filters of the last hidden layer; their number doubles with each layer towards the grid.
         stages: number of transposed convolutions; None: `default_stages`.
@@ -96,6 +101,11 @@ class ConvGenerator(Network):
 
 class ConvDiscriminator(Discriminator):
     """Images [B, H, W, C] -> convolutions, each with leaky ReLU -> flat features -> logit.
+
+    Example:
+        >>> network = tfgen.networks.ConvDiscriminator(image_shape=(8, 8, 1), width=4)
+        >>> {name: tuple(found.shape) for name, found in network([tf.zeros([2, 8, 8, 1])]).items()}
+        {'logit': (2, 1), 'features': (2, 64)}
 
     Args:
         width: filters of the first layer; they double with each.

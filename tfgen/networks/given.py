@@ -13,6 +13,12 @@ import tensorflow as tf
 class GivenNetwork(keras.layers.Layer):
     """Wraps the user's network so that it can be called like a `tfgen.networks.Network`: with a list of inputs.
 
+    Example:
+        >>> dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        >>> network = tfgen.networks.GivenNetwork(dense, ["logits"])
+        >>> network([tf.zeros([5, 3])])["logits"].shape
+        TensorShape([5, 2])
+
     Args:
         network: the `keras.Model`; it takes one tensor, or a list if there are several inputs.
         outputs: None, or names of the outputs, which are then returned as a dict.
@@ -39,6 +45,12 @@ def given_network(
 
     So two models that get the same network train separate weights, and the given network does not change. The model's
     config holds the Keras config of the copy.
+
+    Example:
+        >>> encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+        >>> copy = tfgen.networks.given_network(encoder, "encoder", [(8, 8, 1)], (4,))
+        >>> copy is encoder, bool(tf.reduce_all(copy.weights[0] == encoder.weights[0]))
+        (False, True)
 
     Args:
         given: a `keras.Model` (functional, sequential, or a subclass that Keras can make again from its config); the Keras

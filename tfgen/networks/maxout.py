@@ -37,6 +37,11 @@ class Maxouts(Discriminator):
 class MaxoutDiscriminator(Maxouts):
     """Images [B, H, W, C] in [-1, 1] -> mapped to [0, 1] -> `depth` maxout layers -> logit.
 
+    Example:
+        >>> network = tfgen.networks.MaxoutDiscriminator(image_shape=(8, 8, 1), width=16)
+        >>> network([tf.zeros([2, 8, 8, 1])])["logit"].shape
+        TensorShape([2, 1])
+
     Args:
         width: units of each layer.
         depth: number of maxout layers.
@@ -63,6 +68,11 @@ class MaxoutDiscriminator(Maxouts):
 
 class ConvMaxoutDiscriminator(Maxouts):
     """Images [B, H, W, C] in [-1, 1] -> three times (conv, maxout of 2, max pooling) -> dense maxout of 5 -> the logit.
+
+    Example:
+        >>> network = tfgen.networks.ConvMaxoutDiscriminator(image_shape=(32, 32, 3), width=8)
+        >>> network([tf.zeros([2, 32, 32, 3])])["logit"].shape
+        TensorShape([2, 1])
 
     Args:
         width: filters of the first two convolutions; the third has 6 times as many, the dense layer 125 / 8 times.
@@ -105,6 +115,11 @@ class DeconvGenerator(Network):
 
     Kernel 5, stride 3, no padding: a side is 3 * grid + 2 (32 px from a grid of 10). Each pixel and channel of the image has
     its own bias.
+
+    Example:
+        >>> network = tfgen.networks.DeconvGenerator(image_shape=(32, 32, 3), width=4)
+        >>> network([tf.zeros([2, 5])]).shape
+        TensorShape([2, 32, 32, 3])
 
     Args:
         width: maps of the grid; both dense layers have width * grid units.

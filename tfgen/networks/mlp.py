@@ -15,6 +15,11 @@ from tfgen.settings import Count, NonNegativeFloat, PositiveInt
 class MLPGenerator(Network):
     """z [B, Z] -> images [B, H, W, C]: Dense, norm, ReLU (`depth` times); then Dense and `output`.
 
+    Example:
+        >>> network = tfgen.networks.MLPGenerator(image_shape=(8, 8, 1), width=16)
+        >>> network([tf.zeros([2, 5])]).shape
+        TensorShape([2, 8, 8, 1])
+
     Args:
         width: units of each hidden layer.
         depth: number of hidden layers.
@@ -44,6 +49,11 @@ class MLPGenerator(Network):
 
 class MLPDiscriminator(Discriminator):
     """Images [B, H, W, C] -> Dense, norm, leaky ReLU (`depth` times); then the logit.
+
+    Example:
+        >>> network = tfgen.networks.MLPDiscriminator(image_shape=(8, 8, 1), width=16)
+        >>> {name: tuple(found.shape) for name, found in network([tf.zeros([2, 8, 8, 1])]).items()}
+        {'logit': (2, 1), 'features': (2, 16)}
 
     Args:
         width, depth: see `MLPGenerator`.

@@ -17,6 +17,12 @@ def halved(images: tf.Tensor) -> tf.Tensor:
     """Means over windows of 3x3 around every second pixel, [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), C].
 
     Windows at the border have fewer pixels: the zeros around the image are not counted.
+
+    Example:
+        >>> tfgen.networks.halved(tf.ones([1, 5, 8, 1])).shape
+        TensorShape([1, 3, 4, 1])
+        >>> float(tfgen.networks.halved(tf.ones([1, 5, 8, 1]))[0, 0, 0, 0])
+        1.0
     """
     pads = [[0, 0], [1, 1], [1, 1], [0, 0]]
     ones = tf.pad(tf.ones_like(images[:1, ..., :1]), pads)
@@ -25,6 +31,11 @@ def halved(images: tf.Tensor) -> tf.Tensor:
 
 class MultiScalePatchGAN(Network):
     """A `PatchGAN` for the images, another one for them at half the size, and so on. Inputs: as of `PatchGAN`.
+
+    Example:
+        >>> network = tfgen.networks.MultiScalePatchGAN(scales=2, width=4, halvings=1)
+        >>> [tuple(found["logit"].shape) for found in network([tf.zeros([1, 16, 16, 3])])]
+        [(1, 6, 6, 1), (1, 2, 2, 1)]
 
     Args:
         scales: number of discriminators.

@@ -25,6 +25,13 @@ class PatchGAN(Network):
     up to 8 `width`. With 0 halvings all three convolutions are 1x1, so a patch is a pixel. Norm and leaky ReLU follow every
     convolution but the first, which has no norm, and the last, which has neither.
 
+    Example:
+        >>> network = tfgen.networks.PatchGAN(width=4, halvings=3)
+        >>> network.patch
+        70
+        >>> network([tf.zeros([1, 64, 64, 3]), tf.zeros([1, 64, 64, 3])])["logit"].shape
+        TensorShape([1, 6, 6, 1])
+
     Args:
         width: filters of the first convolution.
         halvings: number of convolutions of stride 2. The patches have 1, 16, 34, 70, 142, 286 pixels for 0 to 5.

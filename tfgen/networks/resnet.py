@@ -47,6 +47,11 @@ class UpBlock(layers.Layer):
 class ResNetGenerator(Network):
     """z -> Dense to a grid -> blocks that double the side -> BN, ReLU, conv, tanh. Labels enter through the batch norms.
 
+    Example:
+        >>> network = tfgen.networks.ResNetGenerator(image_shape=(8, 8, 1), width=4, num_classes=3)
+        >>> network([tf.zeros([2, 5]), tf.one_hot([0, 2], 3)]).shape
+        TensorShape([2, 8, 8, 1])
+
     Args:
         width: filters of all blocks; `filters` instead gives those of the grid and of each block.
         stages: number of blocks; None: as many as keep a grid of at least 4 x 4.
@@ -122,6 +127,11 @@ class DownBlock(layers.Layer):
 
 class ResNetDiscriminator(Discriminator):
     """Blocks that halve the side, then blocks that keep it, ReLU, global pooling -> features -> logit.
+
+    Example:
+        >>> network = tfgen.networks.ResNetDiscriminator(image_shape=(8, 8, 1), width=4, downs=1)
+        >>> {name: tuple(found.shape) for name, found in network([tf.zeros([2, 8, 8, 1])]).items()}
+        {'logit': (2, 1), 'features': (2, 4)}
 
     Args:
         width: filters of all blocks; `filters` instead gives those of each block.

@@ -25,6 +25,12 @@ layers = keras.layers
 class Convolution:
     """The classes of layers with a kernel or an embedding table; each takes the arguments of Keras' layer of the same
     name.
+
+    Example:
+        >>> weight_norm = tfgen.networks.Convolution(tfgen.layers.WeightNormDense, tfgen.layers.WeightNormConv2D)
+        >>> network = tfgen.networks.ConvDiscriminator(image_shape=(8, 8, 1), width=4, convolution=weight_norm)
+        >>> type(network.make_conv(8, 3)).__name__
+        'WeightNormConv2D'
     """
 
     dense: type = layers.Dense

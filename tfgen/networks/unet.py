@@ -25,6 +25,11 @@ class UNet(Network):
         decoder:  d_n = drop(norm(deconv(relu(e_n)))),  d_i = drop(norm(deconv(relu([d_{i+1}, e_i])))),
                   y = output(deconv(relu([d_2, e_1])))
 
+    Example:
+        >>> network = tfgen.networks.UNet(channels=3, filters=(4, 8, 8))
+        >>> network([tf.zeros([2, 16, 16, 1])]).shape
+        TensorShape([2, 16, 16, 3])
+
     Args:
         channels: of the result.
         filters: filters of the encoder's levels e_1, ..., e_n; d_i has as many as e_{i-1}.

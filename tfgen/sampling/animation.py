@@ -21,6 +21,11 @@ def save_animation(
 ) -> Path:  # fmt: skip
     """Writes a GIF that repeats, one frame for each step with a red rectangle where the step wrote; returns the path.
 
+    Example:
+        >>> canvases = np.zeros([4, 3, 8, 8, 1])  # four images, drawn in three steps
+        >>> tfgen.sampling.save_animation("draw.gif", canvases).name
+        'draw.gif'
+
     Args:
       canvases: [B, T, H, W, C] in [0, 1], C 1 or 3: B images in `columns` columns, as in `image_grid`.
       boxes: [B, T, 5] of (centre x, centre y, stride, sigma, gain), as from `DRAW.canvases`; None: no rectangles. A

@@ -22,12 +22,22 @@ def _latents(z, name: str) -> np.ndarray:
 
 
 def concept(z: ArrayLike) -> np.ndarray:
-    """Mean of the latents of samples that show one concept: [n, Z] -> float64 [Z]."""
+    """Mean of the latents of samples that show one concept: [n, Z] -> float64 [Z].
+
+    Example:
+        >>> tfgen.sampling.concept([[1.0, 4.0], [3.0, 0.0]]).tolist()
+        [2.0, 2.0]
+    """
     return _latents(z, "z").mean(axis=0)
 
 
 def combine(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> np.ndarray:
-    """concept(a) - concept(b) + concept(c) of latents [n, Z] each: float64 [Z]."""
+    """concept(a) - concept(b) + concept(c) of latents [n, Z] each: float64 [Z].
+
+    Example:
+        >>> tfgen.sampling.combine([[5.0, 1.0], [7.0, 1.0]], [[1.0, 1.0]], [[0.0, 10.0]]).tolist()
+        [5.0, 10.0]
+    """
     a, b, c = concept(a), concept(b), concept(c)
     if not a.shape == b.shape == c.shape:
         raise ValueError(f"latents must have equal widths; received {len(a)}, {len(b)}, {len(c)}")
@@ -38,6 +48,11 @@ def attribute_vector(latents_with: ArrayLike, latents_without: ArrayLike) -> np.
     """The direction of an attribute in latent space (Larsen et al. 2016, arXiv 1512.09300, section 4.2; Hou et al. 2017).
 
     concept(latents_with) - concept(latents_without); `latents + amount * attribute_vector(...)` has more of the attribute.
+
+    Example:
+        >>> smiling, others = [[1.0, 3.0], [3.0, 3.0]], [[1.0, 1.0], [3.0, 1.0], [2.0, 1.0]]
+        >>> tfgen.sampling.attribute_vector(smiling, others).tolist()
+        [0.0, 2.0]
 
     Args:
       latents_with, latents_without: latents [n, Z] and [m, Z] of images with and without the attribute.
@@ -52,7 +67,13 @@ def attribute_vector(latents_with: ArrayLike, latents_without: ArrayLike) -> np.
 
 
 def neighbourhood(z: ArrayLike, *, copies: int = 8, radius: float = 0.25, seed: int = 0) -> np.ndarray:
-    """z [Z], then `copies` copies of it with U(-radius, radius) noise: float32 [1 + copies, Z]."""
+    """z [Z], then `copies` copies of it with U(-radius, radius) noise: float32 [1 + copies, Z].
+
+    Example:
+        >>> found = tfgen.sampling.neighbourhood([1.0, 2.0, 3.0], copies=4, radius=0.1)
+        >>> found[0].tolist(), bool(np.all(np.abs(found - found[0]) <= 0.1))
+        ([1.0, 2.0, 3.0], True)
+    """
     z = _latents(np.asarray(z)[None], "z")
     if copies < 0 or radius < 0:
         raise ValueError(f"copies and radius must be >= 0; received {copies} and {radius}")
@@ -64,6 +85,12 @@ def vector_arithmetic(
     a: ArrayLike, b: ArrayLike, c: ArrayLike, decode: Callable, *, copies: int = 8, radius: float = 0.25, seed: int = 0
 ) -> np.ndarray:
     """Images of concept(a) - concept(b) + concept(c) and of its noisy copies.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> a, b, c = np.random.default_rng(0).normal(size=[3, 4, 2])
+        >>> tfgen.sampling.vector_arithmetic(a, b, c, model.decode_images, copies=8).shape
+        (9, 8, 8, 1)
 
     Args:
       a, b, c: latents [n, Z] of samples that show each concept.

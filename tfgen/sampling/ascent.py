@@ -33,6 +33,11 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # of Adam
 class Step(NamedTuple):
     """One step of `ascend`, an argument of the functions that it calls.
 
+    Example:
+        >>> step = tfgen.sampling.Step(index=tf.constant([0, 0]), keys=tfgen.random.keys([3, 4]))
+        >>> tfgen.random.normal(step.keys, 5).shape  # noise for each row
+        TensorShape([2, 5])
+
     Attributes:
         index: int32 [B], the number of the step, from 0. A row that has made all its steps keeps its last number.
         keys: uint64 [B], the row's key for this step, see `tfgen.random`; None without seeds.
@@ -44,6 +49,11 @@ class Step(NamedTuple):
 
 class Ascent(NamedTuple):
     """The result of `ascend`.
+
+    Example:
+        >>> found = tfgen.sampling.ascend(lambda codes, step: -codes[:, 0] ** 2, tf.ones([2, 3]), steps=5, rate=0.1)
+        >>> found.codes.shape, found.objective.shape, found.path
+        (TensorShape([2, 3]), TensorShape([2, 6]), None)
 
     Attributes:
         codes: float32 [B, ...], after the last step.

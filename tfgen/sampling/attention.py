@@ -17,6 +17,11 @@ def attention_grid(images: ArrayLike, queries: ArrayLike, maps: ArrayLike, *, sc
     A row has an image with its query pixels, each in another colour, and then for each query the image under its attention
     map, with the query pixel in the same colour.
 
+    Example:
+        >>> images, maps = np.zeros([2, 8, 8, 1]), np.ones([2, 3, 4, 4])
+        >>> tfgen.sampling.attention_grid(images, [[0, 0], [4, 4], [7, 7]], maps, scale=2).shape
+        (35, 69, 3)
+
     Args:
       images: float [B, H, W, C] in [0, 1], of 1 or 3 channels.
       queries: int [Q, 2], the pixels (row, column).

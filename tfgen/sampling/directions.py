@@ -21,6 +21,11 @@ from numpy.typing import ArrayLike
 class Directions(NamedTuple):
     """Unit vectors, the most important first.
 
+    Example:
+        >>> found = tfgen.sampling.principal_directions([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]], num=1)
+        >>> np.abs(found.vectors).round(3).tolist(), found.scales.round(3).tolist(), found.mean.tolist()
+        ([[1.0, 0.0]], [2.0], [2.0, 0.0])
+
     Attributes:
       vectors: float64 [K, D].
       scales: float64 [K]: standard deviations along the principal components; eigenvalues for `weight_directions`.
@@ -34,6 +39,11 @@ class Directions(NamedTuple):
 
 def principal_directions(values: ArrayLike, num: int | None = None) -> Directions:
     """The principal components of latents or features.
+
+    Example:
+        >>> found = tfgen.sampling.principal_directions([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
+        >>> np.abs(found.vectors[0]).round(3).tolist(), found.scales.round(3).tolist()
+        ([0.6, 0.8], [5.0, 0.0])
 
     Args:
       values: float [N, D], for instance 10,000 latents w of a StyleGAN.
@@ -54,6 +64,13 @@ def principal_directions(values: ArrayLike, num: int | None = None) -> Direction
 
 def feature_directions(latents: ArrayLike, features: ArrayLike, num: int | None = None) -> Directions:
     """The latents' directions that move features along their principal components.
+
+    Example:
+        >>> latents = np.random.default_rng(0).normal(size=[10000, 2])
+        >>> features = latents[:, 1:] * [[1.0, 3.0]]  # of the second latent alone
+        >>> found = tfgen.sampling.feature_directions(latents, features, num=1)
+        >>> np.abs(found.vectors).round(1).tolist()
+        [[0.0, 1.0]]
 
     Args:
       latents: float [N, D].
@@ -82,6 +99,11 @@ def weight_directions(
     kernels: ArrayLike | Sequence[ArrayLike], num: int | None = None, *, normalize: bool = True
 ) -> Directions:
     """The latents' directions that change the outputs of their first layers most: closed-form factorisation.
+
+    Example:
+        >>> found = tfgen.sampling.weight_directions([[0.0, 0.0], [1.0, 2.0]], num=1, normalize=False)
+        >>> np.abs(found.vectors).tolist(), found.scales.tolist()
+        ([[0.0, 1.0]], [5.0])
 
     Args:
       kernels: the kernel of a dense layer of latents, [D, outputs], or several, as those of the styles of StyleGAN's layers.

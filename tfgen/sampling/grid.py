@@ -16,6 +16,10 @@ from tfgen.metrics._checks import image_batch
 def image_grid(images: ArrayLike, columns: int | None = None, *, padding: int = 1, background: float = 1.0) -> np.ndarray:
     """Images [N, H, W, C] in [0, 1], row by row: float32 [rows (H + p) + p, columns (W + p) + p, C].
 
+    Example:
+        >>> tfgen.sampling.image_grid(np.zeros([6, 8, 8, 1]), columns=3).shape  # two rows, a pixel around the images
+        (19, 28, 1)
+
     Args:
       columns: default: the square root of N, rounded up. The rest of the last row is background.
       padding: pixels p between and around the images.
@@ -45,6 +49,10 @@ def save_png(path: str | Path, images: ArrayLike, columns: int | None = None, sc
 
     The file is written under another name and then moved, so that a reader never sees an incomplete file. Images are grey
     (1 channel), RGB (3) or RGBA (4). A missing folder is made.
+
+    Example:
+        >>> tfgen.sampling.save_png("samples/digits.png", np.zeros([16, 8, 8, 1]), scale=4).name
+        'digits.png'
 
     Raises:
       ValueError: as `image_grid`, another number of channels, or scale < 1.

@@ -25,7 +25,12 @@ def _pair(a, b) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> np.ndarray:
-    """(1 - t) a + t b for a, b [..., Z]; t scalar or broadcastable to [..., 1]. float64, exact at t=0, 1."""
+    """(1 - t) a + t b for a, b [..., Z]; t scalar or broadcastable to [..., 1]. float64, exact at t=0, 1.
+
+    Example:
+        >>> tfgen.sampling.lerp([0.0, 0.0], [1.0, 2.0], 0.25).tolist()
+        [0.25, 0.5]
+    """
     a, b = _pair(a, b)
     t = np.asarray(t, np.float64)
     return (1.0 - t) * a + t * b
@@ -36,6 +41,10 @@ def slerp(a: ArrayLike, b: ArrayLike, t: ArrayLike, *, normalize: bool = False) 
 
     For a and b of equal norm the norm is constant on the path and the angle grows linearly. Where a and b are parallel this
     is `lerp`, the limit of the formula.
+
+    Example:
+        >>> tfgen.sampling.slerp([1.0, 0.0], [0.0, 1.0], 0.5).round(4).tolist()
+        [0.7071, 0.7071]
 
     Args:
       t: scalar or broadcastable to [..., 1].
@@ -70,7 +79,12 @@ _RULES = {"lerp": lerp, "slerp": slerp}
 
 
 def latent_path(a: ArrayLike, b: ArrayLike, steps: int = 9, *, rule: str = "lerp") -> np.ndarray:
-    """`steps` evenly spaced points from a to b [..., Z], ends included: float64 [..., steps, Z]."""
+    """`steps` evenly spaced points from a to b [..., Z], ends included: float64 [..., steps, Z].
+
+    Example:
+        >>> tfgen.sampling.latent_path([0.0, 0.0], [1.0, 2.0], steps=3).tolist()
+        [[0.0, 0.0], [0.5, 1.0], [1.0, 2.0]]
+    """
     if steps < 2:
         raise ValueError(f"steps must be at least 2 (both ends); received {steps}")
     if rule not in _RULES:
@@ -82,6 +96,15 @@ def interpolate(
     model: keras.Model, seeds_a: ArrayLike, seeds_b: ArrayLike, steps: int = 9, *, rule: str = "lerp", **conditions
 ) -> np.ndarray:
     """One row of images for each pair of seeds, from the latent of seed a to that of seed b.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> images = tfgen.sampling.interpolate(model, [0, 1], [2, 3], steps=5)
+        >>> images.shape
+        (2, 5, 8, 8, 1)
+        >>> ends = model.decode_images(model.latents([2, 3]))
+        >>> bool(np.allclose(images[:, -1], ends, atol=1e-5))
+        True
 
     Args:
       model: has `latents(seeds) -> [B, Z]` and `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].
@@ -103,6 +126,11 @@ def interpolate(
 
 def decoded(model: keras.Model, latents: ArrayLike, **conditions) -> np.ndarray:
     """Images of rows of latents, as `latent_path` and `sweep` make them.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> tfgen.sampling.decoded(model, np.zeros([3, 5, 2])).shape
+        (3, 5, 8, 8, 1)
 
     Args:
       model: has `decode_images(z) -> float32 [B, H, W, C]` in [0, 1].

@@ -11,6 +11,11 @@ from tfgen.sampling.interpolation import decoded, latent_path
 def morph(model: object, images: ArrayLike, others: ArrayLike, steps: int = 9, *, keep_detail: bool = True) -> np.ndarray:
     """Images on the way from photos to others: both are projected, and the codes on the line between theirs decoded.
 
+    Example:
+        model = tfgen.models.IGAN(image_shape=gan.image_shape, generator=gan)  # of a trained GAN
+        images = tfgen.sampling.morph(model, photos, others)
+        tfgen.sampling.save_png("morph.png", images.reshape(-1, *gan.image_shape), columns=9)
+
     Args:
       model: a `Projector`: it has `project(images) -> {"latent", "image"}` and `decode_images(latents)`.
       images, others: [B, H, W, C] in [0, 1].

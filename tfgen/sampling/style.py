@@ -63,6 +63,12 @@ def truncation_strip(
 ) -> np.ndarray:  # fmt: skip
     """Figure 8: a row for each seed, with its image at every psi.
 
+    Example:
+        >>> model = tfgen.models.StyleGAN(image_shape=(8, 8, 1), latent_dim=4, w_size=4, max_filters=4)
+        >>> strip = tfgen.sampling.truncation_strip(model, [0, 1], psis=[1.0, 0.0])
+        >>> strip.shape
+        (2, 2, 8, 8, 1)
+
     Args:
       seeds: int [N].
       psis: finite numbers of any sign: 1 changes nothing, 0 gives the image of the mean of w, -1 the "opposite".
@@ -86,6 +92,11 @@ def noise_variants(
     model: StyleGAN, seeds: ArrayLike, *, labels: ArrayLike | None = None, first_fine: int | None = None, noise_seed: int = 0
 ) -> np.ndarray:
     """Figure 5: a row for each seed, with noise in all layers, in none, in the fine ones and in the coarse ones.
+
+    Example:
+        >>> model = tfgen.models.StyleGAN(image_shape=(8, 8, 1), latent_dim=4, w_size=4, max_filters=4)
+        >>> tfgen.sampling.noise_variants(model, [0, 1]).shape
+        (2, 4, 8, 8, 1)
 
     Args:
       seeds: int [N].
@@ -115,6 +126,11 @@ def noise_deviation(
     """Figure 4: the standard deviation of each pixel, the mean of its channels, over draws of the noise.
 
     The authors' code shows 4 times these numbers.
+
+    Example:
+        >>> model = tfgen.models.StyleGAN(image_shape=(8, 8, 1), latent_dim=4, w_size=4, max_filters=4)
+        >>> tfgen.sampling.noise_deviation(model, [0, 1], draws=3).shape
+        (2, 8, 8, 1)
 
     Args:
       seeds: int [N].

@@ -26,6 +26,16 @@ class StopOnNonFinite(keras.callbacks.Callback):
     The message names the step, the largest weight of each player before it, a variable that is not finite now, and the last
     good checkpoint.
 
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> model.compile(keras.optimizers.SGD(1e30))
+        >>> images = np.zeros([8, 8, 8, 1], "float32")
+        >>> try:
+        ...     history = model.fit(images, batch_size=2, verbose=0, callbacks=[tfgen.training.StopOnNonFinite()])
+        ... except tfgen.training.TrainingDiverged:
+        ...     print("diverged")
+        diverged
+
     Args:
         checkpoints: None, or a `Checkpoints`.
     """
@@ -57,6 +67,14 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 class History(keras.callbacks.Callback):
     """Writes the mean losses of every epoch to TensorBoard and to `history.jsonl`, and reports the progress.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> model.compile()
+        >>> history = tfgen.training.History(model, "run", total_steps=2)
+        >>> losses = model.fit(np.zeros([4, 8, 8, 1], "float32"), batch_size=2, verbose=0, callbacks=[history])
+        >>> sorted(json.loads(pathlib.Path("run/history.jsonl").read_text()))
+        ['kl', 'loss', 'reconstruction', 'step']
 
     Args:
         model: the model that is trained (its `step` counts).
@@ -149,6 +167,14 @@ class SampleGrid(keras.callbacks.Callback):
     It draws the grid of the model's first capability that has one (see `Capability.grid_of`): samples of the same seeds each
     time, or images of `examples` above their reconstructions or translations. For a model without a grid, such as a
     classifier, it draws nothing. Of translated clips it also writes animations, as GIF.
+
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> model.compile()
+        >>> grid = tfgen.training.SampleGrid(model, "samples", num=4)
+        >>> losses = model.fit(np.zeros([4, 8, 8, 1], "float32"), batch_size=2, verbose=0, callbacks=[grid])
+        >>> [path.name for path in pathlib.Path("samples").iterdir()]
+        ['step-00000002.png']
 
     Args:
         model: the model; its averaged weights are used if it has them.

@@ -31,6 +31,15 @@ class Checkpoints(keras.callbacks.Callback):
     are complete and on the disk. The next `save` removes files that it does not record, which an interrupted process left.
     Only one process may save to a folder.
 
+    Example:
+        >>> model = tfgen.models.VAE(image_shape=(8, 8, 1), hidden=(8,), latent_dim=2)
+        >>> model.compile()
+        >>> checkpoints = tfgen.training.Checkpoints(model, "checkpoints")
+        >>> images = np.zeros([4, 8, 8, 1], "float32")
+        >>> history = model.fit(images, batch_size=2, verbose=0, callbacks=[checkpoints])
+        >>> checkpoints.restore()  # the step
+        2
+
     Args:
         model: a compiled `TrainableModel`.
         directory: folder of the checkpoints; made if missing.

@@ -19,6 +19,15 @@ class EMA:
     `tfgen.training.Player`), each with its own count of updates. With `start` the shadows are copies of the variables for
     that many updates, and then d = decay.
 
+    Example:
+        >>> weight = keras.Variable(0.0)
+        >>> ema = tfgen.training.EMA({"model": {"weight": weight}}, decay=0.9, start=1)
+        >>> for value in (1.0, 2.0):  # the first update copies
+        ...     _ = weight.assign(value)
+        ...     ema.update("model")
+        >>> round(float(ema.named()["weight"]), 4)  # 0.9 * 1 + 0.1 * 2
+        1.1
+
     Args:
         groups: {player: {path: float `keras.Variable`}}.
         decay: in [0, 1), or None: the shadows are kept but not updated, as in a model that was loaded and not compiled.

@@ -8,7 +8,14 @@ _NUM = 4  # number of images in a check of the outputs
 
 
 class TrainingDiverged(FloatingPointError):
-    """A loss, a weight or a sample became NaN or infinite."""
+    """A loss, a weight or a sample became NaN or infinite.
+
+    Example:
+        try:
+            model.fit(images, callbacks=[tfgen.training.StopOnNonFinite(checkpoints)])
+        except tfgen.training.TrainingDiverged as error:
+            print(error)  # the step, the largest weights, and the last good checkpoint
+    """
 
 
 def not_finite(model: keras.Model, state: dict[str, keras.Variable], player: str | None = None) -> str | None:

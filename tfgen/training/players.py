@@ -199,7 +199,12 @@ def _clipped(optimizer, gradients):
 
 
 def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The mean of a tensor over the replicas of a step; the tensor itself with one replica or outside a step."""
+    """The mean of a tensor over the replicas of a step; the tensor itself with one replica or outside a step.
+
+    Example:
+        >>> float(tfgen.training.mean_over_replicas(tf.constant(2.0)))  # outside of a step
+        2.0
+    """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

@@ -131,6 +131,12 @@ class Autoencoder(Network):
 class EBGAN(AdversarialModel):
     """EBGAN. The discriminator's outputs are energies >= 0; the logs have their means as `real_logit` and `fake_logit`.
 
+    Example:
+        >>> model = tfgen.models.EBGAN(image_shape=(8, 8, 1), network="mlp", width=16, encoder=(16, 8), pulling_away=0.1)
+        >>> images = model.sample(2, seed=0)
+        >>> model.energy(images).shape, model.reconstruct(images).shape
+        (TensorShape([2]), TensorShape([2, 8, 8, 1]))
+
     Args:
         network: "conv" or "mlp": the kind of both networks.
         width: of the generator: filters next to the image, or units of each hidden layer.

@@ -43,6 +43,11 @@ from tfgen.networks.common import OUTPUTS
 class GAN(FreeNetworkModel):
     """GAN, with the networks of its authors' code or other ones.
 
+    Example:
+        >>> model = tfgen.models.GAN(image_shape=(8, 8, 1), network="mlp", width=16, latent_dim=4)
+        >>> model.sample(2, seed=0).shape
+        TensorShape([2, 8, 8, 1])
+
     Args:
         network: "maxout": MNIST's, fully connected; "conv_maxout": CIFAR-10's; or any in
             `tfgen.networks`.

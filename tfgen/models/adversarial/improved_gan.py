@@ -55,6 +55,14 @@ class ImprovedGAN(Classifier, AdversarialModel):
     Batches of a semi-supervised model have the fields `image` and `label`, and `unlabelled`, images of any class. If all
     labels are known, batches need no `unlabelled`: `image` is used for both. See `tfgen.data.semi_supervised`.
 
+    Example:
+        >>> model = tfgen.models.ImprovedGAN(
+        ...     image_shape=(8, 8, 1), widths=(16, 16), generator_widths=(16,), num_labels=10, feature_matching="squared")
+        >>> [field.name for field in model.batch_fields()]
+        ['image', 'label']
+        >>> model.class_logits(model.sample(2, seed=0)).shape
+        TensorShape([2, 10])
+
     Args:
         image_shape: (H, W, C); for "conv" H and W are multiples of 8 and at least 16.
         network: "mlp" (the paper's of MNIST) or "conv" (of CIFAR-10 and SVHN).

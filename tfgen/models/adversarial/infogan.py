@@ -67,6 +67,14 @@ class DiscriminatorWithQ(Network):
 class InfoGAN(Classifier, AdversarialModel):
     """InfoGAN. Its logs have L_I of each kind of code, in nats. For categorical codes it rises towards sum ln K.
 
+    Example:
+        >>> model = tfgen.models.InfoGAN(
+        ...     image_shape=(8, 8, 1), network="mlp", width=16, categorical=(5,), continuous=2, noise_dim=3, q_width=8)
+        >>> model.latent_dim
+        10
+        >>> model.traversal(0, rows=2).shape  # the five values of the categorical code
+        TensorShape([2, 5, 8, 8, 1])
+
     Args:
         categorical: number of values of each categorical code.
         continuous: number of continuous codes.

@@ -38,6 +38,11 @@ class SNGAN(FreeNetworkModel):
     `SpectralConv2D`, `SpectralConv2DTranspose`, `SpectralEmbedding`) or Keras' wrapper `SpectralNormalization`. It
     also defines how labels are used; projection is only in the built-in one.
 
+    Example:
+        >>> model = tfgen.models.SNGAN(image_shape=(8, 8, 1), network="resnet", width=4, latent_dim=3, num_classes=2)
+        >>> model.sample(2, seed=0, labels=[0, 1]).shape
+        TensorShape([2, 8, 8, 1])
+
     Args:
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """

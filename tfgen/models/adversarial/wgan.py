@@ -35,6 +35,11 @@ from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt
 class WGAN(FreeNetworkModel):
     """WGAN. In its logs, `real_logit` - `fake_logit` estimates the distance up to a factor: it should fall.
 
+    Example:
+        >>> model = tfgen.models.WGAN(image_shape=(8, 8, 1), network="mlp", width=16, latent_dim=4)
+        >>> [bool(model.generator_turn(step)) for step in (98, 99, 100)]  # after 100 updates of the critic
+        [False, True, False]
+
     Args:
         thorough_turns: the first `thorough_turns` turns of the generator come after `thorough_steps` critic updates each,
             and so does every turn whose number is a multiple of `thorough_every`. 0: no turn does.

@@ -35,6 +35,13 @@ from tfgen.settings import NonNegativeFloat, PositiveInt
 class WGANGP(FreeNetworkModel):
     """WGAN-GP. In its logs, `real_logit` - `fake_logit` estimates the distance: it should fall.
 
+    Example:
+        >>> model = tfgen.models.WGANGP(image_shape=(8, 8, 1), network="mlp", width=16, latent_dim=4)
+        >>> model.compile()
+        >>> images = tfgen.data.load("digits").take(64)
+        >>> sorted(model.fit(images.batches(32), verbose=0).history)
+        ['discriminator_loss', 'fake_logit', 'generator_loss', 'real_logit']
+
     Args:
         **kwargs: see `FreeNetworkModel` and `AdversarialModel`.
     """

@@ -42,6 +42,12 @@ class Autoencoder(Sampler, Encoder, TrainableModel):
     Losses: "loss", the squared error summed over an image, and "mse", its mean over the values of an image. Both use the
     decoder's output before it is clipped to [0, 1].
 
+    Example:
+        >>> model = tfgen.models.Autoencoder(image_shape=(8, 8, 1), latent_dim=4, hidden=(8, 16))
+        >>> codes = model.encode(tf.zeros([2, 8, 8, 1]))
+        >>> codes.shape, model.decode_images(codes).shape
+        (TensorShape([2, 4]), TensorShape([2, 8, 8, 1]))
+
     Args:
         image_shape: (H, W, C).
         latent_dim: Z, the size of a code.

@@ -61,6 +61,13 @@ class DCIGN(AutoencodingModel):
     Batches must have `active`, int32 [B], the same number k in all rows. Factor k of `factors` varies in the batch; with
     k = len(factors) the intrinsic factors vary. `tfgen.data.FactorSource` makes such batches.
 
+    Example:
+        >>> model = tfgen.models.DCIGN(
+        ...     image_shape=(10, 10, 1), latent_dim=4, factors=("azimuth",), filters=(4,), kernel_size=3,
+        ...     decoder_filters=(4,), decoder_kernel_size=3)
+        >>> model.rerender(tf.zeros([2, 10, 10, 1]), "azimuth", [-1.0, 0.0, 1.0]).shape
+        TensorShape([2, 3, 10, 10, 1])
+
     Args:
         image_shape: (H, W, C).
         latent_dim: number of latents; more than the number of factors.

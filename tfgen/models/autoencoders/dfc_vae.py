@@ -59,6 +59,15 @@ class DFCVAE(AutoencodingModel):
     `tfgen.features`), and checkpoints and averages have no weights of it. If Phi cannot be made again, or has changed, a
     loaded model can still encode, decode and sample; computing its loss raises an error.
 
+    Example:
+        >>> model = tfgen.models.DFCVAE(
+        ...     image_shape=(8, 8, 1), latent_dim=3, width=4, stages=2, feature_network=tfgen.features.random_conv((8,)))
+        >>> images = tf.zeros([2, 8, 8, 1])
+        >>> model.reconstruct(images).shape
+        TensorShape([2, 8, 8, 1])
+        >>> model.feature_loss(images, images).numpy().tolist()
+        [0.0, 0.0]
+
     Args:
         image_shape: (H, W, C); H and W are multiples of 2**stages.
         latent_dim: Z.

@@ -47,6 +47,12 @@ LIKELIHOODS = ("bernoulli", "cross_entropy")
 class DRAW(LatentVariableModel):
     """DRAW. Its latents are those of all steps, one step after the other: [glimpses * z_size].
 
+    Example:
+        >>> model = tfgen.models.DRAW(image_shape=(8, 8, 1), glimpses=3, hidden=16, z_size=2, read_size=2, write_size=3)
+        >>> canvases, boxes = model.canvases(model.latents(tf.range(2)))
+        >>> canvases.shape, boxes.shape  # the image after each step, and where the step wrote
+        (TensorShape([2, 3, 8, 8, 1]), TensorShape([2, 3, 5]))
+
     Args:
         image_shape: (H, W, C); the channels share the windows.
         glimpses: T, number of steps.

@@ -24,6 +24,12 @@ from tfgen.settings import Count, ImageShape, PositiveInt, SomeClasses, TwoOrMor
 class GlimpseClassifier(ClassifierModel):
     """DRAW's reader as a classifier.
 
+    Example:
+        >>> model = tfgen.models.GlimpseClassifier(image_shape=(8, 8, 1), num_classes=3, glimpses=2, hidden=16, read_size=3)
+        >>> logits, boxes = model.look(tf.zeros([2, 8, 8, 1]))
+        >>> logits.shape, boxes.shape
+        (TensorShape([2, 3]), TensorShape([2, 2, 5]))
+
     Args:
         image_shape: (H, W, C).
         num_classes: number of classes.

@@ -59,6 +59,13 @@ MIN_VARIANCE = 1e-3  # of a component
 class GMVAE(LatentVariableModel):
     """Gaussian mixture VAE. Its latents are x; its logs have the loss and the three KL terms, in nats per image.
 
+    Example:
+        >>> model = tfgen.models.GMVAE(image_shape=(8, 8, 1), num_clusters=3, latent_dim=4, style_dim=2, hidden=(16,))
+        >>> model.cluster_probabilities(tf.zeros([5, 8, 8, 1])).shape
+        TensorShape([5, 3])
+        >>> model.sweep(columns=2).shape  # a row of images for each cluster
+        TensorShape([3, 2, 8, 8, 1])
+
     Args:
         image_shape: (H, W, C); for `network="conv"` H - 10 and W - 10 are even and positive, for "strided" H and W are
             multiples of 8.

@@ -60,6 +60,15 @@ _Widths = Annotated[Sequence[PositiveInt], Rule("of length >= 2", lambda widths:
 class VAEGAN(AutoencodingModel):
     """VAE/GAN. Its logs have the terms of the equations above and the shares of turns that were skipped.
 
+    Example:
+        >>> model = tfgen.models.VAEGAN(
+        ...     image_shape=(8, 8, 1), latent_dim=4, encoder_widths=(8, 16), decoder_widths=(16, 8),
+        ...     discriminator_widths=(4, 8, 16), similarity_layer=1)
+        >>> list(model.players())
+        ['encoder', 'decoder', 'discriminator']
+        >>> model.encode(tf.zeros([2, 8, 8, 1])).mean().shape
+        TensorShape([2, 4])
+
     Args:
         image_shape: (H, W, C), of any size.
         latent_dim: number of latent dimensions.

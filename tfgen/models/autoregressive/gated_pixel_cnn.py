@@ -35,6 +35,11 @@ layers = keras.layers
 class GatedPixelCNN(AutoregressiveModel):
     """Gated PixelCNN.
 
+    Example:
+        >>> model = tfgen.models.GatedPixelCNN(image_shape=(4, 4, 1), levels=2, width=4, depth=1, num_classes=3)
+        >>> model.log_prob(tf.zeros([2, 4, 4, 1]), labels=[0, 2]).shape
+        TensorShape([2])
+
     Args:
         image_shape: (H, W, C).
         width: p, the channels of each stack.

@@ -33,6 +33,15 @@ layers = keras.layers
 class MultiScalePixelRNN(AutoregressiveModel):
     """Multi-scale PixelRNN. Pixels are drawn scale by scale, in raster order within a scale.
 
+    Example:
+        >>> model = tfgen.models.MultiScalePixelRNN(
+        ...     image_shape=(4, 4, 1), levels=2, map_channels=4, cell="row", width=4, depth=1, head_width=8,
+        ...     first_kernel_size=3)
+        >>> int(tf.reduce_sum(tf.cast(model.given(1), tf.int32)))  # pixels of the 4 x 4 image that the 2 x 2 one gives
+        4
+        >>> model.log_prob(tf.zeros([3, 4, 4, 1])).shape
+        TensorShape([3])
+
     Args:
         image_shape: (H, W, C); the product of the factors divides H and W.
         factors: factors by which the sides of an image grow, from the smallest image on.

@@ -42,6 +42,12 @@ class PixelCNNAutoencoder(Encoder, GatedPixelCNN):
     code as `embedding`, float32 [B, embedding_dim], e.g. from `encode`. To draw images of given codes with the exported
     `decode`, replace the last `embedding_dim` numbers of the latents.
 
+    Example:
+        >>> model = tfgen.models.PixelCNNAutoencoder(
+        ...     image_shape=(4, 4, 1), levels=2, width=4, depth=1, head_width=8, embedding_dim=3, encoder_widths=(8,))
+        >>> model.encode(tf.zeros([2, 4, 4, 1])).shape
+        TensorShape([2, 3])
+
     Args:
         image_shape: (H, W, C).
         embedding_dim: m, the size of a code.

@@ -46,6 +46,11 @@ INITIAL_IMAGES = 16  # of the data-dependent initialisation, as in the authors' 
 class PixelCNNPP(AutoregressiveModel):
     """PixelCNN++. Call `initialize` with a batch before training.
 
+    Example:
+        >>> model = tfgen.models.PixelCNNPP(image_shape=(4, 4, 1), width=4, resnets=1, halvings=1, components=2)
+        >>> model.log_prob(tf.zeros([3, 4, 4, 1])).shape
+        TensorShape([3])
+
     Args:
         image_shape: (H, W, C), with H and W multiples of 2 ** halvings.
         width: channels of each stack.

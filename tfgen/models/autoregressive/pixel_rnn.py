@@ -36,6 +36,11 @@ Cell = Literal["row", "diagonal"]
 class PixelRNN(AutoregressiveModel):
     """PixelRNN.
 
+    Example:
+        >>> model = tfgen.models.PixelRNN(image_shape=(4, 4, 1), levels=2, cell="row", width=4, depth=1, head_width=8)
+        >>> model.log_prob([[[[0.0], [1.0], [0.0], [1.0]]] * 4]).shape
+        TensorShape([1])
+
     Args:
         image_shape: (H, W, C).
         cell: "diagonal" or "row": the recurrent layers.

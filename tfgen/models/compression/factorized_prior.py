@@ -37,7 +37,16 @@ layers = keras.layers
 
 @keras.saving.register_keras_serializable("tfgen")
 class FactorizedPrior(CompressionModel):
-    """Transform code with an independent density for each channel; see `CompressionModel` for the arguments."""
+    """Transform code with an independent density for each channel; see `CompressionModel` for the arguments.
+
+    Example:
+        >>> model = tfgen.models.FactorizedPrior(image_shape=(16, 16, 3), width=8)
+        >>> image = np.full([20, 35, 3], 128, "uint8")  # of any size
+        >>> codec = model.codec()
+        >>> file = codec.compress(image)  # bytes
+        >>> codec.decompress(file).shape
+        (20, 35, 3)
+    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -53,6 +53,12 @@ class ScaleHyperprior(CompressionModel):
     the filters see only padding and stay at their initial values. For 128x128 all pixels of z lie at an edge. The code of
     larger images is then too long: train on 256x256 or more.
 
+    Example:
+        >>> model = tfgen.models.ScaleHyperprior(image_shape=(32, 32, 3), width=8)
+        >>> images = tf.fill([1, 40, 70, 3], 0.5)  # of any size
+        >>> model.encode(images).shape, model.bits(images).shape
+        (TensorShape([1, 3, 5, 8]), TensorShape([1]))
+
     Args:
         width: N, channels of all hidden layers and of z.
         latent_channels: M, channels of y; None: as `width`.
