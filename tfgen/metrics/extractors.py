@@ -1,7 +1,7 @@
 """Feature extractors with weights from files: Inception-v3 for FID and inception score, VGG-16 for path length.
 
 An extractor is any object with
-    image_shape   (H, W, C) of its input images, or None for any size with 1 or 3 channels
+    image_shape   (H, W, C) of its input images, or None for any size with 1 channel or those of the network
     description   network, weights and resize rule in a few words, for protocols
     weights_hash  sha256 of its weights
     kind          "classifier", "inception", "keras_inception", "feature" ...; it names the Fréchet distance
@@ -78,19 +78,20 @@ def inception(
 
 
 class _InBatches:
-    """Base class: splits images into batches. Extractors for images of any size get grey images as three equal channels."""
+    """Base class: splits images into batches. Extractors for images of any size get grey images as equal `channels`."""
 
-    image_shape, num_logits, batch = None, 0, 64
+    image_shape, channels, num_logits, batch = None, 3, 0, 64
 
     def outputs(self, images) -> tuple[np.ndarray, np.ndarray | None]:
         """(features float32 [N, F], logits float32 [N, K] or None) of images [N, H, W, C] in [0, 1]."""
-        images, channels = image_batch(images, "images", shape=self.image_shape), 1
-        if self.image_shape is None:
-            if images.shape[3] not in (1, 3):
-                raise ValueError(f"images must have 1 or 3 channels; received shape {images.shape}")
-            channels = 3 // images.shape[3]
+        images, copies = image_batch(images, "images", shape=self.image_shape), 1
+        if self.image_shape is None and images.shape[3] != self.channels:
+            if images.shape[3] != 1:
+                wanted = " or ".join(map(str, sorted({1, self.channels})))
+                raise ValueError(f"images must have {wanted} channels; received shape {images.shape}")
+            copies = self.channels
         parts = [
-            self._run(images[start : start + self.batch].repeat(channels, axis=3))
+            self._run(images[start : start + self.batch].repeat(copies, axis=3))
             for start in range(0, len(images), self.batch)
         ]
         features, logits = zip(*parts, strict=True)
@@ -131,7 +132,7 @@ class FeatureExtractor(_InBatches):
         self.kind, self.weights_hash = kind, network.fingerprint
         self.description = f"{description}, {layer}"
         shape = network.image_shape
-        self.image_shape = None if None in shape else shape
+        self.image_shape, self.channels = None if None in shape else shape, shape[2]
 
         def run(images):
             found = network(images)
