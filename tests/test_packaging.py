@@ -83,7 +83,7 @@ def test_tensorboard_starts():
 
 FOLDERS = {  # import name: folder
     "tfgen": "tfgen", "tfgen_commands": "commands", "tfgen_pipelines": "pipelines", "tfgen_serving": "serving",
-    "tfgen_trainers": "trainers",
+    "tfgen_trainers": "trainers", "tfgen_zoo": "zoo",
 }  # fmt: skip
 
 
@@ -203,6 +203,11 @@ def installed(wheel, tmp_path_factory):
     return python
 
 
+SHIPPED = {
+    line.removesuffix("/*") for line in setup_cfg()["options.package_data"]["tfgen_zoo"].split()
+}  # fmt: skip
+
+
 def test_a_wheel_puts_only_tfgen_at_the_top(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
@@ -211,9 +216,18 @@ def test_a_wheel_puts_only_tfgen_at_the_top(wheel):
         f"{name}/{path.relative_to(ROOT / folder)}"
         for name, folder in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.suffix != ".pyc" and (folder != "zoo" or path.parent.name in {"zoo", *SHIPPED})
     }
     assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == tree
+
+
+def test_a_wheel_has_a_few_trained_models(wheel, installed, tmp_path):
+    assert {"vae_digits", "infogan_digits", "gated_classes_digits"} <= SHIPPED
+    assert all((ROOT / "zoo" / name / "metadata.json").exists() for name in SHIPPED)
+    assert wheel.stat().st_size < 5_000_000
+    code = "import tfgen; print(len(tfgen.pretrained.names()), tfgen.from_preset('vae/digits').sample(2).shape)"
+    run = outside(tmp_path, installed, "-c", code)
+    assert run.stdout == f"{len(SHIPPED)} (2, 8, 8, 1)\n", run.stderr
 
 
 SCRIPT = """

@@ -39,12 +39,12 @@ HUB = "hf://"
 
 
 def names() -> list[str]:
-    """The names of the presets whose trained weights are here: those of `TFGEN_ZOO`, a folder, else of a checkout's zoo/."""
+    """The names of the presets whose trained weights are here: in the folder `TFGEN_ZOO`, else in the installation."""
     return sorted(_index(_zoo()))
 
 
 def _zoo():
-    return Path(os.environ.get("TFGEN_ZOO") or Path(__file__).resolve().parents[1] / "zoo")
+    return Path(os.environ.get("TFGEN_ZOO") or Path(__file__).resolve().parents[1] / "tfgen_zoo")
 
 
 @functools.cache
