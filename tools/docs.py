@@ -406,7 +406,7 @@ def navigation() -> list[dict]:
         {"Help": "help.md"},
         {"Models": models},
         {"Gallery": "gallery.md"},
-        {"Guides": [{"Data": "data.md"}, {"Metrics": "metrics.md"}, {"Serving": "serving.md"}, {"ONNX files": "onnx.md"},
+        {"Guides": [{"Data": "data.md"}, {"Metrics": "metrics.md"}, {"Serving": "serving.md"}, {"ONNX files": "onnx.md"}, {"Several workers": "workers.md"},
                     {"How tfgen is built": "architecture.md"}]},
         {"Results": [{"Benchmarks": "benchmarks.md"}, {"Records": "records.md"}, {"Claims of the papers": "claims.md"},
                      {"Trained models": "zoo.md"}]},

@@ -201,7 +201,7 @@ def _train(config, preset, source, whole, held_out, workdir, report):
     alone = worker is None or worker.is_chief  # others write nothing
     report = report if alone else None
     say = report or (lambda line: None)
-    strategy = make_strategy()
+    strategy = make_strategy(preset)
     with strategy.scope():
         model, batches_from = prepared(config, source, strategy.num_replicas_in_sync)
         examples = next(iter(batches_from(0)))
@@ -337,7 +337,8 @@ def initialize(model: keras.Model, config: TrainConfig, source: Source) -> None:
 
 def first_steps(config: TrainConfig, source: Source) -> dict:
     """Trains the first steps of a run, in no folder, and returns what `FirstSteps` found. For the arguments see `train`."""
-    preset, strategy = config.resolve(), make_strategy()
+    preset = config.resolve()
+    strategy = make_strategy(preset)
     with strategy.scope():
         model, batches_from = prepared(config, examples_of(config, source), strategy.num_replicas_in_sync)
         initialize(model, config, source)
@@ -408,10 +409,18 @@ def only_training_in(workdir: pathlib.Path) -> typing.Iterator[None]:
             raise
 
 
-def make_strategy() -> tf.distribute.Strategy:
-    """That of several workers, if this is one; else MirroredStrategy over all GPUs, or the logical CPU devices without."""
+def make_strategy(preset: presets.Preset | None = None) -> tf.distribute.Strategy:
+    """That of several workers, if this is one; else MirroredStrategy over all GPUs, or the logical CPU devices without.
+
+    Args:
+        preset: what is trained. On one device there is no strategy if it accumulates, which Keras can do without alone.
+    """
     if (found := workers.strategy()) is not None:
         return found
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    accumulates = preset is not None and "accumulate" in preset.compile_args
+    if accumulates and len(tf.config.list_logical_devices(kind)) == 1:
+        return tf.distribute.get_strategy()
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
     # On CPU the collectives of two strategies in one process mix up their messages; this reduction uses no collectives.

@@ -288,12 +288,12 @@ def test_an_extractor_of_free_sides_takes_grey_and_any_size():
         extractor.outputs(np.zeros((1, 7, 9, 2), np.float32))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_a_feature_network_for_any_size_gets_its_own_channels(channels):
     extractor = metrics.FeatureExtractor(tfgen.features.random_conv((8,), channels=channels))
     grey = np.random.default_rng(0).random((2, 6, 5, 1), "float32")
     features, _ = extractor.outputs(grey)
-    np.testing.assert_array_equal(features, extractor.outputs(grey.repeat(channels, axis=3))[0])
-    wanted = {1: "1", 3: "1 or 3", 4: "1 or 4"}[channels]
+    np.testing.assert_allclose(features, extractor.outputs(grey.repeat(channels, axis=3))[0], rtol=1e-6)
+    wanted = {1: "1", 3: "1 or 3"}[channels]
     with pytest.raises(ValueError, match=rf"images must have {wanted} channels; received shape \(2, 6, 5, 2\)"):
         extractor.outputs(np.zeros([2, 6, 5, 2], "float32"))

@@ -158,7 +158,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
         Raises:
             ValueError: a player is unknown; `loss`, `metrics` or another argument of Keras is given, since a model of tfgen
-                has its own; `accumulate` is no such number; or gradients are accumulated on several replicas.
+                has its own; `accumulate` is no such number; or gradients are accumulated under a strategy.
         """
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         if kwargs:
@@ -168,7 +168,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
             )
         players = self.players()
         self.player_optimizers = self._optimizers(optimizer, players)
-        accumulate_gradients(self.player_optimizers, accumulate, self.distribute_strategy.num_replicas_in_sync)
+        accumulate_gradients(self.player_optimizers, accumulate)
         super().compile(
             optimizer=next(iter(self.player_optimizers.values())), jit_compile=jit_compile, run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,

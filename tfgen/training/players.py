@@ -55,12 +55,12 @@ class Player:
         return _unique(layer for layer in layers if hasattr(layer, "derived_variables"))
 
 
-def accumulate_gradients(optimizers: dict, accumulate: int | None, replicas: int) -> None:
+def accumulate_gradients(optimizers: dict, accumulate: int | None) -> None:
     """Sets optimisers, {player: one}, to update with the mean gradient of `accumulate` batches; None: as they are set.
 
     Raises:
         ValueError: `accumulate` is no whole number of at least 2, an optimiser is set to another number or is in use; or one
-            accumulates on several replicas.
+            accumulates under a strategy.
     """
     if accumulate is not None and (not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 2):
         raise ValueError(f"accumulate must be None or a whole number of at least 2; received {accumulate!r}.")
@@ -72,10 +72,10 @@ def accumulate_gradients(optimizers: dict, accumulate: int | None, replicas: int
                 state = f"gradient_accumulation_steps={given}" if given else "variables without those of accumulation"
                 raise ValueError(f"accumulate={accumulate}, but the optimizer of {name!r} has {state}: give a new one.")
             inner.gradient_accumulation_steps = accumulate
-        if inner.gradient_accumulation_steps and replicas > 1:
+        if inner.gradient_accumulation_steps and tf.distribute.has_strategy():
             raise ValueError(
                 f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}. Keras does "
-                "not support this on several replicas; use a larger batch instead."
+                "not support this on several replicas, or under a strategy of one; use a larger batch instead."
             )
 
 
