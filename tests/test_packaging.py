@@ -216,7 +216,9 @@ def test_a_wheel_puts_only_tfgen_at_the_top(wheel):
         f"{name}/{path.relative_to(ROOT / folder)}"
         for name, folder in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and (folder != "zoo" or path.parent.name in {"zoo", *SHIPPED})
+        if path.is_file()
+        and path.suffix not in (".pyc", ".toml")
+        and (folder != "zoo" or path.parent.name in {"zoo", *SHIPPED})
     }
     assert {name for name in names if not name.split("/")[0].endswith(".dist-info")} == tree
 
@@ -228,6 +230,23 @@ def test_a_wheel_has_a_few_trained_models(wheel, installed, tmp_path):
     code = "import tfgen; print(len(tfgen.pretrained.names()), tfgen.from_preset('vae/digits').sample(2).shape)"
     run = outside(tmp_path, installed, "-c", code)
     assert run.stdout == f"{len(SHIPPED)} (2, 8, 8, 1)\n", run.stderr
+
+
+@pytest.mark.long
+def test_the_package_of_all_trained_models(installed, tmp_path):
+    """Its wheel is built in a copy, and installed beside that of tfgen."""
+    shutil.copytree(ROOT / "zoo", tmp_path / "zoo", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    run = outside(tmp_path / "zoo", sys.executable, "-c", code)
+    assert run.returncode == 0, run.stderr
+    built = tmp_path / "zoo" / run.stdout.split()[-1]
+    assert built.stat().st_size < 25_000_000
+    zipfile.ZipFile(built).extractall(tmp_path / "site")
+    code = "import tfgen; print(tfgen.pretrained.find('fractal-net/digits'), *tfgen.pretrained.names())"
+    run = outside(tmp_path, installed, "-c", code, PYTHONPATH=str(tmp_path / "site"))
+    folder, *names = run.stdout.split()
+    here = run_python("import tfgen; print(*tfgen.pretrained.names())").stdout.split()
+    assert folder == str(tmp_path / "site/tfgen_zoo_all/fractal_net_digits") and names == here
 
 
 SCRIPT = """

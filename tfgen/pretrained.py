@@ -16,6 +16,7 @@ A folder has the form of KerasHub's presets, and nothing in it is code:
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import re
@@ -39,12 +40,15 @@ HUB = "hf://"
 
 
 def names() -> list[str]:
-    """The names of the presets whose trained weights are here: in the folder `TFGEN_ZOO`, else in the installation."""
+    """The names of the presets whose trained weights are here: in the folder `TFGEN_ZOO`, else those that are installed."""
     return sorted(_index(_zoo()))
 
 
 def _zoo():
-    return Path(os.environ.get("TFGEN_ZOO") or Path(__file__).resolve().parents[1] / "tfgen_zoo")
+    if folder := os.environ.get("TFGEN_ZOO"):
+        return Path(folder)
+    everything = importlib.util.find_spec("tfgen_zoo_all")  # of the package tfgen-zoo
+    return Path(everything.origin).parent if everything else Path(__file__).resolve().parents[1] / "tfgen_zoo"
 
 
 @functools.cache
