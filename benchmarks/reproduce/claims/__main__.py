@@ -47,7 +47,8 @@ def main():
             path, claims.__name__, code=module, seed=protocol.get("seeds", 0), protocol=protocol,
             seconds=time.perf_counter() - started, results=results, gates=gates, trainings=trainings,
         )  # fmt: skip
-        keep(path, **zoo)
+        if zoo is not None:
+            keep(path, **zoo)
     else:
         path = pathlib.Path(args.out or f"benchmarks/reproduce/{claim.RECORD}.json")
         if not path.exists():
