@@ -17,7 +17,7 @@ from tfgen.models.saving import SavingMixin
 from tfgen.settings import ImageShape, Seed
 from tfgen.training.ema import EMA
 from tfgen.training.functions import make_step_function
-from tfgen.training.players import Player, accumulate_gradients, mean_over_replicas, step_players
+from tfgen.training.players import Player, accumulate_gradients, mean_over_replicas, optimizers_of, step_players
 from tfgen.training.state import named_variables
 
 
@@ -167,7 +167,9 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
                 "appear in the logs; see tfgen.metrics for metrics."
             )
         players = self.players()
-        self.player_optimizers = self._optimizers(optimizer, players)
+        self.player_optimizers = optimizers_of(
+            players, optimizer, self.default_optimizer, type(self).__name__, scaled=self.dtype_policy.name == "mixed_float16"
+        )
         accumulate_gradients(self.player_optimizers, accumulate)
         super().compile(
             optimizer=next(iter(self.player_optimizers.values())), jit_compile=jit_compile, run_eagerly=run_eagerly,
@@ -180,33 +182,6 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         noted = keras.Variable([0.0] * len(players), trainable=False, aggregation="only_first_replica")
         object.__setattr__(self, "largest_before_bad_step", noted)
         onednn.hint(any(len(v.shape) == 4 for v in self.trainable_variables))  # kernels of convolutions
-
-    def _optimizers(self, given, players):
-        def by_player(optimizer):
-            if isinstance(optimizer, dict) and "class_name" not in optimizer:
-                unknown = sorted(set(optimizer) - set(players))
-                if unknown:
-                    raise ValueError(
-                        f"optimizer has the players {unknown}; {type(self).__name__} has {', '.join(players)}."
-                    )
-                return {name: keras.optimizers.get(one) for name, one in optimizer.items() if one is not None}
-            optimizer = keras.optimizers.get(optimizer)
-            if len(players) == 1:
-                return dict.fromkeys(players, optimizer)
-            # A built optimizer already has the variables of one player, so every player gets a copy.
-            first = 0 if optimizer.built else 1
-            copies = [type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[first:]]
-            return dict(zip(players, [optimizer, *copies][-len(players):], strict=True))
-
-        found = {} if given is None else by_player(given)
-        if len({id(one) for one in found.values()}) < len(found):
-            raise ValueError(f"optimizer has the same object for several of {', '.join(found)}: give each player its own.")
-        if found.keys() != players.keys():
-            found = {**by_player(self.default_optimizer()), **found}
-        if self.dtype_policy.name == "mixed_float16":
-            scaled = keras.optimizers.LossScaleOptimizer
-            found = {name: o if isinstance(o, scaled) else scaled(o) for name, o in found.items()}
-        return {name: found[name] for name in players}
 
     def _keep_averages(self, players, decay, start):
         before = self.ema

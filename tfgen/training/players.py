@@ -55,6 +55,47 @@ class Player:
         return _unique(layer for layer in layers if hasattr(layer, "derived_variables"))
 
 
+def optimizers_of(
+    players: dict, given: object, default: collections.abc.Callable, owner: str, *, scaled: bool = False
+) -> dict:
+    """The optimiser of each player: {player: a Keras optimizer}.
+
+    Args:
+        players: {name: Player}.
+        given: the optimizers that `compile` takes.
+        default: function () -> those of players that are not named.
+        owner: name of the model, for messages.
+        scaled: whether losses are scaled, for float16.
+
+    Raises:
+        ValueError: an unknown player, or one optimizer for several.
+    """
+
+    def by_player(optimizer):
+        if isinstance(optimizer, dict) and "class_name" not in optimizer:
+            unknown = sorted(set(optimizer) - set(players))
+            if unknown:
+                raise ValueError(f"optimizer has the players {unknown}; {owner} has {', '.join(players)}.")
+            return {name: keras.optimizers.get(one) for name, one in optimizer.items() if one is not None}
+        optimizer = keras.optimizers.get(optimizer)
+        if len(players) == 1:
+            return dict.fromkeys(players, optimizer)
+        # A built optimizer already has the variables of one player, so every player gets a copy.
+        first = 0 if optimizer.built else 1
+        copies = [type(optimizer).from_config(optimizer.get_config()) for _ in list(players)[first:]]
+        return dict(zip(players, [optimizer, *copies][-len(players) :], strict=True))
+
+    found = {} if given is None else by_player(given)
+    if len({id(one) for one in found.values()}) < len(found):
+        raise ValueError(f"optimizer has the same object for several of {', '.join(found)}: give each player its own.")
+    if found.keys() != players.keys():
+        found = {**by_player(default()), **found}
+    if scaled:
+        loss_scaled = keras.optimizers.LossScaleOptimizer
+        found = {name: o if isinstance(o, loss_scaled) else loss_scaled(o) for name, o in found.items()}
+    return {name: found[name] for name in players}
+
+
 def accumulate_gradients(optimizers: dict, accumulate: int | None) -> None:
     """Sets optimisers, {player: one}, to update with the mean gradient of `accumulate` batches; None: as they are set.
 
