@@ -120,12 +120,12 @@ def markdown_table(head, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def filled(path, begin, end, text):
-    """The content of a file with `text` between its lines `begin` and `end`; ValueError if it lacks one of them."""
-    before, found, rest = path.read_text().partition(begin)
+def filled(page, begin, end, text):
+    """The text `page` with `text` between its lines `begin` and `end`; ValueError if it lacks one of them."""
+    before, found, rest = page.partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise ValueError(f"{path} must have the lines {begin!r} and {end!r}.")
+        raise ValueError(f"The page must have the lines {begin!r} and {end!r}.")
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 

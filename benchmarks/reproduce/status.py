@@ -226,4 +226,5 @@ def readme(found):
     """(path, text) of README.md with the table of {name: record}, and the commit of the code that the states are for."""
     path = FOLDER / "README.md"
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    return path, filled(path, _BEGIN, _END, f"States by the code of {_commit(commit())}, {today}.\n\n{table(found)}")
+    text = f"States by the code of {_commit(commit())}, {today}.\n\n{table(found)}"
+    return path, filled(path.read_text(), _BEGIN, _END, text)

@@ -1,10 +1,10 @@
 """Measures a claim of a paper: writes its record, and its figure and table in docs/claims.md.
 
     python -m benchmarks.reproduce.claims saturating
+    python -m benchmarks.reproduce.claims page          makes the tables of docs/claims.md again
 """
 
 import argparse
-import importlib
 import json
 import pathlib
 import pkgutil
@@ -16,27 +16,36 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from benchmarks.record import ROOT, filled, report
+from benchmarks.record import ROOT, report
 from benchmarks.reproduce import claims
+from benchmarks.reproduce.claims import page
 from benchmarks.zoo import keep
 
-SHARED = ("__main__", "runs")
+SHARED = ("__main__", "page", "runs")
 # As they are written: with a hyphen.
 NAMES = [m.name.replace("_", "-") for m in pkgutil.iter_modules(claims.__path__) if m.name not in SHARED]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("claim", choices=NAMES)
+    parser.add_argument("claim", choices=[*NAMES, "page"])
     parser.add_argument("--out", help="the record; default benchmarks/reproduce/claim_NAME.json")
     parser.add_argument("--docs", default=ROOT / "docs", type=pathlib.Path, help="folder with claims.md and images")
     parser.add_argument("--workdir", default="runs", help="where run folders go")
     parser.add_argument("--manual_dir", help="folder with the original files of the data set, offline")
     parser.add_argument("--steps", type=int, help="of each training, for a trial, whose record goes to --workdir")
     args = parser.parse_args()
+    if args.claim != "page":
+        measure(args)
+    path = args.docs / "claims.md"
+    path.write_text(page.rebuilt(path.read_text(), {name: found for name in NAMES if (found := page.record(name))}))
+
+
+def measure(args):
+    """Writes the record and the figure."""
     slug = args.claim.replace("-", "_")
-    module = f"{claims.__name__}.{slug}"
-    claim = importlib.import_module(module)
+    claim = page.claim(args.claim)
+    module = claim.__name__
     if hasattr(claim, "measure"):
         started = time.perf_counter()
         results, protocol, gates, trainings, zoo = claim.measure(args)
@@ -63,8 +72,6 @@ def main():
     figure = claim.draw(found, args)
     figure.savefig(args.docs / f"images/claim_{slug}.png", dpi=110)
     plt.close(figure)
-    path, text = args.docs / "claims.md", f"![{claim.CAPTION}](images/claim_{slug}.png)\n\n{claim.table(found)}"
-    path.write_text(filled(path, f"<!-- {args.claim}: from its record -->", f"<!-- end of {args.claim} -->", text))
 
 
 if __name__ == "__main__":
