@@ -14,7 +14,6 @@ import importlib.resources
 import io
 import ipaddress
 import json
-import mimetypes
 import pathlib
 import urllib.parse
 from collections.abc import Callable
@@ -61,12 +60,12 @@ class Studio:
 
     def __init__(
         self, server: Callable, *, models: Callable[[], list[dict]], open_model: Callable[[str], None],
-        examples: Callable[[str], np.ndarray | None] = lambda name: None, address: str | None = None, host: str | None = None,
+        examples: Callable[[str], np.ndarray | None] = lambda name: None, address: str | None = None,
+        host: str | None = None,
     ):  # fmt: skip
         self.server, self.models, self.open_model, self.examples = server, models, open_model, examples
         self.address, self.host = address, host
-        folder = importlib.resources.files(__package__) / "static"
-        self._files = {file.name: file for file in folder.iterdir() if file.is_file()}
+        self._folder = importlib.resources.files(__package__) / "static"
 
     def close(self) -> None:
         """Frees what the server holds."""
@@ -78,7 +77,8 @@ class Studio:
         request = Request(scope, receive)
         if not self._is_ours(request.headers.get("host", "")):
             # A page of another site whose name leads to this address would else be of the same origin.
-            response = _error(403, f"The studio is not reached by the name {request.headers.get('host')!r}; use its address.")
+            received = request.headers.get("host")
+            response = _error(403, f"The studio is not reached by the name {received!r}; use its address.")
         elif scope["path"].lower().startswith("/v1/"):
             return await self.server(scope, receive, send)
         else:
@@ -99,9 +99,9 @@ class Studio:
     async def _respond(self, request):
         method, path = request.method, request.scope["path"]
         if method in ("GET", "HEAD"):
-            if (name := path.removeprefix("/") or "index.html") in self._files:
-                kind = _TYPES.get(pathlib.Path(name).suffix) or mimetypes.guess_type(name)[0]
-                return Response(self._files[name].read_bytes(), media_type=kind, headers=HEADERS)
+            name = path.removeprefix("/") or "index.html"
+            if "/" not in name and (kind := _TYPES.get(pathlib.PurePath(name).suffix)) and (self._folder / name).is_file():
+                return Response((self._folder / name).read_bytes(), media_type=kind, headers=HEADERS)
             if path == "/studio/models":
                 return _json({"models": self.models(), "address": self.address})
         answers = {("POST", "/studio/open"): self._open, ("POST", "/studio/gif"): self._gif}
