@@ -1,11 +1,11 @@
 """The ASGI application of the studio: the page, what it asks of the studio itself, and before it all a model server.
 
-    GET  /                     the page; its modules and styles are beside it
-    GET  /studio/models        the models that can be opened
-    POST /studio/open          opens one: {"name": ...}
-    GET  /studio/examples/NAME example images of a model, if it brings some
-    POST /studio/gif           an animation of frames
-    *    /v1/...               the model server, see `tfgen_serving.server.rest_server.App` and `Proxy`
+GET  /                     the page; its modules and styles are beside it
+GET  /studio/models        the models that can be opened
+POST /studio/open          opens one: {"name": ...}
+GET  /studio/examples/NAME example images of a model, if it brings some
+POST /studio/gif           an animation of frames
+*    /v1/...               the model server, see `tfgen_serving.server.rest_server.App` and `Proxy`
 """
 
 import asyncio

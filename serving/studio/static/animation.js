@@ -1,7 +1,7 @@
 // @ts-check
 /** The panel of animations: a way through keyframes, which are latents. */
 import { html, nothing } from "./lit.js";
-import { between, bytesOf, floatsOf, fromAddress, toAddress } from "./numbers.js";
+import { between, floatsOf, fromAddress } from "./numbers.js";
 import { button, choice, classes, grid, image, slider } from "./parts.js";
 import { download, gif, png } from "./pictures.js";
 import { decode, latentsOf } from "./latents.js";
@@ -18,9 +18,6 @@ let timer;
 /** Keyframes are seeds, or latents as "z" and their bytes. @param {string[]} keys */
 const seedsIn = (keys) => keys.filter((key) => !key.startsWith("z")).map(Number);
 
-/** @param {Float32Array} z */
-export const asKey = (z) => `z${toAddress(bytesOf(z))}`;
-
 /** The latents of the keyframes. @param {Model} model @param {any} s @returns {Float32Array[]|undefined} */
 function keyframes(model, s) {
   const wanted = seedsIn(s.keys);
@@ -34,6 +31,7 @@ function keyframes(model, s) {
 /** @param {Float32Array[]} keys @param {any} s */
 function path(keys, s) {
   const pairs = keys.map((_, i) => [i, (i + 1) % keys.length]).slice(0, s.loop ? keys.length : -1);
+  /** @type {Float32Array[]} */
   const found = pairs.flatMap(([a, b]) => Array.from({ length: s.steps }, (_, i) => between(keys[a], keys[b], i / s.steps, s.way)));
   if (!s.loop) found.push(keys[keys.length - 1]);
   return found.slice(0, MOST);
@@ -96,8 +94,8 @@ export default {
         ${slider("steps", s.steps, 2, 40, 1, (steps) => ({ steps, at: 0 }), { text: `${s.steps}` })}
         ${slider("speed", s.ms, 20, 400, 10, (ms) => ({ ms }), { text: `${s.ms} ms` })}
         ${classes(model, s.label, (label) => ({ label }))}
-        ${s.keys.length * s.steps > MOST ? html`<p class="hint">The first ${MOST} frames are shown.</p>` : nothing}
-        <p class="hint">A picture of the panel Latents becomes a keyframe with its button there.</p></section></div>`;
+        ${grid(shown.length ? shown : points.map(() => undefined), model.shape, Math.min(24, Math.max(8, s.steps)), { title: "frames", chosen: at, choose: (i) => set({ at: i, playing: false }), label: (i) => `frame ${i + 1}` })}
+        ${s.keys.length * s.steps > MOST ? html`<p class="hint">The first ${MOST} frames are shown.</p>` : nothing}</section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: app.s.steps } : null),
   keys: { " ": () => commit({ playing: !app.s.playing }) },

@@ -37,7 +37,7 @@ function table(model, s, signature, input, names) {
 }
 
 /** Names that the user gives to codes, kept in this browser. @param {Model} model @param {number} k */
-const nameOf = (model, k) => localStorage.getItem(`code/${model.name}/${k}`) || model.card?.codes?.[k]?.name || `code ${k}`;
+const nameOf = (model, k) => localStorage.getItem(`code/${model.name}/${k}`) || (model.card?.codes?.[k]?.name ?? `code ${k}`).replaceAll("_", " ");
 
 /** @param {Model} model @param {any} s */
 function codes(model, s) {

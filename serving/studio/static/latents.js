@@ -1,7 +1,7 @@
 // @ts-check
 /** The panel of seeds and latents: a grid of seeds, one of them open, and sliders through the latents. */
 import { html, nothing } from "./lit.js";
-import { directions, dot, short } from "./numbers.js";
+import { asKey, directions, dot, short } from "./numbers.js";
 import { button, choice, classes, grid, image, rowsFor, seeds, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
 import { app, commit, keyOf, set, want } from "./state.js";
@@ -131,6 +131,7 @@ export default {
           ${model.smooth
             ? html`${z && button(s.pin.length ? "Unpin" : "Pin", () => commit({ pin: s.pin.length ? NONE : z.slice() }), { title: "Keep this image beside the next ones (P)" })}
               ${button("Reset", () => commit({ z: NONE }), { off: !s.z.length, title: "Back to the seed" })}
+              ${z && model.has("latents") ? button("Animate", () => app.go("animation", { keys: pinned ? [asKey(s.pin), asKey(z)] : [asKey(z), "1", "2"], label: s.label }), { title: "From the pinned image to this one, or from this one to seeds" }) : nothing}
               ${s.pin.length && z ? button("Swap", () => commit({ pin: z.slice(), z: s.pin.slice() })) : nothing}`
             : nothing}</div>
         ${classes(model, s.label, (label) => ({ label }))}
@@ -155,6 +156,7 @@ function sliders(model, s, z) {
   const found = axes(model, s);
   const unit = (/** @type {number} */ i) => Float32Array.from({ length: model.latentSize }, (_, k) => (k === i ? 1 : 0));
   const raw = s.space === "raw", size = model.latentSize;
+  /** @type {{v: Float32Array, reach: number, name: string}[]} */
   const list = !found || !z ? [] : raw ? Array.from({ length: size }, (_, i) => ({ v: unit(i), reach: found.raw[i], name: `z ${i}` }))
     : found.principal.map((/** @type {Float32Array} */ v, /** @type {number} */ i) => ({ v, reach: found.reaches[i], name: `direction ${i + 1}` }));
   return html`<section class="controls"><h2>Move</h2>

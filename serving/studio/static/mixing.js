@@ -64,7 +64,7 @@ function mixing(model, s) {
     <div class="tools">${whole("rows from seed", s.rows, -1e9, 1e9, (one) => ({ rows: one }))}${whole("columns from seed", s.columns, -1e9, 1e9, (one) => ({ columns: one }))}</div>
     <div class="tools">${slider("crossover", from, 0, layers, 1, (cross) => ({ cross }), { text: `${from} of ${layers}` })}
       ${choice("layers of the columns", [["true", "Fine layers from columns"], ["false", "Coarse layers from columns"]], String(s.fine), (one) => ({ fine: one === "true" }))}</div>
-    ${grid(cells, model.shape, columns.length + 1, { title: "mixed styles", columnNames: ["", ...columns.map(String)], rowNames: ["", ...rows.map(String)],
+    ${grid([undefined, ...cells.slice(1)], model.shape, columns.length + 1, { title: "mixed styles", columnNames: ["", ...columns.map(String)], rowNames: ["", ...rows.map(String)],
       label: (i) => { const r = Math.floor(i / (columns.length + 1)), c = i % (columns.length + 1); return r && c ? `seed ${rows[r - 1]} with styles of ${columns[c - 1]}` : r ? `seed ${rows[r - 1]}` : c ? `seed ${columns[c - 1]}` : "corner"; } })}</section>`;
 }
 

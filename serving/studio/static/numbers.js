@@ -20,10 +20,13 @@ export const toAddress = (bytes) => toBase64(bytes).replaceAll("+", "-").replace
 export const fromAddress = (text) => fromBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
 
 /** The bytes of float32 numbers, and back: a link must give the same picture to the last bit. @param {Float32Array} values */
-export const bytesOf = (values) => new Uint8Array(values.slice().buffer);
+export const bytesOf = (values) => new Uint8Array(Float32Array.from(values).buffer);
 
 /** @param {Uint8Array} bytes */
-export const floatsOf = (bytes) => new Float32Array(bytes.slice(0, bytes.length - (bytes.length % 4)).buffer);
+export const floatsOf = (bytes) => new Float32Array(Uint8Array.from(bytes.subarray(0, bytes.length - (bytes.length % 4))).buffer);
+
+/** A latent as a keyframe of an animation. @param {Float32Array} z */
+export const asKey = (z) => `z${toAddress(bytesOf(z))}`;
 
 /**
  * The numbers of nested arrays, in order, and the lengths of the nesting.

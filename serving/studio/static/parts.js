@@ -70,7 +70,7 @@ export function image(picture, shape, label, kind = "") {
  * Pictures in rows, which arrow keys lead through.
  * @param {(Picture|undefined)[]} pictures @param {number[]} shape @param {number} columns
  * @param {{label: (i: number) => string, chosen?: number, choose?: (i: number) => void, columnNames?: string[], rowNames?: string[],
- *   fill?: boolean, title: string}} more
+ *   title: string}} more
  */
 export function grid(pictures, shape, columns, more) {
   const cell = (/** @type {Picture|undefined} */ picture, /** @type {number} */ i) =>
@@ -88,7 +88,7 @@ export function grid(pictures, shape, columns, more) {
     cells.push(cell(picture, i));
   });
   const names = more.rowNames ? "auto " : "";
-  return html`<div class="grid ${more.fill ? "fill" : ""}" role="group" aria-label=${more.title}
+  return html`<div class="grid ${more.columnNames ? "table" : ""}" role="group" aria-label=${more.title}
     .style=${`grid-template-columns: ${names}repeat(${columns}, minmax(0, 1fr)); --columns: ${columns}`}
     @keydown=${(/** @type {KeyboardEvent} */ event) => walk(event, columns)}>${cells}</div>`;
 }
@@ -197,6 +197,7 @@ export function editor(model, s, more = {}) {
           if (input.files?.[0]) take(input.files[0], shape, key);
           input.value = "";
         }}></label>
+      ${covers || !grey ? nothing : button("Black & white", () => commit({ [key]: s[key].map((/** @type {number} */ value) => (value > 127 ? 255 : 0)) }), { title: "Pixels of half the brightness and more become white, the others black" })}
       ${covers ? nothing : button("Clear", () => commit({ [key]: new Uint8Array(s[key].length) }))}
     </div>
     <div class="tools">

@@ -130,7 +130,10 @@ export class PixelImage extends HTMLElement {
   set picture(picture) {
     if (picture === this.#picture) return;
     this.#picture = picture;
-    if (!picture) return this.#canvas.getContext("2d")?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    if (!picture) {
+      this.#canvas.getContext("2d")?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+      return;
+    }
     const [height, width] = picture.shape;
     if (this.#canvas.width !== width || this.#canvas.height !== height) [this.#canvas.width, this.#canvas.height] = [width, height];
     this.#canvas.getContext("2d")?.putImageData(imageData(picture), 0, 0);

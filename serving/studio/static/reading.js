@@ -1,5 +1,6 @@
 // @ts-check
 /** The panel of a given image: what the model makes of it, and what it says of it. */
+import { ServerError } from "./api.js";
 import { html, nothing } from "./lit.js";
 import { nest } from "./numbers.js";
 import { bars, button, editor, image, pictureOf, pictureState, rowsFor } from "./parts.js";
@@ -39,10 +40,18 @@ export default {
     const latent = code?.latent?.data ?? made?.latent;
     const said = want("said", keyOf(s.px, s.label), async (signal) => {
       const found = [];
-      for (const one of judges(model)) found.push([one, await model.predict(one, rowsFor(model, one, 1, { image: nested() }, s), signal)]);
+      for (const one of judges(model)) {
+        try {
+          found.push([one, await model.predict(one, rowsFor(model, one, 1, { image: nested() }, s), signal), ""]);
+        } catch (error) {
+          if (!(error instanceof ServerError)) throw error;
+          found.push([one, {}, error.message]); // such as a likelihood of images that are black and white only
+        }
+      }
       return found;
     });
     shown = made ? [picture, made.image, made.image.difference(made.of)] : [picture];
+    /** @type {Picture|undefined} */
     const off = made && made.of.data.length === made.image.data.length ? made.image.difference(made.of) : undefined;
     const error = off && Math.sqrt(off.data.reduce((sum, value) => sum + value * value, 0) / off.data.length);
     return html`<div class="columns two">
@@ -53,7 +62,7 @@ export default {
           <figure>${image(off, model.shape, "the absolute difference", "big")}<figcaption>difference${error === undefined ? "" : `, RMS ${error.toFixed(3)}`}</figcaption></figure></div>
         ${latent && model.smooth && latent.length === model.latentSize
           ? html`<div class="tools">${button("Open its latent in Latents", () => app.go("latents", { z: latent.slice() }), { main: true })}</div>` : nothing}` : nothing}
-        ${said?.length ? html`<h2>What the model says</h2>${said.map(([one, outputs]) => Object.entries(/** @type {Record<string, import("./api.js").Values>} */ (outputs)).map(([output, values]) =>
+        ${said?.length ? html`<h2>What the model says</h2>${said.map((/** @type {any[]} */ [one, outputs, error]) => error ? html`<dl class="facts"><dt>${one}</dt><dd>${error}</dd></dl>` : Object.entries(/** @type {Record<string, import("./api.js").Values>} */ (outputs)).map(([output, values]) =>
           values.data.length === 1 ? html`<dl class="facts"><dt>${one}${output === one ? "" : ` ${output}`}</dt><dd>${values.data[0].toFixed(3)}${unit(one)}</dd></dl>`
           : html`<h3>${one}: ${output}</h3>${bars(values.data, model.card?.classes?.names ?? [], `${one} ${output}`)}`))}` : nothing}</section></div>`;
   },

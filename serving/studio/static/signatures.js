@@ -111,7 +111,8 @@ export function results(model, name, outputs, rows) {
     if (!values) return html`<h3>${output}</h3><p class="hint">…</p>`;
     if (tensor.dtype === "string" && output === "image_bytes")
       return html`<h3>${output}</h3><div class="one">${/** @type {any} */ (values.data).map((/** @type {any} */ one) => html`<img class="png" alt="the output ${output}" src=${`data:image/png;base64,${one.b64}`}>`)}</div>`;
-    if (rank === 3) return html`<h3>${output}</h3>${grid([new Picture(values.data.subarray(0, dims[0] * dims[1]), [dims[0], dims[1], 1])], [dims[0], dims[1], 1], 1, { title: output, label: () => output })}`;
+    const [high = 1, wide = 1] = dims.map((n) => n ?? 1);
+    if (rank === 3) return html`<h3>${output}</h3>${grid([new Picture(values.data.subarray(0, high * wide), [high, wide, 1])], [high, wide, 1], 1, { title: output, label: () => output })}`;
     const one = values.data.subarray(0, values.data.length / rows);
     if (one.length === 1) return html`<dl class="facts"><dt>${output}</dt><dd>${Array.from(values.data, (value) => value.toFixed(3)).join(", ")}</dd></dl>`;
     if (one.length <= 64) return html`<h3>${output}</h3>${bars(one, one.length === model.card?.classes?.count ? (model.card?.classes?.names ?? []) : [], output)}`;

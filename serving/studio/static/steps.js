@@ -23,8 +23,8 @@ function tick(count) {
 
 /** The window that a step wrote to: (centre x, centre y, stride, sigma, gain) of a square of filters. @param {ArrayLike<number>} box @param {number[]} shape */
 function frame(box, shape) {
-  const side = Math.max(1, Math.abs(box[2]) * 4); // about the width of five filters, the number is not in the card
-  return svg`<rect x=${box[0] + 0.5 - side / 2} y=${box[1] + 0.5 - side / 2} width=${side} height=${side} stroke-width=${Math.max(shape[1] / 60, Math.min(box[3] || 0, 1) / 2)}></rect>`;
+  const side = Math.max(1, Math.abs(box[2]) * 4); // of five filters, as in the paper; a card does not have their number
+  return svg`<rect x=${box[0] - 0.5 - side / 2} y=${box[1] - 0.5 - side / 2} width=${side} height=${side} stroke-width=${Math.max(shape[1] / 60, Math.min(box[3] || 0, 1) / 2)}></rect>`;
 }
 
 /** @type {import("./state.js").Panel} */
