@@ -252,7 +252,7 @@ def test_the_latent_of_an_image_opens_in_latents(page, url):
 
 @pytest.mark.long
 def test_errors_of_the_server_are_said_in_words(page, url):
-    show(page, url, "#/nothing/latents")
+    page.goto(f"{url}#/nothing/latents")
     page.get_by_role("alert").filter(has_text="nothing").wait_for()
     assert "Has the server such a model" in page.get_by_role("alert").inner_text()
     show(page, url, "#/vae-digits/latents?seed=1.5x&from=36")
@@ -332,7 +332,8 @@ def test_nothing_moves_while_images_arrive_and_nothing_is_wider_than_the_screen(
     page.add_init_script("""
         globalThis.shifts = 0;
         const count = (one) => (globalThis.shifts += one.hadRecentInput ? 0 : one.value);
-        new PerformanceObserver((list) => list.getEntries().forEach(count)).observe({ type: "layout-shift", buffered: true });
+        const observer = new PerformanceObserver((list) => list.getEntries().forEach(count));
+        observer.observe({ type: "layout-shift", buffered: true });
     """)
     for panel in ("latents", "animation", "image", "signatures"):
         show(page, url, f"#/vae-digits/{panel}")

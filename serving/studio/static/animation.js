@@ -94,7 +94,7 @@ export default {
         ${slider("steps", s.steps, 2, 40, 1, (steps) => ({ steps, at: 0 }), { text: `${s.steps}` })}
         ${slider("speed", s.ms, 20, 400, 10, (ms) => ({ ms }), { text: `${s.ms} ms` })}
         ${classes(model, s.label, (label) => ({ label }))}
-        ${grid(shown.length ? shown : points.map(() => undefined), model.shape, Math.min(24, Math.max(8, s.steps)), { title: "frames", chosen: at, choose: (i) => set({ at: i, playing: false }), label: (i) => `frame ${i + 1}` })}
+        <div class="spaced"></div>${grid(shown.length ? shown : points.map(() => undefined), model.shape, Math.min(24, Math.max(8, s.steps)), { title: "frames", chosen: at, choose: (i) => set({ at: i, playing: false }), label: (i) => `frame ${i + 1}` })}
         ${s.keys.length * s.steps > MOST ? html`<p class="hint">The first ${MOST} frames are shown.</p>` : nothing}</section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: app.s.steps } : null),

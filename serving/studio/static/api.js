@@ -43,6 +43,7 @@ export async function ask(path, body, signal) {
   } catch {
     // not the JSON of TensorFlow Serving, such as the page of a gateway
   }
+  said = said.replace(/^assertion failed: \[(.*?)\](?: \[(.*?)\])?.*/s, "$1 $2"); // as TensorFlow has it
   throw new ServerError(`${said || `Status ${reply.status}`} ${HELP[reply.status] ?? ""}`.trim());
 }
 

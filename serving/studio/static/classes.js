@@ -40,7 +40,7 @@ function table(model, s, signature, input, names) {
 const nameOf = (model, k) => localStorage.getItem(`code/${model.name}/${k}`) || (model.card?.codes?.[k]?.name ?? `code ${k}`).replaceAll("_", " ");
 
 /** @param {Model} model @param {any} s */
-function codes(model, s) {
+function codes(model, s, tabs = /** @type {any} */ (nothing)) {
   const size = model.signatures.sample_codes.inputs.codes.shape?.[1] ?? 1;
   const field = (/** @type {number} */ k) => model.card?.codes?.[k] ?? { dtype: "float32", low: -2, high: 2 };
   const isClass = (/** @type {number} */ k) => String(field(k).dtype).startsWith("int");
@@ -56,8 +56,8 @@ function codes(model, s) {
   wide = columns.length;
   const options = Array.from({ length: size }, (_, k) => [String(k), nameOf(model, k)]);
   const text = (/** @type {number} */ k, /** @type {number} */ value) => (isClass(k) ? (field(k).names?.[value] ?? String(value)) : value.toFixed(1));
-  return html`<div class="columns two codes">
-    <section class="controls"><h2>Codes</h2>
+  return html`<div class="columns side">
+    <section class="controls">${tabs}<h2>Codes</h2>
       ${whole("seed", s.seed, -1e9, 1e9, (seed) => ({ seed }))}
       <h3>Across</h3>${choice("across", options, String(across), (k) => ({ across: Number(k) }))}
       <h3>Down</h3>${choice("down", options, String(down), (k) => ({ down: Number(k) }))}
@@ -72,7 +72,7 @@ function codes(model, s) {
 }
 
 /** @param {Model} model @param {any} s */
-function blend(model, s) {
+function blend(model, s, tabs = /** @type {any} */ (nothing)) {
   const size = model.signatures.decode_classes.inputs.classes.shape?.[1] ?? 1;
   const weights = s.weights.length === size ? s.weights : Float32Array.from({ length: size }, (_, i) => (i < 2 ? 0.5 : 0));
   const latent = want("latent", String(s.seed), (signal) => model.predict("latents", rowsFor(model, "latents", 1, { seeds: [s.seed] }, s), signal));
@@ -83,7 +83,7 @@ function blend(model, s) {
   shown = made ?? [];
   wide = 1;
   return html`<div class="columns two"><section class="stage"><h2>Blend</h2><div class="one">${image(made?.[0], model.shape, "the blend of classes", "big main-image")}</div></section>
-    <section class="controls"><h2>Weight of each class</h2>${whole("seed", s.seed, -1e9, 1e9, (seed) => ({ seed }))}
+    <section class="controls">${tabs}<h2>Weight of each class</h2>${whole("seed", s.seed, -1e9, 1e9, (seed) => ({ seed }))}
       ${Array.from(weights, (value, k) => slider(model.classes[k] ?? String(k), value, 0, 1, 0.01, (to) => ({ weights: weights.map((/** @type {number} */ old, /** @type {number} */ i) => (i === k ? to : old)) })))}
       <div class="tools">${button("Sum to 1", () => { const sum = weights.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) || 1; commit({ weights: weights.map((/** @type {number} */ x) => x / sum) }); })}</div></section></div>`;
 }
@@ -101,13 +101,14 @@ export default {
       const found = model.signatures[signature].inputs[input];
       return found.names ?? Array.from({ length: (found.high ?? 9) - (found.low ?? 0) + 1 }, (_, i) => String(i + (found.low ?? 0)));
     };
-    if (use === "codes") return html`${tabs}${codes(model, s)}`;
-    if (use === "blend") return html`${tabs}${blend(model, s)}`;
+    if (use === "codes") return codes(model, s, tabs);
+    if (use === "blend") return blend(model, s, tabs);
     const [signature, input, names] = use === "labels" ? ["sample", "labels", model.classes]
       : use === "clusters" ? ["sample_clusters", "clusters", numbers("sample_clusters", "clusters")] : ["sample_level", "level", numbers("sample_level", "level")];
-    return html`${tabs}<section><h2>${all.find(([one]) => one === use)?.[1]} of seeds</h2>
-      <div class="tools">${whole("first seed", s.seed, -1e9, 1e9, (seed) => ({ seed }))}${button("Next", () => commit({ seed: s.seed + s.rows }))}</div>
-      ${table(model, s, signature, input, names)}</section>`;
+    return html`<div class="columns side"><section class="controls">${tabs}<h2>${all.find(([one]) => one === use)?.[1]} of seeds</h2>
+      <p class="hint">Each row is a seed, each column one of the ${names.length} values of ${input}.</p>
+      <div class="tools">${whole("first seed", s.seed, -1e9, 1e9, (seed) => ({ seed }))}${button("Next", () => commit({ seed: s.seed + s.rows }))}</div></section>
+      <section><h2>${input} by seeds</h2>${table(model, s, signature, input, names)}</section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: wide } : null),
 };

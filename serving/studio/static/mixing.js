@@ -18,7 +18,7 @@ const canTruncate = (model) => model.has("sample_truncated");
 const canMix = (model) => model.has("map", "mix", "latents");
 
 /** @param {Model} model @param {any} s */
-function truncation(model, s) {
+function truncation(model, s, tabs = /** @type {any} */ (nothing)) {
   // StyleGAN's psi has any sign; a model without a map from latents to styles cuts its latents off, at a threshold.
   const isPsi = model.has("map"), all = seeds(s.from, 6);
   const values = Array.from({ length: 9 }, (_, i) => (isPsi ? -s.most + (2 * s.most * i) / 8 : (s.most * 2 * (i + 1)) / 9));
@@ -29,14 +29,16 @@ function truncation(model, s) {
   });
   shown = made ?? [];
   wide = values.length;
-  return html`<section><h2>${isPsi ? "From the anti-image over the average to the image: psi" : "Threshold of the latents"}</h2>
-    <div class="tools">${whole("first seed", s.from, -1e9, 1e9, (from) => ({ from }))}${slider("up to", s.most, 0.2, 2, 0.1, (most) => ({ most }), { text: (isPsi ? s.most : 2 * s.most).toFixed(1) })}</div>
-    ${grid(made ?? rows.map(() => undefined), model.shape, values.length, { title: "truncation", columnNames: values.map((one) => one.toFixed(2)), rowNames: all.map(String),
-      label: (i) => `seed ${rows[i][0]}, ${rows[i][1].toFixed(2)}` })}</section>`;
+  return html`<div class="columns side"><section class="controls">${tabs}<h2>Truncation</h2>
+    <p class="hint">${isPsi ? "psi leads from the anti-image, at -1, over the average image, at 0, to the image of the seed, at 1." : "The latents are cut off at a threshold: low ones give typical images, high ones all kinds."}</p>
+    <div class="tools">${whole("first seed", s.from, -1e9, 1e9, (from) => ({ from }))}</div>
+    ${slider("up to", s.most, 0.2, 2, 0.1, (most) => ({ most }), { text: (isPsi ? s.most : 2 * s.most).toFixed(1) })}</section>
+    <section><h2>${isPsi ? "psi" : "Threshold"} by seeds</h2>${grid(made ?? rows.map(() => undefined), model.shape, values.length, { title: "truncation", columnNames: values.map((one) => one.toFixed(2)), rowNames: all.map(String),
+      label: (i) => `seed ${rows[i][0]}, ${rows[i][1].toFixed(2)}` })}</section></div>`;
 }
 
 /** @param {Model} model @param {any} s */
-function mixing(model, s) {
+function mixing(model, s, tabs = /** @type {any} */ (nothing)) {
   const shape = /** @type {number[]} */ (model.signatures.map.outputs.w.shape?.slice(1)), layers = shape[0];
   const rows = seeds(s.rows, 5), columns = seeds(s.columns, 6), all = [...rows, ...columns];
   const from = Math.min(s.cross, layers), takes = Array.from({ length: layers }, (_, i) => ((s.fine ? i >= from : i < from) ? 1 : 0));
@@ -60,12 +62,14 @@ function mixing(model, s) {
     : Array((rows.length + 1) * (columns.length + 1)).fill(undefined);
   shown = made ? cells : [];
   wide = columns.length + 1;
-  return html`<section><h2>Styles of rows and columns</h2>
-    <div class="tools">${whole("rows from seed", s.rows, -1e9, 1e9, (one) => ({ rows: one }))}${whole("columns from seed", s.columns, -1e9, 1e9, (one) => ({ columns: one }))}</div>
-    <div class="tools">${slider("crossover", from, 0, layers, 1, (cross) => ({ cross }), { text: `${from} of ${layers}` })}
-      ${choice("layers of the columns", [["true", "Fine layers from columns"], ["false", "Coarse layers from columns"]], String(s.fine), (one) => ({ fine: one === "true" }))}</div>
-    ${grid([undefined, ...cells.slice(1)], model.shape, columns.length + 1, { title: "mixed styles", columnNames: ["", ...columns.map(String)], rowNames: ["", ...rows.map(String)],
-      label: (i) => { const r = Math.floor(i / (columns.length + 1)), c = i % (columns.length + 1); return r && c ? `seed ${rows[r - 1]} with styles of ${columns[c - 1]}` : r ? `seed ${rows[r - 1]}` : c ? `seed ${columns[c - 1]}` : "corner"; } })}</section>`;
+  return html`<div class="columns side"><section class="controls">${tabs}<h2>Mixing</h2>
+    <div class="tools">${whole("rows from seed", s.rows, -1e9, 1e9, (one) => ({ rows: one }))}</div>
+    <div class="tools">${whole("columns from seed", s.columns, -1e9, 1e9, (one) => ({ columns: one }))}</div>
+    ${slider("crossover", from, 0, layers, 1, (cross) => ({ cross }), { text: `${from} of ${layers}` })}
+    <p class="hint">The styles of the layers on one side of the crossover are those of the column, the others those of the row.</p>
+    ${choice("layers of the columns", [["true", "Fine layers from columns"], ["false", "Coarse layers from columns"]], String(s.fine), (one) => ({ fine: one === "true" }))}</section>
+    <section><h2>Rows by columns</h2>${grid([undefined, ...cells.slice(1)], model.shape, columns.length + 1, { title: "mixed styles", columnNames: ["", ...columns.map(String)], rowNames: ["", ...rows.map(String)],
+      label: (i) => { const r = Math.floor(i / (columns.length + 1)), c = i % (columns.length + 1); return r && c ? `seed ${rows[r - 1]} with styles of ${columns[c - 1]}` : r ? `seed ${rows[r - 1]}` : c ? `seed ${columns[c - 1]}` : "corner"; } })}</section></div>`;
 }
 
 /** @type {import("./state.js").Panel} */
@@ -77,8 +81,8 @@ export default {
   view(model, s) {
     const both = canTruncate(model) && canMix(model);
     const use = both ? s.use : canMix(model) ? "mix" : "truncation";
-    return html`${both ? choice("what is shown", [["mix", "Mixing"], ["truncation", "Truncation"]], use, (one) => ({ use: one })) : nothing}
-      ${use === "mix" ? mixing(model, s) : truncation(model, s)}`;
+    const tabs = both ? choice("what is shown", [["mix", "Mixing"], ["truncation", "Truncation"]], use, (one) => ({ use: one })) : nothing;
+    return use === "mix" ? mixing(model, s, tabs) : truncation(model, s, tabs);
   },
   pictures: () => (shown.length ? { pictures: shown, columns: wide } : null),
   keys: {},

@@ -63,7 +63,9 @@ export function classes(model, label, patch) {
 
 /** @param {Picture|undefined} picture @param {number[]} shape @param {string} label */
 export function image(picture, shape, label, kind = "") {
-  return html`<pixel-image class=${kind} .shape=${shape} .picture=${picture} aria-label=${label}></pixel-image>`;
+  return label
+    ? html`<pixel-image class=${kind} role="img" .shape=${shape} .picture=${picture} aria-label=${label}></pixel-image>`
+    : html`<pixel-image class=${kind} aria-hidden="true" .shape=${shape} .picture=${picture}></pixel-image>`; // its button has the label
 }
 
 /**

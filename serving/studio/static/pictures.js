@@ -123,7 +123,6 @@ export class PixelImage extends HTMLElement {
 
   connectedCallback() {
     if (!this.#canvas.isConnected) this.append(this.#canvas);
-    if (!this.hasAttribute("role")) this.setAttribute("role", "img");
   }
 
   /** @param {Picture|undefined} picture */
