@@ -3,6 +3,7 @@
 import argparse
 import base64
 import contextlib
+import io
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import urllib.parse
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfgen_commands import studio as command
 
@@ -222,8 +224,6 @@ def test_axe_finds_nothing_serious(page, url, name, panel, theme):
 
 @pytest.mark.long
 def test_a_file_that_is_no_image_is_said_and_an_image_is_read(page, url, tmp_path):
-    from PIL import Image
-
     show(page, url, "#/vae-digits/image")
     wrong, right = tmp_path / "letter.txt", tmp_path / "seven.png"
     wrong.write_text("Dear model,")
@@ -258,7 +258,7 @@ def test_errors_of_the_server_are_said_in_words(page, url):
     show(page, url, "#/vae-digits/latents?seed=1.5x&from=36")
     alert = page.get_by_role("alert").inner_text()
     assert "wrong seed: 1.5x is no number" in alert and page.get_by_role("heading", name="Seeds 36 to 71").count() == 1
-    page.get_by_label("first seed").fill("half")
+    page.get_by_label("first seed").fill("1.5")
     page.get_by_label("first seed").press("Enter")
     assert "expected a whole number" in page.get_by_role("alert").inner_text()
 
@@ -294,8 +294,6 @@ def test_codes_and_styles_are_those_of_their_signatures(page, url):
 
 @pytest.mark.long
 def test_an_animation_is_saved(page, url, tmp_path):
-    from PIL import Image
-
     show(page, url, "#/vae-digits/animation?keys=1,2&steps=5&loop=true&playing=false")
     ends = (
         page.locator(".frames, .grid")
@@ -323,6 +321,30 @@ def test_commands_that_are_copied_give_the_picture(page, url):
     program, found = page.evaluate("() => navigator.clipboard.readText()"), {}
     exec(program, found)
     np.testing.assert_array_equal(found["image"].ravel(), pixels(page)[0])
+
+
+PICTURES = {  # of docs/studio.md: {name: (place, width, height, theme)}
+    "studio_latents": ("#/vae-digits/latents?seed=9", 1180, 720, "light"),
+    "studio_codes": ("#/infogan-digits/classes", 1180, 720, "dark"),
+    "studio_completion": ("#/pixel-cnn-digits/completion", 1180, 760, "light"),
+    "studio_mixing": ("#/style-gan-digits/mixing", 1180, 720, "dark"),
+    "studio_phone": ("#/vae-digits/image", 390, 844, "light"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.skipif("TFGEN_SCREENSHOTS" not in os.environ, reason="TFGEN_SCREENSHOTS=docs/images draws the pictures anew")
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_the_docs(page, url, name):
+    place, width, height, theme = PICTURES[name]
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=theme)
+    show(page, url, place)
+    page.wait_for_timeout(500)
+    content = Image.open(io.BytesIO(page.screenshot()))
+    path = pathlib.Path(os.environ["TFGEN_SCREENSHOTS"]) / f"{name}.png"
+    content.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)  # a quarter of the bytes
+    assert path.stat().st_size < 60_000
 
 
 @pytest.mark.long
