@@ -2,11 +2,11 @@
 
     python -m benchmarks.studio --out benchmarks/reproduce/studio.json
 
-Starts `tfgen studio` with the trained VAE and StyleGAN on digits and with an untrained DCGAN on digits, whose speed does not
-depend on training, in a process of its own, and opens each in headless Chromium. A move sets the first slider, and
-ends in the first frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of
-the page after garbage collection and the resident memory of the server; its growth is that from the first tenth of the moves to
-the last. The load average says what else the machine had to do.
+Starts `tfgen studio` with the trained VAE and StyleGAN on digits and with an untrained DCGAN on digits, whose speed does
+not depend on training, in a process of its own, and opens each in headless Chromium. A move sets the first slider, and ends
+in the first frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of
+the page after garbage collection and the resident memory of the server; its growth is that from the first tenth of the
+moves to the last. The load average says what else the machine had to do.
 """
 
 import argparse

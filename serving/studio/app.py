@@ -79,6 +79,8 @@ class Studio:
             # A page of another site whose name leads to this address would else be of the same origin.
             received = request.headers.get("host")
             response = _error(403, f"The studio is not reached by the name {received!r}; use its address.")
+        elif request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
+            response = _error(403, "The studio answers its own page; this request is from a page of another site.")
         elif scope["path"].lower().startswith("/v1/"):
             return await self.server(scope, receive, send)
         else:

@@ -197,6 +197,14 @@ def test_names_of_other_sites_are_refused(server, host, status):
         assert server.client.get(path, headers={"host": host}).status_code == status
 
 
+def test_pages_of_other_sites_are_refused(server):
+    for path in ("/studio/open", "/v1/models/vae:predict"):
+        reply = server.client.post(path, json={"name": "vae"}, headers={"sec-fetch-site": "cross-site"})
+        assert reply.status_code == 403 and "another site" in reply.json()["error"]
+        own = server.client.post(path, json={"name": "vae"}, headers={"sec-fetch-site": "same-origin"})
+        assert own.status_code == 200
+
+
 # ---- the model server, in the studio or behind its proxy
 
 

@@ -348,6 +348,42 @@ def test_pictures_of_the_docs(page, url, name):
 
 
 @pytest.mark.long
+@pytest.mark.skipif("TFGEN_SCREENSHOTS" not in os.environ, reason="TFGEN_SCREENSHOTS=docs/images draws it anew")
+def test_the_moving_picture_of_the_readme(page, url):
+    page.set_viewport_size({"width": 1180, "height": 720})
+    show(page, url, "#/vae-digits/latents?seed=9")
+    slider, frames = page.locator("[data-id='direction 1'] input"), []
+    for part in np.sin(np.linspace(0, 2 * np.pi, 20, endpoint=False)):
+        slider.evaluate("(one, part) => { one.value = part * one.max; one.dispatchEvent(new Event('input')); }", float(part))
+        page.wait_for_timeout(50)
+        page.wait_for_selector(READY)
+        place = {"x": 406, "y": 80, "width": 774, "height": 560}
+        frames.append(
+            Image.open(io.BytesIO(page.screenshot(clip=place))).convert("RGB").quantize(32, dither=Image.Dither.NONE)
+        )
+    path = pathlib.Path(os.environ["TFGEN_SCREENSHOTS"]) / "studio.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=120, loop=0, optimize=True)
+    assert path.stat().st_size < 190_000
+
+
+@pytest.mark.long
+def test_in_front_of_a_server_that_runs_already(page, url):
+    asked(url, "vae-digits", "sample", seeds=[0])  # it is open there
+    address = url.rstrip("/")
+    args = argparse.Namespace(models=["vae-digits"], serving=address, host="127.0.0.1", port=0, browser=False)
+    with command.start(args) as through:
+        other = page.context.browser.new_page()
+        other.goto(f"http://127.0.0.1:{through.port}/#/vae-digits/latents?seed=8")
+        other.wait_for_selector(READY, timeout=SLOW)
+        np.testing.assert_array_equal(pixels(other)[0], asked(url, "vae-digits", "sample", seeds=[8]))
+        other.get_by_label("Name of another model on the server").fill("nothing")
+        other.keyboard.press("Enter")
+        other.get_by_role("alert").filter(has_text="nothing").wait_for()
+        assert other.get_by_text("p95").count()
+        other.close()
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_moves_while_images_arrive_and_nothing_is_wider_than_the_screen(page, url, width):
     page.set_viewport_size({"width": width, "height": 844})
@@ -361,3 +397,63 @@ def test_nothing_moves_while_images_arrive_and_nothing_is_wider_than_the_screen(
         show(page, url, f"#/vae-digits/{panel}")
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
         assert page.evaluate("() => globalThis.shifts") < 0.1
+
+
+# ---- models without weights in the zoo, tiny and untrained
+
+FAMILIES = (
+    "cycle-gan",
+    "pix2pix",
+    "tvsn",
+    "adain",
+    "factorized-prior",
+    "dgn-am",
+    "igan",
+    "stack-gan",
+    "style-gan",
+    "vid2vid",
+)
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    """Of a studio with exports of `FAMILIES`."""
+    from tests.conformance.registry import CASES
+    from tfgen.export import export_saved_model
+
+    folder = tmp_path_factory.mktemp("families")
+    for name in FAMILIES:
+        model = CASES[name].build()
+        model.compile()
+        export_saved_model(model, folder / name, warmup=False)
+    args = argparse.Namespace(
+        models=[str(folder / name) for name in FAMILIES], serving=None, host="127.0.0.1", port=0, browser=False
+    )
+    with command.start(args) as server:
+        yield f"http://127.0.0.1:{server.port}/"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FAMILIES)
+def test_all_panels_of_a_model_open_without_an_error(browser, families, name):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    errors, folder = [], os.environ.get("TFGEN_STUDIO_LOOK")
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    show(page, families, f"#/{name}")
+    titles = page.get_by_role("tab").all_inner_texts()
+    expected = {
+        "cycle-gan": "Translation", "factorized-prior": "Compression", "dgn-am": "Activation", "igan": "Editing",
+        "style-gan": "Truncation & mixing", "stack-gan": "Latents", "vid2vid": "Any signature",
+    }  # fmt: skip
+    assert expected.get(name, "Translation") in titles
+    for title in titles:
+        page.get_by_role("tab", name=title, exact=True).click()
+        page.wait_for_selector(READY)
+        if folder:
+            page.screenshot(path=f"{folder}/{name}-{title.replace(' ', '-').lower()}.png")
+        assert not page.get_by_role("alert").is_visible(), f"{title}: {page.get_by_role('alert').inner_text()}"
+        shown = page.locator("main pixel-image").evaluate_all("all => all.filter((one) => one.picture).length")
+        assert shown or title == "Any signature", title
+    page.close()
+    assert errors == []

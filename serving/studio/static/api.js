@@ -69,7 +69,7 @@ export class Model {
       Object.values(signatures).map((one) => /** @type {any} */ (one)[kind].image).find((one) => one?.shape?.length === 4);
     /** @type {number[]} [height, width, channels] */
     this.shape = card?.image_shape ?? (spec("outputs") ?? spec("inputs"))?.shape.slice(1) ?? [28, 28, 1];
-    this.shape = this.shape.map((n) => n ?? 64); // of a model that takes any size
+    this.shape = this.shape.map((n) => n ?? 128); // of a model that takes any size
     const labels = Object.values(signatures).map((one) => one.inputs.labels).find(Boolean);
     /** @type {string[]} names of the classes that images can be asked for */
     this.classes = [];

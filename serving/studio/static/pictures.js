@@ -98,6 +98,14 @@ export async function readFile(file, shape) {
   } catch {
     throw new ServerError(`${name} is no image that this browser can read (${file.type || "unknown type"}, ${file.size} bytes). Use a PNG, JPEG, WebP or GIF file.`);
   }
+  return fitted(bitmap, shape);
+}
+
+/** The bytes of a file that the browser has written. @param {Blob} file @param {number[]} shape */
+export const bytesOfFile = async (file, shape) => fitted(await createImageBitmap(file), shape);
+
+/** @param {ImageBitmap} bitmap @param {number[]} shape */
+function fitted(bitmap, shape) {
   const [height, width, channels] = shape;
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];

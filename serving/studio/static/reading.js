@@ -59,11 +59,11 @@ export default {
       <section>${name ? html`<h2>${name === "project" ? "Projected on the model's images" : "Reconstruction"}</h2>
         <div class="trio"><figure>${image(made?.of ?? picture, model.shape, "the given image", "big")}<figcaption>given</figcaption></figure>
           <figure>${image(made?.image, model.shape, "the image that the model makes of it", "big main-image")}<figcaption>${name === "project" ? "projected" : "reconstructed"}</figcaption></figure>
-          <figure>${image(off, model.shape, "the absolute difference", "big")}<figcaption>difference${error === undefined ? "" : `, RMS ${error.toFixed(3)}`}</figcaption></figure></div>
+          <figure>${image(off, model.shape, "the absolute difference", "big")}<figcaption>difference${error === undefined ? "" : `, RMS ${error.toFixed(3)}, PSNR ${(-20 * Math.log10(Math.max(error, 1e-6))).toFixed(1)} dB`}</figcaption></figure></div>
         ${latent && model.smooth && latent.length === model.latentSize
           ? html`<div class="tools">${button("Open its latent in Latents", () => app.go("latents", { z: latent.slice() }), { main: true })}</div>` : nothing}` : nothing}
         ${said?.length ? html`<h2>What the model says</h2>${said.map((/** @type {any[]} */ [one, outputs, error]) => error ? html`<dl class="facts"><dt>${one}</dt><dd>${error}</dd></dl>` : Object.entries(/** @type {Record<string, import("./api.js").Values>} */ (outputs)).map(([output, values]) =>
-          values.data.length === 1 ? html`<dl class="facts"><dt>${one}${output === one ? "" : ` ${output}`}</dt><dd>${values.data[0].toFixed(3)}${unit(one)}</dd></dl>`
+          values.data.length === 1 ? html`<dl class="facts"><dt>${one}${output === one ? "" : ` ${output}`}</dt><dd>${values.data[0].toFixed(3)}${unit(one)}${one === "bits" ? ` (${(values.data[0] / (model.shape[0] * model.shape[1])).toFixed(3)} per pixel)` : ""}</dd></dl>`
           : html`<h3>${one}: ${output}</h3>${bars(values.data, model.card?.classes?.names ?? [], `${one} ${output}`)}`))}` : nothing}</section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: 3 } : null),

@@ -227,6 +227,7 @@ class Slot {
     this.#running?.abort();
     this.#running = this.#next = this.wanted = this.shown = null;
     this.value = undefined;
+    this.error = "";
   }
 }
 
@@ -240,17 +241,20 @@ export function want(name, key, ask) {
   return slot.want(key, ask);
 }
 
-/** @param {string} name */
-export const isBusy = (name) => slots.get(name)?.busy ?? false;
-
 /** Gives up all requests and forgets the answers. */
 export function drop() {
   for (const slot of slots.values()) slot.drop();
   slots.clear();
 }
 
-/** Lets an answer be asked for again. @param {string} name */
-export const again = (name) => slots.get(name)?.drop();
+/** Asks again for what failed. */
+export function retry() {
+  for (const slot of slots.values()) if (slot.error) slot.drop();
+  app.error = "";
+  refresh();
+}
+
+export const failed = () => [...slots.values()].some((slot) => slot.error !== "");
 
 export const busy = () => [...slots.values()].some((slot) => slot.busy);
 

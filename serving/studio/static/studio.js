@@ -2,6 +2,7 @@
 /** The page: what is open, the panels that fit it, and the habits that all panels have. */
 import { asCurl, ask, asPython, last, latency, Model } from "./api.js";
 import animation from "./animation.js";
+import codec from "./codec.js";
 import classesAndCodes from "./classes.js";
 import completion from "./completion.js";
 import latents from "./latents.js";
@@ -11,11 +12,11 @@ import { fromBase64 } from "./numbers.js";
 import { download, png } from "./pictures.js";
 import reading from "./reading.js";
 import signatures from "./signatures.js";
-import { addressOf, app, begin, busy, drop, onChange, past, place, refresh, stateOf, travel, writeAddress } from "./state.js";
+import { addressOf, app, begin, busy, drop, failed, onChange, past, place, refresh, retry, stateOf, travel, writeAddress } from "./state.js";
 import steps from "./steps.js";
-import translation from "./translation.js";
+import { activation, editing, translation } from "./translation.js";
 
-const PANELS = [latents, animation, classesAndCodes, mixing, completion, reading, translation, steps, signatures];
+const PANELS = [latents, animation, classesAndCodes, mixing, completion, reading, translation, editing, activation, codec, steps, signatures];
 const root = /** @type {HTMLElement} */ (document.getElementById("studio"));
 
 /** @type {AbortController|null} of the model that is being opened */
@@ -160,6 +161,7 @@ function view() {
       <span class="progress" ?data-on=${busy() || !!app.opening} aria-hidden="true"></span></nav>
     <div class="messages">
       <p class="error" role="alert" ?hidden=${!app.error}>${app.error}
+        ${failed() || !model ? html`<button type="button" class="again" @click=${() => (model ? retry() : begins())}>Try again</button>` : nothing}
         <button type="button" aria-label="Close the message" @click=${() => { app.error = ""; refresh(); }}>×</button></p>
       <p class="notice" role="status" ?hidden=${!app.notice && !app.opening}>${app.opening ? `Opening ${app.opening}. A model is exported when it is opened first; that takes some seconds.` : app.notice}</p>
     </div>
@@ -197,10 +199,7 @@ window.addEventListener("popstate", () => {
 });
 
 async function begins() {
-  dress(theme);
-  app.go = go;
-  onChange(() => render(view(), root));
-  root.replaceChildren();
+  app.error = "";
   refresh();
   try {
     const found = await (await ask("/studio/models")).json();
@@ -214,4 +213,8 @@ async function begins() {
   await open(found.model || app.models[0]?.name, found.panel, found.words, false);
 }
 
+app.go = go;
+root.replaceChildren();
+onChange(() => render(view(), root));
+dress(theme);
 begins();
