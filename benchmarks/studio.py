@@ -81,7 +81,7 @@ def ready(page, url, name):
     page.goto("about:blank")
     started = time.perf_counter()
     page.goto(f"{url}#/{name}/latents")
-    page.wait_for_selector(READY, timeout=300_000)
+    page.wait_for_selector(READY, timeout=180_000)
     return 1e3 * (time.perf_counter() - started)
 
 
@@ -105,7 +105,7 @@ def main():
         print("NOT MEASURED: it needs `pip install playwright` and `apt-get install chromium`")
         return
     started, rng, results = time.perf_counter(), np.random.default_rng(0), {}
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tfgen-studio-benchmark-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="benchmark-of-studio-"))
     export_dcgan(folder / "dcgan")
     begun = time.perf_counter()
     process, url = start(["vae/digits", str(folder / "dcgan"), "style-gan/digits"])
