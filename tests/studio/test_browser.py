@@ -442,11 +442,14 @@ def test_all_panels_of_a_model_open_without_an_error(browser, families, name):
     page.on("pageerror", lambda error: errors.append(str(error)))
     show(page, families, f"#/{name}")
     titles = page.get_by_role("tab").all_inner_texts()
+    if name == "vid2vid":  # whose inputs are clips
+        assert titles == [] and "start_state" in page.locator("main").inner_text() and not page.get_by_role("alert").is_visible()
     expected = {
         "cycle-gan": "Translation", "factorized-prior": "Compression", "dgn-am": "Activation", "igan": "Editing",
-        "style-gan": "Truncation & mixing", "stack-gan": "Latents", "vid2vid": "Any signature",
+        "style-gan": "Truncation & mixing", "stack-gan": "Latents",
     }  # fmt: skip
-    assert expected.get(name, "Translation") in titles
+    else:
+        assert expected.get(name, "Translation") in titles
     for title in titles:
         page.get_by_role("tab", name=title, exact=True).click()
         page.wait_for_selector(READY)

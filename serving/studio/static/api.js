@@ -43,7 +43,8 @@ export async function ask(path, body, signal) {
   } catch {
     // not the JSON of TensorFlow Serving, such as the page of a gateway
   }
-  said = said.replace(/^assertion failed: \[(.*?)\](?: \[(.*?)\])?.*/s, "$1 $2"); // as TensorFlow has it
+  const failed = /^assertion failed: \[(.*)\]/s.exec(said); // as TensorFlow has it: [text] [value] [value]
+  if (failed) said = failed[1].replaceAll("] [", " ");
   throw new ServerError(`${said || `Status ${reply.status}`} ${HELP[reply.status] ?? ""}`.trim());
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** The panel of seeds and latents: a grid of seeds, one of them open, and sliders through the latents. */
 import { html, nothing } from "./lit.js";
-import { asKey, directions, dot, short } from "./numbers.js";
+import { asKey, directions, dot, normals, short } from "./numbers.js";
 import { button, choice, classes, grid, image, rowsFor, seeds, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
 import { app, commit, keyOf, set, want } from "./state.js";
@@ -19,6 +19,7 @@ export async function decode(model, latents, s, signal) {
 
 /** The latents of seeds. @param {Model} model @param {number[]} all @param {any} s @param {AbortSignal} signal @returns {Promise<Float32Array[]>} */
 export async function latentsOf(model, all, s, signal) {
+  if (!model.has("latents")) return all.map((seed) => normals(seed, model.latentSize)); // a model of codes, without a prior
   const { latent } = await model.predict("latents", rowsFor(model, "latents", all.length, { seeds: all }, s), signal);
   const size = model.latentSize;
   return all.map((_, i) => latent.data.slice(i * size, (i + 1) * size));
@@ -105,9 +106,8 @@ export default {
   start: () => ({ from: 0, many: 36, seed: 0, label: 0, z: NONE, pin: NONE, space: "principal", pick: -1 }),
   view(model, s) {
     const all = seeds(s.from, s.many);
-    const made = model.has("sample")
-      ? want("grid", keyOf(s.from, s.many, s.label), (signal) => sample(model, all, s, signal))
-      : undefined;
+    const made = want("grid", keyOf(s.from, s.many, s.label), async (signal) =>
+      model.has("sample") ? sample(model, all, s, signal) : decode(model, await latentsOf(model, all, s, signal), s, signal));
     const z = model.smooth ? opened(model, s) : undefined;
     const key = (/** @type {Float32Array} */ one) => keyOf(one, s.label);
     const shown = model.smooth
@@ -120,6 +120,7 @@ export default {
         <div class="tools">${whole("first seed", s.from, -1e9, 1e9, (from) => ({ from }))}
           ${button("Before", () => commit({ from: s.from - s.many }), { title: "The seeds before these" })}
           ${button("Next", () => commit({ from: s.from + s.many }), { title: "The next seeds" })}</div>
+        ${model.has("sample") ? nothing : html`<p class="hint">The model has no prior: the latents of seeds are numbers of a normal distribution. Those of images are in Your image.</p>`}
         ${grid(made ?? Array(s.many).fill(undefined), model.shape, 6, {
           title: "seeds", label: (i) => `seed ${s.from + i}`, chosen: s.z.length ? -1 : s.seed - s.from, choose: open,
         })}</section>

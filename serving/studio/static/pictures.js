@@ -137,6 +137,7 @@ export class PixelImage extends HTMLElement {
   set picture(picture) {
     if (picture === this.#picture) return;
     this.#picture = picture;
+    this.toggleAttribute("drawn", picture !== undefined);
     if (!picture) {
       this.#canvas.getContext("2d")?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
       return;

@@ -56,7 +56,8 @@ export function inputState(model, name) {
 /** @param {Model} model @param {string} input @param {Tensor} tensor @param {any} s @returns {Float32Array} */
 function vectorOf(model, input, tensor, s) {
   const size = tensor.shape?.[1] ?? 1, own = s[`in_${input}`];
-  return own?.length === size ? own : normals(s.seed, size);
+  if (own?.length === size) return own;
+  return normals(s.seed, size).map((value) => Math.min(tensor.high ?? Infinity, Math.max(tensor.low ?? -Infinity, value)));
 }
 
 /** Controls for the inputs of a signature. @param {Model} model @param {string} name @param {any} s */
@@ -120,6 +121,15 @@ export function results(model, name, outputs, rows) {
   });
 }
 
+/** @param {Record<string, Tensor>} tensors */
+const listed = (tensors) => Object.entries(tensors).map(([key, tensor]) =>
+  html`<dt>${key}</dt><dd><code>${tensor.dtype} [${(tensor.shape ?? []).map((n) => n ?? "n").join(", ")}]</code></dd>`);
+
+/** What a model takes and gives, where no panel can ask for it. @param {Model} model */
+export const described = (model) => html`<section><h2>No panel can write the inputs of this model</h2>
+  <p class="hint">Such as clips of frames. Its signatures can be called with tfgen's client, or over REST.</p>
+  ${Object.entries(model.signatures).map(([name, one]) => html`<h3>${name}</h3><dl class="facts">${listed(one.inputs)}</dl>`)}</section>`;
+
 /** @type {Picture[]} */
 let shown = [];
 
@@ -139,15 +149,13 @@ export default {
     const made = want("made", keyOf(name, rows, ...Object.keys(start).map((key) => s[key])), async (signal) => ({ name, outputs: await model.predict(name, given(model, name, s, seeds), signal) }));
     const outputs = made?.name === name ? made.outputs : undefined;
     shown = outputs?.image?.shape.length >= 4 ? Picture.all(outputs.image) : [];
-    const shape = (/** @type {Tensor} */ tensor) => `${tensor.dtype} [${(tensor.shape ?? []).map((n) => n ?? "n").join(", ")}]`;
-    const list = (/** @type {Record<string, Tensor>} */ of) => Object.entries(of).map(([key, tensor]) => html`<dt>${key}</dt><dd><code>${shape(tensor)}</code></dd>`);
     return html`<div class="columns two"><section><h2>Ask for</h2>
         <div class="tools"><select aria-label="Signature" @change=${(/** @type {Event} */ e) => commit({ name: /** @type {HTMLSelectElement} */ (e.target).value })}>${all.map((one) => html`<option ?selected=${one === name}>${one}</option>`)}</select></div>
         ${controls(model, name, s)}
         ${"seeds" in model.signatures[name].inputs ? slider("rows", s.many, 1, 16, 1, (many) => ({ many })) : nothing}</section>
       <section><h2>${name}</h2>${results(model, name, outputs, rows)}
-        <h3>Inputs</h3><dl class="facts">${list(model.signatures[name].inputs)}</dl>
-        <h3>Outputs</h3><dl class="facts">${list(model.signatures[name].outputs)}</dl></section></div>`;
+        <h3>Inputs</h3><dl class="facts">${listed(model.signatures[name].inputs)}</dl>
+        <h3>Outputs</h3><dl class="facts">${listed(model.signatures[name].outputs)}</dl></section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: Math.ceil(Math.sqrt(shown.length)) } : null),
 };

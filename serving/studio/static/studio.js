@@ -11,7 +11,7 @@ import mixing from "./mixing.js";
 import { fromBase64 } from "./numbers.js";
 import { download, png } from "./pictures.js";
 import reading from "./reading.js";
-import signatures from "./signatures.js";
+import signatures, { described } from "./signatures.js";
 import { addressOf, app, begin, busy, drop, failed, onChange, past, place, refresh, retry, stateOf, travel, writeAddress } from "./state.js";
 import steps from "./steps.js";
 import { activation, editing, translation } from "./translation.js";
@@ -59,7 +59,8 @@ async function open(name, panel, words, push) {
     app.opening = "";
   }
   const model = /** @type {Model} */ (app.model), fitting = PANELS.filter((one) => one.fits(model));
-  app.panel = fitting.find((one) => one.id === panel) ?? fitting[0];
+  app.panel = fitting.find((one) => one.id === panel) ?? fitting[0] ?? null;
+  if (!app.panel) return refresh();
   begin(stateOf(app.panel, app.panel.id === panel ? words : new URLSearchParams()));
   document.title = `${model.name} · ${app.panel.title} · tfgen studio`;
   writeAddress(push);
@@ -166,7 +167,7 @@ function view() {
       <p class="notice" role="status" ?hidden=${!app.notice && !app.opening}>${app.opening ? `Opening ${app.opening}. A model is exported when it is opened first; that takes some seconds.` : app.notice}</p>
     </div>
     <main id="panel" role="tabpanel" aria-labelledby=${panel ? `tab-${panel.id}` : nothing} class=${panel?.id ?? ""}>
-      ${model && panel && !app.opening ? panel.view(model, app.s) : html`<p class="loading">${app.error ? "No model is open." : "…"}</p>`}</main>`;
+      ${model && !app.opening ? (panel ? panel.view(model, app.s) : described(model)) : html`<p class="loading">${app.error ? "No model is open." : "…"}</p>`}</main>`;
 }
 
 /** @param {KeyboardEvent} event */
