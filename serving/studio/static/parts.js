@@ -131,10 +131,19 @@ export const seeds = (from, count) => Array.from({ length: count }, (_, i) => fr
 
 // ---- the picture that a model is given
 
+/** What is in the picture before one has drawn: a soft disc, so that there is something to see. @param {number[]} shape */
+export function disc(shape) {
+  const [height, width, channels] = shape, radius = Math.min(height, width) * 0.4;
+  return Uint8Array.from({ length: height * width * channels }, (_, i) => {
+    const at = Math.floor(i / channels), x = (at % width) - (width - 1) / 2, y = Math.floor(at / width) - (height - 1) / 2;
+    return Math.round(255 * Math.min(1, Math.max(0, 1.5 * (1 - Math.hypot(x, y) / radius))));
+  });
+}
+
 /** The state of a picture to paint. @param {number[]} shape */
 export function pictureState(shape) {
   const size = shape[0] * shape[1] * shape[2];
-  const bytes = app.examples[0]?.length === size ? app.examples[0] : new Uint8Array(size);
+  const bytes = app.examples[0]?.length === size ? app.examples[0] : disc(shape);
   return { px: bytes, pen: 1, ink: "#ffffff" };
 }
 

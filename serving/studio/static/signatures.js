@@ -5,7 +5,7 @@
  */
 import { html, nothing } from "./lit.js";
 import { nest, normals } from "./numbers.js";
-import { bars, button, classes, editor, grid, image, pictureOf, rowsFor, slider, whole } from "./parts.js";
+import { bars, button, classes, disc, editor, grid, image, pictureOf, rowsFor, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
 import { app, commit, keyOf, want } from "./state.js";
 
@@ -42,12 +42,12 @@ export function inputState(model, name) {
   const s = { seed: 0, label: 0, pen: Math.max(1, Math.round(model.shape[0] / 16)), ink: "#ffffff" };
   for (const [input, tensor] of Object.entries(model.signatures[name]?.inputs ?? {})) {
     const kind = kindOf(input, tensor);
-    if (kind === "number") s[`in_${input}`] = tensor.low ?? (input === "steps" ? 50 : input === "truncation" || input === "alpha" ? 1 : 0);
+    if (kind === "number") s[`in_${input}`] = Math.min(tensor.high ?? Infinity, { steps: 50, truncation: 1, alpha: 1 }[input] ?? tensor.low ?? 0);
     if (kind === "vector") s[`in_${input}`] = new Float32Array(0);
     if (kind === "picture") {
       const shape = shapeOf(model, tensor), size = shape[0] * shape[1] * shape[2];
       const first = input === "image" || input === "style" ? app.examples.find((one) => one.length === size) : undefined;
-      s[`in_${input}`] = first ?? new Uint8Array(size).fill(input === "mask" ? 255 : 0);
+      s[`in_${input}`] = first ?? (input === "mask" ? new Uint8Array(size).fill(255) : disc(shape));
     }
   }
   return s;

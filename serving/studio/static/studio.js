@@ -134,7 +134,7 @@ function view() {
       <h1>tfgen <span>studio</span></h1>
       <label class="model"><span class="hidden-text">Model</span><select aria-label="Model" .value=${live(app.opening || model?.name || "")}
         @change=${(/** @type {Event} */ e) => open(/** @type {HTMLSelectElement} */ (e.target).value, panel?.id ?? "", new URLSearchParams(), true)}>
-        ${app.models.map((one) => html`<option value=${one.name} ?selected=${one.name === (app.opening || model?.name)}>${one.source}</option>`)}</select></label>
+        ${app.models.map((one) => html`<option value=${one.name} ?selected=${one.name === (app.opening || model?.name)}>${one.source.startsWith("/") ? one.name : one.source}</option>`)}</select></label>
       ${app.address
         ? html`<form class="other" @submit=${(/** @type {Event} */ e) => {
             e.preventDefault();
