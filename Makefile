@@ -23,7 +23,7 @@ TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
+.PHONY: help setup setup-browser setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
 .PHONY: docs docs-serve docs-pages
 
 help: ## list all targets
@@ -47,6 +47,10 @@ test-long: setup ## run the tests that are marked as long
 lint: setup ## run ruff and import-linter (which package may import which)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
+
+setup-browser: setup ## install what the tests of the studio need: Debian's Chromium (as root) and Playwright's Python package
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	$(PYTHON) -m pip install --quiet $$(cat constraints/browser.txt)
 
 test-serving-real: setup ## send the wire cases and golden bodies to tensorflow_model_server, which must be on PATH
 	$(PYTHON) -m tfgen_serving.conformance --server tensorflow_model_server \

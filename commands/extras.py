@@ -11,6 +11,7 @@ _EXTRAS = {
     "demo": ("tfx,serving", _TFX, "3.10 only"),
     "pipeline": ("tfx,serving", _TFX, "3.10 only"),
     "serve": ("serving", _SERVING, "3.10 and later"),
+    "studio": ("serving", (*_SERVING, "httpx"), "3.10 and later"),
     "compress": ("compression", ("constriction",), "3.10 and later"),
     "decompress": ("compression", ("constriction",), "3.10 and later"),
     "export --to *.onnx": ("onnx", ("onnx", "onnxruntime", "tf2onnx"), "3.10 and later"),  # without it export needs none

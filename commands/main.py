@@ -25,6 +25,7 @@ from tfgen_commands import (
     project,
     reconstruct,
     sample,
+    studio,
     translate,
     traverse,
 )
@@ -198,6 +199,7 @@ def _parser():
 
     for module in (
         sample, complete, interpolate, traverse, mix, reconstruct, classify, translate, project, edit, evaluate, doctor,
+        studio,
     ):  # fmt: skip
         command = commands.add_parser(module.__name__.rpartition(".")[2], help=module.SUMMARY)
         module.add_arguments(command)

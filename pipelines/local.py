@@ -458,6 +458,7 @@ def _next_steps(outcome):
     if pushed is not None:
         tfgen = sys.argv[0] if pathlib.Path(sys.argv[0]).name == "tfgen" else "tfgen"
         yield "serve", report.serve_command(pushed["pushed"], tfgen)
+        yield "try it", report.studio_command(pushed["pushed"], tfgen)
         yield "ask", report.ask_command(pushed["pushed"], pushed["content"]["model"])
 
 

@@ -216,6 +216,11 @@ def serve_command(pushed, tfgen="tfgen"):
     return f"{tfgen} serve --model_name={folder.name} --model_base_path={base} --port=8500 --rest_api_port=8501"
 
 
+def studio_command(pushed, tfgen="tfgen"):
+    """The command that opens a pushed version in the browser."""
+    return f"{tfgen} studio {shlex.quote(str(pathlib.Path(pushed).parent))}"
+
+
 def ask_command(pushed, meta):
     """The command that asks a served model for images of seeds, or of a model without them what it can be asked.
 
@@ -248,6 +253,9 @@ def _pushed(model, meta):
 docker run -p 8500:8500 -p 8501:8501 -v {folder}:/models/{name} -e MODEL_NAME={name} tensorflow/serving:2.16.1
 curl localhost:8501/v1/models/{name}/metadata
 {ask_command(path, meta)}
+
+# in the browser
+{studio_command(path)}
 
 # in Python, without tfgen
 model = tf.saved_model.load("{path}")

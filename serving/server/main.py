@@ -93,12 +93,13 @@ class _ConfigPoller:
         self._thread.join(timeout=5)
 
 
-def start(argv_or_flags, *, stop=None):
+def start(argv_or_flags, *, stop=None, wrap=None):
     """Starts a server in this process.
 
     Args:
         argv_or_flags: list of command-line words, or a namespace from `flags.parse`.
         stop: a `threading.Event` that ends the wait for models with `flags.Stopped`.
+        wrap: function of the REST application, a `rest_server.App`, that returns the one to serve; None: itself.
 
     Returns:
         `RunningServer`, its ports open and every configured model available.
@@ -122,7 +123,7 @@ def start(argv_or_flags, *, stop=None):
     try:
         if folder is not None:
             _export(flags.preset, flags.model_base_path)
-        return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder)
+        return _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder, wrap)
     except BaseException:
         if rest_socket is not None:
             rest_socket.close()
@@ -141,7 +142,7 @@ def _export(preset, folder):
         raise ConfigError(f"--preset: {error}") from error
 
 
-def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder):
+def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop, folder, wrap):
     from tfgen_serving.server import grpc_server
     from tfgen_serving.server.batching import Batcher
     from tfgen_serving.server.loader import Loader
@@ -177,6 +178,7 @@ def _load_and_serve(flags, config, page_path, parameters, ssl, rest_socket, stop
                 max_elements=flags.max_request_elements, budget=budget, threads=flags.rest_api_num_threads,
                 cors=flags.rest_api_enable_cors_support,
             )  # fmt: skip
+            app = app if wrap is None else wrap(app)
             rest = rest_server.RestServer(rest_socket, app, patience=flags.rest_api_header_timeout_in_ms / 1000,
                                           grace=flags.shutdown_grace_seconds)  # fmt: skip
             _log.info("Exporting HTTP/REST API at:%s:%d ...", flags.host, rest.port)

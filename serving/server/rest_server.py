@@ -230,6 +230,10 @@ class App:
         self.max_elements, self.budget = max_elements, budget
         self.pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="rest")
 
+    def close(self):
+        """Ends the threads, without waiting for those that compute."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             return
@@ -500,4 +504,4 @@ class RestServer:
         self._server.force_exit = True
         self._thread.join(1)
         self._socket.close()
-        self.app.pool.shutdown(wait=False, cancel_futures=True)
+        self.app.close()

@@ -363,6 +363,7 @@ def test_serve_refuses_an_empty_base_path(tmp_path, refused, monkeypatch):
         ("serve", "grpc", "serving", "3.10 and later"),
         ("serve", "tensorflow_serving", "serving", "3.10 and later"),
         ("serve", "uvicorn", "serving", "3.10 and later"),
+        ("studio", "httpx", "serving", "3.10 and later"),
         ("demo", "tfx", "tfx,serving", "3.10 only"),
         ("demo", "apache_beam", "tfx,serving", "3.10 only"),
         ("pipeline", "uvicorn", "tfx,serving", "3.10 only"),

@@ -201,6 +201,7 @@ def test_the_last_lines_say_what_to_do_next(meta, ask, monkeypatch):
         ".venv/bin/tfgen", "serve", "--model_name=b-c", "--model_base_path=/my work/pushed/b-c", "--port=8500",
         "--rest_api_port=8501",
     ]  # fmt: skip
+    assert shlex.split(lines["try it"]) == [".venv/bin/tfgen", "studio", "/my work/pushed/b-c"]
     assert ask in lines["ask"]
     assert [name for name, _ in local._next_steps({"report": "/r", "models": {"a": {"pushed": None}}})] == ["open it"]
 
