@@ -17,7 +17,7 @@ export TF_USE_LEGACY_KERAS := 0
 
 BENCHMARKS := $(filter-out %/__init__ %/record %/turns %/zoo,$(basename $(wildcard benchmarks/*.py)))
 # Tests that need the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
-TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving))
+TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving tests/studio))
 
 # The theme warns about MkDocs 2, which constraints/docs.txt keeps out.
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs
