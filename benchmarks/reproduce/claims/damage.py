@@ -111,10 +111,13 @@ def draw(found, args):
     for panel, name in zip(axes[:, 0], SHOWN, strict=True):
         panel.set_ylabel(name)
     for panel, name in zip(axes[:, -1], SHOWN, strict=True):
+        panel.set_visible(name in bias[0])
         if name in bias[0]:
             panel.plot(range(len(bias)), [row[name] for row in bias], "o-", color="C1", markersize=3)
-        panel.set_xticks(range(len(bias)), [f"{row['count']:,}" for row in bias] if panel is axes[-1, -1] else [])
-    axes[0, -1].set_title("number of images", fontsize=9)
+            panel.set_xticks(range(len(bias)), [f"{row['count']:,}" for row in bias])
+    axes[1, -1].set_title("number of images", fontsize=9)
+    for panel in axes.flat:
+        panel.tick_params(axis="x", labelsize=7)
     return figure
 
 
