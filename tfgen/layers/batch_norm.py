@@ -5,11 +5,15 @@ arXiv:1502.03167.
 """
 
 import contextlib
+import threading
 
 import keras
 import tensorflow as tf
 
 from tfgen.layers.instance_norm import normalize_maps
+
+# Of each thread, since MirroredStrategy traces its replicas in threads that take turns.
+_UNMOVED = threading.local()
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -23,6 +27,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
         >>> layer(tf.constant([[1.0], [3.0]]), training=True).numpy().round(3).tolist()
         [[-1.0], [1.0]]
     """
+
+    @property
+    def momentum(self):
+        return 1.0 if self in getattr(_UNMOVED, "norms", ()) else self._momentum
+
+    @momentum.setter
+    def momentum(self, value):
+        self._momentum = value
 
     def call(self, inputs, training=None, mask=None):
         context = tf.distribute.get_replica_context()
@@ -58,13 +70,18 @@ def norms_of(network: keras.layers.Layer) -> list[keras.layers.BatchNormalizatio
 
 @contextlib.contextmanager
 def statistics_unmoved(*networks: keras.layers.Layer):
-    """Within it, training passes of networks use the statistics of their batch and leave the moving ones as they are."""
+    """Within it, training passes of networks use the statistics of their batch and leave the moving ones as they are.
+
+    Raises:
+        TypeError: a batch norm layer that is not tfgen's `BatchNormalization`.
+    """
     norms = [norm for network in networks for norm in norms_of(network)]
-    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        if not isinstance(norm, BatchNormalization):
+            raise TypeError(f"The layer '{norm.name}' must be a tfgen.layers.BatchNormalization; received {type(norm)}.")
+    before = getattr(_UNMOVED, "norms", ())
+    _UNMOVED.norms = (*before, *norms)
     try:
-        for norm in norms:
-            norm.momentum = 1.0
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        _UNMOVED.norms = before
