@@ -69,9 +69,9 @@ def train(model, case, steps):
     return model.fit(one, epochs=steps // epoch, steps_per_epoch=epoch, verbose=0)
 
 
-def sgd_run(case, **kwargs):
+def sgd_run(case, seed=0, **kwargs):
     """Weights and losses after two steps of SGD, whose updates are proportional to the gradients."""
-    model = compiled(case, optimizer=SGD, **kwargs)
+    model = compiled(case, seed, optimizer=SGD, **kwargs)
     history = train(model, case, 2).history
     return weights(model) | {name: np.array(v) for name, v in history.items()}
 
