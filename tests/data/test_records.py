@@ -219,7 +219,7 @@ def test_lazy_subset_and_labels(tmp_path, monkeypatch):
 
 FIELDS = [
     fields.image((6, 6, 1), "target"), fields.mask(4, 5), fields.frames((2, 3, 3, 3)), fields.vector("embedding", 3),
-    fields.attributes(4), fields.Field("view", (2,), "int32"),
+    fields.attributes(4), fields.Field("view", (2,), "int32", directional=True),
 ]  # fmt: skip
 
 

@@ -171,8 +171,8 @@ def test_fields_are_declared_from_arrays():
     expected = {
         "image": fields.image((4, 5, 1)), "target": fields.image((3, 3, 3), "target"), "mask": fields.mask(4, 5),
         "size": fields.Field("size", ()), "frames": fields.frames((7, 4, 5, 1)), "attributes": fields.attributes(2),
-        "view": fields.Field("view", (2,), "int32", low=-1, high=5), "embedding": fields.vector("embedding", 8),
-        "codes": fields.label(10, "codes"), "label": fields.label(2),
+        "view": fields.Field("view", (2,), "int32", low=-1, high=5, directional=True),
+        "embedding": fields.vector("embedding", 8), "codes": fields.label(10, "codes"), "label": fields.label(2),
     }  # fmt: skip
     assert source.fields == expected and list(source.fields) == list(expected)
     np.testing.assert_array_equal(source.values("mask")[0], np.eye(4, 5))

@@ -47,7 +47,8 @@ def from_tfrecords(
       fields: `tfgen.fields.Field`s of the other features to read: images, clips (several encoded images) and masks as
         encoded images, vectors as floats, int32 as int64. None: the features named in `RECOGNISED` that the first record
         has. Then several encoded images are a clip, one image named "mask" is a mask, floats are a vector, integers named
-        "attributes" are attributes (0 or 1), and other integers are int32 with the range found in the records.
+        "attributes" are attributes (0 or 1), and other integers are int32 with the range found in the records. A "view" is
+        directional: pictures beside it are not mirrored or shifted.
       shard: (index, count): read only part `index` of `count` equal parts of the sorted files; the other files are not
         opened. Give num_classes, since a part may lack some classes.
       image_shape: (H, W, C) of the stored images. Needed for float lists; for encoded images it is checked if
@@ -363,7 +364,7 @@ def _recognised(name, feature):
         return declared.frames((count, None, None, None), name) if count > 1 else declared.image((None, None, None), name)
     if name == "attributes":
         return declared.attributes(count)
-    return declared.Field(name, (count,), "int32" if kind == "int64_list" else "float32")
+    return declared.Field(name, (count,), "int32" if kind == "int64_list" else "float32", directional=name == "view")
 
 
 def _numbers(field, features):

@@ -466,12 +466,14 @@ def _column(name, values, levels):
     elif values.dtype == bool and values.ndim == 2:
         found, values = declared.attributes(values.shape[1], name), values.astype(np.float32)
     elif values.dtype.kind == "f":
-        found, values = declared.Field(name, values.shape[1:]), values.astype(np.float32)
+        found = declared.Field(name, values.shape[1:], directional=name == "view")
+        values = values.astype(np.float32)
     elif values.dtype.kind in "iu":
         low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
         if not -(2**31) <= low <= high < 2**31:
             raise ValueError(f"{name} must be whole numbers of 32 bits; received {low} to {high}")
-        found, values = declared.Field(name, values.shape[1:], "int32", low=low, high=high), values.astype(np.int32)
+        found = declared.Field(name, values.shape[1:], "int32", low=low, high=high, directional=name == "view")
+        values = values.astype(np.int32)
     else:
         raise ValueError(f"{name} must be numbers or booleans; received dtype {values.dtype}")
     if field is not None:

@@ -304,6 +304,16 @@ def test_made_first_frames():
     assert "start_state" not in model.signatures() and "next_frame" in model.signatures()
 
 
+@pytest.mark.parametrize("reach, found", [(3, False), (4, True)])
+def test_steps_of_matched_flow(reach, found):
+    """A step of four pixels is found if the reach is as long."""
+    model = made(start="generated", flow="matched", flow_reach=reach)
+    first = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    clip = np.stack([np.roll(first, 4 * t, axis=2) for t in range(T)], axis=1)
+    flow = model._clip(BATCH | {"target": clip}, T, 1)["flow"]
+    assert bool(np.all(flow[:, 1:, 3:5, 6] == [-4.0, 0.0])) == found
+
+
 def test_without_warping_the_frame_is_the_image():
     model = made(warping=False)
     calls = watched(model, "judge")
@@ -542,6 +552,7 @@ def test_it_is_evaluated_and_shown_by_the_first_frames_of_the_target(tmp_path):
         ({"warping": False, "flow_weight": 2.0}, "flow_weight has no effect with warping=False"),
         ({"norm": "instance", "statistics": "moving"}, "statistics has no effect with norm='instance'"),
         ({"first_length": 4}, "first_length has no effect with double_every=0"),
+        ({"flow_reach": 5}, "flow_reach has no effect with flow='given'"),
         ({"flow": "estimated"}, "flow must be 'given' or 'matched'"),
     ],
 )

@@ -24,6 +24,7 @@ VGG features is left out, `pixel_weight` adds one of pixels. Biases begin with 0
 first frames are left out.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -70,6 +71,7 @@ class Vid2Vid(FrameByFrame, TrainableModel):
             then made smaller. Until the last scale is added `translate` is of no use.
         frozen_steps: the steps after that, in which only the new generator is trained. Then optimisers begin anew.
         flow: reference flow: the field "given", or "matched", see `tfgen.layers.matched_flow`.
+        flow_reach: the longest step in pixels that "matched" finds; its time grows with the square.
         flow_scale: factor of the flow at the coarsest scale; it doubles with each.
         norm: "batch" or "instance" of the generators, and of the discriminators.
         statistics: of batch norm in `translate`: "image", those of each image, as in the code with batches of one, or
@@ -108,7 +110,7 @@ class Vid2Vid(FrameByFrame, TrainableModel):
         start: Literal["given", "generated"] = "given", width: PositiveInt = 128, halvings: Count = 3,
         blocks: NaturalInt = 9, warping: bool = True, foreground: Sequence[NaturalInt] = (), scales: Count = 1,
         local_blocks: NaturalInt = 3, scale_steps: Sequence[NaturalInt] = (), frozen_steps: NaturalInt = 0,
-        flow: Literal["given", "matched"] = "given", flow_scale: PositiveFloat = 20.0,
+        flow: Literal["given", "matched"] = "given", flow_reach: Count = 3, flow_scale: PositiveFloat = 20.0,
         norm: Literal["batch", "instance"] = "batch", statistics: Literal["image", "moving"] = "image",
         discriminator_width: PositiveInt = 64, discriminator_halvings: Count = 3, discriminator_scales: Count = 2,
         temporal_scales: NaturalInt = 2, matching_weight: NonNegativeFloat = 10.0, flow_weight: NonNegativeFloat = 10.0,
@@ -128,7 +130,7 @@ class Vid2Vid(FrameByFrame, TrainableModel):
             "matching_loss": float(matching_weight), "absolute_error": float(pixel_weight),
             "temporal_error": float(warp_weight), "warp_error": float(warp_weight), "occlusion": 1.0,
         }  # fmt: skip
-        self.flow_scale, self.flow_weight = float(flow_scale), float(flow_weight)
+        self.flow_reach, self.flow_scale, self.flow_weight = flow_reach, float(flow_scale), float(flow_weight)
         self.scale_steps, self.frozen_steps = tuple(scale_steps), frozen_steps
         self.chunk, self.backprop, self.double_every, self.first_length = chunk, backprop, double_every, first_length
         self.generator = ClipGenerator(
@@ -152,7 +154,7 @@ class Vid2Vid(FrameByFrame, TrainableModel):
         given = self._config
         for setting, value, without in (
             ("norm", "instance", ["statistics"]), ("double_every", 0, ["first_length"]), ("scales", 1, ["local_blocks"]),
-            ("warping", False, ["flow_weight"]), ("scale_steps", (), ["frozen_steps"]),
+            ("warping", False, ["flow_weight"]), ("scale_steps", (), ["frozen_steps"]), ("flow", "given", ["flow_reach"]),
         ):  # fmt: skip
             if given[setting] in (value, list(value) if value == () else value):
                 self.check_without_effect(f"{setting}={value!r}", *without)
@@ -269,7 +271,8 @@ class Vid2Vid(FrameByFrame, TrainableModel):
         """Maps, real frames, flow and confidence [B, T, h, w, any] of a batch, at the size of the finest of the scales."""
         maps, real = self.inputs_of(batch)[:, :length], 2.0 * batch["target"][:, :length] - 1.0
         before = tf.concat([real[:, :1], real[:, :-1]], axis=1)
-        flow = batch["flow"][:, :length] if self.flow == "given" else of_each_frame(matched_flow, real, before)
+        matched = functools.partial(matched_flow, reach=self.flow_reach)
+        flow = batch["flow"][:, :length] if self.flow == "given" else of_each_frame(matched, real, before)
         for _ in range(len(self.generator.generators) - scales):
             maps, real, before, flow = (of_each_frame(halved, values) for values in (maps, real, before, 0.5 * flow))
         known = tf.cast(tf.range(length) > 0, tf.float32)[:, None, None, None]  # before the first frame there is none
