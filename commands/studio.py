@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 import re
 import signal
@@ -217,18 +218,23 @@ class Library:
                 one.model_version_policy.specific.versions.append(version)
         return found
 
-    def examples(self, name: str) -> np.ndarray | None:
-        """Images that come with a model's weights: uint8 [n, H, W, C], or None."""
-        from tfgen import pretrained
+    def examples(self, name: str) -> dict[str, np.ndarray | None]:
+        """{"test", "training"}: images of the splits of a model's data, uint8 [n, H, W, C], or None.
+
+        Test images come with the weights. Training images are those of data that need no files, such as the digits.
+        """
+        from tfgen import data, pretrained
 
         source = self.sources.get(name)
         if source not in pretrained.names() or pathlib.Path(source).exists():
-            return None
-        file = pretrained.find(source) / pretrained.EXAMPLES
-        if not file.exists():
-            return None
-        with np.load(file) as found:
-            return found["images"]
+            return {}
+        folder, found = pretrained.find(source), {}
+        if (folder / pretrained.EXAMPLES).exists():
+            with np.load(folder / pretrained.EXAMPLES) as arrays:
+                found["test"] = arrays["images"]
+        if json.loads((folder / "metadata.json").read_text()).get("data", "").startswith("digits "):
+            found["training"] = np.rint(255.0 * data.load("digits", "train").images()).astype(np.uint8)
+        return found
 
 
 def _free_name(source, taken):

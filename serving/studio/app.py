@@ -53,14 +53,14 @@ class Studio:
         server: the ASGI application that answers `/v1/...`; it has a method `close`.
         models: function that returns the models as JSON objects with at least `name`.
         open_model: function of a name that returns when the server has this model; ValueError says why it cannot.
-        examples: function of a name that returns uint8 [n, H, W, C], or None if there are no examples.
+        examples: function of a name that returns {"test", "training"}, each uint8 [n, H, W, C], or None if there are none.
         address: where else the server can be asked, for commands that are copied from the page; None: at this address.
         host: the name by which the studio is reached, beside addresses and localhost; None: no other.
     """
 
     def __init__(
         self, server: Callable, *, models: Callable[[], list[dict]], open_model: Callable[[str], None],
-        examples: Callable[[str], np.ndarray | None] = lambda name: None, address: str | None = None,
+        examples: Callable[[str], dict[str, np.ndarray | None]] = lambda name: {}, address: str | None = None,
         host: str | None = None,
     ):  # fmt: skip
         self.server, self.models, self.open_model, self.examples = server, models, open_model, examples
@@ -110,7 +110,7 @@ class Studio:
         answer = answers.get((method, path))
         try:
             if method == "GET" and path.startswith("/studio/examples/"):
-                return _json(await asyncio.to_thread(self._examples, path.removeprefix("/studio/examples/")))
+                return await asyncio.to_thread(self._examples, path.removeprefix("/studio/examples/"))
             if answer is None:
                 return _error(404, f"The studio has no {method} {path}")
             return await asyncio.to_thread(answer, await _body(request))
@@ -126,10 +126,8 @@ class Studio:
         return _json({"name": name})
 
     def _examples(self, name):
-        images = self.examples(name)
-        if images is None or not len(images):
-            return {"shape": None, "pixels": ""}
-        return {"shape": list(images.shape), "pixels": base64.b64encode(images.astype(np.uint8).tobytes()).decode()}
+        found = {"test": None, "training": None, **self.examples(name)}
+        return _json({kind: None if images is None else _packed(images) for kind, images in found.items()})
 
     def _gif(self, given):
         return Response(gif(given), media_type="image/gif", headers=HEADERS)
@@ -256,6 +254,10 @@ def _whole(given, name, low, high):
     if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
         raise StudioError(f"{name}: got {found!r}, expected a whole number from {low} to {high}")
     return found
+
+
+def _packed(images):
+    return {"shape": list(images.shape), "pixels": base64.b64encode(images.astype(np.uint8).tobytes()).decode()}
 
 
 def _json(value, status=200):

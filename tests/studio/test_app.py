@@ -59,8 +59,9 @@ def server():
             raise ValueError(f"the studio has no model {name!r}; it has vae")
         opened.append(name)
 
-    examples = {"vae": np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)}.get
-    first = served(Studio(inner, models=lambda: [{"name": "vae"}], open_model=open_model, examples=examples))
+    examples = {"vae": {"test": np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)}}
+    given = {"models": lambda: [{"name": "vae"}], "examples": lambda name: examples.get(name, {})}
+    first = served(Studio(inner, open_model=open_model, **given))
     url = f"http://127.0.0.1:{first.port}"
     second = served(Studio(Proxy(url, timeout=5), models=list, open_model=open_model, address=url))
     with httpx.Client(base_url=url) as client, httpx.Client(base_url=f"http://127.0.0.1:{second.port}") as through:
@@ -138,8 +139,9 @@ def test_models_and_opening(server):
 
 def test_examples(server):
     found = server.client.get("/studio/examples/vae").json()
-    assert found["shape"] == [2, 2, 2, 1] and base64.b64decode(found["pixels"]) == bytes(range(8))
-    assert server.client.get("/studio/examples/gan").json()["shape"] is None
+    assert found["test"]["shape"] == [2, 2, 2, 1] and base64.b64decode(found["test"]["pixels"]) == bytes(range(8))
+    assert found["training"] is None
+    assert server.client.get("/studio/examples/gan").json() == {"test": None, "training": None}
 
 
 def frames(**changes):
@@ -297,4 +299,6 @@ def test_names_of_models(tmp_path):
 def test_without_names_there_are_the_weights_that_come_with_tfgen():
     library = command.Library([])
     assert library.first == "vae-digits" and len(library.sources) > 20
-    assert library.examples("vae-digits").shape[1:] == (8, 8, 1) and library.examples("nothing") is None
+    found = library.examples("vae-digits")
+    assert found["test"].shape[1:] == (8, 8, 1) and found["training"].shape == (1400, 8, 8, 1)
+    assert library.examples("nothing") == {}

@@ -4,6 +4,7 @@ import argparse
 import base64
 import contextlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -272,6 +273,13 @@ def test_hidden_pixels_are_completed_and_known_ones_stay(page, url):
     answers = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
     assert len(answers) == 3 and len({tuple(answer) for answer in answers}) > 1
     assert len({tuple(answer[:32]) for answer in answers}) == 1 and round(255 * answers[0][0]) == known
+    page.get_by_role("button", name="answer of seed 2", exact=True).click()
+    page.wait_for_selector(READY)
+    bits = asked(url, "pixel-cnn-digits", "pixel_bits", image=np.reshape(answers[2], (1, 8, 8, 1)).tolist())
+    shown = page.locator(".bits").evaluate("one => [...one.picture.data]")
+    np.testing.assert_allclose(shown[::3], np.minimum(1, 2.2 * bits / bits.max()), atol=1e-5)  # the red of the heat map
+    said = page.locator("figcaption", has_text="Bits of each pixel").inner_text()
+    assert f"at most {bits.max():.1f}" in said and f"{bits[32:].mean():.2f} for a hidden one" in said
     page.get_by_role("button", name="None", exact=True).click()
     page.wait_for_selector(READY)
     answers = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
@@ -416,6 +424,7 @@ FAMILIES = (
     "stack-gan",
     "style-gan",
     "vid2vid",
+    "draw-attention",
 )
 
 
@@ -438,6 +447,146 @@ def families(tmp_path_factory):
 
 
 @pytest.mark.long
+def test_a_clip_is_made_frame_by_frame(browser, families):
+    """The frames are those of `next_frame` with its own state; the map moves and the link opens the same clip."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    show(page, families, "#/vid2vid/clips?count=5&dx=2")
+    frames = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
+    scene = page.locator("paint-pad").first.evaluate(
+        "pad => [...pad.querySelector('canvas').getContext('2d').getImageData(0, 0, 512, 512).data]"
+    )
+    first = np.uint8(scene).reshape(512, 512, 4)[32::64, 32::64, :3]
+    inside = np.any(first > 0, axis=-1)
+    assert 0 < inside.sum() < 64 and np.allclose(np.reshape(frames[0], (8, 8, 3)), first / 255, atol=1e-6)
+
+    def moved(values, t):
+        return np.concatenate([np.zeros_like(values[:, : 2 * t]), values[:, : 8 - 2 * t]], axis=1)
+
+    def maps(t):
+        on = moved(inside, t)
+        padded = np.pad(on, 1, mode="edge")
+        near = [padded[1 + i : 9 + i, 1 + j : 9 + j] != on for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0))]
+        return {"label_map": np.stack([~on, on, 0 * on], -1).astype(float), "edges": np.any(near, axis=0).astype(float)}
+
+    def ask(signature, **inputs):
+        given = {name: np.asarray(value)[None].tolist() for name, value in inputs.items()}
+        body = {"signature_name": signature, "inputs": given}
+        reply = httpx.post(f"{families}v1/models/vid2vid:predict", json=body, timeout=60)
+        assert reply.status_code == 200, reply.text
+        return reply.json()["outputs"]
+
+    known = [maps(0), maps(1)]
+    start = [moved(first, t) / 255 for t in (0, 1)]
+    state = ask("start_state", start=start, **{k: [one[k] for one in known] for k in ("label_map", "edges")})[0]
+    for t in (2, 3, 4):
+        made = ask("next_frame", state=state, **maps(t))
+        state = made["state"][0]
+        np.testing.assert_allclose(frames[t], np.ravel(made["image"]), atol=1e-5)
+    address = page.url
+    show(page, families, address.removeprefix(families))
+    again = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
+    np.testing.assert_allclose(again, frames, atol=1e-6)
+    page.close()
+
+
+@pytest.mark.long
+def test_strokes_on_a_photo_are_inputs_of_the_edit(browser, families):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    show(page, families, "#/igan/editing")
+    assert page.get_by_text("Nothing is painted yet").count() == 1
+    sent = []
+    page.on("request", lambda request: "igan:predict" in request.url and sent.append(request.post_data_json["inputs"]))
+    pad = page.locator("paint-pad")
+    pad.focus()
+    page.keyboard.press(" ")  # the upper left pixel, white
+    page.wait_for_selector(READY)
+    page.get_by_role("button", name="Sketch").click()
+    pad.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    page.wait_for_selector(READY)
+    edit = sent[-1]
+    mask, edges = np.float32(edit["mask"])[0], np.float32(edit["edge_mask"])[0]
+    assert mask[0, 0] == 1 and mask.sum() == 1 and edges[1, 0] == 1 and edges.sum() == 1
+    assert np.float32(edit["strokes"])[0, 0, 0] == 1 and np.float32(edit["edges"])[0, 1, 0] == 1
+    assert np.float32(edit["image"])[0, 0, 0] == 0  # the photo itself is not painted over
+    page.get_by_role("button", name="Erase strokes").click()
+    pad.focus()
+    page.keyboard.press(" ")
+    page.wait_for_selector(READY)
+    assert np.sum(sent[-1]["edge_mask"]) == 0 and np.sum(sent[-1]["mask"]) == 1
+    page.get_by_role("button", name="Remove all strokes").click()
+    page.get_by_text("Nothing is painted yet").wait_for()
+    page.close()
+
+
+@pytest.mark.long
+def test_windows_of_draw_are_where_it_reads_and_writes(browser, families):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    show(page, families, "#/draw-attention/steps?way=image&at=1")
+    image = page.locator("main pixel-image").first.evaluate("one => [...one.picture.data]")
+    body = {"signature_name": "redraw", "inputs": {"image": np.reshape(image, (1, 8, 8, 1)).tolist()}}
+    found = httpx.post(f"{families}v1/models/draw-attention:predict", json=body, timeout=60).json()["outputs"]
+    thick = 8 / 60
+    for kind, name in (("read", "read_"), ("write", "")):
+        x, y = found[f"{name}boxes"][0][1][:2]
+        half = found[f"{name}sides"][0][1] / 2
+        ends = [x + 0.5 - half, y + 0.5 - half, x + 0.5 + half, y + 0.5 + half]
+        left, top, right, bottom = np.clip(ends, thick / 2, 8 - thick / 2)
+        drawn = page.locator(f"rect.{kind}").evaluate("r => ['x', 'y', 'width', 'height'].map((k) => +r.getAttribute(k))")
+        np.testing.assert_allclose(drawn, [left, top, right - left, bottom - top], atol=1e-4)
+    np.testing.assert_allclose(pixels(page)[0], np.ravel(found["canvas"][0][1]), atol=1e-5)
+    page.close()
+
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "serving" / "given" / "json_golden.jsonl"
+
+
+@pytest.mark.long
+def test_replies_of_tensorflow_serving_are_read(page, url):
+    """What TensorFlow Serving itself replied is given to the page, which reads its numbers and says its errors."""
+    show(page, url)
+    replies = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+    current = {}
+    page.route("**/v1/models/golden:predict", lambda route: route.fulfill(**current))
+    ask = """async (name) => {
+        const { Model } = await import("/api.js");
+        const spec = { dtype: "float32", shape: [null] };
+        const model = new Model("golden", "1", { serving_default: { inputs: {}, outputs: { [name]: spec } } }, null);
+        try {
+            const found = (await model.predict("serving_default", {}))[name];
+            return { data: Array.from(found.data, String), shape: found.shape };
+        } catch (error) {
+            return { error: error.message, kind: error.constructor.name };
+        }
+    }"""
+    read = {"numbers": 0, "errors": 0, "special": 0}
+    for one in (one for one in replies if "reply" in one):
+        current.update(status=one["status"], content_type="application/json", body=one["reply"])
+        said = json.loads(one["reply"])  # Python reads NaN and Infinity
+        if "error" in said:
+            found = page.evaluate(ask, "z")
+            assert found["kind"] == "ServerError" and found["error"], one["reply"]
+            read["errors"] += 1
+        elif "outputs" in said and not isinstance(said["outputs"], dict):
+            wanted = np.array(said["outputs"])
+            if wanted.dtype.kind not in "iuf":
+                continue  # texts, bytes, truth values
+            wanted = wanted.astype(np.float32)
+            found = page.evaluate(ask, "z")
+            assert "error" not in found, (one["reply"], found)
+            numbers = np.array([float(value.replace("Infinity", "inf")) for value in found["data"]], np.float32)
+            np.testing.assert_allclose(numbers, wanted.ravel(), rtol=1e-6)
+            assert found["shape"][: wanted.ndim] == list(wanted.shape) or wanted.size == 0
+            read["numbers"] += 1
+            read["special"] += int(not np.isfinite(wanted).all())
+    assert read["numbers"] > 50 and read["errors"] > 50 and read["special"] > 5, read
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAMILIES)
 def test_all_panels_of_a_model_open_without_an_error(browser, families, name):
     page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
@@ -446,14 +595,12 @@ def test_all_panels_of_a_model_open_without_an_error(browser, families, name):
     page.on("pageerror", lambda error: errors.append(str(error)))
     show(page, families, f"#/{name}")
     titles = page.get_by_role("tab").all_inner_texts()
-    if name == "vid2vid":  # whose inputs are clips
-        assert titles == [] and "start_state" in page.locator("main").inner_text()
-        assert not page.get_by_role("alert").is_visible()
     expected = {
         "cycle-gan": "Translation", "factorized-prior": "Compression", "dgn-am": "Activation", "igan": "Editing",
         "style-gan": "Truncation & mixing", "stack-gan": "Latents",
+        "vid2vid": "Clips", "draw-attention": "Drawing steps",
     }  # fmt: skip
-    assert name == "vid2vid" or expected.get(name, "Translation") in titles
+    assert expected.get(name, "Translation") in titles
     for title in titles:
         page.get_by_role("tab", name=title, exact=True).click()
         page.wait_for_selector(READY)

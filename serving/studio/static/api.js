@@ -138,7 +138,7 @@ export class Model {
     if (missing.length) throw new ServerError(`${signature} of ${this.name} also needs ${missing.join(", ")}.`);
     const begun = performance.now();
     const body = { signature_name: signature, inputs };
-    const reply = await (await ask(`/v1/models/${encodeURIComponent(this.name)}:predict`, body, signal)).json();
+    const reply = parsed(await (await ask(`/v1/models/${encodeURIComponent(this.name)}:predict`, body, signal)).text());
     times.push(performance.now() - begun);
     if (times.length > 200) times.shift();
     last.model = this.name;
@@ -151,11 +151,23 @@ export class Model {
   }
 }
 
+/** A reply as TensorFlow Serving writes it, whose numbers may be NaN, Infinity or -Infinity, which are no JSON. @param {string} text */
+export function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (one) => (one[0] === '"' ? one : `"${one}"`)));
+  }
+}
+
+/** Whether a text is a number that JSON does not have. @param {any} inner */
+const special = (inner) => ["NaN", "Infinity", "-Infinity"].includes(inner);
+
 /** @param {any} nested @returns {any} */
 function values(nested) {
   let inner = nested;
   while (Array.isArray(inner)) inner = inner[0];
-  return typeof inner === "number" || inner === undefined ? flat(nested) : { data: nested, shape: [nested.length] };
+  return typeof inner === "number" || special(inner) || inner === undefined ? flat(nested) : { data: nested, shape: [nested.length] };
 }
 
 /** The last request to a model, for the commands that are copied. */

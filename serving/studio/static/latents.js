@@ -2,7 +2,7 @@
 /** The panel of seeds and latents: a grid of seeds, one of them open, and sliders through the latents. */
 import { html, nothing } from "./lit.js";
 import { asKey, directions, dot, normals, short } from "./numbers.js";
-import { button, choice, classes, grid, image, rowsFor, seeds, slider, whole } from "./parts.js";
+import { button, choice, classes, grid, image, pictureOf, rowsFor, seeds, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
 import { app, commit, keyOf, set, want } from "./state.js";
 
@@ -83,15 +83,16 @@ function pad(z, two, reach) {
       }}><span class="dot" .style=${`left: ${percent[0]}%; top: ${100 - percent[1]}%`}></span></div>`;
 }
 
-/** The example images nearest to a picture. @param {Picture|undefined} picture @param {Model} model */
+/** The images nearest to a picture, of those the model was trained on, or else of the test images that come with it. @param {Picture|undefined} picture @param {Model} model */
 function nearest(picture, model) {
-  const all = app.examples.filter((one) => one.length === picture?.data.length);
+  const kind = app.training.length ? "training" : "test", given = app.training.length ? app.training : app.examples;
+  const all = given.filter((one) => one.length === picture?.data.length);
   if (!picture || !all.length) return nothing;
   const bytes = picture.bytes;
   const distance = (/** @type {Uint8Array} */ one) => one.reduce((sum, value, i) => sum + (value - bytes[i]) ** 2, 0);
   const found = all.map((one) => ({ one, far: distance(one) })).sort((a, b) => a.far - b.far).slice(0, 6);
-  return html`<section><h3>Nearest of ${all.length} test images</h3>
-    ${grid(found.map(({ one }) => Picture.ofBytes(one, model.shape)), model.shape, 6, { title: "nearest test images", label: (i) => `RMS distance ${(Math.sqrt(found[i].far / bytes.length) / 255).toFixed(3)}` })}</section>`;
+  return html`<section><h3>Nearest of ${all.length} ${kind} images</h3>
+    ${grid(found.map(({ one }) => pictureOf(one, model.shape)), model.shape, 6, { title: `nearest ${kind} images`, label: (i) => `RMS distance ${(Math.sqrt(found[i].far / bytes.length) / 255).toFixed(3)}` })}</section>`;
 }
 
 function randomise() {

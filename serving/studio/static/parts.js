@@ -179,14 +179,16 @@ const fileIn = (data) => [...(data?.files ?? [])][0];
 /**
  * A picture to draw, upload, drag here or paste, with its tools.
  * @param {Model} model @param {any} s with `pictureState`
- * @param {{key?: string, shape?: number[], cover?: Uint8Array|null, title?: string, sample?: () => void}} [more]
+ * @param {{key?: string, shape?: number[], cover?: Uint8Array|null, title?: string, sample?: () => void, inks?: string[][],
+ *   picture?: Picture, pen?: number[], stroke?: (touched: Uint8Array, bytes: Uint8Array) => void, clear?: () => void, brushes?: any}} [more]
+ *   `inks`: the only colours, [colour, name]. With `stroke`, strokes on `picture` are given to it in place of the state's bytes.
  */
 export function editor(model, s, more = {}) {
   const key = more.key ?? "px", shape = more.shape ?? model.shape, grey = shape[2] < 3;
-  const picture = pictureOf(s[key], shape);
+  const picture = more.picture ?? pictureOf(s[key], shape);
   const covers = more.cover !== undefined;
   const erases = s.ink === "#000000";
-  const pen = covers ? { value: [0], size: s.pen, hides: s.hides ? 1 : 0 } : { value: inkOf(s.ink), size: s.pen };
+  const pen = covers ? { value: [0], size: s.pen, hides: s.hides ? 1 : 0 } : { value: more.pen ?? inkOf(s.ink), size: s.pen };
   const examples = key === "px" ? app.examples.filter((one) => one.length === s[key].length) : [];
   const next = () => commit({ [key]: examples[(examples.indexOf(s[key]) + 1) % examples.length] });
   return html`<div class="editor" @dragover=${(/** @type {DragEvent} */ e) => e.preventDefault()}
@@ -197,7 +199,7 @@ export function editor(model, s, more = {}) {
       }}>
     <paint-pad class="big" .shape=${shape} .picture=${picture} .cover=${more.cover ?? null} .pen=${pen} aria-label=${more.title ?? "the picture given to the model"}
       aria-describedby="paint-help"
-      @paint=${(/** @type {CustomEvent} */ e) => set(e.detail.hidden ? { cover: e.detail.hidden } : { [key]: e.detail.bytes })}
+      @paint=${(/** @type {CustomEvent} */ e) => more.stroke ? more.stroke(e.detail.touched, e.detail.bytes) : set(e.detail.hidden ? { cover: e.detail.hidden } : { [key]: e.detail.bytes })}
       @painted=${() => commit()}></paint-pad>
     <div class="tools">
       ${examples.length ? button("Example", next, { title: "The next of the test images that come with the weights" }) : nothing}
@@ -209,12 +211,15 @@ export function editor(model, s, more = {}) {
           input.value = "";
         }}></label>
       ${covers || !grey ? nothing : button("Black & white", () => commit({ [key]: s[key].map((/** @type {number} */ value) => (value > 127 ? 255 : 0)) }), { title: "Pixels of half the brightness and more become white, the others black" })}
-      ${covers ? nothing : button("Clear", () => commit({ [key]: new Uint8Array(s[key].length) }))}
+      ${covers ? nothing : button("Clear", more.clear ?? (() => commit({ [key]: new Uint8Array(s[key].length) })))}
     </div>
     <div class="tools">
       ${covers
         ? choice("what the brush does", [["1", "Hide"], ["0", "Show"]], s.hides ? "1" : "0", (one) => ({ hides: one === "1" }))
-        : html`${choice("pen", [["pen", "Pen"], ["eraser", "Eraser"]], erases ? "eraser" : "pen", (one) => ({ ink: one === "pen" ? "#ffffff" : "#000000" }))}
+        : more.inks ? (more.inks.length > 16
+          ? html`<label class="number"><span class="name">class</span><select @change=${(/** @type {Event} */ e) => commit({ ink: /** @type {HTMLSelectElement} */ (e.target).value })}>${more.inks.map(([ink, name]) => html`<option value=${ink} ?selected=${ink === s.ink}>${name}</option>`)}</select></label>`
+          : html`<div class="choice inks" role="group" aria-label="class">${more.inks.map(([ink, name]) => html`<button type="button" aria-pressed=${String(ink === s.ink)} @click=${() => commit({ ink })}><span class="ink" .style=${`background: ${ink}`}></span>${name}</button>`)}</div>`)
+        : html`${more.brushes ?? choice("pen", [["pen", "Pen"], ["eraser", "Eraser"]], erases ? "eraser" : "pen", (one) => ({ ink: one === "pen" ? "#ffffff" : "#000000" }))}
           ${grey
             ? slider("grey", Math.round(255 * inkOf(s.ink)[0]), 0, 255, 1, (value) => ({ ink: `#${value.toString(16).padStart(2, "0").repeat(3)}` }))
             : html`<label class="colour">colour<input type="color" .value=${live(s.ink)} @change=${(/** @type {Event} */ e) => commit({ ink: /** @type {HTMLInputElement} */ (e.target).value })}></label>`}`}

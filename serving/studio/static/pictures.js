@@ -160,7 +160,7 @@ customElements.define("pixel-image", PixelImage);
 
 /**
  * Paints values of pixels. Properties: `picture`; `hidden` Uint8Array [height * width], 1 where the picture is hidden, or null;
- * `pen` {value: number[], size, hides: undefined or 0 or 1}. Events: "paint" with {bytes} or {hidden}, and "painted" after a stroke.
+ * `pen` {value: number[], size, hides: undefined or 0 or 1}. Events: "paint" with {hidden}, or {bytes, touched}, and "painted" after a stroke.
  */
 export class PaintPad extends HTMLElement {
   /** @type {Picture|undefined} */ #picture;
@@ -253,11 +253,13 @@ export class PaintPad extends HTMLElement {
     const [height, width, channels] = this.#picture.shape, { value, size, hides } = this.pen;
     const steps = Math.max(Math.abs(to.x - from.x), Math.abs(to.y - from.y), 1);
     const bytes = this.#picture.bytes, hidden = hides === undefined ? null : (this.#hidden ?? new Uint8Array(height * width)).slice();
+    const touched = new Uint8Array(height * width);
     for (let s = 0; s <= steps; s++) {
       const left = Math.round(from.x + ((to.x - from.x) * s) / steps - (size - 1) / 2);
       const top = Math.round(from.y + ((to.y - from.y) * s) / steps - (size - 1) / 2);
       for (let y = Math.max(0, top); y < Math.min(height, top + size); y++)
         for (let x = Math.max(0, left); x < Math.min(width, left + size); x++) {
+          touched[y * width + x] = 1;
           if (hidden) hidden[y * width + x] = /** @type {number} */ (hides);
           else for (let c = 0; c < channels; c++) bytes[(y * width + x) * channels + c] = Math.round(255 * (value[c] ?? value[0]));
         }
@@ -266,7 +268,7 @@ export class PaintPad extends HTMLElement {
     if (hidden) this.#hidden = hidden;
     else this.#picture = Picture.ofBytes(bytes, this.#picture.shape);
     this.#draw();
-    this.dispatchEvent(new CustomEvent("paint", { detail: hidden ? { hidden } : { bytes } }));
+    this.dispatchEvent(new CustomEvent("paint", { detail: hidden ? { hidden } : { bytes, touched } }));
   }
 
   #draw() {

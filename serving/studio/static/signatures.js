@@ -3,7 +3,7 @@
  * The panel of any signature: inputs and outputs by their shapes, so that a model of a later paper can be tried without a
  * change of this page. The panel of translations is made of the same parts.
  */
-import { html, nothing } from "./lit.js";
+import { html, live, nothing } from "./lit.js";
 import { nest, normals } from "./numbers.js";
 import { bars, button, classes, disc, editor, grid, image, pictureOf, rowsFor, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
@@ -15,6 +15,7 @@ import { app, commit, keyOf, want } from "./state.js";
 /** What an input is, by its name and shape. @param {string} name @param {Tensor} tensor */
 export function kindOf(name, tensor) {
   const inner = tensor.shape?.slice(1);
+  if (name === "text" && tensor.dtype === "string" && inner?.length === 0) return "text";
   if (!inner || tensor.dtype === "string") return "unknown";
   if (name === "seeds") return "seed";
   if (name === "labels") return "class";
@@ -44,6 +45,7 @@ export function inputState(model, name) {
     const kind = kindOf(input, tensor);
     if (kind === "number") s[`in_${input}`] = Math.min(tensor.high ?? Infinity, { steps: 50, truncation: 1, alpha: 1 }[input] ?? tensor.low ?? 0);
     if (kind === "vector") s[`in_${input}`] = new Float32Array(0);
+    if (kind === "text") s[`in_${input}`] = "a large red seven";
     if (kind === "picture") {
       const shape = shapeOf(model, tensor), size = shape[0] * shape[1] * shape[2];
       const first = input === "image" || input === "style" ? app.examples.find((one) => one.length === size) : undefined;
@@ -67,6 +69,8 @@ export function controls(model, name, s) {
     const key = `in_${input}`, kind = kindOf(input, tensor);
     if (kind === "class") return classes(model, s.label, (label) => ({ label }));
     if (kind === "picture") return html`<h3>${input}</h3>${editor(model, s, { key, shape: shapeOf(model, tensor), title: `the input ${input}` })}`;
+    if (kind === "text") return html`<label class="text"><span class="name">${input}</span><input type="text" .value=${live(s[key])}
+      @change=${(/** @type {Event} */ e) => commit({ [key]: /** @type {HTMLInputElement} */ (e.target).value })}></label>`;
     if (kind === "number" && tensor.low != null && tensor.high != null && tensor.high - tensor.low <= 2000)
       return slider(input, s[key], tensor.low, tensor.high, tensor.dtype.startsWith("int") ? 1 : (tensor.high - tensor.low) / 100, (value) => ({ [key]: value }));
     if (kind === "number" && tensor.dtype.startsWith("int")) return html`<div class="tools">${whole(input, s[key], tensor.low ?? -1e9, tensor.high ?? 1e9, (value) => ({ [key]: value }))}</div>`;
@@ -91,7 +95,7 @@ export function given(model, name, s, seeds) {
   for (const [input, tensor] of Object.entries(model.signatures[name].inputs)) {
     const kind = kindOf(input, tensor), key = `in_${input}`;
     const one = kind === "picture" ? nest(pictureOf(s[key], shapeOf(model, tensor)).data, /** @type {number[]} */ (tensor.shape?.length === 3 ? shapeOf(model, tensor).slice(0, 2) : shapeOf(model, tensor)))
-      : kind === "number" ? s[key] : kind === "vector" ? Array.from(vectorOf(model, input, tensor, s)) : undefined;
+      : kind === "number" || kind === "text" ? s[key] : kind === "vector" ? Array.from(vectorOf(model, input, tensor, s)) : undefined;
     if (kind === "seed") found.seeds = seeds;
     else if (one !== undefined) found[input] = seeds.map(() => one);
   }

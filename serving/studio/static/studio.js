@@ -2,9 +2,11 @@
 /** The page: what is open, the panels that fit it, and the habits that all panels have. */
 import { asCurl, ask, asPython, last, latency, Model } from "./api.js";
 import animation from "./animation.js";
+import clips from "./clips.js";
 import codec from "./codec.js";
 import classesAndCodes from "./classes.js";
 import completion from "./completion.js";
+import editing from "./editing.js";
 import latents from "./latents.js";
 import { html, live, nothing, render } from "./lit.js";
 import mixing from "./mixing.js";
@@ -14,13 +16,20 @@ import reading from "./reading.js";
 import signatures, { described } from "./signatures.js";
 import { addressOf, app, begin, busy, drop, failed, onChange, past, place, refresh, retry, stateOf, travel, writeAddress } from "./state.js";
 import steps from "./steps.js";
-import { activation, editing, translation } from "./translation.js";
+import { activation, text, translation } from "./translation.js";
 
-const PANELS = [latents, animation, classesAndCodes, mixing, completion, reading, translation, editing, activation, codec, steps, signatures];
+const PANELS = [text, latents, animation, classesAndCodes, mixing, completion, reading, translation, clips, editing, activation, codec, steps, signatures];
 const root = /** @type {HTMLElement} */ (document.getElementById("studio"));
 
 /** @type {AbortController|null} of the model that is being opened */
 let opening = null;
+
+/** The bytes of images. @param {{shape: number[], pixels: string}|null|undefined} given @returns {Uint8Array[]} */
+function unpacked(given) {
+  if (!given) return [];
+  const bytes = fromBase64(given.pixels), size = bytes.length / given.shape[0];
+  return Array.from({ length: given.shape[0] }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
+}
 
 /** Opens a model and a panel. @param {string} name @param {string} panel @param {URLSearchParams} words @param {boolean} push */
 async function open(name, panel, words, push) {
@@ -45,11 +54,8 @@ async function open(name, panel, words, push) {
       if (mine.signal.aborted) return;
       if (!known) app.models.push({ name, source: name, open: true });
       app.model = model;
-      app.examples = [];
-      if (given?.shape) {
-        const bytes = fromBase64(given.pixels), size = bytes.length / given.shape[0];
-        app.examples = Array.from({ length: given.shape[0] }, (_, i) => bytes.subarray(i * size, (i + 1) * size));
-      }
+      app.examples = unpacked(given?.test);
+      app.training = unpacked(given?.training);
     } catch (error) {
       if (mine.signal.aborted) return;
       app.opening = "";

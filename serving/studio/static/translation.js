@@ -13,7 +13,7 @@ let shown = [];
  * @param {string} id @param {string} title @param {string[]} names of the signatures @param {string} ask the heading of the inputs
  * @param {string} answer that of the outputs @returns {import("./state.js").Panel}
  */
-function panel(id, title, names, ask, answer) {
+export function panel(id, title, names, ask, answer) {
   const ways = (/** @type {import("./api.js").Model} */ model) => names.filter((name) => usable(model).includes(name));
   return {
     id,
@@ -37,5 +37,5 @@ function panel(id, title, names, ask, answer) {
 }
 
 export const translation = panel("translation", "Translation", ["translate", "translate_back", "render", "rerender"], "Draw", "The model's answer");
-export const editing = panel("editing", "Editing", ["edit"], "Image and edit", "The edited image");
+export const text = panel("text", "Text", ["sample_text"], "Write", "An image of it");
 export const activation = panel("activation", "Activation", ["maximize"], "Unit", "An image that excites it");

@@ -174,6 +174,24 @@ def test_canvases_end_in_the_image(args):
     assert ("boxes" in outputs) == (boxes is not None)
 
 
+@pytest.mark.parametrize("args", [PLAIN, ATTENTIVE])
+def test_redrawn_images_end_in_the_reconstruction(args):
+    model, x = build(args), binary(2, 5, 4, 2)
+    canvases, wrote, seen = model.redraw(x)
+    np.testing.assert_allclose(canvases[:, -1], model.reconstruct(x), atol=1e-6)
+    outputs = model.signatures()["redraw"][0](image=tf.constant(x))
+    np.testing.assert_allclose(outputs["canvas"], canvases, atol=1e-6)
+    if "read_size" not in args:
+        assert wrote is None and seen is None and set(outputs) == {"canvas"}
+        return
+    # The first window is read before anything is seen of the image; the second one depends on it.
+    np.testing.assert_array_equal(seen[0, 0], seen[1, 0])
+    assert np.abs(seen[0, 1] - seen[1, 1]).max() > 1e-6 and wrote.shape == seen.shape == (2, 3, 5)
+    for name, boxes, size in (("", wrote, args["write_size"]), ("read_", seen, args["read_size"])):
+        np.testing.assert_array_equal(outputs[f"{name}boxes"], boxes)
+        np.testing.assert_allclose(outputs[f"{name}sides"], np.abs(boxes[..., 2]) * (size - 1), rtol=1e-6)
+
+
 def test_weights_are_those_of_one_step_and_all_are_learnt():
     assert DRAW(**ATTENTIVE).count_params() == DRAW(**{**ATTENTIVE, "glimpses": 30}).count_params()
     for args in (PLAIN, ATTENTIVE):

@@ -79,6 +79,24 @@ def test_no_pixel_sees_itself_or_those_behind_it(model):
     assert np.mean(np.diag(seen, -1)) > 0.5
 
 
+def test_bits_of_pixels(some_model):
+    """They add up to those of the image, and a pixel changes its own and those of later ones alone."""
+    model, count = some_model, np.prod(some_model.image_shape[:2])
+    levels = np.random.default_rng(0).integers(0, model.levels, (2, *model.image_shape))
+    images = levels.astype("float32") / (model.levels - 1)
+    given = conditions(model, 2)
+    bits = model.pixel_bits(images, **given).numpy().reshape(2, count)
+    nats = model.log_prob(images, **given)
+    np.testing.assert_allclose(bits.sum(axis=1), -np.log2(np.e) * nats, rtol=1e-5)
+    changed = images.copy().reshape(2, count, -1)
+    changed[:, 5] = (changed[:, 5] == 0).astype("float32")
+    after = model.pixel_bits(changed.reshape(images.shape), **given).numpy().reshape(2, count)
+    np.testing.assert_allclose(after[:, :5], bits[:, :5], rtol=1e-5)
+    assert np.all(np.abs(after - bits)[:, 5] > 1e-4)
+    exported = model.signatures()["pixel_bits"][0](image=tf.constant(images), **given)
+    np.testing.assert_allclose(exported["pixel_bits"].numpy().reshape(2, count), bits, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", TINY)
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_of_all_images_sum_to_one(name, shape):
@@ -168,6 +186,8 @@ def test_bits_per_dim(name):
     given = {field.argument: batch[field.name] for field in model.conditions()}
     nats = model.log_prob(batch["image"], **given).numpy()
     np.testing.assert_allclose(model.bits_per_dim(batch["image"], **given), -np.log2(np.exp(nats / dims)), rtol=1e-4)
+    of_pixels = tf.reduce_sum(model.pixel_bits(batch["image"], **given), axis=[1, 2])
+    np.testing.assert_allclose(of_pixels, -nats / np.log(2), rtol=1e-4)
     model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     data = tf.data.Dataset.from_tensors(batch)
     evaluated = model.evaluate(data, verbose=0, return_dict=True)

@@ -111,7 +111,7 @@ class DRAW(LatentVariableModel):
         return tuple(states[:2]), (*states[2:], canvas)
 
     def _encoder(self, images):
-        """The encoder's step: states of encoder and decoder -> mean and stddev of q(z_t), [B, Z], and next encoder state."""
+        """The encoder's step: states of encoder and decoder -> mean and stddev of q(z_t), encoder state, box it read."""
         rows = to_rows(images)
         flat = tf.reshape(rows, [tf.shape(rows)[0], -1])
         of_image = 0.0 if self.read_window else tf.cast(self.image_gates(flat), tf.float32)
@@ -119,13 +119,14 @@ class DRAW(LatentVariableModel):
 
         def step(encoder, decoder):
             (h, c), (h_decoder, _, canvas) = encoder, decoder
-            seen = rows - tf.sigmoid(canvas)
+            seen, box = rows - tf.sigmoid(canvas), None
             if self.read_window:
-                seen = read(self.read_window(h_decoder), tf.concat([rows, seen], axis=-1))
+                window = self.read_window(h_decoder)
+                seen, box = read(window, tf.concat([rows, seen], axis=-1)), window.box
             seen = tf.reshape(seen, [-1, seen.shape[1] * seen.shape[2]])
             h, c = lstm(gates(seen, h, h_decoder) + of_image, c)
             mean, log_stddev = tf.split(moments(h), 2, axis=-1)
-            return mean, tf.exp(log_stddev), (h, c)
+            return mean, tf.exp(log_stddev), (h, c), box
 
         return step
 
@@ -158,7 +159,7 @@ class DRAW(LatentVariableModel):
         encode, decode = self._encoder(images), self._decoder()
 
         def step(noise, states):
-            mean, stddev, encoder = encode(*states)
+            mean, stddev, encoder, _ = encode(*states)
             decoder, _ = decode(mean + stddev * noise, states[1])
             return (encoder, decoder), (mean, stddev)
 
@@ -221,25 +222,67 @@ class DRAW(LatentVariableModel):
             last one); and float32 [B, T, 5]: the window that each step wrote to, as `Window.box` (see
             `tfgen.layers.attention_window`), or None without a writing window.
         """
-        height, width, channels = self.image_shape
-        shapes = [[None, height, channels * width], *([[None, 5]] if self.write_window else [])]
-        decode = self._decoder()
+        decode, latents = self._decoder(), self._by_step(latents)
 
         def step(z, decoder):
             decoder, box = decode(z, decoder)
-            return decoder, (decoder[-1], box)[: len(shapes)]
+            return decoder, (decoder[-1], box)
 
-        latents = self._by_step(latents)
-        _, (canvases, *boxes) = recur(step, latents, self._start(tf.shape(latents)[1])[1], shapes)
-        images = tf.transpose(tf.sigmoid(from_rows(canvases, channels)), [1, 0, 2, 3, 4])
-        return images, tf.transpose(boxes[0], [1, 0, 2]) if boxes else None
+        canvas, wrote = self._drawn(step, latents, self._start(tf.shape(latents)[1])[1], [self.write_window])
+        return canvas, wrote
+
+    def redraw(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        """The steps in which images are read and drawn again, with every z_t at its mean.
+
+        Args:
+            images: float32 [B, H, W, C] in [0, 1].
+
+        Returns:
+            Canvases and windows that each step wrote to, as `canvases`; and float32 [B, T, 5]: those that it read, or None
+            without a reading window.
+        """
+        images = self.check_images(images)
+        encode, decode = self._encoder(images), self._decoder()
+
+        def step(_, states):
+            mean, _, encoder, seen = encode(*states)
+            decoder, box = decode(mean, states[1])
+            return (encoder, decoder), (decoder[-1], box, seen)
+
+        steps = tf.zeros([self.glimpses, 1])
+        return self._drawn(step, steps, self._start(tf.shape(images)[0]), [self.write_window, self.read_window])
+
+    def _drawn(self, step, inputs, start, windows):
+        """Canvases [B, T, H, W, C], and a box [B, T, 5] for each window that there is, else None."""
+        height, width, channels = self.image_shape
+        shapes = [[None, height, channels * width], *([None, 5] for window in windows if window)]
+
+        def kept(one, state):
+            state, found = step(one, state)
+            return state, tuple(value for value in found if value is not None)
+
+        _, (canvases, *boxes) = recur(kept, inputs, start, shapes)
+        boxes = iter(boxes)
+        found = [tf.transpose(next(boxes), [1, 0, 2]) if window else None for window in windows]
+        return tf.transpose(tf.sigmoid(from_rows(canvases, channels)), [1, 0, 2, 3, 4]), *found
 
     def signatures(self):
-        def canvases(seeds):
-            canvas, boxes = self.canvases(self.latents(seeds))
-            return {"canvas": canvas, **({} if boxes is None else {"boxes": boxes})}
+        def outputs(canvas, wrote, seen=None):
+            found = {"canvas": canvas}
+            for name, boxes, window in (("", wrote, self.write_window), ("read_", seen, self.read_window)):
+                if boxes is not None:  # `sides`: of the square of filters, in pixels
+                    found |= {f"{name}boxes": boxes, f"{name}sides": tf.abs(boxes[..., 2]) * (window.size - 1)}
+            return found
 
-        return {**super().signatures(), "canvases": (canvases, {"seeds": tf.TensorSpec([None], tf.int64)})}
+        def canvases(seeds):
+            return outputs(*self.canvases(self.latents(seeds)))
+
+        def redraw(image):
+            return outputs(*self.redraw(image))
+
+        found = super().signatures()
+        inputs = {"seeds": tf.TensorSpec([None], tf.int64)}
+        return {**found, "canvases": (canvases, inputs), "redraw": (redraw, found["encode"][1])}
 
 
 def every_step(layer):

@@ -118,6 +118,30 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         levels = self.levels_of(images)
         return self._distribution(levels, self.check_conditions(levels.shape[0], conditions)).log_prob(levels)
 
+    def pixel_bits(self, images: tf.Tensor, **conditions) -> tf.Tensor:
+        """-log2 p(pixel | earlier pixels), float32 [B, H, W]: how much each pixel surprises the model; in all -log2 p(x).
+
+        Example:
+            >>> model = tfgen.models.PixelCNN(image_shape=(4, 4, 1), levels=2, width=4, depth=1, first_kernel_size=3)
+            >>> model.pixel_bits(tf.zeros([3, 4, 4, 1])).shape
+            TensorShape([3, 4, 4])
+        """
+        levels = self.levels_of(images)
+        found = self._distribution(levels, self.check_conditions(levels.shape[0], conditions))
+        nats = found.distribution.log_prob(levels)  # of pixels, or of the channels of pixels
+        return (nats if nats.shape.rank == 3 else tf.reduce_sum(nats, axis=-1)) / -math.log(2.0)
+
+    def signatures(self):
+        """The signatures of the capabilities, and `pixel_bits`."""
+        signatures = super().signatures()
+        if not self.knows_likelihood:
+            return signatures
+
+        def pixel_bits(image, **conditions):
+            return {"pixel_bits": self.pixel_bits(image, **conditions)}
+
+        return {**signatures, "pixel_bits": (pixel_bits, signatures["log_prob"][1])}
+
     def call(self, images, training=False):
         return self.log_prob(images)
 
