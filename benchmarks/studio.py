@@ -2,11 +2,12 @@
 
     python -m benchmarks.studio --out benchmarks/reproduce/studio.json
 
-Starts `tfgen studio` with the trained VAE and StyleGAN on digits and with an untrained DCGAN on digits, whose speed does
-not depend on training, in a process of its own, and opens each in headless Chromium. A move sets the first slider, and ends
-in the first frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of
-the page after garbage collection and the resident memory of the server; its growth is that from the first tenth of the
-moves to the last. The load average says what else the machine had to do.
+Starts `tfgen studio` in a process of its own, with the trained VAE and StyleGAN on digits and with untrained models, whose
+speed does not depend on training: a DCGAN on digits, a VAE and a DCGAN of 28x28 pixels, a StyleGAN and a pix2pix of 32x32. Each
+is opened in headless Chromium. A move sets the first slider, or all pixels of the drawing pad of pix2pix, and ends in the first
+frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of the page after
+garbage collection and the resident memory of the server; its growth is that from the first tenth of the moves to the last. The
+load average says what else the machine had to do.
 """
 
 import argparse
@@ -27,17 +28,26 @@ from benchmarks.record import report
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STATIC = ROOT / "serving" / "studio" / "static"
 MOVES = 1000
+UNTRAINED = {"dcgan": "dcgan/digits", "vae-28": "vae/mnist", "dcgan-28": "dcgan/mnist", "style-gan-32": "style-gan/mnist",
+             "pix2pix-32": "pix2pix/edges-digits"}  # fmt: skip
 GATES = {
-    "vae_p95_ms": ("<=", 60), "dcgan_p95_ms": ("<=", 100), "style_gan_p95_ms": ("<=", 150), "page_kilobytes": ("<=", 300),
+    "vae_p95_ms": ("<=", 60), "dcgan_p95_ms": ("<=", 100), "style_gan_p95_ms": ("<=", 150), "vae_28_p95_ms": ("<=", 60),
+    "dcgan_28_p95_ms": ("<=", 100), "style_gan_32_p95_ms": ("<=", 150), "pix2pix_32_p95_ms": ("<=", 150),
+    "page_kilobytes": ("<=", 300),
     "page_growth_mib": ("<=", 4), "server_growth_mib": ("<=", 24),
 }  # fmt: skip
 FIRST = "main .main-image[drawn]"
 READY = "html[data-busy=false] main .main-image"
 MOVE = """async ([name, value]) => {
-    const input = document.querySelector(`[data-id="${name}"] input`), shown = document.querySelector(".main-image");
-    const before = shown.picture, started = performance.now();
-    input.value = value;
-    input.dispatchEvent(new Event("input", { bubbles: true }));
+    const shown = document.querySelector(".main-image"), before = shown.picture, started = performance.now();
+    if (name === "pad") {
+        const bytes = Uint8Array.from({ length: 32 * 32 }, () => 256 * Math.random());
+        document.querySelector("paint-pad").dispatchEvent(new CustomEvent("paint", { detail: { bytes } }));
+    } else {
+        const input = document.querySelector(`[data-id="${name}"] input`);
+        input.value = value;
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
     while (shown.picture === before) {
         if (performance.now() - started > 60000) throw new Error("no picture within a minute");
         await new Promise(requestAnimationFrame);
@@ -46,13 +56,14 @@ MOVE = """async ([name, value]) => {
 }"""
 
 
-def export_dcgan(folder):
-    """An untrained DCGAN on digits, in a process of its own so that TensorFlow takes no memory here."""
+def export(folder):
+    """The untrained models, in a process of its own so that TensorFlow takes no memory here."""
     code = (
         "import sys, tfgen; from tfgen.export import export_saved_model; "
-        "export_saved_model(tfgen.presets.get('dcgan/digits').build(), sys.argv[1], warmup=False)"
+        "export_saved_model(tfgen.presets.get(sys.argv[2]).build(), sys.argv[1], warmup=False)"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=ROOT)
+    for name, preset in UNTRAINED.items():
+        subprocess.run([sys.executable, "-c", code, str(folder / name), preset], check=True, cwd=ROOT)
 
 
 def start(models):
@@ -78,10 +89,10 @@ def heap_mib(session):
 
 
 def ready(page, url, name):
-    """Opens a model's latents, and waits for all of them; milliseconds from the address to the open picture."""
+    """Opens a model's first panel, and waits for all of it; milliseconds from the address to the open picture."""
     page.goto("about:blank")
     started = time.perf_counter()
-    page.goto(f"{url}#/{name}/latents")
+    page.goto(f"{url}#/{name}")
     page.wait_for_selector(FIRST, timeout=180_000)
     milliseconds = 1e3 * (time.perf_counter() - started)
     page.wait_for_selector(READY, timeout=180_000)
@@ -89,7 +100,9 @@ def ready(page, url, name):
 
 
 def moves(page, count, rng):
-    """Milliseconds of moves of the first slider to random places of it."""
+    """Milliseconds of moves of the first slider to random places of it, or of drawings on a pad."""
+    if page.locator("[data-id='direction 1'] input").count() == 0:
+        return [page.evaluate(MOVE, ["pad", 0.0]) for _ in range(count)]
     reach = float(page.locator("[data-id='direction 1'] input").get_attribute("max"))
     return [page.evaluate(MOVE, ["direction 1", float(rng.uniform(-reach, reach))]) for _ in range(count)]
 
@@ -109,16 +122,17 @@ def main():
         return
     started, rng, results = time.perf_counter(), np.random.default_rng(0), {}
     folder = pathlib.Path(tempfile.mkdtemp(prefix="benchmark-of-studio-"))
-    export_dcgan(folder / "dcgan")
+    export(folder)
     begun = time.perf_counter()
-    process, url = start(["vae/digits", str(folder / "dcgan"), "style-gan/digits"])
+    process, url = start(["vae/digits", "style-gan/digits", *(str(folder / name) for name in UNTRAINED)])
     try:
         with sync_playwright() as playwright:
             with playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]) as chromium:
                 page = chromium.new_page(viewport={"width": 1440, "height": 900})
                 ready(page, url, "vae-digits")
                 results["command_to_first_picture_seconds"] = round(time.perf_counter() - begun, 2)
-                for name, key in (("vae-digits", "vae"), ("dcgan", "dcgan"), ("style-gan-digits", "style_gan")):
+                for name in ("vae-digits", "style-gan-digits", *UNTRAINED):
+                    key = name.removesuffix("-digits").replace("-", "_")
                     ready(page, url, name)
                     moves(page, 20, rng)  # the first requests prepare the graph
                     opened = [ready(page, url, name) for _ in range(5)]
