@@ -3,11 +3,11 @@
     python -m benchmarks.studio --out benchmarks/reproduce/studio.json
 
 Starts `tfgen studio` in a process of its own, with the trained VAE and StyleGAN on digits and with untrained models, whose
-speed does not depend on training: a DCGAN on digits, a VAE and a DCGAN of 28x28 pixels, a StyleGAN and a pix2pix of 32x32. Each
-is opened in headless Chromium. A move sets the first slider, or all pixels of the drawing pad of pix2pix, and ends in the first
-frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of the page after
-garbage collection and the resident memory of the server; its growth is that from the first tenth of the moves to the last. The
-load average says what else the machine had to do.
+speed does not depend on training: a DCGAN on digits, a VAE and a DCGAN of 28x28 pixels, a StyleGAN and a pix2pix of 32x32.
+Each is opened in headless Chromium. A move sets the first slider, or all pixels of the drawing pad of pix2pix, and ends in
+the first frame of the browser after the answer was drawn: up to 17 ms are the wait for that frame. Memory is the heap of
+the page after garbage collection and the resident memory of the server; its growth is that from the first tenth of the
+moves to the last. The load average says what else the machine had to do.
 """
 
 import argparse
