@@ -45,7 +45,8 @@ MOVE = """async ([name, value]) => {
         document.querySelector("paint-pad").dispatchEvent(new CustomEvent("paint", { detail: { bytes } }));
     } else {
         const input = document.querySelector(`[data-id="${name}"] input`);
-        input.value = value;
+        const near = Math.abs(value - input.valueAsNumber) < 2 * input.step; // a move to the same place makes no new picture
+        input.value = near ? value - 4 * Math.sign(value) * input.step : value;
         input.dispatchEvent(new Event("input", { bubbles: true }));
     }
     while (shown.picture === before) {
