@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.export import export_saved_model
-from tfgen.models import SNGAN, VAE, FractalNet
+from tfgen.features.text import CharacterEncoder, character_network
+from tfgen.models import SNGAN, VAE, FractalNet, StackGANv2
 from tfgen.onnx import _converted, export_onnx
 from tfgen_commands.main import main
 
@@ -166,7 +167,7 @@ def test_averaged_or_raw_weights(tmp_path):
     ("signature", "message"),
     [
         ("serving_default", "signature 'serving_default' of VAE cannot be converted to ONNX, which has no operations that "
-         "read or write files: image_bytes holds bytes"),
+         "read or write texts and files: image_bytes holds bytes"),
         ("serve_examples", "examples holds bytes"),
         ("reconstrukt", "There is no signature 'reconstrukt' of VAE; it has decode, .* Did you mean 'reconstruct'?"),
         ("", "signature must be .*; received ''"),
@@ -176,6 +177,20 @@ def test_what_cannot_be_converted_says_why(signature, message, model, tmp_path):
     with pytest.raises(ValueError, match=message):
         export_onnx(model, tmp_path / "x.onnx", signature)
     assert not list(tmp_path.iterdir())
+
+
+@needs_extra
+def test_a_signature_of_texts_is_left_out_with_a_reason(tmp_path):
+    """An encoder of texts does not hinder the other signatures."""
+    model = compiled(StackGANv2(image_shape=(4, 4, 1), embedding_dim=2, width=2, ups=0, branches=1, blocks=0, noise_dim=2,
+                                condition_dim=2, discriminator_width=2))  # fmt: skip
+    model.text_encoder = CharacterEncoder(character_network(2, width=4, length=8))
+    with pytest.raises(ValueError, match="'sample_text' of StackGANv2 cannot be .*texts and files: text holds bytes"):
+        export_onnx(model, tmp_path / "x.onnx", "sample_text")
+    assert not list(tmp_path.iterdir())
+    given = {"seeds": SEEDS["seeds"], "embedding": RNG.normal(size=(ROWS, 2)).astype("float32")}
+    found = run(export_onnx(model, tmp_path / "x.onnx"), given)["image"]
+    np.testing.assert_allclose(found, model.generate(given["seeds"], embedding=given["embedding"]), atol=1e-3)
 
 
 @needs_extra

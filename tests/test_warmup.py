@@ -10,11 +10,21 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfgen import export, warmup
 from tfgen.export import export_saved_model
-from tfgen.models import DCGAN, VAE
+from tfgen.features.text import CharacterEncoder, character_network
+from tfgen.models import DCGAN, VAE, StackGANv2
 
 prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
 
+
+def of_texts():
+    model = StackGANv2(image_shape=(4, 4, 1), embedding_dim=3, width=2, ups=0, branches=1, blocks=0, noise_dim=2,
+                       condition_dim=2, discriminator_width=2)  # fmt: skip
+    model.text_encoder = CharacterEncoder(character_network(3, width=4))
+    return model
+
+
 MODELS = {
+    "texts": of_texts,
     "vae": lambda: VAE(image_shape=(8, 8, 1), latent_dim=3, hidden=(8,)),
     "dcgan": lambda: DCGAN(image_shape=(16, 16, 3), latent_dim=4, width=4, stages=2),
     "conditional": lambda: DCGAN(image_shape=(8, 8, 1), latent_dim=4, width=4, stages=1, num_classes=3),

@@ -109,6 +109,9 @@ def write_saved_model(model: keras.Model, path: str | pathlib.Path, content: dic
     module.weights = [v.value for network in (model, *fixed) for v in network.variables]
     signatures = model.signatures()
     concrete = {name: _traced(name, *signature) for name, signature in signatures.items()}
+    # And what else they read, such as the weights of an encoder of texts.
+    known = {id(v) for v in module.weights}
+    module.weights += [v for one in concrete.values() for v in one.variables if id(v) not in known]
     if content is not None:
         described = {name: (specs, concrete[name].structured_outputs) for name, (_, specs) in signatures.items()}
         content = {**content, "signatures": card.signatures_of(model, described, content["classes"])}

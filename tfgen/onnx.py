@@ -110,8 +110,8 @@ def _converted(what, compute, specs, outputs):
     texts = [name for name, tensor in (*specs.items(), *outputs.items()) if tensor.dtype == tf.string]
     if texts:
         raise ValueError(
-            f"The {what} cannot be converted to ONNX, which has no operations that read or write files: {', '.join(texts)} "
-            "holds bytes. Other signatures compute the same with numbers."
+            f"The {what} cannot be converted to ONNX, which has no operations that read or write texts and files: "
+            f"{', '.join(texts)} holds bytes. Other signatures compute the same with numbers."
         )
     # tf2onnx logs its errors, leaves the operation as it is, and goes on.
     failures, logger = _Failures(), logging.getLogger("tf2onnx")

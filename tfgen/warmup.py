@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
+TEXT = b"a"  # of the input `text`: an empty sentence is refused
 FREE_SIDE = 64  # height and width of images whose size is free: a multiple of what networks halve
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batching.config
 
@@ -23,8 +24,8 @@ BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # allowed_batch_sizes of serving/files/batch
 def write_warmup(saved_model: str | os.PathLike, batch_sizes: Sequence[int] = BATCH_SIZES) -> pathlib.Path:
     """Writes the warm-up file into a SavedModel that no server sees yet.
 
-    Numeric inputs are zeros, and strings are serialized examples without features: all signatures of tfgen's models take
-    these. Images of any size, two free sizes in a row, have `FREE_SIDE` pixels.
+    Numeric inputs are zeros, the input `text` is a letter, and other strings are serialized examples without features: all
+    signatures of tfgen's models take these. Images of any size, two free sizes in a row, have `FREE_SIDE` pixels.
 
     Args:
         saved_model: folder with `saved_model.pb`.
@@ -85,5 +86,5 @@ def _zeros(signature, alias, info, size):
     if info.tensor_shape.unknown_rank or not shape or min(shape[1:], default=1) < 1:
         raise ValueError(f"Input {alias!r} of signature {signature!r} needs fixed dimensions after the first; has {shape}.")
     dtype = tf.as_dtype(info.dtype)
-    value = b"" if dtype == tf.string else 0
+    value = (TEXT if alias == "text" else b"") if dtype == tf.string else 0
     return tf.make_tensor_proto(value, dtype=dtype, shape=[size if shape[0] < 0 else shape[0], *shape[1:]])

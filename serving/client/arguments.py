@@ -35,6 +35,14 @@ def floats(values, name, axes):
     return array
 
 
+def texts_of(values):
+    """Object array [n] of a list of texts."""
+    array = np.asarray(values, object)
+    if array.ndim != 1 or not array.size or not all(isinstance(one, str) for one in array):
+        raise ValueError(f"text must be a list of at least one text; received {values!r}.")
+    return array
+
+
 def images_of(values):
     return floats(values, "images", ("n", "H", "W", "C"))
 

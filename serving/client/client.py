@@ -20,6 +20,7 @@ from tfgen_serving.client.arguments import (
     positive,
     same_rows,
     seeds_of,
+    texts_of,
     truncation_of,
     with_conditions,
 )  # fmt: skip
@@ -106,13 +107,15 @@ class Client:
 
     def sample(
         self, seeds: ArrayLike, labels: ArrayLike | None = None, codes: ArrayLike | None = None, *,
-        truncation: float | ArrayLike | None = None, timeout: float | None = None, **conditions,
+        truncation: float | ArrayLike | None = None, text: Sequence[str] | None = None, timeout: float | None = None,
+        **conditions,
     ) -> np.ndarray:  # fmt: skip
         """Images float32 [n, H, W, C] in [0, 1] of integer seeds [n]; `labels` int [n] for a conditional model.
 
         The image of a seed is always the same for the same version. `codes` float [n, codes] are for InfoGAN: the
         categorical ones as whole numbers, then the continuous ones. `truncation`, a number or float [n], is for BigGAN, the
-        threshold > 0 above which latents are drawn again, and for StyleGAN, psi of any sign.
+        threshold > 0 above which latents are drawn again, and for StyleGAN, psi of any sign. `text`, a list of n sentences,
+        takes the place of `embedding` for a StackGAN that was exported with an encoder of texts.
 
         Raises (as every call):
             ValueError: an argument has the wrong shape or type.
@@ -121,6 +124,10 @@ class Client:
         inputs = with_conditions(seeds_of(seeds), labels=labels, **conditions)
         if truncation is not None:
             inputs = same_rows({**inputs, "truncation": truncation_of(truncation, len(inputs["seeds"]))})
+        if text is not None:
+            if truncation is not None or codes is not None:
+                raise ValueError("text cannot be given together with codes or truncation.")
+            return self._call("sample_text", "image", same_rows({**inputs, "text": texts_of(text)}), timeout)
         if codes is None:
             return self._call("sample", "image", inputs, timeout) if truncation is None else self._truncated(inputs, timeout)
         codes = floats(codes, "codes", ("n", "codes"))

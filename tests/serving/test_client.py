@@ -10,6 +10,7 @@ import threading
 import time
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +18,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from tfgen import fields
 from tfgen.export import export_saved_model
+from tfgen.features.text import CharacterEncoder, character_network
 from tfgen.models import (
     DCGAN,
     DRAW,
@@ -26,6 +28,7 @@ from tfgen.models import (
     GatedPixelCNN,
     GlimpseClassifier,
     InfoGAN,
+    StackGANv2,
     StyleGAN,
     TrainableModel,
     Vid2Vid,
@@ -128,6 +131,9 @@ def loaded(tmp_path_factory):
     )  # fmt: skip
     others["views"] = TVSN(image_shape=(8, 8, 1), view_size=3, filters=(2, 2), dense_width=4, view_widths=(2,), flow_steps=0,
                            completion_view_width=2, discriminator_filters=(2,))  # fmt: skip
+    others["texts"] = StackGANv2(image_shape=(4, 4, 1), embedding_dim=3, width=2, ups=0, branches=1, blocks=0, noise_dim=2,
+                                 condition_dim=2, discriminator_width=2)  # fmt: skip
+    others["texts"].text_encoder = CharacterEncoder(character_network(3, width=4, length=12))
     for name, model in others.items():
         model.compile()
         paths[name] = export_saved_model(model, root / name, warmup=False)
@@ -294,6 +300,53 @@ def test_conditions_by_the_names_of_their_fields(connect, loaded):
         client.sample([3, 4], embedding=embedding[:1])
     with pytest.raises(ServingError, match="embedding"):
         client.sample([3, 4])
+
+
+def test_sentences(connect, loaded):
+    client, signatures, text = connect("texts"), loaded["texts"][1], ["a RED seven", "one"]
+    seeds = tf.constant([3, 4], tf.int64)
+    images = client.sample([3, 4], text=text)
+    np.testing.assert_array_equal(images, signatures["sample_text"](seeds=seeds, text=tf.constant(text))["image"])
+    assert np.any(images != client.sample([3, 4], text=text[::-1]))
+    np.testing.assert_array_equal(client.sample(np.array([3, 4]), text=np.array(text)), images)
+    assert client.signatures()["sample_text"]["inputs"]["text"] == {"dtype": "string", "shape": [None]}
+    for given, what in (
+        ({"text": "one"}, "text must be a list of at least one text; received 'one'"), ({"text": []}, "at least one text"),
+        ({"text": [1, 2]}, "at least one text"), ({"text": ["one"]}, "the same number of rows, one for each image"),
+        ({"text": text, "truncation": 0.5}, "together with codes or truncation"),
+        ({"text": text, "codes": [[1.0], [2.0]]}, "together with codes or truncation"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=what):
+            client.sample([3, 4], **given)
+    for given, code, what in (
+        ({"text": ["one", "more than twelve"]}, Code.INVALID_ARGUMENT, "1 to 12 ASCII characters; .*more than twelve"),
+        ({"text": ["", "one"]}, Code.INVALID_ARGUMENT, "1 to 12 ASCII characters"),
+        ({"text": ["one", "\u00e9"]}, Code.INVALID_ARGUMENT, "1 to 12 ASCII characters; received .*\u00e9"),
+        ({"text": text, "embedding": np.zeros((2, 3))}, Code.INVALID_ARGUMENT, "takes seeds int64 .* text string"),
+    ):
+        with pytest.raises(ServingError, match=what) as caught:
+            client.sample([3, 4], **given)
+        assert caught.value.code == code
+    with pytest.raises(ServingError, match="no signature 'sample_text'") as caught:
+        connect("embedded").sample([3, 4], text=text)
+    assert caught.value.code == Code.UNIMPLEMENTED
+
+
+def test_sentences_in_plain_json(targets, loaded):
+    def post(text):
+        body = {"signature_name": "sample_text", "instances": [{"seeds": 3, "text": text}, {"seeds": 4, "text": "one"}]}
+        reply = httpx.post(f"{targets['rest']}/v1/models/texts:predict", json=body)
+        return reply.status_code, reply.json()
+
+    status, reply = post("a red seven")
+    given = {"seeds": tf.constant([3, 4], tf.int64), "text": tf.constant(["a red seven", "one"])}
+    assert status == 200
+    np.testing.assert_allclose(reply["predictions"], loaded["texts"][1]["sample_text"](**given)["image"], atol=1e-6)
+    for wrong in ("", "more than twelve", "\u00e9", "a\0"):
+        status, reply = post(wrong)
+        assert status == 400 and "text must be sentences of 1 to 12 ASCII characters" in reply["error"]
+    status, reply = post({"b64": "/w=="})  # no UTF-8
+    assert status == 400 and "text must be sentences of 1 to 12 ASCII characters" in reply["error"]
 
 
 def test_classes_and_translations(connect, loaded):

@@ -1,5 +1,8 @@
 """What both StackGANs share: mismatched pairs, latents, and the checks of embeddings."""
 
+import json
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +10,9 @@ import tensorflow as tf
 import tfgen
 from tests.seeds import set_seed
 from tfgen import data
+from tfgen.export import export_saved_model
+from tfgen.features import BagOfWords, CharacterEncoder
+from tfgen.features.text import character_network
 from tfgen.models import StackGAN, StackGANv2
 from tfgen.training.callbacks import grid_of
 from tfgen_trainers.train import check_fields_fit, check_images_fit
@@ -154,3 +160,137 @@ def test_presets_fit_their_data():
     cub = presets["stack-gan/cub-code"]
     assert (cub.model_args["stage_1_steps"], cub.steps) == (82_800, 165_600)
     assert presets["stack-gan-v2/cub-code"].steps == 220_800
+
+
+# ---- texts
+
+LENGTH = 20
+TEXTS = ["a Red seven, (7)", "x", "~" * LENGTH]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return CharacterEncoder(character_network(3, width=8, length=LENGTH, seed=1))
+
+
+@pytest.fixture(scope="module", params=[StackGAN, StackGANv2])
+def exported(request, encoder, tmp_path_factory):
+    """(model, {signature: function} of its export)."""
+    model = made(request.param)
+    model.compile(ema_decay=0.9)
+    for variable in model.trainable_variables:  # as after training: those of a new model are almost 0
+        variable.assign_add(tf.random.stateless_normal(variable.shape, [len(variable.shape), 3], stddev=0.2))
+    model.ema.restart()
+    model.text_encoder = encoder
+    path = export_saved_model(model, tmp_path_factory.mktemp("model"), warmup=False)
+    return model, tf.saved_model.load(str(path)).signatures
+
+
+def test_an_export_draws_sentences_as_their_embeddings(exported, encoder):
+    model, served = exported
+    seeds = tf.constant([3, 4, 2**40], tf.int64)
+    found = served["sample_text"](seeds=seeds, text=tf.constant(TEXTS))["image"]
+    wanted = served["sample"](seeds=seeds, embedding=tf.constant(encoder(TEXTS)))["image"]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, model.generate(seeds, text=TEXTS), atol=1e-5)
+    same = served["sample_text"](seeds=tf.zeros([3], tf.int64), text=tf.constant(TEXTS))["image"].numpy()
+    assert np.abs(same[0] - same[1]).max() > 1e-2 and np.abs(same[1] - same[2]).max() > 1e-2, "the sentence counts"
+
+
+def test_capitals_are_small_letters(exported):
+    seeds = tf.constant([3, 4], tf.int64)
+    small, large = (exported[1]["sample_text"](seeds=seeds, text=tf.constant(text))["image"]
+                    for text in (["a red seven", "z"], ["A RED Seven", "Z"]))  # fmt: skip
+    np.testing.assert_array_equal(small, large)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"", r"\[0\] \[bytes, which begins\] \[\]"),
+        (b"a" * (LENGTH + 1), rf"\[{LENGTH + 1}\] \[bytes, which begins\] \[a{{{LENGTH + 1}}}\]"),
+        (b"a" * 100_000, r"\[100000\] \[bytes, which begins\] \[a{40}\]"),
+        ("caf\u00e9".encode(), r"\[5\] \[bytes, which begins\] \[caf\u00e9\]"),
+        (b"a\0b", r"\[3\] \[bytes, which begins\] \[a.b\]"),
+        (b"\xff\xfe", r"\[2\] \[bytes, which begins\] "),
+        (("e" * 17 + "\u20ac").encode(), r"\[20\] \[bytes"),  # as many bytes as characters are allowed
+    ],
+)
+def test_other_texts_are_refused(exported, text, what):
+    given = {"seeds": tf.constant([0, 1], tf.int64), "text": tf.constant([b"good", text])}
+    wanted = rf"text must be sentences of 1 to {LENGTH} ASCII characters; received one of\] {what}"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=wanted):
+        exported[1]["sample_text"](**given)
+
+
+def test_the_card_names_the_text(exported):
+    model, served = exported
+    described = json.loads(served["card"](unused=tf.constant([0]))["card"].numpy()[0])["signatures"]["sample_text"]
+    assert described["inputs"] == {
+        "seeds": {"dtype": "int64", "shape": [None]}, "text": {"dtype": "string", "shape": [None]}
+    }  # fmt: skip
+    assert described["outputs"]["image"]["shape"] == [None, *model.image_shape]
+
+
+def test_no_encoder_no_signature(model, caplog):
+    assert "sample_text" not in model.signatures()
+    with pytest.raises(ValueError, match="This StackGANv2 has no text_encoder: set model.text_encoder, or give embedding"):
+        model.sample(1, text=["a"])
+    other = made()
+    other.text_encoder = BagOfWords(3)
+    with caplog.at_level("WARNING", logger="absl"):
+        assert "sample_text" not in other.signatures()
+    assert "for one, text_encoder must be a tfgen.features.CharacterEncoder; it is a BagOfWords" in caplog.text
+    np.testing.assert_array_equal(other.sample(1, text=["a b"]), other.sample(1, embedding=BagOfWords(3)(["a b"])))
+
+
+def test_an_encoder_is_no_part_of_the_model(encoder):
+    model = made()
+    model.compile()
+    before = sorted(model.state()), len(model.variables), model.get_config()
+    model.text_encoder = encoder
+    assert (sorted(model.state()), len(model.variables), model.get_config()) == before
+    model.text_encoder = None
+    assert "sample_text" not in model.signatures()
+
+
+class Unsized(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.zeros([keras.ops.shape(x)[0], 3])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (CharacterEncoder(character_network(4)), r"to vectors \[N, 3\], the embedding_dim .* returned the shape \(1, 4\)"),
+        (BagOfWords(2), r"to vectors \[N, 3\], the embedding_dim .* returned the shape \(1, 2\)"),
+        (lambda sentences: np.zeros(3), r"returned the shape \(3,\)"),
+        (character_network(3), "such as a tfgen.features.CharacterEncoder; received <Functional"),
+        ("encoder.keras", "received 'encoder.keras'"),
+        (CharacterEncoder(keras.Sequential([keras.Input([None]), Unsized()])),
+         r"must take int32 \[N, length\] with a fixed length; received one that takes \(None, None\)"),
+        (CharacterEncoder(keras.Sequential([keras.Input([9, 2]), Unsized()])), r"takes \(None, 9, 2\)"),
+    ],
+)  # fmt: skip
+def test_wrong_encoders(model, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        model.text_encoder = wrong
+    assert model.text_encoder is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text": "ab"}, "text must be a list of sentences, none of them empty; received 'ab'"),
+        ({"text": ["a", ""]}, "none of them empty"),
+        ({"text": [1, 2]}, "list of sentences"),
+        ({"text": ["a", "\u00e9"]}, f"at most {LENGTH} ASCII characters"),
+        ({"text": ["a"]}, "one row for each of the 2 images"),
+        ({"text": ["a", "b"], "embedding": VECTORS[:2]}, "Give text or embedding, not both"),
+    ],
+)
+def test_wrong_texts(encoder, given, message):
+    model = made()
+    model.text_encoder = encoder
+    with pytest.raises(ValueError, match=message):
+        model.sample(2, **given)

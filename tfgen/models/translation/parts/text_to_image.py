@@ -1,14 +1,20 @@
 """The family of GANs that draw images of embeddings of texts: what StackGAN and StackGAN v2 share."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
+import keras
+import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from tfgen import fields, random
+from tfgen import fields, random, settings
+from tfgen.features.text import CharacterEncoder
 from tfgen.layers.image_pool import gathered
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Sampler
+from tfgen.models.capabilities.capability import seeds_spec
 from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt
 
 _HINT = {
@@ -23,6 +29,21 @@ class TextToImageModel(Sampler, TrainableModel):
     The latents of an image are the noise z, followed by the noise of each conditioning augmentation. With zeros in place of
     the latter an image is that of the mean condition.
 
+    With a `text_encoder`, that whose vectors it was trained with, it can be asked with sentences: `sample` and `generate`
+    take `text` in place of `embedding`. If the encoder is a `tfgen.features.CharacterEncoder`, an export holds its network
+    and has the signature `sample_text`. It is no part of the model's weights and config: `.keras` files, `save_to_preset`
+    and checkpoints are without it, so save its network and set it again after loading.
+
+    Example:
+        >>> model = tfgen.models.StackGANv2(
+        ...     image_shape=(8, 8, 1), embedding_dim=4, width=4, ups=0, discriminator_width=2, noise_dim=2, condition_dim=2)
+        >>> sentences = ["a red seven", "a blue one"]
+        >>> model.text_encoder = tfgen.features.train_text_encoder(sentences, np.array([[7], [1]]), size=4, epochs=1)
+        >>> model.sample(2, text=sentences).shape
+        TensorShape([2, 8, 8, 1])
+        >>> sorted(model.signatures()["sample_text"][1])
+        ['seeds', 'text']
+
     Args:
         image_shape: (H, W, C).
         embedding_dim: width of the embeddings, which any encoder of texts may have made.
@@ -36,6 +57,9 @@ class TextToImageModel(Sampler, TrainableModel):
     Attributes:
         augmentations: number of conditioning augmentations.
         noise_limit: None, or the largest absolute value of their noise.
+        text_encoder: None, or any function from N sentences to vectors [N, embedding_dim]. Setting it calls it once, and
+            raises ValueError for no such function, a Keras layer, or a `CharacterEncoder` whose network does not take int32
+            [N, length].
     """
 
     loss_names = (
@@ -43,6 +67,7 @@ class TextToImageModel(Sampler, TrainableModel):
     )  # fmt: skip
     augmentations = 1
     noise_limit = None
+    text_encoder = None
 
     def __init__(
         self, *, image_shape: ImageShape, embedding_dim: PositiveInt, noise_dim: PositiveInt = 100,
@@ -63,6 +88,67 @@ class TextToImageModel(Sampler, TrainableModel):
 
     def conditions(self):
         return tuple(field for field in self.batch_fields() if field.name == "embedding")
+
+    # ---- texts
+
+    def __setattr__(self, name, value):
+        if name == "text_encoder":
+            self._check_encoder(value)
+            object.__setattr__(self, name, value)  # past Keras, so that it is no part of the model
+        else:
+            super().__setattr__(name, value)
+
+    def _check_encoder(self, encoder):
+        wanted = f"text_encoder must be a function from N sentences to vectors [N, {self.embedding_dim}]"
+        if encoder is None:
+            return
+        if not callable(encoder) or isinstance(encoder, keras.layers.Layer):
+            raise ValueError(f"{wanted}, such as a tfgen.features.CharacterEncoder; received {settings.shown(encoder)}.")
+        if isinstance(encoder, CharacterEncoder):
+            shapes = [tuple(one.shape) for one in encoder.network.inputs]
+            if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None:
+                raise ValueError(
+                    "The network of text_encoder must take int32 [N, length] with a fixed length; received one that takes "
+                    f"{', '.join(map(str, shapes))}."
+                )
+        found = np.shape(np.asarray(encoder(["a"])))
+        if found != (1, self.embedding_dim):
+            raise ValueError(f"{wanted}, the embedding_dim of the model; of one sentence it returned the shape {found}.")
+
+    def embedded(self, text: Sequence[str]) -> np.ndarray:
+        """Vectors float32 [N, embedding_dim] of N sentences by the `text_encoder`.
+
+        Raises:
+            ValueError: there is none, `text` is no list of sentences, one is empty, or the encoder refuses it.
+        """
+        if self.text_encoder is None:
+            raise ValueError(f"This {type(self).__name__} has no text_encoder: set model.text_encoder, or give embedding.")
+        if np.ndim(text) != 1 or not all(isinstance(one, str) and one for one in text):
+            raise ValueError(f"text must be a list of sentences, none of them empty; received {settings.shown(text)}.")
+        return np.asarray(self.text_encoder(list(text)), np.float32)
+
+    def check_conditions(self, num, given):
+        if given.get("text") is not None:
+            if given.get("embedding") is not None:
+                raise ValueError("Give text or embedding, not both.")
+            given = {**given, "text": None, "embedding": self.embedded(given["text"])}
+        return super().check_conditions(num, given)
+
+    def signatures(self):
+        found, encoder = super().signatures(), self.text_encoder
+        if isinstance(encoder, CharacterEncoder):
+
+            def sample_text(seeds, text):
+                embedding = encoder.network(_characters(text, encoder.length), training=False)
+                return {"image": self.generate(seeds, embedding=tf.cast(embedding, tf.float32))}
+
+            found["sample_text"] = (sample_text, {**seeds_spec(), "text": tf.TensorSpec([None], tf.string)})
+        elif encoder is not None:
+            logging.warning(
+                "There is no signature sample_text: for one, text_encoder must be a tfgen.features.CharacterEncoder; it is "
+                "a %s.", type(encoder).__name__,
+            )  # fmt: skip
+        return found
 
     # ---- training
 
@@ -119,3 +205,16 @@ class TextToImageModel(Sampler, TrainableModel):
     def drawn(self, latents: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
         """`decode_images` of checked values, float32 in [-1, 1], with moving statistics."""
         raise NotImplementedError(f"{type(self).__name__} must implement drawn(latents, embedding).")
+
+
+def _characters(text, length):
+    """`tfgen.features.to_characters` in a graph: int32 [B, length] of string [B]; an empty sentence is an error too."""
+    codes = tf.cast(tf.io.decode_raw(tf.strings.lower(text), tf.uint8, fixed_length=length), tf.int32)
+    count = tf.reduce_sum(tf.cast((codes > 0) & (codes < 128), tf.int32), axis=1)
+    good = (count > 0) & (count == tf.strings.length(text))  # of a longer text only the first `length` bytes were counted
+    wrong = tf.boolean_mask(text, ~good)[:1]
+    # A message is UTF-8, whatever bytes were received.
+    begins = tf.strings.unicode_transcode(wrong, "UTF-8", "UTF-8", replace_control_characters=True)
+    begins = tf.strings.substr(begins, 0, 40, unit="UTF8_CHAR")
+    message = f"text must be sentences of 1 to {length} ASCII characters; received one of"
+    return fields.checked(codes, tf.reduce_all(good), message, tf.strings.length(wrong), "bytes, which begins", begins)
