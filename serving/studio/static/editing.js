@@ -2,7 +2,7 @@
 /** The panel of edits: brushes on the photo itself, or the inputs of other edits by their shapes. */
 import { html, nothing } from "./lit.js";
 import { nest } from "./numbers.js";
-import { button, choice, editor, image, pictureOf, pictureState, rowsFor } from "./parts.js";
+import { button, choice, editor, grid, image, pictureOf, pictureState, rowsFor } from "./parts.js";
 import { Picture } from "./pictures.js";
 import { commit, keyOf, set, want } from "./state.js";
 import { panel } from "./translation.js";
@@ -44,7 +44,7 @@ export default {
   start(model) {
     if (!hasBrushes(model)) return generic.start(model);
     const [height, width, channels] = model.shape;
-    return { ...pictureState(model.shape), brush: "colour", strokes: new Uint8Array(height * width * channels), painted: new Uint8Array(height * width), sketched: new Uint8Array(height * width) };
+    return { ...pictureState(model.shape), brush: "colour", strokes: new Uint8Array(height * width * channels), painted: new Uint8Array(height * width), sketched: new Uint8Array(height * width), candidate: -1 };
   },
   view(model, s) {
     if (!hasBrushes(model)) return generic.view(model, s);
@@ -54,10 +54,12 @@ export default {
       const mask = (/** @type {Uint8Array} */ one) => [nest(one, [height, width])];
       const lines = nest(Float32Array.from({ length: s.px.length }, (_, i) => s.sketched[Math.floor(i / shape[2])]), shape);
       const given = { image: [nest(photo.data, shape)], strokes: [nest(pictureOf(s.strokes, shape).data, shape)], mask: mask(s.painted), ...(edges ? { edges: [lines], edge_mask: mask(s.sketched) } : {}) };
-      return Picture.all((await model.predict("edit", rowsFor(model, "edit", 1, given, s), signal)).image)[0];
+      const found = await model.predict("edit", rowsFor(model, "edit", 1, given, s), signal);
+      return { best: Picture.all(found.transferred ?? found.image)[0], all: Picture.all(found.candidates ?? found.image) };
     });
-    shown = made ? [photo, made, made.difference(photo)] : [photo];
-    const clean = { strokes: new Uint8Array(s.strokes.length), painted: new Uint8Array(height * width), sketched: new Uint8Array(height * width) };
+    const edited = made && (s.candidate < 0 ? made.best : (made.all[s.candidate] ?? made.best));
+    shown = edited ? [photo, edited, edited.difference(photo)] : [photo];
+    const clean = { strokes: new Uint8Array(s.strokes.length), painted: new Uint8Array(height * width), sketched: new Uint8Array(height * width), candidate: -1 };
     return html`<div class="columns two even"><section><h2>Paint on the photo</h2>
         ${editor(model, s, {
           title: "the photo with your strokes", picture: pictureOf(composite(s, shape), shape), pen: s.brush === "sketch" ? [1] : undefined,
@@ -65,11 +67,13 @@ export default {
           brushes: choice("brush", [["colour", "Colour"], ...(edges ? [["sketch", "Sketch"]] : []), ["erase", "Erase strokes"]], s.brush, (brush) => ({ brush })),
         })}
         <p class="hint">Colour: the image shall have this colour here.${edges ? " Sketch: it shall have an edge here." : ""} Each stroke is optimised anew, which takes seconds.</p></section>
-      <section><h2>The edited photo</h2><div class="one">${image(made || (none ? photo : undefined), shape, "the edited photo", "big main-image")}</div>
+      <section><h2>${s.candidate < 0 ? "The edited photo" : `Candidate ${s.candidate + 1}`}</h2><div class="one">${image(edited || (none ? photo : undefined), shape, "the edited photo", "big main-image")}</div>
         ${made ? html`<div class="pair"><figure>${image(photo, shape, "the photo", "big")}<figcaption>the photo</figcaption></figure>
-          <figure>${image(made.difference(photo), shape, "the absolute difference", "big")}<figcaption>difference</figcaption></figure></div>`
+            <figure>${image(edited.difference(photo), shape, "the absolute difference", "big")}<figcaption>difference</figcaption></figure></div>
+          <h3>Images of the model that fit the strokes, the best first</h3>
+          ${grid(made.all, shape, 8, { title: "candidates", label: (i) => `candidate ${i + 1}`, chosen: s.candidate, choose: (i) => commit({ candidate: i === s.candidate ? -1 : i }) })}`
           : none ? html`<p class="hint">Nothing is painted yet.</p>` : nothing}
-        <div class="tools">${button("Remove all strokes", () => commit(clean), { off: none })}${made ? button("Go on from this image", () => commit({ ...clean, px: made.bytes })) : nothing}</div></section></div>`;
+        <div class="tools spaced">${button("Remove all strokes", () => commit(clean), { off: none })}${made ? button("Go on from this image", () => commit({ ...clean, px: edited.bytes })) : nothing}</div></section></div>`;
   },
   pictures: () => (shown.length ? { pictures: shown, columns: shown.length } : null),
 };

@@ -186,6 +186,10 @@ def test_strokes_are_followed(model, photos, edit):
     assert np.mean(error(found["image"].numpy())) < 0.5 * np.mean(error(before.numpy()))
     assert np.mean(error(found["transferred"].numpy())) < np.mean(error(photos))
     np.testing.assert_allclose(found["image"], model.decode_images(found["latent"]), atol=1e-5)
+    others = found["candidates"].numpy()
+    assert others.shape == (len(photos), min(16, model.candidates), *model.image_shape)
+    np.testing.assert_array_equal(others[:, 0], found["image"])
+    assert np.ptp(others, axis=1).max() > 1e-4
 
 
 def test_an_edit_depends_on_its_row_and_the_seed_alone(model, photos, edit):

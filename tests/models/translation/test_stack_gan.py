@@ -274,6 +274,29 @@ def test_moving_statistics_are_those_of_real_images_with_their_own_text(stage):
         np.testing.assert_allclose(a, b, atol=1e-6, err_msg=path)
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_joint_passes_judge_pairs_of_all_kinds_in_one_batch(stage):
+    model, other = made(sgd(0.0), passes="joint"), made(sgd(0.0))
+    judge, seen = model.judge, []
+
+    def watching(stage, images, embedding, training):
+        seen.append((images, embedding.numpy()))
+        return judge(stage, images, embedding, training=training)
+
+    object.__setattr__(model, "judge", watching)
+    found = in_stage(model, stage)
+    assert len(seen) == 2 and all(len(images) == 12 for images, _ in seen)
+    np.testing.assert_array_equal(seen[0][1], np.tile(BATCH["embedding"], [3, 1]))
+    np.testing.assert_array_equal(seen[0][0][:8], seen[1][0][:8])  # the real images
+    logits = other.judge(stage, *map(tf.constant, seen[0]), training=True).numpy().reshape(3, 4).mean(axis=1)
+    wanted = [found[name] for name in ("matching_logit", "mismatched_logit", "fake_logit")]
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
+    judges = (getattr(one, f"discriminator_{stage}") for one in (model, other))
+    for a, b in zip(*(one.weights for one in judges), strict=True):
+        if "moving" in a.path:
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
+
+
 def test_rates_of_the_code():
     """2e-4, halved every 50 epochs in Stage I and every 100 in Stage II, where it begins anew."""
     preset = tfgen.presets.get("stack-gan/cub-code")

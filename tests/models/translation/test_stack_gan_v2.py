@@ -246,6 +246,34 @@ def test_moving_statistics_are_those_of_real_images_with_their_own_text():
             np.testing.assert_allclose(a, b, atol=1e-6, err_msg=path)
 
 
+def test_joint_passes_judge_pairs_of_all_kinds_in_one_batch():
+    """Their statistics are those of the three kinds together, in the generator's update too, which moves none."""
+    model, other = made(sgd(0.0), passes="joint"), made(sgd(0.0))
+    calls = watched_images(model)
+    step(model)
+    branches = len(model.discriminators)
+    assert [len(images) for images in calls] == [3 * len(E)] * 2 * branches
+    for i in range(branches):
+        of_both = calls[i], calls[branches + i]
+        np.testing.assert_array_equal(of_both[0][:8], of_both[1][:8])  # the real images; only then the generated ones
+        mean, _ = other.generator.augment(E)
+        other.judge(i, calls[i], tf.tile(mean, [3, 1]), training=True)
+        pairs = zip(model.discriminators[i].weights, other.discriminators[i].weights, strict=True)
+        for a, b in (pair for pair in pairs if "moving" in pair[0].path):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6, err_msg=a.path)
+
+
+def watched_images(model):
+    seen, judge = [], model.judge
+
+    def watching(branch, images, mean, training=False):
+        seen.append(images.numpy())
+        return judge(branch, images, mean, training=training)
+
+    object.__setattr__(model, "judge", watching)
+    return seen
+
+
 def test_match_logits_are_those_of_the_largest_branch():
     model = made()
     found = model.match_logits(BATCH["image"], BATCH["embedding"])

@@ -31,10 +31,9 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers import ConditioningAugmentation, downscale2d, upscale2d
-from tfgen.layers.batch_norm import statistics_unmoved
 from tfgen.layers.initializers import normal
 from tfgen.losses import OBJECTIVES, augmentation_divergence, matching_discriminator
-from tfgen.models.translation.parts.text_to_image import TextToImageModel
+from tfgen.models.translation.parts.text_to_image import TextToImageModel, repeated
 from tfgen.networks import FusionDiscriminator
 from tfgen.networks.common import Network, join
 from tfgen.networks.fusion_discriminator import Bottleneck
@@ -247,10 +246,11 @@ class StackGAN(TextToImageModel):
         real, other = (self.of_stage(2.0 * images - 1.0, stage) for images in (batch["image"], other))
         shown = tf.stop_gradient(self.made(stage, self.training_latents(batch, 0), embedding, training=True)["image"])
 
+        def judge(images):
+            return self.judge(stage, images, repeated(embedding, images), training=True)
+
         def of_discriminator():
-            logits = [self.judge(stage, real, embedding, training=True)]
-            with statistics_unmoved(judges):
-                logits += [self.judge(stage, images, embedding, training=True) for images in (other, shown)]
+            logits = self.judged(judge, [real, other, shown], judges)
             matching, mismatched, fake = matching_discriminator(*logits, differs)
             names = ("matching_logit", "mismatched_logit", "fake_logit")
             means = {name: tf.reduce_mean(one) for name, one in zip(names, logits, strict=True)}
@@ -259,8 +259,7 @@ class StackGAN(TextToImageModel):
         def of_generator():
             made = self.made(stage, self.training_latents(batch, 1), embedding, training=True)
             divergence = augmentation_divergence(made["mean"], made["log_stddev"])
-            with statistics_unmoved(judges):
-                loss = _NON_SATURATING.generator(self.judge(stage, made["image"], embedding, training=True))
+            loss = _NON_SATURATING.generator(self.judged_alone(judge, [real, other, made["image"]], judges))
             return {"generator_loss": loss + self.kl_weight * divergence, "divergence": divergence}
 
         losses = self.step_players({discriminator: "discriminator_loss"}, of_discriminator)

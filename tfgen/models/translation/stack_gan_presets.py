@@ -22,7 +22,8 @@ def halved(stage_1_steps: int, epochs: tuple[int, int] = (50, 100), total: int =
     return {"optimizer": found}
 
 
-_SMALL = {"factor": 2, "noise_dim": 16, "condition_dim": 16, "discriminator_width": 16, "blocks": 2, "downs": 1}
+_SMALL = {"factor": 2, "noise_dim": 16, "condition_dim": 16, "discriminator_width": 16, "blocks": 2, "downs": 1,
+          "passes": "joint"}  # fmt: skip
 _CAPTIONS = {"image_shape": (32, 32, 3), "embedding_dim": 32, **_SMALL, "ups": 2, "mismatches": "given"}
 
 

@@ -30,9 +30,8 @@ import keras
 import tensorflow as tf
 
 from tfgen.layers import ConditioningAugmentation, downscale2d, glu, upscale2d
-from tfgen.layers.batch_norm import statistics_unmoved
 from tfgen.losses import OBJECTIVES, augmentation_divergence, colour_consistency, matching_discriminator
-from tfgen.models.translation.parts.text_to_image import TextToImageModel
+from tfgen.models.translation.parts.text_to_image import TextToImageModel, repeated
 from tfgen.networks import FusionDiscriminator
 from tfgen.networks.common import Network, join, layers
 from tfgen.networks.slots import batch_norm
@@ -212,12 +211,13 @@ class StackGANv2(TextToImageModel):
         real, other = (self.pyramid(2.0 * images - 1.0) for images in (batch["image"], other))
         shown = tf.nest.map_structure(tf.stop_gradient, self.made(latents, embedding, training=True))
 
+        def judge(branch, mean):
+            return lambda images: self.judge(branch, images, repeated(mean, images), training=True)
+
         def of_discriminators():
             losses, means = [], []
-            for i, images in enumerate(zip(real, other, shown["images"], strict=True)):
-                found = [self.judge(i, images[0], shown["mean"], training=True)]
-                with statistics_unmoved(*self.discriminators):
-                    found += [self.judge(i, one, shown["mean"], training=True) for one in images[1:]]
+            for i, kinds in enumerate(zip(real, other, shown["images"], strict=True)):
+                found = self.judged(judge(i, shown["mean"]), kinds, self.discriminators[i])
                 losses.append(self.discriminator_loss(found, differs))
                 means.append([tf.reduce_mean(one["logit"]) for one in found])
             names = ("matching_logit", "mismatched_logit", "fake_logit")
@@ -227,9 +227,8 @@ class StackGANv2(TextToImageModel):
         def of_generator():
             made = self.made(latents, embedding, training=True)
             images, loss = made["images"], 0.0
-            for i, image in enumerate(images):
-                with statistics_unmoved(*self.discriminators):
-                    found = self.judge(i, image, made["mean"], training=True)
+            for i, kinds in enumerate(zip(real, other, images, strict=True)):
+                found = self.judged_alone(judge(i, made["mean"]), kinds, self.discriminators[i])
                 loss += _NON_SATURATING.generator(found["logit"])
                 if self.unconditional_weight:
                     loss += self.unconditional_weight * _NON_SATURATING.generator(found["unconditional"])

@@ -4,7 +4,7 @@ from tfgen.models.preset import Preset, adam
 from tfgen.models.translation.stack_gan_v2 import StackGANv2
 
 _ADAM = {**adam(2e-4, beta_1=0.5, epsilon=1e-8), "ema_decay": 0.999}
-_SMALL = {"noise_dim": 16, "condition_dim": 16, "discriminator_width": 16}
+_SMALL = {"noise_dim": 16, "condition_dim": 16, "discriminator_width": 16, "passes": "joint"}
 _CAPTIONS = {"image_shape": (32, 32, 3), "embedding_dim": 32, **_SMALL, "ups": 1, "mismatches": "given"}
 
 PRESETS = [

@@ -59,11 +59,13 @@ class PhotoEditingMixin:
         self, images: tf.Tensor, strokes: tf.Tensor, mask: tf.Tensor, edges: tf.Tensor | None = None,
         edge_mask: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:  # fmt: skip
-        """{"latent", "image": the generator's edited image, "transferred": the photo with the same change}."""
+        """{"latent", "image": the generator's edited image, "transferred": the photo with the same change, "candidates":
+        float32 [B, at most 16, H, W, C], the cheapest images, the first of which is `image`}.
+        """
         found = self.candidate_rows(images, strokes, mask, edges, edge_mask)
-        latents = found.codes[:, 0]
-        return {"latent": latents, "image": self.decode_images(latents),
-                "transferred": self.transfer(images, found.start, latents)}  # fmt: skip
+        candidates = self._decoded(found.codes[:, :_SHOWN])
+        return {"latent": found.codes[:, 0], "image": candidates[:, 0], "candidates": candidates,
+                "transferred": self.transfer(images, found.start, found.codes[:, 0])}  # fmt: skip
 
     def candidate_rows(
         self, images: tf.Tensor, strokes: tf.Tensor, mask: tf.Tensor, edges: tf.Tensor | None = None,

@@ -1,7 +1,7 @@
 """The family of GANs that draw images of embeddings of texts: what StackGAN and StackGAN v2 share."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import keras
@@ -11,6 +11,7 @@ from absl import logging
 
 from tfgen import fields, random, settings
 from tfgen.features.text import CharacterEncoder
+from tfgen.layers.batch_norm import statistics_unmoved
 from tfgen.layers.image_pool import gathered
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Sampler
@@ -52,6 +53,11 @@ class TextToImageModel(Sampler, TrainableModel):
         kl_weight: factor of `tfgen.losses.augmentation_divergence` in the generator's loss.
         mismatches: the real images that discriminators see with an embedding that is not theirs. "batch": for each row the
             image of the next row of the batch; rows with equal embeddings do not count. "given": the field `mismatched`.
+        passes: of discriminators, in training. "separate": matching, mismatched and generated images are batches of their
+            own, as in the papers' code. Then batch norm lets a discriminator tell the kind of a whole batch, by how images
+            and texts vary together in it, without judging any single pair: with captions of digits it was always right in
+            training, and knew 66 % of pairs by its moving statistics, which are those of matching pairs alone. "joint": the
+            three are one batch.
         **kwargs: see `TrainableModel`.
 
     Attributes:
@@ -72,12 +78,12 @@ class TextToImageModel(Sampler, TrainableModel):
     def __init__(
         self, *, image_shape: ImageShape, embedding_dim: PositiveInt, noise_dim: PositiveInt = 100,
         condition_dim: PositiveInt = 128, kl_weight: NonNegativeFloat = 2.0,
-        mismatches: Literal["batch", "given"] = "batch", **kwargs,
+        mismatches: Literal["batch", "given"] = "batch", passes: Literal["separate", "joint"] = "separate", **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, **kwargs)
         self.embedding_dim, self.noise_dim, self.condition_dim = int(embedding_dim), int(noise_dim), int(condition_dim)
         self.latent_dim = self.noise_dim + self.augmentations * self.condition_dim
-        self.kl_weight, self.mismatches = float(kl_weight), mismatches
+        self.kl_weight, self.mismatches, self.passes = float(kl_weight), mismatches, passes
 
     @classmethod
     def fields_of(cls, config):
@@ -171,6 +177,32 @@ class TextToImageModel(Sampler, TrainableModel):
         differs = tf.reduce_any(embeddings != batch["embedding"], axis=-1)
         return images, tf.cast(differs, tf.float32)
 
+    def judged(self, judge: Callable, kinds: Sequence[tf.Tensor], network: keras.layers.Layer) -> list:
+        """What a discriminator says of each kind of images, in training; its moving statistics become those of
+        the first, or of all with passes="joint".
+
+        Args:
+            judge: function of images [n B, H, W, C] -> tensors [n B].
+            kinds: real images [B, H, W, C] for their own texts, real ones for other texts, generated ones.
+            network: the discriminator.
+        """
+        if self.passes == "joint":
+            return self._parted(judge, kinds)
+        found = [judge(kinds[0])]
+        with statistics_unmoved(network):
+            return found + [judge(images) for images in kinds[1:]]
+
+    def judged_alone(self, judge: Callable, kinds: Sequence[tf.Tensor], network: keras.layers.Layer) -> tf.Tensor | dict:
+        """What a discriminator says of the last of the kinds of `judged`, for the generator; no statistics move."""
+        with statistics_unmoved(network):
+            return self._parted(judge, kinds)[-1] if self.passes == "joint" else judge(kinds[-1])
+
+    @staticmethod
+    def _parted(judge, kinds):
+        found = judge(tf.concat(kinds, axis=0))
+        parts = [tf.split(one, len(kinds)) for one in tf.nest.flatten(found)]
+        return [tf.nest.pack_sequence_as(found, part) for part in zip(*parts, strict=True)]
+
     def training_latents(self, batch: dict, stream: int) -> tf.Tensor:
         """Latents [B, latent_dim] for the rows of a batch; each update has its own `stream`."""
         return self.draw_latents(self.noise_keys(tf.shape(batch["image"])[0], stream))
@@ -205,6 +237,12 @@ class TextToImageModel(Sampler, TrainableModel):
     def drawn(self, latents: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
         """`decode_images` of checked values, float32 in [-1, 1], with moving statistics."""
         raise NotImplementedError(f"{type(self).__name__} must implement drawn(latents, embedding).")
+
+
+def repeated(texts: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Vectors of texts [B, E] for n B images of as many kinds: [n B, E]."""
+    found = tf.tile(texts, [tf.shape(images)[0] // tf.shape(texts)[0], 1])
+    return tf.ensure_shape(found, [None, texts.shape[-1]])
 
 
 def _characters(text, length):
