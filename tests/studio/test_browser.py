@@ -433,11 +433,14 @@ def families(tmp_path_factory):
     """Of a studio with exports of `FAMILIES`."""
     from tests.conformance.registry import CASES
     from tfgen.export import export_saved_model
+    from tfgen.features.text import CharacterEncoder, character_network
 
     folder = tmp_path_factory.mktemp("families")
     for name in FAMILIES:
         model = CASES[name].build()
         model.compile()
+        if name == "stack-gan":
+            model.text_encoder = CharacterEncoder(character_network(model.embedding_dim))
         export_saved_model(model, folder / name, warmup=False)
     args = argparse.Namespace(
         models=[str(folder / name) for name in FAMILIES], serving=None, host="127.0.0.1", port=0, browser=False
@@ -542,6 +545,23 @@ def test_windows_of_draw_are_where_it_reads_and_writes(browser, families):
     page.close()
 
 
+@pytest.mark.long
+def test_a_sentence_is_drawn_and_a_wrong_one_is_answered_in_words(browser, families):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(SLOW)
+    show(page, families, "#/stack-gan/text?seed=3")
+    field = page.get_by_role("textbox", name="text")
+    field.fill("a Blue one")
+    field.press("Enter")
+    page.wait_for_selector(READY)
+    numbers, _ = pixels(page)
+    np.testing.assert_array_equal(numbers, asked(families, "stack-gan", "sample_text", seeds=[3], text=["a blue one"]))
+    field.fill("ein grünes Blatt")
+    field.press("Enter")
+    page.get_by_role("alert").filter(has_text="ASCII").wait_for()
+    page.close()
+
+
 GOLDEN = pathlib.Path(__file__).parents[1] / "serving" / "given" / "json_golden.jsonl"
 
 
@@ -597,7 +617,7 @@ def test_all_panels_of_a_model_open_without_an_error(browser, families, name):
     titles = page.get_by_role("tab").all_inner_texts()
     expected = {
         "cycle-gan": "Translation", "factorized-prior": "Compression", "dgn-am": "Activation", "igan": "Editing",
-        "style-gan": "Truncation & mixing", "stack-gan": "Latents",
+        "style-gan": "Truncation & mixing", "stack-gan": "Text",
         "vid2vid": "Clips", "draw-attention": "Drawing steps",
     }  # fmt: skip
     assert expected.get(name, "Translation") in titles
