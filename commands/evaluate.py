@@ -374,6 +374,8 @@ def _evaluated(args, exported):
     if isinstance(model, metrics.ExportedModel):
         if args.batch_norm != "moving":
             raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
+        if not isinstance(model, metrics.SavedModelGenerator):
+            model = metrics.load_exported(model.path)  # says why it cannot be a generator, if it draws images
         name = model.metadata.get("preset")
         return model, presets.get(name) if name in presets.names() else None, model
     preset = None

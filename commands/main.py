@@ -178,6 +178,9 @@ def _parser():
                          help="version number (default: the largest in the folder plus 1)")  # fmt: skip
     command.add_argument("--raw", action="store_true", help="export the weights, not their moving average")
     command.add_argument("--best", action="store_true", help="export the best snapshot of a run with --keep_best")
+    command.add_argument("--text_encoder", type=option(Text), metavar="FILE",
+                         help="of a StackGAN: a .keras file of the network of its encoder of texts, so that the exported "
+                         "model can be asked with sentences, see tfgen.features.CharacterEncoder")  # fmt: skip
     command.set_defaults(run=_export)
 
     teach = (
@@ -328,6 +331,8 @@ def _export(args):
         raise ValueError(f"--model: {args.model} is exported already")
     if args.raw:
         models.check_raw(args, model, record)
+    if args.text_encoder is not None:
+        _set_text_encoder(model, args)
     if args.to.endswith(".keras"):
         return _export_keras(model, args)
     of_run = record is not None and "run" in record  # the weights of a preset have a shorter record
@@ -345,6 +350,22 @@ def _export(args):
     print(path)
     name = pathlib.Path(args.to).resolve().name
     print(f"next: tfgen serve --model_base_path={args.to} --model_name={name} --rest_api_port=8501", file=sys.stderr)
+
+
+def _set_text_encoder(model, args):
+    import keras
+
+    from tfgen.features import CharacterEncoder
+
+    if not hasattr(type(model), "text_encoder"):
+        raise ValueError(f"--text_encoder is for models that draw of texts; {type(model).__name__} is none")
+    if args.to.endswith(".keras"):
+        raise ValueError(f"--text_encoder is for exports, and no part of a .keras file; received --to {args.to}")
+    try:
+        network = keras.saving.load_model(args.text_encoder, compile=False)
+        model.text_encoder = CharacterEncoder(network)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"--text_encoder {args.text_encoder}: {error}") from error
 
 
 def _export_keras(model, args):

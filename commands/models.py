@@ -86,12 +86,19 @@ def load(args: argparse.Namespace, *, at_best: bool = False) -> tuple[keras.Mode
             return _of_file(path), None
         if (path / "metadata.json").exists() or not path.is_dir():
             return _of_preset(args.model)
-        from tfgen import metrics
-
-        exported = metrics.load_exported(path)
+        exported = _of_export(path)
     except ValueError as error:
         raise ValueError(f"--model: {error}") from error
     return exported, None
+
+
+def _of_export(path):
+    from tfgen import metrics
+
+    exported = metrics.ExportedModel(path)
+    if all(field.dtype == "int32" for field in exported.conditions):
+        return metrics.load_exported(path)
+    return exported  # what its samples need beside seeds is not known here
 
 
 def _of_run(path, at_best):

@@ -33,9 +33,11 @@ examples:
   tfgen sample --preset style-gan/digits -o psi.png --truncation=1,0.7,0.5,0,-0.5
   tfgen sample --preset infogan/digits -o codes.png --codes 0-9,0.5
   tfgen sample --preset gmvae/digits -o clusters.png --set clusters=0-9
+  tfgen sample --model exported-stack-gan -o sentence.png --text "a small red seven on the left"
 """
 NUM, PER_ROW = 64, 8
-OPTIONS = ("labels", "codes", "truncation")
+TEXT = "sample_text"  # the signature
+OPTIONS = ("labels", "codes", "truncation", "text")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "_ leaves a code as it is drawn, 0-9 gives a row for each value; --codes=-1,_ if it begins with -")  # fmt: skip
     add("--truncation", type=numbers, metavar="LIST",
         help="of a BigGAN the threshold > 0 of the latents; of a StyleGAN psi, 1 for none")  # fmt: skip
+    add("--text", action="append", metavar="SENTENCE", help="a sentence of which is drawn (repeatable: a row for each), by "
+        "a model that was exported with the encoder of its texts, see `tfgen export --text_encoder`")  # fmt: skip
     add("--set", action="append", type=_named, default=[], metavar="NAME=LIST", dest="given",
         help="another setting of samples, as clusters=0-9 of a GMVAE, level=0 of a ProgressiveGAN (repeatable)")  # fmt: skip
     parser.set_defaults(run=run)
@@ -94,7 +98,8 @@ def run(args: argparse.Namespace) -> None:
         model = opened(args, stack, Sampler)
         signature, columns = _signature(model, lists), num // rows
         seeds = np.arange(columns) + (args.seed << 32)
-        given = {field.argument: field.in_turn(0, columns) for field in model.conditions if field.argument not in lists}
+        conditions = [] if signature == TEXT else model.conditions
+        given = {field.argument: field.in_turn(0, columns) for field in conditions if field.argument not in lists}
         given = {name: np.tile(values, rows) for name, values in given.items()}
         pairs = list(itertools.product(*(_values(model, name, values) for name, values in lists.items())))
         for i, name in enumerate(lists):
@@ -108,7 +113,11 @@ def run(args: argparse.Namespace) -> None:
 def _signature(model, lists):
     """The name of the signature that samples with these settings."""
     takes = {name: specs.keys() - {"seeds"} for name, specs in model.signatures.items() if name.startswith("sample")}
+    if lists.keys() == {"text"} and TEXT in takes:
+        return TEXT
     vectors = [field.name for field in model.conditions if field.shape or field.high is None]
+    if vectors and TEXT in takes:
+        raise ValueError(f"samples of {model.path} need --text SENTENCE")
     if vectors:
         raise ValueError(f"samples of {model.path} need {', '.join(vectors)}, which this command cannot give")
     conditions = {field.argument for field in model.conditions}
@@ -131,6 +140,8 @@ def _values(model, name, values):
     """The values as the signature takes them, after a look at their ranges."""
     if name == "codes":
         return [_of_codes(model, one) for one in values]
+    if name == "text":
+        return values
     field = model.fields[name]
     for one in values:
         if field.dtype == "int32" and not (isinstance(one, int) and field.low <= one <= field.high):

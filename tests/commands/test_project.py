@@ -250,6 +250,6 @@ def test_an_export_of_a_generator_is_refused_with_a_hint(command, tmp_path, monk
     write(tmp_path / "in.png", np.zeros((8, 8)))
     exported = ExportedModel.__new__(ExportedModel)
     exported.capabilities, exported.metadata = (Sampler,), {"model": "DCGAN"}
-    monkeypatch.setattr("tfgen.metrics.load_exported", lambda path: exported)
+    monkeypatch.setattr("tfgen_commands.models._of_export", lambda path: exported)
     error = command(None, "project", "in.png", "-o", "out.png")[2]
     assert "model is an export of a DCGAN, which is no projector; it is: sampler; give the run folder of the" in error

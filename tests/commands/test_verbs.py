@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tfgen import export, metrics, models, pretrained, sampling
+from tfgen.features.text import CharacterEncoder, character_network
 from tfgen_commands import models as models_of_commands
 from tfgen_commands.main import main
 
@@ -103,6 +104,34 @@ def test_other_settings_and_animations(command):
     assert command(model, "sample", "-o", "a.gif", "--set", "clusters=0,1", "--num", "6", "--scale", "2")[0] == 0
     gif = Image.open("a.gif")
     assert gif.n_frames == 3 and gif.size == (2 * (16 + 2) + 2, 16 + 4)
+
+
+@pytest.mark.long
+def test_samples_of_sentences(command, tmp_path):
+    """An export with the encoder of its texts draws them; without it, or for other models, the reason is said."""
+    network = character_network(4, width=4)
+    network.save(tmp_path / "encoder.keras")
+    settings = {"embedding_dim": 4, "width": 4, "ups": 0, "discriminator_width": 2, "noise_dim": 2, "condition_dim": 2}
+    model = models.StackGANv2(image_shape=SHAPE, **settings)
+    model.save(tmp_path / "gan.keras")
+    export_it = ("export", "--model", tmp_path / "gan.keras", "--to", "out")
+    assert command(None, *export_it, "--text_encoder", "encoder.keras")[0] == 0
+    sentences = ["a red one", "two"]
+    words = [word for sentence in sentences for word in ("--text", sentence)]
+    assert command(None, "sample", "--model", "out", "-o", "a.png", *words, "--num", "4", "--seed", "3")[0] == 0
+    vectors = CharacterEncoder(network)(sentences)
+    check("a.png", np.stack([model.sample(2, seed=3, embedding=vectors[[k, k]]) for k in (0, 1)]))
+    assert "samples of out need --text SENTENCE" in command(None, "sample", "--model", "out", "-o", "b.png")[2]
+    assert "ASCII" in command(None, "sample", "--model", "out", "-o", "b.png", "--text", "gr\u00fcn")[2]
+    assert command(None, *export_it[:-1], "bare")[0] == 0
+    error = command(None, "sample", "--model", "bare", "-o", "b.png", "--text", "one")[2]
+    assert "samples of bare need embedding, which this command cannot give" in error
+    character_network(5, width=4).save(tmp_path / "wrong.keras")
+    error = command(None, *export_it, "--text_encoder", "wrong.keras")[2]
+    assert "--text_encoder wrong.keras: text_encoder must be a function from N sentences to vectors [N, 4]" in error
+    error = command(None, *export_it[:-1], "x.keras", "--text_encoder", "encoder.keras")[2]
+    assert "no part of a .keras file" in error
+    assert not (tmp_path / "b.png").exists()
 
 
 @pytest.mark.parametrize(

