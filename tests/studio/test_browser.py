@@ -287,6 +287,26 @@ def test_hidden_pixels_are_completed_and_known_ones_stay(page, url):
 
 
 @pytest.mark.long
+def test_a_map_of_classes_is_painted(page, url):
+    sent = []
+    page.on("request", lambda one: "label_map" in (one.post_data or "") and sent.append(one))
+    show(page, url, "#/pix2pix-hd-coloured-digits/translation")
+    page.get_by_role("button", name="class 7").click()
+    page.locator("paint-pad").focus()
+    page.keyboard.press(" ")  # a square at the upper left
+    page.wait_for_selector(READY)
+    inputs = sent[-1].post_data_json["inputs"]
+    maps, edges = (np.float32(inputs[name])[0] for name in ("label_map", "edges"))
+    kinds = maps.argmax(-1)
+    assert np.all(maps.sum(-1) == 1) and set(np.unique(kinds)) == {0, 1, 7} and kinds[0, 0] == 7
+    padded = np.pad(kinds, 1, mode="edge")
+    near = [padded[1 + i : 33 + i, 1 + j : 33 + j] != kinds for i, j in ((0, 1), (0, -1), (1, 0), (-1, 0))]
+    np.testing.assert_array_equal(edges, np.any(near, axis=0))
+    made = asked(url, "pix2pix-hd-coloured-digits", "translate", **inputs)
+    np.testing.assert_allclose(pixels(page)[0], made, atol=1e-6)
+
+
+@pytest.mark.long
 def test_codes_and_styles_are_those_of_their_signatures(page, url):
     show(page, url, "#/infogan-digits/classes?seed=4")
     cells = page.locator(".grid .cell pixel-image")

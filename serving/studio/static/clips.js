@@ -1,6 +1,7 @@
 // @ts-check
 /** The panel of clips: a scene that moves, and the frames that the model makes of it, one after the other, with its state. */
 import { html, nothing } from "./lit.js";
+import { borders, inksOf, mapInputs, palette, scene } from "./maps.js";
 import { nest } from "./numbers.js";
 import { button, editor, grid, image, pictureOf, slider } from "./parts.js";
 import { download, gif, Picture } from "./pictures.js";
@@ -24,30 +25,6 @@ const classesOf = (model) => model.signatures.next_frame.inputs.label_map?.shape
 /** The number of given first frames. @param {Model} model */
 const firstOf = (model) => model.signatures.start_state?.inputs.start?.shape?.[1] ?? 0;
 
-/** The colours of classes: black, and hues far from each other. @param {number} count @returns {string[]} */
-function palette(count) {
-  return Array.from({ length: count }, (_, k) => {
-    if (!k) return "#000000";
-    const hue = (k * 0.618034) % 1, part = (/** @type {number} */ n) => {
-      const at = (n + 6 * hue) % 6;
-      return Math.round(255 * (0.95 - 0.75 * Math.max(0, Math.min(1, at, 4 - at)))).toString(16).padStart(2, "0");
-    };
-    return `#${part(5)}${part(3)}${part(1)}`;
-  });
-}
-
-/** @param {string} colour */
-const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-
-/** A disc in the colour of class 1 on the first class. @param {number[]} shape @param {string[]} colours */
-function scene([height, width, channels], colours) {
-  const ink = rgb(colours[1] ?? "#ffffff"), radius = height / 5;
-  return Uint8Array.from({ length: height * width * channels }, (_, i) => {
-    const at = Math.floor(i / channels), x = at % width, y = Math.floor(at / width);
-    return Math.hypot(x - width / 4, y - height / 2) < radius ? ink[i % channels] : 0;
-  });
-}
-
 /** The bytes of a picture that has moved; what comes in has the values of the first pixel. @param {Uint8Array} bytes @param {number[]} shape @param {number} dx @param {number} dy */
 function moved(bytes, [height, width, channels], dx, dy) {
   const found = new Uint8Array(bytes.length);
@@ -60,27 +37,13 @@ function moved(bytes, [height, width, channels], dx, dy) {
   return found;
 }
 
-/** The classes of pixels: those of the nearest colours. @param {Uint8Array} bytes @param {string[]} colours */
-function classesOfPixels(bytes, colours) {
-  const known = colours.map(rgb);
-  return Array.from({ length: bytes.length / 3 }, (_, i) => {
-    const far = known.map((one) => one.reduce((sum, value, c) => sum + (value - bytes[3 * i + c]) ** 2, 0));
-    return far.indexOf(Math.min(...far));
-  });
-}
-
 /** The inputs of one frame, without an axis of rows. @param {Model} model @param {Uint8Array} bytes of the map @param {number[]} shape */
 function inputsOf(model, bytes, shape) {
-  const [height, width] = shape, count = classesOf(model), found = /** @type {Record<string, any>} */ ({});
-  const kinds = count ? classesOfPixels(bytes, palette(count)) : Array.from({ length: height * width }, (_, i) => bytes[i * shape[2]]);
-  if (count) found.label_map = nest(kinds.flatMap((kind) => Array.from({ length: count }, (_, k) => (k === kind ? 1 : 0))), [height, width, count]);
-  else found.image = nest(pictureOf(bytes, shape).data, shape);
-  if ("edges" in model.signatures.next_frame.inputs) {
-    const differs = (/** @type {number} */ i, /** @type {number} */ j, /** @type {boolean} */ inside) => inside && kinds[i] !== kinds[j];
-    found.edges = nest(kinds.map((_, i) => Number(differs(i, i - 1, i % width > 0) || differs(i, i + 1, i % width < width - 1)
-      || differs(i, i - width, i >= width) || differs(i, i + width, i + width < kinds.length))), [height, width]);
-  }
-  return found;
+  const count = classesOf(model);
+  const kinds = Array.from({ length: shape[0] * shape[1] }, (_, i) => bytes[i * shape[2]]);
+  const found = /** @type {Record<string, any>} */ (count ? mapInputs(bytes, shape, count)
+    : { image: nest(pictureOf(bytes, shape).data, shape), edges: nest(borders(kinds, shape[1]), shape.slice(0, 2)) });
+  return Object.fromEntries(Object.entries(found).filter(([name]) => name in model.signatures.next_frame.inputs));
 }
 
 /** @param {Model} model */
@@ -128,7 +91,7 @@ export default {
     return { map: scene(mapShape(model), colours), px: scene(sizeOf(model), colours), dx: 1, dy: 0, count: firstOf(model) + 8, at: firstOf(model), playing: false, pen: 2, ink: colours[1] ?? "#ffffff" };
   },
   view(model, s) {
-    const shape = mapShape(model), size = sizeOf(model), first = firstOf(model), colours = palette(classesOf(model));
+    const shape = mapShape(model), size = sizeOf(model), first = firstOf(model);
     const key = keyOf(s.map, s.px, s.dx, s.dy, s.count);
     const whole = want("clip", key, (signal) => make(model, s, key, signal));
     const frames = progress.key === key ? progress.frames : (whole ?? []);
@@ -142,7 +105,7 @@ export default {
       }
       refresh();
     };
-    const inks = count ? colours.map((colour, k) => [colour, `class ${k}`]) : undefined;
+    const inks = count ? inksOf(count) : undefined;
     return html`<div class="columns two even"><section><div class=${first ? "pair" : ""}>
           <div><h2>${count ? "First label map" : "First map"}</h2>${editor(model, s, { key: "map", shape, inks, title: "the map of the first frame" })}</div>
           ${first ? html`<div><h2>First frame, given</h2>${editor(model, s, { key: "px", shape: size, title: "the first frame" })}</div>` : nothing}</div>

@@ -4,6 +4,7 @@
  * change of this page. The panel of translations is made of the same parts.
  */
 import { html, live, nothing } from "./lit.js";
+import { inksOf, mapInputs, palette, scene } from "./maps.js";
 import { nest, normals } from "./numbers.js";
 import { bars, button, classes, disc, editor, grid, image, pictureOf, rowsFor, slider, whole } from "./parts.js";
 import { Picture } from "./pictures.js";
@@ -19,6 +20,7 @@ export function kindOf(name, tensor) {
   if (!inner || tensor.dtype === "string") return "unknown";
   if (name === "seeds") return "seed";
   if (name === "labels") return "class";
+  if (name === "label_map" && inner.length === 3 && inner[2]) return "map"; // of classes
   if (inner.length === 0) return "number";
   if (inner.length === 1) return "vector";
   if (inner.length === 2 && tensor.dtype.startsWith("float")) return "picture"; // of one channel, such as a mask
@@ -37,6 +39,12 @@ function shapeOf(model, tensor) {
 export const usable = (model) => Object.keys(model.signatures).filter((name) => name !== "card" && name !== "serve_examples"
   && Object.entries(model.signatures[name].inputs).every(([input, tensor]) => kindOf(input, tensor) !== "unknown"));
 
+/** The shape of the painting of a map of classes. @param {Tensor} tensor */
+const mapShape = (tensor) => [tensor.shape?.[1] ?? 128, tensor.shape?.[2] ?? 128, 3];
+
+/** Whether an input is computed from the map of classes beside it. @param {Model} model @param {string} name @param {string} input */
+const ofMap = (model, name, input) => input === "edges" && model.takes(name, "label_map");
+
 /** The state of the inputs of a signature. @param {Model} model @param {string} name @returns {Record<string, any>} */
 export function inputState(model, name) {
   /** @type {Record<string, any>} */
@@ -45,6 +53,10 @@ export function inputState(model, name) {
     const kind = kindOf(input, tensor);
     if (kind === "number") s[`in_${input}`] = Math.min(tensor.high ?? Infinity, { steps: 50, truncation: 1, alpha: 1 }[input] ?? tensor.low ?? 0);
     if (kind === "vector") s[`in_${input}`] = new Float32Array(0);
+    if (kind === "map") {
+      const shape = mapShape(tensor), colours = palette(/** @type {number} */ (tensor.shape?.[3]));
+      Object.assign(s, { [`in_${input}`]: scene(shape, colours), ink: colours[1] ?? colours[0] });
+    }
     if (kind === "text") s[`in_${input}`] = "a large red seven";
     if (kind === "picture") {
       const shape = shapeOf(model, tensor), size = shape[0] * shape[1] * shape[2];
@@ -59,14 +71,18 @@ export function inputState(model, name) {
 function vectorOf(model, input, tensor, s) {
   const size = tensor.shape?.[1] ?? 1, own = s[`in_${input}`];
   if (own?.length === size) return own;
+  if (input === "style_weights") return Float32Array.from({ length: size }, (_, i) => Number(i === s.seed % size)); // one style
   return normals(s.seed, size).map((value) => Math.min(tensor.high ?? Infinity, Math.max(tensor.low ?? -Infinity, value)));
 }
 
 /** Controls for the inputs of a signature. @param {Model} model @param {string} name @param {any} s */
 export function controls(model, name, s) {
-  const inputs = Object.entries(model.signatures[name].inputs), takesVector = inputs.some(([input, tensor]) => kindOf(input, tensor) === "vector");
+  const rank = (/** @type {[string, Tensor]} */ [input, tensor]) => ["text", "map", "picture", "class", "number", "vector"].indexOf(kindOf(input, tensor));
+  const inputs = Object.entries(model.signatures[name].inputs).sort((a, b) => rank(a) - rank(b)), takesVector = inputs.some(([input, tensor]) => kindOf(input, tensor) === "vector");
   return html`${inputs.map(([input, tensor]) => {
     const key = `in_${input}`, kind = kindOf(input, tensor);
+    if (ofMap(model, name, input)) return nothing;
+    if (kind === "map") return html`<h3>${input}</h3>${editor(model, s, { key, shape: mapShape(tensor), inks: inksOf(/** @type {number} */ (tensor.shape?.[3])), title: `the input ${input}` })}`;
     if (kind === "class") return classes(model, s.label, (label) => ({ label }));
     if (kind === "picture") return html`<h3>${input}</h3>${editor(model, s, { key, shape: shapeOf(model, tensor), title: `the input ${input}` })}`;
     if (kind === "text") return html`<label class="text"><span class="name">${input}</span><input type="text" .value=${live(s[key])}
@@ -76,10 +92,11 @@ export function controls(model, name, s) {
     if (kind === "number" && tensor.dtype.startsWith("int")) return html`<div class="tools">${whole(input, s[key], tensor.low ?? -1e9, tensor.high ?? 1e9, (value) => ({ [key]: value }))}</div>`;
     if (kind === "number") return slider(input, s[key], tensor.low ?? -2, tensor.high ?? 2, 0.01, (value) => ({ [key]: value }));
     if (kind === "vector") {
-      const values = vectorOf(model, input, tensor, s), low = tensor.low ?? -3, high = tensor.high ?? 3;
+      const values = vectorOf(model, input, tensor, s), weights = input === "style_weights";
+      const low = tensor.low ?? (weights ? 0 : -3), high = tensor.high ?? (weights ? 1 : 3);
       const change = (/** @type {number} */ i) => (/** @type {number} */ to) => ({ [key]: values.map((old, k) => (k === i ? to : old)) });
       return html`<h3>${input}, ${values.length} numbers</h3>${values.length <= 24
-        ? Array.from(values, (value, i) => slider(tensor.names?.[i] ?? `${input} ${i}`, value, low, high, (high - low) / 200, change(i)))
+        ? Array.from(values, (value, i) => slider(tensor.names?.[i] ?? (weights ? `style ${i}` : `${input} ${i}`), value, low, high, (high - low) / 200, change(i)))
         : html`<p class="hint">Numbers of a normal distribution, from the seed.</p>`}
         ${s[key].length ? html`<div class="tools">${button("From the seed", () => commit({ [key]: new Float32Array(0) }))}</div>` : nothing}`;
     }
@@ -96,6 +113,11 @@ export function given(model, name, s, seeds) {
     const kind = kindOf(input, tensor), key = `in_${input}`;
     const one = kind === "picture" ? nest(pictureOf(s[key], shapeOf(model, tensor)).data, /** @type {number[]} */ (tensor.shape?.length === 3 ? shapeOf(model, tensor).slice(0, 2) : shapeOf(model, tensor)))
       : kind === "number" || kind === "text" ? s[key] : kind === "vector" ? Array.from(vectorOf(model, input, tensor, s)) : undefined;
+    if (ofMap(model, name, input)) continue;
+    if (kind === "map") {
+      const made = /** @type {Record<string, any>} */ (mapInputs(s[key], mapShape(tensor), /** @type {number} */ (tensor.shape?.[3])));
+      for (const part of Object.keys(made)) if (model.takes(name, part)) found[part] = seeds.map(() => made[part]);
+    }
     if (kind === "seed") found.seeds = seeds;
     else if (one !== undefined) found[input] = seeds.map(() => one);
   }
