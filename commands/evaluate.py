@@ -362,6 +362,7 @@ def _evaluated(args, exported):
     """(generator, or an `ExportedModel` that generates no images; its preset or None; an `ExportedModel` of the same model,
     where `exported` asks for it)."""
     from tfgen import data, metrics, presets
+    from tfgen.models.capabilities import Sampler
 
     if args.fake:
         options = _options(args, "size", "channels", "resize", "on_error")
@@ -374,7 +375,7 @@ def _evaluated(args, exported):
     if isinstance(model, metrics.ExportedModel):
         if args.batch_norm != "moving":
             raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
-        if not isinstance(model, metrics.SavedModelGenerator):
+        if Sampler in model.capabilities and not isinstance(model, metrics.SavedModelGenerator):
             model = metrics.load_exported(model.path)  # says why it cannot be a generator, if it draws images
         name = model.metadata.get("preset")
         return model, presets.get(name) if name in presets.names() else None, model

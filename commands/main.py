@@ -359,8 +359,8 @@ def _set_text_encoder(model, args):
 
     if not hasattr(type(model), "text_encoder"):
         raise ValueError(f"--text_encoder is for models that draw of texts; {type(model).__name__} is none")
-    if args.to.endswith(".keras"):
-        raise ValueError(f"--text_encoder is for exports, and no part of a .keras file; received --to {args.to}")
+    if args.to.endswith((".keras", ".onnx")):
+        raise ValueError(f"--text_encoder is for exported folders, and no part of a file; received --to {args.to}")
     try:
         network = keras.saving.load_model(args.text_encoder, compile=False)
         model.text_encoder = CharacterEncoder(network)

@@ -95,10 +95,13 @@ def load(args: argparse.Namespace, *, at_best: bool = False) -> tuple[keras.Mode
 def _of_export(path):
     from tfgen import metrics
 
-    exported = metrics.ExportedModel(path)
-    if all(field.dtype == "int32" for field in exported.conditions):
+    try:
         return metrics.load_exported(path)
-    return exported  # what its samples need beside seeds is not known here
+    except ValueError:
+        exported = metrics.ExportedModel(path)
+        if all(field.dtype == "int32" for field in exported.conditions):
+            raise
+        return exported  # what its samples need beside seeds is not known here
 
 
 def _of_run(path, at_best):

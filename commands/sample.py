@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
     others = overrides(args.given)
     if both := sorted(options.keys() & others.keys()):
         raise ValueError(f"give --{both[0]} or --set {both[0]}=LIST, not both")
+    if "text" in others:
+        raise ValueError("--set takes numbers; sentences are given with --text")
     lists = {**options, **others}
     rows = math.prod(map(len, lists.values()))
     num = args.num or (NUM if rows == 1 else PER_ROW * rows)
@@ -116,6 +118,8 @@ def _signature(model, lists):
     if lists.keys() == {"text"} and TEXT in takes:
         return TEXT
     vectors = [field.name for field in model.conditions if field.shape or field.high is None]
+    if "text" in lists and TEXT in takes:
+        raise ValueError(f"--text cannot be given with {' and '.join(_option(one) for one in lists if one != 'text')}")
     if vectors and TEXT in takes:
         raise ValueError(f"samples of {model.path} need --text SENTENCE")
     if vectors:

@@ -130,7 +130,10 @@ def test_samples_of_sentences(command, tmp_path):
     error = command(None, *export_it, "--text_encoder", "wrong.keras")[2]
     assert "--text_encoder wrong.keras: text_encoder must be a function from N sentences to vectors [N, 4]" in error
     error = command(None, *export_it[:-1], "x.keras", "--text_encoder", "encoder.keras")[2]
-    assert "no part of a .keras file" in error
+    assert "no part of a file" in error
+    error = command(None, "sample", "--model", "out", "-o", "b.png", "--text", "one", "--truncation", "1")[2]
+    assert "--text cannot be given with --truncation" in error
+    assert "--set takes numbers" in command(None, "sample", "--model", "out", "-o", "b.png", "--set", "text=1")[2]
     assert not (tmp_path / "b.png").exists()
 
 

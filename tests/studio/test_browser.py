@@ -280,6 +280,11 @@ def test_hidden_pixels_are_completed_and_known_ones_stay(page, url):
     np.testing.assert_allclose(shown[::3], np.minimum(1, 2.2 * bits / bits.max()), atol=1e-5)  # the red of the heat map
     said = page.locator("figcaption", has_text="Bits of each pixel").inner_text()
     assert f"at most {bits.max():.1f}" in said and f"{bits[32:].mean():.2f} for a hidden one" in said
+    page.get_by_role("button", name="Other answers").click()  # their bits, and not those of the answers before
+    page.wait_for_selector(READY)
+    answers = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
+    bits = asked(url, "pixel-cnn-digits", "pixel_bits", image=np.reshape(answers[2], (1, 8, 8, 1)).tolist())
+    assert f"at most {bits.max():.1f}" in page.locator("figcaption", has_text="Bits of each pixel").inner_text()
     page.get_by_role("button", name="None", exact=True).click()
     page.wait_for_selector(READY)
     answers = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
@@ -557,7 +562,8 @@ def test_windows_of_draw_are_where_it_reads_and_writes(browser, families):
     for kind, name in (("read", "read_"), ("write", "")):
         x, y = found[f"{name}boxes"][0][1][:2]
         half = found[f"{name}sides"][0][1] / 2
-        ends = [x + 0.5 - half, y + 0.5 - half, x + 0.5 + half, y + 0.5 + half]
+        x, y = x - 0.5, y - 0.5  # boxes count pixels from 1: the middle of 8 is 4.5, and 4 pixels from the border
+        ends = [x - half, y - half, x + half, y + half]
         left, top, right, bottom = np.clip(ends, thick / 2, 8 - thick / 2)
         drawn = page.locator(f"rect.{kind}").evaluate("r => ['x', 'y', 'width', 'height'].map((k) => +r.getAttribute(k))")
         np.testing.assert_allclose(drawn, [left, top, right - left, bottom - top], atol=1e-4)

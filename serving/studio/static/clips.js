@@ -9,6 +9,7 @@ import { app, commit, keyOf, refresh, set, want } from "./state.js";
 
 /** @typedef {import("./api.js").Model} Model */
 const MAPS = ["label_map", "image", "edges"]; // inputs of a frame that the page can make
+const MOST = 24; // frames that are made
 const STARTS = ["label_map", "frames", "edges", "start"];
 
 /** The frames that are there, while others are still being made. */
@@ -49,22 +50,23 @@ function inputsOf(model, bytes, shape) {
 /** @param {Model} model */
 const mapShape = (model) => (classesOf(model) ? [...sizeOf(model).slice(0, 2), 3] : /** @type {number[]} */ (model.signatures.next_frame.inputs.image.shape?.slice(1)));
 
-/** @param {Model} model @param {any} s @param {string} key @param {AbortSignal} signal */
-async function make(model, s, key, signal) {
+/** @param {Model} model @param {any} s @param {string} key @param {number} length @param {AbortSignal} signal */
+async function make(model, s, key, length, signal) {
   const shape = mapShape(model), size = sizeOf(model), first = firstOf(model), frames = /** @type {Picture[]} */ ([]);
   Object.assign(progress, { key, frames });
-  const maps = Array.from({ length: s.count }, (_, t) => inputsOf(model, moved(s.map, shape, t * s.dx, t * s.dy), shape));
+  const mapOf = (/** @type {number} */ t) => inputsOf(model, moved(s.map, shape, t * s.dx, t * s.dy), shape);
   let state = nest(new Float32Array(/** @type {number[]} */ (model.signatures.next_frame.inputs.state.shape?.slice(1)).reduce((a, b) => a * b, 1)), /** @type {number[]} */ (model.signatures.next_frame.inputs.state.shape?.slice(1)));
   if (first) {
     for (let t = 0; t < first; t++) frames.push(Picture.ofBytes(moved(s.px, size, t * s.dx, t * s.dy), size));
+    const maps = Array.from({ length: first }, (_, t) => mapOf(t));
     const given = /** @type {Record<string, any>} */ ({ start: [frames.map((one) => nest(one.data, size))] });
     for (const name of Object.keys(model.signatures.start_state.inputs))
-      if (name !== "start") given[name] = [maps.slice(0, first).map((one) => one[name === "frames" ? "image" : name])];
+      if (name !== "start") given[name] = [maps.map((one) => one[name === "frames" ? "image" : name])];
     const found = (await model.predict("start_state", given, signal)).state;
     state = nest(found.data, found.shape.slice(1));
   }
-  for (let t = first; t < s.count; t++) {
-    const given = Object.fromEntries(Object.entries(maps[t]).map(([name, one]) => [name, [one]]));
+  for (let t = first; t < length; t++) {
+    const given = Object.fromEntries(Object.entries(mapOf(t)).map(([name, one]) => [name, [one]]));
     const found = await model.predict("next_frame", { ...given, state: [state] }, signal);
     frames.push(Picture.all(found.image)[0]);
     state = nest(found.state.data, found.state.shape.slice(1));
@@ -87,16 +89,16 @@ export default {
   fits: (model) => model.has("next_frame") && Object.keys(model.signatures.next_frame.inputs).every((name) => name === "state" || MAPS.includes(name))
     && Object.keys(model.signatures.start_state?.inputs ?? {}).every((name) => STARTS.includes(name)),
   start(model) {
-    const colours = palette(classesOf(model));
-    return { map: scene(mapShape(model), colours), px: scene(sizeOf(model), colours), dx: 1, dy: 0, count: firstOf(model) + 8, at: firstOf(model), playing: false, pen: 2, ink: colours[1] ?? "#ffffff" };
+    const colours = palette(classesOf(model)), first = firstOf(model);
+    return { map: scene(mapShape(model), colours), ...(first ? { px: scene(sizeOf(model), colours) } : {}), dx: 1, dy: 0, count: first + 8, at: first, playing: false, pen: 2, ink: "#ffffff", mapInk: colours[1] ?? "#ffffff" };
   },
   view(model, s) {
     const shape = mapShape(model), size = sizeOf(model), first = firstOf(model);
-    const key = keyOf(s.map, s.px, s.dx, s.dy, s.count);
-    const whole = want("clip", key, (signal) => make(model, s, key, signal));
+    const length = Math.min(first + MOST, Math.max(first + 1, s.count)), key = keyOf(s.map, s.px ?? "", s.dx, s.dy, length);
+    const whole = want("clip", key, (signal) => make(model, s, key, length, signal));
     const frames = progress.key === key ? progress.frames : (whole ?? []);
-    const at = Math.min(s.at, s.count - 1), count = classesOf(model);
-    tick(s.count);
+    const at = Math.min(s.at, length - 1), count = classesOf(model);
+    tick(length);
     const save = async () => {
       try {
         download(await gif(frames, 140), `${model.name}-clip.gif`);
@@ -111,14 +113,14 @@ export default {
           ${first ? html`<div><h2>First frame, given</h2>${editor(model, s, { key: "px", shape: size, title: "the first frame" })}</div>` : nothing}</div>
         <h2>How they move</h2>
         ${slider("right", s.dx, -4, 4, 1, (dx) => ({ dx }), { text: `${s.dx} px` })}${slider("down", s.dy, -4, 4, 1, (dy) => ({ dy }), { text: `${s.dy} px` })}
-        ${slider("frames", s.count, first + 1, first + 24, 1, (value) => ({ count: value }))}</section>
-      <section class="stage"><h2>Frame ${at + 1} of ${s.count}${at < first ? ", given" : ""}</h2>
+        ${slider("frames", length, first + 1, first + MOST, 1, (value) => ({ count: value }))}</section>
+      <section class="stage"><h2>Frame ${at + 1} of ${length}${at < first ? ", given" : ""}</h2>
         <div class="pair"><figure>${image(pictureOf(moved(s.map, shape, at * s.dx, at * s.dy), shape), shape, "the map of this frame", "big")}<figcaption>map</figcaption></figure>
           <figure>${image(frames[at], size, `frame ${at + 1}`, "big main-image")}<figcaption>${at < first ? "given" : "made"}</figcaption></figure></div>
-        ${slider("frame", at, 0, s.count - 1, 1, (value) => ({ at: value, playing: false }), { text: `${at + 1}` })}
+        ${slider("frame", at, 0, length - 1, 1, (value) => ({ at: value, playing: false }), { text: `${at + 1}` })}
         <div class="tools spaced">${button(s.playing ? "Pause" : "Play", () => commit({ playing: !s.playing }), { main: true, title: "Space" })}
-          ${button("Save GIF", save, { off: frames.length < s.count })}</div>
-        ${grid(Array.from({ length: s.count }, (_, i) => frames[i]), size, 8, { title: "frames", label: (i) => `frame ${i + 1}${i < first ? ", given" : ""}`, chosen: at, choose: (i) => commit({ at: i, playing: false }) })}
+          ${button("Save GIF", save, { off: frames.length < length })}</div>
+        ${grid(Array.from({ length }, (_, i) => frames[i]), size, 8, { title: "frames", label: (i) => `frame ${i + 1}${i < first ? ", given" : ""}`, chosen: at, choose: (i) => commit({ at: i, playing: false }) })}
         <p class="hint">Each frame is a request of its own: the map of the frame and the state after the last one.</p></section></div>`;
   },
   pictures: () => (progress.frames.length ? { pictures: progress.frames, columns: progress.frames.length } : null),

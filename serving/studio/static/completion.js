@@ -72,23 +72,26 @@ export default {
   start: (model) => ({ ...pictureState(model.shape), pen: Math.max(1, Math.round(model.shape[0] / 8)), hides: true, cover: hideWhere(model, (x, y, w, h) => y >= h / 2), many: 8, seed: 0, label: 0, at: 0, playing: false, open: 0 }),
   view(model, s) {
     const picture = pictureOf(s.px, model.shape);
-    const made = want("answers", keyOf(s.px, s.cover, s.many, s.seed, s.label), async (signal) => {
+    const key = keyOf(s.px, s.cover, s.many, s.seed, s.label);
+    const answers = want("answers", key, async (signal) => {
       const given = {
         seeds: seeds(s.seed, s.many), image: Array(s.many).fill(nest(picture.data, model.shape)),
         mask: Array(s.many).fill(nest(s.cover.map((/** @type {number} */ one) => 1 - one), model.shape.slice(0, 2))),
       };
-      return Picture.all((await model.predict("complete", rowsFor(model, "complete", s.many, given, s), signal)).image);
+      return { key, all: Picture.all((await model.predict("complete", rowsFor(model, "complete", s.many, given, s), signal)).image) };
     });
+    /** @type {Picture[]|undefined} */
+    const made = answers?.all;
     shown = made ?? [];
     tick();
     const total = s.cover.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0);
     const differs = made && made.length > 1 ? heat(spread(made), model.shape) : null;
     const open = Math.min(s.open, s.many - 1);
-    const told = made && model.has("pixel_bits") && want("bits", keyOf(s.px, s.cover, s.many, s.seed, s.label), async (signal) => {
-      const given = { image: made.map((/** @type {Picture} */ one) => nest(one.data, model.shape)) };
-      return (await model.predict("pixel_bits", rowsFor(model, "pixel_bits", made.length, given, s), signal)).pixel_bits;
+    const told = made && answers.key === key && model.has("pixel_bits") && want("bits", key, async (signal) => { // of these answers, and not of those that are still shown
+      const given = { image: made.map((one) => nest(one.data, model.shape)) };
+      return { key, bits: (await model.predict("pixel_bits", rowsFor(model, "pixel_bits", made.length, given, s), signal)).pixel_bits };
     });
-    const size = model.shape[0] * model.shape[1], bits = told && told.shape[0] > open && told.data.subarray(open * size, (open + 1) * size);
+    const size = model.shape[0] * model.shape[1], bits = told && told.key === key && told.bits.data.subarray(open * size, (open + 1) * size);
     const surprise = bits && heat(bits, model.shape), hidden = bits && bits.reduce((/** @type {number} */ sum, /** @type {number} */ one, /** @type {number} */ i) => sum + (s.cover[i] ? one : 0), 0);
     const drawSample = async () => {
       try {

@@ -33,7 +33,7 @@ function stroke(s, shape, touched, bytes) {
     sketched[i] = s.brush === "sketch" ? 1 : s.brush === "erase" ? 0 : sketched[i];
     if (s.brush === "colour") for (let c = 0; c < shape[2]; c++) strokes[i * shape[2] + c] = bytes[i * shape[2] + c];
   });
-  return { painted, sketched, strokes };
+  return { painted, sketched, strokes, candidate: -1 };
 }
 
 /** @type {import("./state.js").Panel} */
@@ -57,7 +57,7 @@ export default {
       const found = await model.predict("edit", rowsFor(model, "edit", 1, given, s), signal);
       return { best: Picture.all(found.transferred ?? found.image)[0], all: Picture.all(found.candidates ?? found.image) };
     });
-    const edited = made && (s.candidate < 0 ? made.best : (made.all[s.candidate] ?? made.best));
+    const chosen = made && s.candidate < made.all.length ? s.candidate : -1, edited = made && (chosen < 0 ? made.best : made.all[chosen]);
     shown = edited ? [photo, edited, edited.difference(photo)] : [photo];
     const clean = { strokes: new Uint8Array(s.strokes.length), painted: new Uint8Array(height * width), sketched: new Uint8Array(height * width), candidate: -1 };
     return html`<div class="columns two even"><section><h2>Paint on the photo</h2>
@@ -67,11 +67,11 @@ export default {
           brushes: choice("brush", [["colour", "Colour"], ...(edges ? [["sketch", "Sketch"]] : []), ["erase", "Erase strokes"]], s.brush, (brush) => ({ brush })),
         })}
         <p class="hint">Colour: the image shall have this colour here.${edges ? " Sketch: it shall have an edge here." : ""} Each stroke is optimised anew, which takes seconds.</p></section>
-      <section><h2>${s.candidate < 0 ? "The edited photo" : `Candidate ${s.candidate + 1}`}</h2><div class="one">${image(edited || (none ? photo : undefined), shape, "the edited photo", "big main-image")}</div>
+      <section><h2>${chosen < 0 ? "The edited photo" : `Candidate ${chosen + 1}`}</h2><div class="one">${image(edited || (none ? photo : undefined), shape, "the edited photo", "big main-image")}</div>
         ${made ? html`<div class="pair"><figure>${image(photo, shape, "the photo", "big")}<figcaption>the photo</figcaption></figure>
             <figure>${image(edited.difference(photo), shape, "the absolute difference", "big")}<figcaption>difference</figcaption></figure></div>
           <h3>Images of the model that fit the strokes, the best first</h3>
-          ${grid(made.all, shape, 8, { title: "candidates", label: (i) => `candidate ${i + 1}`, chosen: s.candidate, choose: (i) => commit({ candidate: i === s.candidate ? -1 : i }) })}`
+          ${grid(made.all, shape, 8, { title: "candidates", label: (i) => `candidate ${i + 1}`, chosen, choose: (i) => commit({ candidate: i === chosen ? -1 : i }) })}`
           : none ? html`<p class="hint">Nothing is painted yet.</p>` : nothing}
         <div class="tools spaced">${button("Remove all strokes", () => commit(clean), { off: none })}${made ? button("Go on from this image", () => commit({ ...clean, px: edited.bytes })) : nothing}</div></section></div>`;
   },

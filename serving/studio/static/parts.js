@@ -160,16 +160,26 @@ export function pictureOf(bytes, shape) {
   return found;
 }
 
-/** @param {Blob} file @param {number[]} shape @param {string} key */
-async function take(file, shape, key) {
+/** @param {Blob} file @param {number[]} shape @param {string} key @param {string[][]} [inks] the only colours */
+async function take(file, shape, key, inks) {
   try {
     const bytes = await readFile(file, shape);
+    if (inks) snap(bytes, inks);
     app.error = "";
     commit({ [key]: bytes });
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     app.error = error.message;
     refresh();
+  }
+}
+
+/** Gives each pixel the nearest of the colours. @param {Uint8Array} bytes @param {string[][]} inks */
+function snap(bytes, inks) {
+  const known = inks.map(([ink]) => inkOf(ink).map((value) => Math.round(255 * value)));
+  for (let i = 0; i < bytes.length; i += 3) {
+    const far = known.map((one) => one.reduce((sum, value, c) => sum + (value - bytes[i + c]) ** 2, 0));
+    bytes.set(known[far.indexOf(Math.min(...far))], i);
   }
 }
 
@@ -187,15 +197,17 @@ export function editor(model, s, more = {}) {
   const key = more.key ?? "px", shape = more.shape ?? model.shape, grey = shape[2] < 3;
   const picture = more.picture ?? pictureOf(s[key], shape);
   const covers = more.cover !== undefined;
+  const inkKey = more.inks ? "mapInk" : "ink"; // of a map of classes its own, as colours of pictures are no classes
   const erases = s.ink === "#000000";
-  const pen = covers ? { value: [0], size: s.pen, hides: s.hides ? 1 : 0 } : { value: more.pen ?? inkOf(s.ink), size: s.pen };
+  const given = (/** @type {Blob} */ file) => take(file, shape, key, more.inks);
+  const pen = covers ? { value: [0], size: s.pen, hides: s.hides ? 1 : 0 } : { value: more.pen ?? inkOf(s[inkKey]), size: s.pen };
   const examples = key === "px" ? app.examples.filter((one) => one.length === s[key].length) : [];
   const next = () => commit({ [key]: examples[(examples.indexOf(s[key]) + 1) % examples.length] });
-  return html`<div class="editor" @dragover=${(/** @type {DragEvent} */ e) => e.preventDefault()}
+  return html`<div class="editor" .take=${given} @dragover=${(/** @type {DragEvent} */ e) => e.preventDefault()}
       @drop=${(/** @type {DragEvent} */ e) => {
         e.preventDefault();
         const file = fileIn(e.dataTransfer);
-        if (file) take(file, shape, key);
+        if (file) given(file);
       }}>
     <paint-pad class="big" .shape=${shape} .picture=${picture} .cover=${more.cover ?? null} .pen=${pen} aria-label=${more.title ?? "the picture given to the model"}
       aria-describedby="paint-help"
@@ -207,7 +219,7 @@ export function editor(model, s, more = {}) {
       <label class="button">Upload<input type="file" accept="image/*" aria-label="Upload an image file"
         @change=${(/** @type {Event} */ e) => {
           const input = /** @type {HTMLInputElement} */ (e.target);
-          if (input.files?.[0]) take(input.files[0], shape, key);
+          if (input.files?.[0]) given(input.files[0]);
           input.value = "";
         }}></label>
       ${covers || !grey ? nothing : button("Black & white", () => commit({ [key]: s[key].map((/** @type {number} */ value) => (value > 127 ? 255 : 0)) }), { title: "Pixels of half the brightness and more become white, the others black" })}
@@ -217,8 +229,8 @@ export function editor(model, s, more = {}) {
       ${covers
         ? choice("what the brush does", [["1", "Hide"], ["0", "Show"]], s.hides ? "1" : "0", (one) => ({ hides: one === "1" }))
         : more.inks ? (more.inks.length > 16
-          ? html`<label class="number"><span class="name">class</span><select @change=${(/** @type {Event} */ e) => commit({ ink: /** @type {HTMLSelectElement} */ (e.target).value })}>${more.inks.map(([ink, name]) => html`<option value=${ink} ?selected=${ink === s.ink}>${name}</option>`)}</select></label>`
-          : html`<div class="choice inks" role="group" aria-label="class">${more.inks.map(([ink, name]) => html`<button type="button" aria-pressed=${String(ink === s.ink)} @click=${() => commit({ ink })}><span class="ink" .style=${`background: ${ink}`}></span>${name}</button>`)}</div>`)
+          ? html`<label class="number"><span class="name">class</span><select @change=${(/** @type {Event} */ e) => commit({ mapInk: /** @type {HTMLSelectElement} */ (e.target).value })}>${more.inks.map(([ink, name]) => html`<option value=${ink} ?selected=${ink === s.mapInk}>${name}</option>`)}</select></label>`
+          : html`<div class="choice inks" role="group" aria-label="class">${more.inks.map(([ink, name]) => html`<button type="button" aria-pressed=${String(ink === s.mapInk)} @click=${() => commit({ mapInk: ink })}><span class="ink" .style=${`background: ${ink}`}></span>${name}</button>`)}</div>`)
         : html`${more.brushes ?? choice("pen", [["pen", "Pen"], ["eraser", "Eraser"]], erases ? "eraser" : "pen", (one) => ({ ink: one === "pen" ? "#ffffff" : "#000000" }))}
           ${grey
             ? slider("grey", Math.round(255 * inkOf(s.ink)[0]), 0, 255, 1, (value) => ({ ink: `#${value.toString(16).padStart(2, "0").repeat(3)}` }))
@@ -229,10 +241,11 @@ export function editor(model, s, more = {}) {
   </div>`;
 }
 
-/** A pasted image goes to the picture of the panel. */
+/** A pasted image goes to the picture that is in use, or to the first one. */
 document.addEventListener("paste", (event) => {
   const file = fileIn(event.clipboardData);
-  if (file && app.model && app.s.px instanceof Uint8Array) take(file, app.model.shape, "px");
+  const editor = document.activeElement?.closest(".editor") ?? document.querySelector(".editor");
+  if (file && editor) /** @type {any} */ (editor).take(file);
 });
 
 /** Numbers in [0, 1] or of any size as bars with names. @param {ArrayLike<number>} values @param {string[]} names @param {string} title */

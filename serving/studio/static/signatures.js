@@ -55,9 +55,9 @@ export function inputState(model, name) {
     if (kind === "vector") s[`in_${input}`] = new Float32Array(0);
     if (kind === "map") {
       const shape = mapShape(tensor), colours = palette(/** @type {number} */ (tensor.shape?.[3]));
-      Object.assign(s, { [`in_${input}`]: scene(shape, colours), ink: colours[1] ?? colours[0] });
+      Object.assign(s, { [`in_${input}`]: scene(shape, colours), mapInk: colours[1] ?? colours[0] });
     }
-    if (kind === "text") s[`in_${input}`] = "a large red seven";
+    if (kind === "text") s[`in_${input}`] = "a";
     if (kind === "picture") {
       const shape = shapeOf(model, tensor), size = shape[0] * shape[1] * shape[2];
       const first = input === "image" || input === "style" ? app.examples.find((one) => one.length === size) : undefined;

@@ -28,11 +28,12 @@ function tick(count) {
  */
 function frame(made, name, at, [height, width], kind) {
   const boxes = made[name], sides = made[name.replace("boxes", "sides")];
-  if (!boxes || !sides) return nothing;
-  const [x, y] = boxes.data.subarray(5 * at, 5 * at + 2), side = Math.max(1, sides.data[at]), thick = width / 60;
+  if (!boxes) return nothing;
+  const [x, y, stride] = boxes.data.subarray(5 * at, 5 * at + 3), thick = width / 60;
+  const side = Math.max(1, sides ? sides.data[at] : 4 * Math.abs(stride)); // an older export does not say it; the paper has 5 filters
   const inside = (/** @type {number} */ value, /** @type {number} */ end) => Math.min(end - thick / 2, Math.max(thick / 2, value)); // so that the border of a window that is larger than the image shows
-  const left = inside(x + 0.5 - side / 2, width), top = inside(y + 0.5 - side / 2, height);
-  const right = inside(x + 0.5 + side / 2, width), bottom = inside(y + 0.5 + side / 2, height);
+  const left = inside(x - 0.5 - side / 2, width), top = inside(y - 0.5 - side / 2, height); // boxes count pixels from 1
+  const right = inside(x - 0.5 + side / 2, width), bottom = inside(y - 0.5 + side / 2, height);
   return svg`<rect class=${kind} x=${left} y=${top} width=${right - left} height=${bottom - top} stroke-width=${thick}></rect>`;
 }
 

@@ -197,6 +197,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     return travel(key === "y" || event.shiftKey ? "redo" : "undo");
   }
+  if (key === " " && target.closest("button, a")) return; // which it presses
   app.panel?.keys?.[key]?.();
 });
 

@@ -192,6 +192,17 @@ def test_redrawn_images_end_in_the_reconstruction(args):
         np.testing.assert_allclose(outputs[f"{name}sides"], np.abs(boxes[..., 2]) * (size - 1), rtol=1e-6)
 
 
+@pytest.mark.parametrize("only", ["read_size", "write_size"])
+def test_one_window_alone(only):
+    args = {key: value for key, value in ATTENTIVE.items() if key not in ("read_size", "write_size")}
+    model, x = build({**args, only: ATTENTIVE[only]}), binary(2, 5, 4, 2)
+    canvases, wrote, seen = model.redraw(x)
+    assert (seen is None) == (only == "write_size") and (wrote is None) == (only == "read_size")
+    np.testing.assert_allclose(canvases[:, -1], model.reconstruct(x), atol=1e-6)
+    found = set(model.signatures()["redraw"][0](image=tf.constant(x)))
+    assert found == {"canvas", *(["read_boxes", "read_sides"] if only == "read_size" else ["boxes", "sides"])}
+
+
 def test_weights_are_those_of_one_step_and_all_are_learnt():
     assert DRAW(**ATTENTIVE).count_params() == DRAW(**{**ATTENTIVE, "glimpses": 30}).count_params()
     for args in (PLAIN, ATTENTIVE):
