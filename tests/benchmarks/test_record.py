@@ -104,4 +104,5 @@ def test_every_record_has_a_command_with_paths_of_the_repository():
 
 
 def test_every_record_has_gates_or_is_known_to_have_none():
-    assert {name for name, record in records().items() if not record.get("gates")} == set()
+    ablations = {"pix2pix_patches"}  # a figure of sizes; none of them is the right one
+    assert {name for name, record in records().items() if not record.get("gates")} == ablations

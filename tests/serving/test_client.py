@@ -588,7 +588,7 @@ def test_errors_of_the_server(connect):
         with pytest.raises(ServingError) as caught:
             client.sample([1])
         assert caught.value.code is code and caught.value.message
-    served = "big, classifier, clips, codes, draw, embedded, gan, painter, pixels, plain, selector, style, vae, views"
+    served = "big, classifier, clips, codes, draw, embedded, gan, painter, pixels, plain, selector, style, texts, vae, views"
     with pytest.raises(ServingError, match=f"Latest\\(vea\\). Models served: {served}$"):
         connect("vea").sample([1])
     with pytest.raises(ServingError, match="0, 1"):

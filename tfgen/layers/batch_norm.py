@@ -29,7 +29,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     @property
-    def momentum(self):
+    def momentum(self) -> float:
+        """The share of the old statistics that a step keeps; 1 within `statistics_unmoved`."""
         return 1.0 if self in getattr(_UNMOVED, "norms", ()) else self._momentum
 
     @momentum.setter

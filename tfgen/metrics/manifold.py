@@ -72,8 +72,8 @@ class PRDC(TwoSets):
     Example:
         >>> real = np.random.default_rng(0).normal(size=[50, 4])
         >>> prdc = tfgen.metrics.PRDC(k=3).update("real", real).update("fake", real)
-        >>> prdc.result()
-        {'precision': 1.0, 'recall': 1.0, 'density': 1.0, 'coverage': 1.0}
+        >>> {name: round(value) for name, value in prdc.result().items()}
+        {'precision': 1, 'recall': 1, 'density': 1, 'coverage': 1}
     """
 
     function = staticmethod(prdc)

@@ -81,7 +81,7 @@ class IGAN(PhotoEditingMixin, Encoder, Projector, TrainableModel):
         >>> white = tf.ones([2, 8, 8, 1])
         >>> found = model.edit(photos, strokes=white, mask=white[..., 0])
         >>> {name: tuple(value.shape) for name, value in found.items()}
-        {'latent': (2, 4), 'image': (2, 8, 8, 1), 'transferred': (2, 8, 8, 1)}
+        {'latent': (2, 4), 'image': (2, 8, 8, 1), 'candidates': (2, 16, 8, 8, 1), 'transferred': (2, 8, 8, 1)}
 
     Args:
         image_shape: (H, W, C).
