@@ -474,11 +474,18 @@ def families(tmp_path_factory):
         yield f"http://127.0.0.1:{server.port}/"
 
 
-@pytest.mark.long
-def test_a_clip_is_made_frame_by_frame(browser, families):
-    """The frames are those of `next_frame` with its own state; the map moves and the link opens the same clip."""
+@pytest.fixture
+def page_of_families(browser):
     page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     page.set_default_timeout(SLOW)
+    yield page
+    page.close()
+
+
+@pytest.mark.long
+def test_a_clip_is_made_frame_by_frame(page_of_families, families):
+    """The frames are those of `next_frame` with its own state; the map moves and the link opens the same clip."""
+    page = page_of_families
     show(page, families, "#/vid2vid/clips?count=5&dx=2")
     frames = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
     scene = page.locator("paint-pad").first.evaluate(
@@ -515,13 +522,11 @@ def test_a_clip_is_made_frame_by_frame(browser, families):
     show(page, families, address.removeprefix(families))
     again = page.locator(".grid pixel-image").evaluate_all("all => all.map((one) => [...one.picture.data])")
     np.testing.assert_allclose(again, frames, atol=1e-6)
-    page.close()
 
 
 @pytest.mark.long
-def test_strokes_on_a_photo_are_inputs_of_the_edit(browser, families):
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    page.set_default_timeout(SLOW)
+def test_strokes_on_a_photo_are_inputs_of_the_edit(page_of_families, families):
+    page = page_of_families
     show(page, families, "#/igan/editing")
     assert page.get_by_text("Nothing is painted yet").count() == 1
     sent = []
@@ -547,13 +552,11 @@ def test_strokes_on_a_photo_are_inputs_of_the_edit(browser, families):
     assert np.sum(sent[-1]["edge_mask"]) == 0 and np.sum(sent[-1]["mask"]) == 1
     page.get_by_role("button", name="Remove all strokes").click()
     page.get_by_text("Nothing is painted yet").wait_for()
-    page.close()
 
 
 @pytest.mark.long
-def test_windows_of_draw_are_where_it_reads_and_writes(browser, families):
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    page.set_default_timeout(SLOW)
+def test_windows_of_draw_are_where_it_reads_and_writes(page_of_families, families):
+    page = page_of_families
     show(page, families, "#/draw-attention/steps?way=image&at=1")
     image = page.locator("main pixel-image").first.evaluate("one => [...one.picture.data]")
     body = {"signature_name": "redraw", "inputs": {"image": np.reshape(image, (1, 8, 8, 1)).tolist()}}
@@ -568,13 +571,11 @@ def test_windows_of_draw_are_where_it_reads_and_writes(browser, families):
         drawn = page.locator(f"rect.{kind}").evaluate("r => ['x', 'y', 'width', 'height'].map((k) => +r.getAttribute(k))")
         np.testing.assert_allclose(drawn, [left, top, right - left, bottom - top], atol=1e-4)
     np.testing.assert_allclose(pixels(page)[0], np.ravel(found["canvas"][0][1]), atol=1e-5)
-    page.close()
 
 
 @pytest.mark.long
-def test_a_sentence_is_drawn_and_a_wrong_one_is_answered_in_words(browser, families):
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    page.set_default_timeout(SLOW)
+def test_a_sentence_is_drawn_and_a_wrong_one_is_answered_in_words(page_of_families, families):
+    page = page_of_families
     show(page, families, "#/stack-gan/text?seed=3")
     field = page.get_by_role("textbox", name="text")
     field.fill("a Blue one")
@@ -585,7 +586,6 @@ def test_a_sentence_is_drawn_and_a_wrong_one_is_answered_in_words(browser, famil
     field.fill("ein grünes Blatt")
     field.press("Enter")
     page.get_by_role("alert").filter(has_text="ASCII").wait_for()
-    page.close()
 
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "serving" / "given" / "json_golden.jsonl"

@@ -3,8 +3,8 @@
 import { html, nothing } from "./lit.js";
 import { borders, inksOf, mapInputs, palette, scene } from "./maps.js";
 import { nest } from "./numbers.js";
-import { button, editor, grid, image, pictureOf, slider } from "./parts.js";
-import { download, gif, Picture } from "./pictures.js";
+import { button, editor, grid, image, pictureOf, saveGif, slider } from "./parts.js";
+import { Picture } from "./pictures.js";
 import { app, commit, keyOf, refresh, set, want } from "./state.js";
 
 /** @typedef {import("./api.js").Model} Model */
@@ -55,7 +55,8 @@ async function make(model, s, key, length, signal) {
   const shape = mapShape(model), size = sizeOf(model), first = firstOf(model), frames = /** @type {Picture[]} */ ([]);
   Object.assign(progress, { key, frames });
   const mapOf = (/** @type {number} */ t) => inputsOf(model, moved(s.map, shape, t * s.dx, t * s.dy), shape);
-  let state = nest(new Float32Array(/** @type {number[]} */ (model.signatures.next_frame.inputs.state.shape?.slice(1)).reduce((a, b) => a * b, 1)), /** @type {number[]} */ (model.signatures.next_frame.inputs.state.shape?.slice(1)));
+  const inner = /** @type {number[]} */ (model.signatures.next_frame.inputs.state.shape?.slice(1));
+  let state = nest(new Float32Array(inner.reduce((a, b) => a * b, 1)), inner);
   if (first) {
     for (let t = 0; t < first; t++) frames.push(Picture.ofBytes(moved(s.px, size, t * s.dx, t * s.dy), size));
     const maps = Array.from({ length: first }, (_, t) => mapOf(t));
@@ -99,14 +100,7 @@ export default {
     const frames = progress.key === key ? progress.frames : (whole ?? []);
     const at = Math.min(s.at, length - 1), count = classesOf(model);
     tick(length);
-    const save = async () => {
-      try {
-        download(await gif(frames, 140), `${model.name}-clip.gif`);
-      } catch (error) {
-        app.error = /** @type {Error} */ (error).message;
-      }
-      refresh();
-    };
+    const save = () => saveGif(frames, 140, `${model.name}-clip.gif`);
     const inks = count ? inksOf(count) : undefined;
     return html`<div class="columns two even"><section><div class=${first ? "pair" : ""}>
           <div><h2>${count ? "First label map" : "First map"}</h2>${editor(model, s, { key: "map", shape, inks, title: "the map of the first frame" })}</div>

@@ -15,7 +15,7 @@ export function palette(count) {
 }
 
 /** @param {string} colour */
-const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+export const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 
 /** A disc in the colour of class 1 on the first class. @param {number[]} shape @param {string[]} colours */
 export function scene([height, width, channels], colours) {
@@ -26,8 +26,8 @@ export function scene([height, width, channels], colours) {
   });
 }
 
-/** The classes of pixels: those of the nearest colours. @param {Uint8Array} bytes @param {string[]} colours */
-function classesOfPixels(bytes, colours) {
+/** The numbers of the colours that are nearest to pixels. @param {Uint8Array} bytes @param {string[]} colours */
+export function nearestColours(bytes, colours) {
   const known = colours.map(rgb);
   return Array.from({ length: bytes.length / 3 }, (_, i) => {
     const far = known.map((one) => one.reduce((sum, value, c) => sum + (value - bytes[3 * i + c]) ** 2, 0));
@@ -44,10 +44,10 @@ export function borders(kinds, width) {
 
 /** {label_map, edges} of a painted map, without an axis of rows. @param {Uint8Array} bytes @param {number[]} shape @param {number} count */
 export function mapInputs(bytes, [height, width], count) {
-  const kinds = classesOfPixels(bytes, palette(count));
+  const kinds = nearestColours(bytes, palette(count));
   const one = kinds.flatMap((kind) => Array.from({ length: count }, (_, k) => (k === kind ? 1 : 0)));
   return { label_map: nest(one, [height, width, count]), edges: nest(borders(kinds, width), [height, width]) };
 }
 
-/** The colours and names of classes for `editor`. @param {number} count @param {string[]} [names] */
-export const inksOf = (count, names) => palette(count).map((colour, k) => [colour, names?.[k] ?? `class ${k}`]);
+/** The colours and names of classes for `editor`. @param {number} count */
+export const inksOf = (count) => palette(count).map((colour, k) => [colour, `class ${k}`]);

@@ -2,8 +2,9 @@
 /** Parts that panels share. */
 import { ServerError } from "./api.js";
 import { html, live, nothing } from "./lit.js";
+import { nearestColours, rgb } from "./maps.js";
 import { normals, short } from "./numbers.js";
-import { Picture, readFile } from "./pictures.js";
+import { download, gif, Picture, readFile } from "./pictures.js";
 import { app, commit, refresh, set } from "./state.js";
 
 /** @typedef {import("./api.js").Model} Model */
@@ -126,6 +127,16 @@ export function rowsFor(model, signature, rows, given, s = {}) {
   return found;
 }
 
+/** Saves pictures as an animation. @param {Picture[]} frames @param {number} milliseconds of each @param {string} name of the file */
+export async function saveGif(frames, milliseconds, name) {
+  try {
+    download(await gif(frames, milliseconds), name);
+  } catch (error) {
+    app.error = /** @type {Error} */ (error).message;
+  }
+  refresh();
+}
+
 /** Seeds from one on. @param {number} from @param {number} count */
 export const seeds = (from, count) => Array.from({ length: count }, (_, i) => from + i);
 
@@ -164,22 +175,14 @@ export function pictureOf(bytes, shape) {
 async function take(file, shape, key, inks) {
   try {
     const bytes = await readFile(file, shape);
-    if (inks) snap(bytes, inks);
+    const colours = inks?.map(([ink]) => ink);
+    if (colours) nearestColours(bytes, colours).forEach((k, i) => bytes.set(rgb(colours[k]), 3 * i));
     app.error = "";
     commit({ [key]: bytes });
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     app.error = error.message;
     refresh();
-  }
-}
-
-/** Gives each pixel the nearest of the colours. @param {Uint8Array} bytes @param {string[][]} inks */
-function snap(bytes, inks) {
-  const known = inks.map(([ink]) => inkOf(ink).map((value) => Math.round(255 * value)));
-  for (let i = 0; i < bytes.length; i += 3) {
-    const far = known.map((one) => one.reduce((sum, value, c) => sum + (value - bytes[i + c]) ** 2, 0));
-    bytes.set(known[far.indexOf(Math.min(...far))], i);
   }
 }
 

@@ -2,9 +2,9 @@
 /** The panel of DRAW: how an image is drawn, step by step, where each step writes, and what it reads of an image of yours. */
 import { html, nothing, svg } from "./lit.js";
 import { nest } from "./numbers.js";
-import { button, choice, editor, grid, image, pictureOf, pictureState, rowsFor, seeds, slider, whole } from "./parts.js";
-import { gif, download, Picture } from "./pictures.js";
-import { app, commit, keyOf, refresh, set, want } from "./state.js";
+import { button, choice, editor, grid, image, pictureOf, pictureState, rowsFor, saveGif, seeds, slider, whole } from "./parts.js";
+import { Picture } from "./pictures.js";
+import { app, commit, keyOf, set, want } from "./state.js";
 
 const COLUMNS = 6;
 /** @type {Picture[]} */
@@ -56,14 +56,7 @@ export default {
     const window = (/** @type {string} */ name, /** @type {string} */ kind) => (made && s.windows ? frame(made, name, open * count + at, model.shape, kind) : nothing);
     shown = one;
     tick(count);
-    const save = async () => {
-      try {
-        download(await gif(one, 120), `${model.name}-steps.gif`);
-      } catch (error) {
-        app.error = /** @type {Error} */ (error).message;
-      }
-      refresh();
-    };
+    const save = () => saveGif(one, 120, `${model.name}-steps.gif`);
     return html`${model.has("redraw") ? choice("way", [["seeds", "From seeds"], ["image", "Your image, read and drawn again"]], s.way, (way) => ({ way })) : nothing}
       <div class="columns two even"><section class="stage"><h2>${yours ? "Your image" : `Seed ${s.from + open}`}, step ${at + 1} of ${count}</h2>
         <div class=${yours ? "pair" : "one"}>${yours ? html`<figure>${framed(image(given, model.shape, "your image", "big"), model.shape, window("read_boxes", "read"))}<figcaption>${made?.read_boxes ? "what this step reads" : "read whole at every step"}</figcaption></figure>` : nothing}

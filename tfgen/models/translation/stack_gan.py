@@ -288,9 +288,8 @@ class StackGAN(TextToImageModel):
     def match_logits(self, image: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
         """How well images fit embeddings: logits float32 [B] of Stage II's discriminator.
 
-        With its moving statistics it is less sure than in the training, where matching and other pairs are batches of their
-        own: on MNIST it preferred the right image in 79 % of pairs, in the training's way in all
-        (benchmarks/reproduce/stack_gan_mnist.json).
+        With passes="separate" its moving statistics make it less sure than it is in the training: on MNIST it preferred the
+        right image in 79 % of pairs, in the training's way in all (benchmarks/reproduce/stack_gan_mnist.json).
 
         Args:
             image: float [B, H, W, C] in [0, 1].
