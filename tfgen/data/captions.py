@@ -83,9 +83,9 @@ def captioned(
 
     Returns:
       a Source with `image`; `caption`, the characters of the sentence (see `tfgen.features.to_sentences`); `embedding`, its
-      vector; `mismatched`, an image that contradicts the sentence: a half differ in one attribute, the others are of any
-      other scene; `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption says the size, and the place; and
-      the label of the item.
+      vector; `mismatched`, an image of the scene of another row, which contradicts the sentence: nearly a half differ in
+      the class, the colour, or size and place alone; `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption
+      says the size, and the place; and the label of the item.
 
     Raises:
       ValueError: the images have colours or no labels of two classes, or `size` is too small.
@@ -109,22 +109,21 @@ def captioned(
     kinds = np.array([nouns.index(noun) for noun in nouns])  # one number for classes of the same noun, such as "O" and "o"
     captions, stated = zip(*(_caption(rng, nouns[scene[0]], scene) for scene in scenes), strict=True)
     said = np.concatenate([np.ones([num, 2], bool), np.array(stated, bool)], axis=1)  # class and colour always are
-    one, others = rng.random(num) < 0.5, "seen" if combinations == "seen" else "all"
 
-    def propose(rows):
-        found = _random_scenes(rng, labels, len(rows))
-        attribute = rng.integers(len(ATTRIBUTES), size=len(rows))
-        changed = scenes[rows].copy()
-        changed[np.arange(len(rows)), attribute] = found[np.arange(len(rows)), attribute]
-        return np.where(one[rows, None], changed, found)
+    def contradicts(new, row):  # scenes [..., 4] and rows [...]
+        differs = new != scenes[row]
+        differs[..., 0] = kinds[new[..., 0]] != kinds[scenes[row, 0]]
+        return np.any(differs & said[row], axis=-1)
 
-    def contradicts(new, rows):
-        possible = (new[:, 2] != _LARGE) | (new[:, 3] == _CENTRE)
-        differs = new != scenes[rows]
-        differs[:, 0] = kinds[new[:, 0]] != kinds[scenes[rows, 0]]
-        return np.any(differs & said[rows], axis=1) & possible & allowed(new, others)
-
-    wrong = _accepted(num, propose, contradicts)
+    # Scenes of other rows, so that no mismatched image is told by its scene alone: large ones are as many as in `image`.
+    wrong, left = scenes[_exchanged(rng, scenes, lambda new, row: contradicts(scenes[new], row))], np.arange(num)
+    left = left[~contradicts(wrong, left)]  # of few rows
+    if len(left):
+        others = "seen" if combinations == "seen" else "all"
+        wrong[left] = _accepted(
+            len(left), lambda rows: _random_scenes(rng, labels, len(rows)),
+            lambda new, rows: contradicts(new, left[rows]) & allowed(new, others),
+        )  # fmt: skip
     vectors = BagOfWords(embedding_dim)(captions)
     images, mismatched = (_drawn(rng, source, labels, chosen, size) for chosen in (scenes, wrong))
     highest = max(source.num_classes, len(COLOURS)) - 1
@@ -228,6 +227,36 @@ def _accepted(num, propose, accept):
         good = accept(proposed, left)
         found[left[good]], left = proposed[good], left[~good]
     return found
+
+
+def _exchanged(rng, scenes, contradicts, rounds=20):
+    """A permutation int [N] of rows that contradict each other, where it can be found: contradicts(new, row) of two rows.
+
+    A sixth of the rows each are exchanged within scenes that differ in the class alone, in the colour alone, and in size
+    and place alone. The others, and those of these that found no partner, are exchanged with any.
+    """
+    found = np.arange(len(scenes))
+    kind = rng.integers(6, size=len(scenes))
+    for one, equal in enumerate(((1, 2, 3), (0, 2, 3), (0, 1))):
+        rows = np.flatnonzero(kind == one)
+        group = np.unique(scenes[rows][:, equal], axis=0, return_inverse=True)[1].ravel()
+        for number in range(group.max(initial=-1) + 1):
+            _exchange(rng, found, rows[group == number], contradicts, rounds)
+    rows = np.arange(len(scenes))
+    _exchange(rng, found, rows[(kind > 2) | ~contradicts(found, rows)], contradicts, rounds)
+    return found
+
+
+def _exchange(rng, found, rows, contradicts, rounds):
+    """Exchanges what `found` has at `rows`, until each contradicts its row or in `rounds` passes that was not to be had."""
+    found[rows] = rng.permutation(found[rows])
+    for _ in range(rounds):
+        wrong = rows[~contradicts(found[rows], rows)]
+        for i, j in zip(wrong, rng.choice(rows, len(wrong)), strict=True):
+            if contradicts(found[j], i) and contradicts(found[i], j):
+                found[[i, j]] = found[[j, i]]
+        if not len(wrong):
+            return
 
 
 def _nouns(name):
