@@ -353,18 +353,15 @@ def _export(args):
 
 
 def _set_text_encoder(model, args):
-    import keras
-
-    from tfgen.features import CharacterEncoder
+    from tfgen.features import load_text_encoder
 
     if not hasattr(type(model), "text_encoder"):
         raise ValueError(f"--text_encoder is for models that draw of texts; {type(model).__name__} is none")
     if args.to.endswith((".keras", ".onnx")):
         raise ValueError(f"--text_encoder is for exported folders, and no part of a file; received --to {args.to}")
     try:
-        network = keras.saving.load_model(args.text_encoder, compile=False)
-        model.text_encoder = CharacterEncoder(network)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        model.text_encoder = load_text_encoder(args.text_encoder)
+    except ValueError as error:
         raise ValueError(f"--text_encoder {args.text_encoder}: {error}") from error
 
 

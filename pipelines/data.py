@@ -43,7 +43,10 @@ class Data:
     statistics: dict = dataclasses.field(default_factory=dict)
 
     def description(self):
-        """The JSON-able dict that `tfgen.data.described` takes, for records of this data set."""
+        """The JSON-able dict that `tfgen.data.described` takes, for records of this data set.
+
+        Its `text_encoder` is for `tfgen_trainers.run_fn`.
+        """
         # The records of ImageExampleGen were written with these options already; images of imported records were not.
         names = ("size", "channels", "resize", "on_error") if self.import_base else ()
         read = {name: self.options[name] for name in names if name in self.options}
@@ -57,6 +60,7 @@ class Data:
             "groups": None if self.groups is None else list(self.groups),
             "unpaired": self.unpaired,
             "read": read,
+            "text_encoder": self.options.get("text_encoder"),
         }
 
     def config(self):

@@ -25,8 +25,9 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains a preset on the materialised examples of Transform and exports it for serving.
 
     Keys of `fn_args.custom_config`: `preset` (name), `data` (`Source.description` of the data set; without it the records
-    are read by `from_tfrecords`), `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run
-    folder in it is named by configuration and data, so an interrupted training continues), `seed`, `steps`,
+    are read by `from_tfrecords`; a model that draws of texts is exported with the encoder in its file `text_encoder`),
+    `overrides` ({name: value}), `workdir` (a folder that is kept after the execution; the run folder in it is named by
+    configuration and data, so an interrupted training continues), `seed`, `steps`,
     `mixed_precision`, the intervals of `TrainConfig`, `code` (a hash of the code: changed code starts a new run), and
     `resolved` (the preset with all overrides; only part of TFX's cache key).
 
@@ -48,6 +49,9 @@ def run_fn(fn_args: FnArgs) -> None:
     source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
     result = train(config, source, pathlib.Path(root) / run_name(config, source, code), report=progress.LOGGER.info)
 
+    encoder = (description or {}).get("text_encoder")
+    if encoder is not None and hasattr(result.model, "text_encoder"):
+        result.model.text_encoder = tfgen.features.load_text_encoder(encoder)
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)
     # Written to a sibling of serving_model_dir and then renamed: TFX expects a complete model there, or none.

@@ -7,7 +7,7 @@ import pytest
 
 from tfgen import data
 from tfgen.data.captions import ATTRIBUTES, COLOURS, PLACES, SIZES, held_out
-from tfgen.features import BagOfWords, to_sentences
+from tfgen.features import BagOfWords, CharacterEncoder, character_network, to_sentences
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -150,6 +150,18 @@ def test_names_of_classes():
     sentences = to_sentences(data.captioned(named, num=30, size=8).values("caption"))
     assert all("t-shirt" in one or "ankle boot" in one for one in sentences)
     assert any("an ankle boot" in one for one in sentences) and not any(re.search(r"\ba ankle", one) for one in sentences)
+
+
+def test_an_encoder_of_a_file(tmp_path):
+    network = character_network(3, width=4)
+    network.save(tmp_path / "encoder.keras")
+    encoder = CharacterEncoder(network)
+    for spec, options in (("captioned:digits", {"num": 5, "size": 8}), ("named:digits", {})):
+        found = data.load(spec, text_encoder=str(tmp_path / "encoder.keras"), **options)
+        sentences = to_sentences(found.values("caption")) if options else [WORDS[k] for k in found.labels()]
+        np.testing.assert_allclose(found.values("embedding"), encoder(sentences), atol=1e-6)
+        with pytest.raises(ValueError, match="give embedding_dim or text_encoder, not both; received 4 and 'a.keras'"):
+            data.load(spec, text_encoder="a.keras", embedding_dim=4)
 
 
 def test_other_encoders(source):

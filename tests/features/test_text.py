@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.seeds import set_seed
-from tfgen.features import BagOfWords, CharacterEncoder, to_characters, to_sentences, train_text_encoder
+from tfgen.features import BagOfWords, CharacterEncoder, load_text_encoder, to_characters, to_sentences, train_text_encoder
 from tfgen.features.text import character_network
 
 _SIZES, _COLOURS = ("a small", "one large"), ("red", "blue")
@@ -60,8 +60,17 @@ def test_it_learns_what_sentences_state(tmp_path):
     new = encoder(["box: large, blue", "a red, small one"])
     np.testing.assert_array_equal(np.rint(np.clip(np.c_[new, np.ones(2)] @ fitted, 0, 1)), [[1, 1], [0, 0]])
     encoder.network.save(tmp_path / "encoder.keras")
-    loaded = CharacterEncoder(keras.saving.load_model(tmp_path / "encoder.keras", compile=False))
-    np.testing.assert_allclose(loaded(SENTENCES), encoder(SENTENCES), atol=1e-6)
+    np.testing.assert_allclose(load_text_encoder(tmp_path / "encoder.keras")(SENTENCES), encoder(SENTENCES), atol=1e-6)
+
+
+def test_files_that_are_no_encoders(tmp_path):
+    path = tmp_path / "encoder.keras"
+    with pytest.raises(ValueError, match=f"text_encoder must be the .keras file of a network of characters; {path}: "):
+        load_text_encoder(path)
+    for shape, received in (([9, 2], r"\(None, 9, 2\)"), ([None], r"\(None, None\)")):
+        keras.Sequential([keras.Input(shape), keras.layers.Activation("relu")]).save(path)
+        with pytest.raises(ValueError, match=rf"must take int32 \[N, length\] .*; received one that takes {received}"):
+            load_text_encoder(path)
 
 
 @pytest.mark.parametrize("attributes", [STATED[:3], STATED[:, 0], STATED.astype(float)], ids=["rows", "axes", "floats"])

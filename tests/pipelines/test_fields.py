@@ -91,10 +91,20 @@ def test_a_model_of_embeddings_trains(tmp_path):
 
 @pytest.mark.long
 def test_images_from_captions_train_and_are_evaluated(tmp_path):
-    data = data_lib.resolve("captioned:digits", {"num": 40, "size": 16})
+    network, sentence = tfgen.features.character_network(32, width=4), "a small red seven"
+    network.save(tmp_path / "encoder.keras")
+    data = data_lib.resolve(
+        "captioned:digits", {"num": 40, "size": 16, "text_encoder": str(tmp_path / "encoder.keras")}
+    )
     overrides = {"image_shape": [16, 16, 3], "width": 4, "ups": 1, "discriminator_width": 4, "blocks": 0, "batch_size": 8}
     run = train(tmp_path, data, preset="stack-gan/captions-digits", overrides={**overrides, "stage_1_steps": 2}, steps=4)
     assert losses(run) and np.isfinite(losses(run)).all()
+    # What is pushed draws of sentences, by the encoder whose vectors it was trained with.
+    pushed = tf.saved_model.load(str(tmp_path / "model" / "Format-Serving")).signatures
+    of_text = pushed["sample_text"](seeds=tf.constant([3], tf.int64), text=tf.constant([sentence]))["image"]
+    vector = tfgen.features.CharacterEncoder(network)([sentence])
+    of_vector = pushed["sample"](seeds=tf.constant([3], tf.int64), embedding=tf.constant(vector))["image"]
+    np.testing.assert_allclose(of_text, of_vector, atol=1e-5)
     sources = {name: data_lib.load_split(data.config(), split) for name, split in (("train", "train"), ("test", "eval"))}
     # Four features: so few images cannot be compared by more.
     tfgen.metrics.train_classifier(**sources, workdir=str(tmp_path / "classifier"), feature_width=4, epochs=1)

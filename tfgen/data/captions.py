@@ -12,8 +12,8 @@ import numpy as np
 
 from tfgen import fields, settings
 from tfgen.data.source import Source, from_arrays
-from tfgen.features.text import LENGTH, BagOfWords, to_characters, to_sentences
-from tfgen.settings import PositiveInt, Seed
+from tfgen.features.text import LENGTH, BagOfWords, load_text_encoder, to_characters, to_sentences
+from tfgen.settings import PositiveInt, Seed, Text
 
 ATTRIBUTES = ("class", "colour", "size", "place")  # the components of the field `scene`
 COLOURS = {
@@ -56,7 +56,7 @@ def held_out(scenes: np.ndarray, held: Held = "class_colour") -> np.ndarray:
 
 def captioned(
     source: Source, *, num: PositiveInt = 20_000, size: PositiveInt = 32, combinations: Combinations = "seen",
-    held: Held = "class_colour", embedding_dim: PositiveInt = 32, seed: Seed = 0,
+    held: Held = "class_colour", embedding_dim: PositiveInt | None = None, text_encoder: Text | None = None, seed: Seed = 0,
 ) -> Source:  # fmt: skip
     """Images of one item of `source` in a colour, a size and a place, with a caption and its vector.
 
@@ -78,7 +78,9 @@ def captioned(
       combinations: "seen": none of those that `held_out` names, neither in `image` nor in `mismatched`; "held_out": they
         alone are in `image`; "all".
       held: see `held_out`.
-      embedding_dim: width of the vectors, which are those of `tfgen.features.BagOfWords`; see `embedded` for others.
+      embedding_dim: width of the vectors of `tfgen.features.BagOfWords`; None: 32.
+      text_encoder: None, or the file of another encoder, see `tfgen.features.load_text_encoder`. With any function of
+        sentences see `embedded`.
       seed: of the items, attributes and captions.
 
     Returns:
@@ -88,11 +90,14 @@ def captioned(
       says the size, and the place; and the label of the item.
 
     Raises:
-      ValueError: the images have colours or no labels of two classes, or `size` is too small.
+      ValueError: the images have colours or no labels of two classes, `size` is too small, both embedding_dim and
+        text_encoder are given, or the file is no encoder.
     """
     settings.check(
-        captioned, num=num, size=size, combinations=combinations, held=held, embedding_dim=embedding_dim, seed=seed
-    )
+        captioned, num=num, size=size, combinations=combinations, held=held, embedding_dim=embedding_dim,
+        text_encoder=text_encoder, seed=seed,
+    )  # fmt: skip
+    encoder = _encoder(embedding_dim, text_encoder)
     if not source.has_labels or source.image_shape[2] != 1 or len(np.unique(source.labels())) < 2:
         raise ValueError(f"captions need grey images with labels of two classes or more; received {source!r}")
     if size < 8:
@@ -124,7 +129,7 @@ def captioned(
             len(left), lambda rows: _random_scenes(rng, labels, len(rows)),
             lambda new, rows: contradicts(new, left[rows]) & allowed(new, others),
         )  # fmt: skip
-    vectors = BagOfWords(embedding_dim)(captions)
+    vectors = encoder(captions)
     images, mismatched = (_drawn(rng, source, labels, chosen, size) for chosen in (scenes, wrong))
     highest = max(source.num_classes, len(COLOURS)) - 1
     return from_arrays(
@@ -134,7 +139,7 @@ def captioned(
             "caption": (
                 to_characters(captions), fields.Field("caption", (LENGTH,), "int32", low=0, high=127, directional=True)
             ),
-            "embedding": (vectors, fields.Field("embedding", (embedding_dim,), directional=True)),
+            "embedding": (vectors, fields.Field("embedding", vectors.shape[1:], directional=True)),
             "mismatched": mismatched,
             "scene": (
                 scenes, fields.Field("scene", (4,), "int32", low=0, high=highest, names=ATTRIBUTES, directional=True)
@@ -147,7 +152,9 @@ def captioned(
     )
 
 
-def named_classes(source: Source, *, embedding_dim: PositiveInt = 32) -> Source:
+def named_classes(
+    source: Source, *, embedding_dim: PositiveInt | None = None, text_encoder: Text | None = None
+) -> Source:
     """The images of `source` with the vector of the name of their class.
 
     Example:
@@ -156,18 +163,18 @@ def named_classes(source: Source, *, embedding_dim: PositiveInt = 32) -> Source:
 
     Args:
       source: a Source with labels and without a field `embedding`.
-      embedding_dim: width of the vectors, which are those of `tfgen.features.BagOfWords`; see `embedded` for others.
+      embedding_dim, text_encoder: as in `captioned`.
 
     Returns:
       a Source with `embedding` and all fields of `source`. Names that are digits are read as words.
 
     Raises:
-      ValueError: `source` has no labels, or has the field.
+      ValueError: `source` has no labels, or has the field; and of the encoder as in `captioned`.
     """
-    settings.check(named_classes, embedding_dim=embedding_dim)
+    settings.check(named_classes, embedding_dim=embedding_dim, text_encoder=text_encoder)
     if not source.has_labels:
         raise ValueError(f"names of classes need labels; received {source!r}")
-    vectors = BagOfWords(embedding_dim)([_nouns(name)[0] for name in source.class_names])
+    vectors = _encoder(embedding_dim, text_encoder)([_nouns(name)[0] for name in source.class_names])
     return _with_embedding(source, vectors[source.labels()], f"named:{source.name}")
 
 
@@ -192,6 +199,14 @@ def embedded(source: Source, encoder: Callable[[Sequence[str]], np.ndarray]) -> 
     vectors = np.asarray(encoder(to_sentences(source.values("caption"))), np.float32)
     directional = source.stored_fields["caption"].directional
     return _with_embedding(source, vectors, source.name, replace=True, directional=directional)
+
+
+def _encoder(embedding_dim, text_encoder):
+    if text_encoder is None:
+        return BagOfWords(32 if embedding_dim is None else embedding_dim)
+    if embedding_dim is not None:
+        raise ValueError(f"give embedding_dim or text_encoder, not both; received {embedding_dim} and {text_encoder!r}")
+    return load_text_encoder(text_encoder)
 
 
 def _with_embedding(source, vectors, name, replace=False, directional=False):

@@ -16,7 +16,15 @@ from tfgen.features.frozen import FeatureNetwork, MissingFeatureNetwork
 from tfgen.features.inception import inception_v3
 from tfgen.features.keras_model import from_keras
 from tfgen.features.random_conv import random_conv
-from tfgen.features.text import BagOfWords, CharacterEncoder, to_characters, to_sentences, train_text_encoder
+from tfgen.features.text import (
+    BagOfWords,
+    CharacterEncoder,
+    character_network,
+    load_text_encoder,
+    to_characters,
+    to_sentences,
+    train_text_encoder,
+)
 from tfgen.features.vgg import vgg16, vgg19
 
 MAKERS = {
@@ -26,8 +34,9 @@ MAKERS = {
 BY_NAME = ("inception_v3", "vgg16", "vgg19")  # the makers whose weights Keras downloads
 
 __all__ = [
-    "BY_NAME", "MAKERS", "BagOfWords", "CharacterEncoder", "FeatureNetwork", "MissingFeatureNetwork", "deserialize",
-    "encoder_network", "get", "to_characters", "to_sentences", "train_encoder", "train_text_encoder", *MAKERS,
+    "BY_NAME", "MAKERS", "BagOfWords", "CharacterEncoder", "FeatureNetwork", "MissingFeatureNetwork", "character_network",
+    "deserialize", "encoder_network", "get", "load_text_encoder", "to_characters", "to_sentences", "train_encoder",
+    "train_text_encoder", *MAKERS,
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ can take their place; these need no download.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -96,12 +97,20 @@ class CharacterEncoder:
         network: int32 [N, length] of `to_characters` -> float [N, E].
 
     Attributes:
-        network: as the argument. Save it with `network.save("encoder.keras")`.
+        network: as the argument. Save it with `network.save("encoder.keras")`, see `load_text_encoder`.
+
+    Raises:
+        ValueError: the network takes something else.
     """
 
     def __init__(self, network: keras.Model):
-        self.network = network
-        self.length = network.inputs[0].shape[1]
+        shapes = [tuple(one.shape) for one in network.inputs]
+        if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None:
+            raise ValueError(
+                "The network of a CharacterEncoder must take int32 [N, length] with a fixed length; received one that takes "
+                f"{', '.join(map(str, shapes))}."
+            )
+        self.network, self.length = network, shapes[0][1]
 
     def __call__(self, sentences: Sequence[str]) -> np.ndarray:
         """float32 [N, E] of N sentences."""
@@ -110,11 +119,36 @@ class CharacterEncoder:
         return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts]).astype(np.float32)
 
 
+def load_text_encoder(path: str | os.PathLike) -> CharacterEncoder:
+    """The encoder whose network was saved in a file.
+
+    Example:
+        >>> tfgen.features.CharacterEncoder(tfgen.features.character_network(4)).network.save("encoder.keras")
+        >>> tfgen.features.load_text_encoder("encoder.keras")(["a small red seven"]).shape
+        (1, 4)
+
+    Args:
+        path: of a `.keras` file, see `CharacterEncoder`.
+
+    Raises:
+        ValueError: there is no such file, or no such network in it.
+    """
+    try:
+        network = keras.saving.load_model(path, compile=False)
+        return CharacterEncoder(network)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"text_encoder must be the .keras file of a network of characters; {path}: {error}") from error
+
+
 def character_network(size: PositiveInt = 32, *, width: PositiveInt = 64, length: PositiveInt = LENGTH, seed: Seed = 0):
     """The network of `train_text_encoder`, untrained: int32 [N, length] -> float32 [N, size] in (-1, 1).
 
     Vectors of characters, a convolution over 7 of them with ReLU, the largest value in the sentence (so the order of words
     hardly counts), and a dense layer with tanh.
+
+    Example:
+        >>> tfgen.features.character_network(4, length=10)(np.array([[97] * 10])).shape
+        TensorShape([1, 4])
     """
     settings.check(character_network, size=size, width=width, length=length, seed=seed)
     seeds = iter(np.random.SeedSequence(seed).generate_state(4).tolist())

@@ -64,8 +64,7 @@ class TextToImageModel(Sampler, TrainableModel):
         augmentations: number of conditioning augmentations.
         noise_limit: None, or the largest absolute value of their noise.
         text_encoder: None, or any function from N sentences to vectors [N, embedding_dim]. Setting it calls it once, and
-            raises ValueError for no such function, a Keras layer, or a `CharacterEncoder` whose network does not take int32
-            [N, length].
+            raises ValueError for no such function, or a Keras layer.
     """
 
     loss_names = (
@@ -110,13 +109,6 @@ class TextToImageModel(Sampler, TrainableModel):
             return
         if not callable(encoder) or isinstance(encoder, keras.layers.Layer):
             raise ValueError(f"{wanted}, such as a tfgen.features.CharacterEncoder; received {settings.shown(encoder)}.")
-        if isinstance(encoder, CharacterEncoder):
-            shapes = [tuple(one.shape) for one in encoder.network.inputs]
-            if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None:
-                raise ValueError(
-                    "The network of text_encoder must take int32 [N, length] with a fixed length; received one that takes "
-                    f"{', '.join(map(str, shapes))}."
-                )
         found = np.shape(np.asarray(encoder(["a"])))
         if found != (1, self.embedding_dim):
             raise ValueError(f"{wanted}, the embedding_dim of the model; of one sentence it returned the shape {found}.")
