@@ -154,11 +154,6 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--metrics {of_model[0]} is of models; received a folder of images")
     generator, preset, model = _evaluated(args, bool(of_model))
     own_data = preset and preset.data
-    if preset is not None and not args.real:
-        own = preset.options_for(args.data or own_data)
-        if own.get("size") is not None and hasattr(generator, "image_shape"):  # of an export, which knows no overrides
-            own["size"] = tuple(generator.image_shape[:2])
-        vars(args).update({name: value for name, value in own.items() if getattr(args, name) is None})
     if not args.fake and (Sampler not in generator.capabilities or not names):
         if Sampler in generator.capabilities or args.metrics is None:
             names = ()
@@ -375,27 +370,50 @@ def _evaluated(args, exported):
     if isinstance(model, metrics.ExportedModel):
         if args.batch_norm != "moving":
             raise ValueError(f"a SavedModel samples with moving statistics; received --batch_norm {args.batch_norm}")
-        if Sampler in model.capabilities and not isinstance(model, metrics.SavedModelGenerator):
-            model = metrics.load_exported(model.path)  # says why it cannot be a generator, if it draws images
         name = model.metadata.get("preset")
-        return model, presets.get(name) if name in presets.names() else None, model
+        preset = presets.get(name) if name in presets.names() else None
+        _set_own_options(args, preset, model)
+        if Sampler in model.capabilities and not isinstance(model, metrics.SavedModelGenerator):
+            # It says why it cannot be a generator, if it draws images.
+            model = metrics.load_exported(model.path, _conditions_of(args, preset, model.conditions))
+        return model, preset, model
     preset = None
     if training is not None:
         from tfgen_trainers.train import TrainConfig
 
         preset = TrainConfig(**training["config"]).resolve()
-    as_trained = (None, False) if preset is None else (preset.binarization, preset.dequantize)
-    generator, exported = _in_memory(args, model, *as_trained, exported)
+    generator, exported = _in_memory(args, model, preset, exported)
     return generator, preset, exported
 
 
-def _in_memory(args, model, binarization, dequantize, exported):
+def _set_own_options(args, preset, model):
+    """Sets options of the data that are not given to those of the preset."""
+    if preset is None or args.real:
+        return
+    own = preset.options_for(args.data or preset.data)
+    if own.get("size") is not None and hasattr(model, "image_shape"):  # of an export, which knows no overrides
+        own["size"] = tuple(model.image_shape[:2])
+    vars(args).update({name: value for name, value in own.items() if getattr(args, name) is None})
+
+
+def _conditions_of(args, preset, conditions):
+    """The held-out images, whose conditions samples get where they are not classes, such as the embedding of a text."""
+    from tfgen import data
+
+    if all(field.dtype == "int32" for field in conditions):
+        return None
+    return data.load(_spec(args, preset and preset.data), args.test_split, **_options(args, *DATA_OPTIONS))
+
+
+def _in_memory(args, model, preset, exported):
     """(a `RunGenerator`, or an `ExportedModel` if it generates no images; an `ExportedModel` or None)."""
     from tfgen import metrics
     from tfgen.export import export_saved_model
     from tfgen.models.capabilities import Sampler
 
+    _set_own_options(args, preset, model)
     is_sampler, found = Sampler in model.capabilities(), None
+    binarization, dequantize = (None, False) if preset is None else (preset.binarization, preset.dequantize)
     if exported or not is_sampler:
         with tempfile.TemporaryDirectory() as folder:
             trained = {"binarization": binarization, "dequantize": dequantize}
@@ -404,7 +422,8 @@ def _in_memory(args, model, binarization, dequantize, exported):
             )
     if not is_sampler:
         return found, found
-    settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real}
+    real = _conditions_of(args, preset, model.conditions())
+    settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real, "real": real}
     return metrics.RunGenerator(model, **settings, binarization=binarization), found
 
 
@@ -419,7 +438,7 @@ def _from_checkpoint(args, exported):
     model = config.model()
     if Checkpoints(model, args.checkpoint).restore() == 0:
         raise ValueError(f"{args.checkpoint} holds no checkpoint")
-    generator, exported = _in_memory(args, model, preset.binarization, preset.dequantize, exported)
+    generator, exported = _in_memory(args, model, preset, exported)
     return generator, preset, exported
 
 

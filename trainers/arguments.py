@@ -42,7 +42,9 @@ OutputPng = _paths(
 OutputFolder = _paths("the path of a folder, or of one that can be made", can_hold)
 
 MixedPrecision = bool | Literal["bfloat16", "float16"]  # see `tfgen_trainers.train.TrainConfig`
-DATA_OPTIONS = ("manual_dir", "data_dir", "size", "channels", "resize", "on_error", "input", "num_frames", "num_classes")
+DATA_OPTIONS = (
+    "manual_dir", "data_dir", "size", "channels", "resize", "on_error", "input", "num_frames", "num_classes", "text_encoder"
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
@@ -130,5 +132,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add("--input", type=option(Literal["left", "right"]), help="the half that is the input, of files pairs:PATH")
     add("--num_frames", type=option(PositiveInt), help="cut clips:PATH into pieces of so many frames")
     add("--num_classes", type=option(PositiveInt), help="number of classes of the maps of label_maps:PATH")
+    add("--text_encoder", type=option(Text), metavar="FILE",
+        help="encoder of the texts of captioned:DATA and named:DATA, a .keras file; see tfgen.features.load_text_encoder")
     add("--set", action="append", type=assignment, default=[], metavar="NAME=VALUE", dest="overrides",
         help="override a setting of the preset, e.g. --set latent_dim=10 (repeatable)")  # fmt: skip

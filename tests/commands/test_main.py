@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import data, metrics, pretrained, sampling
-from tfgen.export import read_metadata
+from tfgen import data, features, metrics, models, pretrained, sampling
+from tfgen.export import export_saved_model, read_metadata
 from tfgen_commands.main import main
 
 
@@ -227,6 +227,28 @@ def write_images(folder, images, classes=None):
         path = folder / ("" if classes is None else str(classes[i])) / f"{i:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(tf.io.encode_png(image).numpy())
+
+
+def test_evaluate_what_draws_of_texts(evaluate, tmp_path):
+    """Samples are of the texts of held-out images, of a model and of its export; other data say what is missing."""
+    small = {"width": 4, "ups": 0, "discriminator_width": 2, "noise_dim": 2, "condition_dim": 2}
+    model = models.StackGANv2(image_shape=(8, 8, 1), embedding_dim=4, **small)
+    model.save(tmp_path / "gan.keras")
+    export_saved_model(model, tmp_path / "out")
+    encoder = features.character_network(4, width=4)
+    encoder.save(tmp_path / "encoder.keras")
+    options = "--data named:digits --metrics swd --n_fake 30 --n_real 40 --no_cache".split()
+    found = {}
+    for name in ("gan.keras", "out"):
+        status, _, error = evaluate(
+            "--model", tmp_path / name, *options, "--text_encoder", tmp_path / "encoder.keras", "--out", tmp_path / "a.json"
+        )
+        assert status == 0, error
+        found[name] = json.loads((tmp_path / "a.json").read_text())["result"]["values"]
+    assert found["gan.keras"] == pytest.approx(found["out"], rel=1e-5)
+    assert "needs the field 'embedding', float32 [batch, 4]; digits has" in evaluate(
+        "--model", tmp_path / "out", "--data", "digits", "--metrics", "swd"
+    )[2]  # fmt: skip
 
 
 def test_evaluate_two_folders(evaluate, tmp_path):
