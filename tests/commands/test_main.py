@@ -229,6 +229,7 @@ def write_images(folder, images, classes=None):
         path.write_bytes(tf.io.encode_png(image).numpy())
 
 
+@pytest.mark.long
 def test_evaluate_what_draws_of_texts(evaluate, tmp_path):
     """Samples are of the texts of held-out images, of a model and of its export; other data say what is missing."""
     small = {"width": 4, "ups": 0, "discriminator_width": 2, "noise_dim": 2, "condition_dim": 2}
