@@ -34,6 +34,7 @@ _MODULES = {
     "keras_metrics": ("KerasConditionalAccuracy",),
     "parzen": ("ParzenEstimate", "fit_sigma", "parzen_estimate", "parzen_log_likelihood"),
     "codes": ("Clusters", "FewLabels", "codes_of", "few_label_accuracy", "k_means"),
+    "dependence": ("dependency_field",),
     "probe": (
         "CriticProbe", "Probe", "critic_features", "critic_layers", "linear_probe", "probe_checkpoints",
     ),
