@@ -23,6 +23,7 @@ _MODULES = {
     "manifold": ("PRDC", "prdc"),
     "similarity": ("MultiScaleSimilarity", "ms_ssim", "ms_ssim_diversity"),
     "laplacian": ("sharpness",),
+    "strokes": ("stroke_attributes",),
     "temporal": ("temporal_l1",),
     "wasserstein": ("SlicedWasserstein", "laplacian_pyramid", "sliced_wasserstein"),
     "path_length": ("PathLength", "path_distances", "perceptual_path_length", "trimmed_mean"),

@@ -21,7 +21,7 @@ from benchmarks.reproduce import claims
 from benchmarks.reproduce.claims import page
 from benchmarks.zoo import keep
 
-SHARED = ("__main__", "page", "runs")
+SHARED = ("__main__", "digits", "page", "runs")
 # As they are written: with a hyphen.
 NAMES = [m.name.replace("_", "-") for m in pkgutil.iter_modules(claims.__path__) if m.name not in SHARED]
 
