@@ -17,7 +17,7 @@ MODELS = {
 }  # fmt: skip
 FILLINGS = {
     "noise": "uniform noise", "mean": "mean training image", "other": "another training image",
-    "nearest": "training image with the nearest upper half",
+    "nearest": "nearest training image",
 }  # fmt: skip
 SHOWN = 20
 
@@ -42,7 +42,9 @@ def measure(args):
             if model is None:
                 made = np.where(known[..., None], images, fill[name](np.random.default_rng(seed))).astype(np.float32)
             else:
-                made = model.complete(images, known, seed=seed, **given).numpy()[:, 0]
+                # Not `complete`, whose completions of all images have the same numbers behind them.
+                seeds, masks = np.arange(len(images)) + (seed << 32), np.broadcast_to(known, images.shape[:3])
+                made = model.complete_rows(seeds, images, masks, **given).numpy()
             by_seed[name].append({
                 "recognised": float(np.mean(classifier.logits(made).argmax(axis=1) == labels)),
                 "distance": digits.distance(classifier, images, made),
@@ -64,7 +66,7 @@ def measure(args):
     }  # fmt: skip
     protocol = {
         "images": f"the {len(images)} test digits, lower half hidden; one completion of each for each seed", "seeds": SEEDS,
-        "weights": digits.weights_of(MODELS), "classifier": classifier.weights_hash,
+        "nearest": "by the pixels of the upper half", "weights": digits.weights_of(MODELS), "classifier": classifier.weights_hash,
         "distance": "Fréchet distance of the classifier's features from the originals'",
     }  # fmt: skip
     gates = {"least_recognised_over_mean": (">=", 0.05), "distance_over_mean": ("<=", 0.5),
@@ -74,10 +76,8 @@ def measure(args):
 
 def draw(found, args):
     titles = {"original": "original", "known": "known", **FILLINGS, **MODELS}
-    figure, panels = plt.subplots(len(titles), 1, figsize=(9, 5.4), layout="constrained")
-    for axes, (name, title) in zip(panels, titles.items(), strict=True):
-        digits.show(axes, [found["results"]["pictures"][name]])
-        axes.set_title(title, fontsize=8, x=-0.01, y=0.15, ha="right")
+    figure, axes = plt.subplots(figsize=(9, 4.0), layout="constrained")
+    digits.show(axes, [found["results"]["pictures"][name] for name in titles], labels=titles.values())
     return figure
 
 

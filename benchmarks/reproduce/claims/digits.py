@@ -34,10 +34,13 @@ def to_record(images):
     return np.round(255.0 * np.asarray(images)[..., 0]).astype(int).tolist()
 
 
-def show(axes, rows, title=""):
-    """Draws pictures [R, C, H, W] of a record, a row for each R."""
+def show(axes, rows, title="", labels=(), columns=()):
+    """Draws pictures [R, C, H, W] of a record, a row for each R; with labels of rows and columns."""
     rows = np.array(rows)
-    axes.imshow(image_grid(rows.reshape(-1, *rows.shape[2:], 1) / 255.0, columns=rows.shape[1])[..., 0], cmap="gray",
-                vmin=0.0, vmax=1.0)  # fmt: skip
+    grid = image_grid(rows.reshape(-1, *rows.shape[2:], 1) / 255.0, columns=rows.shape[1])
+    axes.imshow(grid[..., 0], cmap="gray", vmin=0.0, vmax=1.0)
     axes.set_title(title, fontsize=9)
-    axes.axis("off")
+    for set_ticks, names, size in ((axes.set_yticks, labels, rows.shape[2]), (axes.set_xticks, columns, rows.shape[3])):
+        set_ticks([(i + 0.5) * (size + 1) for i in range(len(names))], names, fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)

@@ -103,20 +103,16 @@ def _title(name):
 
 def draw(found, args):
     results = found["results"]
-    figure, axes = plt.subplots(1, 4, figsize=(11, 2.6), layout="constrained", width_ratios=(1.4, 1.3, 1.5, 1.5))
+    figure, axes = plt.subplots(1, 4, figsize=(12, 2.8), layout="constrained", width_ratios=(1.5, 1.4, 1.2, 1.2))
     for panel, pictures in zip(axes, results["pictures"].values(), strict=False):
-        panel.set_yticks([8 * i + 4 for i in range(len(pictures))])
-        digits.show(panel, list(pictures.values()))
-        panel.axis("on")
-        panel.set_xticks([])
-        panel.set_yticks([9 * i + 5 for i in range(len(pictures))], map(_title, pictures), fontsize=7)
+        digits.show(panel, list(pictures.values()), labels=[_title(name) for name in pictures])
     for panel, key in zip(axes[2:], ("distance", "confidence"), strict=True):
         for name, one in results["paths"].items():
             style = "--" if name.endswith("slerp") else "-"
             colour = f"C{list(NAMES).index(name.split(' ')[0])}"
             panel.plot(np.linspace(0, 1, len(one[key])), one[key], style, color=colour, label=_title(name))
-        panel.set(xlabel="way from one image to the other", ylabel={"distance": "FCD"}.get(key, key))
-    axes[3].legend(fontsize=6)
+        panel.set(xlabel="share of the way", ylabel={"distance": "FCD"}.get(key, key))
+    figure.legend(*axes[2].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
 
 

@@ -9,7 +9,7 @@ from benchmarks.reproduce.claims import digits
 from tfgen.metrics import prdc, stroke_attributes
 from tfgen.sampling import noise_deviation, truncation_strip
 
-CAPTION = "Digits of a StyleGAN for psi from 1 to -1, how their attributes and classes change, and what the noise changes"
+CAPTION = "Digits of a StyleGAN for psi from 1 to -1, how attributes and classes change, and which pixels the noise changes"
 PRESET, IMAGES, DRAWS, SHOWN = "style-gan/digits", 2_000, 100, 8
 PSIS = (1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5, -0.75, -1.0)
 ATTRIBUTES = ("ink", "slant", "width", "height")
@@ -46,7 +46,7 @@ def measure(args):
         "same_class_with_other_noise": float(np.mean(kept[0].argmax(axis=1) == kept[1].argmax(axis=1))),
         "by_psi": by_psi, "classes_at_1_and_minus_1": opposite,
         "pictures": [digits.to_record(row) for row in strip[:SHOWN]],
-        "noise": digits.to_record(np.minimum(4.0 * deviation[:SHOWN], 1.0)),
+        "noise": digits.to_record(deviation[:SHOWN] / deviation[:SHOWN].max()),
     }  # fmt: skip
     protocol = {
         "weights": digits.weights_of([PRESET]), "classifier": classifier.weights_hash, "images": IMAGES, "cutoff": None,
@@ -67,10 +67,10 @@ def draw(found, args):
     results = found["results"]
     by_psi, psis = results["by_psi"], [f"{one['psi']:g}" for one in results["by_psi"]]
     figure, (left, noise, middle, right) = plt.subplots(
-        1, 4, figsize=(11, 3.2), layout="constrained", width_ratios=(2.4, 0.4, 2, 2)
+        1, 4, figsize=(11, 3.4), layout="constrained", width_ratios=(2.7, 0.4, 2, 2)
     )
-    digits.show(left, results["pictures"], f"psi: {', '.join(psis)}")
-    digits.show(noise, [[one] for one in results["noise"]], "4 x std of noise")
+    digits.show(left, results["pictures"], "psi", columns=psis)
+    digits.show(noise, [[one] for one in results["noise"]], "deviation\nby noise")
     known = [one for one in by_psi if one["psi"]]
     for name in ATTRIBUTES:
         middle.plot([one["psi"] for one in known], [one[name] for one in known], "o-", markersize=3, label=name)
