@@ -19,7 +19,7 @@ FILLINGS = {
     "noise": "uniform noise", "mean": "mean training image", "other": "another training image",
     "nearest": "nearest training image",
 }  # fmt: skip
-SHOWN = 20
+SHOWN = 18
 
 
 def measure(args):
@@ -66,7 +66,8 @@ def measure(args):
     }  # fmt: skip
     protocol = {
         "images": f"the {len(images)} test digits, lower half hidden; one completion of each for each seed", "seeds": SEEDS,
-        "nearest": "by the pixels of the upper half", "weights": digits.weights_of(MODELS), "classifier": classifier.weights_hash,
+        "nearest": "by the pixels of the upper half", "weights": digits.weights_of(MODELS),
+        "classifier": classifier.weights_hash,
         "distance": "Fréchet distance of the classifier's features from the originals'",
     }  # fmt: skip
     gates = {"least_recognised_over_mean": (">=", 0.05), "distance_over_mean": ("<=", 0.5),
@@ -76,7 +77,7 @@ def measure(args):
 
 def draw(found, args):
     titles = {"original": "original", "known": "known", **FILLINGS, **MODELS}
-    figure, axes = plt.subplots(figsize=(9, 4.0), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 3.7), layout="constrained")
     digits.show(axes, [found["results"]["pictures"][name] for name in titles], labels=titles.values())
     return figure
 
