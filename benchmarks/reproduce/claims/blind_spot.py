@@ -9,7 +9,7 @@ from benchmarks.record import markdown_table
 from benchmarks.reproduce.claims.runs import SEEDS
 from tfgen.metrics import dependency_field
 
-CAPTION = "The pixels that the prediction of one pixel depends on, for four networks"
+CAPTION = "The pixels that the prediction of one pixel depends on, for five networks"
 SIZE, ROW, COLUMN = (11, 17), 8, 8  # as many columns to the left and to the right of the pixel as rows above it
 LEVELS, IMAGES = 4, 20
 SHARED = {"image_shape": (*SIZE, 1), "levels": LEVELS, "first_kernel_size": 3}
