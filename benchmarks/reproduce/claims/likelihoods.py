@@ -34,7 +34,8 @@ def compare(records):
 
 def draw(found, args):
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.0), layout="constrained", sharey=True)
-    for axes, (key, title) in zip(panels, (("parameters", "weights"), ("train_seconds", "seconds of training")), strict=True):
+    titles = {"parameters": "weights", "train_seconds": "seconds of training"}
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
         for name, one in found["results"]["models"].items():
             axes.errorbar(one[key], one["bits_per_dim"], one["standard_error"], fmt="o", capsize=3, label=NAMES[name])
         axes.set(xlabel=title, xlim=(0, None))

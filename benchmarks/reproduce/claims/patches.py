@@ -26,7 +26,7 @@ def compare(records):
 
 
 def draw(found, args):
-    titles = {"energy": "gradient energy, over real", "recognised": "recognised", "train_seconds": "seconds of training"}
+    titles = {"energy": "gradient energy, over real", "recognised": "recognised", "train_seconds": "seconds"}
     figure, panels = plt.subplots(1, len(titles), figsize=(9, 2.8), layout="constrained")
     for axes, (key, title) in zip(panels, titles.items(), strict=True):
         axes.plot(range(len(NAMES)), [found["results"][f"{name}_{key}"] for name in NAMES], "o")
@@ -40,4 +40,4 @@ def table(found):
     rows = [[title, *(f"{results[f'{name}_{key}']:{form}}" for key, form in forms.items())]
             for name, title in NAMES.items()]  # fmt: skip
     head = ["loss", "gradient energy, over that of real quadrants", "mean absolute error", "recognised", "seconds"]
-    return f"{markdown_table(head, rows)}\n\nOf the whole digits {results['recognised_targets']:.4f} are recognised. One seed."
+    return f"{markdown_table(head, rows)}\n\nOf the whole digits {results['recognised_targets']:.4f} are recognised."
