@@ -49,7 +49,8 @@ def relative_gradients(kind, columns, seed, batch):
     model = FractalNet(columns=columns, **SHARED, **paths)
     kernels = [one.conv.kernel for name, one in model.convs.items() if f"_column_{columns - 1}_" in name]
     with tf.GradientTape() as tape:
-        loss = model.judged(model.logits(batch["image"], training=True), batch["label"])["loss"]
+        losses = model.judged(model.logits(batch["image"], training=True), batch["label"])["loss"]
+        loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, kernels)
     return [float(tf.norm(a) / tf.norm(b)) for a, b in zip(gradients, kernels, strict=True)]
 
@@ -62,7 +63,7 @@ def draw(found, args):
             for i, norms in enumerate(found["results"][kind][depth]["norms"]):
                 axes.semilogy(range(1, len(norms) + 1), norms, color=f"C{list(KINDS).index(kind)}", linewidth=1,
                               label=None if i else title)  # fmt: skip
-        axes.set(title=f"{depth} convolutions", xlabel="convolution")
+        axes.set(title=f"{depth} convolutions", xlabel="convolution", xticks=np.linspace(0, int(depth), 4)[1:].astype(int))
     panels[0].set_ylabel("|gradient| / |kernel|")
     panels[0].legend(fontsize=7)
     return figure
