@@ -29,3 +29,12 @@ def test_a_number_that_was_changed_by_hand_is_found():
 def test_a_section_that_is_missing_is_named():
     with pytest.raises(ValueError, match="must have the lines '<!-- [a-z-]+: from its record -->'"):
         page.rebuilt("# Claims", RECORDS)
+
+
+def test_a_claim_of_several_records_needs_all_of_them_and_is_judged(tmp_path):
+    names = page.claim("likelihoods").RECORD
+    for name in names:
+        assert page.record("likelihoods", tmp_path) is None
+        (tmp_path / f"{name}.json").write_text((page.ROOT / f"benchmarks/reproduce/{name}.json").read_text())
+    found = page.record("likelihoods", tmp_path)
+    assert found == RECORDS["likelihoods"] and found["passed"]["gated_minus_diagonal"] is False

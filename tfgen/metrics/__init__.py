@@ -23,6 +23,7 @@ _MODULES = {
     "manifold": ("PRDC", "prdc"),
     "similarity": ("MultiScaleSimilarity", "ms_ssim", "ms_ssim_diversity"),
     "laplacian": ("sharpness",),
+    "strokes": ("stroke_attributes",),
     "temporal": ("temporal_l1",),
     "wasserstein": ("SlicedWasserstein", "laplacian_pyramid", "sliced_wasserstein"),
     "path_length": ("PathLength", "path_distances", "perceptual_path_length", "trimmed_mean"),
@@ -34,6 +35,7 @@ _MODULES = {
     "keras_metrics": ("KerasConditionalAccuracy",),
     "parzen": ("ParzenEstimate", "fit_sigma", "parzen_estimate", "parzen_log_likelihood"),
     "codes": ("Clusters", "FewLabels", "codes_of", "few_label_accuracy", "k_means"),
+    "dependence": ("dependency_field",),
     "probe": (
         "CriticProbe", "Probe", "critic_features", "critic_layers", "linear_probe", "probe_checkpoints",
     ),

@@ -21,7 +21,7 @@ from benchmarks.reproduce import claims
 from benchmarks.reproduce.claims import page
 from benchmarks.zoo import keep
 
-SHARED = ("__main__", "page", "runs")
+SHARED = ("__main__", "digits", "page", "runs")
 # As they are written: with a hyphen.
 NAMES = [m.name.replace("_", "-") for m in pkgutil.iter_modules(claims.__path__) if m.name not in SHARED]
 
@@ -58,13 +58,10 @@ def measure(args):
         )  # fmt: skip
         if zoo is not None:
             keep(path, **zoo)
-    else:
-        path = pathlib.Path(args.out or f"benchmarks/reproduce/{claim.RECORD}.json")
-        if not path.exists():
-            print(f"{args.claim}: there is no {path} yet; `python -m benchmarks.reproduce {claim.RECORD}` makes it.")
-            return
-    # Read from the file, so that changes by JSON have no effect later.
-    found = json.loads(path.read_text())
+        found = json.loads(path.read_text())  # so that changes by JSON have no effect later
+    elif (found := page.record(args.claim)) is None:
+        print(f"{args.claim}: a record is missing of {claim.RECORD}; `python -m benchmarks.reproduce NAME` makes it.")
+        return
     if args.steps is not None:  # a trial, of which the docs say nothing
         print(claim.table(found))
         return

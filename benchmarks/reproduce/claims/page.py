@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 
-from benchmarks.record import ROOT, filled, markdown_table
+from benchmarks.record import ROOT, filled, judged, markdown_table
 
 PAGE = ROOT / "docs/claims.md"
 BEGIN, END = "<!-- {}: from its record -->", "<!-- end of {} -->"
@@ -18,9 +18,17 @@ def claim(name: str):
 
 
 def record(name: str, folder: pathlib.Path = ROOT / "benchmarks/reproduce") -> dict | None:
-    """The record of a claim; None if there is none yet."""
-    path = folder / f"{getattr(claim(name), 'RECORD', 'claim_' + name.replace('-', '_'))}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    """The record of a claim, or what its `compare` makes of several; None if there is none yet, or one is missing."""
+    module = claim(name)
+    wanted = getattr(module, "RECORD", "claim_" + name.replace("-", "_"))
+    paths = {one: folder / f"{one}.json" for one in ([wanted] if isinstance(wanted, str) else wanted)}
+    if not all(path.exists() for path in paths.values()):
+        return None
+    found = {one: json.loads(path.read_text()) for one, path in paths.items()}
+    if isinstance(wanted, str):
+        return found[wanted]
+    results = module.compare(found)
+    return {"results": results, **judged(results, module.GATES)}
 
 
 def section(name: str, found: dict) -> str:
