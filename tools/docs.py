@@ -407,7 +407,7 @@ def navigation() -> list[dict]:
         {"Models": models},
         {"Gallery": "gallery.md"},
         {"Guides": [{"Data": "data.md"}, {"Metrics": "metrics.md"}, {"Serving": "serving.md"}, {"Studio": "studio.md"},
-                    {"ONNX files": "onnx.md"}, {"Several workers": "workers.md"},
+                    {"ONNX files": "onnx.md"}, {"Several workers": "workers.md"}, {"GPUs": "gpus.md"},
                     {"How tfgen is built": "architecture.md"}]},
         {"Results": [{"Benchmarks": "benchmarks.md"}, {"Records": "records.md"}, {"Claims of the papers": "claims.md"},
                      {"Trained models": "zoo.md"}]},
