@@ -408,7 +408,7 @@ def navigation() -> list[dict]:
         {"Gallery": "gallery.md"},
         {"Guides": [{"Data": "data.md"}, {"Metrics": "metrics.md"}, {"Serving": "serving.md"}, {"Studio": "studio.md"},
                     {"ONNX files": "onnx.md"}, {"Several workers": "workers.md"}, {"GPUs": "gpus.md"},
-                    {"How tfgen is built": "architecture.md"}]},
+                    {"Engines of Beam": "beam.md"}, {"Kubeflow": "kubeflow.md"}, {"How tfgen is built": "architecture.md"}]},
         {"Results": [{"Benchmarks": "benchmarks.md"}, {"Records": "records.md"}, {"Claims of the papers": "claims.md"},
                      {"Trained models": "zoo.md"}]},
         {"API": [{package: f"api/{package}.md"} for package in API]},
