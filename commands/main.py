@@ -145,6 +145,11 @@ def _parser():
     command.add_argument("--workers", type=option(Annotated[int, settings.within(2, 64)]), metavar="N",
                          help="train with N processes on this machine; on several machines set TF_CONFIG instead, see "
                          "docs/workers.md")  # fmt: skip
+    command.add_argument("--strategy", choices=("mirrored", "multi_worker", "one_device"),
+                         help="one replica of the model for each device, for each worker, or one device without replicas "
+                         "(default: multi_worker if there are several workers, else mirrored)")  # fmt: skip
+    command.add_argument("--devices", type=option(Text), metavar="NAMES",
+                         help="train on these, e.g. GPU:0,GPU:1 (default: all GPUs, or the CPU without one)")  # fmt: skip
     command.add_argument("--seed", type=option(Seed), default=0, help="seed of weights, noise and data order (default: 0)")
     add_mixed_precision(command)
     command.add_argument("--log_every", type=count, default=100, help="steps between lines of progress (default: 100)")
@@ -273,8 +278,13 @@ def _train(args):
     from tfgen_trainers import workers
     from tfgen_trainers.train import TrainConfig, train
 
+    devices = [name.strip() for name in (args.devices or "").split(",")] if args.devices else []
     if args.workers is not None and workers.mine() is None:
+        if args.strategy not in (None, "multi_worker") or devices:
+            given = f"--strategy {args.strategy}" if args.strategy else f"--devices {args.devices}"
+            raise ValueError(f"--workers is for --strategy multi_worker, on all devices; received {given}")
         return workers.launch(args.workers, args.words)
+    workers.choose(args.strategy, devices)
     workers.strategy()  # before TensorFlow is used
     config = TrainConfig(
         preset=args.preset, overrides=changes, steps=args.steps, seed=args.seed, mixed_precision=args.mixed_precision,

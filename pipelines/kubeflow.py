@@ -1,10 +1,13 @@
 """Compiles the pipeline for Kubeflow Pipelines / Vertex AI to a JSON file; needs no cluster and no network.
 
-    python -m tfgen_pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root gs://BUCKET/root --output pipeline.json ...
+    python -m tfgen_pipelines.kubeflow --image REGISTRY/tfgen:TAG --pipeline_root /shared/root --output pipeline.json ...
 
-The image must contain tfgen with the extras [tfx,serving] and set the environment variable TF_USE_LEGACY_KERAS=0 (TFX's own
-images set it to 1, and TensorFlow Probability then fails with Keras 3). Components refer to code by dotted paths, so
-compiling uploads nothing.
+docs/kubeflow.md says how to run it. All paths must be folders that the containers see, such as a mounted bucket: tfgen's own
+components write through the file system.
+
+The image, see pipelines/Containerfile, must contain tfgen with the extras [tfx,serving] and set the environment variable
+TF_USE_LEGACY_KERAS=0 (TFX's own images set it to 1, and TensorFlow Probability then fails with Keras 3). Components refer to
+code by dotted paths, so compiling uploads nothing.
 
 The containers of a preset use TensorFlow's oneDNN kernels if they suit it, see `tfgen.onednn`; all others use them. If
 TF_ENABLE_ONEDNN_OPTS is set where the pipeline is compiled, all containers have its value; a value of the image has no
@@ -85,20 +88,27 @@ def main(argv=None):
     add("--output", default="pipeline.json")
     add("--image", required=True, help="container image with tfgen[tfx,serving] and TF_USE_LEGACY_KERAS=0")
     add("--pipeline_name", default="tfgen", help="(default: %(default)s)")
-    add("--pipeline_root", required=True, help="bucket of the artifacts")
-    add("--workdir", required=True, help="bucket or shared folder of the trainers' run folders")
-    add("--push_to", required=True, help="bucket or folder that TensorFlow Serving loads from")
+    add("--pipeline_root", required=True, help="folder of the artifacts, mounted in all containers")
+    add("--workdir", required=True, help="shared folder of the trainers' run folders")
+    add("--push_to", required=True, help="folder that TensorFlow Serving loads from")
     add("--data", default="digits", help="readable here (its shape is looked up) and in the containers")
     add("--preset", action="append", dest="presets", required=True)
     add("--steps", type=option(PositiveInt), default=None)
     add("--infra_validation", choices=("local", "none"), default="local",
         help="how a model is served and tested before it is pushed (default: %(default)s)")  # fmt: skip
     add("--push_unjudged", action="store_true", help="push also models that cannot be judged")
+    add("--beam_arg", action="append", default=[], help="a Beam pipeline option, as --beam_arg=--runner=DataflowRunner; "
+        "may be repeated, see docs/beam.md")  # fmt: skip
     args = parser.parse_args(argv)
 
+    from tfgen_pipelines import beam_options
     from tfgen_pipelines import data as data_lib
     from tfgen_pipelines.pipeline import Branch
 
+    try:
+        beam_options.check(args.beam_arg)
+    except ValueError as error:
+        parser.error(str(error))
     for preset in args.presets:
         tfgen.presets.get(preset)
     compile_pipeline(
@@ -112,6 +122,7 @@ def main(argv=None):
         push_base_directory=args.push_to,
         infra_validation=args.infra_validation,
         push_unjudged=args.push_unjudged,
+        beam_pipeline_args=args.beam_arg,
     )
     print(f"wrote {args.output}; submit it with the Kubeflow Pipelines or Vertex AI client")
     return 0

@@ -28,6 +28,7 @@ import tfgen
 from tfgen import onednn, progress, settings
 from tfgen.files import locked
 from tfgen.settings import NaturalInt, PositiveInt, Seed, Text
+from tfgen_pipelines import beam_options
 from tfgen_trainers import arguments
 from tfgen_trainers.arguments import (
     DATA_OPTIONS,
@@ -151,7 +152,7 @@ def run(
         seed: seed of training, classifier and evaluation.
         mixed_precision: see `tfgen_trainers.train.TrainConfig`.
         cache: False runs all components again.
-        beam_args: Beam pipeline options.
+        beam_args: Beam pipeline options, see docs/beam.md.
         train_split, eval_split, import_base: see `tfgen_pipelines.data.Data`.
         infra_validation: "local", "docker" or "none", see `tfgen_pipelines.pipeline.create_pipeline`.
         push_unjudged: whether to push models that could not be judged.
@@ -177,6 +178,10 @@ def run(
     presets = [tfgen.presets.canonical(name) for name in presets]  # a run folder and the report are read from anywhere
     overrides, thresholds, steps = _of_canonical(overrides or {}), _of_canonical(thresholds or {}), _of_canonical(steps)
     check_request(presets, overrides, thresholds, steps, metrics)
+    try:
+        beam_options.check(beam_args)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     made = check_workspace(workspace)
     log_path = workspace / LOG
     with (
@@ -218,7 +223,6 @@ def run(
             "infra_validation": infra_validation,
             "push_unjudged": push_unjudged,
             "metrics": metrics,
-            # With any argument, TFX packs itself for remote workers: seconds and 49 MB in the temporary folder, each time.
             "beam_pipeline_args": list(beam_args),
         }
         outcome = _run_pipeline(workspace, resolved, branches, options, console, log_path)
@@ -517,7 +521,8 @@ def build_parser(demo=False):
     add("--infra_validation", choices=("local", "docker", "none"), default="local",
         help="serve each model and send it requests before it is pushed: with the compatible server, with TensorFlow "
         "Serving's docker image, or not at all (default: %(default)s)")  # fmt: skip
-    add("--beam_arg", action="append", default=[], help="a Beam pipeline option; may be repeated")
+    add("--beam_arg", action="append", default=[], help="a Beam pipeline option, as --beam_arg=--direct_num_workers=2; "
+        "may be repeated, see docs/beam.md")  # fmt: skip
     return parser
 
 

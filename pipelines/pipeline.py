@@ -13,6 +13,7 @@ from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 
 from tfgen import presets
+from tfgen_pipelines import beam_options
 from tfgen_pipelines.components.classifier_trainer import ClassifierTrainer
 from tfgen_pipelines.components.generative_evaluator.component import GenerativeEvaluator
 from tfgen_pipelines.components.generative_evaluator.judge import Judge
@@ -86,7 +87,8 @@ def create_pipeline(
         evaluation_seed: int; seed of the classifier and of the generated images.
         enable_cache: bool.
         metadata_connection_config: connection to ML Metadata; None if the orchestrator has its own.
-        beam_pipeline_args: list of str.
+        beam_pipeline_args: list of str, as "--direct_num_workers=2"; where Beam's workers have this environment,
+            "--sdk_container_image=none" is added, see `tfgen_pipelines.beam_options`.
         baseline_strategy: resolver strategy for the model to compare with. Use `LatestBlessedModelStrategy` for
             orchestrators that support only TFX's own.
         infra_validation: how each model is served and tested before it is pushed: "local" (the compatible server in a
@@ -152,7 +154,7 @@ def create_pipeline(
         components=components,
         enable_cache=enable_cache,
         metadata_connection_config=metadata_connection_config,
-        beam_pipeline_args=beam_pipeline_args,
+        beam_pipeline_args=beam_options.with_environment(beam_pipeline_args or []),
     )
 
 

@@ -218,3 +218,11 @@ def test_files_that_changed_after_their_import_are_known(folder):
 
 def test_names_of_presets_can_be_parts_of_folders_and_options():
     assert all(re.fullmatch(presets._NAME, name) and not presets.is_reference(name) for name in presets.names())
+
+
+def test_steps_are_compiled_by_xla_where_that_is_set():
+    preset = presets.get("vae/digits").override({"jit_compile": True})
+    assert preset.build().jit_compile and not presets.get("vae/digits").build().jit_compile
+    assert preset.config()["compile_args"]["jit_compile"] is True, "another run"
+    with pytest.raises(ValueError, match="jit_compile must be True or False; received 'yes'"):
+        preset.override({"jit_compile": "yes"})

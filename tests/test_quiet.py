@@ -75,3 +75,12 @@ def test_nothing_is_written_when_the_models_are_imported():
     command = [sys.executable, "-c", "import tfgen.models"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0 and run.stderr == ""
+
+
+def test_memory_of_gpus_grows_with_the_need_unless_the_user_says_otherwise():
+    code = "import tfgen, os; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    unset = {name: value for name, value in os.environ.items() if name != "TF_FORCE_GPU_ALLOW_GROWTH"}
+    for given, expected in ({}, "true"), ({"TF_FORCE_GPU_ALLOW_GROWTH": "false"}, "false"):
+        run = [sys.executable, "-c", code]
+        found = subprocess.run(run, env={**unset, **given, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert found.stdout.strip() == expected, found.stderr

@@ -18,6 +18,8 @@ from tfgen import quiet
 # TensorFlow Probability and tensorflow_transform read this variable when they are imported. If it is not set,
 # tensorflow_transform sets it to 1, and the import of TensorFlow Probability then fails with Keras 3.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
+# Read when TensorFlow first uses a GPU. Otherwise it takes all memory of every GPU at once, also from other processes.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
     raise ImportError(

@@ -15,6 +15,7 @@ import tensorflow as tf
 import tfgen
 from tfgen import progress
 from tfgen.export import export_saved_model
+from tfgen_trainers import workers
 from tfgen_trainers.train import TrainConfig, export_metadata, run_name, train
 
 if typing.TYPE_CHECKING:
@@ -31,9 +32,12 @@ def run_fn(fn_args: FnArgs) -> None:
     `mixed_precision`, the intervals of `TrainConfig`, `code` (a hash of the code: changed code starts a new run), and
     `resolved` (the preset with all overrides; only part of TFX's cache key).
 
+    Where TF_CONFIG names several workers, each of them calls this function, with the same `workdir`, and the chief exports.
+
     Raises:
         ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`.
     """
+    workers.strategy()  # before TensorFlow is used
     settings = dict(fn_args.custom_config or {})
     root, code = settings.pop("workdir", None) or fn_args.model_run_dir, settings.pop("code", "")
     description = settings.pop("data", None)
@@ -48,6 +52,8 @@ def run_fn(fn_args: FnArgs) -> None:
     files = [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))]
     source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
     result = train(config, source, pathlib.Path(root) / run_name(config, source, code), report=progress.LOGGER.info)
+    if (worker := workers.mine()) is not None and not worker.is_chief:
+        return
 
     encoder = (description or {}).get("text_encoder")
     if encoder is not None and hasattr(result.model, "text_encoder"):

@@ -7,6 +7,8 @@ Each is told by TF_CONFIG who the workers are and which of them it is, as by Kub
 Every worker has the same weights, computes the gradients of its part of each batch, and updates with the mean of all
 (MultiWorkerMirroredStrategy). The first, the chief, alone writes the run folder, from which all of them start, so the folder
 must be one that all see.
+
+`choose` names another strategy for this process, or the devices of one.
 """
 
 import contextlib
@@ -26,7 +28,10 @@ import tensorflow as tf
 
 from tfgen import quiet
 
+STRATEGIES = ("mirrored", "multi_worker", "one_device")
+
 _strategy = None
+_chosen = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +81,58 @@ def mine() -> Worker | None:
     return Worker(index, len(addresses)) if len(addresses) > 1 else None
 
 
+def choose(kind: str | None = None, devices: Sequence[str] = ()) -> None:
+    """Sets by which strategy this process trains from now on, in place of the one that it finds by itself.
+
+    That is, by itself: with several workers theirs, else MirroredStrategy over all GPUs, or without them over the CPU.
+
+    Args:
+        kind: "mirrored", a replica on each device; "multi_worker", see `strategy`; "one_device", without replicas; None: by
+            itself, or with `devices` "mirrored".
+        devices: their names, such as "GPU:1"; none: all, or for "one_device" the first GPU, or the CPU without one.
+
+    Raises:
+        ValueError: `kind` is no such strategy or does not fit TF_CONFIG; a device is not here, is named twice or is of
+            another kind than the others; several for "one_device", or any for "multi_worker".
+    """
+    global _chosen
+    if kind not in (None, *STRATEGIES):
+        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; received {kind!r}.")
+    worker = mine()
+    if kind == "multi_worker" and worker is None:
+        raise ValueError("strategy multi_worker needs several workers, by TF_CONFIG or --workers; received none.")
+    if worker is not None and (devices or kind not in (None, "multi_worker")):
+        given = f"devices {','.join(devices)}" if devices else f"strategy {kind}"
+        raise ValueError(
+            f"With several workers, strategy must be multi_worker, and each has the GPUs of its CUDA_VISIBLE_DEVICES; "
+            f"received {given} and {worker.count} workers."
+        )
+    if worker is not None or (kind is None and not devices):
+        _chosen = None
+        return
+    here = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+    first = next((name for name in here if name.startswith("GPU:")), "CPU:0")
+    names = [name.upper() for name in devices] or [first]
+    if not set(names) <= set(here) or len(set(names)) < len(names) or len({name.partition(":")[0] for name in names}) > 1:
+        raise ValueError(f"devices must be different ones of one kind, of {', '.join(here)}; received {','.join(devices)}.")
+    if kind == "one_device":
+        if len(names) > 1:
+            raise ValueError(f"strategy one_device has one of the devices; received {','.join(devices)}.")
+        # Keras accumulates gradients without a strategy alone, and the first device is the one it takes then.
+        _chosen = tf.distribute.get_strategy() if names == [first] else tf.distribute.OneDeviceStrategy(names[0])
+    else:
+        _chosen = mirrored(names if devices else [name for name in here if name.startswith(first[:4])])
+
+
+def mirrored(names: Sequence[str]) -> tf.distribute.MirroredStrategy:
+    """MirroredStrategy over devices of one kind, such as ["GPU:0", "GPU:1"]."""
+    # On CPU the collectives of two strategies in one process mix up their messages; this reduction uses no collectives.
+    cross = None if names[0].startswith("GPU:") else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(list(names), cross_device_ops=cross)
+
+
 def strategy() -> tf.distribute.Strategy | None:
-    """The strategy of this process's workers, the same in every call; None where it trains alone.
+    """The strategy that was chosen, or that of this process's workers, the same in every call; None where it trains alone.
 
     The first call waits for the other workers. It must come before TensorFlow has computed anything, so before data are
     loaded.
@@ -87,7 +142,7 @@ def strategy() -> tf.distribute.Strategy | None:
     """
     global _strategy
     if mine() is None:
-        return None
+        return _chosen
     if _strategy is None:
         ring = tf.distribute.experimental.CommunicationImplementation.RING  # the other ones are for GPUs
         gpus = tf.config.list_physical_devices("GPU")

@@ -118,3 +118,81 @@ def test_what_create_pipeline_refuses(arguments):
         create_pipeline(branches=[Branch("vae/digits", thresholds={"recall": {"least": 1}})], **rest)
     with pytest.raises(ValueError, match="num_samples must be 0"):
         create_pipeline(branches=[Branch("vae/digits")], num_samples=1, **rest)
+
+
+# ---- what is run again
+
+
+def inputs_of(compiled):
+    """{task: its parameters}, from which, with its artifacts, Kubeflow computes the key of its cache."""
+    tasks = compiled["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert all(task["cachingOptions"] == {"enableCache": True} for name, task in tasks.items() if "cachingOptions" in task)
+    return {name: task.get("inputs", {}).get("parameters", {}) for name, task in tasks.items()}
+
+
+def changed(one, other):
+    return {name for name in one if one[name] != other[name]}
+
+
+def test_what_changed_is_run_again(arguments, tmp_path, monkeypatch):
+    """Changed pixels, and changed code of each part; all else that follows has other artifacts then."""
+    from tfgen_pipelines import pipeline
+
+    path, before = tmp_path / "pipeline.json", inputs_of(kubeflow.compile_pipeline(tmp_path / "a.json", **arguments))
+    assert changed(before, inputs_of(kubeflow.compile_pipeline(path, **arguments))) == set()
+    data = dataclasses.replace(arguments["data"], fingerprint="of other pixels")
+    assert changed(before, inputs_of(kubeflow.compile_pipeline(path, **{**arguments, "data": data}))) == {"ImageExampleGen"}
+    code = pipeline.code_hash
+    for module, again in (
+        ("tfgen_pipelines.data", {"ImageExampleGen"}),
+        ("tfgen_pipelines.preprocessing", {"Transform"}),
+        ("tfgen.features", {"ClassifierTrainer"}),
+        ("tfgen_trainers", {"Trainer"}),
+        ("tfgen_pipelines.combine", {"GenerativeEvaluator"}),
+        ("tfgen_serving", {"InfraValidator"}),
+        ("tfgen_pipelines.components.generative_evaluator", {"GenerativeEvaluator", "Judge"}),
+    ):
+        monkeypatch.setattr(pipeline, "code_hash", lambda *names, m=module: code(*names) + ("new" if m in names else ""))
+        found = changed(before, inputs_of(kubeflow.compile_pipeline(path, **arguments)))
+        assert {name.partition(".")[0] for name in found} == again, module
+
+
+# ---- the command, and a run
+
+
+def test_options_of_beam_are_those_of_the_containers(tmp_path):
+    words = ["--image", "i", "--pipeline_root", "r", "--workdir", "w", "--push_to", "p", "--preset", "vae/digits"]
+    beam = ["--beam_arg=--direct_num_workers=2", "--beam_arg=--direct_running_mode=multi_processing"]
+    assert kubeflow.main([*words, "--output", str(tmp_path / "pipeline.json"), *beam]) == 0
+    spec = json.loads((tmp_path / "pipeline.json").read_text())["pipelineSpec"]
+    expected = ["--direct_num_workers=2", "--direct_running_mode=multi_processing", "--sdk_container_image=none"]
+    for name in ("ImageExampleGen", "StatisticsGen", "Transform", "GenerativeEvaluator.vae-digits"):
+        found = spec["deploymentSpec"]["executors"][f"{name}_executor"]["container"]["args"]
+        assert found[-3:] == expected, name
+    with pytest.raises(SystemExit, match="2"):
+        kubeflow.main([*words, "--output", str(tmp_path / "other.json"), "--beam_arg=direct_num_workers=2"])
+
+
+@pytest.mark.long
+def test_the_tasks_run_as_containers_to_the_pushed_model(tmp_path):
+    """Each in a process of its own, given what Kubeflow would give it."""
+    import tensorflow as tf
+
+    from tests.pipelines import ir
+    from tfgen_pipelines.pipeline import Branch
+
+    branch = Branch("vae/digits", steps=100, thresholds={"reconstruction_error": {"relative_to_untrained": 0.9}})
+    compiled = kubeflow.compile_pipeline(
+        tmp_path / "pipeline.json", image="none", pipeline_name="tfgen-digits", pipeline_root=str(tmp_path / "root"),
+        data=data_lib.resolve("digits"), branches=[branch], workdir=str(tmp_path / "runs"),
+        push_base_directory=str(tmp_path / "pushed"),
+    )  # fmt: skip
+    done = ir.run(compiled, tmp_path / "root")
+    blessing, pushed = done["Judge.vae-digits"]["blessing"], done["Pusher.vae-digits"]["pushed_model"]
+    assert blessing["metadata"]["outcome"] == "BLESSED" and pushed["metadata"]["pushed"] == 1, (blessing, pushed)
+    (version,) = (tmp_path / "pushed/vae-digits").iterdir()
+    model = tf.saved_model.load(str(version))
+    images = model.signatures["sample"](seeds=tf.constant([1, 2], tf.int64))["image"]
+    assert images.shape == (2, 8, 8, 1)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "checkpoints/checkpoint").exists()

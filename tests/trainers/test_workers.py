@@ -55,6 +55,83 @@ def test_a_config_that_cannot_be_is_refused(text, monkeypatch):
         workers.mine()
 
 
+# ---- strategies and devices by name
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    yield
+    workers.choose()
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "devices"),
+    [
+        (("mirrored",), "MirroredStrategy", ["CPU:0", "CPU:1"]),
+        (("mirrored", ["cpu:1"]), "MirroredStrategy", ["CPU:1"]),
+        ((None, ["CPU:1", "CPU:0"]), "MirroredStrategy", ["CPU:1", "CPU:0"]),
+        (("one_device", ["CPU:1"]), "OneDeviceStrategy", ["CPU:1"]),
+        (("one_device",), "_DefaultDistributionStrategy", None),
+        (("one_device", ["CPU:0"]), "_DefaultDistributionStrategy", None),
+        ((), "NoneType", None),
+    ],
+)  # fmt: skip
+def test_a_strategy_has_the_devices_that_were_named(given, kind, devices, alone):
+    workers.choose("mirrored")  # which the next choice forgets
+    workers.choose(*given)
+    found = workers.strategy()
+    assert type(found).__name__ == kind
+    if devices is not None:
+        assert [name.rpartition("device:")[2] for name in found.extended.worker_devices] == devices
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("several",), "strategy must be one of mirrored, multi_worker, one_device; received 'several'"),
+        (("multi_worker",), "multi_worker needs several workers, by TF_CONFIG or --workers; received none"),
+        (("mirrored", ["CPU:7"]), "devices must be .*, of CPU:0, CPU:1; received CPU:7"),
+        (("mirrored", ["CPU:0", "cpu:0"]), "devices must be different ones .*; received CPU:0,cpu:0"),
+        (("one_device", ["CPU:0", "CPU:1"]), "one_device has one of the devices; received CPU:0,CPU:1"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_refused(given, message, alone):
+    with pytest.raises(ValueError, match=message):
+        workers.choose(*given)
+
+
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [(("one_device",), "strategy one_device"), (("mirrored",), "strategy mirrored"), ((None, ["GPU:0"]), "devices GPU:0")],
+)
+def test_of_several_workers_each_has_all_its_devices(given, received, alone, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]))
+    with pytest.raises(ValueError, match=f"must be multi_worker, .*; received {received} and 2 workers"):
+        workers.choose(*given)
+    workers.choose("multi_worker")  # which `strategy` makes
+
+
+@pytest.mark.long
+def test_the_command_trains_on_the_devices_that_were_named(alone, tmp_path, monkeypatch, capsys):
+    """With the same bits on each, and accumulates only without a replica."""
+    from tfgen_commands.main import main
+
+    used, make = [], workers.strategy
+    monkeypatch.setattr(workers, "strategy", lambda: used.append(make()) or used[-1])
+    weights = []
+    for i, words in enumerate((["--strategy", "one_device"], ["--devices", "CPU:1"])):
+        assert main([*TRAIN, "--steps", "20", "--workdir", str(tmp_path / str(i)), *words]) == 0
+        weights.append(checkpoint(tmp_path / str(i)))
+    assert {type(one).__name__ for one in used} == {"_DefaultDistributionStrategy", "MirroredStrategy"}
+    assert weights[0].keys() == weights[1].keys()
+    for name in weights[0]:
+        np.testing.assert_array_equal(weights[0][name], weights[1][name], err_msg=name)
+    accumulates = [*TRAIN, "--steps", "20", "--accumulate", "2", "--workdir", str(tmp_path / "more"), "--strategy"]
+    assert main([*accumulates, "one_device"]) == 0
+    assert main([*accumulates, "multi_worker"]) == 2 and "multi_worker needs several workers" in capsys.readouterr().err
+
+
 # ---- parts of batches
 
 
@@ -103,18 +180,23 @@ def test_only_the_part_is_read():
 
 
 def started(workdir, *words, other=None):
-    """[process of worker 0, of worker 1], joined by free ports; `other`: the run folder of worker 1, if not the same."""
+    """[process of worker 0, of worker 1] of a training; `other`: the run folder of worker 1, if not the same."""
+    command = [sys.executable, "-m", "tfgen_commands.main", *TRAIN, *words, "--workdir"]
+    return pair(*command, str(workdir), other=None if other is None else [*command, str(other)])
+
+
+def pair(*command, other=None):
+    """[process of worker 0, of worker 1], joined by free ports; `other`: the command of worker 1, if not the same."""
     with socket.socket() as a, socket.socket() as b:
         for one in (a, b):
             one.bind(("127.0.0.1", 0))
         addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in (a, b)]
-    command = [sys.executable, "-m", "tfgen_commands.main", *TRAIN, *words, "--workdir"]
     return [
         subprocess.Popen(
-            [*command, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "TF_CONFIG": config({"type": "worker", "index": k}, worker=addresses), "PYTHONPATH": "."},
         )
-        for k, folder in enumerate((workdir, other or workdir))
+        for k, words in enumerate((command, other or command))
     ]  # fmt: skip
 
 
@@ -150,15 +232,15 @@ def test_two_workers_train_what_one_does(tmp_path):
 def test_a_killed_worker_is_named_and_the_run_goes_on_with_the_same_bits(tmp_path):
     for _, err, code in ended(started(tmp_path / "whole", "--steps", "200")):
         assert code == 0, err
-    pair = started(tmp_path / "killed", "--steps", "200")
+    two = started(tmp_path / "killed", "--steps", "200")
     deadline = time.monotonic() + 240
     while not (tmp_path / "killed/checkpoints/checkpoint").exists():
-        assert time.monotonic() < deadline and all(one.poll() is None for one in pair)
+        assert time.monotonic() < deadline and all(one.poll() is None for one in two)
         time.sleep(0.01)
-    pair[1].send_signal(signal.SIGKILL)
-    _, err, code = ended(pair[:1])[0]
+    two[1].send_signal(signal.SIGKILL)
+    _, err, code = ended(two[:1])[0]
     assert code == 1 and "Worker 0 stops, since worker 1 of 2 was lost. The same command" in err, err
-    pair[1].communicate()
+    two[1].communicate()
     (out, _, _), _ = found = ended(started(tmp_path / "killed", "--steps", "200"))
     assert [code for *_, code in found] == [0, 0] and "resumed at step" in out
     a, b = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
@@ -170,6 +252,37 @@ def test_a_killed_worker_is_named_and_the_run_goes_on_with_the_same_bits(tmp_pat
 @pytest.mark.long
 def test_folders_that_are_not_shared_are_noticed(tmp_path):
     assert all(code == 0 for *_, code in ended(started(tmp_path / "a", "--steps", "20")))
-    pair = started(tmp_path / "a", "--steps", "40", other=tmp_path / "b")
-    for _, err, code in ended(pair):
+    two = started(tmp_path / "a", "--steps", "40", other=tmp_path / "b")
+    for _, err, code in ended(two):
         assert code == 2 and "The step of the last checkpoint is " in err and "must be one that all see" in err
+
+
+RUN_FN = """
+import sys, types
+from tfgen_trainers import run_fn as module
+export = module.export_saved_model
+module.export_saved_model = lambda *args, **given: (print("exports"), export(*args, **given))[1]
+root, files = sys.argv[1:]
+settings = {"preset": "vae/digits", "steps": 20, "log_every": 20, "workdir": f"{root}/runs", "overrides": {"hidden": [16]}}
+module.run_fn(types.SimpleNamespace(
+    custom_config=settings, train_files=[files], serving_model_dir=f"{root}/model", model_run_dir=f"{root}/logs",
+))
+"""
+
+
+@pytest.mark.long
+def test_the_trainer_of_the_pipeline_by_two_workers_exports_once(tmp_path, digits):
+    """As a cluster's training job runs TFX's Trainer: the same executor in each container, with another TF_CONFIG."""
+    records = tmp_path / "digits.tfrecord"
+    with tf.io.TFRecordWriter(str(records)) as writer:
+        for image, label in zip(*digits, strict=True):
+            png = tf.io.encode_png(np.round(image * 255).astype(np.uint8)).numpy()
+            feature = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
+                       "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[int(label)]))}  # fmt: skip
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    both = ended(pair(sys.executable, "-c", RUN_FN, str(tmp_path), str(records)))
+    assert [code for *_, code in both] == [0, 0], both
+    assert ["exports" in out for out, *_ in both] == [True, False]
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "training.json").read_text())["trained_by"][0]["workers"] == 2
+    assert (tmp_path / "model/saved_model.pb").exists() and (tmp_path / "logs/history.json").exists()

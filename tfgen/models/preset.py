@@ -59,7 +59,7 @@ class Preset:
 
     TRAINING_FIELDS: typing.ClassVar[tuple[str, ...]] = (
         "data", "batch_size", "steps", "binarization", "dequantize", "augmentation", "labels_per_class", "ema_decay",
-        "ema_start", "accumulate", "learning_rate",
+        "ema_start", "accumulate", "jit_compile", "learning_rate",
     )  # fmt: skip
 
     def override(self, overrides: dict) -> "Preset":
@@ -84,7 +84,7 @@ class Preset:
                 compile_args["optimizer"] = (
                     _with_rate(spec, value) if "class_name" in spec else {n: _with_rate(s, value) for n, s in spec.items()}
                 )
-            elif name in ("ema_decay", "ema_start", "accumulate"):
+            elif name in ("ema_decay", "ema_start", "accumulate", "jit_compile"):
                 compile_args[name] = value
             elif name in self.TRAINING_FIELDS:
                 fields[name] = value
@@ -165,7 +165,7 @@ def _is_schedule(spec):
 # The settings of `compile` that `override` takes.
 _SCHEDULE = typing.Annotated[dict, "the config of a schedule of Keras", settings.Rule("", _is_schedule)]
 _COMPILE_TYPES = {"learning_rate": PositiveFloat | _SCHEDULE, "ema_decay": Rate | None, "ema_start": NaturalInt | None,
-                  "accumulate": typing.Annotated[int, settings.at_least(2)] | None}  # fmt: skip
+                  "accumulate": typing.Annotated[int, settings.at_least(2)] | None, "jit_compile": bool}  # fmt: skip
 
 
 def _with_rate(spec, learning_rate):
