@@ -19,7 +19,8 @@ from benchmarks.reproduce.adversarial import RUNS
 from tfgen import onednn
 
 CLAIMS = ("saturating", "clipping", "spectral", "gaussians", "few-images", "attention", "truncation", "rotation", "styles",
-          "modified", "disjoint", "damage")  # fmt: skip
+          "modified", "disjoint", "damage", "blind-spot", "completions", "psi", "interpolation",
+          "fractal-gradients")  # fmt: skip
 # name of the record: the arguments of `python -m benchmarks.reproduce.`
 COMMANDS = {
     **{name: [name] for name in ("vae_digits", "vae_mnist", "dcgan_mnist")},

@@ -50,7 +50,8 @@ def measure(args):
             shown = np.asarray(damaged(kind, amount, images, labels, training, rng), np.float32)
             found[kind].append({"amount": amount, **judged(classifier, real, training, shown)})
             print(kind, found[kind][-1])
-    bias = [{"count": count, **of_few(classifier.features(images), real, count, rng)} for count in COUNTS]
+    outputs = classifier.outputs(images)
+    bias = [{"count": count, **of_few(*outputs, real, count, rng)} for count in COUNTS]
     rises = {
         name: all(np.diff([row[metric] for row in found[name]]) > 0)
         for name, metric in (("blur", "fcd"), ("noise", "fcd"), ("classes left out", "fcd"))
@@ -63,6 +64,7 @@ def measure(args):
         "fcd_of_copies_over_fcd_of_test": copies[-1]["fcd"] / copies[0]["fcd"],
         "copied_share_of_copies": copies[-1]["copied"],
         "fid_bias_100_over_3000": bias[0]["fcd"] / bias[-1]["fcd"],
+        "score_bias_100_over_3000": bias[0]["score"] / bias[-1]["score"],
         "kid_bias_100": abs(bias[0]["kid"] - bias[-1]["kid"]) / bias[0]["kid_std"],
         "damages": found, "bias": bias, "classifier_accuracy": classifier.accuracy,
     }  # fmt: skip
@@ -76,6 +78,7 @@ def measure(args):
         "fcd_rises_with_damage": (">=", 1), "recall_without_8_classes": ("<=", 0.5),
         "precision_without_8_classes": (">=", 0.8), "fcd_of_copies_over_fcd_of_test": ("<=", 0.1),
         "copied_share_of_copies": (">=", 1.0), "fid_bias_100_over_3000": (">=", 2.0), "kid_bias_100": ("<=", 2.0),
+        "score_bias_100_over_3000": ("<=", 0.98),
     }  # fmt: skip
     return results, protocol, gates, {}, None
 
@@ -92,12 +95,15 @@ def judged(classifier, real, training, images):
     }  # fmt: skip
 
 
-def of_few(features, real, count, rng):
-    drawn = [features[rng.choice(len(features), count, replace=False)] for _ in range(DRAWS)]
+def of_few(features, logits, real, count, rng):
+    chosen = [rng.choice(len(features), count, replace=False) for _ in range(DRAWS)]
+    drawn = [features[rows] for rows in chosen]
     size = min(100, count)
     kids = [float(metrics.kernel_distance(real, part, subsets=SUBSETS, subset_size=size, seed=0).mean) for part in drawn]
     fcds = [float(metrics.frechet_distance(real, part, force=True)) for part in drawn]
-    return {"fcd": float(np.mean(fcds)), "kid": float(np.mean(kids)), "kid_std": float(np.std(kids, ddof=1))}
+    scores = [float(metrics.classifier_score(logits[rows]).mean) for rows in chosen]
+    means = {name: float(np.mean(values)) for name, values in (("score", scores), ("fcd", fcds), ("kid", kids))}
+    return {**means, "kid_std": float(np.std(kids, ddof=1))}
 
 
 def draw(found, args):
@@ -115,7 +121,7 @@ def draw(found, args):
         if name in bias[0]:
             panel.plot(range(len(bias)), [row[name] for row in bias], "o-", color="C1", markersize=3)
             panel.set_xticks(range(len(bias)), [f"{row['count']:,}" for row in bias])
-    axes[1, -1].set_title("number of images", fontsize=9)
+    axes[0, -1].set_title("number of images", fontsize=9)
     for panel in axes.flat:
         panel.tick_params(axis="x", labelsize=7)
     return figure
@@ -128,8 +134,8 @@ def table(found):
             shown = [f"{row['score']:.2f}", f"{row['fcd']:.2f}", f"{row['kid']:.4f}", *(f"{row[k]:.2f}" for k in SHOWN[3:])]
             rows.append([f"{kind}: {row['amount']:g}", *shown, f"{row['copied']:.2f}"])
     rows += [
-        [f"undamaged, {row['count']:,} images", "-", f"{row['fcd']:.2f}", f"{row['kid']:.3f} +- {row['kid_std']:.3f}",
-         "-", "-", "0.00"]
+        [f"undamaged, {row['count']:,} images", f"{row['score']:.2f}", f"{row['fcd']:.2f}",
+         f"{row['kid']:.3f} +- {row['kid_std']:.3f}", "-", "-", "0.00"]
         for row in found["results"]["bias"]
     ]  # fmt: skip
     return markdown_table(["images", "score", "FCD", "KID", "precision", "recall", "copies of training images"], rows)

@@ -21,7 +21,8 @@ class Completer(Capability):
             known: float32 [B, H, W, C] in [0, 1]; values at unknown pixels have no effect.
             mask: bool [H, W] or [B, H, W], true for known pixels.
             num: number of completions of each image.
-            seed: int in [0, 2**31); the completions are a function of it.
+            seed: int in [0, 2**31); the completions of an image are a function of it, whatever the other images are. Images
+                of a batch share its random numbers; `complete_rows` has a seed for each.
             **conditions: e.g. `labels` int [B], for a conditional model.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement complete(known, mask).")
