@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pathlib
+import re
 
 import pytest
 
@@ -171,6 +173,14 @@ def test_options_of_beam_are_those_of_the_containers(tmp_path):
         assert found[-3:] == expected, name
     with pytest.raises(SystemExit, match="2"):
         kubeflow.main([*words, "--output", str(tmp_path / "other.json"), "--beam_arg=direct_num_workers=2"])
+
+
+def test_the_file_of_the_image_has_what_the_containers_need():
+    root = pathlib.Path(kubeflow.__file__).resolve().parents[1]
+    text = (root / "pipelines/Containerfile").read_text()
+    copied = re.findall(r"^COPY (\S+) ", text, re.MULTILINE)
+    assert copied == ["constraints/py310.txt", "."] and (root / copied[0]).exists()
+    assert text.count("constraints/py310.txt") == 3 and "\nFROM python:3.10" in text and " TF_USE_LEGACY_KERAS=0 " in text
 
 
 @pytest.mark.long
