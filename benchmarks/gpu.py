@@ -21,6 +21,7 @@ import contextlib
 import os
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import tfgen
@@ -39,8 +40,14 @@ MODELS = {
                         ("gated_train_eager", "gated_train_compile")),
     "draw": ("draw/mnist-attention", {}, {"glimpses": 2, "hidden": 8}, "torch_draw.py", ("eager_10", "compile_10")),
 }  # fmt: skip
+BINARY = ("gated_pixel_cnn", "draw")  # models of black and white
 DTYPES = ("float32", "bfloat16")
 TINY_BATCH = 4
+
+
+def binary(shape):
+    pixels = np.random.default_rng(0).integers(0, 2, (10_000, *shape), dtype="uint8") * np.uint8(255)
+    return tfgen.data.from_arrays(pixels, levels=2)
 
 
 def preset_of(model, tiny=False):
@@ -91,11 +98,11 @@ def main():
     presets, torch_ways, sources, scripts = {}, {model: [] for model in models}, {}, {}
     for model in models:
         preset = presets[model] = preset_of(model, args.tiny)
-        shape = tuple(preset.model_args["image_shape"])
-        sources[shape] = sources.get(shape) or large_gan_speed.source_for(shape)
+        kind = tuple(preset.model_args["image_shape"]), model in BINARY
+        source = sources[kind] = sources.get(kind) or (binary(kind[0]) if kind[1] else large_gan_speed.source_for(kind[0]))
         for dtype in DTYPES:
             for xla in (False, True):
-                run = prepare(preset, sources[shape], args.steps, dtype, xla)
+                run = prepare(preset, source, args.steps, dtype, xla)
                 taken.add(f"{model}_{dtype}{'_xla' if xla else ''}", lambda run=run: measure(run, "fit"), 1.0 / args.steps)
         script, ways = MODELS[model][3:]
         asked = [f"{way}{dtype}" for way in ways for dtype in ("", "@bfloat16")]
