@@ -39,7 +39,13 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         output: path of the JSON file.
         image: the container image, see the module's docstring.
         infra_validation: "local" or "none"; TFX's compiler for Kubeflow refuses TFX's InfraValidator, so not "docker".
+
+    Raises:
+        ValueError: "docker", or a folder is the address of a bucket: what is written there would stay in a container.
     """
+    folders = {"pipeline_root": pipeline_root, "workdir": workdir, "push_base_directory": push_base_directory}
+    for name, path in folders.items():
+        check_folder(name, path)
     if infra_validation == "docker":
         raise ValueError("infra_validation must be 'local' or 'none' on Kubeflow; received 'docker'.")
     from tfx import v1 as tfx
@@ -77,6 +83,15 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
     return compiled
 
 
+def check_folder(name, path):
+    """Raises ValueError for the address of a bucket."""
+    if "://" in str(path):
+        raise ValueError(
+            f"{name} must be a folder that all containers see, such as a mounted bucket; received {str(path)!r}, an "
+            "address that tfgen's components do not write to."
+        )
+
+
 def main(argv=None):
     """`python -m tfgen_pipelines.kubeflow`; returns the exit code."""
     parser = Parser(
@@ -107,6 +122,8 @@ def main(argv=None):
 
     try:
         beam_options.check(args.beam_arg)
+        for name in ("pipeline_root", "workdir", "push_to"):
+            check_folder(name, getattr(args, name))
     except ValueError as error:
         parser.error(str(error))
     for preset in args.presets:

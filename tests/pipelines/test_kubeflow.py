@@ -19,14 +19,14 @@ def arguments():
     return {
         "image": "registry.example/tfgen:1",
         "pipeline_name": "tfgen-digits",
-        "pipeline_root": "gs://bucket/root",
+        "pipeline_root": "/shared/root",
         "data": data_lib.resolve("digits"),
         "branches": [
             Branch("vae/digits", steps=100, thresholds={"recall": {"lower": 0.1}}),
             Branch("dcgan/digits"),
         ],
-        "workdir": "gs://bucket/runs",
-        "push_base_directory": "gs://bucket/pushed/",
+        "workdir": "/shared/runs",
+        "push_base_directory": "/shared/pushed/",
     }
 
 
@@ -44,9 +44,22 @@ def test_ir(arguments, tmp_path):
         assert f"GenerativeEvaluator.{slug}" in tasks[f"Judge.{slug}"]["dependentTasks"]
     text = json.dumps(spec)
     assert "tfgen_trainers.run_fn.run_fn" in text and "tfgen_pipelines.preprocessing.preprocessing_fn" in text
-    assert "gs://bucket/pushed/dcgan-digits" in text
+    assert "/shared/pushed/dcgan-digits" in text
     images = {e["container"]["image"] for e in spec["deploymentSpec"]["executors"].values() if "container" in e}
     assert images == {"registry.example/tfgen:1"}
+
+
+@pytest.mark.parametrize("name", ["pipeline_root", "workdir", "push_to"])
+def test_addresses_of_buckets_are_refused(name, arguments, tmp_path, capsys):
+    """A component would leave what it writes there in its container."""
+    words = {"image": "x", "pipeline_root": "/a", "workdir": "/b", "push_to": "/c", "preset": "vae/digits", name: "gs://bucket"}
+    with pytest.raises(SystemExit):
+        kubeflow.main([word for key, value in words.items() for word in (f"--{key}", value)])
+    wanted = f"{name} must be a folder that all containers see, such as a mounted bucket; received 'gs://bucket'"
+    assert wanted in " ".join(capsys.readouterr().err.split())
+    argument = "push_base_directory" if name == "push_to" else name
+    with pytest.raises(ValueError, match=f"{argument} must be a folder"):
+        kubeflow.compile_pipeline(tmp_path / "pipeline.json", **{**arguments, argument: "gs://bucket"})
 
 
 @pytest.mark.parametrize("chosen", [None, "0", "1"])
