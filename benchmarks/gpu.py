@@ -45,7 +45,10 @@ DTYPES = ("float32", "bfloat16")
 TINY_BATCH = 4
 
 
-def binary(shape):
+def source_of(model, shape):
+    """Random images, of black and white for models of these."""
+    if model not in BINARY:
+        return large_gan_speed.source_for(shape)
     pixels = np.random.default_rng(0).integers(0, 2, (10_000, *shape), dtype="uint8") * np.uint8(255)
     return tfgen.data.from_arrays(pixels, levels=2)
 
@@ -98,8 +101,9 @@ def main():
     presets, torch_ways, sources, scripts = {}, {model: [] for model in models}, {}, {}
     for model in models:
         preset = presets[model] = preset_of(model, args.tiny)
-        kind = tuple(preset.model_args["image_shape"]), model in BINARY
-        source = sources[kind] = sources.get(kind) or (binary(kind[0]) if kind[1] else large_gan_speed.source_for(kind[0]))
+        shape = tuple(preset.model_args["image_shape"])
+        kind = shape, model in BINARY
+        source = sources[kind] = sources.get(kind) or source_of(model, shape)
         for dtype in DTYPES:
             for xla in (False, True):
                 run = prepare(preset, source, args.steps, dtype, xla)

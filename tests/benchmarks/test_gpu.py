@@ -5,6 +5,7 @@ import sys
 import types
 
 import keras
+import numpy as np
 import pytest
 
 from benchmarks import gpu, turns
@@ -43,9 +44,13 @@ def test_steps_are_timed_in_both_types_without_and_with_xla(run, monkeypatch):
 
 
 @pytest.mark.long
-def test_all_models_run(run):
-    results = run()
-    assert len(results["steps_per_second"]) == 4 * len(gpu.MODELS) and results["errors"] == {}
+@pytest.mark.parametrize("model", sorted(gpu.MODELS.keys() - {"dcgan"}))
+def test_the_other_models_train(model):
+    """Without XLA, which takes minutes to compile some of them for a CPU."""
+    preset = gpu.preset_of(model, tiny=True)
+    source = gpu.source_of(model, tuple(preset.model_args["image_shape"]))
+    history = gpu.prepare(preset, source, 10, "bfloat16", xla=False)().history
+    assert all(np.isfinite(values).all() and len(values) == 2 for values in history.values())
 
 
 def test_the_peers_have_the_ways_that_are_asked_for():
