@@ -375,14 +375,16 @@ def _evaluated(args, exported):
         _set_own_options(args, preset, model)
         if Sampler in model.capabilities and not isinstance(model, metrics.SavedModelGenerator):
             # It says why it cannot be a generator, if it draws images.
-            model = metrics.load_exported(model.path, _conditions_of(args, preset, model.conditions))
+            trained_on = model.metadata.get("data_fingerprint")
+            model = metrics.load_exported(model.path, _conditions_of(args, preset, model.conditions, trained_on))
         return model, preset, model
     preset = None
     if training is not None:
         from tfgen_trainers.train import TrainConfig
 
         preset = TrainConfig(**training["config"]).resolve()
-    generator, exported = _in_memory(args, model, preset, exported)
+    trained_on = None if training is None else training.get("run", training)["data"].get("fingerprint")
+    generator, exported = _in_memory(args, model, preset, exported, trained_on)
     return generator, preset, exported
 
 
@@ -396,16 +398,26 @@ def _set_own_options(args, preset, model):
     vars(args).update({name: value for name, value in own.items() if getattr(args, name) is None})
 
 
-def _conditions_of(args, preset, conditions):
-    """The held-out images, whose conditions samples get where they are not classes, such as the embedding of a text."""
+def _conditions_of(args, preset, conditions, trained_on):
+    """The held-out images, whose conditions samples get where they are not classes, such as the embedding of a text.
+
+    Says so if the images to train on are not those of the fingerprint `trained_on`: their vectors may be of another encoder.
+    """
     from tfgen import data
 
     if all(field.dtype == "int32" for field in conditions):
         return None
-    return data.load(_spec(args, preset and preset.data), args.test_split, **_options(args, *DATA_OPTIONS))
+    spec, options = _spec(args, preset and preset.data), _options(args, *DATA_OPTIONS)
+    now = data.load(spec, args.split, **options).fingerprint
+    if trained_on not in (None, now):
+        say(
+            f"the model was trained on data of the fingerprint {trained_on[:12]}, {spec} with these options has {now[:12]}: "
+            "if texts are by another encoder than that of the training (--text_encoder), samples are of no text at all"
+        )
+    return data.load(spec, args.test_split, **options)
 
 
-def _in_memory(args, model, preset, exported):
+def _in_memory(args, model, preset, exported, trained_on=None):
     """(a `RunGenerator`, or an `ExportedModel` if it generates no images; an `ExportedModel` or None)."""
     from tfgen import metrics
     from tfgen.export import export_saved_model
@@ -422,7 +434,7 @@ def _in_memory(args, model, preset, exported):
             )
     if not is_sampler:
         return found, found
-    real = _conditions_of(args, preset, model.conditions())
+    real = _conditions_of(args, preset, model.conditions(), trained_on)
     settings = {"use_ema": not args.raw, "batch_norm": args.batch_norm, "num": args.n_fake or args.n_real, "real": real}
     return metrics.RunGenerator(model, **settings, binarization=binarization), found
 

@@ -284,6 +284,8 @@ def _train(args):
             given = f"--strategy {args.strategy}" if args.strategy else f"--devices {args.devices}"
             raise ValueError(f"--workers is for --strategy multi_worker, on all devices; received {given}")
         return workers.launch(args.workers, args.words)
+    if args.workers not in (None, workers.mine() and workers.mine().count):
+        raise ValueError(f"--workers must be {workers.mine().count}, as in TF_CONFIG; received {args.workers}")
     workers.choose(args.strategy, devices)
     workers.strategy()  # before TensorFlow is used
     config = TrainConfig(

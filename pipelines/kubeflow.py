@@ -41,7 +41,7 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
         infra_validation: "local" or "none"; TFX's compiler for Kubeflow refuses TFX's InfraValidator, so not "docker".
 
     Raises:
-        ValueError: "docker", or a folder is the address of a bucket: what is written there would stay in a container.
+        ValueError: "docker"; or a folder is the address of a bucket or a relative path, so it would stay in a container.
     """
     folders = {"pipeline_root": pipeline_root, "workdir": workdir, "push_base_directory": push_base_directory}
     for name, path in folders.items():
@@ -84,11 +84,11 @@ def compile_pipeline(output, *, image, pipeline_name, pipeline_root, data, branc
 
 
 def check_folder(name, path):
-    """Raises ValueError for the address of a bucket."""
-    if "://" in str(path):
+    """Raises ValueError for the address of a bucket, and for a path that begins in the working folder of a container."""
+    if "://" in str(path) or not str(path).startswith("/"):
         raise ValueError(
-            f"{name} must be a folder that all containers see, such as a mounted bucket; received {str(path)!r}, an "
-            "address that tfgen's components do not write to."
+            f"{name} must be the absolute path of a folder that all containers see, such as a mounted bucket; received "
+            f"{str(path)!r}: what tfgen's components write there would stay in a container."
         )
 
 

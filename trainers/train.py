@@ -414,7 +414,21 @@ def make_strategy(preset: presets.Preset | None = None) -> tf.distribute.Strateg
 
     Args:
         preset: what is trained. On one device there is no strategy if it accumulates, which Keras can do without alone.
+
+    Raises:
+        ValueError: the preset has jit_compile, and there are several replicas, or one on another device than the first.
     """
+    found = _strategy_for(preset)
+    elsewhere = isinstance(found, tf.distribute.OneDeviceStrategy)
+    if preset is not None and preset.compile_args.get("jit_compile") and (found.num_replicas_in_sync > 1 or elsewhere):
+        raise ValueError(
+            "jit_compile=True is for a training on the first device alone, since XLA compiles for one device; received a "
+            f"{type(found).__name__} with {found.num_replicas_in_sync} replicas. Use strategy one_device, or leave it out."
+        )
+    return found
+
+
+def _strategy_for(preset):
     if (found := workers.strategy()) is not None:
         return found
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"

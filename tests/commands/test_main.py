@@ -247,6 +247,15 @@ def test_evaluate_what_draws_of_texts(evaluate, tmp_path):
         assert status == 0, error
         found[name] = json.loads((tmp_path / "a.json").read_text())["result"]["values"]
     assert found["gan.keras"] == pytest.approx(found["out"], rel=1e-5)
+    train = ("train", "--preset", "stack-gan-v2/mnist", "--data", "named:digits", "--steps", "1", "--batch_size", "4")
+    sizes = {**small, "embedding_dim": 4, "image_shape": (8, 8, 1)}
+    words = [word for name, value in sizes.items() for word in ("--set", f"{name}={value}")]
+    encoders = [["--text_encoder", str(tmp_path / f"{name}.keras")] for name in ("encoder", "other")]
+    features.character_network(4, width=4, seed=1).save(tmp_path / "other.keras")
+    assert main([*train, *words, *encoders[0], "--workdir", str(tmp_path / "run")]) == 0
+    for given, says in zip(encoders, (False, True), strict=True):
+        status, _, error = evaluate("--model", tmp_path / "run", *options, *given)
+        assert status == 0 and ("if texts are by another encoder" in error) == says, error
     assert "needs the field 'embedding', float32 [batch, 4]; digits has" in evaluate(
         "--model", tmp_path / "out", "--data", "digits", "--metrics", "swd"
     )[2]  # fmt: skip

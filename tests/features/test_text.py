@@ -1,5 +1,7 @@
 """Encoders of sentences: characters, fixed vectors of words, and a small network that learns what sentences state."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -48,6 +50,15 @@ def test_the_network_does_not_see_the_padding():
     longer.set_weights(network.get_weights())
     np.testing.assert_allclose(CharacterEncoder(longer)(["red box"]), short, atol=1e-6)
     assert not np.array_equal(CharacterEncoder(network)(["blue box"]), short)
+
+
+@pytest.mark.parametrize("outputs", [[(9, 4)], [(4,), (4,)]], ids=["rank", "two"])
+def test_networks_that_return_no_vectors(outputs):
+    characters = keras.Input([9])
+    flat = [keras.layers.Dense(math.prod(shape))(characters) for shape in outputs]
+    network = keras.Model(characters, [keras.layers.Reshape(s)(x) for s, x in zip(outputs, flat, strict=True)])
+    with pytest.raises(ValueError, match=r"must return vectors \[N, E\]; received one that returns \(None, [49]"):
+        CharacterEncoder(network)
 
 
 def test_it_learns_what_sentences_state(tmp_path):

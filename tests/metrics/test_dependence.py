@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tfgen
 from tests.models.autoregressive.helpers import conditions, images, made
 from tfgen.metrics import dependency_field
 from tfgen.models import GatedPixelCNN, PixelCNN
@@ -45,3 +46,10 @@ def test_a_pixel_outside_of_the_image(pixel):
     model = made(PixelCNN, **MODELS["blind spot"][1])
     with pytest.raises(ValueError, match=r"must be one of 4 x 6, counted from 0; received \("):
         dependency_field(model, images(model, 1), *pixel)
+
+
+def test_models_without_one_network_of_the_whole_image_are_refused():
+    multi = tfgen.presets.get("multi-scale-pixel-rnn/digits").build(seed=0)
+    for model, name in ((multi, "MultiScalePixelRNN"), (tfgen.presets.get("vae/digits").build(seed=0), "VAE")):
+        with pytest.raises(ValueError, match=f"must be autoregressive, .*; received a {name}"):
+            dependency_field(model, np.zeros([1, 8, 8, 1], np.float32), 2, 1)

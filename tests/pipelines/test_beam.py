@@ -52,6 +52,20 @@ def test_what_is_no_option_is_refused(given, tmp_path, capfd):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--direct_num_wokers=2"], "'--direct_num_wokers=2' is no option of Beam's direct runner"),
+        (["--direct_num_workers=two"], "argument --direct_num_workers: invalid int value: 'two'; received"),
+        (["--=2"], "must read --NAME=VALUE, or --NAME; received '--=2'"),
+    ],
+)
+def test_options_that_beam_passes_over_or_ends_with_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        beam_options.check(given)
+    beam_options.check(["--runner=PortableRunner", "--parallelism_of_the_job_server=2"])
+
+
 # ---- engines
 
 

@@ -49,17 +49,19 @@ def test_ir(arguments, tmp_path):
     assert images == {"registry.example/tfgen:1"}
 
 
+@pytest.mark.parametrize("folder", ["gs://bucket", "runs"])
 @pytest.mark.parametrize("name", ["pipeline_root", "workdir", "push_to"])
-def test_addresses_of_buckets_are_refused(name, arguments, tmp_path, capsys):
+def test_folders_that_stay_in_a_container_are_refused(name, folder, arguments, tmp_path, capsys):
     """A component would leave what it writes there in its container."""
-    words = {"image": "x", "pipeline_root": "/a", "workdir": "/b", "push_to": "/c", "preset": "vae/digits", name: "gs://bucket"}
+    words = {"image": "x", "pipeline_root": "/a", "workdir": "/b", "push_to": "/c", "preset": "vae/digits", name: folder}
     with pytest.raises(SystemExit):
         kubeflow.main([word for key, value in words.items() for word in (f"--{key}", value)])
-    wanted = f"{name} must be a folder that all containers see, such as a mounted bucket; received 'gs://bucket'"
+    wanted = f"{name} must be the absolute path of a folder that all containers see, "
+    wanted += f"such as a mounted bucket; received {folder!r}"
     assert wanted in " ".join(capsys.readouterr().err.split())
     argument = "push_base_directory" if name == "push_to" else name
-    with pytest.raises(ValueError, match=f"{argument} must be a folder"):
-        kubeflow.compile_pipeline(tmp_path / "pipeline.json", **{**arguments, argument: "gs://bucket"})
+    with pytest.raises(ValueError, match=f"{argument} must be the absolute path"):
+        kubeflow.compile_pipeline(tmp_path / "pipeline.json", **{**arguments, argument: folder})
 
 
 @pytest.mark.parametrize("chosen", [None, "0", "1"])
@@ -176,7 +178,7 @@ def test_what_changed_is_run_again(arguments, tmp_path, monkeypatch):
 
 
 def test_options_of_beam_are_those_of_the_containers(tmp_path):
-    words = ["--image", "i", "--pipeline_root", "r", "--workdir", "w", "--push_to", "p", "--preset", "vae/digits"]
+    words = ["--image", "i", "--pipeline_root", "/r", "--workdir", "/w", "--push_to", "/p", "--preset", "vae/digits"]
     beam = ["--beam_arg=--direct_num_workers=2", "--beam_arg=--direct_running_mode=multi_processing"]
     assert kubeflow.main([*words, "--output", str(tmp_path / "pipeline.json"), *beam]) == 0
     spec = json.loads((tmp_path / "pipeline.json").read_text())["pipelineSpec"]

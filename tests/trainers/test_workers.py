@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import tfgen
 from tfgen_trainers import workers
+from tfgen_trainers.train import make_strategy
 
 TRAIN = ["train", "--preset", "vae/digits", "--set", "hidden=(16,)", "--set", "ema_decay=0.9", "--batch_size", "50",
          "--log_every", "20", "--checkpoint_every", "20", "--sample_every", "1000"]  # fmt: skip
@@ -99,6 +100,31 @@ def test_a_strategy_has_the_devices_that_were_named(given, kind, devices, alone)
 def test_a_strategy_that_cannot_be_is_refused(given, message, alone):
     with pytest.raises(ValueError, match=message):
         workers.choose(*given)
+
+
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [
+        ((), "MirroredStrategy with 2"), (("mirrored",), "MirroredStrategy with 2"),
+        (("one_device", ["CPU:1"]), "OneDeviceStrategy"),
+    ],
+)  # fmt: skip
+def test_xla_is_for_the_first_device_alone(given, received, alone):
+    preset = tfgen.presets.get("vae/digits").override({"jit_compile": True})
+    if given:
+        workers.choose(*given)
+    with pytest.raises(ValueError, match=f"jit_compile=True is for .* first device alone, .*; received a {received}"):
+        make_strategy(preset)
+    workers.choose("one_device")
+    assert make_strategy(preset).num_replicas_in_sync == 1
+
+
+def test_the_number_of_workers_is_that_of_tf_config(alone, monkeypatch, capsys):
+    from tfgen_commands.main import main
+
+    monkeypatch.setenv("TF_CONFIG", config({"type": "worker", "index": 0}, worker=["a:1", "b:1"]))
+    assert main([*TRAIN, "--workdir", "x", "--workers", "5"]) == 2
+    assert "--workers must be 2, as in TF_CONFIG; received 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def captioned(
     Returns:
       a Source with `image`; `caption`, the characters of the sentence (see `tfgen.features.to_sentences`); `embedding`, its
       vector; `mismatched`, an image of the scene of another row, which contradicts the sentence: nearly a half differ in
-      the class, the colour, or size and place alone; `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption
+      the class, the colour, or size and place alone (fewer with "held_out", in which no two differ in the colour alone);
+      `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption
       says the size, and the place; and the label of the item.
 
     Raises:

@@ -104,11 +104,16 @@ class CharacterEncoder:
     """
 
     def __init__(self, network: keras.Model):
-        shapes = [tuple(one.shape) for one in network.inputs]
+        shapes, outputs = ([tuple(one.shape) for one in some] for some in (network.inputs, network.outputs))
         if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][1] is None:
             raise ValueError(
                 "The network of a CharacterEncoder must take int32 [N, length] with a fixed length; received one that takes "
                 f"{', '.join(map(str, shapes))}."
+            )
+        if len(outputs) != 1 or len(outputs[0]) != 2 or outputs[0][1] is None:
+            raise ValueError(
+                "The network of a CharacterEncoder must return vectors [N, E]; received one that returns "
+                f"{', '.join(map(str, outputs))}."
             )
         self.network, self.length = network, shapes[0][1]
 

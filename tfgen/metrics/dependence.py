@@ -38,12 +38,16 @@ def dependency_field(
       The root mean square over images, of the gradients of the weighted sum by the channels of each pixel.
 
     Raises:
-      ValueError: the pixel is not one of the image.
+      ValueError: the model has no single network of the whole image, or the pixel is not one of the image.
     """
     import tensorflow as tf
 
     from tfgen.sampling.cached import Whole
 
+    if not hasattr(model, "levels_of") or hasattr(model, "factors"):
+        raise ValueError(
+            f"model must be autoregressive, with one network for the whole image; received a {type(model).__name__}"
+        )
     height, width, _ = model.image_shape
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"the pixel must be one of {height} x {width}, counted from 0; received ({row}, {column})")

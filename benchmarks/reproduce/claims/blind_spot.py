@@ -1,4 +1,4 @@
-"""Which pixels before it the prediction of a pixel depends on: four autoregressive networks, untrained, by gradients."""
+"""Which pixels before it the prediction of a pixel depends on: five autoregressive networks, untrained, by gradients."""
 
 import keras
 import matplotlib.pyplot as plt

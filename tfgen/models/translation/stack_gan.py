@@ -288,8 +288,8 @@ class StackGAN(TextToImageModel):
     def match_logits(self, image: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
         """How well images fit embeddings: logits float32 [B] of Stage II's discriminator.
 
-        With passes="separate" its moving statistics make it less sure than it is in the training: on MNIST it preferred the
-        right image in 79 % of pairs, with passes="joint" in 98 % (benchmarks/reproduce/stack_gan_mnist.json).
+        With passes="separate" its moving statistics make it less sure than it is in the training. With passes="joint", on
+        MNIST, it prefers the right image in 98 % of pairs (benchmarks/reproduce/stack_gan_mnist.json).
 
         Args:
             image: float [B, H, W, C] in [0, 1].
