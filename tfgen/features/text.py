@@ -145,7 +145,9 @@ def load_text_encoder(path: str | os.PathLike) -> CharacterEncoder:
         raise ValueError(f"text_encoder must be the .keras file of a network of characters; {path}: {error}") from error
 
 
-def character_network(size: PositiveInt = 32, *, width: PositiveInt = 64, length: PositiveInt = LENGTH, seed: Seed = 0):
+def character_network(
+    size: PositiveInt = 32, *, width: PositiveInt = 64, length: PositiveInt = LENGTH, seed: Seed = 0
+) -> keras.Model:
     """The network of `train_text_encoder`, untrained: int32 [N, length] -> float32 [N, size] in (-1, 1).
 
     Vectors of characters, a convolution over 7 of them with ReLU, the largest value in the sentence (so the order of words

@@ -116,8 +116,8 @@ def accumulate_gradients(optimizers: dict, accumulate: int | None) -> None:
         if inner.gradient_accumulation_steps and tf.distribute.has_strategy():
             raise ValueError(
                 f"The optimizer of {name!r} has gradient_accumulation_steps={inner.gradient_accumulation_steps}. Keras does "
-                "not support this under a strategy, even of one replica; with `tfgen train`, --strategy one_device without "
-                "--devices trains without, on the first device."
+                "not support this on several replicas, or under a strategy of one; `tfgen train` has none with --strategy "
+                "one_device and without --devices, on the first device."
             )
 
 
