@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import typing
 
+import numpy as np
 import tensorflow as tf
 
 import tfgen
@@ -35,7 +36,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Where TF_CONFIG names several workers, each of them calls this function, with the same `workdir`, and the chief exports.
 
     Raises:
-        ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`.
+        ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`; or the file `text_encoder`
+            is no encoder, or not the one that made the vectors of the captions.
     """
     workers.strategy()  # before TensorFlow is used
     settings = dict(fn_args.custom_config or {})
@@ -51,13 +53,13 @@ def run_fn(fn_args: FnArgs) -> None:
     config = TrainConfig(**{name: value for name, value in settings.items() if value is not None})
     files = [file for pattern in fn_args.train_files for file in sorted(tf.io.gfile.glob(pattern))]
     source = tfgen.data.described(files, description) if description else tfgen.data.from_tfrecords(files)
+    encoder = _text_encoder((description or {}).get("text_encoder"), source)
     result = train(config, source, pathlib.Path(root) / run_name(config, source, code), report=progress.LOGGER.info)
     if (worker := workers.mine()) is not None and not worker.is_chief:
         return
 
-    encoder = (description or {}).get("text_encoder")
     if encoder is not None and hasattr(result.model, "text_encoder"):
-        result.model.text_encoder = tfgen.features.load_text_encoder(encoder)
+        result.model.text_encoder = encoder
     record = json.loads((result.workdir / "config.json").read_text())
     serving = pathlib.Path(fn_args.serving_model_dir)
     # Written to a sibling of serving_model_dir and then renamed: TFX expects a complete model there, or none.
@@ -74,6 +76,20 @@ def run_fn(fn_args: FnArgs) -> None:
     if (result.workdir / "samples").exists():
         shutil.copytree(result.workdir / "samples", logs / "samples", dirs_exist_ok=True)
     (logs / "history.json").write_text(json.dumps(result.history))
+
+
+def _text_encoder(path, source):
+    """The encoder in a file, which may have been replaced: it must give the captions of `source` the vectors that they have."""
+    if path is None:
+        return None
+    encoder = tfgen.features.load_text_encoder(path)
+    if "caption" in source.stored_fields:
+        few = source.take(min(100, len(source)))
+        found = encoder(tfgen.features.to_sentences(few.values("caption")))
+        given = few.values("embedding")
+        if found.shape != given.shape or not np.allclose(found, given, atol=1e-3):
+            raise ValueError(f"text_encoder {path} is not the one that made the vectors of {source!r}.")
+    return encoder
 
 
 @dataclasses.dataclass

@@ -99,6 +99,9 @@ def test_images_from_captions_train_and_are_evaluated(tmp_path):
     overrides = {"image_shape": [16, 16, 3], "width": 4, "ups": 1, "discriminator_width": 4, "blocks": 0, "batch_size": 8}
     run = train(tmp_path, data, preset="stack-gan/captions-digits", overrides={**overrides, "stage_1_steps": 2}, steps=4)
     assert losses(run) and np.isfinite(losses(run)).all()
+    tfgen.features.character_network(32, width=4, seed=1).save(tmp_path / "encoder.keras")  # another one, after the data
+    with pytest.raises(ValueError, match="encoder.keras is not the one that made the vectors"):
+        train(tmp_path, data, preset="stack-gan/captions-digits", overrides={**overrides, "stage_1_steps": 2}, steps=4)
     # What is pushed draws of sentences, by the encoder whose vectors it was trained with.
     pushed = tf.saved_model.load(str(tmp_path / "model" / "Format-Serving")).signatures
     of_text = pushed["sample_text"](seeds=tf.constant([3], tf.int64), text=tf.constant([sentence]))["image"]

@@ -87,8 +87,8 @@ def captioned(
       a Source with `image`; `caption`, the characters of the sentence (see `tfgen.features.to_sentences`); `embedding`, its
       vector; `mismatched`, an image of the scene of another row, which contradicts the sentence: nearly a half differ in
       the class, the colour, or size and place alone (fewer with "held_out", in which no two differ in the colour alone);
-      `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption
-      says the size, and the place; and the label of the item.
+      `scene`, the values of `ATTRIBUTES`; `stated`, whether the caption says the size, and the place; and the label of the
+      item.
 
     Raises:
       ValueError: the images have colours or no labels of two classes, `size` is too small, both embedding_dim and

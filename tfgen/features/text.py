@@ -100,7 +100,7 @@ class CharacterEncoder:
         network: as the argument. Save it with `network.save("encoder.keras")`, see `load_text_encoder`.
 
     Raises:
-        ValueError: the network takes something else.
+        ValueError: the network takes or returns something else.
     """
 
     def __init__(self, network: keras.Model):
