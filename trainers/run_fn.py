@@ -36,8 +36,8 @@ def run_fn(fn_args: FnArgs) -> None:
     Where TF_CONFIG names several workers, each of them calls this function, with the same `workdir`, and the chief exports.
 
     Raises:
-        ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`; or the file `text_encoder`
-            is no encoder, or not the one that made the vectors of the captions.
+        ValueError: an unknown key of custom_config, an unknown preset or override, or no `preset`; `text_encoder` is no
+            file of an encoder, or not the one that made the vectors of the captions.
     """
     workers.strategy()  # before TensorFlow is used
     settings = dict(fn_args.custom_config or {})
@@ -79,7 +79,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _text_encoder(path, source):
-    """The encoder in a file, which may have been replaced: it must give the captions of `source` the vectors that they have."""
+    """The encoder in a file, which may have been replaced: it must give the captions of `source` their vectors."""
     if path is None:
         return None
     encoder = tfgen.features.load_text_encoder(path)
