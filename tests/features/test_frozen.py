@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.saving.serialization_lib import ObjectSharingScope
 
 from tfgen import features
 from tfgen.features import FeatureNetwork, MissingFeatureNetwork, from_keras
@@ -243,3 +244,10 @@ def test_what_an_argument_means(tmp_path):
 def test_wrong_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_fingerprint_is_the_same_while_keras_loads_a_file():
+    model = network()
+    expected = fingerprint(model)
+    with ObjectSharingScope():
+        assert [fingerprint(model) for _ in range(2)] == [expected] * 2  # the second time Keras knows its layers

@@ -1,5 +1,6 @@
 """Every way in which Keras saves and loads, with averaged weights and several optimisers."""
 
+import copy
 import functools
 import json
 import zipfile
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.saving.serialization_lib import ObjectSharingScope
 
 import tfgen
 from tfgen import losses
@@ -309,3 +311,19 @@ def test_policies_and_activations_as_objects(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.dtype_policy.name == "mixed_bfloat16" and loaded.seed == 3
     np.testing.assert_array_equal(loaded.reconstruct(BATCH["image"]), model.reconstruct(BATCH["image"]))
+
+
+def test_networks_are_not_taken_for_others_with_the_same_address():
+    """Keras takes objects with one number for one object; the numbers are addresses, which Python uses again."""
+    networks = {name: keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(units)])
+                for name, units in (("encoder", 6), ("other", 3))}  # fmt: skip
+    model = VAE(image_shape=(8, 8, 1), latent_dim=3, encoder=networks["encoder"])
+    config, other = model.get_config(), keras.saving.serialize_keras_object(networks["other"])
+    config["encoder"] = copy.deepcopy(config["encoder"])
+    for one in (config["encoder"], other):
+        one["shared_object_id"] = 7
+    with ObjectSharingScope():
+        keras.saving.deserialize_keras_object(other)
+        loaded = VAE.from_config(config)
+        assert keras.saving.deserialize_keras_object(other) is keras.saving.deserialize_keras_object(other), "it is on again"
+    assert loaded.encoder.output_shape == model.encoder.output_shape

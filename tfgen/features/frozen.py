@@ -160,7 +160,7 @@ def fingerprint(network):
 # Entries of a layer's config that do not change the function that the layer computes.
 _WITHOUT_EFFECT = (
     "name", "module", "registered_name", "build_config", "build_input_shape", "compile_config", "trainable", "seed",
-    "batch_shape", "momentum", "renorm_momentum",
+    "batch_shape", "momentum", "renorm_momentum", "shared_object_id",
 )  # fmt: skip
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 

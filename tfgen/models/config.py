@@ -1,6 +1,7 @@
 """The config of a model: its constructor arguments, which may include the user's own networks."""
 
 import collections
+import contextlib
 import copy
 import inspect
 import itertools
@@ -9,6 +10,7 @@ from typing import Literal
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
 from tfgen import settings
 from tfgen.networks.given import given_network, serialized
@@ -107,7 +109,8 @@ class ConfigMixin:
         for name in networks:
             if isinstance(config.get(name), str):  # a file must not call functions
                 raise ValueError(f"In a config {name} is a network's Keras config or None; received {config[name]!r}.")
-        return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
+        with _unshared():
+            return cls(**{name: value if name in networks else _restored(value) for name, value in config.items()})
 
     @classmethod
     def network_arguments(cls) -> tuple[str, ...]:
@@ -205,6 +208,24 @@ def _plain(value):
     if hasattr(value, "get_config") or callable(value) or isinstance(value, np.generic):
         return keras.saving.serialize_keras_object(value)
     return value
+
+
+@contextlib.contextmanager
+def _unshared():
+    """Keeps Keras from taking one object of a file for another.
+
+    While it loads a file, Keras knows objects by their addresses, and Python gives the address of a freed object to a new
+    one. A network that is copied meanwhile could get a layer of another one.
+    """
+    names = ("shared_objects/id_to_obj_map", "shared_objects/id_to_config_map")
+    kept = {name: global_state.get_global_attribute(name) for name in names}
+    for name in names:
+        global_state.set_global_attribute(name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            global_state.set_global_attribute(name, value)
 
 
 def _restored(value):
