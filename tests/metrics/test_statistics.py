@@ -35,7 +35,7 @@ class OnePerOne(metrics.InProcess):
     def __init__(self, batch, seed):
         self.batch, self.rng = batch, np.random.default_rng(seed)
 
-    def __call__(self, make, walk, what):
+    def walked(self, make, walk, what):
         walk = metrics.Walk(walk.images, walk.count, walk.extractor, self.batch)
         parts = []
         for shard in walk.shards(10**6):
@@ -105,6 +105,50 @@ def test_golden(sources):
         "ms_ssim_mean": 0.08295463524145229,
     }
     assert {name: values[name] for name in golden} == pytest.approx(golden, rel=1e-7)
+
+
+def test_several_sets_give_the_same_numbers_in_two_calls(sources):
+    settings, calls = dict(metrics=EVERYTHING, n_nearest=40, n_real=350, seed=5), []
+
+    class Counted(metrics.InProcess):
+        def __call__(self, jobs):
+            calls.append([what for *_, what in jobs])
+            return super().__call__(jobs)
+
+    def of(shift):
+        fake = images(520, 3, shift)
+        if shift > 1:
+            fake[7, 0, 0, 0] = np.nan
+        return {"images": lambda first, last: fake[first:last], "count": 520, "weights": "raw"}
+
+    evaluator = metrics.Evaluator(*sources, Extractor(), run=Counted(), **settings)
+    real, near, bad, far = evaluator.evaluate_all([evaluator.real_request(), of(0.1), of(2.0), of(0.4)])
+    assert [sorted(set(call)) for call in calls] == [
+        ["fake_images", "real images", "test images", "train images"], ["nearest training images"]
+    ]  # fmt: skip
+    assert len(calls[0]) == 7 and len(calls[1]) == 4
+    assert isinstance(bad, metrics.NotFinite) and "1 of 520" not in str(real)
+    alone = metrics.Evaluator(*sources, Extractor(), **settings)
+    one_by_one = alone.evaluate(**of(0.4)), alone.evaluate(**of(0.1)), alone.real_anchor()
+    for found, expected in zip((far, near, real), one_by_one, strict=True):
+        assert found.values == expected.values and found.protocol == expected.protocol
+    with pytest.raises(metrics.NotFinite, match="fake_images must be finite"):
+        alone.evaluate(**of(2.0))
+
+
+def test_features_of_a_stated_number_of_images_are_kept(sources):
+    fake, extractor = images(520, 3, 0.1), Extractor()
+    every = metrics.Evaluator(*sources, extractor)(fake, weights="raw")
+    found = metrics.Evaluator(*sources, extractor, n_features=200)(fake, weights="raw")
+    assert dict(found.protocol.extra) == {"n_features": 200} and dict(every.protocol.extra) == {}
+    for name in ("classifier_score", "frechet_classifier_distance", "nn_pixel_ratio"):
+        assert found[name] == every[name], name
+    kept = metrics.statistics.draw(np.random.default_rng([0, 9]), 520, 200)
+    (real, _), (features, _) = extractor.outputs(sources[0].images()), extractor.outputs(fake)
+    expected = metrics.prdc(real, features[kept])
+    assert {name: found[name] for name in expected} == expected
+    with pytest.raises(metrics.ProtocolMismatch, match="extra"):
+        found.ratio(every, "recall")
 
 
 def test_only_what_is_asked_for_is_computed(sources):
@@ -214,11 +258,8 @@ def test_small_images_have_no_ms_ssim():
 def test_progress_is_told(sources):
     said = []
     run = metrics.InProcess(said.append, every=0.0)
-    run(
-        functools.partial(metrics.Statistics, ("rows",), 600),
-        metrics.Walk(lambda a, b: images(b - a, 0), 600, Extractor()),
-        "x",
-    )
+    make = functools.partial(metrics.Statistics, ("rows",), 600)
+    run([(make, metrics.Walk(lambda a, b: images(b - a, 0), 600, Extractor()), "x")])
     assert said[0] == "x: 256 of 600" and said[1].startswith("x: 512 of 600, about ") and len(said) == 3
 
 

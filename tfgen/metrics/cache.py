@@ -41,22 +41,30 @@ class Cache:
         return self.folder / f"{hashlib.sha256(_text(key).encode()).hexdigest()}.stats"
 
     def get(self, key: dict, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The arrays for `key`: read from disk, or computed by `make()` and then stored.
+        """The arrays for `key`: read from disk, or computed by `make()` and then stored; see `read` and `write`."""
+        arrays = self.read(key)
+        if arrays is None:
+            arrays = make()
+            self.write(key, arrays)
+        return arrays
 
-        A damaged file is reported and replaced. A folder that cannot be written is reported and otherwise ignored.
-        """
+    def read(self, key: dict) -> dict[str, np.ndarray] | None:
+        """The arrays for `key`, or None if there are none. A damaged file is reported."""
         path = self.path(key)
         if path.exists():
             try:
                 return self._read(path, key)
             except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
                 self.report(f"{path} is damaged ({error}): the real side is computed again")
-        arrays = make()
+        return None
+
+    def write(self, key: dict, arrays: dict[str, np.ndarray]) -> None:
+        """Stores the arrays for `key`. A folder that cannot be written is reported and otherwise ignored."""
+        path = self.path(key)
         try:
             self._write(path, key, arrays)
         except OSError as error:
             self.report(f"{path} could not be written ({error}): the real side will be computed again next time")
-        return arrays
 
     def _read(self, path: Path, key: dict) -> dict[str, np.ndarray]:
         header, _, content = path.read_bytes().partition(b"\n")

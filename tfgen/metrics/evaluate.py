@@ -22,7 +22,7 @@ from tfgen.metrics.path_length import path_distances, trimmed_mean
 from tfgen.metrics.protocol import Protocol, Result
 from tfgen.metrics.score import count_classes
 from tfgen.metrics.separability import linear_separability
-from tfgen.metrics.statistics import InProcess, NearestImages, Statistics, Walk, draw
+from tfgen.metrics.statistics import InProcess, NearestImages, NotFinite, Statistics, Walk, draw
 from tfgen.metrics.wasserstein import PATCH, sliced_wasserstein
 
 # {metric: (statistics of the real images, statistics of the evaluated images)}, with names from `statistics.PARTS`.
@@ -88,9 +88,12 @@ class Evaluator:
       n_nearest: maximum number of evaluated images, and of test images, whose nearest training image is searched.
       n_nearest_train: maximum number of training images in that search (a random subset).
       max_shift: shifts tried in the search in pixel space, see `nearest_images`.
+      n_features: maximum number of evaluated images whose features are kept, for "fid_infinity", "kid", "prdc" and
+        "birthday" (a random subset). "score" and "fid" are of all images.
       force: whether to compute Fréchet distances also of fewer images than features.
       resize: the rule by which the sources' images were resized, for the protocol.
-      run: runs walks over images: `InProcess()` (default) or a callable with the same signature.
+      run: runs walks over images: `InProcess()` (default) or a callable with the same signature. The reference is walked
+        with the first images that are evaluated.
       cache: a `Cache` for the statistics of the reference, or None.
       space: the latent space of "path_length" and "separability": "z", the latents; or "w", the styles of a StyleGAN, the
         same in all its layers and without truncation. The protocol of "w" names it.
@@ -112,6 +115,7 @@ class Evaluator:
         kid_subset_size: int | None = None,
         n_nearest: int = 1000,
         n_nearest_train: int = 60_000,
+        n_features: int = 50_000,
         max_shift: int = 0,
         force: bool = False,
         resize: str | None = None,
@@ -147,76 +151,88 @@ class Evaluator:
         for name in {"score", "separability"} & set(metrics):
             if not getattr(classifier, "num_logits", 1):
                 raise ValueError(f"the metric {name!r} needs logits; {classifier.description} has none")
-        if min(n_real, n_nearest, n_nearest_train) < 1:
-            counts = n_real, n_nearest, n_nearest_train
-            raise ValueError(f"n_real, n_nearest and n_nearest_train must be at least 1; received {counts}")
+        counts = {"n_real": n_real, "n_nearest": n_nearest, "n_nearest_train": n_nearest_train, "n_features": n_features}
+        if min(counts.values()) < 1:
+            raise ValueError(f"{', '.join(counts)} must be at least 1; received {counts}")
         self.settings = dict(k=k, score_splits=score_splits, kid_subsets=kid_subsets, max_shift=max_shift)
         self.kid_subset_size, self.n_nearest, self.n_nearest_train = kid_subset_size, n_nearest, n_nearest_train
-        self.run = InProcess() if run is None else run
+        self.n_features, self.run, self._cache = n_features, InProcess() if run is None else run, cache
         # one random generator per purpose, so that changing one number does not change the other subsets
         rngs = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
-        indices = draw(rngs[0], self.real.num_examples, n_real)
-        self.n_real = len(indices)
-        self.moments, self.rows = self._real_side(indices, cache)
-        if "nearest" not in metrics:
-            return
-        train_indices = draw(rngs[1], train.num_examples, n_nearest_train)
-        self._nearest_train = Drawn(train, train_indices)
-        same = reference == "train" and np.array_equal(indices, train_indices)
-        self._train_features = self.rows if same and self.rows is not None else self._features(train, train_indices)
-        queries = Drawn(test, draw(rngs[2], test.num_examples, n_nearest))
-        found = self._statistics(["queries"], queries, len(queries.indices), "test images", n_queries=None)
-        self.test_distances = self._to_train(found)
+        self._indices = draw(rngs[0], self.real.num_examples, n_real)
+        self.n_real = len(self._indices)
+        # What `_walk_reference` finds. None: no metric needs it, or nothing was evaluated yet.
+        self.moments = self.rows = self.test_distances = self._train_features = None
+        self._is_walked = False
+        if "nearest" in metrics:
+            self._nearest_train = Drawn(train, draw(rngs[1], train.num_examples, n_nearest_train))
+            self._test_queries = Drawn(test, draw(rngs[2], test.num_examples, n_nearest))
 
-    def _statistics(self, needs, images, count, what, extractor=True, **settings) -> Statistics:
+    def _job(self, needs, images, count, what, **settings):
+        """A job for `run`, see `InProcess`, whose result is a `Statistics`."""
         make = functools.partial(Statistics, tuple(sorted(set(needs))), count, seed=self.seed, **settings)
         # All statistics but "similarity" use features; without a classifier, "queries" holds only images.
         features = any(need != "similarity" for need in needs)
-        return self.run(make, Walk(images, count, self.classifier if features else None), what).check(what)
+        return make, Walk(images, count, self.classifier if features else None), what
 
-    def _features(self, source, indices) -> np.ndarray:
-        found = self._statistics(["rows"], Drawn(source, indices), len(indices), f"{source.split} images")
-        return found.parts["rows"].result()
+    def _walk(self, jobs: dict) -> dict:
+        return dict(zip(jobs, self.run(list(jobs.values())), strict=True)) if jobs else {}
 
-    def _real_side(self, indices, cache) -> tuple[Moments | None, np.ndarray | None]:
-        """(moments, features) of the reference; None for those that no metric needs."""
+    # ---- The reference: walked once, with the first images
+
+    def _reference_jobs(self) -> dict:
+        jobs, train_indices = {}, self._nearest_train.indices if "nearest" in self.metrics else None
         needs = sorted({need for metric in self.metrics for need in METRICS[metric][0]})
-        if not needs:
-            return None, None
+        self._key = {
+            "data_fingerprint": self.real.fingerprint, "split": self.reference, "n_real": self.n_real, "seed": self.seed,
+            "resize": self.resize, "features": self.classifier.description, "features_hash": self.classifier.weights_hash,
+            "statistics": needs,
+        } if needs else None  # fmt: skip
+        self._stored = self._cache.read(self._key) if needs and self._cache is not None else None
+        if needs and self._stored is None:
+            jobs["real"] = self._job(needs, Drawn(self.real, self._indices), self.n_real, "real images")
+        if train_indices is not None:
+            same = self.reference == "train" and np.array_equal(self._indices, train_indices) and "rows" in needs
+            if not same:
+                jobs["train"] = self._job(["rows"], self._nearest_train, len(train_indices), f"{self.train.split} images")
+            jobs["test"] = self._job(["queries"], self._test_queries, len(self._test_queries.indices), "test images")
+        return jobs
 
-        def arrays():
-            found = self._statistics(needs, Drawn(self.real, indices), len(indices), "real images").parts
-            values = {}
-            if "moments" in found:
-                moments = found["moments"]
-                values |= {"count": np.array(moments.count), "mean": moments.mean, "scatter": moments.scatter}
-            if "rows" in found:
-                values["rows"] = found["rows"].result()
-            return values
+    def _take_reference(self, found: dict) -> None:
+        stored = self._stored or {}
+        if "real" in found:
+            parts = found["real"].check("real images").parts
+            if "moments" in parts:
+                moments = parts["moments"]
+                stored |= {"count": np.array(moments.count), "mean": moments.mean, "scatter": moments.scatter}
+            if "rows" in parts:
+                stored["rows"] = parts["rows"].result()
+            if self._cache is not None:
+                self._cache.write(self._key, stored)
+        if "mean" in stored:
+            self.moments = Moments()
+            self.moments.count, self.moments.mean, self.moments.scatter = (
+                int(stored["count"]), stored["mean"], stored["scatter"]
+            )  # fmt: skip
+        self.rows = stored.get("rows")
+        if "nearest" in self.metrics:
+            self._train_features = self.rows
+            if "train" in found:
+                self._train_features = found["train"].check(f"{self.train.split} images").parts["rows"].result()
 
-        if cache is None:
-            values = arrays()
-        else:
-            key = {
-                "data_fingerprint": self.real.fingerprint, "split": self.reference, "n_real": len(indices),
-                "seed": self.seed, "resize": self.resize, "features": self.classifier.description,
-                "features_hash": self.classifier.weights_hash, "statistics": needs,
-            }  # fmt: skip
-            values = cache.get(key, arrays)
-        moments = None
-        if "mean" in values:
-            moments = Moments()
-            moments.count, moments.mean, moments.scatter = int(values["count"]), values["mean"], values["scatter"]
-        return moments, values.get("rows")
+    # ---- Nearest training images
 
-    def _to_train(self, found: Statistics) -> tuple[np.ndarray, np.ndarray]:
-        """Distances (pixels, features) of each query image to its nearest training image."""
-        images, features = (found.parts[f"query_{name}"].result() for name in ("images", "features"))
+    def _nearest_job(self, found: Statistics):
+        """A job for `run` that finds the distance in pixels of each query image to its nearest training image."""
+        images = found.parts["query_images"].result()
         near = self._nearest_train
         batch = max(1, 2**23 // images[0].size)  # the search uses about 64 MiB in addition to the queries
         make = functools.partial(NearestImages, images, self.settings["max_shift"])
-        pixels = self.run(make, Walk(near, len(near.indices), batch=batch), "nearest training images")
-        return pixels, nearest_neighbours(features, self._train_features)[1]
+        return make, Walk(near, len(near.indices), batch=batch), "nearest training images"
+
+    def _distances(self, found: Statistics, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances (pixels, features) of each query image to its nearest training image."""
+        return pixels, nearest_neighbours(found.parts["query_features"].result(), self._train_features)[1]
 
     def __call__(
         self, fake_images: ArrayLike, *, weights: str, batch_norm: str = "moving", extra: Sequence = ()
@@ -226,9 +242,12 @@ class Evaluator:
         Raises:
           ValueError: a wrong shape, rank, dtype or range, NaN, or too few images for the number of features.
         """
+        return self.evaluate(**self.request(fake_images, weights=weights, batch_norm=batch_norm, extra=extra))
+
+    def request(self, fake_images: ArrayLike, **arguments) -> dict:
+        """The arguments of `evaluate` for images float [N, H, W, C] in [0, 1], for `evaluate_all`; errors as of a call."""
         images = image_batch(fake_images, "fake_images", shape=tuple(self.real.image_shape), min_images=2)
-        take = lambda first, last: images[first:last]  # noqa: E731
-        return self.evaluate(take, len(images), weights=weights, batch_norm=batch_norm, extra=extra)
+        return {"images": lambda first, last: images[first:last], "count": len(images), **arguments}
 
     def evaluate(
         self, images: Callable[[int, int], np.ndarray], count: int, *, weights: str, batch_norm: str = "moving",
@@ -266,19 +285,83 @@ class Evaluator:
           NotFinite (a ValueError): images with NaN or infinity.
           ValueError: a wrong shape or range, or too few images for the number of features.
         """
+        (found,) = self.evaluate_all(
+            [{"images": images, "count": count, "weights": weights, "batch_norm": batch_norm, "truncation": truncation,
+              "generator_hash": generator_hash, "extra": extra}]
+        )  # fmt: skip
+        if isinstance(found, NotFinite):
+            raise found
+        return found
+
+    def evaluate_all(self, requests: Sequence[dict]) -> list[Result | NotFinite]:
+        """The results of several sets of images, each a dict of the arguments of `evaluate`.
+
+        All walks over images are given to `run` in two calls, so that what it starts for a call, such as the processes of
+        a Beam pipeline, is started twice, however many sets there are. Of images that are not finite the result is the
+        error that `evaluate` raises.
+
+        Example:
+            >>> train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
+            >>> extractor = tfgen.metrics.FeatureExtractor(tfgen.features.random_conv((8,), channels=3))
+            >>> evaluator = tfgen.metrics.Evaluator(train, test, extractor, metrics=["fid"])
+            >>> noise = evaluator.request(np.random.default_rng(0).random((300, 8, 8, 1)), weights="raw")
+            >>> found = evaluator.evaluate_all([evaluator.real_request(), noise])
+            >>> len(found)
+            2
+        """
+        wanted = [self._metrics_of(**request) for request in requests]
+        jobs = {} if self._is_walked else self._reference_jobs()
+        for i, (request, metrics) in enumerate(zip(requests, wanted, strict=True)):
+            jobs[i] = self._samples_job(metrics, request["images"], request["count"])
+        found = self._walk(jobs)
+        if not self._is_walked:
+            self._take_reference(found)
+        results, queries = [], {}
+        for i in range(len(requests)):
+            try:
+                results.append(found[i].check("fake_images"))
+            except NotFinite as error:
+                results.append(error)
+        if "nearest" in self.metrics:
+            queries = {i: one for i, one in enumerate(results) if isinstance(one, Statistics)}
+            if not self._is_walked:
+                queries["test"] = found["test"].check("test images")
+        pixels = self._walk({name: self._nearest_job(one) for name, one in queries.items()})
+        distances = {name: self._distances(queries[name], found) for name, found in pixels.items()}
+        if not self._is_walked:
+            self.test_distances = distances.get("test")
+        self._is_walked = True
+        return [
+            one if isinstance(one, NotFinite) else self._result(one.parts, metrics, distances.get(i), **request)
+            for i, (one, metrics, request) in enumerate(zip(results, wanted, requests, strict=True))
+        ]
+
+    def _metrics_of(self, images, count, weights, **_) -> list[str]:
         if count < 2:
             raise ValueError(f"at least 2 images are needed; received {count}")
         metrics = [name for name in self.metrics if weights != "real" or name not in OF_LATENTS]
         for name in metrics:
             check_applies(name, images, self.real.image_shape, self.space)
+        return metrics
+
+    def _samples_job(self, metrics, images, count):
         needs = {need for metric in metrics for need in METRICS[metric][1]}
-        settings = {"splits": self.settings["score_splits"], "n_queries": self.n_nearest}
-        extra = dict(extra)
+        settings = {
+            "splits": self.settings["score_splits"], "n_queries": self.n_nearest, "n_rows": self.n_features
+        }  # fmt: skip
         if "similarity" in needs:
             settings["similarity"] = min(100, count // 2), similarity_scales(self.real.image_shape)
-        fake = self._statistics(needs, images, count, "fake_images", **settings).parts
+        return self._job(needs, images, count, "fake_images", **settings)
+
+    def _result(
+        self, fake, metrics, distances, *, images, count, weights, batch_norm="moving", truncation=None, generator_hash=None,
+        extra=(),
+    ):  # fmt: skip
+        extra = dict(extra)
+        if "rows" in fake and count > self.n_features:
+            extra["n_features"] = self.n_features
         features = fake["rows"].result() if "rows" in fake else None
-        subset_size = self.kid_subset_size or min(1000, max(2, min(count, self.n_real) // 2))
+        subset_size = self.kid_subset_size or min(1000, max(2, min(count, self.n_real, self.n_features) // 2))
         frechet = f"frechet_{getattr(self.classifier, 'kind', 'classifier')}_distance"
         values = {}
         if "score" in self.metrics:
@@ -301,9 +384,7 @@ class Evaluator:
         if "prdc" in self.metrics:
             values |= prdc(self.rows, features, k=self.settings["k"])
         if "nearest" in self.metrics:
-            found = Statistics(("queries",), count)
-            found.parts = {name: fake[name] for name in ("query_images", "query_features")}
-            for space, near, test in zip(("pixel", "feature"), self._to_train(found), self.test_distances, strict=True):
+            for space, near, test in zip(("pixel", "feature"), distances, self.test_distances, strict=True):
                 values[f"nn_{space}_fake_train"] = float(np.median(near))
                 values[f"nn_{space}_test_train"] = float(np.median(test))
                 values[f"nn_{space}_ratio"] = neighbour_ratio(near, test)
@@ -395,12 +476,16 @@ class Evaluator:
           n_fake: number of images; use the number of the generator's samples. If the split has fewer, all are
             used; the protocol records the number, and results of different n_fake cannot be compared.
         """
+        return self.evaluate(**self.real_request(n_fake))
+
+    def real_request(self, n_fake: int | None = None) -> dict:
+        """The arguments of `evaluate` for `real_anchor`, for `evaluate_all`."""
         source = self.test if self.reference == "train" else self.train
         if source is None:
             raise ValueError("the anchor of real images needs the split that is not the reference; it is None")
         count = source.num_examples if n_fake is None else n_fake
         images = Drawn(source, draw(np.random.default_rng([self.seed, 4]), source.num_examples, count))
-        return self.evaluate(images, len(images.indices), weights="real", batch_norm="none")
+        return {"images": images, "count": len(images.indices), "weights": "real", "batch_norm": "none"}
 
 
 def check_applies(name, images, image_shape, space: str = "z") -> None:

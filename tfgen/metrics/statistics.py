@@ -53,19 +53,21 @@ class Statistics(Accumulator):
         score of the logits and shares of the classes; "queries": `n_queries` images with their features; "similarity":
         MS-SSIM of random pairs.
       total: number of images.
-      splits: splits of the score. n_queries: None: all. similarity: (pairs, scales). seed: seed of the draws.
+      splits: splits of the score. n_queries, n_rows: of which images "queries" and "rows" are, a random subset; None: all.
+      similarity: (pairs, scales). seed: seed of the draws.
     """
 
     def __init__(
-        self, needs: Sequence[str], total: int, *, splits: int = 1, n_queries: int | None = None,
+        self, needs: Sequence[str], total: int, *, splits: int = 1, n_queries: int | None = None, n_rows: int | None = None,
         similarity: tuple[int, int] = (100, 1), seed: int = 0,
     ):  # fmt: skip
         needs = tuple(needs)
         if unknown := sorted(set(needs) - set(PARTS)):
             raise ValueError(f"unknown statistics {', '.join(unknown)}; known are {', '.join(PARTS)}")
         super().__init__(
-            needs=needs, total=total, splits=splits, n_queries=n_queries, similarity=tuple(similarity), seed=seed
-        )
+            needs=needs, total=total, splits=splits, n_queries=n_queries, n_rows=n_rows, similarity=tuple(similarity),
+            seed=seed,
+        )  # fmt: skip
         make = {
             "moments": lambda: {"moments": Moments()},
             "rows": lambda: {"rows": Rows()},
@@ -79,6 +81,7 @@ class Statistics(Accumulator):
         self.seen = self.bad = 0
         count = total if n_queries is None else n_queries
         self._queries = draw(np.random.default_rng([seed, 3]), total, count) if "queries" in needs else np.empty(0, np.int64)
+        self._rows = None if n_rows is None or n_rows >= total else draw(np.random.default_rng([seed, 9]), total, n_rows)
 
     def update(
         self, images: ArrayLike, ids: ArrayLike, features: ArrayLike | None = None, logits: ArrayLike | None = None
@@ -93,11 +96,12 @@ class Statistics(Accumulator):
             self.bad += bad
             return self
         parts = self.parts
-        for name, values in (
-            ("moments", features), ("rows", features), ("logits", logits), ("score", logits), ("shares", logits),
-        ):  # fmt: skip
+        for name, values in (("moments", features), ("logits", logits), ("score", logits), ("shares", logits)):
             if name in parts:
                 parts[name].update(values, ids)
+        if "rows" in parts:
+            kept = slice(None) if self._rows is None else np.isin(ids, self._rows)
+            parts["rows"].update(features[kept], ids[kept])
         if "similarity" in parts:
             parts["similarity"].update(images, ids)
         if "query_images" in parts:
@@ -199,12 +203,15 @@ class Walk:
 
 
 class InProcess:
-    """Runs walks in this process. `run(make, walk, what)` updates make() with all batches and returns its result.
+    """Runs walks in this process. `run(jobs)` returns the results of jobs (make, walk, what).
+
+    make() is updated with all batches of the walk, `what` names it in the progress. Jobs do not depend on each other.
 
     Example:
         >>> images = tfgen.data.load("digits").take(10).images()
         >>> walk = tfgen.metrics.Walk(lambda first, last: images[first:last], count=10)
-        >>> nearest = tfgen.metrics.InProcess()(lambda: tfgen.metrics.NearestImages(images[:2]), walk, "nearest images")
+        >>> run = tfgen.metrics.InProcess()
+        >>> (nearest,) = run([(lambda: tfgen.metrics.NearestImages(images[:2]), walk, "nearest images")])
         >>> nearest.tolist()
         [0.0, 0.0]
 
@@ -215,7 +222,11 @@ class InProcess:
     def __init__(self, report: Callable[[str], object] | None = None, every: float | None = None):
         self.report, self.every = report, every
 
-    def __call__(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
+    def __call__(self, jobs: Sequence[tuple[Callable[[], Accumulator], Walk, str]]) -> list:
+        return [self.walked(*job) for job in jobs]
+
+    def walked(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
+        """The result of one job."""
         accumulator, progress = make(), Progress(what, walk.count, self.report, every=self.every)
         for element in walk((0, walk.count)):
             accumulator.update(**element)

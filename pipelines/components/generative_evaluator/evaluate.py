@@ -129,16 +129,19 @@ def measured(model, source, seed, only=None):
     return values, protocols, notes, inapplicable
 
 
-def _sample_metrics(evaluator, generator, num, seed, known):
-    """({metric: value}, protocol dict). If images are not finite: (the metrics `known`, all NaN; None)."""
+def _request(generator, num, seed):
+    """Arguments of `Evaluator.evaluate` for the samples of an exported model."""
     metadata = generator.metadata
-    try:
-        result = evaluator.evaluate(
-            Samples(generator, seed), num, weights=metadata.get("weights", "raw"),
-            batch_norm=metadata.get("batch_norm", "moving"), generator_hash=generator.weights_hash,
-            extra={"binarization": metadata.get("binarization")},
-        )  # fmt: skip
-    except NotFinite:
+    return {
+        "images": Samples(generator, seed), "count": num, "weights": metadata.get("weights", "raw"),
+        "batch_norm": metadata.get("batch_norm", "moving"), "generator_hash": generator.weights_hash,
+        "extra": {"binarization": metadata.get("binarization")},
+    }  # fmt: skip
+
+
+def _sample_metrics(result, known):
+    """({metric: value}, protocol dict) of a result. If images were not finite: (the metrics `known`, all NaN; None)."""
+    if isinstance(result, NotFinite):
         return dict.fromkeys(known, math.nan), None
     return dict(result.values), result.protocol.to_dict()
 
@@ -247,24 +250,29 @@ def _evaluate(model_dir, train, test, data_name, output_dir, classifier_dir, bas
 
     # ---- samples
     values, protocols = {}, {name: protocol for name, (protocol, _) in measure_protocols.items()}
-    evaluator = None
+    earlier, baseline_note = _open_baseline(baseline_dir, meta, test)
+    common, baseline = None, {}
     if classifier is not None:
         evaluator = metrics.Evaluator(reference_train, reference_test, classifier, metrics=asked, seed=seed, run=run)
-        real = evaluator.real_anchor(num)
+        models = [untrained, model, *([earlier] if earlier is not None and Sampler in earlier.capabilities else [])]
+        real, *found = evaluator.evaluate_all(
+            [evaluator.real_request(num), *(_request(one, num, seed) for one in models)]
+        )
+        if isinstance(real, NotFinite):
+            raise real
         if real.protocol.n_fake != num:
             notes.append(f"The anchor of real images is of {real.protocol.n_fake} images, the generators' of {num}.")
         anchors["real"] = dict(real.values)
-        anchors["untrained"] |= _sample_metrics(evaluator, untrained, num, seed, real.values)[0]
-        values, protocols["samples"] = _sample_metrics(evaluator, model, num, seed, _numbers(real.values))
+        anchors["untrained"] |= _sample_metrics(found[0], real.values)[0]
+        values, protocols["samples"] = _sample_metrics(found[1], _numbers(real.values))
         if protocols["samples"] is None:
             notes.append("Generated images hold NaN or infinity: the sample metrics cannot be computed.")
-    common = None
-    if values and protocols["samples"]:
-        common = _common(model, values, protocols["samples"], train, test, classifier, num, seed, run)
-
-    baseline, baseline_note = _baseline(
-        baseline_dir, evaluator, meta, protocols, protocol_of, test, num, seed, anchors["real"]
-    )
+        if found[2:]:
+            baseline = _numbers(_sample_metrics(found[2], anchors["real"])[0])
+        if values and protocols["samples"]:
+            common = _common(model, values, protocols["samples"], train, test, classifier, num, seed, run)
+    if earlier is not None:
+        baseline, baseline_note = _with_measures(baseline, earlier, protocols, protocol_of, test, seed)
     content = {
         "model": meta,
         "capabilities": [capability.NAME for capability in model.capabilities],
@@ -323,21 +331,24 @@ def _error_over_chance(accuracy, source):
     return (1.0 - accuracy) / wrong_by_chance if wrong_by_chance else 1.0
 
 
-def _baseline(path, evaluator, meta, protocols, protocol_of, test, num, seed, known):
-    """({metric: value of the last blessed model, measured now}, why a metric is missing)."""
+def _open_baseline(path, meta, test):
+    """(the last blessed model, or None; why it is not measured)."""
     if path is None:
-        return {}, "there is none"
+        return None, "there is none"
     baseline = Remote(functools.partial(exported, str(path), test))
     try:
         theirs = baseline.metadata
     except ValueError as error:  # exported by an earlier tfgen
-        return {}, f"it cannot be asked: {error}"
+        return None, f"it cannot be asked: {error}"
     for key in ("preset", "image_shape"):
         if theirs.get(key) != meta.get(key):
-            return {}, f"it has another {key}: {theirs.get(key)} instead of {meta.get(key)}"
-    values, notes = {}, []
-    if evaluator is not None and Sampler in baseline.capabilities:
-        values.update(_numbers(_sample_metrics(evaluator, baseline, num, seed, known)[0]))
+            return None, f"it has another {key}: {theirs.get(key)} instead of {meta.get(key)}"
+    return baseline, ""
+
+
+def _with_measures(values, baseline, protocols, protocol_of, test, seed):
+    """({metric: value of the last blessed model, measured now}, why a metric is missing); `values`: those of its samples."""
+    values, notes = dict(values), []
     found, found_protocols, *_ = measured(baseline, test, seed, only=set(protocol_of.values()))
     for name, (protocol, metrics) in found_protocols.items():
         different = [k for k in protocol if k != "weights" and protocol[k] != protocols[name].get(k)]

@@ -35,7 +35,7 @@ class Remote:
 
 
 class ThroughBeam:
-    """Runs walks like `tfgen.metrics.InProcess`, with the same results, each in its own Beam pipeline.
+    """Runs walks like `tfgen.metrics.InProcess`, with the same results: those of one call in one Beam pipeline.
 
     Args:
         make_pipeline: function without arguments -> `beam.Pipeline`.
@@ -46,25 +46,33 @@ class ThroughBeam:
     def __init__(self, make_pipeline, scratch, shard=SHARD):
         self.make_pipeline, self.scratch, self.shard = make_pipeline, str(scratch), shard
 
-    def __call__(self, make, walk, what):
-        path = os.path.join(self.scratch, uuid.uuid4().hex)
+    def __call__(self, jobs):
+        paths = [os.path.join(self.scratch, uuid.uuid4().hex) for _ in jobs]
+        with self.make_pipeline() as pipeline:
+            for i, (path, job) in enumerate(zip(paths, jobs, strict=True)):
+                self._add(pipeline, path, *job, label=f"{i}: {job[2]}")
+        return [_taken(path) for path in paths]
+
+    def _add(self, pipeline, path, make, walk, what, label):
         # In a file: Beam compresses pickled objects many times, and the query images of `make` are megabytes.
         _keep(f"{path}.make", make)
         make = functools.partial(_made, f"{path}.make")
-        with self.make_pipeline() as pipeline:
-            (
-                pipeline
-                | f"Shards[{what}]" >> beam.Create(walk.shards(-(-walk.count // self.shard)))
-                | f"Spread[{what}]" >> beam.Reshuffle()
-                | f"Walk[{what}]" >> beam.FlatMap(_Followed(walk, what, path))
-                | f"Combine[{what}]" >> beam.CombineGlobally(Combine(make)).without_defaults()
-                | f"Keep[{what}]" >> beam.Map(functools.partial(_keep, path))
-            )
-        with open(path, "rb") as f:
-            result = pickle.load(f)
-        for name in (path, f"{path}.make"):
-            os.remove(name)
-        return result
+        (
+            pipeline
+            | f"Shards[{label}]" >> beam.Create(walk.shards(-(-walk.count // self.shard)))
+            | f"Spread[{label}]" >> beam.Reshuffle()
+            | f"Walk[{label}]" >> beam.FlatMap(_Followed(walk, what, path))
+            | f"Combine[{label}]" >> beam.CombineGlobally(Combine(make)).without_defaults()
+            | f"Keep[{label}]" >> beam.Map(functools.partial(_keep, path))
+        )
+
+
+def _taken(path):
+    with open(path, "rb") as f:
+        result = pickle.load(f)
+    for name in (path, f"{path}.make"):
+        os.remove(name)
+    return result
 
 
 class _Followed:
@@ -80,13 +88,13 @@ class _Followed:
             progress.add(len(element["ids"]))
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=16)
 def _progress(path, what, total):
     """That of the walk whose result goes to `path`."""
     return Progress(what, total)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=16)
 def _unpickled(path):
     with open(path, "rb") as f:
         return pickle.load(f)
