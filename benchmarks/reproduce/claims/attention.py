@@ -15,7 +15,7 @@ from tfgen.metrics import Evaluator, train_classifier
 from tfgen_trainers.timing import time_steps
 
 CAPTION = "Fréchet classifier distance with attention, without, and with gamma set to 0 after training, three seeds each"
-PRESET, STEPS, SAMPLES, ROUNDS = "sagan/mnist", 3_000, 10_000, 3
+PRESET, STEPS, SAMPLES, ROUNDS = "sagan/mnist", 1_500, 10_000, 3
 VARIANTS = {"attention": {}, "no attention": {"attention_size": None}}
 OFF = "gamma = 0"
 

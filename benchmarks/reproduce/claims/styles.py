@@ -14,14 +14,14 @@ from tfgen.metrics import Evaluator, RunGenerator, Samples, perceptual_path_leng
 from tfgen.sampling import image_grid, mixing_matrix, noise_deviation, noise_variants, truncation_strip
 
 CAPTION = "Mixed styles, truncation and noise of one StyleGAN"
-STYLES, STYLE_PAIRS, STYLE_SAMPLES, PATH_STEP = "style-gan/mnist", 2_000, 5_000, 1e-3
+STYLES, STEPS, STYLE_PAIRS, STYLE_SAMPLES, PATH_STEP = "style-gan/mnist", 4_000, 2_000, 5_000, 1e-3
 COARSE, FINE = range(4), range(4, 8)  # of 4 and 8 pixels, of 16 and 32
 
 
 def measure(args):
     """Path length and separability in z and in w, and how often a mixture keeps the class of the first of two images."""
     sources = [tfgen.data.load("mnist", split, size=(32, 32), manual_dir=args.manual_dir) for split in ("train", "test")]
-    steps, load = args.steps or tfgen.presets.get(STYLES).steps, {"spec": "mnist", "split": "train", "size": [32, 32]}
+    steps, load = args.steps or STEPS, {"spec": "mnist", "split": "train", "size": [32, 32]}
     model, training, seconds = trained(args, sources[0], STYLES, 0, steps, folder="claim_styles", **load)
     classifier = train_classifier(*sources, seed=0)
     zoo = {"model": model, "metric": FCD, "training": training, "train": sources[0], "test": sources[1], "averaged": True}

@@ -10,7 +10,7 @@ from benchmarks.reproduce.common import FCD
 from tfgen.metrics import Evaluator, train_classifier
 
 CAPTION = "Precision and recall over the threshold of the latents, and samples of three thresholds"
-PRESET, STEPS, SAMPLES = "biggan/mnist", 6_000, 10_000
+PRESET, STEPS, SAMPLES = "biggan/mnist", 4_000, 10_000
 LIMITS = (None, 1.5, 1.0, 0.5, 0.2)
 SHOWN = (None, 0.5, 0.2)
 
@@ -58,7 +58,7 @@ def draw(found, args):
         axes[0].plot(range(len(by_limit)), [one[key] for one in by_limit], "o-", color=color, label=key)
     axes[0].set(xticks=range(len(by_limit)), xticklabels=[one["truncation"] or "none" for one in by_limit],
                 xlabel="threshold", ylim=(0, 1))  # fmt: skip
-    axes[0].legend()
+    axes[0].legend(loc="center right")
     for panel, (limit, images) in zip(axes[1:], samples.items(), strict=True):
         images = np.array(images).reshape(3, 10, 28, 28)
         panel.imshow(images.transpose(1, 2, 0, 3).reshape(280, 84), cmap="gray", vmin=0, vmax=255)
