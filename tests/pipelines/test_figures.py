@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tfgen import data
 from tfgen_pipelines.components.generative_evaluator import figures
 
 
@@ -42,7 +43,10 @@ def test_translations_stand_below_their_inputs(tmp_path):
 
 
 def test_neighbours_are_the_nearest_in_order(tmp_path):
-    reference = np.stack([np.full((32, 32, 1), v) for v in (0.0, 0.4, 1.0)])
-    figures.write_neighbours(tmp_path / "n.png", np.full((1, 32, 32, 1), 0.6), reference, k=5)
-    pixels = read(tmp_path / "n.png")
-    assert [int(pixels[2, 2 + 34 * c, 0]) for c in range(4)] == [153, 102, 255, 0]
+    reference = data.from_arrays(np.stack([np.full((32, 32, 1), v) for v in (0.0, 0.4, 1.0)]))
+    for part in (1, 2, 2048):  # of the reference in memory
+        figures.write_neighbours(tmp_path / "n.png", np.full((1, 32, 32, 1), 0.6), reference, k=5, part=part)
+        pixels = read(tmp_path / "n.png")
+        assert [int(pixels[2, 2 + 34 * c, 0]) for c in range(4)] == [153, 102, 255, 0]
+    figures.write_neighbours(tmp_path / "n.png", np.full((1, 32, 32, 1), 0.6), reference, k=2, part=1)
+    assert [int(read(tmp_path / "n.png")[2, 2 + 34 * c, 0]) for c in range(3)] == [153, 102, 255]

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import tfgen
 from tfgen_pipelines import data as data_lib
 from tfgen_pipelines import report
 from tfgen_pipelines.components.generative_evaluator import figures
@@ -39,7 +40,7 @@ def record(tmp_path):
     images = np.random.default_rng(0).random((20, 8, 8, 1))
     figures.write_samples(tmp_path / "samples.png", images)
     figures.write_samples(tmp_path / "real.png", images)
-    figures.write_neighbours(tmp_path / "neighbours.png", images, images)
+    figures.write_neighbours(tmp_path / "neighbours.png", images, tfgen.data.from_arrays(images))
     pictures = [(step, str(tmp_path / f"step-{step}.png")) for step in range(100, 1000, 100)]
     for _, path in pictures:
         figures.write_samples(path, images)

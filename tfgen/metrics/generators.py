@@ -166,8 +166,9 @@ def imitated(source: Source, binarization: str | None) -> Source:
     from tfgen import data
 
     batches = source.batches(500, binarization="threshold")
+    images = np.concatenate([np.uint8(255) * batch["image"].numpy().astype(np.uint8) for batch in batches])
     return data.from_arrays(
-        np.concatenate([batch["image"].numpy() for batch in batches]), source.labels() if source.has_labels else None,
+        images, source.labels() if source.has_labels else None,
         levels=2, name=f"{source.name}-binarized", split=source.split, num_classes=source.num_classes,
         class_names=source.class_names,
     )  # fmt: skip

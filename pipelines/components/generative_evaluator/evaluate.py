@@ -367,7 +367,7 @@ def _write(content, output_dir, model, num, reference_train, reference_test, tes
         real = draw(np.random.default_rng([seed, 6]), reference_test.num_examples, len(shown))
         figures.write_samples(os.path.join(output_dir, "real.png"), reference_test.subset(real).images())
         if np.isfinite(shown).all():
-            figures.write_neighbours(os.path.join(output_dir, "neighbours.png"), shown, reference_train.images())
+            figures.write_neighbours(os.path.join(output_dir, "neighbours.png"), shown, reference_train)
     asked = Translator in model.capabilities and not model.missing("translate", test.fields)
     if asked or Encoder.NAME in content["protocols"]:
         noise = {"binarization": model.binarization, "dequantize": model.dequantize, "seed": seed}

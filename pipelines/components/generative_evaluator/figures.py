@@ -45,15 +45,19 @@ def write_reconstructions(path, images, reconstructions, columns=16):
     write_png(path, grid(np.concatenate(rows), columns))
 
 
-def write_neighbours(path, samples, reference, *, k=5, rows=12):
-    """A row per sample: the sample, then its `k` nearest images of `reference` (L2 on pixels)."""
-    samples, k = np.asarray(samples[:rows]), min(k, len(reference))
-    flat = np.asarray(reference, np.float64).reshape(len(reference), -1)
-    tiles = []
-    for sample in samples:
-        squared = ((flat - sample.reshape(1, -1)) ** 2).sum(axis=1)
-        tiles += [sample, *reference[np.argsort(squared, kind="stable")[:k]]]
-    write_png(path, grid(np.stack(tiles), k + 1))
+def write_neighbours(path, samples, source, *, k=5, rows=12, part=2048):
+    """A row per sample: the sample, then its `k` nearest images of `source` (L2 on pixels), `part` of them in memory."""
+    samples, count = np.asarray(samples[:rows]), source.num_examples
+    nearest = [(np.empty(0), np.empty((0, *samples.shape[1:]), np.float32)) for _ in samples]
+    for first in range(0, count, part):
+        images = source.subset(range(first, min(first + part, count))).images()
+        for row, sample in enumerate(samples):
+            squared = ((images.astype(np.float64) - sample) ** 2).sum(axis=(1, 2, 3))
+            squared, known = np.concatenate([nearest[row][0], squared]), np.concatenate([nearest[row][1], images])
+            order = np.argsort(squared, kind="stable")[:k]
+            nearest[row] = squared[order], known[order]
+    tiles = [tile for sample, (_, found) in zip(samples, nearest, strict=True) for tile in (sample, *found)]
+    write_png(path, grid(np.stack(tiles), min(k, count) + 1))
 
 
 def write_translations(path, groups, *, num=96, columns=16):
