@@ -21,6 +21,7 @@ from tfgen_pipelines.components.image_example_gen import ImageExampleGen
 from tfgen_pipelines.components.infra_validator.component import MODES, infra_validator
 from tfgen_pipelines.components.previous_blessed_model import PreviousBlessedModelStrategy
 from tfgen_pipelines.components.pusher import Pusher
+from tfgen_pipelines.components.transform import Transform
 from tfgen_trainers.arguments import MixedPrecision
 from tfgen_trainers.code_hash import code_hash, own_hash
 from tfgen_trainers.train import TrainConfig
@@ -122,13 +123,14 @@ def create_pipeline(
     statistics = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="tfgen_pipelines.preprocessing.preprocessing_fn",
         custom_config={
             "fields": [field.config() for field in data.fields],
-            "code": code_hash("tfgen_pipelines.preprocessing", "tfgen.fields"),  # part of the cache key only
+            # part of the cache key only
+            "code": code_hash("tfgen_pipelines.preprocessing", "tfgen_pipelines.components.transform", "tfgen.fields"),
         },
         disable_statistics=True,  # statistics of pixels are not used, and take longer than reading the images
         disable_analyzer_cache=True,

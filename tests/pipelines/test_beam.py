@@ -138,7 +138,8 @@ def prepared(data, folder, beam_args):
     for component, key in (("ImageExampleGen", "examples"), ("Transform", "transformed_examples")):
         for split in ("train", "eval"):
             files = sorted((folder / "artifacts" / component / key).glob(f"*/Split-{split}/*"))
-            records = tf.data.TFRecordDataset([str(file) for file in files], "GZIP")
+            # Transform's are read in any order, so they are not compressed.
+            records = tf.data.TFRecordDataset([str(file) for file in files], "GZIP" if key == "examples" else "")
             found[component, split] = [tf.train.Example.FromString(one).features for one in records.as_numpy_iterator()]
     return found
 
