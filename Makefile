@@ -15,8 +15,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::FutureWarning:google.api_core._python_version_support
 export TF_USE_LEGACY_KERAS := 0
 
-# benchmarks/gpu.py is for machines with a GPU and scale.py needs MNIST; they are called by themselves.
-BENCHMARKS := $(filter-out %/__init__ %/gpu %/record %/scale %/turns %/zoo,$(basename $(wildcard benchmarks/*.py)))
+# Called by themselves: gpu.py is for machines with a GPU, scale.py needs MNIST, metric_peers.py other packages.
+BENCHMARKS := $(filter-out %/__init__ %/gpu %/metric_peers %/record %/scale %/turns %/zoo,$(basename $(wildcard benchmarks/*.py)))
 # Tests that need the extras [tfx], which has no wheels for Python 3.12, and [serving], which is locked for 3.10 only.
 TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving tests/studio))
 
