@@ -10,6 +10,8 @@ are those of the process's resident memory (Linux), and begin anew with each com
     evaluator   the pipeline's evaluator of an untrained dcgan/mnist, by Beam with one process and with two
     million     score and fid of 10,000 and of 1,000,000 samples of an untrained vae/digits
     workers     `tfgen train` of dcgan/mnist by one process and by two workers, for two numbers of steps
+
+With --page nothing is measured: the tables of docs/beam.md are made from the record.
 """
 
 import argparse
@@ -28,7 +30,7 @@ import time
 
 import numpy as np
 
-from benchmarks.record import report
+from benchmarks.record import ROOT, filled, markdown_table, report
 
 PRESET, STEPS = "vae/mnist", (500, 2500)
 SIZES, TEST = (1_000, 10_000, 60_000), 2_000
@@ -254,10 +256,36 @@ def summed(found, args):
     }
 
 
+# ---- The page
+
+RECORD, PAGE = ROOT / "benchmarks/reproduce/scale.json", ROOT / "docs/beam.md"
+BEGIN, END = "<!-- scale: from its record -->", "<!-- end of scale -->"
+
+
+def rebuilt(text, found):
+    """The page with the tables of the record."""
+    results, sizes = found["results"], [str(size) for size in found["protocol"]["sizes"]]
+    by_size = [results["pipeline"][size]["components"] for size in sizes]
+    names = [name for name in by_size[-1] if not name.startswith("LastBlessed")]
+    rows = [
+        [name.partition(".")[0], *(f"{one[name]['cpu_seconds']:.1f}" if name in one else "-" for one in by_size),
+         *(f"{one[name]['peak_gib']:.2f}" if name in one else "-" for one in by_size)]
+        for name in names
+    ]  # fmt: skip
+    head = ["component", *(f"{int(s):,} images: CPU s" for s in sizes), *(f"{int(s):,}: peak GiB" for s in sizes)]
+    costs = [
+        [count, *(f"{one[key]:.2g}" for key in ("ingest_cpu_hours", "evaluation_cpu_hours"))]
+        for count, one in results["costs_extrapolated"].items()
+    ]
+    larger = markdown_table(["images, **extrapolated**", "ingest: CPU hours", "score and fid: CPU hours"], costs)
+    return filled(text, BEGIN, END, f"{markdown_table(head, rows)}\n\n{larger}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out")
     parser.add_argument("--manual_dir", help="folder of MNIST's four files")
+    parser.add_argument("--page", action="store_true", help="make the tables of docs/beam.md from the record")
     numbers = functools.partial(parser.add_argument, type=int, nargs="+")
     numbers("--sizes", default=SIZES, help="images of the three folders")
     numbers("--steps", default=STEPS, help="of the training and, the first, of the pipelines")
@@ -265,6 +293,9 @@ def main():
     numbers("--worker_steps", default=WORKER_STEPS)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of the evaluator with one process and with two")
     args = parser.parse_args()
+    if args.page:
+        PAGE.write_text(rebuilt(PAGE.read_text(), json.loads(RECORD.read_text())))
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     jobs = [
         *((pipeline, size) for size in args.sizes), *((training, steps) for steps in args.steps),
@@ -282,7 +313,7 @@ def main():
                 print(function.__name__, *given, json.dumps(result), flush=True)
     report(
         args.out, "benchmarks.scale", seed=0,
-        protocol={**{k: v for k, v in vars(args).items() if k not in ("out", "manual_dir")}, "preset": PRESET,
+        protocol={**{k: v for k, v in vars(args).items() if k not in ("out", "manual_dir", "page")}, "preset": PRESET,
                   "test_images": TEST, "evaluated_model": "dcgan/mnist", "workers_model": "dcgan/mnist",
                   "overhead_of_the_pipeline": "CPU seconds of the pipeline of the largest folder less those of a training "
                   "of as many steps, over the steps of the preset times those of a step: extrapolated",

@@ -1,6 +1,7 @@
 """benchmarks.scale: what is made of the numbers, on numbers whose answers are known."""
 
 import argparse
+import json
 
 import pytest
 
@@ -41,3 +42,8 @@ def test_the_peak_of_memory_begins_anew():
     del held
     scale.forget_peak()
     assert scale.peak_gib() < before + 0.1
+
+
+def test_the_page_has_the_tables_of_the_record():
+    text = scale.PAGE.read_text()
+    assert scale.rebuilt(text, json.loads(scale.RECORD.read_text())) == text, "run `python -m benchmarks.scale --page`"
