@@ -31,7 +31,8 @@ class GrowingMixin:
 
     def set_levels(self, start_size: int | Sequence[int]) -> tuple[int, int]:
         """Sets the number of levels, and returns the size of the smallest maps, (height, width)."""
-        grid = (start_size, start_size) if isinstance(start_size, int) else tuple(start_size)
+        height, width = (start_size, start_size) if isinstance(start_size, (int, np.integer)) else start_size
+        grid = int(height), int(width)
         self.last_level = number_of_levels(self.image_shape, grid) - 1
         return grid
 
