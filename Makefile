@@ -24,7 +24,7 @@ TFX_TESTS := $(addprefix --ignore=,$(wildcard tests/pipelines tests/serving test
 MKDOCS = NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-browser setup-core-latest demo test test-long lint test-core-latest test-serving-real bench reproduce lock clean
+.PHONY: help setup setup-browser setup-core-latest demo test test-long lint types test-core-latest test-serving-real bench reproduce lock clean
 .PHONY: docs docs-serve docs-pages
 
 help: ## list all targets
@@ -45,9 +45,13 @@ test-long: setup ## run the tests that are marked as long
 		$(PYTHON) -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m long --part $$part/8 $(ARGS) || \
 			[ $$? -eq 5 ] || failed=1; done; exit $$failed
 
-lint: setup ## run ruff and import-linter (which package may import which)
+lint: setup ## run ruff, import-linter (which package may import which) and mypy (see types)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/lint-imports --no-logo --no-cache
+	$(VENV)/bin/mypy
+
+types: setup ## check the types of the library with mypy
+	$(VENV)/bin/mypy
 
 setup-browser: setup ## install what the tests of the studio need: Debian's Chromium (as root) and Playwright's Python package
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
@@ -97,5 +101,5 @@ lock: setup ## resolve setup.cfg again and rewrite constraints/ (needs uv)
 
 clean: ## remove environments and caches, keep runs
 	rm -rf $(foreach venv,$(VENV) $(CORE_VENV) $(DOCS_VENV),$(venv) $(venv).lock $(venv).installing) .tools
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

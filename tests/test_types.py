@@ -3,10 +3,15 @@
 import functools
 import importlib
 import inspect
+import typing
 
 import pytest
 
-from tfgen import models
+from tfgen import losses, models, networks, random
+from tfgen.data import modified
+from tfgen.models.adversarial import base, ebgan
+from tfgen.models.synthesis.parts import latent_generator
+from tfgen.networks import common, patch_gan, weight_normed
 
 MODULES = (
     "tfgen.data", "tfgen.distributions", "tfgen.export", "tfgen.features", "tfgen.fields", "tfgen.files", "tfgen.layers",
@@ -103,6 +108,18 @@ def test_models_are_annotated(cls):
 def test_all_models_are_looked_at():
     assert {models.TrainableModel, models.VAE, models.SNGAN, models.PixelCNNPP, models.DCIGN} < set(MODELS)
     assert {cls.__name__ for cls in MODELS} > {"AdversarialModel", "AutoregressiveModel", "SavingMixin", "Sampler"}
+
+
+# A type checker reads names alone, so a type lists those of its table again.
+@pytest.mark.parametrize("type_of_name, table", [
+    (base.LatentDistribution, random.DISTRIBUTIONS), (common.Output, common.OUTPUTS), (ebgan.Energy, ebgan.ENERGIES),
+    (latent_generator.Distribution, latent_generator.BOUNDS), (losses.objectives.ObjectiveName, losses.OBJECTIVES),
+    (losses.penalties.PenaltyName, losses.PENALTIES), (losses.regularizers.RegularizerName, losses.REGULARIZERS),
+    (modified.Modification, modified.MODIFICATIONS), (networks.NetworkKind, networks.NETWORKS),
+    (patch_gan.ReceptiveField, patch_gan.RECEPTIVE_FIELDS), (weight_normed.WeightNormed, weight_normed.WEIGHT_NORMED),
+])  # fmt: skip
+def test_types_of_names_have_those_of_their_tables(type_of_name, table):
+    assert typing.get_args(type_of_name) == tuple(table)
 
 
 def test_what_counts_as_untyped():

@@ -143,7 +143,7 @@ def _write_warmup(path):
     try:
         write_warmup(path)
     except ModuleNotFoundError as error:
-        if error.name.split(".")[0] != "tensorflow_serving":
+        if (error.name or "").split(".")[0] != "tensorflow_serving":
             raise
         logging.warning(
             "No warm-up requests were written: tensorflow-serving-api is not installed (install tfgen[serving])."

@@ -26,7 +26,7 @@ class Field:
         dtype: dtype in a batch, "float32", "int32", or "int64" for seeds.
         low: the smallest value allowed, or None.
         high: the largest value allowed, or None.
-        argument: name as a Python argument and in requests; None: `name`. Only "label" has another one, "labels".
+        argument: name as a Python argument and in requests; "": `name`. Only "label" has another one, "labels".
         encoded: whether the field is an image, stored as the bytes of a PNG or JPEG file. In a batch it is float in [0, 1].
         pixels: whether there is a value for each pixel: images, clips and masks. A Source stores them as uint8, records as
             PNG or JPEG files, and augmentation moves them.
@@ -47,7 +47,7 @@ class Field:
     dtype: str = "float32"
     low: float | None = None
     high: float | None = None
-    argument: str | None = None
+    argument: str = ""
     encoded: bool = False
     pixels: bool = False
     names: tuple | None = None
@@ -250,12 +250,12 @@ def checked(tensor: tf.Tensor, condition: tf.Tensor, *message) -> tf.Tensor:
 
 def image(shape: Sequence[int | None], name: str = "image") -> Field:
     """An image float32 [H, W, C] in [0, 1]; None is a free height or width."""
-    return Field(name, shape, low=0.0, high=1.0, encoded=True)
+    return Field(name, tuple(shape), low=0.0, high=1.0, encoded=True)
 
 
 def label(num_classes: int, name: str = "label") -> Field:
     """A class, int32 in [0, num_classes). As a Python argument and in requests it is called `labels`."""
-    return Field(name, (), "int32", low=0, high=num_classes - 1, argument="labels" if name == "label" else None)
+    return Field(name, (), "int32", low=0, high=num_classes - 1, argument="labels" if name == "label" else "")
 
 
 def seeds() -> Field:
@@ -268,7 +268,7 @@ def vector(name: str, size: int) -> Field:
     return Field(name, (size,))
 
 
-def mask(height: int, width: int, name: str = "mask", *, num_frames: int | None = None) -> Field:
+def mask(height: int | None, width: int | None, name: str = "mask", *, num_frames: int | None = None) -> Field:
     """A mask float32 [H, W], 1 where a pixel is known or chosen, 0 elsewhere; with `num_frames` T a clip [T, H, W]."""
     return Field(name, (*_clip(num_frames), height, width), low=0.0, high=1.0, pixels=True)
 
@@ -292,14 +292,14 @@ def _clip(num_frames):
     return () if num_frames is None else (num_frames,)
 
 
-def frames(shape: Sequence[int], name: str = "frames") -> Field:
+def frames(shape: Sequence[int | None], name: str = "frames") -> Field:
     """A clip: images float32 [T, H, W, C] in [0, 1]."""
-    return Field(name, shape, low=0.0, high=1.0, encoded=True)
+    return Field(name, tuple(shape), low=0.0, high=1.0, encoded=True)
 
 
 def start(shape: Sequence[int]) -> Field:
     """The known first frames of a clip that is to be made, float32 [n, H, W, C] in [0, 1]; see `with_start`."""
-    return Field("start", shape, low=0.0, high=1.0, encoded=True)
+    return Field("start", tuple(shape), low=0.0, high=1.0, encoded=True)
 
 
 def with_start(batch: dict, wanted: Iterable[Field]) -> dict:
@@ -335,7 +335,7 @@ def without_start(clips: tf.Tensor | np.ndarray, wanted: Iterable[Field], keep: 
 
 def attributes(count: int, name: str = "attributes", names: Sequence[str] | None = None) -> Field:
     """Yes/no attributes, float32 [count] in [0, 1], such as the 40 of CelebA."""
-    return Field(name, (count,), low=0.0, high=1.0, names=names)
+    return Field(name, (count,), low=0.0, high=1.0, names=None if names is None else tuple(names))
 
 
 def check_fields(needed: Sequence[Field], given: dict[str, Field], owner: str, source: str) -> None:

@@ -232,7 +232,9 @@ def weights_file(
     if expected is not None and (len(expected) != 64 or set(expected) - set("0123456789abcdef")):
         raise ValueError(f"a sha256 has 64 hex digits; received {sha256_expected!r}")
     if str(given).startswith(SCHEMES):
-        return _fetched(what, str(given), expected, allow_download, cache, report), expected
+        path = _fetched(what, str(given), expected, allow_download, cache, report)
+        assert expected is not None  # without it nothing is fetched
+        return path, expected
     path = Path(given).expanduser()
     if not path.exists():
         raise ValueError(f"{what}: there is no file {path}" + (f" (its sha256 must be {expected})" if expected else ""))

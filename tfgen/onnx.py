@@ -74,13 +74,13 @@ def export_onnx(
     function, specs = signatures[name]
     specs = {key: tf.TensorSpec(spec.shape, spec.dtype, name=key) for key, spec in specs.items()}
 
-    def compute(*given):
+    def of_tensors(*given):
         outputs = function(**dict(zip(specs, given, strict=True)))
         return {f"{key}_out" if key in specs else key: tensor for key, tensor in outputs.items()}
 
     content = card.card(model, class_names)
     with weights_to_export(model, path, use_ema) as ema:
-        compute = tf.function(compute, jit_compile=False, autograph=False)  # as for a SavedModel
+        compute = tf.function(of_tensors, jit_compile=False, autograph=False)  # as for a SavedModel
         traced = compute.get_concrete_function(*specs.values())
         outputs = traced.structured_outputs
         file = _converted(what, compute, specs, outputs)

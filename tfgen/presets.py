@@ -30,6 +30,7 @@ import traceback
 import types
 from collections.abc import Iterable
 from importlib import metadata
+from typing import Any
 
 from tfgen import settings
 from tfgen.models import MODELS, TrainableModel
@@ -43,9 +44,9 @@ __all__ = [
 GROUP = "tfgen.presets"  # of entry points
 _NAME = r"\w[\w.+-]*(/\w[\w.+-]*)*"  # of presets; it becomes a part of the names of folders
 
-_classes = {}  # {name: model class} of presets that are not tfgen's
-_loading = []  # the entry point that is being loaded, if any
-_imported = {}  # {module: (file, its state)} of all modules that came with them, as they were imported
+_classes: dict[str, type] = {}  # {name: model class} of presets that are not tfgen's
+_loading: list[metadata.EntryPoint] = []  # the entry point that is being loaded, if any
+_imported: dict[str, tuple] = {}  # {module: (file, its state)} of all modules that came with them, as they were imported
 
 
 class PresetError(ValueError):
@@ -122,8 +123,9 @@ def _tfgen():
 @functools.cache
 def _of_packages():
     """[(entry point, Preset)] of all installed packages."""
-    found = {}
+    found: dict[str, tuple[Any, Any]] = {}
     for entry in metadata.entry_points(group=GROUP):
+        assert entry.dist is not None
         where = f"The entry point {entry.name} = {entry.value} of the package {entry.dist.name}, group {GROUP},"
         before = set(sys.modules)
         _loading.append(entry)

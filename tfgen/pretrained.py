@@ -26,7 +26,7 @@ import tempfile
 import zipfile
 from importlib import metadata as distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfgen.files import SCHEMES, sha256, to_disk, weights_file
 
@@ -48,12 +48,14 @@ def _zoo():
     if folder := os.environ.get("TFGEN_ZOO"):
         return Path(folder)
     everything = importlib.util.find_spec("tfgen_zoo_all")  # of the package tfgen-zoo
-    return Path(everything.origin).parent if everything else Path(__file__).resolve().parents[1] / "tfgen_zoo"
+    if everything and everything.origin:
+        return Path(everything.origin).parent
+    return Path(__file__).resolve().parents[1] / "tfgen_zoo"
 
 
 @functools.cache
 def _index(zoo):
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(zoo.glob(f"*/{METADATA}")):
         preset = ((json.loads(path.read_text()).get("training") or {}).get("config") or {}).get("preset")
         if preset and not path.parent.name.startswith("claim_"):  # those are of a comparison, not the preset at its best

@@ -37,7 +37,8 @@ class Progress:
     ):  # fmt: skip
         self.what, self.total, self.every, self.done = what, total, EVERY if every is None else every, 0
         self.report = LOGGER.info if report is None else report
-        self._lock, self._said, self._first = threading.Lock(), time.monotonic(), None
+        self._lock, self._said = threading.Lock(), time.monotonic()
+        self._first: tuple[int, float] | None = None
 
     def add(self, number: int = 1, more: str = "") -> None:
         """Counts what has been done; `more`: the end of the line."""
@@ -77,7 +78,7 @@ def duration(seconds: float) -> str:
 def shown(show: Callable[[str], object]) -> Iterator[None]:
     """A context in which `show` is called with each line, and the loggers above do not see them."""
     handler = logging.Handler()
-    handler.emit = lambda record: show(record.getMessage())
+    handler.emit = lambda record: show(record.getMessage())  # type: ignore[method-assign, assignment]
     before = LOGGER.level, LOGGER.propagate
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)

@@ -60,7 +60,7 @@ class _Finder:
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _filtered(lambda: execute(module))
+            spec.loader.exec_module = lambda module: _filtered(lambda: execute(module))  # type: ignore[method-assign]
         return spec
 
 
@@ -79,6 +79,7 @@ def _filtered(run):
         saved = os.dup(2)
     except OSError:  # no grep, or no standard error
         return run()
+    assert grep.stdin is not None
     os.dup2(grep.stdin.fileno(), 2)
     try:
         return run()

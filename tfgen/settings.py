@@ -19,7 +19,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Rule:
     """
 
     text: str
-    holds: Callable[[object], bool]
+    holds: Callable[[Any], bool]
 
 
 def at_least(low: float) -> Rule:
@@ -129,7 +129,7 @@ def hints_of(function: Callable) -> dict[str, object]:
     """
     if not inspect.isclass(function) or dataclasses.is_dataclass(function):
         return _resolved(function)
-    found = {}
+    found: dict[str, object] = {}
     for constructor in (vars(base)["__init__"] for base in function.__mro__ if "__init__" in vars(base)):
         found = {**_resolved(constructor), **found}
         if all(p.kind is not p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values()):
@@ -145,7 +145,7 @@ def _resolved(function):
     return {name: hint for name, hint in hints.items() if name != "return"}
 
 
-def fits(hint: object, value: object) -> bool:
+def fits(hint: Any, value: Any) -> bool:
     """Whether a value is of a type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
@@ -160,7 +160,7 @@ def fits(hint: object, value: object) -> bool:
     if hint in (None, types.NoneType):
         return value is None
     if hint is int:
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and -(2**63) <= int(value) < 2**63
     if hint is float:
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         return real and (fits(int, value) if isinstance(value, numbers.Integral) else math.isfinite(value))
@@ -188,7 +188,7 @@ _NAMES = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: 
           bool: ("True or False", "True or False"), dict: ("a dict", "dicts"), types.NoneType: ("None", "None")}  # fmt: skip
 
 
-def wanted(hint: object, many: bool = False) -> str:
+def wanted(hint: Any, many: bool = False) -> str:
     """A type in words, such as "an integer >= 1 or None"; with `many` in the plural."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:

@@ -1,6 +1,7 @@
 """Digits, tensorflow-datasets and `load`. TFDS gets MNIST-like files made here; nothing is fetched."""
 
 import gzip
+import re
 import socket
 import struct
 
@@ -248,6 +249,9 @@ def test_unknown_split_and_options():
     with pytest.raises(ValueError, match=r"'manual_dir'.*received \['sise'\]"):
         data.load("mnist", sise=3)
     assert data.load("digits", manual_dir=None).num_examples == 1400
+    for spec in ("sklearn_digits", "tfrecord:parts-{split}-*"):
+        with pytest.raises(ValueError, match=f"'{re.escape(spec)}' needs the name of a split; received None"):
+            data.load(spec, None)
     with pytest.raises(ValueError, match=r"unknown tensorflow-datasets name 'mnits' \(close: mnist"):
         data.from_tfds("mnits")
 

@@ -62,5 +62,7 @@ def test_photos_that_cannot_be_cropped(tmp_path):
         data.crops(tmp_path, size=8, num=2)
     with pytest.raises(ValueError, match="received None"):
         data.crops(tmp_path, channels=None)
+    with pytest.raises(ValueError, match="size must be .* received None"):
+        data.crops(tmp_path, size=None)
     with pytest.raises(ValueError, match="resize"):
         data.load(f"crops:{tmp_path}", resize="pad")

@@ -18,7 +18,7 @@ def test_textures_are_what_their_names_say():
 
 
 def test_a_texture_is_a_function_of_its_number_and_the_seed():
-    few, many = data.textures(4, size=16, channels=3), data.textures(9, size=16, channels=3)
+    few, many = data.textures(4, size=16, channels=3), data.textures(9, size=np.int64(16), channels=3)
     np.testing.assert_array_equal(few.images(), many.images()[:4])
     assert few.fingerprint != data.textures(4, size=16, channels=3, seed=1).fingerprint
     colours = np.unique(few.images()[0].reshape(-1, 3), axis=0)

@@ -25,6 +25,7 @@ from tfgen.data.augmentation import Augmentation
 from tfgen.settings import NaturalInt, PositiveFraction
 
 _DYNAMIC, _FIXED, _DEQUANTIZE, _AUGMENT = 1, 2, 3, 4  # random streams: independent noise for the same seed
+Binarization = Literal["threshold", "fixed", "dynamic"]
 
 
 def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -48,7 +49,7 @@ def check_batch_size(batch_size: int | Sequence[tuple[int, int]]) -> list[tuple[
         firsts = [first for first, _ in batch_size]
         if not all(_is_whole(first) for first in firsts) or firsts[0] != 0 or np.any(np.diff(firsts) <= 0):
             raise ValueError(f"The first steps of the phases of batch_size must start at 0 and increase; received {firsts}")
-        phases = list(batch_size)
+        phases: list[tuple] = list(batch_size)
     else:
         phases = [(0, batch_size)]
     for _, size in phases:
@@ -73,7 +74,7 @@ def make_batches(
     seed: int = 0,
     start_step: NaturalInt = 0,
     drop_remainder: bool | None = None,
-    binarization: Literal["threshold", "fixed", "dynamic"] | None = None,
+    binarization: Binarization | None = None,
     threshold: PositiveFraction = 0.5,
     dequantize: bool = False,
     augmentation=None,
@@ -225,6 +226,7 @@ def make_batches(
             batch[name] = value
         return {**batch, **further}
 
+    assert dataset is not None  # the last phase has no end
     cardinality = tf.data.INFINITE_CARDINALITY if repeat else steps_per_epoch(phases[0][1]) - start_step
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(cardinality))
     fetch = tf.autograph.experimental.do_not_convert(fetch)  # it has no Python control flow that depends on tensors

@@ -111,6 +111,7 @@ def captioned(
     scenes = _accepted(
         num, lambda rows: _random_scenes(rng, labels, len(rows)), lambda new, rows: allowed(new, combinations)
     )
+    assert source.class_names is not None and source.num_classes is not None
     nouns = [_nouns(name) for name in source.class_names]
     kinds = np.array([nouns.index(noun) for noun in nouns])  # one number for classes of the same noun, such as "O" and "o"
     captions, stated = zip(*(_caption(rng, nouns[scene[0]], scene) for scene in scenes), strict=True)
@@ -175,6 +176,7 @@ def named_classes(
     settings.check(named_classes, embedding_dim=embedding_dim, text_encoder=text_encoder)
     if not source.has_labels:
         raise ValueError(f"names of classes need labels; received {source!r}")
+    assert source.class_names is not None
     vectors = _encoder(embedding_dim, text_encoder)([_nouns(name)[0] for name in source.class_names])
     return _with_embedding(source, vectors[source.labels()], f"named:{source.name}")
 

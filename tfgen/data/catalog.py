@@ -7,7 +7,8 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -37,7 +38,7 @@ from tfgen.progress import Progress
 from tfgen.settings import Channels, Levels, OnError, Resize, Size
 
 # What begins with "KIND:" and a path: (function, the arguments that name its files). `load` adds the options.
-_OF_FILES = {
+_OF_FILES: dict[str, tuple[Callable[..., Source], Callable]] = {
     "folder": (from_folder, lambda path, split: {"path": path}),
     "folders": (from_folders, lambda path, split: image_folders(path)),
     "pairs": (side_by_side, lambda path, split: {"path": path}),
@@ -53,7 +54,7 @@ FOLDERS = tuple(_OF_FILES)
 # Arguments of these functions that are no options: folders, and arguments of `load`.
 _GIVEN = ("image", "other", "frames", "label_map", "target", "instances", "split", "in_memory", "second")
 # What begins with "KIND:" and the name of another data set: the function that makes the one of the other.
-_MADE = {
+_MADE: dict[str, Callable[..., Source]] = {
     "edges": edge_pairs,
     "quadrants": quadrant_pairs,
     "segments": segment_maps,
@@ -121,7 +122,7 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     if kind in (*_OF_FILES, *_MADE, "tfrecord") and not rest.strip():  # for the system that is the current folder
         what = "DATA, the name of another data set" if kind in _MADE else "PATH"
         raise ValueError(f"data must be {kind}:{what}; received {spec!r}")
-    of_files = {} if in_memory is None else {"in_memory": in_memory}
+    of_files: dict[str, Any] = {} if in_memory is None else {"in_memory": in_memory}
     if kind in _MADE:
         make = _MADE[kind]
         own = {k: options.pop(k) for k in _own_options(make) if k in options}
@@ -150,6 +151,8 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
                 f"split={split!r}. Put {{split}} into the pattern for the part of the file names that is the split"
             )
         options = _checked(options, from_tfrecords, spec)
+        if split is None:
+            raise ValueError(f"{spec!r} needs the name of a split; received None")
         return from_tfrecords(rest.replace("{split}", split), split=split, **options, **of_files)
     if spec == "digits" and "data_dir" not in options:
         _checked(options, _digits, spec)
@@ -157,11 +160,11 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
     if spec == "binarized_mnist":  # TFDS's version stores 1 as grey value 1 of 255, and must be downloaded
         return binarized_mnist(split, **_checked(options, binarized_mnist, spec))
     if spec == "usps":
-        return usps(split, **_checked(options, usps, spec))
+        return usps(split, **_checked(options, usps, spec))  # type: ignore[arg-type]  # it says which splits there are
     if spec == "coil20":
         return coil20(split, **_checked(options, coil20, spec))
     if spec == "coil20_views":
-        return coil20_views(split, **_checked(options, coil20_views, spec))
+        return coil20_views(split, **_checked(options, coil20_views, spec))  # type: ignore[arg-type]  # so does it
     if spec == "rendered_shapes" and "data_dir" not in options:
         from tfgen.data.rendered_shapes import rendered_shapes
 
@@ -169,12 +172,15 @@ def load(spec: str, split: str | None = "train", *, in_memory: bool | None = Non
         return rendered_shapes(split)
     if spec == "rendered_views":
         _checked(options, rendered_views, spec)
-        return rendered_views(split)
+        return rendered_views(split)  # type: ignore[arg-type]  # so does it
     if (os.sep in spec or spec in (".", "..") or spec.startswith("~")) and os.path.isdir(os.path.expanduser(spec)):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     name = "sklearn_digits" if spec == "digits" else spec
     if _known(name):
-        return from_tfds(name, split, **_checked(options, from_tfds, spec), **of_files)
+        options = _checked(options, from_tfds, spec)
+        if split is None:
+            raise ValueError(f"{spec!r} needs the name of a split; received None")
+        return from_tfds(name, split, **options, **of_files)
     if os.path.isdir(spec):
         return from_folder(spec, split=split, **_checked(options, from_folder, spec), **of_files)
     raise ValueError(

@@ -41,6 +41,7 @@ def coloured_digits(
     """
     settings.check(coloured_digits, num=num, colours=colours, size=size, seed=seed)
     check_digits(source, size, "coloured digits")
+    assert source.num_classes is not None
     num_classes, labels = source.num_classes + 1, source.labels()
     draws = [np.random.default_rng((seed, i)) for i in range(num)]
     chosen = np.stack([rng.integers(len(source), size=_NUM_DIGITS) for rng in draws])

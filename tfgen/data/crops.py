@@ -40,7 +40,10 @@ def crops(
     Raises:
       ValueError: see `from_folder`; a photo is smaller than a crop; `num` is smaller than the number of photos.
     """
-    height, width = check_options(size, channels, "none", on_error)
+    checked = check_options(size, channels, "none", on_error)
+    if checked is None:
+        raise ValueError("size must be an integer or two, (height, width); received None")
+    height, width = checked
     if channels is None:
         raise ValueError("channels must be 1 or 3; received None")
     if isinstance(photos, (str, os.PathLike)):

@@ -63,7 +63,7 @@ class FactorSource(Source):
         factors = Field("factors", wanted[1:], "int32", names=self.factor_names)
         fields = {"factors": (factors, indices.astype(np.int32)), **(fields or {})}
         super().__init__(images, labels, fields=fields, **attributes)
-        self.indices = self._columns["factors"]
+        self.indices: np.ndarray = self._columns["factors"]
         unknown = [name for name in self.groups if name not in self.factor_names]
         if unknown or len(set(self.groups)) < len(self.groups):
             raise ValueError(f"groups must be different names among {self.factor_names}; received {self.groups}")
@@ -170,8 +170,8 @@ class FactorSource(Source):
             key = random.fold(random.key(seed), step)
             active = tf.reduce_sum(tf.cast(random.uniform(random.fold(key, _GROUP)[None], 1)[0] >= bounds, tf.int32))
             draws = random.uniform(random.fold(key, _FIXED)[None], len(sizes))[0]  # in (0, 1)
-            fixed = tf.minimum(tf.cast(draws * np.float32(sizes), tf.int64), np.int64(sizes) - 1)
-            size, stride = tf.gather(np.int64(sizes), active), tf.gather(strides, active)
+            fixed = tf.minimum(tf.cast(draws * np.array(sizes, np.float32), tf.int64), np.array(sizes, np.int64) - 1)
+            size, stride = tf.gather(np.array(sizes, np.int64), active), tf.gather(strides, active)
             begin = tf.reduce_sum(fixed * strides) - tf.gather(fixed, active) * stride
             # Random permutations of all values, one after the other, as many as the batch needs.
             rounds = tf.range((batch_size - 1) // size + 1)

@@ -106,7 +106,8 @@ def matched(folders, split):
       ({field: {path in the folder without suffix: file}}, all in the order of the first field; labels and class names of the
       first field; the folders as a text).
     """
-    found, roots, labels, class_names, main = {}, {}, None, None, next(iter(folders))
+    found: dict[str, dict] = {}
+    roots, labels, class_names, main = {}, None, None, next(iter(folders))
     for name, path in folders.items():
         roots[name], files, *classes = _find(path, split)
         found[name] = {}
@@ -256,7 +257,10 @@ class FileReader:
             return [file.read()]
 
     def declare(self, name, shape):
-        return fields.mask(*shape, name) if name == "mask" else fields.image(shape, name)
+        if name != "mask":
+            return fields.image(shape, name)
+        height, width = shape
+        return fields.mask(height, width, name)
 
     def further(self, keep):
         return {}

@@ -34,7 +34,7 @@ def check_options(
     settings.check(check_options, size=size, channels=channels, resize=resize, on_error=on_error)
     if size is None:
         return None
-    height, width = size if settings.is_sequence(size) else (size, size)
+    height, width = (size, size) if isinstance(size, (int, np.integer)) else size
     return int(height), int(width)
 
 

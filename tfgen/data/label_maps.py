@@ -7,7 +7,7 @@ borders are used.
 import colorsys
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def label_pictures(maps: np.ndarray, num_classes: NumClasses) -> np.ndarray:
 
 def label_maps(
     maps: np.ndarray, num_classes: NumClasses, *, target: np.ndarray | None = None, instances: np.ndarray | None = None,
-    origins: Sequence[str] | None = None, name: str = "label maps", split: str = "train",
+    origins: Sequence[str] | np.ndarray | None = None, name: str = "label maps", split: str = "train",
 ) -> Source:  # fmt: skip
     """A Source of maps of classes, given as arrays.
 
@@ -107,8 +107,9 @@ def label_maps(
     maps = np.asarray(maps)
     if maps.ndim != 3:
         raise ValueError(f"maps must have the shape [N, H, W]; received {maps.shape}")
-    field = fields.label_map(*maps.shape[1:], num_classes)
-    further = {"label_map": (maps, field)}
+    height, width = maps.shape[1:]
+    field = fields.label_map(height, width, num_classes)
+    further: dict[str, Any] = {"label_map": (maps, field)}
     if instances is not None:
         instances = np.asarray(instances)
         if instances.shape != maps.shape or not np.issubdtype(instances.dtype, np.integer):
@@ -116,7 +117,7 @@ def label_maps(
                 f"instances must be whole numbers {maps.shape}, as the maps; received {instances.dtype} {instances.shape}"
             )
         further["edges"] = instance_edges(instances)
-        further["instances"] = instance_numbers(instances), fields.mask(*maps.shape[1:], "instances")
+        further["instances"] = instance_numbers(instances), fields.mask(height, width, "instances")
     if target is not None:
         further["target"] = target
     checked = np.clip(maps, 0, num_classes - 1)  # `from_arrays` says which are out of range
@@ -211,6 +212,8 @@ def class_map(path: str | os.PathLike, num_classes: NumClasses, **options) -> np
 class _Maps(FileReader):
     """The reader of `from_label_maps`; files of "edges" and "instances" are maps of instances."""
 
+    num_classes: int
+
     def read(self, i, name):
         if name == "target":
             return super().read(i, name)
@@ -226,9 +229,10 @@ class _Maps(FileReader):
         return super().files(i, name) if name == "target" else None
 
     def declare(self, name, shape):
-        if name == "label_map":
-            return fields.label_map(*shape, self.num_classes)
-        return fields.mask(*shape, name) if name in ("edges", "instances") else super().declare(name, shape)
+        if name not in ("label_map", "edges", "instances"):
+            return super().declare(name, shape)
+        height, width = shape
+        return fields.label_map(height, width, self.num_classes) if name == "label_map" else fields.mask(height, width, name)
 
 
 def label_map_folders(path, split):

@@ -6,6 +6,7 @@ generator can make. The modifications there are swapped channels, a mosaic and a
 small forms of them. Grey images have no channels to swap: inversion takes their place.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -61,13 +62,14 @@ def blurred_images(images: np.ndarray) -> np.ndarray:
     return images
 
 
-MODIFICATIONS = {
+Modification = Literal["inverted", "mosaic", "blur", "swapped"]
+MODIFICATIONS: dict[Modification, Callable[[np.ndarray], np.ndarray]] = {
     "inverted": inverted_images, "mosaic": mosaic_images, "blur": blurred_images, "swapped": swapped_images,
 }  # fmt: skip
 
 
 def modified_classes(
-    source: Source, *, modification: Literal[tuple(MODIFICATIONS)] = "inverted"
+    source: Source, *, modification: Modification = "inverted"
 ) -> Source:  # fmt: skip
     """Each image of `source` and, after it, its modification, whose class is K + that of the image, for K classes.
 
@@ -89,6 +91,7 @@ def modified_classes(
         raise ValueError(f"Modified classes need labels; the source {source.name!r} has none.")
     images, labels = source.images(), source.labels()
     both = np.stack([images, MODIFICATIONS[modification](images)], axis=1).reshape(-1, *source.image_shape)
+    assert source.class_names is not None and source.num_classes is not None
     origins = [str(i) for i in range(len(source))] if source.origins is None else source.origins
     return from_arrays(
         np.clip(both, 0.0, 1.0), np.stack([labels, labels + source.num_classes], axis=1).ravel(),

@@ -60,6 +60,7 @@ def moving_digits(
         chosen[i] = rng.integers(len(source), size=_NUM_DIGITS)
         digits = digit_masks(source, chosen[i])
         _one(rng, digits, labels[chosen[i]], clip[i], flow[i], classes[i], instances[i])
+    assert source.num_classes is not None
     num_classes = source.num_classes + 1
     return from_arrays(
         clip[:, 0],
@@ -79,7 +80,7 @@ def moving_digits(
 
 def check_digits(source: Source, size: int, what: str) -> None:
     """Raises ValueError if the images have no labels or colours, or do not fit into pictures of this side; names `what`."""
-    if not source.has_labels or source.image_shape[2] != 1 or source.num_classes > 255:
+    if source.num_classes is None or source.image_shape[2] != 1 or source.num_classes > 255:
         raise ValueError(f"{what} need grey images with labels of at most 255 classes; received {source!r}")
     if size < DIGIT:
         raise ValueError(f"size must be at least {DIGIT}, the size of a digit; received {size}")
@@ -106,7 +107,8 @@ def confidence(clips: np.ndarray, flow: np.ndarray) -> np.ndarray:
     rows = np.clip(np.arange(height)[:, None] + step[..., 1], 0, height - 1)
     columns = np.clip(np.arange(width) + step[..., 0], 0, width - 1)
     which = np.arange(n)[:, None, None, None], np.arange(step.shape[1])[:, None, None]
-    difference = (clips[:, 1:].astype(np.float32) - clips[:, :-1][(*which, rows, columns)]) / 127.5
+    before = (*which, rows, columns)
+    difference = (clips[:, 1:].astype(np.float32) - clips[:, :-1][before]) / 127.5
     found = np.zeros(clips.shape[:-1], bool)
     found[:, 1:] = np.sum(difference**2, axis=-1) < CONFIDENT
     return found

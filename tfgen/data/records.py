@@ -5,6 +5,7 @@ import glob
 import os
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -178,7 +179,8 @@ class Records:
         self._names = [path for path, _, _ in files]
         self._paths = list(self._names)  # paths of the uncompressed files
         self._unpacked = None
-        self._fields = None if fields is None else {f.name: f for f in fields if f.name not in ("image", "label")}
+        # Without fields those of the first record, which `__init__` reads.
+        self._fields: Any = None if fields is None else {f.name: f for f in fields if f.name not in ("image", "label")}
         self.skipped, self._labels, self._ids, self._values, entries = [], [], [], {}, []
         for number, (path, skip, take) in enumerate(files):
             entries += [(number, *entry) for entry in self._scan(number, path, skip, take)]
@@ -191,7 +193,8 @@ class Records:
         with open(path, "rb") as f:
             if f.read(2) == b"\x1f\x8b":
                 self._paths[file], damage = self._unpack(path, file)
-        entries, offset, record = [], 0, 0
+        entries: list[tuple] = []
+        offset, record = 0, 0
         try:
             for data in _payloads(self._paths[file]):
                 if take is not None and record >= skip + take:

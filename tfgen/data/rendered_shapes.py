@@ -71,9 +71,9 @@ def render(centres, axes, albedo, azimuth, elevation, light, size=SIZE):
     lamp = np.stack(
         [np.sin(lamp) * np.cos(_LAMP_HEIGHT), np.full_like(lamp, np.sin(_LAMP_HEIGHT)), np.cos(lamp) * np.cos(_LAMP_HEIGHT)]
     )  # [3, N]
-    m, centres, lamp = np.float32(m), np.float32(centres), np.float32(lamp)[..., None, None]
-    albedo = np.float32(albedo)[..., None, None]
-    places = np.float32(((np.arange(size * _SAMPLES) + 0.5) / (size * _SAMPLES) * 2.0 - 1.0) * _HALF_WIDTH)
+    m, centres, lamp, albedo = (np.array(values, np.float32) for values in (m, centres, lamp, albedo))
+    lamp, albedo = lamp[..., None, None], albedo[..., None, None]
+    places = np.array(((np.arange(size * _SAMPLES) + 0.5) / (size * _SAMPLES) * 2.0 - 1.0) * _HALF_WIDTH, np.float32)
     x, y = places[None, None, :], -places[None, :, None]
 
     depth = np.full((len(m), len(places), len(places)), -np.inf, np.float32)

@@ -43,7 +43,7 @@ def rendered_views(split: str = "train") -> Source:
     pictures, seen, angles, flows = [], [], STEP * np.arange(NUM_VIEWS), []
     for number in numbers:
         centres, axes, albedo = (part.repeat(len(start), axis=0) for part in shapes([number]))
-        solid = [part[:NUM_VIEWS] for part in (centres, axes, albedo)]
+        solid = centres[:NUM_VIEWS], axes[:NUM_VIEWS], albedo[:NUM_VIEWS]
         pictures.append(render(*solid, angles, np.zeros(NUM_VIEWS), angles + _LAMP))
         where, visible, flow = visibility(centres, axes, STEP * start, STEP * (start + turn))
         seen.append(np.stack([visible, where]))

@@ -37,6 +37,7 @@ def semi_supervised(source: Source, labels_per_class: PositiveInt, seed: int = 0
         raise ValueError(f"semi_supervised chooses images by their class, but {source!r} has no labels")
     settings.check(semi_supervised, labels_per_class=labels_per_class)
     labels = source.labels()
+    assert source.num_classes is not None and source.class_names is not None
     counts = np.bincount(labels, minlength=source.num_classes)
     if counts.min() < labels_per_class:
         fewest = int(counts.argmin())

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from absl import logging
 
 from tfgen import fields as declared
 from tfgen import settings
-from tfgen.data.batches import make_batches
+from tfgen.data.batches import Binarization, make_batches
 from tfgen.data.image_files import ImageError, plain_file
 from tfgen.data.pixels import Pixels
 from tfgen.settings import MAX_CLASSES, Levels, PositiveFraction, Seed, within
@@ -59,7 +59,7 @@ class Source:
         self, images: np.ndarray | Pixels, labels: np.ndarray | None, *, name: str, split: str, fields: dict | None = None,
         ids: Sequence[str] | None = None, levels: Levels = 256, num_classes: int | None = None,
         class_names: Sequence[str] | None = None, skipped: Sequence[tuple[str, str]] = (),
-        origins: Sequence[str] | None = None,
+        origins: Sequence[str] | np.ndarray | None = None,
     ):  # fmt: skip
         """`images`: uint8 [N, H, W, C], not copied, or Pixels.
 
@@ -76,12 +76,13 @@ class Source:
         if images.shape[3] not in (1, 3):
             raise ValueError(f"{name}: expected 1 or 3 channels, found image shape {tuple(images.shape[1:])}")
         self.name, self.split, self.levels = name, split, int(levels)
-        self.num_examples, self.image_shape = n, tuple(int(s) for s in images.shape[1:])
+        height, width, channels = images.shape[1:]
+        self.num_examples, self.image_shape = n, (int(height), int(width), int(channels))
         self.skipped = list(skipped)
         self.has_labels = labels is not None
         self.num_classes = self.class_names = None
         self.stored_fields = {"image": declared.image(self.image_shape)}
-        self._columns = {"image": images}
+        self._columns: dict[str, Any] = {"image": images}  # Pixels, or an array of a field without pixels
         for key, (field, column) in (fields or {}).items():
             if key in ("image", "label", "id") or key != field.name:
                 raise ValueError(
@@ -184,8 +185,9 @@ class Source:
 
     def batches(
         self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,
-        start_step: int = 0, drop_remainder: bool | None = None, binarization: str | None = None, threshold: float = 0.5,
-        dequantize: bool = False, augmentation: dict | None = None, part: Sequence[int] | None = None,
+        start_step: int = 0, drop_remainder: bool | None = None, binarization: Binarization | None = None,
+        threshold: float = 0.5, dequantize: bool = False, augmentation: dict | None = None,
+        part: Sequence[int] | None = None,
     ) -> tf.data.Dataset:  # fmt: skip
         """A tf.data.Dataset of {"image": float32 [B, H, W, C] in [0, 1], "label": int32 [B] if known, and all `fields`}.
 
@@ -346,7 +348,7 @@ class Source:
         """Raises ValueError if two examples have the same id."""
         ids = self.ids
         if len(set(ids)) < len(ids):
-            seen = {}
+            seen: dict[str, int] = {}
             for i, key in enumerate(ids):
                 if seen.setdefault(key, i) != i:
                     raise ValueError(f"{self!r}: examples {seen[key]} and {i} have the same id {key!r}")
@@ -395,7 +397,7 @@ class Source:
 def from_arrays(
     images: np.ndarray, labels: np.ndarray | None = None, *, fields: dict | None = None, ids: Sequence[str] | None = None,
     levels: Levels = 256, name: str = "arrays", split: str = "train", class_names: Sequence[str] | None = None,
-    num_classes: int | None = None, origins: Sequence[str] | None = None,
+    num_classes: int | None = None, origins: Sequence[str] | np.ndarray | None = None,
 ) -> Source:  # fmt: skip
     """A Source of arrays, which are copied.
 
@@ -454,14 +456,17 @@ def _column(name, values, levels):
         return field.of_stored(values.shape[1:]), _class_indices(values, field)
     if pixels and field and not field.encoded and values.ndim == 4:  # a clip of masks
         values = values.astype(np.uint8) * np.uint8(255) if values.dtype == bool else _eight_bits(values, 256, name)
-        found = declared.mask(*values.shape[2:], name, num_frames=values.shape[1])
+        num_frames, height, width = values.shape[1:]
+        found = declared.mask(height, width, name, num_frames=num_frames)
     elif pixels:
         if values.dtype == bool:
             values = values.astype(np.uint8) * np.uint8(255)
-        found = {3: declared.mask, 4: declared.image, 5: declared.frames}.get(values.ndim)
-        if found is None:
+        if values.ndim not in (3, 4, 5):
             raise ValueError(f"{name} must have the shape of images, clips or masks; received {values.shape}")
-        found = declared.mask(*values.shape[1:], name) if values.ndim == 3 else found(values.shape[1:], name)
+        if values.ndim == 3:
+            found = declared.mask(values.shape[1], values.shape[2], name)
+        else:
+            found = (declared.image if values.ndim == 4 else declared.frames)(values.shape[1:], name)
         values = _eight_bits(values, 256 if values.ndim == 3 else levels, name)
     elif values.dtype == bool and values.ndim == 2:
         found, values = declared.attributes(values.shape[1], name), values.astype(np.float32)
@@ -603,7 +608,8 @@ def build_source(reader, *, on_error, skipped=(), in_memory=None, **attributes):
         )
         for name, array in arrays.items()
     }
-    images, labels = columns.pop("image"), [reader.label(i) for i in keep]
+    images = columns.pop("image")
+    labels: Any = [reader.label(i) for i in keep]
     further = {name: (reader.declare(name, shapes[name]), column) for name, column in columns.items()}
     return Source(
         images, None if not labels or labels[0] is None else labels, fields={**further, **reader.further(keep)},

@@ -33,7 +33,7 @@ def textures(
       ValueError: an argument is not of its type.
     """
     settings.check(textures, num=num, size=size, channels=channels, levels=levels, seed=seed)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = (size, size) if isinstance(size, (int, np.integer)) else size
     found = [_texture(k, height, width, channels, np.random.default_rng([seed, k])) for k in range(num)]
     pixels = level_values(levels)[np.rint(np.stack(found) * (levels - 1)).astype(int)]
     ids = [f"{KINDS[k % len(KINDS)]}-{k}" for k in range(num)]
@@ -54,7 +54,7 @@ def textured(source: Source, *, num: PositiveInt = 16, seed: Seed = 0) -> Unpair
       seed: of the textures. They are the same in every split; for textures that no training saw take another seed.
     """
     height, width, channels = source.image_shape
-    styles = textures(num, size=(height, width), channels=channels, levels=source.levels, seed=seed)
+    styles = textures(num, size=(height, width), channels=1 if channels == 1 else 3, levels=source.levels, seed=seed)
     return UnpairedSource(source, styles, name=f"textured:{source.name}", split=source.split, second="style")
 
 

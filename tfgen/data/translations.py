@@ -5,6 +5,7 @@ needed, the pictures are also made when they are needed.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -48,7 +49,7 @@ def inverted(images: np.ndarray, levels: int = 256) -> np.ndarray:
 
 def tinted(images: np.ndarray) -> np.ndarray:
     """Grey images uint8 [..., 1 or 3] -> uint8 [..., 3] between two colours, `TINT`: 0 is blue, 255 is sand."""
-    dark, light = np.int32(TINT)
+    dark, light = np.array(TINT, np.int32)
     grey = images.astype(np.int32).mean(axis=-1, keepdims=True)
     return np.rint(dark + (light - dark) * grey / 255).astype(np.uint8)
 
@@ -93,7 +94,7 @@ def segment_maps(source: Source) -> Source:
     Raises:
       ValueError: `source` has no labels, too many classes, or one of the fields.
     """
-    if not source.has_labels or source.num_classes > 255:
+    if source.num_classes is None or source.num_classes > 255:
         raise ValueError(f"segments need images with labels of at most 255 classes; received {source!r}")
     (height, width, channels), labels = source.image_shape, source.labels()
     count = 1 + source.num_classes
@@ -178,9 +179,11 @@ def domains(source: Source, *, other: Literal["inverted", "tinted", "edges"] = "
             raise ValueError(f'other="tinted" needs grey images; received {source!r}')
         three = _mapped(source, lambda pixels, places: np.repeat(pixels, 3, axis=-1))
         source = _replaced(source, three, name=source.name, levels=256)
-    function = {"inverted": functools.partial(inverted, levels=source.levels), "tinted": tinted, "edges": edges}[other]
+    functions: dict[str, Callable] = {
+        "inverted": functools.partial(inverted, levels=source.levels), "tinted": tinted, "edges": edges,
+    }  # fmt: skip
     first, second = (source.subset(np.arange(k, len(source), 2)) for k in (0, 1))
-    there = [_mapped(half, lambda pixels, places: function(pixels)) for half in (first, second)]
+    there = [_mapped(half, lambda pixels, places: functions[other](pixels)) for half in (first, second)]
     first = _replaced(first, first._part()["images"], {"target": _image(there[0], "target")}, source.name)
     second = _replaced(second, there[1], name=source.name)
     return UnpairedSource(first, second, name=f"{'outlined' if other == 'edges' else other}:{source.name}")

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -62,7 +62,9 @@ def from_unpaired(
       ValueError: see `from_folder` and `unpaired`.
     """
     settings.check(from_unpaired, second=second)
-    options = dict(size=size, channels=channels, resize=resize, on_error=on_error, levels=levels, in_memory=in_memory)
+    options: dict[str, Any] = dict(
+        size=size, channels=channels, resize=resize, on_error=on_error, levels=levels, in_memory=in_memory
+    )
     sides = []
     for path in (image, other):
         whole = split is not None and os.path.basename(os.path.normpath(path)).startswith(split)
@@ -212,7 +214,7 @@ class UnpairedSource(Source):
             )
         if any(source.origins is not None for source in (self.image_source, self.other_source)):
             raise ValueError(f"{self!r}: its images are parts of photos, clips or objects, which both parts would share")
-        return super().held_out(share, seed)
+        return super().held_out(share, seed)  # type: ignore[return-value]  # two of `subset`, so of this class
 
     def batches(
         self, batch_size: int | Sequence[tuple[int, int]], *, shuffle: bool = False, repeat: bool = False, seed: int = 0,

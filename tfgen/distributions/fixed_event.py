@@ -1,9 +1,7 @@
 """Base of the distributions of this folder."""
 
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 
 class FixedEvent(tfd.Distribution):

@@ -5,7 +5,7 @@
     network.fingerprint  # sha256 of its architecture and weights
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -27,7 +27,7 @@ from tfgen.features.text import (
 )
 from tfgen.features.vgg import vgg16, vgg19
 
-MAKERS = {
+MAKERS: dict[str, Callable[..., FeatureNetwork]] = {
     maker.__name__: maker
     for maker in (efficientnet_lite0, from_keras, inception_v3, of_classifier, random_conv, vgg16, vgg19)
 }
@@ -42,7 +42,7 @@ __all__ = [
 
 def get(
     given: FeatureNetwork | MissingFeatureNetwork | keras.Model | str | dict, layers: Sequence[str] | None = None,
-    image_shape: Sequence[int] | None = None,
+    image_shape: Sequence[int | None] | None = None,
 ) -> FeatureNetwork | MissingFeatureNetwork:  # fmt: skip
     """Makes the feature network from the value of a model's argument `feature_network`.
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -76,12 +77,13 @@ def train_encoder(
     Raises:
         ValueError: the source has no labels, or the path does not end with .keras.
     """
-    sizes = {"filters": filters, "units": units, "seed": seed}
+    sizes: dict[str, Any] = {"filters": filters, "units": units, "seed": seed}
     settings.check(train_encoder, steps=steps, batch_size=batch_size, learning_rate=learning_rate, **sizes)
     if not source.has_labels:
         raise ValueError(f"An encoder is trained on labels; the source {source.name!r} has none.")
     if path is not None and not str(path).endswith(".keras"):
         raise ValueError(f"path must be that of a .keras file; received {str(path)!r}.")
+    assert source.num_classes is not None
     network = encoder_network(source.image_shape, source.num_classes, **sizes)
     trained = keras.Sequential([network])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -76,7 +76,7 @@ class FeatureNetwork:
         outputs = tf.nest.flatten(self.network(tf.cast(images, tf.float32), training=False))
         return {name: tf.cast(values, tf.float32) for name, values in zip(self.layers, outputs, strict=True)}
 
-    def check_takes(self, image_shape: Sequence[int]) -> None:
+    def check_takes(self, image_shape: Sequence[int | None]) -> None:
         """Raises ValueError if the network does not take images of `image_shape`, (H, W, C)."""
         if not tf.TensorShape(self.image_shape).is_compatible_with(image_shape):
             raise ValueError(
@@ -130,7 +130,8 @@ def _tensors_of(network):
     `layer.output` may belong to another graph: a Sequential calls its layers again whenever it is built, and for a model
     that is used as a layer it is the output of that model's own graph.
     """
-    calls, pending = {}, list(network.outputs)
+    calls: dict[str, dict] = {}
+    pending = list(network.outputs)
     while pending:
         layer, call, _ = pending.pop()._keras_history
         of_layer = calls.setdefault(layer.name, {})

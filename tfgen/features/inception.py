@@ -4,6 +4,7 @@ Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture
 arXiv:1512.00567.
 """
 
+import os
 from collections.abc import Sequence
 
 from tfgen.features.applications import application
@@ -14,7 +15,7 @@ FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 
 
 def inception_v3(
-    weights: str | None = "imagenet", layers: Sequence[str] = ("avg_pool",), *,
+    weights: str | os.PathLike | None = "imagenet", layers: Sequence[str] = ("avg_pool",), *,
     image_shape: Sequence[int | None] = (None, None, 3), resize: str = "bilinear_tf1", quantize: bool = False,
 ) -> FeatureNetwork:  # fmt: skip
     """The feature network Inception-v3.

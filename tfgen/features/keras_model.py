@@ -38,9 +38,10 @@ def from_keras(
     elif isinstance(model, (str, os.PathLike)):
         if not (os.path.isfile(model) and str(model).endswith(".keras")):
             raise ValueError(f"feature_network must be the path of a .keras file that exists; received {str(model)!r}.")
-        recipe = {"maker": "from_keras", "arguments": {"model": str(model), "layers": layers and list(layers)}}
+        arguments = {"model": str(model), "layers": layers and list(layers)}
+        recipe = {"maker": "from_keras", "arguments": arguments}
         if preprocess is not None:
-            recipe["arguments"]["preprocess"] = keras.saving.serialize_keras_object(preprocess)
+            arguments["preprocess"] = keras.saving.serialize_keras_object(preprocess)
         model = keras.saving.load_model(model, compile=False)
     elif not isinstance(model, keras.Model):
         raise ValueError(f"feature_network must be a keras.Model, its architecture or the path of one; received {model!r}.")

@@ -2,8 +2,8 @@
 
 import keras
 import tensorflow as tf
+from keras import layers
 
-layers = keras.layers
 SIDE = 299  # height and width of Inception's input
 RESIZE = ("bilinear_tf1", "bicubic_antialias")
 

@@ -66,7 +66,8 @@ class BagOfWords:
 
     def __init__(self, size: PositiveInt = 32, seed: Seed = 0):
         settings.check(BagOfWords, size=size, seed=seed)
-        self.size, self.seed, self._known = int(size), int(seed), {}
+        self.size, self.seed = int(size), int(seed)
+        self._known: dict[str, np.ndarray] = {}
 
     def __call__(self, sentences: Sequence[str]) -> np.ndarray:
         """float32 [N, E] of N sentences; a sentence without words gives zeros."""

@@ -1,16 +1,24 @@
 """Base of spectral norm and weight norm: the kernel that a layer uses is a function of the kernel that it learns."""
 
+from typing import TYPE_CHECKING
+
 import keras
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from keras.layers import Layer as _Layer
+else:
+    _Layer = object
 
-class Reparameterized:
+
+class Reparameterized(_Layer):
     """Mixin for a Keras layer with a kernel (or embeddings): `kernel` becomes `reparameterize(raw_weight)`.
 
     It is the first base class. The trained variable is `raw_weight`, float32, of the kernel's shape; a forward pass reads
     `kernel` once. A subclass adds its other weights in `build_weights()`; `output_axis` is the axis of the output units.
     """
 
+    built: bool
     output_axis = -1
 
     def build_weights(self):

@@ -84,7 +84,7 @@ class AttentionWindow(keras.layers.Layer):
 def window(parameters, size, image_size):
     """The `Window` of (gx, gy, ln sigma^2, ln d, ln gamma), float32 [B, 5]; `size` and `image_size` as in the layer."""
     height, width = image_size
-    centre = np.float32([width + 1, height + 1]) / 2.0 * (parameters[:, :2] + 1.0)  # [B, 2], x then y
+    centre = np.array([width + 1, height + 1], np.float32) / 2.0 * (parameters[:, :2] + 1.0)  # [B, 2], x then y
     # One exp for the three: this runs at every step of a recurrence.
     variance, zoom, gain = tf.split(tf.exp(parameters[:, 2:]), 3, axis=-1)  # each [B, 1]
     variance, stride = variance + MIN_VARIANCE, (max(height, width) - 1.0) / (size - 1.0) * zoom

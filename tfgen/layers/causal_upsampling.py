@@ -19,7 +19,7 @@ from tfgen.layers.weight_norm import WeightNorm
 class _Upsampling(_Convolution):
     """A kernel [2, columns, in, out] with stride 2; columns beyond the image are dropped at both sides."""
 
-    columns = None
+    columns: int
 
     def build(self, input_shape):
         channels = input_shape[-1]

@@ -90,7 +90,7 @@ def gathered(*tensors: tf.Tensor) -> tuple[list[tf.Tensor], int | tf.Tensor]:
     """(the tensors [B, ...] of all replicas in their order, [sum of B, ...]; the number of this replica's first row)."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
-        return tensors, 0
+        return list(tensors), 0
     rows = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
     before = tf.sequence_mask(context.replica_id_in_sync_group, context.num_replicas_in_sync)
     first = tf.reduce_sum(tf.where(before, rows, 0))

@@ -65,6 +65,7 @@ class RowLSTM(keras.layers.Layer):
         extra = of_condition(self.condition_to_state, condition, scope)
         if scope.whole:
             return self._whole(gates + extra, h0, c0)
+        assert not isinstance(scope, Whole)
         h_buffer, c_buffer = scope.buffer(self.filters, h0), scope.buffer(self.filters, c0)
         above = self.state_to_state(h_buffer.above(), scope=scope)
         above = scope.across(scope.rows(lambda: above + extra), 4 * self.filters)

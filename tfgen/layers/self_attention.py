@@ -104,7 +104,8 @@ class SelfAttention2D(keras.layers.Layer):
     @contextlib.contextmanager
     def watched(self) -> Iterator[list]:
         """A context whose list receives the `attention` of every call of the layer, also of calls inside of a network."""
-        before, seen = self._watchers, []
+        seen: list[tf.Tensor] = []
+        before = self._watchers
         object.__setattr__(self, "_watchers", (*before, seen))
         try:
             yield seen

@@ -59,7 +59,7 @@ class SpectralNorm(Reparameterized):
 
         A kernel that is not finite has none: u stays.
         """
-        matrix = np.float64(keras.ops.convert_to_numpy(self._matrix(self.raw_kernel())))
+        matrix = np.array(keras.ops.convert_to_numpy(self._matrix(self.raw_kernel())), np.float64)
         if not np.isfinite(matrix).all():
             return
         tall = matrix.shape[0] >= matrix.shape[1]

@@ -10,7 +10,7 @@ so that each unit's pre-activations have mean 0 and standard deviation s = `init
 """
 
 import functools
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,6 +29,8 @@ class WeightNorm(Reparameterized):
     Attributes:
         scale: g, float32 [out].
     """
+
+    activation: Any  # of the layer
 
     def __init__(self, *args, train_scale=True, init_stdv=1.0, **kwargs):
         super().__init__(*args, **kwargs)
@@ -110,7 +112,7 @@ def weight_norm(weight, axes):
     return weight * tf.math.rsqrt(1e-6 + tf.reduce_sum(tf.square(weight), axis=axes, keepdims=True))
 
 
-def data_dependent_init(network: Callable[[tf.Tensor], object], inputs: tf.Tensor, **kwargs) -> object:
+def data_dependent_init(network: keras.layers.Layer, inputs: tf.Tensor, **kwargs) -> object:
     """Initialises the layers of a built network from one batch, each layer after the layers before it.
 
     It initialises all layers with `initialize_from(inputs)`: those with weight norm, and `MinibatchDiscrimination`. A layer

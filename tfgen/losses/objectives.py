@@ -14,6 +14,7 @@ s is the discriminator's output without a sigmoid (for `ebgan`: an energy >= 0),
 import dataclasses
 import functools
 import typing
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -68,7 +69,8 @@ def _known(function, what):
     """(the config of the function in Keras, the keywords of a `functools.partial`)."""
     keywords = {}
     if isinstance(function, functools.partial) and not function.args:
-        function, keywords = function.func, function.keywords
+        keywords = function.keywords
+        function = function.func
     if keras.saving.get_registered_object(keras.saving.get_registered_name(function)) is not function:
         raise ValueError(
             f"The {what} cannot be saved: {function!r} is not registered. Define it as a function of a module, under "
@@ -154,6 +156,7 @@ def ebgan(margin: float) -> Objective:
     return Objective("ebgan", functools.partial(energy_discriminator, margin=margin), energy_generator)
 
 
+ObjectiveName = Literal["minimax", "non_saturating", "least_squares", "wasserstein", "hinge"]
 OBJECTIVES = {
     objective.name: objective
     for objective in (

@@ -5,6 +5,7 @@ tensors [B, H, W, C]; `alpha` [B] is uniform in [0, 1). No gradient passes throu
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import tensorflow as tf
 
@@ -112,4 +113,5 @@ def lecam_penalty(
     return tf.reduce_mean(tf.square(real)) + tf.reduce_mean(tf.square(fake))
 
 
+PenaltyName = Literal["gradient_penalty", "r1", "r2", "drift"]
 PENALTIES = {"gradient_penalty": gradient_penalty, "r1": r1_penalty, "r2": r2_penalty, "drift": drift_penalty}

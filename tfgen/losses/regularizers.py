@@ -5,6 +5,7 @@ regularised, e.g. embeddings.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -130,4 +131,5 @@ def running_mean(mean: tf.Tensor, value: tf.Tensor, count: int | tf.Tensor) -> t
     return mean + (value - mean) / tf.cast(count, mean.dtype)
 
 
+RegularizerName = Literal["l2", "orthogonal"]
 REGULARIZERS = {"l2": l2_regularizer, "orthogonal": orthogonal_regularizer}

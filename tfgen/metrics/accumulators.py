@@ -20,6 +20,8 @@ such accumulators fails.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,7 +82,9 @@ class Moments(Accumulator):
 
     def __init__(self):
         super().__init__()
-        self.count, self.mean, self.scatter = 0, None, None
+        self.count = 0
+        self.mean: Any = None
+        self.scatter: Any = None
 
     def update(self, rows: ArrayLike, ids: ArrayLike | None = None) -> Moments:
         """Adds rows [N, F], N >= 0; `ids` are ignored. One update costs O((N + 1) F^2)."""
@@ -225,7 +229,8 @@ class Rows(Accumulator):
 class OneSet(Accumulator):
     """A function of one set of rows that arrives in batches. A subclass sets `function` and the `rank` of the rows."""
 
-    function, rank = None, 2
+    function: Callable[..., Any]
+    rank = 2
 
     def __init__(self, **settings):
         inspect.signature(self.function).bind(None, **settings)  # raises for a wrong name now, not after all shards
@@ -245,7 +250,8 @@ class OneSet(Accumulator):
 class TwoSets(Accumulator):
     """A function of real and fake rows that arrive in batches. A subclass sets `function` and the order of `sides`."""
 
-    function, sides, rank = None, ("real", "fake"), 2
+    function: Callable[..., Any]
+    sides, rank = ("real", "fake"), 2
 
     def __init__(self, **settings):
         inspect.signature(self.function).bind(None, None, **settings)

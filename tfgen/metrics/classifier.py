@@ -184,7 +184,7 @@ def train_classifier(
             "train and test must have equal image shapes and classes; received "
             f"{train.image_shape} with {train.num_classes} and {test.image_shape} with {test.num_classes}"
         )
-    if train.num_classes < 2:
+    if train.num_classes is None or train.num_classes < 2:
         raise ValueError(f"the classifier needs at least 2 classes; {train.name!r} has {train.num_classes}")
     if not 1 <= feature_width <= MAX_FEATURES:
         raise ValueError(f"feature_width must be between 1 and {MAX_FEATURES}; received {feature_width}")

@@ -144,7 +144,7 @@ def _soft(probabilities, labels, num_classes):
 
 def _accuracy(assign, clusters, labels, num_clusters, num_classes, fit) -> float:
     counts = confusion_matrix(clusters, labels, num_clusters, num_classes)
-    assignment = assign(counts if fit is None else confusion_matrix(*fit, num_clusters, num_classes))
+    assignment = assign(counts if fit is None else confusion_matrix(fit[0], fit[1], num_clusters, num_classes))
     has_class = assignment >= 0
     return float(counts[has_class, assignment[has_class]].sum() / counts.sum())
 

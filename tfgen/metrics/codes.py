@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tfgen.metrics._checks import activations, chunks, integer_labels, same_width, standardized
 
 
-def codes_of(model: object, images: ArrayLike, *, batch_size: int = 500) -> np.ndarray:
+def codes_of(model: keras.Model, images: np.ndarray, *, batch_size: int = 500) -> np.ndarray:
     """Codes float32 [N, Z] of images float32 [N, H, W, C] in [0, 1].
 
     Example:

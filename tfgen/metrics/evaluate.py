@@ -135,7 +135,6 @@ class Evaluator:
             raise ValueError(f"reference must be 'train' or 'test'; received {reference!r}")
         self.train, self.test, self.classifier, self.seed = train, test, classifier, seed
         self.metrics, self.reference, self.force, self.resize = metrics, reference, force, resize
-        self.real = train if reference == "train" else test
         for name, source in (("train", train), ("test", test)):
             if source is None and (name == reference or "nearest" in metrics):
                 why = "is the reference" if name == reference else "is needed by the metric 'nearest'"
@@ -146,6 +145,7 @@ class Evaluator:
                     f"the {name} set {source.name!r} has images {tuple(source.image_shape)}; the classifier "
                     f"expects {tuple(shape)}"
                 )
+        self.real: Source = train if reference == "train" else test  # type: ignore[assignment]  # it is not None, see above
         if classifier is None and (with_features := [m for m in metrics if m not in WITHOUT_FEATURES]):
             raise ValueError(f"the metrics {', '.join(with_features)} need a feature extractor; received None")
         for name in {"score", "separability"} & set(metrics):
@@ -162,9 +162,13 @@ class Evaluator:
         self._indices = draw(rngs[0], self.real.num_examples, n_real)
         self.n_real = len(self._indices)
         # What `_walk_reference` finds. None: no metric needs it, or nothing was evaluated yet.
-        self.moments = self.rows = self.test_distances = self._train_features = None
+        self.moments: Any = None
+        self.rows: Any = None
+        self.test_distances: Any = None
+        self._train_features: Any = None
         self._is_walked = False
         if "nearest" in metrics:
+            assert train is not None and test is not None
             self._nearest_train = Drawn(train, draw(rngs[1], train.num_examples, n_nearest_train))
             self._test_queries = Drawn(test, draw(rngs[2], test.num_examples, n_nearest))
 
@@ -183,17 +187,18 @@ class Evaluator:
     def _reference_jobs(self) -> dict:
         jobs, train_indices = {}, self._nearest_train.indices if "nearest" in self.metrics else None
         needs = sorted({need for metric in self.metrics for need in METRICS[metric][0]})
-        self._key = {
+        self._key: dict = {
             "data_fingerprint": self.real.fingerprint, "split": self.reference, "n_real": self.n_real, "seed": self.seed,
             "resize": self.resize, "features": self.classifier.description, "features_hash": self.classifier.weights_hash,
             "statistics": needs,
-        } if needs else None  # fmt: skip
+        } if needs else {}  # fmt: skip
         self._stored = self._cache.read(self._key) if needs and self._cache is not None else None
         if needs and self._stored is None:
             jobs["real"] = self._job(needs, Drawn(self.real, self._indices), self.n_real, "real images")
         if train_indices is not None:
             same = self.reference == "train" and np.array_equal(self._indices, train_indices) and "rows" in needs
             if not same:
+                assert self.train is not None
                 jobs["train"] = self._job(["rows"], self._nearest_train, len(train_indices), f"{self.train.split} images")
             jobs["test"] = self._job(["queries"], self._test_queries, len(self._test_queries.indices), "test images")
         return jobs
@@ -218,6 +223,7 @@ class Evaluator:
         if "nearest" in self.metrics:
             self._train_features = self.rows
             if "train" in found:
+                assert self.train is not None
                 self._train_features = found["train"].check(f"{self.train.split} images").parts["rows"].result()
 
     # ---- Nearest training images
@@ -316,7 +322,8 @@ class Evaluator:
         found = self._walk(jobs)
         if not self._is_walked:
             self._take_reference(found)
-        results, queries = [], {}
+        results: list[Statistics | NotFinite] = []
+        queries: dict[int | str, Statistics] = {}
         for i in range(len(requests)):
             try:
                 results.append(found[i].check("fake_images"))
@@ -346,7 +353,7 @@ class Evaluator:
 
     def _samples_job(self, metrics, images, count):
         needs = {need for metric in metrics for need in METRICS[metric][1]}
-        settings = {
+        settings: dict[str, Any] = {
             "splits": self.settings["score_splits"], "n_queries": self.n_nearest, "n_rows": self.n_features
         }  # fmt: skip
         if "similarity" in needs:
@@ -360,10 +367,10 @@ class Evaluator:
         extra = dict(extra)
         if "rows" in fake and count > self.n_features:
             extra["n_features"] = self.n_features
-        features = fake["rows"].result() if "rows" in fake else None
+        features: Any = fake["rows"].result() if "rows" in fake else None
         subset_size = self.kid_subset_size or min(1000, max(2, min(count, self.n_real, self.n_features) // 2))
         frechet = f"frechet_{getattr(self.classifier, 'kind', 'classifier')}_distance"
-        values = {}
+        values: dict[str, Any] = {}
         if "score" in self.metrics:
             score, shares = fake["score"].result(), fake["shares"].result()
             values |= {"classifier_score": score.mean, "classifier_score_std": score.std,
@@ -403,7 +410,8 @@ class Evaluator:
             logits = fake["logits"].result()
             # Log-odds of each class against all others.
             others = [np.logaddexp.reduce(np.delete(logits, k, axis=1), axis=1) for k in range(logits.shape[1])]
-            latents = images.latents(0, count) if self.space == "z" else images.styles(0, count)
+            samples: Any = images  # they have latents, see `check_applies`
+            latents = samples.latents(0, count) if self.space == "z" else samples.styles(0, count)
             found = linear_separability(latents, logits - np.stack(others, axis=1), seed=self.seed)
             values["linear_separability"] = found.score
         if self.space != "z" and OF_LATENTS & set(metrics):

@@ -62,7 +62,8 @@ class ExportedModel:
             raise ValueError(
                 f"The image shape of {self.path} is unknown: assets.extra/tfgen.json is missing or has no 'image_shape'."
             )
-        return tuple(self.metadata["image_shape"])
+        height, width, channels = self.metadata["image_shape"]
+        return height, width, channels
 
     @property
     def conditions(self) -> tuple[Field, ...]:
@@ -155,7 +156,9 @@ class SavedModelGenerator(ExportedModel):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C) of its images; without metadata, that of one image, which is drawn for it."""
-        return tuple(self.metadata["image_shape"]) if "image_shape" in self.metadata else self.images(0, 0, 1).shape[1:]
+        stored = self.metadata.get("image_shape")
+        height, width, channels = self.images(0, 0, 1).shape[1:] if stored is None else stored
+        return height, width, channels
 
     def images(self, seed: int, first: int, last: int) -> np.ndarray:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""

@@ -80,7 +80,8 @@ def inception(
 class _InBatches:
     """Base class: splits images into batches. Extractors for images of any size get grey images as equal `channels`."""
 
-    image_shape, channels, num_logits, batch = None, 3, 0, 64
+    image_shape: tuple[int, int, int] | None = None
+    channels, num_logits, batch = 3, 0, 64
 
     def outputs(self, images) -> tuple[np.ndarray, np.ndarray | None]:
         """(features float32 [N, F], logits float32 [N, K] or None) of images [N, H, W, C] in [0, 1]."""
@@ -220,7 +221,10 @@ def _graph_bytes(path: Path) -> bytes:
         member = next((m for m in archive if m.name.endswith(".pb")), None)
         if member is None:
             raise ValueError("the archive holds no .pb file")
-        return archive.extractfile(member).read()
+        file = archive.extractfile(member)
+        if file is None:
+            raise ValueError(f"{member.name} in the archive is no file")
+        return file.read()
 
 
 class SavedInception(_Inception):
@@ -266,7 +270,7 @@ def _saved_function(path: Path):
         raise ValueError(f"{path}: the signature must have the images as its only input; received {inputs}")
 
     def call(images):
-        call.kept = loaded  # the variables exist only as long as the loaded object
+        call.kept = loaded  # type: ignore[attr-defined]  # the variables exist only as long as the loaded object
         return _named_outputs(function(**{inputs[0]: images}), path)
 
     return call

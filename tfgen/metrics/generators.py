@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ class Samples:
         ((3, 8, 8, 1), (3, 2))
     """
 
-    def __init__(self, generator: object, seed: int):
+    def __init__(self, generator: Any, seed: int):
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed must be in [0, 2**31); received {seed}")
         self.generator, self.seed = generator, seed
@@ -120,7 +121,8 @@ class RunGenerator:
         for variable in (v for player in model.players().values() for v in player.averaged_variables):
             value = np.ascontiguousarray(variable)
             digest.update(f"{value.dtype}{value.shape}".encode() + value.tobytes())
-        self.weights_hash, self._num, self._all = digest.hexdigest(), num, {}
+        self.weights_hash, self._num = digest.hexdigest(), num
+        self._all: dict[int, np.ndarray] = {}
 
     def images(self, seed: int, first: int, last: int) -> np.ndarray:
         """float32 [last - first, H, W, C], images `first` to `last - 1` of `seed`."""

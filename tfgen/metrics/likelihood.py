@@ -123,4 +123,4 @@ class Likelihood(Accumulator):
             raise ValueError("result() needs at least 1 image; update() has received none")
         nats = float(moments.mean[0])
         error = float(np.sqrt(moments.result()[1][0, 0] / moments.count)) if moments.count > 1 else None
-        return LikelihoodResult(nats, error, bits_per_dim(nats, **self.settings))
+        return LikelihoodResult(nats, error, float(bits_per_dim(nats, **self.settings)))

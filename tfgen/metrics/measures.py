@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,16 @@ from tfgen.metrics.codes import few_label_accuracy, k_means
 from tfgen.metrics.exported import ExportedModel
 from tfgen.metrics.statistics import draw
 from tfgen.metrics.temporal import temporal_l1
-from tfgen.models.capabilities import Classifier, Codec, Encoder, Likelihood, Projector, Sampler, Translator
+from tfgen.models.capabilities import (
+    Capability,
+    Classifier,
+    Codec,
+    Encoder,
+    Likelihood,
+    Projector,
+    Sampler,
+    Translator,
+)
 from tfgen.progress import Progress
 
 BATCH = 100
@@ -166,7 +176,7 @@ def _marginals(train, evaluated, levels):
             place %= shape[-1]
         return place * levels + np.round(batch["image"] * (levels - 1)).astype(np.int64).reshape(len(batch["image"]), -1)
 
-    table = 0
+    table: Any = 0
     for batch in train:
         found = places(batch)
         size = levels * (found.shape[1] if found.shape[1] * levels <= MARGINALS_LIMIT else batch["image"].shape[-1])
@@ -199,7 +209,8 @@ def _mean_image(train, evaluated, levels):
 
 def _copy_or_mean_target(train, evaluated, levels):
     """L1 of the better of two baselines: the image itself, if it has the shape of the target, and the mean target."""
-    mean, errors = _mean(train, "target"), {"mean": [], "copy": []}
+    mean = _mean(train, "target")
+    errors: dict[str, list] = {"mean": [], "copy": []}
     for batch in evaluated:
         answers = {"mean": mean, **({"copy": batch["image"]} if batch["image"].shape == batch["target"].shape else {})}
         for name, made in answers.items():
@@ -277,7 +288,7 @@ def check_metrics(names) -> None:
         raise ValueError(f"There is no metric {', '.join(unknown)}; the metrics are {', '.join(sorted(known))}.")
 
 
-def default_thresholds(capabilities: Iterable[type]) -> dict:
+def default_thresholds(capabilities: Iterable[type[Capability]]) -> dict:
     """The `THRESHOLDS` of all capabilities.
 
     A codec gets only those of `Codec`: it is trained on rate and distortion together, so neither its samples nor its error
@@ -289,7 +300,7 @@ def default_thresholds(capabilities: Iterable[type]) -> dict:
     """
     if Codec in capabilities:
         capabilities = (Codec,)
-    found = {}
+    found: dict[str, dict] = {}
     for capability in capabilities:
         found |= THRESHOLDS.get(capability, {})
     return found
@@ -320,16 +331,17 @@ def measure_codes(
     """
     if Encoder not in model.capabilities or Encoder.SIGNATURE not in model.signatures:
         raise Inapplicable(f"{', '.join(names)}: the model is not an encoder")
-    if not (train.has_labels and source.has_labels):
+    if train.num_classes is None or not source.has_labels:
         raise Inapplicable(f"{', '.join(names)}: the images have no field label")
     codes, labels = [], []
     for of in (_at_most(train, TRAIN_LIMIT, seed), _at_most(source, TRAIN_LIMIT, seed)):
-        parts, progress = [], Progress("codes", of.num_examples)
+        parts: list[np.ndarray] = []
+        progress = Progress("codes", of.num_examples)
         for batch in of.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
             batch = {field: value.numpy() for field, value in batch.items()}
             if lacking := model.missing(Encoder.SIGNATURE, batch):
                 raise Inapplicable(f"{', '.join(names)}: the images have no field {', '.join(lacking)}")
-            first = sum(map(len, parts))
+            first = sum(len(part) for part in parts)
             batch["seeds"] = np.arange(first, first + len(batch["image"]), dtype=np.int64) + (seed << 32)
             parts.append(model.ask(Encoder.SIGNATURE, batch)["latent"].reshape(len(batch["image"]), -1))
             progress.add(len(parts[-1]))
@@ -362,7 +374,7 @@ def _at_most(source, limit, seed):
 
 
 def trivial(
-    model: ExportedModel, capability: type, train: Source, source: Source, *, seed: int = 0
+    model: ExportedModel, capability: type[Capability], train: Source, source: Source, *, seed: int = 0
 ) -> dict[str, float]:
     """Values of baselines that need no model, on the same images as `measure`; a model should be better than these.
 
@@ -400,7 +412,9 @@ def trivial(
     return {metric: value for metric, value in found.items() if metric in rules.metrics and metric not in dropped}
 
 
-def measure(model: ExportedModel, capability: type, source: Source, *, seed: int = 0) -> tuple[dict[str, float], dict]:
+def measure(
+    model: ExportedModel, capability: type[Capability], source: Source, *, seed: int = 0
+) -> tuple[dict[str, float], dict]:
     """The metrics of one capability on real images.
 
     Example:
@@ -428,7 +442,8 @@ def measure(model: ExportedModel, capability: type, source: Source, *, seed: int
     if lacking := [signature for signature in rules.signatures if signature not in model.signatures]:
         raise Unmeasurable(f"{name}: the model has no signature {', '.join(lacking)}")
     used = _at_most(source, rules.limit, seed)
-    sums, count, of_batch, progress = {}, 0, None, Progress(name, used.num_examples)
+    sums: dict[str, float] = {}
+    count, of_batch, progress = 0, None, Progress(name, used.num_examples)
     for batch in used.batches(BATCH, binarization=model.binarization, dequantize=model.dequantize, seed=seed):
         batch = {field: value.numpy() for field, value in batch.items()}
         if of_batch is None:

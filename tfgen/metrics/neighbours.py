@@ -85,6 +85,7 @@ def nearest_images(query: ArrayLike, reference: ArrayLike, *, max_shift: int = 0
             else:
                 closer = found[1] < best[1]
                 best = np.where(closer, found[0], best[0]), np.where(closer, found[1], best[1])
+    assert best is not None
     return best
 
 

@@ -10,6 +10,7 @@ itself (Theis et al. 2016, arXiv 1511.01844). It is here for comparison with pub
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def parzen_log_likelihood(samples: ArrayLike, test: ArrayLike, sigma: float) -> 
     return _log_likelihoods(samples, test, [sigma], "test")[0]
 
 
-def fit_sigma(samples: ArrayLike, validation: ArrayLike, grid: ArrayLike) -> float:
+def fit_sigma(samples: ArrayLike, validation: ArrayLike, grid: Iterable[float]) -> float:
     """The bandwidth in `grid` with the highest mean log-likelihood of `validation` [M, D]; the first one in a tie.
 
     Example:
@@ -67,7 +68,9 @@ def fit_sigma(samples: ArrayLike, validation: ArrayLike, grid: ArrayLike) -> flo
     return float(grid[int(means.argmax())])
 
 
-def parzen_estimate(samples: ArrayLike, validation: ArrayLike, test: ArrayLike, grid: ArrayLike) -> ParzenEstimate:
+def parzen_estimate(
+    samples: ArrayLike, validation: ArrayLike, test: ArrayLike, grid: Iterable[float]
+) -> ParzenEstimate:  # fmt: skip
     """The published protocol: `fit_sigma` on `validation`, then mean and standard error over `test` (at least 2 rows).
 
     Example:

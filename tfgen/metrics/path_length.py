@@ -101,8 +101,8 @@ def path_distances(
             draws.append((rng.standard_normal((2, latent_dim)), rng.random() if sampling == "full" else 0.0))
         z, t = (np.stack(column) for column in zip(*draws, strict=True))
         if space == "z":
-            ends = [slerp(z[:, 0], z[:, 1], s[:, None], normalize=True) for s in (t, t + epsilon)]
-            latents = np.asarray(mapping(np.concatenate(ends)))
+            both = [slerp(z[:, 0], z[:, 1], s[:, None], normalize=True) for s in (t, t + epsilon)]
+            latents = np.asarray(mapping(np.concatenate(both)))
         else:
             if ends is None:
                 w = np.asarray(mapping(np.concatenate([z[:, 0], z[:, 1]])), np.float64)

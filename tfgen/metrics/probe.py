@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tfgen.data.source import Source
 from tfgen.metrics._checks import activations, image_batch, integer_labels, same_width, standardized
 
 OUTPUT = "features"  # the name of the discriminator's own output of features
@@ -77,7 +79,7 @@ def linear_probe(
     return Probe(float(classifier.score(train, train_labels)), float(classifier.score(test, test_labels)))
 
 
-def critic_layers(model: object) -> list[str]:
+def critic_layers(model: keras.Model) -> list[str]:
     """The names that `critic_features` takes: paths of the layers of a discriminator, and "features" if it has that output.
 
     Example:
@@ -91,7 +93,7 @@ def critic_layers(model: object) -> list[str]:
     return [*([OUTPUT] if OUTPUT in _outputs(model, model.image_shape) else []), *_paths(_critic(model))]
 
 
-def critic_features(model: object, layer: str, images: ArrayLike, *, batch_size: int = 250) -> np.ndarray:
+def critic_features(model: keras.Model, layer: str, images: ArrayLike, *, batch_size: int = 250) -> np.ndarray:
     """Features float32 [N, F] of images, from one layer of a model's discriminator, which does not change.
 
     Maps [B, H, W, F] become the means of their positive parts over the positions, vectors their positive parts: layers with
@@ -140,7 +142,7 @@ class CriticProbe:
       ValueError: no layers, or sources without labels.
     """
 
-    def __init__(self, layers: Sequence[str], train: object, test: object, *, batch_size: int = 250, **settings):
+    def __init__(self, layers: Sequence[str], train: Source, test: Source, *, batch_size: int = 250, **settings):
         if isinstance(layers, str) or not len(layers):
             raise ValueError(f"layers must be a list of at least one name; received {layers!r}")
         for name, source in (("train", train), ("test", test)):
@@ -150,7 +152,7 @@ class CriticProbe:
         self.images = {"train": train.images(), "test": test.images()}
         self.labels = {"train": train.labels(), "test": test.labels()}
 
-    def __call__(self, model: object) -> dict[str, Probe]:
+    def __call__(self, model: keras.Model) -> dict[str, Probe]:
         found = {
             split: _features(model, self.layers, image_batch(images, split, shape=model.image_shape), self.batch_size)
             for split, images in self.images.items()
@@ -164,7 +166,7 @@ class CriticProbe:
 
 
 def probe_checkpoints(
-    model: object, directory: str | os.PathLike, probe: object
+    model: keras.Model, directory: str | os.PathLike, probe: Callable[[keras.Model], Mapping[str, Probe]]
 ) -> Iterator[tuple[int, Mapping[str, Probe]]]:
     """(step, probe(model)) at every checkpoint of a training that is still there, the oldest first.
 
@@ -193,7 +195,7 @@ def probe_checkpoints(
     if not recorded:
         raise ValueError(f"{directory} has no checkpoints")
     for number, name in enumerate(recorded, start=1):
-        problems = []
+        problems: list[str] = []
         checkpoints = Checkpoints(model, directory, report=problems.append)
         checkpoints.recorded = recorded[:number]  # `restore` takes the newest
         step = checkpoints.restore()
@@ -245,7 +247,7 @@ def _features(model, names, images, batch_size):
     for name in names:
         if name != OUTPUT or OUTPUT not in _outputs(model, model.image_shape):
             layers[name] = _layer(model, name)
-    parts = {name: [] for name in names}
+    parts: dict[str, list] = {name: [] for name in names}
     for start in range(0, len(images), batch_size):
         with contextlib.ExitStack() as stack:
             seen = {name: stack.enter_context(_watched(layer)) for name, layer in layers.items()}

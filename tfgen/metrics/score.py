@@ -90,6 +90,7 @@ class ClassifierScore(Accumulator):
         else:
             if ids is None:
                 raise ValueError("ids must be given for more than one split, since they determine the split of a row")
+            assert self._ends is not None
             split = np.searchsorted(self._ends, checked_ids(ids, len(outputs)), side="right")
             if split.max() >= splits:
                 raise ValueError(f"ids must be below total={self.settings['total']}; received {np.max(ids)}")

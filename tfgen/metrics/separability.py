@@ -104,6 +104,7 @@ class LinearSeparability(Accumulator):
 
     def update(self, latents: ArrayLike, logits: ArrayLike, ids: ArrayLike | None = None) -> LinearSeparability:
         """Adds latents [N, Z] and logits [N, A] of the same samples; `ids`: see `tfgen.metrics.accumulators`."""
+        latents, logits = np.asarray(latents), np.asarray(logits)
         if len(latents) != len(logits):
             raise ValueError(f"latents and logits must have equally many rows; received {len(latents)} and {len(logits)}")
         self.parts["latents"].update(latents, ids)

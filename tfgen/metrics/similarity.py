@@ -71,7 +71,7 @@ def ms_ssim(a: ArrayLike, b: ArrayLike, *, scales: int = 5) -> np.ndarray:
 
 def _ms_ssim(a: np.ndarray, b: np.ndarray, scales: int) -> np.ndarray:
     a, b = a.astype(np.float64), b.astype(np.float64)
-    weights, product = _WEIGHTS[:scales] / _WEIGHTS[:scales].sum(), 1.0
+    weights, product = _WEIGHTS[:scales] / _WEIGHTS[:scales].sum(), np.ones(1)
     if scales == len(_WEIGHTS):
         weights = _WEIGHTS  # as published: their sum is 1.0001
     for scale, weight in enumerate(weights):

@@ -68,7 +68,7 @@ class Statistics(Accumulator):
             needs=needs, total=total, splits=splits, n_queries=n_queries, n_rows=n_rows, similarity=tuple(similarity),
             seed=seed,
         )  # fmt: skip
-        make = {
+        make: dict[str, Callable[[], dict]] = {
             "moments": lambda: {"moments": Moments()},
             "rows": lambda: {"rows": Rows()},
             "logits": lambda: {"logits": Rows()},
@@ -101,14 +101,14 @@ class Statistics(Accumulator):
                 parts[name].update(values, ids)
         if "rows" in parts:
             kept = slice(None) if self._rows is None else np.isin(ids, self._rows)
-            parts["rows"].update(features[kept], ids[kept])
+            parts["rows"].update(np.asarray(features)[kept], ids[kept])
         if "similarity" in parts:
             parts["similarity"].update(images, ids)
         if "query_images" in parts:
             queries = np.isin(ids, self._queries)
             parts["query_images"].update(np.asarray(images)[queries], ids[queries])
             if features is not None:
-                parts["query_features"].update(features[queries], ids[queries])
+                parts["query_features"].update(np.asarray(features)[queries], ids[queries])
         return self
 
     def merge(self, other: Statistics) -> Statistics:
@@ -146,6 +146,7 @@ class NearestImages(Accumulator):
     """
 
     def __init__(self, queries: ArrayLike, max_shift: int = 0):
+        queries = np.asarray(queries)
         super().__init__(queries=len(queries), max_shift=max_shift)
         self._images, self._best = queries, np.full(len(queries), np.inf)
 
@@ -227,7 +228,8 @@ class InProcess:
 
     def walked(self, make: Callable[[], Accumulator], walk: Walk, what: str) -> Any:
         """The result of one job."""
-        accumulator, progress = make(), Progress(what, walk.count, self.report, every=self.every)
+        accumulator: Any = make()  # the arguments of `update` are its own
+        progress = Progress(what, walk.count, self.report, every=self.every)
         for element in walk((0, walk.count)):
             accumulator.update(**element)
             progress.add(len(element["ids"]))

@@ -9,6 +9,8 @@ Some code normalises each patch by itself, which gives other numbers.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -71,14 +73,16 @@ def _sizes(height: int, width: int, smallest: int) -> list[int]:
 def _descriptors(images, ids, *, smallest: int, patches: int, seed: int, side: int) -> np.ndarray:
     """float32 [N, levels, patches, 7, 7, C]; the positions of the patches depend only on (seed, side, id)."""
     images = image_batch(images, "images")
-    levels = len(_sizes(*images.shape[1:3], smallest))
+    levels = len(_sizes(images.shape[1], images.shape[2], smallest))
     out = np.empty((len(images), levels, patches, PATCH, PATCH, images.shape[3]), np.float32)
     for rows in chunks(len(images), 4 * images[0].size):
         pyramid = laplacian_pyramid(images[rows], levels)
         for i in range(rows.start, rows.stop):
             rng = generator(seed, side, ids[i])
             for level, values in enumerate(pyramid):
-                windows = np.lib.stride_tricks.sliding_window_view(values[i - rows.start], (PATCH, PATCH), axis=(0, 1))
+                # NumPy's stub takes a single axis alone where there are several sizes.
+                axes: Any = (0, 1)
+                windows = np.lib.stride_tricks.sliding_window_view(values[i - rows.start], (PATCH, PATCH), axis=axes)
                 top, left = (rng.integers(0, size, patches) for size in windows.shape[:2])
                 out[i, level] = windows[top, left].transpose(0, 2, 3, 1)
     return out
@@ -154,7 +158,7 @@ class SlicedWasserstein(Accumulator):
         _sizes(smallest, smallest, smallest)
         super().__init__(smallest=smallest, patches=patches, directions=directions, seed=seed)
         self.parts = {side: Rows(6) for side in _SIDES}
-        self._shape = None
+        self._shape: tuple[int, ...] | None = None
 
     def update(self, side: str, images: ArrayLike, ids: ArrayLike | None = None) -> SlicedWasserstein:
         """Adds images [N, H, W, C] in [0, 1] to the side "real" or "fake"; `ids` determine the patches."""
@@ -182,7 +186,8 @@ class SlicedWasserstein(Accumulator):
         if len(real) != len(fake):
             raise ValueError(f"real and fake must hold equally many images; received {len(real)} and {len(fake)}")
         values = {}
-        for level, size in enumerate(_sizes(*self._shape[:2], self.settings["smallest"])):
+        assert self._shape is not None
+        for level, size in enumerate(_sizes(self._shape[0], self._shape[1], self.settings["smallest"])):
             a, b = (rows[:, level].reshape(-1, PATCH, PATCH, rows.shape[-1]) for rows in (real, fake))
             rng = generator(self.settings["seed"], len(_SIDES), level)
             values[f"swd_{size}"] = 1e3 * _sliced(a, b, self.settings["directions"], rng)

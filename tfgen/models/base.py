@@ -10,7 +10,7 @@ from absl import logging
 from tfgen import onednn, random
 from tfgen.models.batches import BatchMixin
 from tfgen.models.capabilities import CAPABILITIES
-from tfgen.models.capabilities.capability import serve_examples
+from tfgen.models.capabilities.capability import Capability, serve_examples
 from tfgen.models.config import ConfigMixin
 from tfgen.models.evaluation import EvaluationMixin
 from tfgen.models.saving import SavingMixin
@@ -69,6 +69,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         ValueError: an argument is not of its declared type or range (see `tfgen.settings`), or does not fit another one.
     """
 
+    train_function: Callable | None  # of Keras
     loss_names: tuple[str, ...] = ("loss",)
     num_classes = 0  # of a conditional model
     kind = None  # the kind, see `step_kind`, of the step that is being traced
@@ -78,7 +79,8 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     def __init__(self, *, image_shape: ImageShape, seed: Seed = 0, **kwargs):
         super().__init__(**kwargs)
-        self.image_shape = tuple(int(n) for n in image_shape)
+        height, width, channels = image_shape
+        self.image_shape = int(height), int(width), int(channels)
         self.seed = int(seed)
         self.ema = None
         self.player_optimizers = {}
@@ -105,7 +107,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
 
     # ---- capabilities
 
-    def capabilities(self) -> tuple[type, ...]:
+    def capabilities(self) -> tuple[type[Capability], ...]:
         """Tuple of the capabilities (classes of `tfgen.models.capabilities`) that this instance has."""
         return tuple(c for c in CAPABILITIES if isinstance(self, c) and c.offered_by(self))
 
@@ -115,7 +117,7 @@ class TrainableModel(ConfigMixin, BatchMixin, EvaluationMixin, SavingMixin, kera
         These are the signatures of all capabilities, and `serve_examples`, which computes the signature of the first
         capability from serialized tf.Examples. A subclass may add its own.
         """
-        found = {}
+        found: dict[str, tuple] = {}
         for capability in self.capabilities():
             found |= capability.signatures_of(self)
         for capability in self.capabilities()[:1]:

@@ -1,18 +1,26 @@
 """The batches of a model: their fields, and the checks of their values."""
 
+import collections
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import tensorflow as tf
 
 from tfgen import fields, settings
+from tfgen.models.capabilities import Capability
 
 
 class BatchMixin:
     """The part of `TrainableModel` that declares and checks the fields of batches (see `tfgen.fields`)."""
 
+    # Of the model.
+    _config: collections.UserDict
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    capabilities: Callable[[], tuple[type[Capability], ...]]
+
     @classmethod
-    def fields_of(cls, config: dict) -> tuple[fields.Field, ...]:
+    def fields_of(cls, config: Mapping) -> tuple[fields.Field, ...]:
         """The `tfgen.fields.Field`s of a training batch, `image` first if it is one, of a config with all arguments."""
         found = [fields.image(config["image_shape"])]
         if config.get("num_classes"):

@@ -6,7 +6,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import keras
 import numpy as np
@@ -19,6 +19,8 @@ from tfgen.networks.given import given_network, serialized
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 # The arguments of `keras.Model`. Their dtype is checked by `_check_dtype`.
 _OF_KERAS = {"name": str | None, "dtype": object, "trainable": bool}
+
+Model = TypeVar("Model", bound="ConfigMixin")
 
 
 class ConfigMixin:
@@ -34,6 +36,11 @@ class ConfigMixin:
     """
 
     own_networks: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    # Of the model.
+    _config: collections.UserDict
+    image_shape: tuple[int, int, int]
+    num_classes: int
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -64,7 +71,7 @@ class ConfigMixin:
     @classmethod
     def config_parameters(cls) -> dict[str, inspect.Parameter]:
         """{name: inspect.Parameter} of the constructor: its own arguments, then those that it passes on as **kwargs."""
-        found = {}
+        found: dict[str, inspect.Parameter] = {}
         for base in cls.__mro__:
             if not issubclass(base, ConfigMixin) or "__init__" not in base.__dict__:
                 continue
@@ -79,7 +86,7 @@ class ConfigMixin:
     @classmethod
     def setting_types(cls) -> dict[str, object]:
         """{name: type hint} of the constructor's arguments, see `tfgen.settings`."""
-        return {**settings.hints_of(cls), **_OF_KERAS}
+        return {**settings.hints_of(cls), **_OF_KERAS}  # type: ignore[arg-type]  # a class is hashable
 
     @classmethod
     def check_settings(cls, given: dict) -> None:
@@ -104,7 +111,7 @@ class ConfigMixin:
         return {k: _plain(v) for k, v in self._config.items()}
 
     @classmethod
-    def from_config(cls, config: dict) -> "ConfigMixin":
+    def from_config(cls: type[Model], config: dict) -> Model:
         networks = cls.network_arguments()
         for name in networks:
             if isinstance(config.get(name), str):  # a file must not call functions

@@ -8,12 +8,21 @@ import tensorflow as tf
 from absl import logging
 
 from tfgen import fields
-from tfgen.models.capabilities import PREDICTING
+from tfgen.models.capabilities import PREDICTING, Capability
 from tfgen.training.functions import make_step_function
 
 
 class EvaluationMixin:
     """The part of `TrainableModel` behind `evaluate`, `predict` and `validation_data` of `fit`."""
+
+    # Of the model.
+    as_batch: Callable[..., dict[str, tf.Tensor]]
+    bad_step: keras.Variable
+    batch_fields: Callable[[], tuple[fields.Field, ...]]
+    capabilities: Callable[[], tuple[type[Capability], ...]]
+    number_trackers: dict[str, keras.metrics.Metric]
+    test_function: Callable | None
+    trackers: dict[str, keras.metrics.Metric]
 
     def evaluation_fields(self) -> tuple[fields.Field, ...]:
         """The fields of a batch of `evaluate`, a tuple of `tfgen.fields.Field`; by default those of training."""
@@ -79,7 +88,7 @@ class EvaluationMixin:
         if given.get("validation_data") is not None or given.get("validation_split"):
             self._check_evaluation()
         before = int(self.bad_step.value.numpy())
-        history = super().fit(*args, **kwargs)
+        history = super().fit(*args, **kwargs)  # type: ignore[misc]  # of Keras
         bad = int(self.bad_step.value.numpy())
         if bad != before:
             logging.warning(
@@ -91,7 +100,7 @@ class EvaluationMixin:
     def evaluate(self, *args, **kwargs) -> float | list | dict:
         """As `keras.Model.evaluate`; for the numbers see `TrainableModel`. Raises ValueError if `sample_weight` is given."""
         self._without_weights(keras.Model.evaluate, args, kwargs)
-        found = super().evaluate(*args, **kwargs)
+        found = super().evaluate(*args, **kwargs)  # type: ignore[misc]  # of Keras
         return tf.nest.map_structure(float, found)  # Keras returns tensors if a model has further metrics
 
     def _without_weights(self, verb, args, kwargs):

@@ -30,7 +30,8 @@ class Fixed:
     def __init__(self, given: keras.Model | str | os.PathLike | dict, name: str):
         expected = None
         if isinstance(given, dict):
-            given, expected = given.get("path"), given.get("fingerprint")
+            config, expected = given, given.get("fingerprint")
+            given = config.get("path")
             if given is None:
                 raise ValueError(
                     f"{name} was given as a network in memory, whose weights no config holds: save it to a .keras file and "

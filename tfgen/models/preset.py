@@ -9,6 +9,7 @@ import keras
 
 from tfgen import settings
 from tfgen.data import augmented_shape
+from tfgen.models.base import TrainableModel
 from tfgen.settings import NaturalInt, PositiveFloat, PositiveInt, Rate, Text
 from tfgen.training.schedules import HeldDecay
 
@@ -42,7 +43,7 @@ class Preset:
     """
 
     name: Text
-    model: type
+    model: type[TrainableModel]
     model_args: dict
     data: Text
     source: Text

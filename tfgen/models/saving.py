@@ -3,18 +3,36 @@
 import importlib
 import os
 import pathlib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TypeVar
 
 import keras
 from absl import logging
 
+from tfgen.training.ema import EMA
+from tfgen.training.players import Player
 from tfgen.training.state import named_optimizer_variables, named_variables
 
 _AVERAGE = "average:"  # in front of the keys of averaged weights in Keras' files
 
+Model = TypeVar("Model", bound="SavingMixin")
+
 
 class SavingMixin:
     """The part of `TrainableModel` that saves and loads: `state()` for checkpoints, and the methods that Keras calls."""
+
+    # Of the model.
+    compile: Callable
+    compiled: bool
+    ema: EMA | None
+    jit_compile: bool
+    player_optimizers: dict[str, keras.optimizers.Optimizer]
+    players: Callable[[], dict[str, Player]]
+    run_eagerly: bool
+    steps_per_execution: int
+    _new_averages: Callable[..., EMA]
+    _non_trainable_variables: list[keras.Variable]
+    _trainable_variables: list[keras.Variable]
 
     def state(self) -> dict[str, keras.Variable]:
         """{key: variable} of the complete training state: with it, a resumed run equals an uninterrupted one."""
@@ -29,7 +47,7 @@ class SavingMixin:
         return state
 
     @classmethod
-    def from_preset(cls, source: str | os.PathLike, **kwargs) -> "SavingMixin":
+    def from_preset(cls: type[Model], source: str | os.PathLike, **kwargs) -> Model:
         """The trained model of a preset, of this class: `tfgen.from_preset` with its arguments."""
         return _pretrained().from_preset(source, model_class=cls, **kwargs)
 

@@ -4,6 +4,7 @@ Convolution, normalisation and attention are settings of each network: see `tfge
 So a spectrally normalised generator is `ConvGenerator(image_shape=(32, 32, 3), convolution="spectral")`.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -53,7 +54,8 @@ __all__ = [
     "make_networks",
 ]
 
-NETWORKS = {
+NetworkKind = Literal["mlp", "conv", "resnet", "maxout", "conv_maxout"]
+NETWORKS: dict[str, tuple[Callable, Callable]] = {
     "mlp": (MLPGenerator, MLPDiscriminator),
     "conv": (ConvGenerator, ConvDiscriminator),
     "resnet": (ResNetGenerator, ResNetDiscriminator),
@@ -62,12 +64,9 @@ NETWORKS = {
 }
 
 
-NetworkKind = Literal[tuple(NETWORKS)]
-
-
 def make_networks(
-    kind: str, *, generator: dict | keras.layers.Layer | None = None, discriminator: dict | keras.layers.Layer | None = None,
-    **shared,
+    kind: str | dict, *, generator: dict | keras.layers.Layer | None = None,
+    discriminator: dict | keras.layers.Layer | None = None, **shared,
 ) -> list[keras.layers.Layer]:  # fmt: skip
     """(generator, discriminator) of a kind in `NETWORKS`.
 

@@ -5,6 +5,7 @@ appendix A.1; the layers are those of the authors' code (NVIDIA/vid2vid, models/
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -173,9 +174,13 @@ def compose(
         foreground: h_F; None: there is none.
         mask: m, [B, H, W, 1].
     """
-    frame = image if moved is None else weight * image + (1.0 - weight) * moved
+    frame = image
+    if moved is not None:
+        assert weight is not None
+        frame = weight * image + (1.0 - weight) * moved
     if foreground is None:
         return frame, image
+    assert mask is not None
     return mask * foreground + (1.0 - mask) * frame, mask * foreground + (1.0 - mask) * image
 
 
@@ -215,8 +220,11 @@ class ClipGenerator(Network):
         super().__init__(autocast=False, **kwargs)  # the history stays float32
         self.frame_shape, self.inputs, self.history = tuple(frame_shape), inputs, history
         self.foreground = list(foreground)
-        coarsest = {"halvings": halvings, "encoder_blocks": blocks - blocks // 2, "branch_blocks": blocks // 2}
-        finer = {"halvings": 1, "encoder_blocks": 0, "branch_blocks": local_blocks}
+        in_branch = blocks // 2
+        coarsest: dict[str, Any] = {
+            "halvings": halvings, "encoder_blocks": blocks - in_branch, "branch_blocks": in_branch,
+        }  # fmt: skip
+        finer: dict[str, Any] = {"halvings": 1, "encoder_blocks": 0, "branch_blocks": local_blocks}
         small = width // 2 if halvings > 2 else width  # of the foreground
         self.generators = [
             FrameGenerator(
@@ -247,7 +255,8 @@ class ClipGenerator(Network):
         pyramid = [_side_by_side(windows)]
         for _ in history["frames"][1:]:
             pyramid.append(halved(pyramid[-1]))
-        known, frames, added = history["known"][:, -1, None, None, None], [], None
+        frames: list[tf.Tensor] = []
+        known, added = history["known"][:, -1, None, None, None], None
         for seen, before, generator in zip(reversed(pyramid), history["frames"], self.generators, strict=False):
             found = generator([seen, _side_by_side(before)], added=added, **how)
             if frozen and len(frames) < len(history["frames"]) - 1:

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from tfgen import settings
 from tfgen.networks.slots import Convolution, convolution_of
 from tfgen.settings import Rule
-
-layers = keras.layers
 
 
 def _is_activation(value):
@@ -44,7 +43,8 @@ def flatten(x):
 
 
 # "sigmoid": for papers with images in [0, 1]; its output is mapped to [-1, 1].
-OUTPUTS = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lambda x: x}
+Output = Literal["tanh", "sigmoid", "linear"]
+OUTPUTS: dict[Output, Callable] = {"tanh": tf.tanh, "sigmoid": lambda x: tf.tanh(0.5 * x), "linear": lambda x: x}
 
 
 class Network(layers.Layer):
@@ -156,4 +156,5 @@ class Discriminator(Network):
                 one_hot.shape[-1], width, embeddings_initializer=self.embedding_initializer, dtype=self.dtype_policy,
                 name="embedding",
             )  # fmt: skip
+        assert self.embedding is not None
         return self.embedding(tf.argmax(one_hot, axis=-1))

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import tensorflow as tf
 
 from tfgen.layers.initializers import normal
-from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, Output, flatten, join, split
 from tfgen.networks.self_modulation import modulation
 from tfgen.networks.slots import attend, make_attentions, make_norm, normalize
 from tfgen.settings import Count, NonNegativeFloat, PositiveInt
@@ -60,7 +59,7 @@ class ConvGenerator(Network):
         filters: Sequence[PositiveInt] | None = None, strides: PositiveInt | Sequence[PositiveInt] = 2,
         kernel_size: PositiveInt | Sequence[PositiveInt] = 5, dense_width: PositiveInt | None = None,
         norm: str | Callable | None = "batch", attention: Callable | None = None, use_bias: bool = False,
-        output: Literal[tuple(OUTPUTS)] = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
+        output: Output = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
         self.activation = OUTPUTS[output]

@@ -5,7 +5,7 @@ Zhang et al., "StackGAN", ICCV 2017, arXiv:1612.03242, section 3.3 and 3.4, and 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -86,7 +86,7 @@ class FusionDiscriminator(Network):
         self.text = None if text_width is None else self.make_dense(text_width, name="text")
         self.joint = self.make_conv(filters[-1], kernel_size, use_bias=False, name="joint")
         self.joint_norm = batch_norm(self.dtype_policy, "joint_norm")
-        head = {"filters": 1, "kernel_size": tuple(sides), "padding": "valid", "use_bias": logit_bias}
+        head: dict[str, Any] = {"filters": 1, "kernel_size": tuple(sides), "padding": "valid", "use_bias": logit_bias}
         self.logit = self.make_conv(**head, name="logit")
         self.unconditional = self.make_conv(**head, name="unconditional") if unconditional else None
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgen.layers import Dropout, Maxout
 from tfgen.layers.initializers import uniform
-from tfgen.networks.common import OUTPUTS, Discriminator, Network, flatten, join, split
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, Output, flatten, join, split
 from tfgen.settings import Count, PositiveInt, Rate
 
 
@@ -128,7 +128,7 @@ class DeconvGenerator(Network):
     """
 
     def __init__(
-        self, *, image_shape: Sequence[int], width: PositiveInt = 80, output: Literal[tuple(OUTPUTS)] = "linear",
+        self, *, image_shape: Sequence[int], width: PositiveInt = 80, output: Output = "linear",
         kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or uniform(0.05), **kwargs)

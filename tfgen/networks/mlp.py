@@ -6,7 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from tfgen.networks.common import OUTPUTS, Discriminator, Network, join, split
+from tfgen.networks.common import OUTPUTS, Discriminator, Network, Output, join, split
 from tfgen.networks.self_modulation import modulation
 from tfgen.networks.slots import make_norm, normalize
 from tfgen.settings import Count, NonNegativeFloat, PositiveInt
@@ -30,7 +30,7 @@ class MLPGenerator(Network):
 
     def __init__(
         self, *, image_shape: Sequence[int], width: PositiveInt = 256, depth: Literal[0] | Count = 2,
-        norm: str | Callable | None = "batch", output: Literal[tuple(OUTPUTS)] = "tanh", **kwargs,
+        norm: str | Callable | None = "batch", output: Output = "tanh", **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.image_shape, self.activation = image_shape, OUTPUTS[output]

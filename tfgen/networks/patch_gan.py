@@ -15,7 +15,8 @@ from tfgen.networks.slots import make_norm, normalize
 from tfgen.settings import NonNegativeFloat, PositiveInt, within
 
 # {side of the patch that one output sees: number of convolutions of stride 2}
-RECEPTIVE_FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+ReceptiveField = Literal[1, 16, 34, 70, 142, 286]
+RECEPTIVE_FIELDS: dict[ReceptiveField, int] = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 
 
 class PatchGAN(Network):

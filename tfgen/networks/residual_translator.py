@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfgen.layers import InstanceNormalization
 from tfgen.layers.initializers import normal
-from tfgen.networks.common import OUTPUTS, Network, layers
+from tfgen.networks.common import OUTPUTS, Network, Output, layers
 from tfgen.networks.slots import make_norm, normalize
 from tfgen.settings import Count, ImageShape, NaturalInt, PositiveInt
 
@@ -93,7 +93,7 @@ class ResidualTranslator(Network):
     def __init__(
         self, *, image_shape: ImageShape, channels: PositiveInt | None = None, width: PositiveInt = 64,
         blocks: NaturalInt = 9, halvings: Count = 2, padding: Padding = "reflect",
-        norm: str | Callable | None = plain_instance_norm, output: Literal[tuple(OUTPUTS)] = "tanh",
+        norm: str | Callable | None = plain_instance_norm, output: Output = "tanh",
         kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         check_sides(image_shape, halvings)

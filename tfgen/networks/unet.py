@@ -5,13 +5,12 @@ here in the form of pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004, section 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import tensorflow as tf
 
 from tfgen.layers import Dropout
 from tfgen.layers.initializers import normal
-from tfgen.networks.common import OUTPUTS, Network
+from tfgen.networks.common import OUTPUTS, Network, Output
 from tfgen.networks.slots import make_norm, normalize
 from tfgen.settings import NaturalInt, NonNegativeFloat, PositiveInt, Rate, Widths
 
@@ -52,7 +51,7 @@ class UNet(Network):
     def __init__(
         self, *, channels: PositiveInt, filters: Widths, dropout: Rate = 0.5, dropout_levels: NaturalInt = 3,
         norm: str | Callable | None = "batch", skips: bool = True, slope: NonNegativeFloat = 0.2, use_bias: bool = True,
-        output: Literal[tuple(OUTPUTS)] = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
+        output: Output = "tanh", kernel_initializer: str | dict | None = None, **kwargs,
     ):  # fmt: skip
         super().__init__(kernel_initializer=kernel_initializer or normal(0.02), **kwargs)
         self.activation, self.slope, self.skips = OUTPUTS[output], slope, skips

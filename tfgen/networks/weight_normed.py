@@ -5,6 +5,7 @@ All layers are those of the code of Salimans et al. 2016, arXiv:1606.03498. See 
 
 import dataclasses
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -180,6 +181,7 @@ def _conv(image_shape, widths, generator_widths, noise, dropout, virtual, dtype)
     return generator, Body(stack, [], stddev=0.05, output_stdv=0.1)
 
 
+WeightNormed = Literal["mlp", "conv"]
 WEIGHT_NORMED = {"mlp": _mlp, "conv": _conv}
 
 

@@ -25,6 +25,8 @@ den Oord et al. 2016, arXiv:1606.05328.
 All values are float [B, rows, columns, channels]. In a pass of `Stepwise` there is 1 row, of all columns or of 1 column.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -79,7 +81,8 @@ class Stepwise:
         self._half = None
         if parent is None:
             self.slots, self.constants, self.depths = [], {}, 0
-            self.phase, self.level, self.cursor = None, None, 0
+            self.phase, self.cursor = None, 0
+            self.level: Any = None  # an integer in a pass
             self.at, self.input, self.input_slots = (0, 0), None, []
 
     # ---- position and kind of pass

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tfgen.sampling.interpolation import decoded, latent_path
 
 
-def morph(model: object, images: ArrayLike, others: ArrayLike, steps: int = 9, *, keep_detail: bool = True) -> np.ndarray:
+def morph(
+    model: keras.Model, images: ArrayLike, others: ArrayLike, steps: int = 9, *, keep_detail: bool = True
+) -> np.ndarray:  # fmt: skip
     """Images on the way from photos to others: both are projected, and the codes on the line between theirs decoded.
 
     Example:

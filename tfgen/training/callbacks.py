@@ -6,6 +6,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,7 +99,8 @@ class History(keras.callbacks.Callback):
         if not self.path.exists() or self.path.read_bytes() != content:
             write_whole(self.path, content)
         self.writer = tf.summary.create_file_writer(str(pathlib.Path(directory) / "tensorboard"))
-        self.first_step, self.since, self.announced, self.said = step, None, report is None, -float("inf")
+        self.first_step, self.announced, self.said = step, report is None, -float("inf")
+        self.since: Any = None  # (step, time) of the end of the first call of the graph
 
     def on_train_batch_end(self, batch, logs=None):
         if self.since is None:  # the first call of the graph is mostly tracing
@@ -109,6 +111,7 @@ class History(keras.callbacks.Callback):
                 return
             _, left = self._rate_and_left(step)
             until = time.strftime("%H:%M" if left < 20 * 3600 else "%d %B %H:%M", time.localtime(time.time() + left))
+            assert self.report is not None
             self.report(f"the {self.total - step:,} steps to go will take about {duration(left)}, until {until}")
 
     def _rate_and_left(self, step):

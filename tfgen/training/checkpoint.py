@@ -1,6 +1,7 @@
 """Checkpoints from which training continues exactly."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -54,7 +55,7 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, model: keras.Model, directory: str | pathlib.Path, *, every_steps: int = 1, keep: int = 2,
+        self, model: keras.Model, directory: str | os.PathLike, *, every_steps: int = 1, keep: int = 2,
         examples: dict | None = None, report: Callable[[str], None] | None = None,
     ):  # fmt: skip
         super().__init__()

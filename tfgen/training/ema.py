@@ -52,7 +52,8 @@ class EMA:
         settings.check_values({"ema_start": NaturalInt | None}, {"ema_start": start})
         self.start = start
         self.decay = None if decay is None else float(decay)
-        self.groups, self._deriving, self._derived = groups, deriving, []
+        self.groups, self._deriving = groups, deriving
+        self._derived: list = []
         self.paths = [path for group in groups.values() for path in group]
         self.variables = [v for group in groups.values() for v in group.values()]
         self._shadows = [
@@ -101,6 +102,7 @@ class EMA:
             t = tf.cast(t, tf.float32)
             share = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
         else:
+            assert self.decay is not None
             share = tf.where(t < self.start, 1.0, 1.0 - self.decay)
         if moved is not None:
             share = tf.where(moved, share, 0.0)

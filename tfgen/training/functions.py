@@ -128,7 +128,7 @@ def _repeat(one, iterator, num):
 
 def _runs(plan, num):
     """[(kind, begin, number of consecutive steps of this kind)] of the next `num` steps."""
-    runs = []
+    runs: list[tuple] = []
     for kind, begin in [(None, None)] * num if plan is None else plan(num):
         if runs and begin is None and runs[-1][0] == kind:
             runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)

@@ -19,7 +19,8 @@ def named_variables(layer):
     Raises:
         ValueError: two variables have the same path, or no attribute leads to a variable of the layer.
     """
-    found, seen = {}, set()
+    found: dict[str, keras.Variable] = {}
+    seen: set[int] = set()
     _visit(layer, "", found, seen)
     reached = {id(v) for v in found.values()}
     metrics = {id(v) for metric in getattr(layer, "metrics", ()) for v in metric.variables}

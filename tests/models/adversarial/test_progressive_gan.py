@@ -103,7 +103,7 @@ def test_fused_networks_equal_unfused_ones():
                                             (0.75, [0.75, 1, 2, 2.25], [5.25, 5.5, 6.5, 6.75])])  # fmt: skip
 def test_golden_fade(t, first, last, monkeypatch):
     """t is the fraction of lod: the share of the smaller image."""
-    generator = make(image_shape=(4, 4, 1), start_size=2).generator
+    generator = make(image_shape=(4, 4, 1), start_size=np.int64(2)).generator
     new, old = np.arange(16.0, dtype="float32").reshape(1, 4, 4, 1), np.float32([[1, 2], [3, 4]]).reshape(1, 2, 2, 1)
     replace(generator, "to_image", [lambda x: old, lambda x: new])
     faded = generator([Z[:1]], position=tf.constant(1.0 - t), levels=(0, 1))[0, :, :, 0]

@@ -10,7 +10,10 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.layers.spectral_norm import update_spectral_state
-from tfgen.losses import OBJECTIVES, PENALTIES, REGULARIZERS, Objective, clip_weights
+from tfgen.losses import OBJECTIVES, REGULARIZERS, Objective, clip_weights
+from tfgen.losses.objectives import ObjectiveName
+from tfgen.losses.penalties import PenaltyName
+from tfgen.losses.regularizers import RegularizerName
 from tfgen.models.adversarial.parts.augmentation import ADAPTIVE, POLICIES, is_policy
 from tfgen.models.adversarial.parts.limited_data import LimitedDataMixin
 from tfgen.models.adversarial.parts.passes import Pass, PassMixin
@@ -23,8 +26,7 @@ from tfgen.training.players import Player
 
 _NETWORKS = ("generator", "discriminator")
 
-LatentDistribution = Literal[tuple(random.DISTRIBUTIONS)]
-ObjectiveName = Literal[tuple(OBJECTIVES)]
+LatentDistribution = Literal["normal", "uniform", "unit_uniform"]  # of `tfgen.random.DISTRIBUTIONS`
 _POLICIES = f"that is {ADAPTIVE}, or one or more of {', '.join(POLICIES)} with commas between"
 Augmentation = Annotated[str, Rule(_POLICIES, lambda value: value == ADAPTIVE or is_policy(value))]
 
@@ -76,7 +78,7 @@ class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSam
         seed: int, of the training noise.
     """
 
-    loss_names = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
+    loss_names: tuple[str, ...] = ("generator_loss", "discriminator_loss", "real_logit", "fake_logit")
 
     def __init__(
         self,
@@ -86,11 +88,11 @@ class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSam
         latent_distribution: LatentDistribution = "normal",
         num_classes: Classes = 0,
         objective: ObjectiveName | Objective = "non_saturating",
-        penalty: Literal[tuple(PENALTIES)] | None = None,
+        penalty: PenaltyName | None = None,
         penalty_weight: NonNegativeFloat = 1.0,
         penalty_interval: PositiveInt = 1,
         weight_clip: PositiveFloat | None = None,
-        regularizer: Literal[tuple(REGULARIZERS)] | None = None,
+        regularizer: RegularizerName | None = None,
         regularizer_weight: NonNegativeFloat = 1e-5,
         discriminator_steps: PositiveInt = 1,
         generator_steps: Count = 1,
@@ -190,7 +192,7 @@ class AdversarialModel(LimitedDataMixin, PenaltyMixin, PassMixin, AdversarialSam
             return steps + self.lazy_turns(steps)
         return self.generator_steps * sum(self.generator_turn(step) for step in range(steps))
 
-    def step_kind(self, step: int) -> Hashable:
+    def step_kind(self, step: int) -> tuple[Hashable, ...]:
         """("discriminator", "generator", "penalty"): the players that are updated, the second only if it is the generator's
         turn, and the lazy penalty in its steps.
 

@@ -28,14 +28,15 @@ momentum .9. D sees real and fake images in separate batches, which without batc
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfgen import fields, settings
 from tfgen.layers import ConditionalBatchNorm
-from tfgen.losses import REGULARIZERS, Objective
+from tfgen.losses import Objective
+from tfgen.losses.regularizers import RegularizerName
 from tfgen.models.adversarial.base import AdversarialModel, ObjectiveName
 from tfgen.models.adversarial.parts.attention import AttentionMaker
 from tfgen.models.adversarial.parts.truncation import TruncationMixin
@@ -95,7 +96,8 @@ class BigGANGenerator(Network):
         super().__init__(**kwargs)
         dtype, stages = self.dtype_policy, len(filters) - 1
         sizes = [tuple(side // 2**i for side in image_shape[:2]) for i in reversed(range(stages + 1))]
-        self.grid, self.shared = (*sizes[0], filters[0]), None
+        self.grid = (*sizes[0], filters[0])
+        self.shared: Any = None
         if num_classes:
             self.shared = layers.Dense(shared_dim, use_bias=False, **self.weights_like, name="shared")
         self.dense = self.make_dense(math.prod(self.grid), name="dense")
@@ -159,7 +161,7 @@ class BigGAN(TruncationMixin, AdversarialModel):
         self, *, image_shape: ImageShape, width: PositiveInt = 64, shared_dim: PositiveInt | None = 128,
         latent_dim: PositiveInt | None = None, attention_size: PositiveInt | None = None,
         attention_args: dict | None = None, network_args: dict | None = None, objective: ObjectiveName | Objective = "hinge",
-        discriminator_steps: PositiveInt = 2, regularizer: Literal[tuple(REGULARIZERS)] | None = "orthogonal",
+        discriminator_steps: PositiveInt = 2, regularizer: RegularizerName | None = "orthogonal",
         regularizer_weight: NonNegativeFloat = 1e-4, **kwargs,
     ):  # fmt: skip
         filters, of_discriminator, downs = _filters(min(image_shape[:2]), width)

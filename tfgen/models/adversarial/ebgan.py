@@ -24,6 +24,7 @@ are additions; labels of fakes are drawn uniformly.
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -48,7 +49,8 @@ def squared_energy(errors):
     return tf.reduce_sum(tf.square(errors), axis=-1)
 
 
-ENERGIES = {"norm": norm_energy, "squared": squared_energy}
+Energy = Literal["norm", "squared"]
+ENERGIES: dict[Energy, Callable] = {"norm": norm_energy, "squared": squared_energy}
 
 
 def energy_of(energy, reconstruction, images):
@@ -117,8 +119,9 @@ class Autoencoder(Network):
             if i >= num and self.conv:  # an odd side was rounded up on its way down
                 height, width = sizes.pop()
                 x = x[:, :height, :width]
-            if self.norms[i] is not None:
-                x = self.norms[i](x, training=training)
+            norm = self.norms[i]
+            if norm is not None:
+                x = norm(x, training=training)
             if i < 2 * num - 1:
                 x = tf.nn.relu(x)
             if i == num - 1:
@@ -168,7 +171,7 @@ class EBGAN(AdversarialModel):
     def __init__(
         self, *, image_shape: ImageShape, network: Literal["conv", "mlp"] = "conv", width: PositiveInt = 64,
         depth: Count | None = None, encoder: Widths = (64, 128, 256), margin: PositiveFloat = 10.0,
-        energy: Literal[tuple(ENERGIES)] = "norm", pulling_away: NonNegativeFloat = 0.0, norm: bool = True,
+        energy: Energy = "norm", pulling_away: NonNegativeFloat = 0.0, norm: bool = True,
         generator_stddev: PositiveFloat | None = None, discriminator_stddev: PositiveFloat | None = None,
         objective: Literal["ebgan"] = "ebgan", **kwargs,
     ):  # fmt: skip

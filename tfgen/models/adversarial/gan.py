@@ -29,6 +29,8 @@ all 60,000 (50,000) images; the code keeps the last 10,000 for validation. The T
 Conditional models are an addition: their labels of fakes are drawn uniformly.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -85,7 +87,8 @@ class GAN(FreeNetworkModel):
             ValueError: images of another shape or dtype, or a generator whose last layer is not fully connected with a
                 sigmoid or tanh.
         """
-        scale = {OUTPUTS["sigmoid"]: 1.0, OUTPUTS["tanh"]: 0.5}.get(getattr(self.generator, "activation", None))
+        scales: dict[Any, float] = {OUTPUTS["sigmoid"]: 1.0, OUTPUTS["tanh"]: 0.5}
+        scale = scales.get(getattr(self.generator, "activation", None))
         layer = getattr(self.generator, "out", None)
         if scale is None or not isinstance(layer, keras.layers.Dense):
             raise ValueError(

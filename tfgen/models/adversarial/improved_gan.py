@@ -42,7 +42,7 @@ from tfgen.layers import data_dependent_init
 from tfgen.models.adversarial.base import AdversarialModel, LatentDistribution
 from tfgen.models.adversarial.parts.passes import Pass
 from tfgen.models.capabilities import Classifier
-from tfgen.networks.weight_normed import WEIGHT_NORMED, make_weight_normed
+from tfgen.networks.weight_normed import WeightNormed, make_weight_normed
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFraction, PositiveInt, Rate, TwoOrMore, Widths
 from tfgen.training.players import Player, mean_over_replicas
 from tfgen.training.state import named_variables
@@ -85,7 +85,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, network: Literal[tuple(WEIGHT_NORMED)] = "mlp",
+        self, *, image_shape: ImageShape, network: WeightNormed = "mlp",
         widths: Widths = (1000, 500, 250, 250, 250), generator_widths: Sequence[PositiveInt] = (500, 500),
         noise: tuple[NonNegativeFloat, NonNegativeFloat] = (0.3, 0.5), dropout: tuple[Rate, Rate] = (0.0, 0.0),
         num_labels: Literal[0] | TwoOrMore = 0, unlabelled_weight: NonNegativeFloat = 1.0,
@@ -183,6 +183,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
         if not self.num_labels:
             return {}
         outputs = self.passed(Pass(batch["labelled"]), 0, part=3).outputs
+        assert outputs is not None
         return {"supervised_loss": losses.supervised_loss(outputs["class_logits"], batch["label"])}
 
     def update_discriminator(self, batch, stream=0):
@@ -194,6 +195,7 @@ class ImprovedGAN(Classifier, AdversarialModel):
         if self.feature_matching:
             # The features of real images do not depend on the generator.
             real = self.passed(Pass(batch["raw"]), self.generator_stream(turn), part=1)
+            assert real.outputs is not None
             batch = {**batch, "target": _global_mean(real.outputs["features"])}
         return super().update_generator(batch, turn)
 

@@ -30,19 +30,19 @@ such as 7 x 7 for 28 x 28.
 import functools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from tfgen.layers import Blur2D, EqualizedConv2D, EqualizedDense, MinibatchStdDev, PixelNormalization, downscale2d
-from tfgen.losses import PENALTIES, Objective
+from tfgen.losses import Objective
+from tfgen.losses.penalties import PenaltyName
 from tfgen.models.adversarial.base import AdversarialModel, ObjectiveName
 from tfgen.models.adversarial.parts.growing import GrowingMixin
 from tfgen.models.adversarial.parts.growth import joined
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Size
 
-layers = keras.layers
 leaky = functools.partial(tf.nn.leaky_relu, alpha=0.2)
 
 
@@ -203,7 +203,7 @@ class ProgressiveGAN(GrowingMixin, AdversarialModel):
         first_level: NaturalInt = 0, level_batch_sizes: PositiveInt | Sequence[PositiveInt] = 64,
         level_rates: PositiveFloat | Sequence[PositiveFloat] | None = None, group_size: PositiveInt = 4, fused: bool = True,
         objective: ObjectiveName | Objective = "wasserstein",
-        penalty: Literal[tuple(PENALTIES)] | None = "gradient_penalty", penalty_weight: NonNegativeFloat = 10.0,
+        penalty: PenaltyName | None = "gradient_penalty", penalty_weight: NonNegativeFloat = 10.0,
         drift_weight: NonNegativeFloat = 1e-3, class_weight: NonNegativeFloat = 1.0, **kwargs,
     ):  # fmt: skip
         latent_dim = min(base, width) if latent_dim is None else latent_dim

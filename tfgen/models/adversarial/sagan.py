@@ -75,7 +75,7 @@ class SAGAN(FreeNetworkModel):
 
     def network_defaults(self, network):
         settings = {name: {"convolution": "spectral", "attention": self._attention_makers[name]} for name in _NETWORKS}
-        special = {"resnet": {"hidden": "output"}, "conv": {"norm": None, "slope": 0.1, "use_bias": True}}
+        special: dict[str, dict] = {"resnet": {"hidden": "output"}, "conv": {"norm": None, "slope": 0.1, "use_bias": True}}
         settings["discriminator"] |= {"conditioning": "projection", **special.get(network, {})}
         return settings
 

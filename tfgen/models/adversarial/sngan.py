@@ -61,7 +61,7 @@ class SNGAN(FreeNetworkModel):
 
     def network_defaults(self, network):
         spectral = {"convolution": "spectral", "conditioning": "projection"}
-        discriminators = {
+        discriminators: dict[str, dict] = {
             "mlp": {"norm": None, "slope": 0.1},
             "conv": {"norm": None, "slope": 0.1, "use_bias": True},
             "resnet": {"logit_bias": False},

@@ -160,6 +160,7 @@ class SSGAN(SNGAN):
             one_hot = tf.concat([one_hot, tf.tile(one_hot[size - number :], [ROTATIONS - 1, 1])], axis=0)
         shown = with_turned(images.images, number) if turned else images.images
         seen = super().passed(dataclasses.replace(images, images=shown, one_hot=one_hot), stream, part)
+        assert seen.outputs is not None
         outputs = {name: values[:size] for name, values in seen.outputs.items() if name != "rotation"}
         if turned:
             outputs["rotation"] = seen.outputs["rotation"][size - number :]

@@ -1,9 +1,11 @@
 """Presets of SS-GAN."""
 
+from typing import Any
+
 from tfgen.models.adversarial.ss_gan import SSGAN
 from tfgen.models.preset import Preset, adam
 
-_CIFAR = {
+_CIFAR: dict[str, Any] = {
     "image_shape": (32, 32, 3), "network": "resnet",
     "network_args": {"generator": {"width": 256}, "discriminator": {"width": 128}},
 }  # fmt: skip
@@ -12,11 +14,13 @@ _128 = {
     "network_args": {"generator": {"filters": (512, 512, 256, 256, 128, 64)},
                      "discriminator": {"filters": (64, 128, 256, 256, 512, 512), "downs": 5}},
 }  # fmt: skip
-_PAPER = {"batch_size": 64, "compile_args": adam(2e-4, beta_1=0.0, beta_2=0.9, epsilon=1e-8)}
+_PAPER: dict[str, Any] = {"batch_size": 64, "compile_args": adam(2e-4, beta_1=0.0, beta_2=0.9, epsilon=1e-8)}
 _28 = {
     "image_shape": (28, 28, 1), "network": "conv", "width": 32, "network_args": {"kernel_size": 4, "dense_width": 256},
 }  # fmt: skip
-_SMALL = {"batch_size": 64, "compile_args": {**adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8), "ema_decay": 0.999}}
+_SMALL: dict[str, Any] = {
+    "batch_size": 64, "compile_args": {**adam(2e-4, beta_1=0.5, beta_2=0.999, epsilon=1e-8), "ema_decay": 0.999},
+}  # fmt: skip
 
 PRESETS = [
     Preset(

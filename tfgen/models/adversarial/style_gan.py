@@ -28,14 +28,15 @@ also by the step of G. The images of all seeds use the same noise, as in the cod
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from tfgen import random
 from tfgen.layers import Blur2D, EqualizedConv2D, EqualizedDense, InstanceNormalization, PixelNormalization
-from tfgen.losses import PENALTIES
+from tfgen.losses.penalties import PenaltyName
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.parts.growing import GrowingMixin
 from tfgen.models.adversarial.parts.growth import joined
@@ -44,7 +45,6 @@ from tfgen.models.adversarial.parts.styles import StylesMixin, of_all_layers
 from tfgen.models.adversarial.progressive_gan import Discriminator, LevelNetwork, leaky
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Size, within
 
-layers = keras.layers
 _MIXING = 1 << 22  # added to a stream number, it gives the stream of the mixing
 _OF_GROWTH = ("stable_images", "fade_images", "first_level", "level_batch_sizes", "level_rates")
 
@@ -80,7 +80,8 @@ class _StyledLayer(layers.Layer):
     def __init__(self, before, after, size, source, w_size, **kwargs):
         super().__init__(**kwargs)
         shared = {"dtype": self.dtype_policy}
-        self.conv, self.blur, self.constant = None, None, None
+        self.blur, self.constant = None, None
+        self.conv: Any = None
         if source == "constant":
             self.constant = self.add_weight(name="constant", shape=(1, *size, after), initializer="ones")
         else:
@@ -117,7 +118,8 @@ class _Generator(LevelNetwork):
 
     def __init__(self, *, channels, w_size, mapping, **kwargs):
         super().__init__(**kwargs)
-        self.mapping, self.sizes, self.styled, before = mapping, [], [], None
+        self.mapping, self.sizes, before = mapping, [], None
+        self.styled: list[_StyledLayer] = []
         for level, width in enumerate(self.widths[1:]):
             size = tuple(side * 2**level for side in self.grid)
             for source in ("up" if level else "constant", None):
@@ -200,7 +202,7 @@ class StyleGAN(StylesMixin, GrowingMixin, AdversarialModel):
         stable_images: NaturalInt = 600_000, fade_images: PositiveInt = 600_000, first_level: NaturalInt = 1,
         level_batch_sizes: PositiveInt | Sequence[PositiveInt] = 64,
         level_rates: PositiveFloat | Sequence[PositiveFloat] | None = None,
-        penalty: Literal[tuple(PENALTIES)] | None = "r1", penalty_weight: NonNegativeFloat = 10.0, **kwargs,
+        penalty: PenaltyName | None = "r1", penalty_weight: NonNegativeFloat = 10.0, **kwargs,
     ):  # fmt: skip
         super().__init__(
             image_shape=image_shape, latent_dim=latent_dim, penalty=penalty, penalty_weight=penalty_weight, **kwargs

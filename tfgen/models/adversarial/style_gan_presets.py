@@ -1,5 +1,7 @@
 """Presets of StyleGAN."""
 
+from typing import Any
+
 from tfgen.models.adversarial.parts.growth import Growth
 from tfgen.models.adversarial.style_gan import StyleGAN
 from tfgen.models.preset import Preset
@@ -16,8 +18,10 @@ def _small(image_shape, width):
 
 
 # Of 8 GPUs, for 4, 8, ..., 1024 pixels. The decay of the averages halves in 10,000 images, of 32 images in a step.
-_GROWTH = {"level_batch_sizes": (512, 256, 128, 64, 32, 32, 32, 32, 32), "stable_images": 600_000, "fade_images": 600_000,
-           "first_level": 1}  # fmt: skip
+_GROWTH: dict[str, Any] = {
+    "level_batch_sizes": (512, 256, 128, 64, 32, 32, 32, 32, 32), "stable_images": 600_000, "fade_images": 600_000,
+    "first_level": 1,
+}  # fmt: skip
 _RATES = (1e-3,) * 5 + (1.5e-3, 2e-3, 3e-3, 3e-3)
 _PLAN = Growth(*_GROWTH.values())
 

@@ -21,11 +21,11 @@ conditional CIFAR-10 network has conditional batch norm in G as in the code, but
 classifier. Labels of fakes are drawn uniformly; in the critic's updates the code takes those of the real batch.
 """
 
-from typing import Literal
 
 import keras
 
-from tfgen.losses import PENALTIES, Objective
+from tfgen.losses import Objective
+from tfgen.losses.penalties import PenaltyName
 from tfgen.models.adversarial.base import ObjectiveName
 from tfgen.models.adversarial.parts.free_network import FreeNetworkModel
 from tfgen.settings import NonNegativeFloat, PositiveInt
@@ -48,7 +48,7 @@ class WGANGP(FreeNetworkModel):
 
     def __init__(
         self, *, latent_dim: PositiveInt = 128, objective: ObjectiveName | Objective = "wasserstein",
-        penalty: Literal[tuple(PENALTIES)] | None = "gradient_penalty", penalty_weight: NonNegativeFloat = 10.0,
+        penalty: PenaltyName | None = "gradient_penalty", penalty_weight: NonNegativeFloat = 10.0,
         discriminator_steps: PositiveInt = 5, **kwargs,
     ):  # fmt: skip
         super().__init__(

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfgen import random, settings
 from tfgen.fields import checked
 from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Likelihood, Sampler
 from tfgen.settings import PositiveInt, Seed
-
-tfd = tfp.distributions
 
 
 class AutoencodingModel(Sampler, Encoder, TrainableModel):
@@ -82,9 +80,9 @@ class LatentVariableModel(Likelihood, AutoencodingModel):
     training and bounds raise an error for values that are not 0 or 1, since the loss is then no bound on log p(x).
     """
 
-    loss_names = ("loss", "reconstruction", "kl")
+    loss_names: tuple[str, ...] = ("loss", "reconstruction", "kl")
     nats_loss = "loss"  # in evaluation it is minus the ELBO for any `kl_weight`
-    likelihood = None
+    likelihood: str | None = None
     kl_weight = 1.0
     importance_samples = 500  # of the exported `log_prob` signature
 

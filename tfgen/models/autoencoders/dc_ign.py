@@ -40,7 +40,8 @@ from typing import Annotated, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from keras import layers
+from tensorflow_probability import distributions as tfd
 
 from tfgen import fields
 from tfgen.layers.initializers import normal
@@ -48,10 +49,7 @@ from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.settings import DIFFERENT, ImageShape, NonNegativeFloat, PositiveInt, Seed, Text, Widths
 from tfgen.training.players import mean_over_replicas
 
-tfd = tfp.distributions
-layers = keras.layers
-
-CLAMPS = ("mean", "first", "none")
+Clamp = Literal["mean", "first", "none"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -98,7 +96,7 @@ class DCIGN(AutoencodingModel):
         self, *, image_shape: ImageShape, latent_dim: PositiveInt = 200,
         factors: Annotated[Sequence[Text], DIFFERENT] = ("azimuth", "elevation", "light"),
         filters: Widths = (96, 48, 24), kernel_size: PositiveInt = 5, decoder_filters: Sequence[PositiveInt] = (48, 96, 96),
-        decoder_kernel_size: PositiveInt = 7, clamp: Literal[CLAMPS] = "mean", invariance: NonNegativeFloat = 0.01,
+        decoder_kernel_size: PositiveInt = 7, clamp: Clamp = "mean", invariance: NonNegativeFloat = 0.01,
         kl_weight: NonNegativeFloat = 1.0,
         encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None, seed: Seed = 0,
         **kwargs,

@@ -30,15 +30,13 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from keras import layers
+from tensorflow_probability import distributions as tfd
 
 from tfgen import features
 from tfgen.layers import BatchNormalization
 from tfgen.models.autoencoders.base import AutoencodingModel
 from tfgen.settings import Count, ImageShape, NonNegativeFloat, PositiveInt
-
-tfd = tfp.distributions
-layers = keras.layers
 
 
 @keras.saving.register_keras_serializable("tfgen")

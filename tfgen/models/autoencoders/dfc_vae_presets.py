@@ -1,5 +1,7 @@
 """Presets of DFCVAE."""
 
+from typing import Any
+
 from tfgen.models.autoencoders.dfc_vae import DFCVAE
 from tfgen.models.preset import Preset, adam, cosine_decay
 
@@ -22,8 +24,10 @@ def _halved(learning_rate, every):
     return {"module": "keras.optimizers.schedules", "class_name": "ExponentialDecay", "config": schedule}
 
 
-_FASHION = {"data": "fashion_mnist", "batch_size": 64, "steps": 5_000, "compile_args": adam(cosine_decay(1e-3))}
-_SMALL = {"image_shape": (28, 28, 1), "latent_dim": 32, "width": 32, "stages": 2}
+_FASHION: dict[str, Any] = {
+    "data": "fashion_mnist", "batch_size": 64, "steps": 5_000, "compile_args": adam(cosine_decay(1e-3)),
+}  # fmt: skip
+_SMALL: dict[str, Any] = {"image_shape": (28, 28, 1), "latent_dim": 32, "width": 32, "stages": 2}
 
 PRESETS = [
     _celeba((1, 2, 3), "123"),

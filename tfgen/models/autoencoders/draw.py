@@ -26,21 +26,17 @@ same function. The paper takes values between 0 and 1, of images that are not bi
 """
 
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from keras import layers
+from tensorflow_probability import distributions as tfd
 
 from tfgen.layers.attention_window import AttentionWindow, from_rows, read, to_rows, write
 from tfgen.layers.row_lstm import lstm
 from tfgen.models.autoencoders.base import LatentVariableModel
 from tfgen.settings import Count, ImageShape, PositiveInt, Seed, TwoOrMore
-
-tfd = tfp.distributions
-layers = keras.layers
-
-LIKELIHOODS = ("bernoulli", "cross_entropy")
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -68,7 +64,7 @@ class DRAW(LatentVariableModel):
     def __init__(
         self, *, image_shape: ImageShape, glimpses: Count = 10, hidden: PositiveInt = 256, z_size: PositiveInt = 10,
         read_size: TwoOrMore | None = None, write_size: TwoOrMore | None = None,
-        likelihood: Literal[LIKELIHOODS] = "bernoulli", seed: Seed = 0, **kwargs,
+        likelihood: Literal["bernoulli", "cross_entropy"] = "bernoulli", seed: Seed = 0, **kwargs,
     ):  # fmt: skip
         super().__init__(image_shape=image_shape, seed=seed, **kwargs)
         self.likelihood, self.knows_likelihood = likelihood, likelihood == "bernoulli"
@@ -91,7 +87,7 @@ class DRAW(LatentVariableModel):
 
         self.read_window, self.write_window = window(read_size, "read_window"), window(write_size, "write_window")
         seen = 2 * channels * read_size**2 if read_size else pixels
-        self.image_gates = None if read_size else dense(pixels, 4 * self.hidden, "image_gates", use_bias=False)
+        self.image_gates: Any = None if read_size else dense(pixels, 4 * self.hidden, "image_gates", use_bias=False)
         self.encoder_gates = dense(seen + 2 * self.hidden, 4 * self.hidden, "encoder_gates")
         self.moments = dense(self.hidden, 2 * self.z_size, "moments")  # mean and ln stddev
         self.decoder_gates = dense(self.z_size + self.hidden, 4 * self.hidden, "decoder_gates")

@@ -40,7 +40,8 @@ from typing import Literal
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from keras import layers
+from tensorflow_probability import distributions as tfd
 
 from tfgen import fields, random, settings
 from tfgen.layers import BatchNormalization
@@ -48,10 +49,6 @@ from tfgen.models.autoencoders.base import LatentVariableModel, pixels_of
 from tfgen.settings import ImageShape, NaturalInt, NonNegativeFloat, PositiveInt, Seed, TwoOrMore
 from tfgen.training.players import mean_over_replicas
 
-tfd = tfp.distributions
-layers = keras.layers
-
-LIKELIHOODS = ("bernoulli", "gaussian")
 MIN_VARIANCE = 1e-3  # of a component
 
 
@@ -95,7 +92,7 @@ class GMVAE(LatentVariableModel):
         self, *, image_shape: ImageShape, num_clusters: PositiveInt = 10, latent_dim: PositiveInt = 200,
         style_dim: PositiveInt = 150, network: Literal["mlp", "conv", "strided"] = "mlp",
         hidden: Sequence[PositiveInt] = (500, 500), prior_hidden: PositiveInt = 500,
-        likelihood: Literal[LIKELIHOODS] = "bernoulli", levels: TwoOrMore = 256,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli", levels: TwoOrMore = 256,
         free_bits: NonNegativeFloat = 0.5, num_samples: PositiveInt = 1, encoder: keras.Model | dict | str | None = None,
         decoder: keras.Model | dict | str | None = None, seed: Seed = 0, **kwargs,
     ):  # fmt: skip

@@ -34,8 +34,6 @@ from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Seed, TwoO
 tfd = tfp.distributions
 layers = keras.layers
 
-LIKELIHOODS = ("bernoulli", "gaussian", "discretized_logistic")
-
 
 @keras.saving.register_keras_serializable("tfgen")
 class VAE(LatentVariableModel):
@@ -73,7 +71,7 @@ class VAE(LatentVariableModel):
         network: Literal["mlp", "conv"] = "mlp",
         hidden: Sequence[PositiveInt] = (500,),
         activation: Activation = "tanh",
-        likelihood: Literal[LIKELIHOODS] = "bernoulli",
+        likelihood: Literal["bernoulli", "gaussian", "discretized_logistic"] = "bernoulli",
         levels: TwoOrMore = 256,
         kl_weight: NonNegativeFloat = 1.0,
         encoder: keras.Model | str | dict | None = None,

@@ -51,7 +51,8 @@ from tfgen.training.players import Player
 tfd = tfp.distributions
 layers = keras.layers
 
-FAKES = ("prior", "reconstruction")
+Fake = Literal["prior", "reconstruction"]
+FAKES: tuple[Fake, ...] = ("prior", "reconstruction")
 
 _Widths = Annotated[Sequence[PositiveInt], Rule("of length >= 2", lambda widths: len(widths) >= 2)]
 
@@ -100,7 +101,7 @@ class VAEGAN(AutoencodingModel):
         self, *, image_shape: ImageShape, latent_dim: PositiveInt = 128, encoder_widths: _Widths = (64, 128, 256, 1024),
         decoder_widths: _Widths = (256, 256, 128, 32), discriminator_widths: _Widths = (32, 128, 256, 256, 512),
         similarity_layer: NaturalInt | None = 3, similarity_weight: Fraction = 1e-6,
-        fakes: Annotated[Sequence[Literal[FAKES]], NOT_EMPTY, DIFFERENT] = FAKES,
+        fakes: Annotated[Sequence[Fake], NOT_EMPTY, DIFFERENT] = FAKES,
         real_weight: Annotated[float, between(0, 1)] = 0.5, equilibrium: float = 0.68, margin: PositiveFloat | None = 0.35,
         encoder: keras.Model | dict | str | None = None, decoder: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None, **kwargs,
@@ -203,7 +204,7 @@ class VAEGAN(AutoencodingModel):
         kl = tf.reduce_mean(tfd.kl_divergence(posterior, self.prior))
         similarity = 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(of_real - of_reconstructed), axis=-1))
         fake = {"prior": sampled, "reconstruction": reconstructed}
-        costs = {kind: tf.reduce_mean(tf.nn.softplus(fake[kind])) for kind in self.fakes}
+        costs: dict[str, tf.Tensor] = {kind: tf.reduce_mean(tf.nn.softplus(fake[kind])) for kind in self.fakes}
         return kl, similarity, tf.reduce_mean(tf.nn.softplus(-real)), costs
 
     def losses_of(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
         self.likelihood = self.make_likelihood()
         self.latent_dim = math.prod(self.image_shape[:2]) * self.likelihood.num_uniforms
 
-    def make_likelihood(self) -> object:
+    def make_likelihood(self) -> Any:
         """The distributions of pixels; by default a categorical distribution for each channel."""
         return CategoricalPixels(self.levels, self.image_shape[-1])
 
@@ -227,6 +228,7 @@ class AutoregressiveModel(Sampler, Likelihood, Completer, TrainableModel):
             drawn = self.likelihood.draw(parameters, uniforms[:, row, column], pixel, channel)
             if known is None:
                 return drawn
+            assert mask is not None
             return tf.where(mask[:, row, column, None], known[:, row, column], drawn)
 
         return scan(

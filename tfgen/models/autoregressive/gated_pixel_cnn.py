@@ -68,7 +68,8 @@ class GatedPixelCNN(AutoregressiveModel):
         self.embedding_dim, self.map_channels, self.width, self.depth = embedding_dim, map_channels, width, depth
         groups, dtype = self.image_shape[-1], self.dtype_policy
         self.vertical, self.horizontal, self.link, self.out = [], [], [], []
-        self.condition_vertical, self.condition_horizontal = [], []
+        self.condition_vertical: list[keras.layers.Layer] = []
+        self.condition_horizontal: list[keras.layers.Layer] = []
         conditional = bool(embedding_dim or self.num_classes)
         for i in range(depth):
             half = (kernel_size if i else first_kernel_size) // 2

@@ -1,5 +1,7 @@
 """Presets of PixelCNNPP."""
 
+from typing import Any
+
 from tfgen.models.autoregressive.pixel_cnn_pp import PixelCNNPP
 from tfgen.models.preset import Preset
 
@@ -17,8 +19,8 @@ def _adam(learning_rate, decay=0.999995, **more):
 
 # Epsilon: the code adds 1e-8 under the root, as if 1e-4 to it, for gradients of nats that are summed over 128 images. For
 # those of mean bits per dimension that is 4e-10.
-_CIFAR = {"image_shape": (32, 32, 3)}
-_PAPER = {
+_CIFAR: dict[str, Any] = {"image_shape": (32, 32, 3)}
+_PAPER: dict[str, Any] = {
     "data": "cifar10", "batch_size": 128, "steps": 1_950_000,
     "compile_args": {**_adam(1e-3, epsilon=4e-10), "ema_decay": 0.9995},
 }  # fmt: skip

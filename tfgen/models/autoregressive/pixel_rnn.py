@@ -18,6 +18,7 @@ every layer, as the paper adds maps in its multi-scale model. The loss is in bit
 RMSProp's epsilon, which in Keras is 1e-7 under the root. No code of the authors is known to us.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
@@ -85,8 +86,11 @@ class PixelRNNBody(keras.layers.Layer):
         super().__init__(**kwargs)
         self.residual, self.skip = residual, skip
         half, settings = first_kernel_size // 2, {"groups": groups, "dtype": self.dtype_policy}
-        lstm = {"row": lambda **args: RowLSTM(width, kernel_size=kernel_size, **args),
-                "diagonal": lambda **args: DiagonalBiLSTM(width, **args)}[cell]  # fmt: skip
+        lstms: dict[str, Callable] = {
+            "row": lambda **args: RowLSTM(width, kernel_size=kernel_size, **args),
+            "diagonal": lambda **args: DiagonalBiLSTM(width, **args),
+        }
+        lstm = lstms[cell]
 
         def widen(name):
             return [CausalConv2D(2 * width, above=0, left=0, name=f"{name}_{i}", **settings) for i in range(depth)]

@@ -3,15 +3,17 @@
 import collections
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen import fields
+from tfgen.models.mixin import Mixin
 
 
-class Capability:
+class Capability(Mixin):
     """A use of a trained model: a mixin for `TrainableModel` with the methods for this use.
 
     Export, callbacks, metrics, pipelines, clients and tests check the capabilities of a model, and never its class. A model
@@ -90,7 +92,7 @@ def in_graph(model: keras.Model, method: str) -> Callable:
     kept = f"_{method}"
     if kept not in vars(model):
         # TensorFlow 2.16 fails to relax shapes between traces with different arguments: a function for each set.
-        functions = collections.defaultdict(
+        functions: dict[tuple, Any] = collections.defaultdict(
             lambda: tf.function(getattr(model, method), reduce_retracing=True, autograph=False)
         )
 

@@ -25,8 +25,8 @@ class Likelihood(Capability):
     NUMBER = "bits_per_dim"
     knows_likelihood = True
     exact_likelihood = False
-    nats_loss = None
-    importance_samples = None
+    nats_loss: str | None = None
+    importance_samples: int | None = None
 
     def log_prob(self, images: tf.Tensor, **conditions) -> tf.Tensor:
         """log p(x), or a lower bound on it, of images float32 [B, H, W, C] in [0, 1]: float32 [B], nats per image."""

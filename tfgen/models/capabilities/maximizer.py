@@ -57,9 +57,9 @@ class Maximizer(Capability):
             InvalidArgumentError: `unit` or `steps` is out of range.
         """
         seeds = fields.seeds().check(seeds)
-        steps = fields.as_tensor(self.steps if steps is None else steps, "steps", "an integer, or int32 [batch]")
-        steps = tf.fill(tf.shape(seeds), steps) if steps.shape.rank == 0 else steps
-        return in_graph(self, "maximize_rows")(**self.check_maximize(seeds=seeds, unit=unit, steps=steps))
+        number = fields.as_tensor(self.steps if steps is None else steps, "steps", "an integer, or int32 [batch]")
+        number = tf.fill(tf.shape(seeds), number) if number.shape.rank == 0 else number
+        return in_graph(self, "maximize_rows")(**self.check_maximize(seeds=seeds, unit=unit, steps=number))
 
     def check_maximize(self, **given) -> dict[str, tf.Tensor]:
         """`seeds` and the fields of `maximize_fields`, checked."""

@@ -134,6 +134,7 @@ class Sampler(Capability):
             return None
         if conditions.keys() == (model.conditions_to_show(num) or {}).keys():
             return in_rows(model.sample(num, **conditions).numpy(), num)
+        assert examples is not None  # since they gave conditions
         real = np.resize(examples["image"], [num, *model.image_shape])
         return one_above_another([real, model.sample(num, **conditions).numpy()], num)
 

@@ -118,7 +118,7 @@ class Translator(Capability):
         if not picture.shape.is_compatible_with(target.shape):
             raise ValueError(f"The field 'target' must have the shape {picture.shape}; received {target.shape}.")
         difference = fields.without_start(tf.abs(picture - target), model.translated_fields())
-        return tf.reduce_mean(difference, axis=list(range(1, difference.shape.rank)))
+        return tf.reduce_mean(difference, axis=list(range(1, len(difference.shape))))
 
     @classmethod
     def prediction_of(cls, model: keras.Model, data: object) -> tf.Tensor:

@@ -14,7 +14,7 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import numpy as np
@@ -167,7 +167,7 @@ class Codec:
                     f"it is of version {about.get('version', 1)}, and this tfgen makes and reads version {VERSION}; its "
                     "model and its files need the tfgen that made them"
                 )
-            known = model_class or presets.model_class(about["model"])
+            known: Any = model_class or presets.model_class(about["model"])
             if known is None or known.__name__ != about["model"]:
                 found = "is not known: give model_class" if known is None else f"is not {known.__name__}"
                 raise ValueError(f"its model is of the class {about['model']}, which {found}")

@@ -36,10 +36,11 @@ no weight decay.
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import tensorflow as tf
+from keras import layers
 
 from tfgen import fields, random
 from tfgen.models.base import TrainableModel
@@ -50,16 +51,14 @@ from tfgen.networks.given import GivenNetwork
 from tfgen.settings import NOT_EMPTY, ImageShape, NonNegativeFloat, OddInt, PositiveFloat, PositiveInt, Rate, Widths
 from tfgen.training.players import Player
 
-layers = keras.layers
-
-GATINGS = ("stateful", "stateless")
+Gating = Literal["stateful", "stateless"]
 
 
 class _Gate(layers.Layer):
     """The gates of both networks, 1 for on; see the top of this file.
 
     Args:
-        kind: of `GATINGS`.
+        kind: of `Gating`.
         thresholds: (.1, .5, 10).
     """
 
@@ -78,8 +77,8 @@ class _Gate(layers.Layer):
         if self.kind == "stateless":
             discriminator, generator = ratio >= low, ratio <= high
         else:
-            before = [tf.convert_to_tensor(gate) > 0.5 for gate in (self.discriminator_on, self.generator_on)]
-            discriminator, generator = gated(ratio, *before, low, middle, high)
+            first, second = (tf.convert_to_tensor(gate) > 0.5 for gate in (self.discriminator_on, self.generator_on))
+            discriminator, generator = gated(ratio, first, second, low, middle, high)
         self.discriminator_on.assign(tf.cast(discriminator, tf.float32))
         self.generator_on.assign(tf.cast(generator, tf.float32))
         return {"discriminator": discriminator, "generator": generator}
@@ -161,7 +160,7 @@ class DeePSiM(Encoder, TrainableModel):
         self, *, image_shape: ImageShape, encoder: Given, encoder_layers: Sequence[str] | None = None,
         comparator: Given | None = None, comparator_layers: Sequence[str] | None = None,
         image_weight: NonNegativeFloat = 10.0, feature_weight: NonNegativeFloat | Sequence[NonNegativeFloat] = 1.0,
-        adversarial_weight: NonNegativeFloat = 0.05, relative: bool = True, gating: Literal[GATINGS] | None = "stateless",
+        adversarial_weight: NonNegativeFloat = 0.05, relative: bool = True, gating: Gating | None = "stateless",
         gating_ratios: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.1, 0.5, 10.0),
         generator_hidden: Sequence[PositiveInt] = (256,), generator_grid: PositiveInt = 64,
         generator_filters: Annotated[Sequence[Widths], NOT_EMPTY] = ((64, 32),),
@@ -193,7 +192,8 @@ class DeePSiM(Encoder, TrainableModel):
         self.code_shape = tuple(code.shape[1:])
         self.latent_dim = math.prod(self.code_shape)
         several = isinstance(feature_weight, (tuple, list))
-        self.feature_weights = [float(one) for one in (feature_weight if several else [feature_weight] * len(compared))]
+        weights: Any = feature_weight if several else [feature_weight] * len(compared)
+        self.feature_weights = [float(one) for one in weights]
         if len(self.feature_weights) != len(compared):
             raise ValueError(
                 f"feature_weight must be one number, or one for each of the {len(compared)} compared layers; received "

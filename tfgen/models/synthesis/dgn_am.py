@@ -27,7 +27,7 @@ returned, as there; it is not the one with the largest activation.
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import tensorflow as tf
@@ -52,7 +52,7 @@ from tfgen.settings import (
 )
 from tfgen.training.players import Player
 
-RESIZES = ("bilinear", "bicubic", "nearest")
+Resize = Literal["bilinear", "bicubic", "nearest"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -107,7 +107,7 @@ class DGNAM(Maximizer, TrainableModel):
         self, *, image_shape: ImageShape, classifier: Given, layer: str | None = None,
         position: tuple[NaturalInt, NaturalInt] | None = None,
         units: Annotated[Sequence[Annotated[Sequence[NaturalInt], NOT_EMPTY]], NOT_EMPTY] | None = None,
-        resize: Literal[RESIZES] | None = None, generator: keras.Model | dict | str | None = None,
+        resize: Resize | None = None, generator: keras.Model | dict | str | None = None,
         encoder: Given | None = None, encoder_layer: str | None = None,
         bounds: Literal["relu", "symmetric"] | None = "relu", deviations: PositiveFloat = 3.0,
         decay: PositiveFraction = 0.99, penalty: NonNegativeFloat = 0.0, first_rate: PositiveFloat = 8.0,
@@ -126,7 +126,8 @@ class DGNAM(Maximizer, TrainableModel):
             self.groups = [[float(unit in group) for unit in range(self.units.count)] for group in units]
         self.bounds, self.deviations, self.decay, self.penalty = bounds, float(deviations), float(decay), float(penalty)
         self.first_rate, self.last_rate, self.steps = float(first_rate), float(last_rate), ascent_steps
-        self.generator = self.encoder = self.statistics = None
+        self.generator = self.statistics = None
+        self.encoder: Any = None
         self.code_shape = self.image_shape
         if generator is None and encoder is not None:
             raise ValueError("encoder is E of the codes of generator, which is None: leave encoder out to optimise pixels.")

@@ -30,7 +30,7 @@ What differs from the paper:
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import numpy as np
@@ -177,9 +177,10 @@ class FractalNet(ClassifierModel):
         self.own_statistics = own_statistics and only_column is None
         modes = (ALL, ALONE) if self.own_statistics else (ALL,)
         layer, channels = {"dtype": self.dtype_policy}, self.image_shape[-1]
-        self.stem = stem and _Conv(stem, channels, modes, affine, kernel_size=7, strides=2, name="stem", **layer)
+        self.stem: Any = stem and _Conv(stem, channels, modes, affine, kernel_size=7, strides=2, name="stem", **layer)
         channels = stem or channels
-        self.schedule, self.blocks, self.convs = schedule(columns), len(filters), {}
+        self.schedule, self.blocks = schedule(columns), len(filters)
+        self.convs: dict[str, Any] = {}
         for block, width in enumerate(filters):
             for i, ending in enumerate(self.schedule):
                 for c in ending:

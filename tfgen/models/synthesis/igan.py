@@ -25,7 +25,7 @@ none. P's batch norm uses moving statistics; the code computes them anew after t
 
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -36,7 +36,7 @@ from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Encoder, Projector
 from tfgen.models.capabilities.capability import in_graph
 from tfgen.models.fixed import Fixed
-from tfgen.models.synthesis.parts.latent_generator import BOUNDS, LatentGenerator, frozen, use_averages
+from tfgen.models.synthesis.parts.latent_generator import Distribution, LatentGenerator, frozen, use_averages
 from tfgen.models.synthesis.parts.minimize import minimize
 from tfgen.models.synthesis.parts.photo_editing import PhotoEditingMixin, repeated
 from tfgen.networks.common import Network, flatten
@@ -67,7 +67,7 @@ class _Predictor(Network):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class IGAN(PhotoEditingMixin, Encoder, Projector, TrainableModel):
+class IGAN(PhotoEditingMixin, Encoder, Projector, TrainableModel):  # type: ignore[misc]  # `edit_rows` takes other fields
     """iGAN: codes of photos in a trained generator, and edits of photos.
 
     `encode` gives P's codes, `project` the improved ones, `edit` an edited photo. The generator is not trained and no part
@@ -123,7 +123,7 @@ class IGAN(PhotoEditingMixin, Encoder, Projector, TrainableModel):
 
     def __init__(
         self, *, image_shape: ImageShape, generator: keras.Model | dict | str,
-        latent_distribution: Literal[tuple(BOUNDS)] | None = None, width: PositiveInt = 64, stages: Count | None = None,
+        latent_distribution: Distribution | None = None, width: PositiveInt = 64, stages: Count | None = None,
         sample_steps: NaturalInt = 0, feature_network: features.FeatureNetwork | keras.Model | dict | str | None = None,
         feature_layers: Sequence[str] | None = None, feature_weight: NonNegativeFloat = 0.002, method: Method = "hybrid",
         starts: PositiveInt = 1, projection_steps: NaturalInt = 100, candidates: PositiveInt = 32,
@@ -141,7 +141,7 @@ class IGAN(PhotoEditingMixin, Encoder, Projector, TrainableModel):
             use_averages(self.generator.network)
         self.latent_generator = LatentGenerator(self.generator.network, self.image_shape, latent_distribution)
         self._config["generator"] = self.generator.get_config()
-        self.feature_network = None
+        self.feature_network: Any = None
         if feature_network is not None:
             self.feature_network = features.get(feature_network, feature_layers, self.image_shape)
             self._config["feature_network"] = self.feature_network.get_config()

@@ -33,7 +33,7 @@ the first one more). As in the released code, the last image is the result, not 
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ from tfgen.models.synthesis.parts.scores import within
 from tfgen.settings import NOT_EMPTY, ImageShape, NonNegativeFloat, PositiveFloat, Widths
 from tfgen.training.players import Player
 
-PRIORS = ("autoencoder", "codes", "linear", "none", "pixels")
+Prior = Literal["autoencoder", "codes", "linear", "none", "pixels"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -89,7 +89,7 @@ class PPGN(ChainModel):
     """
 
     def __init__(
-        self, *, image_shape: ImageShape, prior: Literal[PRIORS] = "autoencoder", generator: Given | None = None,
+        self, *, image_shape: ImageShape, prior: Prior = "autoencoder", generator: Given | None = None,
         encoder: Given | None = None, encoder_layer: str | None = None,
         prior_widths: Annotated[Widths, NOT_EMPTY] = (2048, 1024, 500, 1024, 2048), prior_noise: PositiveFloat | None = None,
         code_bounds: Bounds | None = None, **kwargs,
@@ -102,7 +102,10 @@ class PPGN(ChainModel):
             self.check_without_effect(f'prior="{prior}"', "prior_widths")
         if prior in ("none", "autoencoder"):
             self.check_without_effect(f'prior="{prior}"', "prior_noise")
-        self.prior, self.generator, self.encoder, self.denoiser = prior, None, None, None
+        self.prior = prior
+        self.generator: Any = None
+        self.encoder: Any = None
+        self.denoiser: Any = None
         self.noise_level = float(prior_noise or (0.25 if of_pixels else 1.0))
         self.latent_dim = math.prod(self.image_shape)
         if not of_pixels:
@@ -275,7 +278,7 @@ class JointPPGN(ChainModel, DeePSiM):
             condition=encoder if condition is None and self._config["epsilons"][1] else condition, **kwargs,
         )  # fmt: skip
         self.noise_levels, self.code_weight = tuple(map(float, noise)), float(code_weight)
-        self.upper = self._upper() if any(noise) else None
+        self.upper: Any = self._upper() if any(noise) else None
 
     def _upper(self):
         """E2, h1 -> h."""

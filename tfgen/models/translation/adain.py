@@ -32,7 +32,7 @@ depends on the sizes of both images.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import tensorflow as tf
@@ -131,7 +131,7 @@ class AdaINStyleTransfer(Translator, TrainableModel):
             feature_layers = VGG19_LAYERS
         free = (None, None, self.image_shape[2])
         self.encoder = features.get(feature_network, feature_layers, free)
-        if self.encoder.network is None:
+        if isinstance(self.encoder, features.MissingFeatureNetwork):
             raise ValueError(f"AdaINStyleTransfer needs its feature_network, which is missing: {self.encoder.reason}")
         self.encoder.check_takes(self.image_shape)
         if any_size and self.encoder.image_shape[:2] != (None, None):
@@ -140,7 +140,8 @@ class AdaINStyleTransfer(Translator, TrainableModel):
             )
         self._config["feature_network"] = self.encoder.get_config()
         layers, several = self.encoder.layers, isinstance(style_weight, (tuple, list))
-        self.style_weights = [float(one) for one in (style_weight if several else [style_weight] * len(layers))]
+        weights: Any = style_weight if several else [style_weight] * len(layers)
+        self.style_weights = [float(one) for one in weights]
         if len(self.style_weights) != len(layers):
             raise ValueError(f"style_weight must be one number, or one for each of {layers}; received {style_weight!r}.")
         shapes = [maps.shape for maps in self.features(tf.zeros([1, *self.image_shape]))]

@@ -29,7 +29,7 @@ there from epoch to epoch. Batches of more than one image, which the paper does 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -49,7 +49,7 @@ _LEAST_SQUARES = OBJECTIVES["least_squares"]
 _STREAMS = {"a": 0, "b": 1}  # numbers of the random streams of the pools
 
 _Pair = Annotated[Sequence[NonNegativeFloat], Rule("of length 2", lambda pair: len(pair) == 2)]
-_OwnNetwork = keras.Model | dict | str | None
+_OwnNetwork: TypeAlias = keras.Model | dict | str | None
 
 
 class _Patches(PatchGAN):
@@ -129,7 +129,9 @@ class CycleGAN(Translator, TrainableModel):
             return [ResidualTranslator(image_shape=shape, name=name, **settings) for name in _GENERATORS]
 
         def discriminators():
-            settings = {"width": discriminator_width, "halvings": discriminator_layers, "norm": InstanceNormalization}
+            settings: dict[str, Any] = {
+                "width": discriminator_width, "halvings": discriminator_layers, "norm": InstanceNormalization,
+            }  # fmt: skip
             return [_Patches(name=name, dtype=dtype, **settings) for name in _DISCRIMINATORS]
 
         self.choose_networks(generators, to_b=(to_b, shape, shape), to_a=(to_a, shape, shape))

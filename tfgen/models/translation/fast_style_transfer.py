@@ -166,7 +166,7 @@ class FastStyleTransfer(Translator, TrainableModel):
         if feature_layers is None and feature_network == _VGG16:
             feature_layers = _VGG16_LAYERS
         self.feature_network = features.get(feature_network, feature_layers, (None, None, self.image_shape[2]))
-        if self.feature_network.network is not None:
+        if not isinstance(self.feature_network, features.MissingFeatureNetwork):
             self.feature_network.check_takes(self.image_shape)
             if content_layer not in self.feature_network.layers:
                 raise ValueError(

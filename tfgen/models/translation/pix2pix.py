@@ -19,7 +19,7 @@ The text halves D's loss, the code prints this half and minimises the whole, as 
 code sets all biases of convolutions to 0 before each update, here they are 0 after each.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import keras
 import tensorflow as tf
@@ -31,7 +31,7 @@ from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Translator
 from tfgen.networks import PatchGAN, UNet
 from tfgen.networks.given import GivenNetwork
-from tfgen.networks.patch_gan import RECEPTIVE_FIELDS
+from tfgen.networks.patch_gan import RECEPTIVE_FIELDS, ReceptiveField
 from tfgen.settings import ImageShape, NonNegativeFloat, PositiveInt, Rate, within
 from tfgen.training.players import Player
 
@@ -90,7 +90,7 @@ class Pix2Pix(Translator, TrainableModel):
         dropout: Rate = 0.5, test_dropout: bool = True, l1_weight: NonNegativeFloat = 100.0,
         adversarial: Literal["conditional", "unconditional"] | None = "conditional",
         objective: ObjectiveName | Objective = "non_saturating", discriminator_width: PositiveInt = 64,
-        receptive_field: Literal[tuple(RECEPTIVE_FIELDS)] = 70, generator: keras.Model | dict | str | None = None,
+        receptive_field: ReceptiveField = 70, generator: keras.Model | dict | str | None = None,
         discriminator: keras.Model | dict | str | None = None, **kwargs,
     ):  # fmt: skip
         if adversarial is None:  # before Keras' own __init__, in which it allows no attributes
@@ -117,7 +117,8 @@ class Pix2Pix(Translator, TrainableModel):
         else:
             own = self.own_network("generator", generator, [self.image_shape], self.target_shape)
             self.generator = GivenNetwork(own, name="generator")
-        self.discriminator, seen = None, [self.target_shape]
+        self.discriminator: Any = None
+        seen = [self.target_shape]
         if adversarial == "conditional":
             seen = [self.image_shape, *seen]
         if discriminator is not None:

@@ -30,7 +30,7 @@ E sees the whole image in all phases; in the code it sees the half one first, an
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import keras
 import numpy as np
@@ -146,7 +146,7 @@ class Pix2PixHD(Translator, TrainableModel):
             image_shape=shape, width=width, halvings=halvings, blocks=blocks, **made, name="generator"
         )
         self.generator.build((None, *shape))
-        self.enhancer = None
+        self.enhancer: Any = None
         if enhancer:
             full = (height, wide, seen)
             self.enhancer = ResidualTranslator(
@@ -159,7 +159,8 @@ class Pix2PixHD(Translator, TrainableModel):
         )  # fmt: skip
         smallest = shape[:2] if global_steps else (height, wide)
         self.discriminator.build([(None, *smallest, inputs), (None, *smallest, target_channels)])
-        self.encoder = self.clusters = None
+        self.encoder: Any = None
+        self.clusters: Any = None
         self.concluded_by_data = feature_channels > 0
         if feature_channels:
             pictures = (height, wide, target_channels)
@@ -297,7 +298,7 @@ class Pix2PixHD(Translator, TrainableModel):
             batches: batches as in training.
             seed: of k-means.
         """
-        found = {}
+        found: dict[int, list] = {}
         for batch in batches:
             numbers = instance_features.numbers_of(batch["instances"])
             features_of = self.instance_features(batch["target"], batch["instances"])

@@ -251,7 +251,7 @@ class StackGAN(TextToImageModel):
 
         def of_discriminator():
             logits = self.judged(judge, [real, other, shown], judges)
-            matching, mismatched, fake = matching_discriminator(*logits, differs)
+            matching, mismatched, fake = matching_discriminator(logits[0], logits[1], logits[2], differs)
             names = ("matching_logit", "mismatched_logit", "fake_logit")
             means = {name: tf.reduce_mean(one) for name, one in zip(names, logits, strict=True)}
             return {"discriminator_loss": matching + 0.5 * (mismatched + fake), **means}

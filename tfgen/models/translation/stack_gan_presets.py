@@ -1,5 +1,7 @@
 """Presets of StackGAN."""
 
+from typing import Any
+
 from tfgen.models.preset import Preset
 from tfgen.models.translation.stack_gan import StackGAN
 
@@ -10,7 +12,7 @@ def halved(stage_1_steps: int, epochs: tuple[int, int] = (50, 100), total: int =
     Args:
         stage_1_steps: steps in which Stage I has `total` epochs.
     """
-    found = {}
+    found: dict[str, dict] = {}
     for stage, every in zip((1, 2), epochs, strict=True):
         rate = {
             "module": "keras.optimizers.schedules", "class_name": "ExponentialDecay",
@@ -22,9 +24,10 @@ def halved(stage_1_steps: int, epochs: tuple[int, int] = (50, 100), total: int =
     return {"optimizer": found}
 
 
-_SMALL = {"factor": 2, "noise_dim": 16, "condition_dim": 16, "discriminator_width": 16, "blocks": 2, "downs": 1,
-          "passes": "joint"}  # fmt: skip
-_CAPTIONS = {"image_shape": (32, 32, 3), "embedding_dim": 32, **_SMALL, "ups": 2, "mismatches": "given"}
+_SMALL: dict[str, Any] = {
+    "factor": 2, "noise_dim": 16, "condition_dim": 16, "discriminator_width": 16, "blocks": 2, "downs": 1, "passes": "joint",
+}  # fmt: skip
+_CAPTIONS: dict[str, Any] = {"image_shape": (32, 32, 3), "embedding_dim": 32, **_SMALL, "ups": 2, "mismatches": "given"}
 
 
 def _small(name, args, data, what, stage_1_steps, steps):

@@ -248,7 +248,8 @@ class StackGANv2(TextToImageModel):
             found: three results of `judge`.
             differs: as in `tfgen.losses.matching_discriminator`.
         """
-        matching, mismatched, fake = matching_discriminator(*(one["logit"] for one in found), differs)
+        first, second, third = (one["logit"] for one in found)
+        matching, mismatched, fake = matching_discriminator(first, second, third, differs)
         if not self.unconditional_weight:
             return matching + 0.5 * (mismatched + fake)
         real, also_real, made = (one["unconditional"] for one in found)

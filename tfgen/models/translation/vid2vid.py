@@ -258,7 +258,8 @@ class Vid2Vid(FrameByFrame, TrainableModel):
         clip = self._clip(batch, chunks[-1][1], scales)
         known = clip["real"][:, : self.first] if self.first else None
         history = self.generator.beginning(clip["maps"][:, : self.generator.history], known, scales)
-        seen, means = {name: clip[name][:, :0] for name in ("real", "made", "flow")}, {}
+        seen = {name: clip[name][:, :0] for name in ("real", "made", "flow")}
+        means: dict[str, tf.Tensor] = {}
         for begin, end in chunks:
             part = {name: values[:, begin:end] for name, values in clip.items()}
             through = backprop_length(end - begin, self.backprop, doublings if self.double_every else 30)

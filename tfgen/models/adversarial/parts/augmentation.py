@@ -16,6 +16,7 @@ code, but without its upsampling by a wavelet filter before and after.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -103,7 +104,7 @@ def translate(images: tf.Tensor, shifts: tf.Tensor) -> tf.Tensor:
     return images
 
 
-def cut_out(images: tf.Tensor, centres: tf.Tensor, sides: tuple[int, int]) -> tf.Tensor:
+def cut_out(images: tf.Tensor, centres: tf.Tensor, sides: Sequence[int]) -> tf.Tensor:
     """Sets a rectangle of `sides` (rows, columns) around `centres`, int32 [B, 2], to 0, as far as it lies in the image."""
     inside = []
     for axis in (1, 2):

@@ -1,7 +1,7 @@
 """Models whose networks grow: their training, step by step, and their samples of any level. See `growth` for the plan."""
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,11 +10,12 @@ from tfgen import fields, settings
 from tfgen.layers import downscale2d, upscale2d
 from tfgen.models.adversarial.base import AdversarialModel
 from tfgen.models.adversarial.parts.growth import Growth, for_levels, number_of_levels
+from tfgen.models.mixin import AdversarialMixin
 from tfgen.settings import NaturalInt, PositiveInt
 from tfgen.training import Player
 
 
-class GrowingMixin:
+class GrowingMixin(AdversarialMixin):
     """The part of an `AdversarialModel` that grows. It stands before `AdversarialModel` in the list of base classes.
 
     The constructor calls `set_levels` and, unless all levels are trained from the start, `set_growth`. Both networks are
@@ -27,11 +28,14 @@ class GrowingMixin:
         rates: the learning rate of each level, or None.
     """
 
-    growth, rates = None, None
+    generate_raw: Callable[..., tf.Tensor]  # of the model; it also takes `position`
+    growth: Growth | None = None
+    rates: tuple[float, ...] | None = None
 
     def set_levels(self, start_size: int | Sequence[int]) -> tuple[int, int]:
         """Sets the number of levels, and returns the size of the smallest maps, (height, width)."""
-        grid = (start_size, start_size) if isinstance(start_size, int) else tuple(start_size)
+        height, width = (start_size, start_size) if isinstance(start_size, (int, np.integer)) else start_size
+        grid = int(height), int(width)
         self.last_level = number_of_levels(self.image_shape, grid) - 1
         return grid
 
@@ -91,6 +95,7 @@ class GrowingMixin:
         """The `Phase` of the step that is traced, or of the next one."""
         if in_step and self.kind is not None:
             return self.growth.phases[self.kind[-1]]
+        assert self.growth is not None
         with tf.init_scope():
             return self.growth.phases[self.growth.index(int(self.step.value.numpy()))]
 
@@ -177,9 +182,9 @@ class GrowingMixin:
         """The position float32 [num, 1, 1, 1] of a level, int or int [num], checked; None for None."""
         if level is None:
             return None
-        level = tf.convert_to_tensor(level)
-        level = tf.fill([num], level) if level.shape.rank == 0 else level
-        return tf.cast(self._checked_level(level), tf.float32)[:, None, None, None]
+        levels = tf.convert_to_tensor(level)
+        levels = tf.fill([num], levels) if levels.shape.rank == 0 else levels
+        return tf.cast(self._checked_level(levels), tf.float32)[:, None, None, None]
 
     def _checked_level(self, level):
         if self.growth is None:

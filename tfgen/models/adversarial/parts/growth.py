@@ -12,6 +12,7 @@ import bisect
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -193,7 +194,8 @@ def for_levels(name: str, values: float | Sequence[float], num: int) -> tuple:
     Raises:
         ValueError: there is another number of them; the message has the setting's `name`.
     """
-    values = tuple(values) if settings.is_sequence(values) else (values,) * num
+    given: Any = values if settings.is_sequence(values) else (values,) * num
+    values = tuple(given)
     if len(values) != num:
         raise ValueError(f"{name} must be one number, or one for each of the {num} levels; received {values}.")
     return values

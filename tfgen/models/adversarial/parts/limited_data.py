@@ -10,13 +10,14 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.losses import lecam_penalty
 from tfgen.models.adversarial.parts import augmentation
+from tfgen.models.mixin import Mixin
 from tfgen.training.players import mean_over_replicas
 
 _NOT_SIGNED = ("wasserstein", "least_squares", "ebgan")
 _STREAM = 1 << 21  # added to a stream number, it gives the stream of the augmentation
 
 
-class LimitedDataMixin:
+class LimitedDataMixin(Mixin):
     """The part of `AdversarialModel` that augments images and computes LeCam's penalty.
 
     `set_limited_data` sets the attributes; `augmented` is applied to all images that the discriminator sees in training.

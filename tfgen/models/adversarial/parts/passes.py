@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.models.mixin import Mixin
 
 _LABELS = 1 << 20  # added to a stream number, it gives the stream of the labels
 
@@ -28,10 +29,11 @@ class Pass:
 
     @property
     def logit(self) -> tf.Tensor:
+        assert self.outputs is not None
         return self.outputs["logit"]
 
 
-class PassMixin:
+class PassMixin(Mixin):
     """The part of `AdversarialModel` that calls the generator and the discriminator, and draws their noise."""
 
     def generate_raw(self, latents: tf.Tensor, one_hot: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:

@@ -4,14 +4,17 @@ Lazy: Karras, Laine, Aittala, Hellsten, Lehtinen, Aila, "Analyzing and Improving
 arXiv:1912.04958, section 3.1 and appendix B.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfgen.losses import PENALTIES
 from tfgen.models.adversarial.parts.passes import Pass
+from tfgen.models.mixin import Mixin
 from tfgen.training.schedules import lazy
 
 
-class PenaltyMixin:
+class PenaltyMixin(Mixin):
     """The part of `AdversarialModel` that penalises the discriminator.
 
     Attributes:
@@ -27,7 +30,7 @@ class PenaltyMixin:
         self.penalty = None if name is None else PENALTIES[name]
         self.penalty_weight, self.penalty_interval = float(weight), int(interval)
 
-    def compile(self, optimizer: object = None, **kwargs) -> None:
+    def compile(self, optimizer: Any = None, **kwargs) -> None:
         """As `TrainableModel.compile`. A default optimiser of a discriminator with a lazy penalty is `lazy`."""
         by_player = isinstance(optimizer, dict) and "class_name" not in optimizer
         if self.penalty_interval > 1 and (optimizer is None or by_player and optimizer.get("discriminator") is None):
@@ -55,6 +58,7 @@ class PenaltyMixin:
         def logits_of(images):
             return self.logits(self.augmented(images, stream, 2), real.one_hot, training=True, **noise)
 
+        assert self.penalty is not None
         return self.penalty_weight * self.penalty(logits_of, real.images, made.images, alpha)
 
     def update_lazily(self, real: Pass, made: Pass, stream: int) -> dict[str, tf.Tensor]:

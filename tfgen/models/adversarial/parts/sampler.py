@@ -1,6 +1,7 @@
 """Sampling from a generator."""
 
 import functools
+from collections.abc import Callable
 from typing import Literal
 
 import tensorflow as tf
@@ -49,7 +50,7 @@ class AdversarialSampler(Sampler):
                 f"batch_norm of {type(self).__name__}, which has no batch norm, must be {self.batch_norm_modes[0]!r}; "
                 f"received {batch_norm!r}."
             )
-        draw = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
+        draw: Callable[[int], tf.Tensor] = functools.partial(super().sample, seed=seed, batch_size=batch_size, **conditions)
         if batch_norm == "moving":
             return draw(num)
         with kept_statistics(self.generator) as norms:

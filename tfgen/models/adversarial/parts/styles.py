@@ -13,12 +13,13 @@ import tensorflow as tf
 
 from tfgen import fields, random, settings
 from tfgen.models.adversarial.base import AdversarialModel
+from tfgen.models.mixin import AdversarialMixin
 from tfgen.settings import PositiveInt, fits, shown, within
 
 _TRUNCATION = fields.Field("truncation", ())  # psi, any finite number
 
 
-class StylesMixin:
+class StylesMixin(AdversarialMixin):
     """The part of `StyleGAN` that uses the trained networks. It stands before `GrowingMixin` in the list of base classes.
 
     The signatures of an export that follow from it take and return w float32 [n, num_layers, w_size].
@@ -141,7 +142,7 @@ class StylesMixin:
         `level`: as in `synthesize`; `truncation`: None, or psi as in `map`.
         """
         if truncation is None:
-            return super().decode_images(latents, labels, level)
+            return super().decode_images(latents, labels, level)  # type: ignore[call-arg]  # of `GrowingMixin`
         return self.synthesize(self.map(latents, labels, truncation=truncation), level=level)
 
     def generate(self, seeds: tf.Tensor, *, truncation: float | tf.Tensor | None = None, **conditions) -> tf.Tensor:

@@ -11,12 +11,13 @@ import numbers
 import tensorflow as tf
 
 from tfgen import fields, random, settings
+from tfgen.models.mixin import AdversarialMixin
 from tfgen.settings import PositiveFloat, PositiveInt
 
 _LIMIT = fields.Field("truncation", (), low=1e-6)
 
 
-class TruncationMixin:
+class TruncationMixin(AdversarialMixin):
     """The part of an `AdversarialModel` that samples with a threshold, for latents of N(0, 1)."""
 
     def latents(self, seeds: tf.Tensor, truncation: float | tf.Tensor | None = None) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """`ChainModel`: the chains of codes of PPGN, and what they are used for: samples of classes, maximisation, completion."""
 
 import contextlib
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -83,8 +83,10 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
         super().__init__(image_shape=image_shape, **kwargs)
         self.steps = chain_steps
         self.full_gradient, self.start_noise, self.has_noise = full_gradient, float(start_noise), bool(epsilons[2] or reset)
-        self.mala = {"epsilons": epsilons, "rate": rate, "last_rate": last_rate, "normalized": normalized, "reset": reset,
-                     "context_weight": float(context_weight)}  # fmt: skip
+        self.mala: dict[str, Any] = {
+            "epsilons": epsilons, "rate": rate, "last_rate": last_rate, "normalized": normalized, "reset": reset,
+            "context_weight": float(context_weight),
+        }  # fmt: skip
         self.condition, self.num_units = None, 0
         if epsilons[1]:
             if condition is None:
@@ -151,8 +153,8 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
         if {key: v.shape for key, v in own.items()} != {key: v.shape for key, v in other.items()}:
             raise ValueError(f"With {', '.join(changed)} this {type(self).__name__} would have other weights.")
         bounds = model.code_bounds.numpy()
-        averaged = self.ema is not None and not self.ema.is_swapped
-        with self.ema.swapped() if averaged else contextlib.nullcontext():
+        averages = None if self.ema is None or self.ema.is_swapped else self.ema
+        with contextlib.nullcontext() if averages is None else averages.swapped():
             for key, variable in other.items():
                 variable.assign(own[key])
         if "code_bounds" in changed:
@@ -174,6 +176,7 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
         """What is not as images have it, since `initialize` was not called: a part of a sentence; or None."""
         if self.measures_bounds and tuple(keras.ops.convert_to_numpy(self.code_bounds)) == RELEASED_BOUNDS:
             return f"the bounds of codes are {list(RELEASED_BOUNDS)}, those of the released code"
+        return None
 
     def _warn(self):
         if tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context():
@@ -275,6 +278,7 @@ class ChainModel(Sampler, Maximizer, Completer, Encoder, TrainableModel):
         images = tf.map_fn(self.image_of, tf.transpose(found.path, [1, 0, 2]))
         images = tf.transpose(images, [1, 0, 2, 3, 4])
         if known is not None:
+            assert mask is not None
             images = tf.where(mask[:, None, ..., None], known[:, None], images)
         return {"image": images, "codes": found.path, "log_probability": found.objective}
 

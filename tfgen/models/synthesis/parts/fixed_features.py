@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import keras
 
 from tfgen import features
 
-Given = features.FeatureNetwork | keras.Model | dict | str
+Given: TypeAlias = features.FeatureNetwork | keras.Model | dict | str
 
 
 def fixed_features(
-    name: str, given: Given, layers: Sequence[str] | None, image_shape: Sequence[int]
+    name: str, given: Given, layers: Sequence[str] | None, image_shape: Sequence[int] | None
 ) -> features.FeatureNetwork:  # fmt: skip
     """The feature network of a constructor argument.
 
@@ -32,6 +33,6 @@ def fixed_features(
         if name == "generator":
             hint = "That of a trained DeePSiM is saved by model.generator.save(path)."
         raise ValueError(f"{name}: {error}{f' {hint}' if missing else ''}") from error
-    if found.network is None:
+    if isinstance(found, features.MissingFeatureNetwork):
         raise ValueError(f"{name} is needed and missing: {found.reason}")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
@@ -13,7 +14,8 @@ from tfgen.models.base import TrainableModel
 from tfgen.models.capabilities import Maximizer, Sampler
 
 # Bounds of the codes by distribution; None: they have none.
-BOUNDS = {"normal": None, "uniform": 1.0, "unit_uniform": math.sqrt(3.0)}
+Distribution = Literal["normal", "uniform", "unit_uniform"]
+BOUNDS: dict[str, float | None] = {"normal": None, "uniform": 1.0, "unit_uniform": math.sqrt(3.0)}
 MARGIN = 0.99  # a code at its bound has no gradient, so starts are at most this part of the bound
 
 

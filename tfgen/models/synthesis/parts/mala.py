@@ -73,6 +73,7 @@ def mala_approx(
         return tf.stop_gradient(value - pull) + pull  # this value, that gradient
 
     def drift(codes, step):
+        assert prior is not None
         return in_rows(prior_weight(step), codes) * (prior(codes) - codes)
 
     def prior_weight(step):

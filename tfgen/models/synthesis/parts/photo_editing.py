@@ -1,11 +1,12 @@
 """Edits of photos by strokes, with the codes of a generator."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tfgen import fields, random
+from tfgen.models.mixin import Mixin
 from tfgen.models.synthesis.parts.constraints import edge_error, masked_error
 from tfgen.models.synthesis.parts.transfer import transferred
 from tfgen.sampling.ascent import ascend
@@ -29,7 +30,7 @@ class Candidates(NamedTuple):
     shown: tf.Tensor
 
 
-class PhotoEditingMixin:
+class PhotoEditingMixin(Mixin):
     """The part of `IGAN` that edits photos (Zhu et al. 2016, eq. 7 and 8). It stands before `Projector` in the list of base
     classes.
     """
@@ -130,6 +131,6 @@ def shown(costs: tf.Tensor) -> tf.Tensor:
     return (costs < limit) & (tf.range(tf.shape(costs)[1]) < _SHOWN)
 
 
-def repeated(tensors: object, num: int) -> object:
+def repeated(tensors: Any, num: int) -> Any:
     """Each row `num` times in a row, of a tensor or a structure of them."""
     return tf.nest.map_structure(lambda tensor: tf.repeat(tensor, num, axis=0), tensors)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,8 +40,9 @@ class Scores:
         position: Sequence[int] | None = None,
     ):  # fmt: skip
         layers, classifies = None if layer is None else (layer,), _is_classifier(given)
-        self.network = Fixed(given, name) if classifies else fixed_features(name, given, layers, None)
-        taken, channels = tuple((self.network.network if classifies else self.network).image_shape), image_shape[2]
+        network: Any = Fixed(given, name) if classifies else fixed_features(name, given, layers, None)
+        self.network = network
+        taken, channels = tuple((network.network if classifies else network).image_shape), image_shape[2]
         if len(taken) != 3 or taken[2] != channels and {taken[2], channels} != {1, 3}:
             raise ValueError(
                 f"{name} must take images of {'1 or 3' if channels in (1, 3) else channels} channels; received one whose "

@@ -12,7 +12,7 @@ What differs from the paper, whose code for this was never released: motion and 
 the size, and found together by Adam, for half of the size first, instead of in turn. The photo is sampled once, at the end.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -109,7 +109,7 @@ def transferred(photos: tf.Tensor, frames: tf.Tensor, steps: int = 80) -> tf.Ten
     first, second = (tf.reshape(part, [-1, *shape]) for part in (frames[:, :-1], frames[:, 1:]))  # all pairs at once
     pairs = motion_and_colour(first, second, steps)
     pairs = [tf.reshape(part, [-1, count, *part.shape[1:]]) for part in pairs]
-    total = None
+    total: Any = None
     for i in range(count):
         change = Change(*(part[:, i] for part in pairs))
         total = change if total is None else change.after(total)

@@ -1,6 +1,7 @@
 """Clips that are translated frame by frame: at once, or with a state that each call takes and returns."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -117,7 +118,7 @@ class FrameByFrame(Translator):
         return {**super().signatures(), **own}
 
 
-def map_fields(config: dict, length: int | None) -> tuple[Field, ...]:
+def map_fields(config: Mapping, length: int | None) -> tuple[Field, ...]:
     """The `tfgen.fields.Field`s of the maps of a clip of this length, or of one frame for None.
 
     Args:

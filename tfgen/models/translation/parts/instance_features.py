@@ -99,7 +99,8 @@ class FeatureClusters(keras.layers.Layer):
         for kind, found in vectors.items():
             distinct = np.unique(np.asarray(found, np.float32), axis=0)
             used[kind] = count = min(self.clusters, len(distinct))
-            fitted = distinct if count == len(distinct) else KMeans(count, n_init=10, random_state=seed).fit(found)
-            centres[kind, :count] = fitted if count == len(distinct) else fitted.cluster_centers_
+            if count < len(distinct):
+                distinct = KMeans(count, n_init=10, random_state=seed).fit(found).cluster_centers_
+            centres[kind, :count] = distinct
         self.centres.assign(centres)
         self.used.assign(used)

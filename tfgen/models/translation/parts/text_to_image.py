@@ -67,11 +67,11 @@ class TextToImageModel(Sampler, TrainableModel):
             raises ValueError for no such function, or a Keras layer.
     """
 
-    loss_names = (
+    loss_names: tuple[str, ...] = (
         "generator_loss", "discriminator_loss", "divergence", "matching_logit", "mismatched_logit", "fake_logit"
     )  # fmt: skip
     augmentations = 1
-    noise_limit = None
+    noise_limit: float | None = None
     text_encoder = None
 
     def __init__(
