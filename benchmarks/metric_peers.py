@@ -83,7 +83,7 @@ def main():
         protocol={"images": NUMBER, "noise": NOISE, "k": K, "features": "random_conv of (16, 32) filters, means over places",
                   "peers": versions, "kernel": "one subset of all images"},
         seconds=time.perf_counter() - started,
-        results={"largest_relative_difference": max(differences), **results}, gates=GATES,
+        results={"largest_relative_difference": float(np.max(differences)), **results}, gates=GATES,
     )  # fmt: skip
 
 

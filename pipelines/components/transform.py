@@ -3,19 +3,22 @@
 import apache_beam as beam
 from tfx.components import Transform as TfxTransform
 from tfx.components.transform import executor as tfx_executor
+from tfx.components.transform import labels
 from tfx.dsl.components.base import executor_spec
 
 
 class Processor(tfx_executor.TransformProcessor):
     """TFX's processor, which writes plain TFRecord files.
 
-    Images are files already, of which GZIP saves nothing, and the trainer and the evaluator read records in any order, for
-    which each of them would have to unpack whole files first.
+    Images are already compressed, so GZIP saves nothing. And the trainer and the evaluator read records in any order: each
+    of them would have to unpack whole files first.
     """
 
     @staticmethod
     @beam.ptransform_fn
     def _EncodeAndWrite(pcoll, schema, file_format, output_path):  # the name is TFX's
+        if file_format != labels.FORMAT_TFRECORD:
+            raise ValueError(f"Records must be written as {labels.FORMAT_TFRECORD}; received {file_format}.")
         return (
             pcoll
             | "EncodeAndSerialize" >> beam.ParDo(Processor._RecordBatchToExamplesFn(schema))

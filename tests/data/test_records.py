@@ -97,6 +97,18 @@ def test_gzip(tmp_path, monkeypatch, limit):
     assert data.from_tfrecords(path).fingerprint == make().fingerprint
 
 
+def test_a_first_record_whose_length_looks_like_gzip(tmp_path):
+    """A plain file begins with the length of its first record, here 0x18B1F."""
+    wanted, size = 0x18B1F, 0
+    for _ in range(3):  # the length of a length is counted, too
+        record = example(image=png(7), padding=bytes(size))
+        size += wanted - len(record)
+    path = write(tmp_path / "f", [record])
+    with open(path, "rb") as f:
+        assert f.read(8) == wanted.to_bytes(8, "little") and wanted.to_bytes(8, "little")[:2] == b"\x1f\x8b"
+    np.testing.assert_array_equal(np.round(data.from_tfrecords(path).images() * 255), np.full((1, 4, 4, 1), 7))
+
+
 @pytest.mark.parametrize("compression", ["", "GZIP"])
 def test_float_lists(tmp_path, compression):
     source = make()

@@ -149,6 +149,25 @@ def test_features_of_a_stated_number_of_images_are_kept(sources):
     assert {name: found[name] for name in expected} == expected
     with pytest.raises(metrics.ProtocolMismatch, match="extra"):
         found.ratio(every, "recall")
+    limit = metrics.Evaluator(*sources, extractor, metrics=["fid_infinity"], n_features=200)(fake, weights="raw")
+    expected = metrics.frechet_distance_infinity(metrics.Moments().update(real), features[kept], smallest=20, seed=0)
+    assert limit["frechet_classifier_distance_infinity"] == pytest.approx(expected.value, rel=1e-9)
+    with pytest.raises(ValueError, match="n_features must be larger than k=5"):
+        metrics.Evaluator(*sources, extractor, n_features=5)
+
+
+def test_the_reference_is_in_the_cache_before_images_are_made(sources, tmp_path):
+    def fails(first, last):
+        raise KeyboardInterrupt
+
+    evaluator = metrics.Evaluator(*sources, Extractor(), cache=metrics.Cache(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        evaluator.evaluate(fails, 300, weights="raw")
+    assert len(list(tmp_path.iterdir())) == 1
+    again, fake, before = metrics.Evaluator(*sources, Extractor(), cache=metrics.Cache(tmp_path)), images(300, 4), Extractor.calls
+    result = again(fake, weights="raw")
+    assert Extractor.calls - before == 300 + 300  # samples and test images, but not the reference
+    assert result.values == metrics.Evaluator(*sources, Extractor())(fake, weights="raw").values
 
 
 def test_only_what_is_asked_for_is_computed(sources):

@@ -191,7 +191,7 @@ class Records:
         """Checks one file and keeps the small values of its records. Returns [(record, offset, length)]."""
         damage = None
         with open(path, "rb") as f:
-            if f.read(2) == b"\x1f\x8b":
+            if f.read(3) == b"\x1f\x8b\x08":  # a plain file begins with the length of its first record
                 self._paths[file], damage = self._unpack(path, file)
         entries: list[tuple] = []
         offset, record = 0, 0

@@ -154,6 +154,8 @@ class Evaluator:
         counts = {"n_real": n_real, "n_nearest": n_nearest, "n_nearest_train": n_nearest_train, "n_features": n_features}
         if min(counts.values()) < 1:
             raise ValueError(f"{', '.join(counts)} must be at least 1; received {counts}")
+        if n_features <= k:
+            raise ValueError(f"n_features must be larger than k={k}, the number of the neighbour; received {n_features}")
         self.settings = dict(k=k, score_splits=score_splits, kid_subsets=kid_subsets, max_shift=max_shift)
         self.kid_subset_size, self.n_nearest, self.n_nearest_train = kid_subset_size, n_nearest, n_nearest_train
         self.n_features, self.run, self._cache = n_features, InProcess() if run is None else run, cache
@@ -161,7 +163,7 @@ class Evaluator:
         rngs = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
         self._indices = draw(rngs[0], self.real.num_examples, n_real)
         self.n_real = len(self._indices)
-        # What `_walk_reference` finds. None: no metric needs it, or nothing was evaluated yet.
+        # What `_take_reference` keeps. None: no metric needs it, or nothing was evaluated yet.
         self.moments: Any = None
         self.rows: Any = None
         self.test_distances: Any = None
@@ -206,14 +208,7 @@ class Evaluator:
     def _take_reference(self, found: dict) -> None:
         stored = self._stored or {}
         if "real" in found:
-            parts = found["real"].check("real images").parts
-            if "moments" in parts:
-                moments = parts["moments"]
-                stored |= {"count": np.array(moments.count), "mean": moments.mean, "scatter": moments.scatter}
-            if "rows" in parts:
-                stored["rows"] = parts["rows"].result()
-            if self._cache is not None:
-                self._cache.write(self._key, stored)
+            stored = self._arrays(found["real"])
         if "mean" in stored:
             self.moments = Moments()
             self.moments.count, self.moments.mean, self.moments.scatter = (
@@ -225,6 +220,18 @@ class Evaluator:
             if "train" in found:
                 assert self.train is not None
                 self._train_features = found["train"].check(f"{self.train.split} images").parts["rows"].result()
+
+    @staticmethod
+    def _arrays(found: Statistics) -> dict:
+        """What the cache keeps of the statistics of the reference."""
+        parts: dict = found.check("real images").parts
+        arrays: dict = {}
+        if "moments" in parts:
+            moments = parts["moments"]
+            arrays |= {"count": np.array(moments.count), "mean": moments.mean, "scatter": moments.scatter}
+        if "rows" in parts:
+            arrays["rows"] = parts["rows"].result()
+        return arrays
 
     # ---- Nearest training images
 
@@ -303,8 +310,9 @@ class Evaluator:
         """The results of several sets of images, each a dict of the arguments of `evaluate`.
 
         All walks over images are given to `run` in two calls, so that what it starts for a call, such as the processes of
-        a Beam pipeline, is started twice, however many sets there are. Of images that are not finite the result is the
-        error that `evaluate` raises.
+        a Beam pipeline, is started twice, however many sets there are. (With a `cache` there is one call more, the first
+        time: the reference is stored before the sets are walked.) The features and query images of all sets are in memory
+        at once. If images are not finite, their result is the `NotFinite` error.
 
         Example:
             >>> train, test = tfgen.data.load("digits"), tfgen.data.load("digits", "test")
@@ -315,11 +323,18 @@ class Evaluator:
             >>> len(found)
             2
         """
+        if not requests:
+            return []
         wanted = [self._metrics_of(**request) for request in requests]
         jobs = {} if self._is_walked else self._reference_jobs()
+        known = {}
+        if "real" in jobs and self._cache is not None:
+            # The sets may take long, and may fail.
+            known = self._walk({"real": jobs.pop("real")})
+            self._cache.write(self._key, self._arrays(known["real"]))
         for i, (request, metrics) in enumerate(zip(requests, wanted, strict=True)):
             jobs[i] = self._samples_job(metrics, request["images"], request["count"])
-        found = self._walk(jobs)
+        found = known | self._walk(jobs)
         if not self._is_walked:
             self._take_reference(found)
         results: list[Statistics | NotFinite] = []
@@ -378,7 +393,8 @@ class Evaluator:
         if "fid" in self.metrics:
             values[frechet] = frechet_distance(self.moments, fake["moments"], force=self.force)
         if "fid_infinity" in self.metrics:
-            smallest = max(2, count // 10) if self.force else max(count // 10, features.shape[1] + 1)
+            kept, width = features.shape
+            smallest = max(2, kept // 10) if self.force else max(kept // 10, width + 1)
             limit = frechet_distance_infinity(
                 self.moments, features, smallest=smallest, seed=self.seed, force=self.force
             )

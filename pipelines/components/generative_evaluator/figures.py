@@ -45,9 +45,13 @@ def write_reconstructions(path, images, reconstructions, columns=16):
     write_png(path, grid(np.concatenate(rows), columns))
 
 
-def write_neighbours(path, samples, source, *, k=5, rows=12, part=2048):
-    """A row per sample: the sample, then its `k` nearest images of `source` (L2 on pixels), `part` of them in memory."""
+def write_neighbours(path, samples, source, *, k=5, rows=12, part=None):
+    """A row per sample: the sample, then its `k` nearest images of `source` (L2 on pixels).
+
+    `part` images are in memory at a time; None: 64 MiB of them.
+    """
     samples, count = np.asarray(samples[:rows]), source.num_examples
+    part = part or max(1, 2**23 // samples[0].size)
     nearest = [(np.empty(0), np.empty((0, *samples.shape[1:]), np.float32)) for _ in samples]
     for first in range(0, count, part):
         images = source.subset(range(first, min(first + part, count))).images()

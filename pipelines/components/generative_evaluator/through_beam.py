@@ -51,6 +51,7 @@ class ThroughBeam:
         with self.make_pipeline() as pipeline:
             for i, (path, job) in enumerate(zip(paths, jobs, strict=True)):
                 self._add(pipeline, path, *job, label=f"{i}: {job[2]}")
+        _unpickled.cache_clear()
         return [_taken(path) for path in paths]
 
     def _add(self, pipeline, path, make, walk, what, label):
@@ -94,7 +95,7 @@ def _progress(path, what, total):
     return Progress(what, total)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=2)  # it may hold many images
 def _unpickled(path):
     with open(path, "rb") as f:
         return pickle.load(f)
