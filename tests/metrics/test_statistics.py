@@ -164,7 +164,8 @@ def test_the_reference_is_in_the_cache_before_images_are_made(sources, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         evaluator.evaluate(fails, 300, weights="raw")
     assert len(list(tmp_path.iterdir())) == 1
-    again, fake, before = metrics.Evaluator(*sources, Extractor(), cache=metrics.Cache(tmp_path)), images(300, 4), Extractor.calls
+    again, fake = metrics.Evaluator(*sources, Extractor(), cache=metrics.Cache(tmp_path)), images(300, 4)
+    before = Extractor.calls
     result = again(fake, weights="raw")
     assert Extractor.calls - before == 300 + 300  # samples and test images, but not the reference
     assert result.values == metrics.Evaluator(*sources, Extractor())(fake, weights="raw").values
