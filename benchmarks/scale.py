@@ -11,7 +11,8 @@ are those of the process's resident memory (Linux), and begin anew with each com
     million     score and fid of 10,000 and of 1,000,000 samples of an untrained vae/digits
     workers     `tfgen train` of dcgan/mnist by one process and by two workers, for two numbers of steps
 
-With --page nothing is measured: the tables of docs/beam.md are made from the record.
+What is measured is kept in OUT.part until all is; a run that was stopped goes on from there. With --page nothing is measured:
+the tables of docs/beam.md are made from the record.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import time
 import numpy as np
 
 from benchmarks.record import ROOT, filled, markdown_table, report
+from tfgen.files import write_whole
 
 PRESET, STEPS = "vae/mnist", (500, 2500)
 SIZES, TEST = (1_000, 10_000, 60_000), 2_000
@@ -159,7 +161,9 @@ def evaluator(folder, args, processes):
     mode = "in_memory" if processes == 1 else "multi_processing"
     options = [f"--direct_running_mode={mode}", f"--direct_num_workers={processes}"]
     make = functools.partial(beam.Pipeline, argv=beam_options.with_environment(options))
-    sources = {split: Remote(functools.partial(open_source, folder, split)) for split in ("train", "test")}
+    from benchmarks import scale  # not __main__, which Beam's processes do not have
+
+    sources = {split: Remote(functools.partial(scale.open_source, folder, split)) for split in ("train", "test")}
     started, wall = cpu_seconds(), time.perf_counter()
     content = evaluate.evaluate(
         folder / "model" / "1", **sources, data_name="mnist", output_dir=str(folder / f"evaluated-{processes}"),
@@ -246,9 +250,9 @@ def summed(found, args):
         "overhead_cpu_seconds": overhead,
         "overhead_of_the_pipeline": overhead / (a_step * presets.get(PRESET).steps),
         "evaluator_two_over_one": two["cpu_seconds"] / one["cpu_seconds"],
-        "evaluator_largest_difference": max(
+        "evaluator_largest_difference": float(np.max([
             abs(two["values"][name] - value) / max(abs(value), 1e-12) for name, value in one["values"].items()
-        ),
+        ])),
         "million_peak_ratio": many["peak_gib"] / few["peak_gib"],
         "million_ms_an_image": 1e3 * an_image,
         "a_step_of_workers": a_worker_step,
@@ -302,14 +306,21 @@ def main():
         *((evaluator, number) for number in (1, 2)), *((million, count) for count in args.many),
         *((workers, number, steps) for number in (1, 2) for steps in args.worker_steps),
     ]  # fmt: skip
-    started, context, found = time.perf_counter(), multiprocessing.get_context("spawn"), {}
+    started, context = time.perf_counter(), multiprocessing.get_context("spawn")
+    part = pathlib.Path(f"{args.out}.part")
+    found = json.loads(part.read_text()) if args.out and part.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for function, *given in [(prepare,), *jobs]:
+            name = "-".join(map(str, given))
+            if name in found.get(function.__name__, {}):
+                continue
             with context.Pool(1) as pool:
                 result = pool.apply(function, (folder, args, *given))
             if given:
-                found.setdefault(function.__name__, {})["-".join(map(str, given))] = result
+                found.setdefault(function.__name__, {})[name] = result
+                if args.out:
+                    write_whole(part, json.dumps(found).encode())
                 print(function.__name__, *given, json.dumps(result), flush=True)
     report(
         args.out, "benchmarks.scale", seed=0,
@@ -321,6 +332,7 @@ def main():
                   "long evaluation of 8x8 images: not run"},
         seconds=time.perf_counter() - started, results={**summed(found, args), **found}, gates=GATES,
     )  # fmt: skip
+    part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
