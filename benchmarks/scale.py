@@ -11,8 +11,8 @@ are those of the process's resident memory (Linux), and begin anew with each com
     million     score and fid of 10,000 and of 1,000,000 samples of an untrained vae/digits
     workers     `tfgen train` of dcgan/mnist by one process and by two workers, for two numbers of steps
 
-What is measured is kept in OUT.part until all is; a run that was stopped goes on from there. With --page nothing is measured:
-the tables of docs/beam.md are made from the record.
+What is measured is kept in OUT.part until all is; a run that was stopped goes on from there. With --page nothing is
+measured: the tables of docs/beam.md are made from the record.
 """
 
 import argparse
