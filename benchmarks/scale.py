@@ -84,6 +84,7 @@ class Meter:
 
 def prepare(folder, args):
     """Folders of PNG files of MNIST's first images; generators and classifiers that the evaluations need."""
+    import keras
     from PIL import Image
 
     import tfgen
@@ -103,6 +104,7 @@ def prepare(folder, args):
     for split, source in sources.items():
         source.write_tfrecords(folder / "records" / split / "images.tfrecord")
     tfgen.metrics.train_classifier(*(s.take(2000) for s in sources.values()), epochs=1, workdir=folder / "classifier")
+    keras.utils.set_random_seed(0)
     preset = tfgen.presets.get("dcgan/mnist")
     about = {"preset": preset.name, "seed": 0}
     export_saved_model(preset.build(seed=0), folder / "model", version=1, warmup=False, metadata=about)
