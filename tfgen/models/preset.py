@@ -127,7 +127,10 @@ class Preset:
         return {**overrides, "image_shape": tuple(augmented_shape(image_shape, self.augmentation))}
 
     def build(self, **extra) -> keras.Model:
-        """The compiled model. `extra` are further constructor arguments such as `seed` and `dtype`."""
+        """The compiled model. `extra` are further constructor arguments, such as `dtype` and `seed` (of the training noise).
+
+        For the same initial weights in each process call `keras.utils.set_random_seed` before.
+        """
         model = self.model(**{**self.model_args, **extra})
         model.compile(**{**self.compile_args, **self._optimizers(model)})
         return model
