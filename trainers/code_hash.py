@@ -111,7 +111,8 @@ def model_modules(preset: Preset) -> list[str]:
 def closure(names: Iterable[str], followed: Callable[[str], bool]) -> dict[str, str]:
     """{module: its code, without comments, docstrings and empty lines} of modules and of all that they import.
 
-    Import statements are read, those in functions too; modules are not imported, only their packages. A name that a package
+    Import statements are read, those in functions too, but not those for a type checker alone (`if TYPE_CHECKING`); modules
+    are not imported, only their packages. A name that a package
     only imports counts as an import of the module that has it, so a package that lists all models is not a use of all.
 
     Args:
@@ -134,7 +135,11 @@ def closure(names: Iterable[str], followed: Callable[[str], bool]) -> dict[str, 
 def _statements(name, text):
     """[(module, imported name or None)] of all import statements."""
     package, found = name if _is_package(name) else name.rpartition(".")[0], []
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

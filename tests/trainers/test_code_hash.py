@@ -110,6 +110,7 @@ def package(tmp_path, monkeypatch):
         "models/user": f"from {name}.models import Two as Other",
         "models/registry": f"from {name}.models import ALL",
         "rates": "RATE = 1", "tools": f"def f():\n    from {name}.late import x", "late": "x = 1", "unused": "y = 1",
+        "typed": "import typing\nif typing.TYPE_CHECKING:\n    from .unused import y\nelse:\n    from .rates import RATE as y",
     }  # fmt: skip
     for module, text in texts.items():
         (folder / f"{module}.py").write_text(text)
@@ -125,6 +126,7 @@ def test_the_closure_is_what_is_imported(package):
     assert found("models.one") == one, "names in functions and constants count, packages that only list do not"
     assert found("models.user") == {"models.user", "models.two", *one}
     assert found("models.registry") == {"models.registry", "models", "models.two", *one}
+    assert found("typed") == {"typed", "rates"}, "what is for a type checker alone does not count"
     assert name not in sys.modules or not hasattr(sys.modules[name], "late"), "nothing is imported"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import keras
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tfgen.sampling.interpolation import decoded, latent_path
+
+if TYPE_CHECKING:
+    import keras  # the client needs this package without Keras
 
 
 def morph(
