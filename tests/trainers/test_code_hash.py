@@ -110,7 +110,7 @@ def package(tmp_path, monkeypatch):
         "models/user": f"from {name}.models import Two as Other",
         "models/registry": f"from {name}.models import ALL",
         "rates": "RATE = 1", "tools": f"def f():\n    from {name}.late import x", "late": "x = 1", "unused": "y = 1",
-        "typed": "import typing\nif typing.TYPE_CHECKING:\n    from .unused import y\nelse:\n    from .rates import RATE as y",
+        "typed": "import typing\nif typing.TYPE_CHECKING:\n    from .unused import y\nelse:\n    from .rates import RATE",
     }  # fmt: skip
     for module, text in texts.items():
         (folder / f"{module}.py").write_text(text)
