@@ -61,6 +61,16 @@ def test_a_picture_belongs_to_the_longest_name():
     assert "draw_digits.png" not in docs.pictures_of("VAE", RECORDS)  # whose record has a VAE to compare with
 
 
+@pytest.mark.parametrize(
+    "preset", [name if name == "stack-gan-v2/mnist" else pytest.param(name, marks=pytest.mark.long) for name in docs.zoo()]
+)
+def test_the_code_of_the_gallery_runs(preset):
+    names = {}
+    exec(docs.example(preset), names)
+    if "images" in names:
+        assert names["images"].shape == (docs.SAMPLES, *names["model"].image_shape)
+
+
 def test_links_lead_to_pages_and_pictures(pages):
     drawn = {f"gallery/{folder.name}.png" for folder in docs.zoo().values()}
     pictures = {f"images/{path.name}" for path in (ROOT / "docs" / "images").iterdir()}

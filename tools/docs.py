@@ -210,8 +210,11 @@ def example(preset: str) -> str:
     lines = ["import tfgen", "", f'model = tfgen.from_preset("{preset}")']
     if issubclass(MODELS[config["class_name"]], CAPABILITIES[0]):
         classes = config["config"].get("num_classes")
-        labels = f", labels=[i % {classes} for i in range({SAMPLES})]" if classes else ""
-        lines.append(f"images = model.sample({SAMPLES}, seed=0{labels})")
+        given = f", labels=[i % {classes} for i in range({SAMPLES})]" if classes else ""
+        if config["class_name"].startswith("StackGAN"):
+            lines.append(f'named = tfgen.data.load("named:digits").take({SAMPLES})  # vectors of the names of classes')
+            given = ', embedding=named.values("embedding")'
+        lines.append(f"images = model.sample({SAMPLES}, seed=0{given})")
     return "\n".join(lines) + "\n"
 
 
@@ -373,7 +376,7 @@ def models_page() -> str:
 
 def gallery_page() -> str:
     parts = ["# Gallery", "Images that the models in `zoo/` drew when this site was built, by the code that is shown. "
-             "All are of 8x8 digits, except for one of MNIST."]  # fmt: skip
+             "Most are of 8x8 digits."]  # fmt: skip
     for name in MODELS:
         for preset, folder in weights_of(name).items():
             if issubclass(MODELS[name], CAPABILITIES[0]):
