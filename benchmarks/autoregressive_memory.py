@@ -12,7 +12,6 @@ function runs with one image, then with --images images, and the number is the r
 
 import argparse
 import json
-import pathlib
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import tensorflow as tf
 
 import tfgen
 from benchmarks.record import report
+from benchmarks.scale import forget_peak, peak_gib
 from tfgen.sampling.cached import Whole
 
 PRESET = "gated-pixel-cnn/mnist"
@@ -45,15 +45,10 @@ def rise(way, size, images):
         )
 
     run(1)
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident set
-    before = _status("VmHWM")
+    forget_peak()
+    before = peak_gib()
     run(images)
-    return (_status("VmHWM") - before) / 1024.0
-
-
-def _status(name):
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")))
+    return (peak_gib() - before) * 1024.0
 
 
 def main():

@@ -15,12 +15,12 @@ rectified normal numbers, float32 like those of an extractor; the time to make t
 import argparse
 import functools
 import multiprocessing
-import re
 import time
 
 import numpy as np
 
 from benchmarks.record import report
+from benchmarks.scale import peak_gib
 from tfgen import metrics
 
 GATES = {"frechet_seconds": ("<=", 60.0), "frechet_peak_gib": ("<=", 2.0)}
@@ -114,8 +114,7 @@ MEASUREMENTS = {function.__name__: function for function in (frechet, sqrtm, ker
 def alone(name, args):
     """Runs a measurement in a new process: its result and the peak of resident memory."""
     result = MEASUREMENTS[name](args)
-    with open("/proc/self/status") as f:
-        result["peak_gib"] = int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) / 2**20
+    result["peak_gib"] = peak_gib()
     return result
 
 

@@ -14,13 +14,13 @@ import functools
 import json
 import multiprocessing
 import pathlib
-import re
 import tempfile
 import time
 
 import numpy as np
 
 from benchmarks.record import report
+from benchmarks.scale import peak_gib
 
 SHAPE = (28, 28, 1)
 GATES = {"largest_relative_difference": ("<=", 1e-6), "beam_over_in_process": ("<=", 1.5)}
@@ -76,8 +76,7 @@ def run(way, folder, args):
         run=functools.partial(ThroughBeam, pipeline) if way == "beam" else None,
     )
     seconds = time.perf_counter() - started
-    with open("/proc/self/status") as f:
-        peak = int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) / 2**20
+    peak = peak_gib()
     values = {name: metric["value"] for name, metric in content["metrics"].items()}
     return {"seconds": seconds, "peak_gib": peak, "values": values}
 

@@ -82,8 +82,10 @@ def report(path, module, *, seed, seconds, protocol, results, gates, trainings=N
 
 
 def write(path, fields):
-    """Writes a record and returns it."""
-    write_whole(pathlib.Path(path), (json.dumps(fields, indent=2, default=_plain) + "\n").encode())
+    """Writes a record and returns it. A list of numbers is one line: a picture would be tens of thousands."""
+    text = json.dumps(fields, indent=2, default=_plain)
+    text = re.sub(r"\[\n[^][{}\"]*\]", lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
+    write_whole(pathlib.Path(path), f"{text}\n".encode())
     return fields
 
 

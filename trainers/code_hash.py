@@ -112,8 +112,8 @@ def closure(names: Iterable[str], followed: Callable[[str], bool]) -> dict[str, 
     """{module: its code, without comments, docstrings and empty lines} of modules and of all that they import.
 
     Import statements are read, those in functions too, but not those for a type checker alone (`if TYPE_CHECKING`); modules
-    are not imported, only their packages. A name that a package
-    only imports counts as an import of the module that has it, so a package that lists all models is not a use of all.
+    are not imported, only their packages. A name that a package only imports counts as an import of the module that has it,
+    so a package that lists all models is not a use of all.
 
     Args:
         names: dotted names; those without a file in Python are left out.

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from benchmarks.record import ROOT, filled, judged, module_command, report
+from benchmarks.record import ROOT, filled, judged, module_command, report, write
 from benchmarks.reproduce.status import freshness, readme, records
 
 ABOUT = {"seed": 3, "protocol": "once", "seconds": 1.23456, "gates": {}}
@@ -42,6 +42,13 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
         report(path, "benchmarks.turns", results={}, measured_by="other", **ABOUT)
     assert json.loads(path.read_text())["results"] == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["speed.json"]
+
+
+def test_a_list_of_numbers_is_one_line(tmp_path):
+    fields = {"pixels": [[0, 1], [255, -2]], "words": ["[\n 1", "a"], "mixed": [1, "b"], "empty": [], "x": [1.5, None, True]}
+    write(tmp_path / "a.json", fields)
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == fields and "    [0, 1],\n    [255, -2]\n" in text and '"x": [1.5, null, true]' in text
 
 
 def test_module_command():
